@@ -1,0 +1,52 @@
+"""The exceptions of graphgrad: one small family, each also the built-in kind that fits.
+
+Every message names the op, the shapes and dtypes, the line of the user's code that
+built the node, and the remedy.
+"""
+
+import numpy as np
+
+
+class GraphgradError(Exception):
+    """Anything that graphgrad refuses or finds wrong."""
+
+
+class ShapeError(GraphgradError, ValueError):
+    """Shapes or argument values that do not fit together."""
+
+
+class DtypeError(GraphgradError, TypeError):
+    """A dtype or kind of object that cannot be recorded or differentiated."""
+
+
+class IndexingError(GraphgradError, IndexError):
+    """An index outside the array, or of the wrong kind."""
+
+
+class LinalgError(GraphgradError, np.linalg.LinAlgError):
+    """A matrix that the requested decomposition or solution does not exist for."""
+
+
+class GraphError(GraphgradError, RuntimeError):
+    """A graph that cannot be differentiated: none there, freed, or changed since."""
+
+
+class UnsupportedError(GraphgradError, TypeError):
+    """A NumPy function or argument that has no rule here."""
+
+
+class NonFiniteError(GraphgradError, FloatingPointError):
+    """A NaN or infinity caught by ``detect_anomaly()``."""
+
+
+def translate(error: Exception) -> type[GraphgradError] | None:
+    """Return the family member that stands for an exception NumPy raised, if any."""
+    if isinstance(error, np.linalg.LinAlgError):
+        return LinalgError
+    if isinstance(error, ValueError):
+        return ShapeError
+    if isinstance(error, IndexError):
+        return IndexingError
+    if isinstance(error, TypeError):
+        return DtypeError
+    return None

@@ -1,0 +1,318 @@
+"""The operators and methods of ndarray, for Tensor: each hands over to its op."""
+
+from typing import Any, Self
+
+import numpy as np
+
+from graphgrad.node import Recorded
+from graphgrad.registry import TABLE
+
+Axis = int | tuple[int, ...] | None
+
+
+class ArrayMethods(Recorded):
+    """What can be done to an array, by the names ndarray has for it."""
+
+    __slots__ = ()
+    record: Any  # tensor.record
+    _update: Any  # how Tensor does `t += v`
+
+    # ---------------------------------------------------------------------- arithmetic
+
+    def __add__(self, other: Any) -> Self:
+        return self.record(TABLE[np.add], (self, other))
+
+    def __radd__(self, other: Any) -> Self:
+        return self.record(TABLE[np.add], (other, self))
+
+    def __sub__(self, other: Any) -> Self:
+        return self.record(TABLE[np.subtract], (self, other))
+
+    def __rsub__(self, other: Any) -> Self:
+        return self.record(TABLE[np.subtract], (other, self))
+
+    def __mul__(self, other: Any) -> Self:
+        return self.record(TABLE[np.multiply], (self, other))
+
+    def __rmul__(self, other: Any) -> Self:
+        return self.record(TABLE[np.multiply], (other, self))
+
+    def __truediv__(self, other: Any) -> Self:
+        return self.record(TABLE[np.divide], (self, other))
+
+    def __rtruediv__(self, other: Any) -> Self:
+        return self.record(TABLE[np.divide], (other, self))
+
+    def __floordiv__(self, other: Any) -> Self:
+        return self.record(TABLE[np.floor_divide], (self, other))
+
+    def __rfloordiv__(self, other: Any) -> Self:
+        return self.record(TABLE[np.floor_divide], (other, self))
+
+    def __mod__(self, other: Any) -> Self:
+        return self.record(TABLE[np.remainder], (self, other))
+
+    def __rmod__(self, other: Any) -> Self:
+        return self.record(TABLE[np.remainder], (other, self))
+
+    def __divmod__(self, other: Any) -> tuple[Self, Self]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Self, Self]:
+        return other // self, other % self
+
+    def __pow__(self, other: Any) -> Self:
+        return self.record(TABLE[np.power], (self, other))
+
+    def __rpow__(self, other: Any) -> Self:
+        return self.record(TABLE[np.power], (other, self))
+
+    def __matmul__(self, other: Any) -> Self:
+        return self.record(TABLE[np.matmul], (self, other))
+
+    def __rmatmul__(self, other: Any) -> Self:
+        return self.record(TABLE[np.matmul], (other, self))
+
+    def __neg__(self) -> Self:
+        return self.record(TABLE[np.negative], (self,))
+
+    def __pos__(self) -> Self:
+        return self.record(TABLE[np.positive], (self,))
+
+    def __abs__(self) -> Self:
+        return self.record(TABLE[np.absolute], (self,))
+
+    def __round__(self, decimals: int = 0) -> Self:
+        return TABLE[np.round](self, decimals)
+
+    def __iadd__(self, other: Any) -> Self:
+        return self._update(np.add, other)
+
+    def __isub__(self, other: Any) -> Self:
+        return self._update(np.subtract, other)
+
+    def __imul__(self, other: Any) -> Self:
+        return self._update(np.multiply, other)
+
+    def __itruediv__(self, other: Any) -> Self:
+        return self._update(np.divide, other)
+
+    def __ifloordiv__(self, other: Any) -> Self:
+        return self._update(np.floor_divide, other)
+
+    def __imod__(self, other: Any) -> Self:
+        return self._update(np.remainder, other)
+
+    def __ipow__(self, other: Any) -> Self:
+        return self._update(np.power, other)
+
+    def __imatmul__(self, other: Any) -> Self:
+        return self._update(np.matmul, other)
+
+    # ------------------------------------------------- comparisons: plain bool arrays
+
+    def __lt__(self, other: Any) -> Any:
+        return np.less(self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return np.less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return np.greater(self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return np.greater_equal(self, other)
+
+    def __eq__(self, other: object) -> Any:
+        return np.equal(self, other)  # type: ignore[call-overload]
+
+    def __ne__(self, other: object) -> Any:
+        return np.not_equal(self, other)  # type: ignore[call-overload]
+
+    __hash__ = object.__hash__
+
+    # ---------------------------------------------------------------------- reductions
+
+    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        """Sum over the axes; see np.sum."""
+        return TABLE[np.sum](self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        """Mean over the axes; see np.mean."""
+        return TABLE[np.mean](self, axis=axis, keepdims=keepdims)
+
+    def prod(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        """Product over the axes; see np.prod."""
+        return TABLE[np.prod](self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Self:
+        """Variance over the axes; see np.var."""
+        return TABLE[np.var](self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Self:
+        """Standard deviation over the axes; see np.std."""
+        return TABLE[np.std](self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        """Maximum over the axes; ties share the gradient evenly. See np.max."""
+        return TABLE[np.max](self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+        """Minimum over the axes; ties share the gradient evenly. See np.min."""
+        return TABLE[np.min](self, axis=axis, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Self:
+        """Cumulative sum; see np.cumsum."""
+        return TABLE[np.cumsum](self, axis=axis)
+
+    def cumprod(self, axis: int | None = None) -> Self:
+        """Cumulative product; see np.cumprod."""
+        return TABLE[np.cumprod](self, axis=axis)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
+        """Sum of a diagonal; see np.trace."""
+        return TABLE[np.trace](self, offset, axis1, axis2)
+
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        """Positions of the maxima, a plain array."""
+        return np.argmax(self._data, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        """Positions of the minima, a plain array."""
+        return np.argmin(self._data, axis=axis, keepdims=keepdims)
+
+    def argsort(self, axis: int | None = -1) -> Any:
+        """Positions in sorted order, a plain array."""
+        return np.argsort(self._data, axis=axis)
+
+    def all(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
+        """Whether all elements are true, plain."""
+        return np.all(self._data, axis=axis, keepdims=keepdims)
+
+    def any(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
+        """Whether any element is true, plain."""
+        return np.any(self._data, axis=axis, keepdims=keepdims)
+
+    def nonzero(self) -> Any:
+        """Indices of the elements that are not zero, plain arrays."""
+        return np.nonzero(self._data)
+
+    # --------------------------------------------------------------------------- shape
+
+    @property
+    def T(self) -> Self:  # noqa: N802 - ndarray's name
+        """The tensor with its axes reversed."""
+        return TABLE[np.transpose](self)
+
+    @property
+    def mT(self) -> Self:  # noqa: N802 - ndarray's name
+        """The tensor with its last two axes swapped."""
+        return TABLE[np.swapaxes](self, -1, -2)
+
+    def reshape(self, *shape: Any) -> Self:
+        """Give another shape; one length may be -1. See np.reshape."""
+        return TABLE[np.reshape](self, shape[0] if len(shape) == 1 else shape)
+
+    def ravel(self) -> Self:
+        """Flatten to one axis; see np.ravel."""
+        return TABLE[np.ravel](self)
+
+    def flatten(self) -> Self:
+        """Flatten to one axis, as a copy."""
+        return TABLE[np.copy](TABLE[np.ravel](self))
+
+    def transpose(self, *axes: Any) -> Self:
+        """Permute the axes; see np.transpose."""
+        if len(axes) == 1 and not isinstance(axes[0], int):
+            axes = axes[0]
+        return TABLE[np.transpose](self, axes or None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Self:
+        """Swap two axes; see np.swapaxes."""
+        return TABLE[np.swapaxes](self, axis1, axis2)
+
+    def squeeze(self, axis: Axis = None) -> Self:
+        """Drop axes of length 1; see np.squeeze."""
+        return TABLE[np.squeeze](self, axis)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
+        """Take a diagonal; see np.diagonal."""
+        return TABLE[np.diagonal](self, offset, axis1, axis2)
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Self:
+        """Repeat elements; see np.repeat."""
+        return TABLE[np.repeat](self, repeats, axis)
+
+    def take(self, indices: Any, axis: int | None = None) -> Self:
+        """Take elements by index along an axis; see np.take."""
+        return TABLE[np.take](self, indices, axis)
+
+    def sort(self, axis: int | None = -1) -> Self:
+        """Return a sorted tensor (ndarray's own method sorts in place)."""
+        return TABLE[np.sort](self, axis)
+
+    def copy(self) -> Self:
+        """Return a copy that stays in the graph."""
+        return TABLE[np.copy](self)
+
+    def astype(self, dtype: Any) -> Self:
+        """Convert to another dtype; the gradient comes back in this one."""
+        return TABLE["astype"](self, dtype)
+
+    def dot(self, other: Any) -> Self:
+        """Dot product; see np.dot."""
+        return TABLE[np.dot](self, other)
+
+    # ------------------------------------------------------------ elementwise functions
+
+    def abs(self) -> Self:
+        """Absolute value; the gradient at 0 is 0."""
+        return self.record(TABLE[np.absolute], (self,))
+
+    def clip(self, min: Any = None, max: Any = None) -> Self:  # noqa: A002 - NumPy's names
+        """Limit to an interval; the gradient at a bound is 0. See np.clip."""
+        return TABLE[np.clip](self, min, max)
+
+    def round(self, decimals: int = 0) -> Self:
+        """Round; the gradient is 0. See np.round."""
+        return TABLE[np.round](self, decimals)
+
+    def exp(self) -> Self:
+        """e^x."""
+        return self.record(TABLE[np.exp], (self,))
+
+    def log(self) -> Self:
+        """Natural logarithm."""
+        return self.record(TABLE[np.log], (self,))
+
+    def sqrt(self) -> Self:
+        """Square root."""
+        return self.record(TABLE[np.sqrt], (self,))
+
+    def square(self) -> Self:
+        """x²."""
+        return self.record(TABLE[np.square], (self,))
+
+    def sin(self) -> Self:
+        """Sine."""
+        return self.record(TABLE[np.sin], (self,))
+
+    def cos(self) -> Self:
+        """Cosine."""
+        return self.record(TABLE[np.cos], (self,))
+
+    def tan(self) -> Self:
+        """Tangent."""
+        return self.record(TABLE[np.tan], (self,))
+
+    def tanh(self) -> Self:
+        """Hyperbolic tangent."""
+        return self.record(TABLE[np.tanh], (self,))
+
+    def sigmoid(self) -> Self:
+        """1 / (1 + e^-x)."""
+        return self.record(TABLE["sigmoid"], (self,))
+
+    def relu(self) -> Self:
+        """max(x, 0), with gradient 0 at 0."""
+        return self.record(TABLE["relu"], (self,))

@@ -1,0 +1,247 @@
+"""The graph: what a node is, whether recording is on, and how to walk it. No maths here.
+
+A node stands for one computed value. It knows the nodes that the value was computed
+from, never the other way round, so dropping the last tensor of a graph frees all of it
+by reference counting. Nodes carry a serial number; an op's inputs exist before its
+output, so the order of creation is a topological order and nothing ever recurses.
+"""
+
+import contextlib
+import itertools
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+KEPT_ELEMENTS = 8  # an output of up to this many elements stays readable in its graph
+
+tick = itertools.count(1).__next__  # the clock of the engine: serial numbers and changes
+
+
+class Recorded:
+    """A value that may have a place in the graph: the base class of Tensor."""
+
+    __slots__ = ("_data", "_node")
+    _data: Any
+    _node: "Node | None"
+
+
+class Freed:
+    """What stands in a node's ``values`` after a sweep has released them."""
+
+    __slots__ = ("code", "instruction", "what")
+
+    def __init__(self, what: str, code: CodeType | None, instruction: int) -> None:
+        """Remember which call released the values, for the error message."""
+        self.what = what
+        self.code = code
+        self.instruction = instruction
+
+    @property
+    def by(self) -> str:
+        """The call that released the values, and its line."""
+        return f"{self.what} at {source_line(self.code, self.instruction)}"
+
+
+class Node:
+    """One value of the graph, and how it came about."""
+
+    __slots__ = (
+        "changed",  # when the value was last overwritten in place (see tick); 0: never
+        "code",  # with `instruction`: where in the user's code the node was built
+        "dtype",
+        "flow",  # the gradient that the last backward() sent here, if small
+        "grad",  # what Tensor.grad shows: accumulated in leaves and where retained
+        "hooks",  # functions of the gradient, or None
+        "instruction",
+        "name",
+        "needs",  # whether a gradient is wanted here
+        "parents",  # a Node per input, or the plain scalar that stood there
+        "plan",  # op and wanted inputs (registry.Plan); None for a leaf
+        "retain",  # whether `grad` is kept though this is no leaf
+        "serial",
+        "shape",
+        "value",  # the array: always of a leaf that needs a gradient, else if small
+        "values",  # what the rules asked to keep, or Freed
+    )
+
+    def __init__(  # positional and flat: this is the hottest constructor of the package
+        self,
+        plan: Any,
+        parents: tuple[Any, ...],
+        values: Any,
+        shape: tuple[int, ...],
+        dtype: Any,
+        value: Any,
+        needs: bool,
+        code: CodeType | None,
+        instruction: int,
+    ) -> None:
+        """Take a place in the graph, now."""
+        self.plan = plan
+        self.parents = parents
+        self.values = values
+        self.shape = shape
+        self.dtype = dtype
+        self.value = value
+        self.needs = needs
+        self.code = code
+        self.instruction = instruction
+        self.serial = tick()
+        self.changed = 0
+        self.flow = self.grad = self.hooks = self.name = None
+        self.retain = False
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the user made this value, rather than an op."""
+        return self.plan is None
+
+    @property
+    def line(self) -> str:
+        """The user's source line that built the node, as ``file.py:18``."""
+        return source_line(self.code, self.instruction)
+
+    def describe(self) -> str:
+        """Say what the node is in an error message."""
+        what = "leaf" if self.plan is None else self.plan.op.name
+        label = f" '{self.name}'" if self.name else ""
+        return f"{what}{label} {self.shape} {self.dtype} (built at {self.line})"
+
+    def __repr__(self) -> str:
+        """Name the op, the shape and the place."""
+        return f"<Node {self.serial}: {self.describe()}>"
+
+
+# ------------------------------------------------------------------ the switch, per thread
+
+
+class _Recording(threading.local):
+    """Each thread's own switch; the class attributes are what a new thread starts with."""
+
+    enabled = True
+    anomaly: Any = None  # a check.Anomaly while detect_anomaly() is on
+
+
+recording = _Recording()
+
+
+@contextlib.contextmanager
+def _switched(*, to: bool) -> Iterator[None]:
+    before = recording.enabled
+    recording.enabled = to
+    try:
+        yield
+    finally:
+        recording.enabled = before
+
+
+def no_grad() -> contextlib.AbstractContextManager[None]:
+    """Switch recording off in this thread, as a context manager or a decorator."""
+    return _switched(to=False)
+
+
+def enable_grad() -> contextlib.AbstractContextManager[None]:
+    """Switch recording on again in this thread, inside ``no_grad()``."""
+    return _switched(to=True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether this thread records."""
+    return recording.enabled
+
+
+# ------------------------------------------------------------------ the user's source line
+
+_OURS = (str(Path(__file__).parent) + "/", str(Path(np.__file__).parent) + "/")
+internal: dict[str, bool] = {}  # per file name: is it graphgrad's or NumPy's own?
+
+
+def _is_internal(filename: str) -> bool:
+    answer = filename.replace("\\", "/").startswith(tuple(o.replace("\\", "/") for o in _OURS))
+    internal[filename] = answer
+    return answer
+
+
+def call_site(depth: int = 1) -> tuple[CodeType | None, int]:
+    """Find the innermost frame that is not graphgrad's or NumPy's own.
+
+    Returns its code object and instruction offset; the line number, slow to look up,
+    is worked out by :func:`source_line` only when somebody asks.
+    """
+    frame = sys._getframe(depth)
+    while frame is not None:
+        code = frame.f_code
+        name = code.co_filename
+        inside = internal.get(name)
+        if not (_is_internal(name) if inside is None else inside):
+            return code, frame.f_lasti
+        frame = frame.f_back  # type: ignore[assignment]
+    return None, 0
+
+
+def source_line(code: CodeType | None, instruction: int) -> str:
+    """Format a place in the user's code as ``file.py:18``."""
+    if code is None:
+        return "unknown line"
+    line = next(
+        (n for start, end, n in code.co_lines() if start <= instruction < end),
+        code.co_firstlineno,
+    )
+    return f"{Path(code.co_filename).name}:{line}"
+
+
+def here() -> str:
+    """Return the user's line that is running now."""
+    return source_line(*call_site(2))
+
+
+# ------------------------------------------------------------------------------- walking
+
+
+def ancestors(roots: Iterable[Node], floor: int = 0) -> list[Node]:
+    """List the nodes through which gradients from the roots flow, newest first.
+
+    Nodes with a serial number below ``floor`` are not entered.
+    """
+    found = set(roots)
+    stack = list(found)
+    while stack:
+        node = stack.pop()
+        if node.plan is None:
+            continue
+        parents = node.parents
+        for position in node.plan.wants:
+            parent = parents[position]
+            if parent not in found and parent.serial >= floor:
+                found.add(parent)
+                stack.append(parent)
+    return sorted(found, key=attrgetter("serial"), reverse=True)
+
+
+def boundary(roots: Iterable[Node], floor: int) -> list[Node]:
+    """List the nodes older than ``floor`` that the newer part of the graph takes in."""
+    outside: dict[Node, None] = {}
+    for node in ancestors(roots, floor):
+        if node.serial < floor:
+            outside[node] = None
+        elif node.plan is not None:
+            for position in node.plan.wants:
+                if node.parents[position].serial < floor:
+                    outside[node.parents[position]] = None
+    return list(outside)
+
+
+def memory_owners(node: Node) -> Iterator[Node]:
+    """Yield the node and, while it may be a view, the node whose memory it shows."""
+    yield node
+    while node.plan is not None and node.plan.op.view:
+        node = node.parents[0]
+        if not isinstance(node, Node):
+            return
+        yield node

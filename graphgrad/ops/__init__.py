@@ -1,0 +1,1 @@
+"""Every op, grouped by kind. Each is declared once, in its module."""

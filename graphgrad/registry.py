@@ -1,0 +1,533 @@
+"""What an op is, the table of ops by NumPy function, and `op(...)` that declares one.
+
+An op is declared once: the function, its gradient rules, its symbol in pictures, the
+domain that its property tests sample. A rule is a plain NumPy function whose first
+parameter is the upstream gradient ``g`` and whose other parameter names say what it
+needs; from the names the engine derives what a node must keep:
+
+=============  ======================================================================
+an input       by the name it has in the forward function (ufuncs: ``x``, or ``x, y``)
+``x_shape``    the shape of input ``x``, without keeping ``x``
+``out``        the output
+``saved``      what the forward function returned beside the output, as ``(out, saved)``;
+               constant under differentiation (a mask, an argmax)
+``inputs``     all inputs as a tuple
+``wanted``     a bool per input: is its gradient wanted? (joint rules)
+a keyword      such as ``axis``
+=============  ======================================================================
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from graphgrad.errors import DtypeError, UnsupportedError
+from graphgrad.node import Recorded, here
+
+R = TypeVar("R")
+Rule = Callable[..., Any]
+
+TABLE: dict[Any, "Op[Any] | Composite[Any]"] = {}  # by NumPy function
+PLAIN: set[Any] = set()  # NumPy functions that only ask about an array: answered plainly
+
+
+class Scatter(NamedTuple):
+    """What a rule may return instead of an array: ``zeros(shape)[index] += values``."""
+
+    index: Any
+    values: Any
+
+
+# ------------------------------------------------------------ domains: what tests may sample
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """Inputs of any broadcastable shapes: one open interval per input, kinks left out."""
+
+    intervals: tuple[tuple[float, float], ...]
+    avoid: tuple[float, ...] = ()
+    distinct: bool = False  # keep the inputs apart from each other (ties are kinks)
+
+
+def elementwise(
+    *intervals: tuple[float, float], avoid: tuple[float, ...] = (), distinct: bool = False
+) -> Elementwise:
+    """Declare the domain of an elementwise op."""
+    return Elementwise(intervals, avoid, distinct)
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """One array of any shape with elements in an interval, and any ``axis``."""
+
+    interval: tuple[float, float] = (-2.0, 2.0)
+    distinct: bool = False
+    tuple_axis: bool = True
+    keepdims: bool = True
+    minimum: int = 0  # the fewest elements along the reduced axis
+
+
+class Call(NamedTuple):
+    """One call of an op."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def call(*args: Any, **kwargs: Any) -> Call:
+    """Pack one call of an op for :class:`Cases`."""
+    return Call(args, kwargs)
+
+
+class Cases:
+    """A list of typical calls, each made from ``r``: ``r(2, 3)`` is a random 2 × 3 array."""
+
+    def __init__(self, *calls: Callable[[Callable[..., Any]], Call]) -> None:
+        """Take functions from the sampler to a :class:`Call`."""
+        self.calls = calls
+
+
+Domain = Elementwise | Reduction | Cases
+
+
+# --------------------------------------------------------------------- binding of arguments
+
+_REQUIRED = inspect.Parameter.empty
+_NO_VALUE = getattr(np, "_NoValue", _REQUIRED)
+
+
+class Binder:
+    """Turns the arguments of a call into a tuple in the order of our own parameters.
+
+    Made once per op, because ``inspect.Signature.bind`` costs more than a small op. The
+    positional order is NumPy's; its parameters that we lack are refused by name unless
+    they carry their default.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Any], reference: Any = None) -> None:
+        """Read both signatures."""
+        self.name = name
+        own = inspect.signature(function).parameters
+        self.star = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in own.values())
+        self.own = tuple((n, p.default) for n, p in own.items())
+        self.order = tuple(own)
+        self.refused: dict[str, Any] = {}
+        if reference is None:
+            return
+        try:
+            theirs = inspect.signature(reference).parameters
+        except ValueError:  # some functions written in C do not tell
+            return
+        self.refused = {n: p.default for n, p in theirs.items() if n not in own}
+        if set(own) <= set(theirs):
+            self.order = tuple(
+                n for n, p in theirs.items() if p.kind is not inspect.Parameter.KEYWORD_ONLY
+            ) + tuple(n for n, p in theirs.items() if p.kind is inspect.Parameter.KEYWORD_ONLY)
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """Return the values of our parameters, in order."""
+        if len(args) > len(self.order):
+            message = f"{self.name}: {len(args)} arguments given, takes {self.order} (at {here()})"
+            raise DtypeError(message)
+        given = dict(zip(self.order, args, strict=False))
+        for name, value in kwargs.items():
+            if name in given:
+                raise DtypeError(f"{self.name}: two values for '{name}' (at {here()})")
+            given[name] = value
+        bound = []
+        for name, default in self.own:
+            value = given.pop(name, _NO_VALUE)
+            if value is _NO_VALUE:
+                value = default
+                if value is _REQUIRED:
+                    raise DtypeError(f"{self.name}: argument '{name}' is missing (at {here()})")
+            bound.append(value)
+        if given:
+            self.refuse(given)
+        return tuple(bound)
+
+    def refuse(self, given: dict[str, Any]) -> None:
+        """Raise for an argument we do not support, unless it has its default value."""
+        for name, value in given.items():
+            default = self.refused.get(name)
+            if value is None or value is _NO_VALUE or (name == "where" and value is True):
+                continue
+            if isinstance(value, bool | int | str) and value == default:
+                continue
+            remedy = {
+                "out": "assign the result instead",
+                "where": "use gg.where on the result",
+                "dtype": "call .astype(dtype) on the input or the result",
+            }.get(name, f"it takes {', '.join(n for n, _ in self.own)}")
+            message = f"{self.name}: argument '{name}' is not supported; {remedy} (at {here()})"
+            raise UnsupportedError(message)
+
+
+# ------------------------------------------------------------------------------------- ops
+
+
+class Plan:
+    """How nodes of one op, with one set of wanted inputs, keep values and run rules.
+
+    Shared by all such nodes. ``pick`` takes what must be kept out of the full tuple
+    (inputs, out, saved, parameters, input shapes); each step calls one rule on that.
+    """
+
+    __slots__ = ("joint", "keeps_out", "op", "pick", "saved_inputs", "sources", "steps", "wanted", "wants")
+
+    def __init__(self, op: "Op[Any]", wants: tuple[int, ...], inputs: int) -> None:
+        """Work out what the rules of the wanted inputs ask for by name."""
+        self.op = op
+        self.wants = wants
+        names = op.layout
+        rules: list[Any] = [op.joint] if op.joint else [op.rules[i] for i in wants]
+        asked = [_asked(rule) for rule in rules]
+        kept = sorted({names.index(n) for ask in asked for n in ask if n in names})
+        if any("inputs" in ask for ask in asked) and not op.variadic:
+            kept = sorted({*kept, *range(op.inputs)})
+        self.pick: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+        if not kept:
+            self.pick = _nothing
+        elif len(kept) == 1:
+            self.pick = _single(kept[0])
+        else:
+            self.pick = itemgetter(*kept)
+        out_place = names.index("out")
+        self.keeps_out = out_place in kept
+        # where each kept value comes from: an input's position, "inputs", "out", or neither
+        self.sources: list[int | str | None] = [
+            ("inputs" if op.variadic else k) if k < out_place else names[k] if k == out_place else None
+            for k in kept
+        ]
+        self.saved_inputs: tuple[int, ...] = (
+            (tuple(range(inputs)) if 0 in kept else ())
+            if op.variadic
+            else tuple(k for k in kept if k < out_place)
+        )
+        self.wanted = tuple(i in wants for i in range(inputs))
+        places = {names[k]: place for place, k in enumerate(kept)}
+
+        def place_of(name: str) -> Any:
+            if name == "wanted":
+                return name
+            if name == "inputs" and not op.variadic:
+                return tuple(places[n] for n in names[: op.inputs])
+            if name not in places:
+                message = (
+                    f"{op.name}: a gradient rule asks for '{name}', which is none of "
+                    f"{(*names, 'inputs', 'wanted')}"
+                )
+                raise UnsupportedError(message)
+            return places[name]
+
+        self.joint: Rule | None = None
+        self.steps: tuple[tuple[int, Rule], ...] = ()
+        if op.joint:
+            self.joint = _joint_caller(op.joint, tuple(map(place_of, asked[0])))
+        else:
+            self.steps = tuple(
+                (i, _caller(rule, tuple(map(place_of, ask))))
+                for i, rule, ask in zip(wants, rules, asked, strict=True)
+            )
+
+
+def _asked(rule: Any) -> list[str]:
+    """Name what a rule needs beside ``g``; a parameter with a default is its own business."""
+    parameters = list(inspect.signature(rule).parameters.values())
+    return [p.name for p in parameters[1:] if p.default is _REQUIRED]
+
+
+def _nothing(_: tuple[Any, ...]) -> tuple[Any, ...]:
+    return ()
+
+
+def _single(place: int) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    return lambda full: (full[place],)
+
+
+def _caller(rule: Rule, places: tuple[int, ...]) -> Rule:
+    """Return ``(g, values) -> rule(g, values[i], …)`` for the given places."""
+    if not places:
+        return lambda g, _: rule(g)
+    if len(places) == 1:
+        (i,) = places
+        return lambda g, v: rule(g, v[i])
+    if len(places) == 2:
+        i, j = places
+        return lambda g, v: rule(g, v[i], v[j])
+    return lambda g, v: rule(g, *[v[i] for i in places])
+
+
+def _joint_caller(rule: Rule, places: tuple[Any, ...]) -> Rule:
+    """Return ``(g, values, wanted) -> rule(g, …)``."""
+
+    def value(place: Any, values: tuple[Any, ...], wanted: tuple[bool, ...]) -> Any:
+        if isinstance(place, int):
+            return values[place]
+        return wanted if place == "wanted" else tuple(values[i] for i in place)
+
+    return lambda g, values, wanted: rule(g, *[value(p, values, wanted) for p in places])
+
+
+class Op(Generic[R]):
+    """One differentiable operation: a function with its gradient rules.
+
+    Calling it on a Tensor records a node; on plain arrays it just computes.
+    """
+
+    def __init__(  # every fact of a declaration in one place
+        self,
+        function: Callable[..., Any],
+        rules: Sequence[Rule | None],
+        *,
+        joint: Rule | None,
+        forward: Callable[..., Any] | None,
+        inputs: int | None,
+        variadic: bool,
+        outputs: int,
+        elementwise: bool,
+        broadcasts: bool,
+        view: bool,
+        masks: bool,
+        name: str | None,
+        symbol: str | None,
+        domain: Domain | None,
+        doc: str | None,
+    ) -> None:
+        """Read the declaration; `op` describes the arguments."""
+        ufunc = isinstance(function, np.ufunc)
+        self.function = function
+        self.forward: Callable[..., Any] = forward or function
+        self.name = name or function.__name__.replace("<lambda>", "op")
+        self.symbol = symbol or self.name
+        self.domain = domain
+        self.rules = tuple(rules)
+        self.joint = joint
+        self.variadic = variadic
+        self.outputs = outputs
+        self.elementwise = elementwise or ufunc
+        self.broadcasts = broadcasts or self.elementwise
+        self.view = view
+        self.masks = masks
+        self.__doc__ = doc or getattr(function, "__doc__", None)
+        self.__name__ = self.name
+        if ufunc:
+            self.order: tuple[str, ...] = ("x", "y")[: function.nin]  # type: ignore[attr-defined]
+            self.inputs = len(self.order)
+            self.binder = Binder(self.name, _signature_only[self.inputs])
+        else:
+            reference = function if function.__module__.startswith("numpy") else None
+            self.binder = Binder(self.name, self.forward, reference)
+            self.order = tuple(n for n, _ in self.binder.own)
+            required = sum(default is _REQUIRED for _, default in self.binder.own)
+            self.inputs = 1 if variadic else (inputs or (required if joint else len(rules)))
+        if not joint and len(self.rules) != self.inputs:
+            message = f"{self.name}: {len(self.rules)} rules for {self.inputs} inputs {self.order}"
+            raise UnsupportedError(message)
+        names = self.order[: self.inputs]
+        self.layout = (
+            *(("inputs",) if variadic else names),
+            "out",
+            "saved",
+            *self.order[self.inputs :],
+            *(f"{n}_shape" for n in (("inputs",) if variadic else names)),
+        )
+        asked = {
+            n
+            for rule in (*self.rules, joint)
+            if rule is not None
+            for n in _asked(rule)
+        }
+        self.has_saved = "saved" in asked
+        self.asks_shapes = any(n in asked for n in self.layout[-len(names) :])
+        self.differentiable = (
+            -1 if joint or variadic else sum(1 << i for i, r in enumerate(rules) if r is not None)
+        )
+        self.plans: dict[Any, Plan] = {}
+
+    def plan(self, mask: int, inputs: int) -> Plan:
+        """Return the shared plan for the inputs whose bits are set in the mask."""
+        key = (mask, inputs) if self.variadic else mask
+        found = self.plans.get(key)
+        if found is None:
+            wants = tuple(i for i in range(inputs) if mask >> i & 1)
+            found = self.plans[key] = Plan(self, wants, inputs)
+        return found
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        """Split the arguments of a call into inputs and parameters."""
+        if not kwargs and len(args) == self.inputs == len(self.order) and not self.variadic:
+            return args, ()
+        bound = self.binder.bind(args, kwargs)
+        if self.variadic:
+            return tuple(bound[0]), bound[1:]
+        return bound[: self.inputs], bound[self.inputs :]
+
+    def evaluate(self, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
+        """Compute on plain arrays, recording nothing."""
+        arrays = tuple(x if hasattr(x, "dtype") else np.asarray(x) for x in inputs)
+        out = self.forward(arrays, *params) if self.variadic else self.forward(*arrays, *params)
+        return out[0] if self.has_saved else out
+
+    def __call__(self, *args: Any, **kwargs: Any) -> R:
+        """Apply the op; hands over to the Tensor where there is one among the inputs."""
+        inputs, params = self.bind(args, kwargs)
+        for x in inputs:
+            if isinstance(x, Recorded):
+                return x.record(self, inputs, params)  # type: ignore[attr-defined, no-any-return]
+        return self.evaluate(inputs, params)  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        """Show the op as its users call it."""
+        return f"<op {self.name}({', '.join(self.order)})>"
+
+
+def _unary(x: Any) -> None: ...
+def _binary(x: Any, y: Any) -> None: ...
+
+
+_signature_only = {1: _unary, 2: _binary}
+
+
+class Composite(Generic[R]):
+    """A NumPy function written as a composition of ops; its pictures show the parts."""
+
+    def __init__(
+        self, function: Callable[..., Any], body: Callable[..., Any], domain: Domain | None, name: str
+    ) -> None:
+        """Keep NumPy's function for plain arrays and our body for Tensors."""
+        self.function = function
+        self.body = body
+        self.domain = domain
+        self.name = self.symbol = self.__name__ = name
+        self.__doc__ = body.__doc__
+        self.binder = Binder(name, body, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> R:
+        """Apply the body to Tensors, NumPy's own function to plain arrays."""
+        if not (_any_recorded(args) or _any_recorded(kwargs.values())):
+            return self.function(*args, **kwargs)  # type: ignore[no-any-return]
+        if self.binder.star:
+            known = dict(self.binder.own)
+            self.binder.refuse({n: v for n, v in kwargs.items() if n not in known})
+            return self.body(*args, **{n: v for n, v in kwargs.items() if n in known})  # type: ignore[no-any-return]
+        return self.body(*self.binder.bind(args, kwargs))  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        """Show the function as its users call it."""
+        return f"<composite {self.name}({', '.join(self.binder.order)})>"
+
+
+def _any_recorded(arguments: Any) -> bool:
+    return any(
+        isinstance(x, Recorded) or (isinstance(x, list | tuple) and _any_recorded(x))
+        for x in arguments
+    )
+
+
+def op(
+    function: Callable[..., Any],
+    *rules: Rule | None,
+    joint: Rule | None = None,
+    forward: Callable[..., Any] | None = None,
+    inputs: int | None = None,
+    variadic: bool = False,
+    outputs: int = 1,
+    elementwise: bool = False,
+    broadcasts: bool = False,
+    view: bool = False,
+    masks: bool = False,
+    name: str | None = None,
+    symbol: str | None = None,
+    domain: Domain | None = None,
+    doc: str | None = None,
+) -> Op[Any]:
+    """Declare a differentiable op: a function and the gradient rule of each input.
+
+    A rule takes the upstream gradient ``g`` and, by name, what else it needs (see the
+    table at the head of this module), and returns the gradient of its input, of the
+    shape of that input. Written in plain NumPy it differentiates to every order::
+
+        swish = gg.op(
+            lambda x: x / (1 + np.exp(-x)),
+            lambda g, x, out: g * (out + (1 - out) / (1 + np.exp(-x))),
+            name="swish", elementwise=True,
+        )
+
+    Parameters
+    ----------
+    function
+        Computes the output from plain arrays. A function of NumPy's is also entered into
+        the table, so that ``np.f(tensor)`` finds the op. Its first parameters are the
+        differentiable inputs, the rest are passed through (``axis``).
+    rules
+        One per input; None where the input has no gradient (a condition).
+    joint
+        Instead of rules: one function that returns a tuple with a gradient per input (or
+        None). With several outputs its ``g`` is a tuple, None where an output was unused.
+    forward
+        How to compute the output where that is not ``function`` itself, e.g. to return
+        ``(out, saved)``.
+    inputs
+        The number of inputs, where rules do not tell (joint rules).
+    variadic
+        The first parameter is a sequence of inputs (``concatenate``); the rule is joint.
+    outputs
+        The number of outputs; above 1, function returns a tuple and the rule is joint.
+    elementwise
+        Each output element depends on the same element of the (broadcast) inputs.
+    broadcasts
+        Gradients may come back with broadcast axes, which the engine sums away.
+    view
+        The output may share memory with the first input.
+    masks
+        The op chooses between branches (``where``): behind it, a branch that was not taken
+        contributes exactly 0 even where its local derivative is not finite.
+    name, symbol, doc
+        For errors, pictures and help.
+    domain
+        What property tests sample: ``elementwise(...)``, ``Reduction(...)``, ``Cases(...)``.
+
+    Raises
+    ------
+    UnsupportedError
+        If the number of rules is not the number of inputs.
+    """
+    new: Op[Any] = Op(
+        function,
+        rules,
+        joint=joint,
+        forward=forward,
+        inputs=inputs,
+        variadic=variadic,
+        outputs=outputs,
+        elementwise=elementwise,
+        broadcasts=broadcasts,
+        view=view,
+        masks=masks,
+        name=name,
+        symbol=symbol,
+        domain=domain,
+        doc=doc,
+    )
+    if getattr(function, "__module__", "numpy").startswith(("numpy", "_operator")):
+        TABLE[function] = new
+    return new
+
+
+def composed(
+    function: Callable[..., Any], *, domain: Domain | None = None
+) -> Callable[[Callable[..., Any]], Composite[Any]]:
+    """Declare a NumPy function as a composition of other ops; decorates its body."""
+
+    def declare(body: Callable[..., Any]) -> Composite[Any]:
+        new: Composite[Any] = Composite(function, body, domain, body.__name__)
+        TABLE[function] = new
+        return new
+
+    return declare

@@ -1,0 +1,720 @@
+"""Tensor: an array with a place in the graph. Recording happens here, and nowhere else."""
+
+import operator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from graphgrad.errors import (
+    DtypeError,
+    GraphError,
+    ShapeError,
+    UnsupportedError,
+    translate,
+)
+from graphgrad.methods import ArrayMethods
+from graphgrad.node import (
+    KEPT_ELEMENTS,
+    Freed,
+    Node,
+    Recorded,
+    call_site,
+    here,
+    memory_owners,
+    recording,
+    tick,
+)
+from graphgrad.registry import PLAIN, TABLE, Op, op
+from graphgrad.sweep import sweep
+
+Axis = int | tuple[int, ...] | None
+_SCALARS = (bool, int, float, np.generic)
+_KINDS = "fiub"  # real floating, integers and booleans
+_commit = threading.Lock()  # two threads may send gradients to the same leaf
+
+
+# ---------------------------------------------------------------------------- recording
+
+
+def record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -> Any:
+    """Apply an op; if recording is on and an input needs a gradient, add a node."""
+    arrays = []
+    mask = 0
+    bit = 1
+    for x in inputs:
+        if isinstance(x, Tensor):
+            arrays.append(x._data)
+            node = x._node
+            if node is not None and node.needs:
+                mask |= bit
+        else:
+            arrays.append(x if isinstance(x, _SCALARS) else as_array(x, op))
+        bit <<= 1
+    if params:
+        params = _plain_params(op, params)
+    try:
+        out = op.forward(arrays, *params) if op.variadic else op.forward(*arrays, *params)
+    except Exception as error:
+        raise _explained(op, arrays, error) from error
+    saved = None
+    if op.has_saved:
+        out, saved = out
+    mask &= op.differentiable
+    if mask == 0 or not recording.enabled:
+        return constant(out)
+
+    plan = op.plan(mask, len(arrays))
+    head = (tuple(arrays),) if op.variadic else arrays
+    full = (*head, out, saved, *params)
+    if op.asks_shapes:
+        shapes = tuple(map(np.shape, arrays))
+        full += (shapes,) if op.variadic else shapes
+    parents = tuple([_parent(x) for x in inputs])
+    code, instruction = call_site(2)
+    if op.outputs > 1:
+        node = Node(plan, parents, plan.pick(full), (), None, None, True, code, instruction)
+        return _outputs(out, node)
+    if out.dtype.kind != "f":
+        return constant(out)
+    value = out if out.size <= KEPT_ELEMENTS else None
+    shape = out.shape
+    node = Node(plan, parents, plan.pick(full), shape, out.dtype, value, True, code, instruction)
+    if recording.anomaly is not None:
+        recording.anomaly.check_forward(node, arrays, out)
+    return wrap(out, node)
+
+
+def wrap(data: Any, node: Node) -> Any:
+    """Make the Tensor that stands for a node (for several outputs: a tuple of them)."""
+    if data.__class__ is tuple:
+        return _outputs(data, node)
+    tensor = _new(Tensor)
+    tensor._data = data
+    tensor._node = node
+    return tensor
+
+
+def constant(data: Any) -> Any:
+    """Make a Tensor outside the graph (for several outputs: a tuple of them)."""
+    if isinstance(data, tuple):
+        kind = tuple if type(data) is tuple else type(data)._make  # type: ignore[attr-defined]
+        return kind(map(constant, data))
+    tensor = _new(Tensor)
+    tensor._data = data
+    tensor._node = None
+    return tensor
+
+
+_new = object.__new__
+
+# The gradient of one output among several: the sweep gathers them for the joint rule.
+OUTPUT = op(
+    lambda x, number: x[number],
+    lambda g, number: (number, g),
+    name="output",
+    symbol="→",
+    doc="One output of an op that has several.",
+)
+
+
+def _outputs(out: Any, node: Node) -> Any:
+    """Give each output of a joint op a node of its own; plain where it is not floating."""
+    plan = OUTPUT.plan(1, 1)
+    tensors = []
+    for number, array in enumerate(out):
+        if array.dtype.kind != "f":
+            tensors.append(constant(array))
+            continue
+        value = array if array.size <= KEPT_ELEMENTS else None
+        kept = plan.pick((None, None, None, number))
+        child = Node(
+            plan, (node,), kept, array.shape, array.dtype, value, True, node.code, node.instruction
+        )
+        tensors.append(wrap(array, child))
+    kind = tuple if type(out) is tuple else type(out)._make
+    return kind(tensors)
+
+
+def _parent(x: Any) -> Any:
+    """Return the node of an input, a new leaf for an array; a scalar stands for itself."""
+    if isinstance(x, Tensor):
+        return x._node or x._leaf(needs=False)
+    if isinstance(x, _SCALARS):
+        return x
+    return constant(as_array(x))._leaf(needs=False)
+
+
+def _plain_params(op: Op[Any], params: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Let a Tensor stand for its array where only a plain argument makes sense."""
+    if not any(isinstance(p, Tensor) for p in params):
+        return params
+    for name, p in zip(op.order[op.inputs :], params, strict=True):
+        if isinstance(p, Tensor) and p.requires_grad and recording.enabled:
+            message = (
+                f"{op.name}: not differentiable in '{name}'; pass .detach() of it (at {here()})"
+            )
+            raise UnsupportedError(message)
+    return tuple([p._data if isinstance(p, Tensor) else p for p in params])
+
+
+def as_array(x: Any, op: Op[Any] | None = None) -> Any:
+    """Turn an operand into an array that can be computed with, or say why it cannot."""
+    if not hasattr(x, "dtype"):
+        try:
+            x = np.asarray(x)
+        except ValueError as error:  # a ragged list
+            message = f"{_who(op)}{error}; all rows must have one length (at {here()})"
+            raise ShapeError(message) from error
+    if x.dtype.kind not in _KINDS:
+        remedy = {
+            "c": "take the real and imaginary parts apart: graphgrad is for real numbers",
+            "O": "check for None, ragged lists or other objects among the numbers",
+        }.get(x.dtype.kind, "convert it to numbers")
+        raise DtypeError(f"{_who(op)}dtype {x.dtype} is not supported; {remedy} (at {here()})")
+    return x
+
+
+def _who(op: Op[Any] | None) -> str:
+    return f"{op.name}: " if op else "Tensor: "
+
+
+def _explained(op: Op[Any], arrays: list[Any], error: Exception) -> Exception:
+    """Say which op, shapes and line an error of NumPy's belongs to."""
+    kind = translate(error)
+    if kind is None or isinstance(error, kind):
+        return error
+    shapes = ", ".join(f"{np.shape(a)} {getattr(a, 'dtype', type(a).__name__)}" for a in arrays)
+    remedy = ""
+    if op.elementwise and kind is ShapeError:
+        remedy = "; shapes must be equal or 1, aligned at the last axis: reshape one of them"
+    elif op.name == "matmul" and kind is ShapeError and len(arrays) == 2:
+        a, b = (np.shape(x) for x in arrays)
+        if a and b and a[-1] != b[-2 if len(b) > 1 else -1]:
+            inner = f"inner dimensions {a[-1]} and {b[-2 if len(b) > 1 else -1]} differ"
+            return kind(f"matmul: {a} @ {b}: {inner}; transpose one of them? (at {here()})")
+    return kind(f"{op.name}: {shapes}: {error}{remedy} (at {here()})")
+
+
+# -------------------------------------------------------------------------------- Tensor
+
+
+class Tensor(ArrayMethods):
+    """An array of real numbers that remembers how it was computed.
+
+    Parameters
+    ----------
+    data
+        Anything ``np.asarray`` takes: real numbers of any shape.
+    dtype
+        float16, float32 or float64 where gradients are wanted; None keeps NumPy's choice.
+    requires_grad
+        Whether ``backward()`` shall leave a gradient here. Such a tensor copies ``data``;
+        any other shares its memory.
+    name
+        Shown in pictures and errors.
+
+    Raises
+    ------
+    DtypeError
+        For complex numbers and objects, and for integers that ask for a gradient.
+    ShapeError
+        For ragged lists.
+    """
+
+    __slots__ = ("__weakref__",)
+    record = staticmethod(record)
+
+    def __init__(
+        self,
+        data: ArrayLike | Recorded,
+        dtype: DTypeLike | None = None,
+        requires_grad: bool = False,
+        name: str | None = None,
+    ) -> None:
+        """Make a leaf: a value that no op computed."""
+        if isinstance(data, Tensor):
+            if data.requires_grad and recording.enabled:
+                message = (
+                    "Tensor(tensor) would leave the graph in silence; use .detach() or .copy() "
+                    f"(at {here()})"
+                )
+                raise GraphError(message)
+            data = data._data
+        array = as_array(data)
+        if dtype is not None:
+            array = array.astype(as_array(np.empty(0, dtype)).dtype, copy=False)
+        self._data = array
+        self._node = None
+        if requires_grad:
+            self.requires_grad = True
+        if name is not None:
+            self.name = name
+
+    def _leaf(self, *, needs: bool) -> Node:
+        data = self._data
+        value = data if needs or data.size <= KEPT_ELEMENTS else None
+        code, instruction = call_site(2)
+        node = Node(None, (), None, data.shape, data.dtype, value, needs, code, instruction)
+        self._node = node
+        return node
+
+    # ------------------------------------------------------------------ what it holds
+
+    @property
+    def data(self) -> Any:
+        """The plain array. Assigning, also by ``t.data -= v``, is noticed by ``backward()``.
+
+        A write through an array taken earlier (``a = t.data; a[0] = 1``) cannot be seen;
+        ``gg.detect_anomaly()`` finds it by checksums.
+        """
+        if isinstance(self._data, np.generic):  # what NumPy's 0-d results are
+            self._set_data(np.asarray(self._data))
+        return self._data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if value is not self._data:
+            value = as_array(value)
+            if value.shape != self.shape:
+                message = (
+                    f"data: shape {value.shape} assigned to a tensor of shape {self.shape}; "
+                    f"make a new Tensor for another shape (at {here()})"
+                )
+                raise ShapeError(message)
+            self._set_data(value.astype(self.dtype, copy=False))
+        self._mark_changed()
+
+    def _set_data(self, array: Any) -> None:
+        self._data = array
+        if self._node is not None and self._node.value is not None:
+            self._node.value = array
+
+    def _mark_changed(self) -> None:
+        """Note that the memory was overwritten, here and in what this is a view of."""
+        if self._node is not None:
+            now = tick()
+            for owner in memory_owners(self._node):
+                owner.changed = now
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether ops on this tensor are recorded."""
+        return self._node is not None and self._node.needs
+
+    @requires_grad.setter
+    def requires_grad(self, needs: bool) -> None:
+        node = self._node
+        if node is not None and node.plan is not None:
+            if needs == node.needs:
+                return
+            message = f"{node.describe()}: only a leaf can change requires_grad; use .detach()"
+            raise GraphError(message)
+        if not needs:
+            if node is not None:
+                node.needs = False
+            return
+        if self.dtype.kind != "f" or self.dtype.itemsize > 8:
+            message = (
+                f"Tensor: dtype {self.dtype} cannot require a gradient; float16, float32 and "
+                f"float64 can: use .astype(float) (at {here()})"
+            )
+            raise DtypeError(message)
+        if node is None or not node.needs:
+            self._data = self._data.copy() if self._data.shape else np.array(self._data)
+            name = node.name if node is not None else None
+            self._leaf(needs=True).name = name
+
+    @property
+    def grad(self) -> Any:
+        """The gradient that ``backward()`` left here, a plain array, or None."""
+        node = self._node
+        if node is None or node.grad is None:
+            return None
+        if isinstance(node.grad, np.generic):
+            node.grad = np.asarray(node.grad)
+        return node.grad
+
+    @grad.setter
+    def grad(self, value: ArrayLike | None) -> None:
+        if value is None:
+            if self._node is not None:
+                self._node.grad = None
+            return
+        if not self.requires_grad:
+            message = f"grad: this tensor has no gradient; set requires_grad first (at {here()})"
+            raise GraphError(message)
+        array = np.array(value, dtype=self.dtype)
+        if array.shape != self.shape:
+            message = (
+                f"grad: shape {array.shape} assigned to a tensor of shape {self.shape} (at {here()})"
+            )
+            raise ShapeError(message)
+        assert self._node is not None  # noqa: S101 - for type checkers: requires_grad says so
+        self._node.grad = array
+
+    @property
+    def name(self) -> str | None:
+        """The name shown in pictures and errors."""
+        return None if self._node is None else self._node.name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        (self._node or self._leaf(needs=False)).name = name
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the user made this tensor, rather than a recorded op."""
+        return self._node is None or self._node.plan is None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape, as of an array."""
+        return self._data.shape  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._data.ndim  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._data.size  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype; a gradient has the same."""
+        return self._data.dtype  # type: ignore[no-any-return]
+
+    def numpy(self) -> Any:
+        """Return the plain array; shares memory, leaves the graph on purpose."""
+        return self.data
+
+    def item(self) -> Any:
+        """Return the only element as a Python number."""
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """Return the elements as nested Python lists."""
+        return self._data.tolist()
+
+    def detach(self) -> "Tensor":
+        """Return a tensor on the same memory, outside the graph."""
+        return constant(self.data)  # type: ignore[no-any-return]
+
+    # ------------------------------------------------------------------ differentiation
+
+    def backward(self, grad: ArrayLike | None = None, retain_graph: bool = False) -> None:
+        """Add the gradient of this tensor to ``.grad`` of every leaf it was computed from.
+
+        Parameters
+        ----------
+        grad
+            The upstream gradient, of this tensor's shape; may be left out for a scalar.
+        retain_graph
+            Keep the saved arrays, so that the graph can be differentiated again.
+
+        Raises
+        ------
+        GraphError
+            Without a graph, on a freed graph, after an in-place change of a needed value.
+        ShapeError
+            Without ``grad`` on a non-scalar, or with one of another shape.
+        """
+        node = self._node
+        if node is None or not node.needs:
+            message = (
+                f"backward: this tensor {self.shape} has no graph; make an input with "
+                f"requires_grad=True, and compute outside no_grad() (at {here()})"
+            )
+            raise GraphError(message)
+        flows: list[tuple[Node, Any]] = []
+        results, nodes = sweep({node: self._seed(grad)}, flows=flows)
+        with _commit:
+            for leaf, g in results.items():
+                if leaf.grad is None:
+                    leaf.grad = g if leaf.plan is None else g.copy()
+                else:
+                    leaf.grad = leaf.grad + g
+        for kept, g in flows:
+            kept.flow = g
+        if not retain_graph:
+            release(nodes, "backward()")
+
+    def _seed(self, grad: Any) -> Any:
+        data = self._data
+        if grad is None:
+            if data.size != 1:
+                message = (
+                    f"backward: the tensor has shape {data.shape}, not one element; call "
+                    f".sum().backward(), or pass grad= of that shape (at {here()})"
+                )
+                raise ShapeError(message)
+            return data.dtype.type(1) if data.ndim == 0 else np.ones_like(data)
+        seed = np.array(grad._data if isinstance(grad, Tensor) else grad, dtype=data.dtype)
+        if seed.shape != data.shape:
+            message = (
+                f"backward: grad has shape {seed.shape}, the tensor {data.shape}; "
+                f"they must be equal (at {here()})"
+            )
+            raise ShapeError(message)
+        return seed
+
+    def retain_grad(self) -> None:
+        """Let ``backward()`` leave ``.grad`` here too, though an op computed this tensor."""
+        self._recorded_node("retain_grad").retain = True
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
+        """Call ``hook(gradient)`` whenever a sweep passes; what it returns replaces it.
+
+        Returns a function that removes the hook. A hook must not refer to this tensor's
+        own graph, or that graph lives until the garbage collector finds it.
+        """
+        node = self._recorded_node("register_hook")
+        if node.hooks is None:
+            node.hooks = {}
+        key = tick()
+        node.hooks[key] = hook
+        hooks = node.hooks
+        return lambda: hooks.pop(key, None)
+
+    def _recorded_node(self, who: str) -> Node:
+        if self._node is None or not self._node.needs:
+            message = f"{who}: this tensor has no gradient; set requires_grad (at {here()})"
+            raise GraphError(message)
+        return self._node
+
+    # ------------------------------------------------------------------ in-place changes
+
+    def __getitem__(self, index: Any) -> Any:
+        """Read elements, by any kind of index that NumPy has."""
+        return record(TABLE[operator.getitem], (self,), (unwrapped(index),))  # type: ignore[arg-type]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Become a new version of itself with some elements replaced.
+
+        Arrays and tensors taken before keep their values and their gradients. Where nothing
+        is recorded, the array is written in place, as in NumPy.
+        """
+        index = unwrapped(index)
+        node = self._node
+        if not self._is_recording(value):
+            try:
+                self.data[index] = unwrapped(value)
+            except (ValueError, IndexError, TypeError) as error:
+                raise _explained(TABLE[operator.setitem], [self._data, value], error) from error  # type: ignore[arg-type]
+            self._mark_changed()
+            return
+        self._refuse_leaf_change("t[index] = value")
+        if node is not None and node.plan is not None and node.plan.op.view:
+            message = (
+                f"setitem: this tensor is the temporary result of '{node.plan.op.name}', and a "
+                "change of it would not reach the original; write t[0, 1] = v instead of "
+                f"t[0][1] = v, or take a .copy() first (at {here()})"
+            )
+            raise GraphError(message)
+        self._become(record(TABLE[operator.setitem], (self, value), (index,)))  # type: ignore[arg-type]
+
+    def _update(self, function: np.ufunc, other: Any) -> Self:
+        """Do ``t += v`` and its like."""
+        if not self._is_recording(other):
+            try:
+                function(self.data, unwrapped(other), out=self.data)
+            except (ValueError, TypeError) as error:
+                raise _explained(TABLE[function], [self._data, other], error) from error  # type: ignore[arg-type]
+            self._mark_changed()
+            return self
+        self._refuse_leaf_change(f"an in-place {function.__name__}")
+        result = record(TABLE[function], (self, other))  # type: ignore[arg-type]
+        if result.shape != self.shape:
+            message = (
+                f"{function.__name__}: in place, {self.shape} cannot become {result.shape}; "
+                f"write t = t + v instead (at {here()})"
+            )
+            raise ShapeError(message)
+        self._become(result if result.dtype == self.dtype else result.astype(self.dtype))
+        return self
+
+    def _is_recording(self, other: Any) -> bool:
+        return recording.enabled and (
+            self.requires_grad or (isinstance(other, Tensor) and other.requires_grad)
+        )
+
+    def _become(self, result: Self) -> None:
+        name = self.name
+        self._data, self._node = result._data, result._node
+        if name is not None:
+            self.name = name
+
+    def _refuse_leaf_change(self, what: str) -> None:
+        if self.requires_grad and self.is_leaf:
+            message = (
+                f"{what} on a leaf that requires a gradient would make it a computed tensor and "
+                f"stop its training; do it inside gg.no_grad(), or on a .copy() (at {here()})"
+            )
+            raise GraphError(message)
+
+    # ------------------------------------------------------------------ NumPy's protocols
+
+    __array_priority__ = 1000.0
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """Let ``np.exp(t)`` be the op that is declared for ``np.exp``."""
+        if method == "__call__":
+            found = TABLE.get(ufunc)
+            if found is not None:
+                return found(*inputs, **kwargs) if kwargs else record(found, inputs)  # type: ignore[arg-type]
+            if ufunc in PLAIN:
+                return ufunc(*map(unwrapped, inputs), **kwargs)
+        else:
+            found = _METHODS.get((ufunc, method))
+            if found is not None:
+                return TABLE[found](*inputs, **_known(kwargs))
+        name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+        raise UnsupportedError(_no_rule(name))
+
+    def __array_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Let ``np.sum(t)`` be the op that is declared for ``np.sum``."""
+        found = TABLE.get(func)
+        if found is not None:
+            return found(*args, **kwargs)
+        if func in PLAIN:
+            return func(*map(unwrapped, args), **{k: unwrapped(v) for k, v in kwargs.items()})
+        module = func.__module__.replace("numpy", "np", 1)
+        raise UnsupportedError(_no_rule(f"{module}.{func.__name__}"))
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Any:
+        """Become a plain array, unless that would drop the graph in silence."""
+        self._refuse_conversion("an array", ".detach() or .numpy()")
+        return np.array(self._data, dtype=dtype, copy=copy)
+
+    def __float__(self) -> float:
+        """Become a Python number, unless that would drop the graph in silence."""
+        self._refuse_conversion("a Python float", ".item()")
+        return float(self._data)
+
+    def __int__(self) -> int:
+        """Become a Python integer, unless that would drop the graph in silence."""
+        self._refuse_conversion("a Python int", ".item()")
+        return int(self._data)
+
+    def __index__(self) -> int:
+        """Serve as an index, if an integer."""
+        self._refuse_conversion("an index", ".item()")
+        return self._data.__index__()  # type: ignore[no-any-return]
+
+    def _refuse_conversion(self, kind: str, remedy: str) -> None:
+        if self.requires_grad and recording.enabled:
+            message = (
+                f"turning a recorded tensor {self.shape} into {kind} would drop its graph in "
+                f"silence; use {remedy}, or a gg function instead of math's (at {here()})"
+            )
+            raise GraphError(message)
+
+    def __bool__(self) -> bool:
+        """Truth of the only element, for Python's control flow."""
+        return bool(self._data)
+
+    def __len__(self) -> int:
+        """Length of the first axis."""
+        if not self.shape:
+            raise DtypeError(f"len() of a 0-d tensor (at {here()})")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        """Iterate over the first axis."""
+        if not self.shape:
+            raise DtypeError(f"iteration over a 0-d tensor (at {here()})")
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, x: Any) -> bool:
+        """Whether an element equals x."""
+        return bool((self == x).any())
+
+    def __repr__(self) -> str:
+        """Show the numbers as NumPy does, and what the tensor is in the graph."""
+        numbers = np.array2string(np.asarray(self._data), separator=", ", prefix="Tensor(")
+        node = self._node
+        facts = "" if self.dtype in (float, int, bool) else f", dtype={self.dtype}"
+        if node is not None:
+            if node.plan is not None:
+                facts += f", op={node.plan.op.name}"
+            elif node.needs:
+                facts += ", requires_grad=True"
+            facts += f", name={node.name!r}" if node.name else ""
+        return f"Tensor({numbers}{facts})"
+
+    def __format__(self, spec: str) -> str:
+        """Format the only element, as in ``f"{loss:.3f}"``."""
+        return format(self.item(), spec) if spec else repr(self)
+
+    __hash__ = object.__hash__
+
+    def __copy__(self) -> "Tensor":
+        """Return another name for the same value."""
+        return constant(self._data) if self._node is None else wrap(self._data, self._node)  # type: ignore[no-any-return]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy a leaf; a computed tensor has no copy apart from its graph."""
+        if not self.is_leaf and self.requires_grad:
+            message = f"deepcopy: only a leaf can be copied; use .detach().copy() (at {here()})"
+            raise GraphError(message)
+        new = _new(type(self))
+        new._data, new._node = self._data.copy(), None
+        if self.requires_grad:
+            new.requires_grad = True
+        if self.name is not None:
+            new.name = self.name
+        memo[id(self)] = new
+        return new
+
+    def __reduce__(self) -> Any:
+        """Pickle a leaf by its numbers."""
+        if not self.is_leaf and self.requires_grad:
+            message = f"pickle: only a leaf can be pickled; use .detach() (at {here()})"
+            raise GraphError(message)
+        return type(self), (np.asarray(self._data), None, self.requires_grad, self.name)
+
+
+# The methods of ufuncs that are ops by another name.
+_METHODS: dict[tuple[np.ufunc, str], Any] = {
+    (np.add, "reduce"): np.sum,
+    (np.multiply, "reduce"): np.prod,
+    (np.maximum, "reduce"): np.max,
+    (np.minimum, "reduce"): np.min,
+    (np.add, "accumulate"): np.cumsum,
+    (np.multiply, "accumulate"): np.cumprod,
+}
+
+
+def _known(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {"axis": 0, **kwargs}  # a ufunc's methods go along the first axis by default
+
+
+def _no_rule(name: str) -> str:
+    return (
+        f"{name} has no gradient rule; compose it from functions that have one, declare it by "
+        f"gg.op, or pass .detach() or .numpy() where no gradient is wanted (at {here()})"
+    )
+
+
+def unwrapped(x: Any) -> Any:
+    """Replace Tensors by their arrays, also inside lists and tuples."""
+    if isinstance(x, Tensor):
+        return x._data
+    if isinstance(x, list | tuple):
+        return type(x)(map(unwrapped, x))
+    return x
+
+
+def release(nodes: Sequence[Node], by: str) -> None:
+    """Drop the saved arrays of a swept graph; its structure stays to be looked at."""
+    freed = Freed(by, *call_site(3))
+    for node in nodes:
+        if node.plan is not None:
+            node.values = freed
