@@ -1,0 +1,130 @@
+"""The modules of graphgrad import one another in one direction only; read from their source."""
+
+import ast
+import graphlib
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import graphgrad as gg
+
+PACKAGE = Path(gg.__file__).resolve().parent
+
+
+def module_files() -> dict[str, Path]:
+    """Every module of the package by its name, `__init__` files under the name of their package."""
+    files = {}
+    for top in (PACKAGE, PACKAGE / "nn", PACKAGE / "optim"):  # rglob does not follow links
+        for path in top.rglob("*.py"):
+            parts = ("graphgrad", *path.relative_to(PACKAGE).with_suffix("").parts)
+            files[".".join(parts).removesuffix(".__init__")] = path
+    return files
+
+
+FILES = module_files()
+
+
+def run_time_imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Every import, inside functions too, except those that only type checkers see."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            for other in child.orelse:
+                yield from run_time_imports(other)
+        else:
+            yield from run_time_imports(child)
+
+
+def imported_by(source: str) -> set[str]:
+    """Name the modules which a source imports; `graphgrad` if it needs the package itself."""
+    found: set[str] = set()
+    for statement in run_time_imports(ast.parse(source)):
+        if isinstance(statement, ast.Import):
+            names = [alias.name for alias in statement.names]
+        else:
+            assert statement.level == 0, "a link makes relative imports ambiguous"
+            inside = [f"{statement.module}.{alias.name}" for alias in statement.names]
+            names = [name if name in FILES else str(statement.module) for name in inside]
+        found.update(name for name in names if name.split(".")[0] == "graphgrad")
+    return found
+
+
+IMPORTS = {name: imported_by(path.read_text("utf-8")) for name, path in FILES.items()}
+
+
+def parents(name: str) -> set[str]:
+    """Name the packages whose `__init__` file runs before the module does."""
+    parts = name.split(".")
+    return {".".join(parts[:length]) for length in range(1, len(parts))}
+
+
+def edges() -> dict[str, set[str]]:
+    """Build the graph: what a module imports, and the `__init__` files that this runs first."""
+    return {
+        name: targets.union(*(parents(target) - parents(name) - {name} for target in targets))
+        for name, targets in IMPORTS.items()
+    }
+
+
+def test_sees_the_whole_package() -> None:
+    assert {"graphgrad.node", "graphgrad.ops", "graphgrad.nn", "graphgrad.optim"} <= set(FILES)
+    assert "graphgrad.nn" in IMPORTS["graphgrad"]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import graphgrad.node", {"graphgrad.node"}),
+        ("from graphgrad import node, Tensor", {"graphgrad.node", "graphgrad"}),
+        ("def f():\n    from graphgrad.tensor import Tensor", {"graphgrad.tensor"}),
+        ("if TYPE_CHECKING:\n    import graphgrad", set()),
+        ("try:\n    import graphgrad.nn as x\nfinally:\n    import numpy", {"graphgrad.nn"}),
+    ],
+)
+def test_reads_imports(source: str, found: set[str]) -> None:
+    assert imported_by(source) == found
+
+
+def test_no_cycles() -> None:
+    try:
+        list(graphlib.TopologicalSorter(edges()).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+@pytest.mark.parametrize("name", sorted(set(FILES) - {"graphgrad", "graphgrad.__main__"}))
+def test_modules_import_submodules_never_the_package(name: str) -> None:
+    """The package is still being made when its modules run."""
+    assert "graphgrad" not in IMPORTS[name]
+
+
+def test_optim_never_imports_nn() -> None:
+    for name in FILES:
+        if name.startswith("graphgrad.optim"):
+            assert not {target for target in IMPORTS[name] if target.startswith("graphgrad.nn")}
+
+
+def test_engine_needs_neither_nn_nor_optim() -> None:
+    above = ("graphgrad.nn", "graphgrad.optim", "graphgrad.cli", "graphgrad.__main__")
+    for name in FILES:
+        if name != "graphgrad" and not name.startswith(above):
+            assert not {target for target in IMPORTS[name] if target.startswith(above)}, name
+
+
+def test_no_module_bears_the_name_of_a_public_function() -> None:
+    """Else `import graphgrad.grad` would put a module where the function was."""
+    spaces = [gg, gg.nn, gg.optim, getattr(gg, "linalg", None), getattr(gg.nn, "functional", None)]
+    functions = {
+        name
+        for space in spaces
+        for name in getattr(space, "__all__", dir(space))
+        if not name.startswith("_")
+        and callable(getattr(space, name))
+        and not isinstance(getattr(space, name), types.ModuleType)
+    }
+    assert functions
+    clashes = {name for name in FILES if name.rpartition(".")[2] in functions}
+    assert not clashes
