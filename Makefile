@@ -24,6 +24,7 @@ demo: $(VENV)/.installed-viz,train  ## the main job: drawn graph, digits learnt
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.installed-test  ## every test that needs no PyTorch
+	$(if $(NUMPY),$(BIN)/python -m pip install --quiet 'numpy==$(NUMPY)')
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## formatting, ruff, mypy --strict, pyright
@@ -47,10 +48,10 @@ parity: $(TORCH_VENV)/.installed-parity  ## the comparisons with PyTorch (instal
 	$(TORCH_BIN)/python -m pytest tests/parity $(ARGS)
 
 package: $(VENV)/.installed-dev  ## sdist, wheel from it, and a look at it from a clean environment
-	.ci/package $(BIN)/python $(LOCK)
+	.ci/package $(abspath $(BIN))/python $(LOCK)
 
 canary: $(VENV)/.installed-dev  ## faults planted in nn/ are seen by mypy, pyright and coverage
-	.ci/canary $(BIN)
+	.ci/canary $(abspath $(BIN))
 
 env: $(VENV)/.installed-dev  ## only make the environment
 
