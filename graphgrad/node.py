@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from operator import attrgetter
 from pathlib import Path
 from types import CodeType
@@ -68,6 +68,7 @@ class Node:
         "shape",
         "value",  # the array: always of a leaf that needs a gradient, else if small
         "values",  # what the rules asked to keep, or Freed
+        "__weakref__",
     )
 
     def __init__(  # positional and flat: this is the hottest constructor of the package
@@ -204,21 +205,24 @@ def here() -> str:
 # ------------------------------------------------------------------------------- walking
 
 
-def ancestors(roots: Iterable[Node], floor: int = 0) -> list[Node]:
+def ancestors(
+    roots: Iterable[Node], floor: int = 0, ends: Collection[Node] = ()
+) -> list[Node]:
     """List the nodes through which gradients from the roots flow, newest first.
 
-    Nodes with a serial number below ``floor`` are not entered.
+    Nodes with a serial number below ``floor`` are left out, but for those in ``ends``,
+    which are listed and not entered.
     """
     found = set(roots)
     stack = list(found)
     while stack:
         node = stack.pop()
-        if node.plan is None:
+        if node.plan is None or node.serial < floor:
             continue
         parents = node.parents
         for position in node.plan.wants:
             parent = parents[position]
-            if parent not in found and parent.serial >= floor:
+            if parent not in found and (parent.serial >= floor or parent in ends):
                 found.add(parent)
                 stack.append(parent)
     return sorted(found, key=attrgetter("serial"), reverse=True)

@@ -40,7 +40,7 @@ def sweep(
         makes a recorded value, ``scatter(values, index, shape)`` is the recorded form of
         the sweep's own buffer.
     floor
-        Nodes with a smaller serial number are not entered.
+        Nodes with a smaller serial number are not entered; targets among them get theirs.
     flows
         Receives ``(node, gradient)`` of the small nodes, for pictures.
 
@@ -55,11 +55,11 @@ def sweep(
     ShapeError
         If a rule returns a gradient that does not fit its input.
     """
-    nodes = ancestors(seeds, floor)
+    nodes = ancestors(seeds, floor, () if targets is None else targets)
     useful: set[Node] | None = None  # None: all of them
     ends: Collection[Node] = ()  # targets below which no other target lies
     if targets is not None:
-        useful, ends = _leading_to(nodes, targets)
+        useful, ends = _leading_to(nodes, targets, floor)
         nodes = [n for n in nodes if n in useful]
     _check_usable(nodes, ends)
     grads: dict[Node, Any] = dict(seeds)
@@ -145,12 +145,16 @@ def sweep(
     return results, nodes
 
 
-def _leading_to(nodes: list[Node], targets: Collection[Node]) -> tuple[set[Node], set[Node]]:
+def _leading_to(
+    nodes: list[Node], targets: Collection[Node], floor: int
+) -> tuple[set[Node], set[Node]]:
     """Return the nodes from which a target is reached, and the targets that reach no other."""
     useful = {node for node in nodes if node in targets}
     ends = set(useful)
     for node in reversed(nodes):
-        if node.plan is not None and any(node.parents[i] in useful for i in node.plan.wants):
+        if node.plan is None or node.serial < floor:
+            continue
+        if any(node.parents[i] in useful for i in node.plan.wants):
             useful.add(node)
             ends.discard(node)
     return useful, ends

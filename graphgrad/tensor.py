@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from graphgrad.anomaly import explain_nan
 from graphgrad.errors import (
     DtypeError,
     GraphError,
@@ -480,6 +481,10 @@ class Tensor(ArrayMethods):
         node.hooks[key] = hook
         hooks = node.hooks
         return lambda: hooks.pop(key, None)
+
+    def explain_nan(self) -> str:
+        """Say which op first made a NaN or infinity on the way to this tensor."""
+        return explain_nan(self._node or self._leaf(needs=False))
 
     def _recorded_node(self, who: str) -> Node:
         if self._node is None or not self._node.needs:

@@ -1,0 +1,105 @@
+"""Looking for what goes wrong: NaNs where they arise, and writes that nobody announced."""
+
+import contextlib
+import weakref
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import GraphError, NonFiniteError
+from graphgrad.node import Node, recording
+
+
+def checksum(array: Any) -> int:
+    """Return a checksum of an array's bytes."""
+    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data) if array.size else 0
+
+
+class Anomaly:
+    """The checks that run while :func:`detect_anomaly` is on."""
+
+    def __init__(self) -> None:
+        """Start without any node seen."""
+        self.sums: weakref.WeakKeyDictionary[Node, list[int]] = weakref.WeakKeyDictionary()
+
+    def check_forward(self, node: Node, arrays: list[Any], out: Any) -> None:
+        """Raise where an op makes a NaN out of numbers; remember the saved arrays' sums."""
+        if np.isnan(out).any() and not any(np.isnan(a).any() for a in arrays):
+            message = f"{node.describe()} computed a NaN from inputs without one"
+            raise NonFiniteError(message)
+        self.sums[node] = self._sums(node)
+
+    def check_gradient(self, node: Node, g: Any, c: Any) -> None:
+        """Raise where a rule makes a NaN out of a gradient without one."""
+        gs = g if isinstance(g, list) else [g]
+        if np.isnan(c).any() and not any(u is not None and np.isnan(u).any() for u in gs):
+            message = f"{node.describe()}: its gradient rule made a NaN; the local slope is infinite"
+            raise NonFiniteError(message)
+
+    def check_unwritten(self, node: Node) -> None:
+        """Raise where an array that a node saved was written through another name."""
+        known = self.sums.get(node)
+        if known is not None and known != self._sums(node):
+            message = (
+                f"{node.describe()}: an array that it saved was written to since, through an "
+                "array taken earlier; assign to t.data instead, or write to a copy"
+            )
+            raise GraphError(message)
+
+    def _sums(self, node: Node) -> list[int]:
+        flat: list[Any] = []
+        for value in node.values:
+            flat += value if isinstance(value, tuple) else (value,)
+        return [checksum(a) for a in flat if isinstance(a, np.ndarray)]
+
+
+@contextlib.contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Check every op of this thread, slowly: NaNs, and writes that were not announced.
+
+    Raises
+    ------
+    NonFiniteError
+        Where an op, or its gradient rule, makes a NaN out of numbers.
+    GraphError
+        At ``backward()``, where a saved array was changed through an array taken earlier.
+    """
+    before = recording.anomaly
+    recording.anomaly = Anomaly()
+    try:
+        yield
+    finally:
+        recording.anomaly = before
+
+
+def explain_nan(root: Node) -> str:
+    """Say which op first made a NaN or infinity, among the values that the graph kept."""
+    nodes: dict[Node, None] = {root: None}
+    stack = [root]
+    while stack:
+        for parent in stack.pop().parents:
+            if isinstance(parent, Node) and parent not in nodes:
+                nodes[parent] = None
+                stack.append(parent)
+    values: dict[Node, Any] = {n: n.value for n in nodes if n.value is not None}
+    for node in nodes:  # the values that later ops saved of their inputs
+        if node.plan is not None and isinstance(node.values, tuple):
+            for value, source in zip(node.values, node.plan.sources, strict=True):
+                if isinstance(source, int) and isinstance(node.parents[source], Node):
+                    values.setdefault(node.parents[source], value)
+                elif source == "out":
+                    values.setdefault(node, value)
+    for node in sorted(values, key=lambda n: n.serial):
+        value = values[node]
+        if isinstance(value, tuple) or np.isfinite(value).all():
+            continue
+        kind = "NaN" if np.isnan(value).any() else "infinity"
+        inputs = []
+        for p in node.parents:
+            shown = values.get(p, "not kept") if isinstance(p, Node) else p
+            inputs.append(np.array2string(np.asarray(shown), precision=4, threshold=8))
+        made = f"from {', '.join(inputs)}" if inputs else "given"
+        return f"{kind} first appears in {node.describe()}, {made}"
+    return "no NaN or infinity among the values that the graph kept; see gg.detect_anomaly()"

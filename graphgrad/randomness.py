@@ -1,0 +1,15 @@
+"""The package's one default random generator."""
+
+import numpy as np
+
+_default = np.random.default_rng()
+
+
+def default_generator(rng: np.random.Generator | None = None) -> np.random.Generator:
+    """Return ``rng``, or the package's default generator where it is None."""
+    return _default if rng is None else rng
+
+
+def manual_seed(seed: int) -> None:
+    """Seed the default generator, which everything with ``rng=None`` draws from."""
+    _default.bit_generator.state = np.random.default_rng(seed).bit_generator.state

@@ -1,0 +1,528 @@
+"""Functional differentiation: from functions to their gradients, to any order.
+
+Plain input gives a plain result. Where an argument is a Tensor, or f closes over one that
+is being recorded, the result is a Tensor with a graph of its own, so transforms nest.
+Wherever an argument is differentiated it may be a nested list, tuple or dict of arrays.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphgrad.anomaly import checksum
+from graphgrad.errors import DtypeError, GraphError, ShapeError
+from graphgrad.node import (
+    KEPT_ELEMENTS,
+    Node,
+    boundary,
+    call_site,
+    enable_grad,
+    here,
+    recording,
+    tick,
+)
+from graphgrad.randomness import default_generator
+from graphgrad.registry import TABLE, Op, op
+from graphgrad.sweep import sweep
+from graphgrad.tensor import Tensor, as_array, constant, record, release, wrap
+
+Function = Callable[..., Any]
+
+IDENTITY: Op[Tensor] = op(
+    lambda x: x,
+    lambda g: g,
+    name="identity",
+    symbol="=",
+    doc="x itself, as a variable of a transform. Gradient: g.",
+)
+
+
+# ------------------------------------------------------------------- nested containers
+
+
+def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+    """List the leaves of nested lists, tuples and dicts; also return what rebuilds them."""
+    if isinstance(tree, dict):
+        keys, items = list(tree), list(tree.values())
+        make: Callable[[list[Any]], Any] = lambda parts: dict(zip(keys, parts, strict=True))  # noqa: E731
+    elif isinstance(tree, list | tuple):
+        kind, items = type(tree), list(tree)
+        make = getattr(kind, "_make", kind)
+    else:
+        return [tree], lambda leaves: leaves[0]
+    flat = [flatten(item) for item in items]
+    leaves = [leaf for part, _ in flat for leaf in part]
+
+    def rebuild(new: Sequence[Any]) -> Any:
+        parts, start = [], 0
+        for part, inner in flat:
+            parts.append(inner(new[start : start + len(part)]))
+            start += len(part)
+        return make(parts)
+
+    return leaves, rebuild
+
+
+# --------------------------------------------------------------------- one traced call
+
+
+class _Trace:
+    """One call of a function whose chosen arguments were made variables."""
+
+    def __init__(
+        self, f: Function, args: tuple[Any, ...], kwargs: dict[str, Any], argnums: tuple[int, ...]
+    ) -> None:
+        """Run ``f`` and note what its result depends on."""
+        outer = recording.enabled
+        for number in argnums:
+            if not -len(args) <= number < len(args):
+                message = f"argnums {number}: {_name(f)} was given {len(args)} (at {here()})"
+                raise ShapeError(message)
+        new_args = list(args)
+        self.variables: list[Tensor] = []
+        self.rebuilds = []
+        self.tensor_in = False
+        floor = tick()
+        with enable_grad():
+            for number in argnums:
+                leaves, rebuild = flatten(args[number])
+                variables = [self._variable(leaf, connected=outer) for leaf in leaves]
+                new_args[number] = rebuild(variables)
+                self.variables += variables
+                self.rebuilds.append((len(leaves), rebuild))
+            self.result = f(*new_args, **kwargs)
+        outs, self.rebuild_result = flatten(self.result)
+        self.outs: list[Any] = [o if isinstance(o, Tensor) else constant(as_array(o)) for o in outs]
+        roots = [o._node for o in self.outs if o._node is not None and o._node.needs]
+        # recorded from outside: what f closed over, or the arguments themselves
+        self.connected = outer and bool(boundary(roots, floor))
+
+    def _variable(self, leaf: Any, *, connected: bool) -> Tensor:
+        if isinstance(leaf, Tensor):
+            self.tensor_in = True
+            if leaf.requires_grad and connected:
+                return record(IDENTITY, (leaf,))  # type: ignore[no-any-return]
+            leaf = leaf._data
+        array = as_array(leaf)
+        if array.dtype.kind != "f":
+            message = (
+                f"a gradient with respect to {leaf!r:.40} of dtype {array.dtype} was asked for; "
+                f"pass floating point numbers, e.g. 3.0 or x.astype(float) (at {here()})"
+            )
+            raise DtypeError(message)
+        variable: Tensor = constant(array)
+        variable._leaf(needs=True)
+        return record(IDENTITY, (variable,))  # type: ignore[no-any-return]
+
+    def pull(self, gs: Sequence[Any], *, graph: bool) -> list[Any]:
+        """Return the gradient of each variable, given one for each output."""
+        return _pull(self.outs, gs, self.variables, graph=graph)[0]
+
+    def scalar(self, who: str) -> Tensor:
+        """Return the only output, which must be one number."""
+        if len(self.outs) != 1 or self.outs[0].size != 1:
+            shapes = [o.shape for o in self.outs]
+            message = (
+                f"{who}: the function returned shapes {shapes}, not one number; sum it, or use "
+                f"gg.jacobian or gg.vjp (at {here()})"
+            )
+            raise ShapeError(message)
+        return self.outs[0]  # type: ignore[no-any-return]
+
+    def finish(self, arrays: list[Any]) -> list[Any]:
+        """Give results the kind that the input had."""
+        if self.tensor_in or self.connected:
+            return [x if isinstance(x, Tensor) else constant(x) for x in arrays]
+        return [_plain(x) for x in arrays]
+
+    def by_argument(self, flat: list[Any]) -> tuple[Any, ...]:
+        """Sort one result per variable into one per argument."""
+        results, start = [], 0
+        for count, rebuild in self.rebuilds:
+            results.append(rebuild(flat[start : start + count]))
+            start += count
+        return tuple(results)
+
+
+def _pull(
+    ys: Sequence[Tensor], gs: Sequence[Any], xs: Sequence[Tensor], *, graph: bool, floor: int = 0
+) -> tuple[list[Any], list[Node]]:
+    """Sweep from ys to xs, where a gradient that never arrives is zero; also list the nodes."""
+    seeds: dict[Node, Any] = {}
+    for y, g in zip(ys, gs, strict=True):
+        if y._node is not None and y._node.needs:
+            seeds[y._node] = seeds[y._node] + g if y._node in seeds else g
+    targets = {x._node for x in xs if x._node is not None}
+    if graph:
+        seeds = {n: g if isinstance(g, Tensor) else constant(g) for n, g in seeds.items()}
+        with enable_grad():
+            found, nodes = sweep(
+                seeds, targets=targets, wrap=wrap, scatter=TABLE["scatter"], floor=floor
+            )
+    else:
+        seeds = {n: g._data if isinstance(g, Tensor) else g for n, g in seeds.items()}
+        found, nodes = sweep(seeds, targets=targets, floor=floor)
+    arrived = [None if x._node is None else found.get(x._node) for x in xs]
+    zeros = [np.zeros_like(x._data) if g is None else g for x, g in zip(xs, arrived, strict=True)]
+    return zeros, [n for n in nodes if n not in targets]
+
+
+def _plain(x: Any) -> Any:
+    """Return an array of the caller's own; a 0-d one as NumPy's scalar."""
+    x = x._data if isinstance(x, Tensor) else x
+    return x[()] if x.ndim == 0 else np.array(x)
+
+
+def _ones(y: Tensor) -> Any:
+    return np.ones_like(y._data)
+
+
+def _name(f: Function) -> str:
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def _as_argnums(argnums: int | Sequence[int]) -> tuple[tuple[int, ...], bool]:
+    if isinstance(argnums, int) and not isinstance(argnums, bool):
+        return (argnums,), True
+    if isinstance(argnums, tuple | list) and argnums and all(type(n) is int for n in argnums):
+        return tuple(argnums), False
+    message = f"argnums {argnums!r}: give an int or a tuple of ints (at {here()})"
+    raise DtypeError(message)
+
+
+# -------------------------------------------------------------------------- transforms
+
+
+def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Return a function that computes ``(f(…), its gradient)``; see :func:`grad`."""
+    numbers, single = _as_argnums(argnums)
+
+    @functools.wraps(f)
+    def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        trace = _Trace(f, args, kwargs, numbers)
+        y = trace.scalar("grad")
+        gs = trace.by_argument(trace.finish(trace.pull([_ones(y)], graph=trace.connected)))
+        return trace.finish([y])[0], gs[0] if single else gs
+
+    return both
+
+
+def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Return the gradient of a scalar function as a function of the same arguments.
+
+    ``grad(f)(x)`` has the shape of ``x``. With a tuple of ``argnums`` it returns a tuple.
+    ``grad(grad(f))`` is the second derivative, and so on.
+
+    Raises
+    ------
+    ShapeError
+        If f does not return one number, or ``argnums`` names no argument.
+    DtypeError
+        If the argument is an integer.
+    """
+    both = value_and_grad(f, argnums)
+
+    @functools.wraps(f)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        return both(*args, **kwargs)[1]
+
+    return gradient
+
+
+def gradients(
+    ys: Tensor | Sequence[Tensor],
+    xs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    create_graph: bool = False,
+    retain_graph: bool = False,
+) -> Any:
+    """Return the gradients of ``ys`` (summed) with respect to ``xs``; no ``.grad`` is touched.
+
+    Parameters
+    ----------
+    ys, xs
+        Recorded tensors; a sequence of xs gives a tuple of gradients.
+    grad_outputs
+        Upstream gradients, one per y; may be left out where y has one element.
+    create_graph
+        Return Tensors that can be differentiated again, instead of plain arrays.
+    retain_graph
+        Keep the saved arrays of the graph; implied by ``create_graph``.
+
+    Raises
+    ------
+    GraphError
+        If a y has no graph, or an x does not require a gradient.
+    """
+    outs = [ys] if isinstance(ys, Tensor) else list(ys)
+    ins = [xs] if isinstance(xs, Tensor) else list(xs)
+    if grad_outputs is None:
+        given: list[Any] = [None] * len(outs)
+    else:
+        given = [grad_outputs] if isinstance(ys, Tensor) else list(grad_outputs)
+    if len(given) != len(outs):
+        message = f"gradients: {len(given)} grad_outputs for {len(outs)} ys (at {here()})"
+        raise ShapeError(message)
+    for what, tensors in (("y", outs), ("x", ins)):
+        for i, t in enumerate(tensors):
+            if not (isinstance(t, Tensor) and t.requires_grad):
+                message = (
+                    f"gradients: {what} number {i} is not part of a graph; it must be a Tensor "
+                    f"computed from, or made with, requires_grad=True (at {here()})"
+                )
+                raise GraphError(message)
+    gs: list[Any] = []
+    for y, g in zip(outs, given, strict=True):
+        if isinstance(g, Tensor) and create_graph and g.shape == y.shape:
+            gs.append(g)
+        else:
+            gs.append(y._seed(g))
+    results, nodes = _pull(outs, gs, ins, graph=create_graph)
+    if create_graph:
+        results = [r if isinstance(r, Tensor) else constant(r) for r in results]
+    else:
+        results = [np.array(r) for r in results]
+        if not retain_graph:
+            release(nodes, "gradients()")
+    return results[0] if isinstance(xs, Tensor) else tuple(results)
+
+
+def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
+    """Return ``(f(*args), pullback)``: ``pullback(g)`` is g times the Jacobian.
+
+    The pullback takes a gradient per output, of its shape, and returns a tuple with a
+    gradient per argument; it may be called any number of times.
+    """
+    trace = _Trace(f, args, {}, tuple(range(len(args))))
+
+    def pullback(g: Any) -> tuple[Any, ...]:
+        gs, _ = flatten(g)
+        if len(gs) != len(trace.outs):
+            message = f"vjp: {len(gs)} gradients for {len(trace.outs)} outputs (at {here()})"
+            raise ShapeError(message)
+        recorded = any(isinstance(u, Tensor) and u.requires_grad for u in gs)
+        seeds = [
+            u if isinstance(u, Tensor) and u.shape == y.shape else y._seed(u)
+            for y, u in zip(trace.outs, gs, strict=True)
+        ]
+        graph = recording.enabled and (trace.connected or recorded)
+        found = trace.pull(seeds, graph=graph)
+        kind = [constant(x) if recorded and not isinstance(x, Tensor) else x for x in found]
+        return trace.by_argument(kind if recorded else trace.finish(found))
+
+    return trace.rebuild_result(trace.finish(trace.outs)), pullback
+
+
+def jvp(f: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    """Return ``(f(*primals), the Jacobian times tangents)``.
+
+    ``primals`` and ``tangents`` are tuples of the same shapes; a single array may stand
+    for a tuple of one. Computed as the derivative of the (linear) pullback, so every op
+    with a reverse rule has it.
+    """
+    args = primals if isinstance(primals, tuple) else (primals,)
+    directions = _matching(args, tangents, "jvp")
+    trace = _Trace(f, args, {}, tuple(range(len(args))))
+    with enable_grad():
+        duals = []
+        for y in trace.outs:
+            dual: Tensor = constant(np.ones_like(y._data))
+            if y.dtype.kind == "f":
+                dual._leaf(needs=True)
+            duals.append(dual)
+        pulled = trace.pull(duals, graph=True)
+        total = _inner(pulled, directions)
+    pushed = _differentiate(total, duals, graph=trace.connected)
+    outs = trace.finish(trace.outs)
+    return trace.rebuild_result(outs), trace.rebuild_result(trace.finish(pushed))
+
+
+def hvp(f: Function, primals: Any, tangents: Any) -> Any:
+    """Return the Hessian of a scalar function times a vector, without forming the Hessian.
+
+    ``primals`` and ``tangents`` are tuples (the result is one too) or single arrays.
+    """
+    args = primals if isinstance(primals, tuple) else (primals,)
+    directions = _matching(args, tangents, "hvp")
+    trace = _Trace(f, args, {}, tuple(range(len(args))))
+    y = trace.scalar("hvp")
+    with enable_grad():
+        total = _inner(trace.pull([_ones(y)], graph=True), directions)
+    products = _differentiate(total, trace.variables, graph=trace.connected)
+    results = trace.by_argument(trace.finish(products))
+    return results if isinstance(primals, tuple) else results[0]
+
+
+def _matching(args: tuple[Any, ...], tangents: Any, who: str) -> list[Any]:
+    """List the tangents, one for each leaf of the primals."""
+    given = tangents if isinstance(tangents, tuple) else (tangents,)
+    points, directions = flatten(args)[0], flatten(given)[0]
+    here_shapes, there_shapes = [np.shape(x) for x in points], [np.shape(v) for v in directions]
+    if here_shapes != there_shapes:
+        message = f"{who}: tangents {there_shapes} for primals {here_shapes} (at {here()})"
+        raise ShapeError(message)
+    return [v if isinstance(v, Tensor) else as_array(v) for v in directions]
+
+
+def _inner(gs: list[Any], vs: list[Any]) -> Any:
+    """Sum of the elementwise products."""
+    return functools.reduce(lambda a, b: a + b, [np.sum(g * v) for g, v in zip(gs, vs, strict=True)])
+
+
+def _differentiate(y: Any, xs: list[Tensor], *, graph: bool) -> list[Any]:
+    """Gradients of one number, zero where it does not depend on x."""
+    if not isinstance(y, Tensor):
+        return [np.zeros_like(x._data) for x in xs]
+    return _pull([y], [_ones(y)], xs, graph=graph)[0]
+
+
+def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Return the Jacobian of f as a function: output shape + argument shape.
+
+    One reverse sweep per output element. Where f returns a container, so does this.
+    """
+    numbers, single = _as_argnums(argnums)
+
+    @functools.wraps(f)
+    def derivative(*args: Any, **kwargs: Any) -> Any:
+        trace = _Trace(f, args, kwargs, numbers)
+        results = []
+        for y in trace.outs:
+            rows = []
+            for i in range(y.size):
+                seed = np.zeros(y.size, y.dtype)
+                seed[i] = 1
+                g = [_one_hot_seed(other, y, seed) for other in trace.outs]
+                rows.append(trace.pull(g, graph=trace.connected))
+            columns = []
+            for k, x in enumerate(trace.variables):
+                shape = y.shape + x.shape
+                column = [row[k] for row in rows]
+                empty = np.zeros(shape, x.dtype)
+                columns.append(np.reshape(np.stack(column), shape) if column else empty)
+            by_argument = trace.by_argument(trace.finish(columns))
+            results.append(by_argument[0] if single else by_argument)
+        return trace.rebuild_result(results)
+
+    return derivative
+
+
+def _one_hot_seed(other: Tensor, y: Tensor, seed: Any) -> Any:
+    return seed.reshape(y.shape) if other is y else np.zeros_like(other._data)
+
+
+def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Return the Hessian of a scalar function: argument shape twice.
+
+    With several ``argnums``, a tuple of tuples.
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+# -------------------------------------------------------------------------- checkpoint
+
+
+def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()) -> Any:
+    """Compute ``f(*args)``, keeping nothing of it: the backward pass computes it anew.
+
+    Trades time for memory. Gradients also reach tensors that f closes over. Generators
+    that f draws from are given in ``rngs`` and rewound for the second run; the package's
+    default generator always is.
+
+    Raises
+    ------
+    GraphError
+        In the backward pass, if the second run gives other values than the first.
+    """
+    if not recording.enabled:
+        return f(*args)
+    segment = _Segment(f, args, (default_generator(), *rngs))
+    floor = tick()
+    leaves, rebuild = flatten(f(*args))
+    nodes = [x._node if isinstance(x, Tensor) else None for x in leaves]
+    segment.places = [i for i, n in enumerate(nodes) if n and n.needs and n.serial > floor]
+    segment.parents = boundary([nodes[i] for i in segment.places], floor)  # type: ignore[misc]
+    if not segment.parents:
+        return rebuild(leaves)
+    arrays = tuple(leaves[i]._data for i in segment.places)
+    segment.sums = list(map(checksum, arrays))
+    count = len(segment.parents)
+    rerun = _rerun_op(len(arrays))
+    plan = rerun.plan((1 << count) - 1, count)
+    kept = plan.pick((None, None, None, segment, None))
+    code, instruction = call_site()
+    parents = tuple(segment.parents)
+    if len(arrays) == 1:
+        out = arrays[0]
+        value = out if out.size <= KEPT_ELEMENTS else None
+        node = Node(plan, parents, kept, out.shape, out.dtype, value, True, code, instruction)
+        outputs = [wrap(out, node)]
+    else:
+        node = Node(plan, parents, kept, (), None, None, True, code, instruction)
+        outputs = list(wrap(arrays, node))
+    for place, tensor in zip(segment.places, outputs, strict=True):
+        leaves[place] = tensor
+    return rebuild(leaves)
+
+
+@functools.cache
+def _rerun_op(outputs: int) -> Op[Any]:
+    return op(
+        lambda inputs, segment: inputs,
+        joint=lambda g, segment, wanted: segment.pull(g, wanted),
+        variadic=True,
+        outputs=outputs,
+        name="checkpoint",
+        symbol="⟳",
+        doc="A function call whose inside is computed again in the backward pass.",
+    )
+
+
+class _Segment:
+    """A function call that can be run again, and what the first run gave."""
+
+    places: list[int]  # of the outputs among the leaves of the result
+    sums: list[int]  # a checksum of each output
+    parents: list[Node]  # what the call takes gradients to, closed-over tensors included
+
+    def __init__(
+        self, f: Function, args: tuple[Any, ...], rngs: tuple[np.random.Generator, ...]
+    ) -> None:
+        """Note the call and the state of the generators before it."""
+        self.f, self.args, self.rngs = f, args, rngs
+        self.states = [rng.bit_generator.state for rng in rngs]
+
+    def pull(self, g: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
+        """Run again, and sweep from the outputs to the parents."""
+        gs = [g] if len(self.places) == 1 else g
+        graph = any(isinstance(u, Tensor) for u in gs)
+        floor = tick()
+        now = [rng.bit_generator.state for rng in self.rngs]
+        for rng, state in zip(self.rngs, self.states, strict=True):
+            rng.bit_generator.state = state
+        try:
+            with enable_grad():
+                leaves, _ = flatten(self.f(*self.args))
+        finally:
+            for rng, state in zip(self.rngs, now, strict=True):
+                rng.bit_generator.state = state
+        outs = [leaves[i] for i in self.places if i < len(leaves)]
+        sums = [checksum(x._data) if isinstance(x, Tensor) else None for x in outs]
+        if sums != self.sums:
+            message = (
+                f"checkpoint: computing {_name(self.f)} again gave other values; it must not "
+                "change its inputs nor draw from a generator that is not in rngs="
+            )
+            raise GraphError(message)
+        known = [(x, u) for x, u in zip(outs, gs, strict=True) if u is not None]
+        targets = [_at(parent) for parent in self.parents]
+        found, _ = _pull(*zip(*known, strict=True), targets, graph=graph, floor=floor)
+        return tuple(x if w else None for x, w in zip(found, wanted, strict=True))
+
+
+def _at(node: Node) -> Tensor:
+    """Return a stand-in for the tensor of a node, whose array nobody needs."""
+    nothing = np.broadcast_to(np.zeros((), node.dtype), node.shape)
+    return wrap(nothing, node)  # type: ignore[no-any-return]
