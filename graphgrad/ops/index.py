@@ -1,0 +1,149 @@
+"""Reading and assigning elements by every kind of index that NumPy has."""
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import DtypeError
+from graphgrad.node import here
+from graphgrad.registry import TABLE, Cases, Op, Scatter, call, op
+from graphgrad.sweep import HALF, scatter_add
+from graphgrad.tensor import Tensor
+
+_UNCHANGING = (int, slice, type(None), type(Ellipsis), bool, np.intp, np.bool_)
+
+
+def frozen(index: Any) -> Any:
+    """Return an index that nobody can change later: its arrays and lists are copied.
+
+    The copies lie in C order, for NumPy walks an index in the order of its memory and
+    "the last writer wins" shall not depend on that.
+    """
+    if index.__class__ in _UNCHANGING:
+        return index
+    if isinstance(index, tuple):
+        return tuple(map(frozen, index))
+    if isinstance(index, list):
+        return [frozen(i) for i in index]
+    if not hasattr(index, "flags") or (index.base is None and not index.flags.writeable):
+        return index
+    index = index.copy()
+    index.flags.writeable = False
+    return index
+
+
+INDEXING = (
+    lambda r: call(r(3, 4), 1),
+    lambda r: call(r(3, 4), (-1, 2)),
+    lambda r: call(r(3, 4), (slice(None, None, -2), slice(1, 3))),
+    lambda r: call(r(3, 4), (Ellipsis, None, 0)),
+    lambda r: call(r(3, 4), ()),
+    lambda r: call(r(), ()),
+    lambda r: call(r(), None),
+    lambda r: call(r(3, 4), [0, 2, 0]),
+    lambda r: call(r(3, 4), np.array([[0, 1], [-1, 1]], np.int32)),
+    lambda r: call(r(3, 4), ([0, 0, 2], [1, 1, -1])),
+    lambda r: call(r(3, 4, 2), (np.array([1, 1], np.uint8), slice(None), [0, 1])),
+    lambda r: call(r(3, 4), (slice(None), np.array([[0], [0]]))),
+    lambda r: call(r(3, 4), np.arange(12).reshape(3, 4) % 3 == 0),
+    lambda r: call(r(3, 4), (np.array([True, False, True]), slice(0, 2))),
+    lambda r: call(r(3, 4), True),
+    lambda r: call(r(3, 4), np.array(False)),
+    lambda r: call(r(3, 4), np.array([], int)),
+    lambda r: call(r(0, 3), slice(None)),
+)
+
+
+def _getitem(x: Any, index: Any) -> Any:
+    return x[index], frozen(index)
+
+
+getitem: Op[Tensor] = op(
+    operator.getitem,
+    lambda g, saved: Scatter(saved, g),
+    forward=_getitem,
+    view=True,
+    name="getitem",
+    symbol="[ ]",
+    domain=Cases(*INDEXING),
+    doc="x[index]. Gradient: g added at the same places, duplicates summed.",
+)
+
+
+def _scattered(values: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    dtype = np.float32 if values.dtype == HALF else values.dtype
+    out = np.zeros_like(values, shape=shape, dtype=dtype)
+    scatter_add(out, index, values)
+    return out.astype(values.dtype, copy=False), frozen(index)
+
+
+scatter: Op[Tensor] = op(
+    _scattered,
+    lambda g, saved: g[saved],
+    name="scatter",
+    symbol="scatter",
+    domain=Cases(
+        lambda r: call(r(2, 4), slice(0, 2), (3, 4)),
+        lambda r: call(r(), (0, 1), (2, 2)),
+        lambda r: call(r(3, 2), [0, 1, 0], (4, 2)),
+        lambda r: call(r(2, 3), (slice(None), np.array([2, 2, 0])), (2, 3)),
+        lambda r: call(r(2), np.array([True, False, True]), (3,)),
+    ),
+    doc="zeros(shape)[index] += values, duplicates summed. Gradient: g[index].",
+)
+TABLE["scatter"] = scatter  # what a recorded sweep calls for a rule that returned a Scatter
+
+
+def _setitem(x: Any, value: Any, index: Any) -> Any:
+    if x.dtype.kind != "f" and getattr(value, "dtype", x.dtype).kind == "f":
+        message = (
+            f"setitem: writing {value.dtype} into {x.dtype} would cut off its digits and its "
+            f"gradient; use .astype(float) on the tensor first (at {here()})"
+        )
+        raise DtypeError(message)
+    out = np.array(x)
+    index = frozen(index)
+    out[index] = np.ascontiguousarray(value).reshape(np.shape(value))
+    return out[()], index
+
+
+def _winners(index: Any, shape: tuple[int, ...]) -> Any:
+    """Tell which elements of ``x[index] = value`` were not overwritten by a later duplicate."""
+    last = np.zeros(shape, np.intp)
+    count = last[index].size
+    order = np.arange(count).reshape(last[index].shape)
+    last[index] = order
+    return last[index] == order
+
+
+def _assigned(g: Any, value_shape: tuple[int, ...], saved: Any) -> Any:
+    """Give an assigned value the gradient of the places where it won."""
+    c = g[saved] * _winners(saved, g.shape)
+    return np.reshape(c, (1,) * (len(value_shape) - c.ndim) + c.shape)  # value may have more axes
+
+
+setitem: Op[Tensor] = op(
+    operator.setitem,
+    lambda g, saved: setitem(g, 0.0, saved),
+    _assigned,
+    forward=_setitem,
+    broadcasts=True,
+    name="setitem",
+    symbol="[ ]=",
+    domain=Cases(
+        lambda r: call(r(3, 4), r(4), 1),
+        lambda r: call(r(3, 4), r(), (slice(None), 2)),
+        lambda r: call(r(3, 4), r(2, 1), slice(None, None, 2)),
+        lambda r: call(r(3, 4), r(3, 4), [0, 2, 0]),
+        lambda r: call(r(3, 4), r(4), np.array([1, 1])),
+        lambda r: call(r(3, 4), r(1, 2), ([1, 1], [2, 2])),
+        lambda r: call(r(2, 3), r(3), np.array([[True, False, True], [False, False, True]])),
+        lambda r: call(r(2, 3), r(1, 1, 2, 1), Ellipsis),
+        lambda r: call(r(), r(), ()),
+    ),
+    doc=(
+        "A copy of x with x[index] = value. Gradients: g with zeros at index; g[index], and "
+        "0 for a value that a later duplicate overwrote."
+    ),
+)
