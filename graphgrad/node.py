@@ -104,6 +104,11 @@ class Node:
         return self.plan is None
 
     @property
+    def is_view(self) -> bool:
+        """Whether the value may share memory with that of the first parent."""
+        return self.plan is not None and self.plan.op.view
+
+    @property
     def line(self) -> str:
         """The user's source line that built the node, as ``file.py:18``."""
         return source_line(self.code, self.instruction)
@@ -244,7 +249,7 @@ def boundary(roots: Iterable[Node], floor: int) -> list[Node]:
 def memory_owners(node: Node) -> Iterator[Node]:
     """Yield the node and, while it may be a view, the node whose memory it shows."""
     yield node
-    while node.plan is not None and node.plan.op.view:
+    while node.is_view:
         node = node.parents[0]
         if not isinstance(node, Node):
             return

@@ -6,13 +6,14 @@ and its node into a recorded value; the same rules then record themselves.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import numpy as np
 
 from graphgrad.errors import GraphError, GraphgradError, ShapeError
 from graphgrad.node import Freed, Node, ancestors, memory_owners, recording
-from graphgrad.registry import Scatter
+from graphgrad.registry import Plan, Scatter
 
 Wrap = Callable[[Any, Node], Any]
 HALF = np.dtype(np.float16)
@@ -55,100 +56,146 @@ def sweep(
     ShapeError
         If a rule returns a gradient that does not fit its input.
     """
-    nodes = ancestors(seeds, floor, () if targets is None else targets)
-    useful: set[Node] | None = None  # None: all of them
+    useful: Collection[Node] | None = None  # None: every node on the way to a leaf
     ends: Collection[Node] = ()  # targets below which no other target lies
     if targets is not None:
-        useful, ends = _leading_to(nodes, targets, floor)
-        nodes = [n for n in nodes if n in useful]
-    _check_usable(nodes, ends)
+        useful, ends = _leading_to(seeds, targets, floor)
+        seeds = {node: g for node, g in seeds.items() if node in useful}
     grads: dict[Node, Any] = dict(seeds)
+    queue = [(-node.serial, node) for node in grads]  # newest first: inputs before outputs
+    heapify(queue)
     owned: set[Node] = set()  # nodes whose entry in grads is the sweep's own to write into
     results: dict[Node, Any] = {}
+    swept: list[Node] = []
     where_passed = False
     anomaly = recording.anomaly
     with np.errstate(all="ignore"):
-        for node in nodes:
-            g = grads.pop(node, None)
-            if g is None:
-                continue
+        while queue:
+            node = heappop(queue)[1]
+            g = grads.pop(node)
             plan = node.plan
-            if g.__class__ is not list:  # several outputs: a gradient per output
-                if g.dtype != node.dtype:
+            if g.__class__ is not list:  # a list: several outputs, a gradient for each
+                if g.dtype is not node.dtype and g.dtype != node.dtype:
                     g = g.astype(node.dtype)
                 if node.hooks is not None:
                     g = _run_hooks(node, g)
                 if flows is not None and node.value is not None:
                     flows.append((node, g))
-                if plan is None or node.retain or (targets is not None and node in targets):
+                if plan is None:
                     results[node] = g
-                if plan is None or node in ends:
                     continue
-            op = plan.op
-            values = node.values if wrap is None else _wrapped(node, wrap)
-            parents = node.parents
-            try:
-                contributions = None
-                if plan.joint is not None:
-                    wanted = plan.wanted
-                    if useful is not None:
-                        pairs = zip(wanted, parents, strict=True)
-                        wanted = tuple(w and p in useful for w, p in pairs)
-                    contributions = plan.joint(g, values, wanted)
-                for step in plan.steps or plan.wants:
-                    if contributions is None:
-                        position, rule = step
-                        parent = parents[position]
-                        if useful is not None and parent not in useful:
-                            continue
-                        c = rule(g, values)
-                    else:
-                        parent = parents[step]
-                        c = contributions[step]
-                        if c is None or (useful is not None and parent not in useful):
-                            continue
-                    if c.__class__ is Scatter:
-                        if scatter is None:
-                            _add_scatter(grads, owned, parent, c)
-                            continue
-                        c = scatter(c.values, c.index, parent.shape)
-                    elif c.__class__ is tuple:  # (output number, its gradient)
-                        outputs = grads.setdefault(parent, [None] * parent.plan.op.outputs)
-                        outputs[c[0]] = c[1]
+                if targets is None:
+                    if node.retain:
+                        results[node] = g
+                elif node in targets:
+                    results[node] = g
+                    if node in ends:
                         continue
-                    if not hasattr(c, "shape"):
-                        c = np.asarray(c)
+            op = plan.op
+            parents = node.parents
+            values = node.values
+            if values.__class__ is Freed:
+                raise GraphError(_freed(node))
+            for position in plan.saved_inputs:
+                parent = parents[position]
+                if parent.__class__ is Node and (parent.changed or parent.is_view):
+                    _check_unchanged(node, parent, f"its input {position}")
+            if plan.keeps_out and (node.changed or node.is_view):
+                _check_unchanged(node, node, "its output")
+            if anomaly is not None:
+                anomaly.check_unwritten(node)
+            if wrap is not None:
+                values = _wrapped(node, wrap)
+            try:
+                steps = plan.steps
+                if plan.joint is not None:
+                    steps = _run_joint(plan, g, values, parents, useful)
+                for position, rule in steps:
+                    parent = parents[position]
+                    if useful is not None and parent not in useful:
+                        continue
+                    c = rule(g, values)
+                    try:
+                        shape = c.shape
+                    except AttributeError:  # no array: one of the other things a rule may return
+                        if c.__class__ is Scatter:
+                            if scatter is None:
+                                if parent not in grads:
+                                    heappush(queue, (-parent.serial, parent))
+                                _add_scatter(grads, owned, parent, c)
+                                continue
+                            c = scatter(c.values, c.index, parent.shape)
+                        elif c.__class__ is tuple:  # (output number, its gradient)
+                            if parent not in grads:
+                                heappush(queue, (-parent.serial, parent))
+                                grads[parent] = [None] * parent.plan.op.outputs
+                            grads[parent][c[0]] = c[1]
+                            continue
+                        else:
+                            c = np.asarray(c)
+                        shape = c.shape
                     if where_passed and op.elementwise:
                         c = _silenced(c, g)
-                    if c.shape != parent.shape:
+                    if shape != parent.shape:
                         c = _fitted(c, node, parent, g)
                     if anomaly is not None:
                         anomaly.check_gradient(node, g, c)
-                    before = grads.get(parent)
-                    if before is None:
-                        if parent.plan is None and wrap is None and _may_alias(c, g, values):
-                            c = c.copy()
+                    if parent not in grads:
+                        if parent.plan is None and wrap is None:
+                            # nothing else may hold the memory of a gradient that is handed out
+                            if c is g or c.base is not None or _is_among(c, values):
+                                c = c.copy()
                         grads[parent] = c
-                    elif wrap is None and parent in owned and before.dtype == c.dtype:
-                        before += c
+                        heappush(queue, (-parent.serial, parent))
+                    elif parent in owned and grads[parent].dtype == c.dtype:
+                        grads[parent] += c
                     else:
-                        grads[parent] = _added(before, c)
-                        if wrap is None and before.shape:
+                        grads[parent] = total = _added(grads[parent], c)
+                        if wrap is None and total.shape:
                             owned.add(parent)
             except GraphgradError:
                 raise
             except Exception as error:
                 message = f"{node.describe()}: its gradient rule failed: {error}"
                 raise GraphError(message) from error
+            swept.append(node)
             if op.masks:
                 where_passed = True
-    return results, nodes
+    return results, swept
+
+
+def _run_joint(
+    plan: Plan, g: Any, values: Any, parents: tuple[Any, ...], useful: Collection[Node] | None
+) -> list[tuple[int, Any]]:
+    """Run a joint rule for the useful inputs; return its gradients in the form of steps."""
+    wanted = plan.wanted
+    if useful is not None:
+        wanted = tuple(w and p in useful for w, p in zip(wanted, parents, strict=True))
+    gradients = plan.joint(g, values, wanted)  # type: ignore[misc]
+    return [
+        (i, lambda _g, _v, c=gradients[i]: c) for i in plan.wants if gradients[i] is not None
+    ]
+
+
+def _freed(node: Node) -> str:
+    return (
+        f"{node.describe()}: this graph was freed by {node.values.by}; call that with "
+        "retain_graph=True to differentiate it again, or build the graph anew"
+    )
+
+
+def _is_among(c: Any, values: tuple[Any, ...]) -> bool:
+    for value in values:
+        if c is value or (value.__class__ is tuple and any(c is v for v in value)):
+            return True
+    return False
 
 
 def _leading_to(
-    nodes: list[Node], targets: Collection[Node], floor: int
+    roots: Collection[Node], targets: Collection[Node], floor: int
 ) -> tuple[set[Node], set[Node]]:
     """Return the nodes from which a target is reached, and the targets that reach no other."""
+    nodes = ancestors(roots, floor, targets)
     useful = {node for node in nodes if node in targets}
     ends = set(useful)
     for node in reversed(nodes):
@@ -158,29 +205,6 @@ def _leading_to(
             useful.add(node)
             ends.discard(node)
     return useful, ends
-
-
-def _check_usable(nodes: list[Node], ends: Collection[Node]) -> None:
-    for node in nodes:
-        plan = node.plan
-        if plan is None or node in ends:
-            continue
-        if node.values.__class__ is Freed:
-            message = (
-                f"{node.describe()}: this graph was freed by {node.values.by}; call that with "
-                "retain_graph=True to differentiate it again, or build the graph anew"
-            )
-            raise GraphError(message)
-        for position in plan.saved_inputs:
-            parent = node.parents[position]
-            if parent.__class__ is Node and (
-                parent.changed > node.serial or (parent.plan is not None and parent.plan.op.view)
-            ):
-                _check_unchanged(node, parent, f"its input {position}")
-        if plan.keeps_out and (node.changed or plan.op.view):
-            _check_unchanged(node, node, "its output")
-        if recording.anomaly is not None:
-            recording.anomaly.check_unwritten(node)
 
 
 def _check_unchanged(node: Node, kept: Node, what: str) -> None:
@@ -274,16 +298,6 @@ def _added(a: Any, b: Any) -> Any:
     if a.dtype == HALF:
         a = a.astype(np.float32)
     return a + b
-
-
-def _may_alias(c: Any, g: Any, values: tuple[Any, ...]) -> bool:
-    """Whether a leaf's first contribution might share memory with anything else."""
-    if c is g or c.base is not None:
-        return True
-    for value in values:
-        if c is value or (value.__class__ is tuple and any(c is v for v in value)):
-            return True
-    return False
 
 
 def _add_scatter(

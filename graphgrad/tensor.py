@@ -43,16 +43,29 @@ _commit = threading.Lock()  # two threads may send gradients to the same leaf
 def record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -> Any:
     """Apply an op; if recording is on and an input needs a gradient, add a node."""
     arrays = []
+    parents = []
+    loose = False  # whether an input has no node yet
     mask = 0
     bit = 1
     for x in inputs:
         if isinstance(x, Tensor):
             arrays.append(x._data)
             node = x._node
-            if node is not None and node.needs:
-                mask |= bit
+            if node is None:
+                loose = True
+                parents.append(x)
+            else:
+                parents.append(node)
+                if node.needs:
+                    mask |= bit
+        elif isinstance(x, _SCALARS):
+            arrays.append(x)
+            parents.append(x)
         else:
-            arrays.append(x if isinstance(x, _SCALARS) else as_array(x, op))
+            x = as_array(x, op)  # noqa: PLW2901 - a list, say, is an array from here on
+            arrays.append(x)
+            loose = True
+            parents.append(x)
         bit <<= 1
     if params:
         params = _plain_params(op, params)
@@ -64,28 +77,41 @@ def record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -
     if op.has_saved:
         out, saved = out
     mask &= op.differentiable
-    if mask == 0 or not recording.enabled:
+    if not mask or not recording.enabled:
         return constant(out)
 
-    plan = op.plan(mask, len(arrays))
-    head = (tuple(arrays),) if op.variadic else arrays
-    full = (*head, out, saved, *params)
+    plan = op.plans.get(mask) or op.plan(mask, len(arrays))
+    if loose:
+        parents = [p if isinstance(p, _NODE_LIKE) else _leaf_of(p) for p in parents]
+    full = (*((tuple(arrays),) if op.variadic else arrays), out, saved, *params)
     if op.asks_shapes:
         shapes = tuple(map(np.shape, arrays))
         full += (shapes,) if op.variadic else shapes
-    parents = tuple([_parent(x) for x in inputs])
     code, instruction = call_site(2)
+    values = plan.pick(full)
     if op.outputs > 1:
-        node = Node(plan, parents, plan.pick(full), (), None, None, True, code, instruction)
+        node = Node(plan, tuple(parents), values, (), None, None, True, code, instruction)
         return _outputs(out, node)
-    if out.dtype.kind != "f":
+    dtype = out.dtype
+    if dtype.kind != "f":
         return constant(out)
-    value = out if out.size <= KEPT_ELEMENTS else None
-    shape = out.shape
-    node = Node(plan, parents, plan.pick(full), shape, out.dtype, value, True, code, instruction)
+    node = Node(
+        plan,
+        tuple(parents),
+        values,
+        out.shape,
+        dtype,
+        out if out.size <= KEPT_ELEMENTS else None,
+        True,
+        code,
+        instruction,
+    )
     if recording.anomaly is not None:
         recording.anomaly.check_forward(node, arrays, out)
-    return wrap(out, node)
+    tensor = _new(Tensor)
+    tensor._data = out
+    tensor._node = node
+    return tensor
 
 
 def wrap(data: Any, node: Node) -> Any:
@@ -139,13 +165,13 @@ def _outputs(out: Any, node: Node) -> Any:
     return kind(tensors)
 
 
-def _parent(x: Any) -> Any:
-    """Return the node of an input, a new leaf for an array; a scalar stands for itself."""
-    if isinstance(x, Tensor):
-        return x._node or x._leaf(needs=False)
-    if isinstance(x, _SCALARS):
-        return x
-    return constant(as_array(x))._leaf(needs=False)
+_NODE_LIKE = (Node, *_SCALARS)
+
+
+def _leaf_of(x: Any) -> Node:
+    """Return the node of an input that nothing computed; arrays get one made."""
+    tensor = x if isinstance(x, Tensor) else constant(x)
+    return tensor._node or tensor._leaf(needs=False)  # type: ignore[no-any-return]
 
 
 def _plain_params(op: Op[Any], params: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -247,7 +273,7 @@ class Tensor(ArrayMethods):
         array = as_array(data)
         if dtype is not None:
             array = array.astype(as_array(np.empty(0, dtype)).dtype, copy=False)
-        self._data = array
+        self._data = array if array.shape or array is data else array[()]
         self._node = None
         if requires_grad:
             self.requires_grad = True
@@ -324,7 +350,8 @@ class Tensor(ArrayMethods):
             )
             raise DtypeError(message)
         if node is None or not node.needs:
-            self._data = self._data.copy() if self._data.shape else np.array(self._data)
+            # one number is kept as NumPy's scalar, which computes faster than a 0-d array
+            self._data = self._data.copy() if self._data.shape else self._data[()]
             name = node.name if node is not None else None
             self._leaf(needs=True).name = name
 
