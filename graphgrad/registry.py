@@ -310,7 +310,7 @@ class Op(Generic[R]):
         self.joint = joint
         self.variadic = variadic
         self.outputs = outputs
-        self.elementwise = elementwise or ufunc
+        self.elementwise = elementwise or (ufunc and function.signature is None)  # type: ignore[attr-defined]
         self.broadcasts = broadcasts or self.elementwise
         self.view = view
         self.masks = masks
