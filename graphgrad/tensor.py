@@ -116,7 +116,7 @@ def record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -
 
 def wrap(data: Any, node: Node) -> Any:
     """Make the Tensor that stands for a node (for several outputs: a tuple of them)."""
-    if data.__class__ is tuple:
+    if isinstance(data, tuple):
         return _outputs(data, node)
     tensor = _new(Tensor)
     tensor._data = data
@@ -598,7 +598,9 @@ class Tensor(ArrayMethods):
         if method == "__call__":
             found = TABLE.get(ufunc)
             if found is not None:
-                return found(*inputs, **kwargs) if kwargs else record(found, inputs)  # type: ignore[arg-type]
+                if found.__class__ is Op and not kwargs:
+                    return record(found, inputs)  # type: ignore[arg-type]
+                return found(*inputs, **kwargs)
             if ufunc in PLAIN:
                 return ufunc(*map(unwrapped, inputs), **kwargs)
         else:
