@@ -147,3 +147,65 @@ setitem: Op[Tensor] = op(
         "0 for a value that a later duplicate overwrote."
     ),
 )
+
+# ------------------------------------------------------------------- taking along one axis
+
+
+def _take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
+    shape = np.shape(a)
+    out = np.take(a, indices, axis=axis, mode=mode)  # type: ignore[call-overload]
+    places = np.array(indices, dtype=np.intp)
+    size = int(np.prod(shape)) if axis is None else shape[axis]
+    places = np.clip(places, 0, max(size - 1, 0)) if mode == "clip" else places % max(size, 1)
+    if axis is None:
+        return out, np.unravel_index(places, shape) if shape else ()
+    place = axis % len(shape)
+    return out, ((slice(None),) * place + (places if places.ndim else places.item(),))
+
+
+take: Op[Tensor] = op(
+    np.take,
+    lambda g, a_shape, saved: Scatter(saved, g) if a_shape else np.sum(g),
+    forward=_take,
+    symbol="take",
+    domain=Cases(
+        lambda r: call(r(3, 4), [0, 2, 0], axis=0),
+        lambda r: call(r(3, 4), np.array([[0, -1], [1, 1]]), axis=1),
+        lambda r: call(r(3, 4), 2, axis=-1),
+        lambda r: call(r(3, 4), [0, 11, 0, -1]),
+        lambda r: call(r(3, 4), 5),
+        lambda r: call(r(3), [4, -5], axis=0, mode="wrap"),
+        lambda r: call(r(3), [4, -5], mode="clip"),
+        lambda r: call(r(3), np.array([], int)),
+        lambda r: call(r(), [0, 0]),
+    ),
+    doc="Elements by their places along an axis. Gradient: g added at those places.",
+)
+
+
+def _along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    out = np.take_along_axis(arr, indices, axis)
+    if axis is None:
+        return out, np.unravel_index(np.array(indices), np.shape(arr))
+    ndim = arr.ndim
+    full: list[Any] = [
+        np.arange(n).reshape(-1, *[1] * (ndim - i - 1)) for i, n in enumerate(arr.shape)
+    ]
+    full[axis] = np.array(indices)
+    return out, tuple(full)
+
+
+take_along_axis: Op[Tensor] = op(
+    np.take_along_axis,
+    lambda g, saved: Scatter(saved, g),
+    forward=_along_axis,
+    symbol="take_along",
+    domain=Cases(
+        lambda r: call(r(2, 3), np.array([[0, 2], [1, 1]]), axis=1),
+        lambda r: call(r(2, 3), np.array([[0, 1, 1]]), axis=0),
+        lambda r: call(r(2, 3), np.array([[-1], [0]]), axis=-1),
+        lambda r: call(r(2, 3), np.array([5, 0, 5]), axis=None),
+        lambda r: call(r(1, 3), np.array([[0, 1], [2, 2]]), axis=1),
+    ),
+    doc="Elements by their places along an axis, row by row. Gradient: g added there.",
+)

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import UnsupportedError
+from graphgrad.errors import ShapeError, UnsupportedError
 from graphgrad.node import here
-from graphgrad.registry import Cases, Op, call, op
-from graphgrad.tensor import Tensor
+from graphgrad.registry import TABLE, Cases, Op, call, composed, op
+from graphgrad.tensor import Tensor, unwrapped
 
 AXES = Cases(
     lambda r: call(r(2, 3)),
@@ -82,6 +82,7 @@ transpose: Op[Tensor] = op(
     ),
     doc="The axes reversed or permuted. Gradient: g with its axes permuted back.",
 )
+permute_dims = transpose  # NumPy's other name for it
 swapaxes: Op[Tensor] = op(
     np.swapaxes,
     lambda g, axis1, axis2: np.swapaxes(g, axis1, axis2),
@@ -127,3 +128,218 @@ broadcast_to: Op[Tensor] = op(
     ),
     doc="Repeated along new axes and axes of length 1. Gradient: g summed over them.",
 )
+moveaxis: Op[Tensor] = op(
+    np.moveaxis,
+    lambda g, source, destination: np.moveaxis(g, destination, source),
+    view=True,
+    symbol="moveaxis",
+    domain=Cases(
+        lambda r: call(r(2, 3, 4), 0, -1),
+        lambda r: call(r(2, 3, 4), (0, 1), (-1, 0)),
+        lambda r: call(r(2, 3), 1, 1),
+        lambda r: call(r(2, 0, 3), 2, 0),
+    ),
+    doc="Axes moved to other places. Gradient: g with them moved back.",
+)
+squeeze: Op[Tensor] = op(
+    np.squeeze,
+    lambda g, a_shape: np.reshape(g, a_shape),
+    view=True,
+    symbol="squeeze",
+    domain=Cases(
+        lambda r: call(r(1, 3, 1)),
+        lambda r: call(r(1, 3, 1), 0),
+        lambda r: call(r(1, 3, 1), axis=(0, -1)),
+        lambda r: call(r(2, 3)),
+        lambda r: call(r()),
+        lambda r: call(r(1, 0)),
+    ),
+    doc="Axes of length 1 dropped. Gradient: g with them back.",
+)
+
+
+@composed(
+    np.rollaxis,
+    domain=Cases(lambda r: call(r(2, 3, 4), 2), lambda r: call(r(2, 3, 4), 0, start=3)),
+)
+def rollaxis(a: Any, axis: int, start: int = 0) -> Tensor:
+    """Move one axis to before another."""
+    place = axis + a.ndim if axis < 0 else axis
+    start = start + a.ndim if start < 0 else start
+    return moveaxis(a, axis, start - 1 if start > place else start)
+
+
+_MATRICES = Cases(lambda r: call(r(2, 3)), lambda r: call(r(4, 2, 3)), lambda r: call(r(0, 3)))
+
+
+@composed(np.matrix_transpose, domain=_MATRICES)
+def matrix_transpose(x: Any) -> Tensor:
+    """Swap the last two axes."""
+    return swapaxes(x, -1, -2)
+
+
+TABLE[np.linalg.matrix_transpose] = matrix_transpose
+
+
+# ------------------------------------------------------------------- the order of elements
+
+flip: Op[Tensor] = op(
+    np.flip,
+    lambda g, axis: np.flip(g, axis),
+    view=True,
+    symbol="flip",
+    domain=Cases(
+        *AXES.calls,
+        lambda r: call(r(2, 3), 1),
+        lambda r: call(r(2, 3, 2), axis=(0, -1)),
+        lambda r: call(r(2, 3), ()),
+    ),
+    doc="The order of elements reversed along axes. Gradient: g flipped back.",
+)
+fliplr: Op[Tensor] = op(
+    np.fliplr,
+    lambda g: np.fliplr(g),
+    view=True,
+    symbol="fliplr",
+    domain=_MATRICES,
+    doc="The second axis reversed. Gradient: g flipped back.",
+)
+flipud: Op[Tensor] = op(
+    np.flipud,
+    lambda g: np.flipud(g),
+    view=True,
+    symbol="flipud",
+    domain=Cases(*_MATRICES.calls, lambda r: call(r(3))),
+    doc="The first axis reversed. Gradient: g flipped back.",
+)
+rot90: Op[Tensor] = op(
+    np.rot90,
+    lambda g, k, axes: np.rot90(g, -k, axes),
+    view=True,
+    symbol="rot90",
+    domain=Cases(
+        *_MATRICES.calls,
+        lambda r: call(r(2, 3), 2),
+        lambda r: call(r(2, 3), -1),
+        lambda r: call(r(2, 3, 4), k=3, axes=(2, 0)),
+    ),
+    doc="Turned by k right angles in the plane of two axes. Gradient: g turned back.",
+)
+roll: Op[Tensor] = op(
+    np.roll,
+    lambda g, saved, axis: np.roll(g, saved, axis),
+    forward=lambda a, shift, axis=None: (np.roll(a, shift, axis), np.negative(shift)),
+    symbol="roll",
+    domain=Cases(
+        lambda r: call(r(2, 3), 1),
+        lambda r: call(r(2, 3), -4, axis=1),
+        lambda r: call(r(2, 3), (1, 2), axis=(0, -1)),
+        lambda r: call(r(3, 2), 1, axis=(0, 1)),
+        lambda r: call(r(), 2),
+        lambda r: call(r(0, 2), 1, 0),
+    ),
+    doc="Elements moved along axes, coming in again at the other end. Gradient: g moved back.",
+)
+
+
+# --------------------------------------------------------------------------- compositions
+
+
+@composed(
+    np.broadcast_arrays,
+    domain=Cases(
+        lambda r: call(r(3), r(2, 1)),
+        lambda r: call(r(), r(2, 3), r(1, 3)),
+        lambda r: call(r(2, 3)),
+    ),
+)
+def broadcast_arrays(*args: Any) -> tuple[Any, ...]:
+    """Bring all arrays to the one shape that they broadcast to."""
+    shape = np.broadcast_shapes(*map(np.shape, args))
+    return tuple(x if np.shape(x) == shape else broadcast_to(x, shape) for x in args)
+
+
+_LIFTED = Cases(
+    lambda r: call(r()),
+    lambda r: call(r(3)),
+    lambda r: call(r(2, 3)),
+    lambda r: call(r(2, 3, 1)),
+    lambda r: call(r(2, 1, 3, 2)),
+    lambda r: call(r(), r(2)),
+)
+
+
+def _all_or_one(results: list[Any]) -> Any:
+    """Return one result as such and several as a tuple, as NumPy's atleast functions do."""
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+@composed(np.atleast_1d, domain=_LIFTED)
+def atleast_1d(*arys: Any) -> Any:
+    """Give a 0-d array one axis and leave others as they are."""
+    return _all_or_one([reshape(x, (1,)) if np.ndim(x) == 0 else x for x in arys])
+
+
+@composed(np.atleast_2d, domain=_LIFTED)
+def atleast_2d(*arys: Any) -> Any:
+    """Put axes in front until there are two."""
+    return _all_or_one(
+        [x if np.ndim(x) > 1 else reshape(x, (1,) * (2 - np.ndim(x)) + np.shape(x)) for x in arys]
+    )
+
+
+@composed(np.atleast_3d, domain=_LIFTED)
+def atleast_3d(*arys: Any) -> Any:
+    """Add axes until there are three: (N,) becomes (1, N, 1), (M, N) becomes (M, N, 1)."""
+
+    def lifted(x: Any) -> Any:
+        shape = np.shape(x)
+        if len(shape) > 2:
+            return x
+        return reshape(x, (*shape, 1) if len(shape) == 2 else (1, *(shape or (1,)), 1))
+
+    return _all_or_one([lifted(x) for x in arys])
+
+
+@composed(
+    np.meshgrid,
+    domain=Cases(
+        lambda r: call(r(3), r(2)),
+        lambda r: call(r(3), r(2), r(4), indexing="ij"),
+        lambda r: call(r(3), r(2), sparse=True),
+        lambda r: call(r(3), r(), copy=False),
+        lambda r: call(r(3)),
+    ),
+)
+def meshgrid(
+    *xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy"
+) -> tuple[Any, ...]:
+    """Make the coordinate arrays of a grid: each vector repeated along the axes of the others."""
+    if indexing not in ("xy", "ij"):
+        raise ShapeError(f"meshgrid: indexing={indexing!r}; it is 'xy' or 'ij' (at {here()})")
+    places = list(range(len(xi)))
+    if indexing == "xy" and len(xi) > 1:
+        places[:2] = 1, 0  # the first vector runs along the columns
+    full = [0] * len(xi)
+    vectors = []
+    for x, place in zip(xi, places, strict=True):
+        full[place] = np.size(x)
+        vectors.append(reshape(x, (1,) * place + (-1,) + (1,) * (len(xi) - place - 1)))
+    grids = vectors if sparse else [broadcast_to(v, tuple(full)) for v in vectors]
+    return tuple(np.copy(v) for v in grids) if copy else tuple(grids)
+
+
+@composed(
+    np.full_like,
+    domain=Cases(
+        lambda r: call(np.zeros((2, 3)), r()),
+        lambda r: call(np.zeros((2, 3)), r(3)),
+        lambda r: call(np.zeros(3), r(2, 1), shape=(2, 4)),
+    ),
+)
+def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
+    """Fill an array of the shape and dtype of another; plain unless a Tensor fills it."""
+    if not isinstance(fill_value, Tensor):
+        return np.full_like(unwrapped(a), unwrapped(fill_value), dtype=dtype, shape=shape)
+    filled = broadcast_to(fill_value, np.shape(a) if shape is None else shape)
+    return filled.astype(np.result_type(a) if dtype is None else dtype)

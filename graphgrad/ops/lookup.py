@@ -1,0 +1,117 @@
+"""Looking values up: by a condition, by number, or between the points of a table."""
+
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import ShapeError, UnsupportedError
+from graphgrad.node import here
+from graphgrad.ops.index import getitem, scatter, take
+from graphgrad.ops.join import stack
+from graphgrad.ops.shape import broadcast_arrays
+from graphgrad.registry import Cases, call, composed
+from graphgrad.tensor import Tensor, unwrapped
+
+
+@composed(
+    np.compress,
+    domain=Cases(
+        lambda r: call([True, False, True], r(3, 2), axis=0),
+        lambda r: call([0, 1], r(3, 2), axis=1),
+        lambda r: call([True, False, False, True], r(3, 2)),
+    ),
+)
+def compress(condition: Any, a: Any, axis: int | None = None) -> Tensor:
+    """Keep the places along an axis where a condition holds."""
+    return take(a, np.flatnonzero(unwrapped(condition)), axis=axis)
+
+
+@composed(
+    np.extract,
+    domain=Cases(lambda r: call([[True, False, True], [False, True, False]], r(2, 3))),
+)
+def extract(condition: Any, arr: Any) -> Tensor:
+    """Keep the elements where a condition holds, as a vector."""
+    return take(arr, np.flatnonzero(unwrapped(condition)))
+
+
+@composed(
+    np.choose,
+    domain=Cases(
+        lambda r: call([0, 2, 1], [r(3), r(3), r(3)]),
+        lambda r: call(np.array([[1], [0]]), [r(), r(3)]),
+        lambda r: call([3, -1, 1], [r(3), r(3)], mode="wrap"),
+        lambda r: call([3, -1, 1], r(2, 3), mode="clip"),
+    ),
+)
+def choose(a: Any, choices: Any, mode: str = "raise") -> Tensor:
+    """Take each element from one of several arrays, by its number."""
+    arrays = broadcast_arrays(unwrapped(a), *choices)
+    numbers = np.take(np.arange(len(choices)), arrays[0], mode=mode)  # type: ignore[call-overload]
+    grid = np.indices(numbers.shape, sparse=True)
+    return getitem(stack(arrays[1:]), (numbers, *grid))
+
+
+@composed(
+    np.bincount,
+    domain=Cases(
+        lambda r: call([0, 2, 2], r(3)),
+        lambda r: call(np.array([1, 1], np.uint8), r(2), minlength=4),
+    ),
+)
+def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
+    """Sum the weights of each number; plain counts where there are no weights."""
+    x = np.asarray(unwrapped(x))
+    counts = np.bincount(x, minlength=minlength)
+    if not isinstance(weights, Tensor):
+        return counts if weights is None else np.bincount(x, weights, minlength)
+    if weights.shape != x.shape:
+        message = f"bincount: {x.size} numbers, weights of shape {weights.shape} (at {here()})"
+        raise ShapeError(message)
+    return scatter(weights.astype(np.float64), x, counts.shape)
+
+
+@composed(
+    np.interp,
+    domain=Cases(
+        lambda r: call(r(2, 3), np.array([-1.5, 0.03, 1.1]), r(3)),
+        lambda r: call(r(4), np.sort(r(3)), r(3), left=0.5, right=-1),
+        lambda r: call(r(), [-2.5, 2.5], r(2)),
+        lambda r: call(r(3), [0.4], r(1)),
+    ),
+)
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Tensor:
+    """Read a table between its points, along straight lines.
+
+    Differentiable in x, xp and fp. At a point of the table the slope is the one of the
+    two sides that is nearer to 0, and 0 if their signs differ; outside it is 0.
+    """
+    x, xp, fp = (
+        v.astype(np.float64) if isinstance(v, Tensor) else np.asarray(v, dtype=np.float64)
+        for v in (x, xp, fp)
+    )
+    if xp.ndim != 1 or fp.shape != xp.shape or not xp.size:
+        message = (
+            f"interp: xp {xp.shape} and fp {fp.shape} must be vectors of one length, "
+            f"not empty (at {here()})"
+        )
+        raise ShapeError(message)
+    if any(isinstance(v, Tensor) and v.requires_grad for v in (left, right)):
+        message = f"interp: not differentiable in left and right; use gg.where (at {here()})"
+        raise UnsupportedError(message)
+    at, table = unwrapped(x), unwrapped(xp)
+    below, above = at < table[0], at > table[-1]
+    piece = np.clip(np.searchsorted(table, at, side="right") - 1, 0, table.size - 1)
+    # Piece i runs from point i to the next; before the first and after the last all is flat.
+    flat = np.zeros(1)
+    runs = np.where(np.diff(table) == 0, 1.0, xp[1:] - xp[:-1])
+    slopes = np.concatenate([flat, (fp[1:] - fp[:-1]) / runs, flat])
+    before, after = slopes[piece], slopes[piece + 1]
+    smaller = np.where(np.abs(before) < np.abs(after), before, after)
+    least = np.where(np.sign(before) * np.sign(after) > 0, smaller, 0.0)
+    slope = np.where(at == table[piece], least, after)
+    inside = np.where(below | above, table[0], x)  # an infinite x would make 0 · inf
+    y = fp[piece] + slope * (inside - xp[piece])
+    first = fp[0] if left is None else unwrapped(left)
+    last = fp[-1] if right is None else unwrapped(right)
+    return np.where(below, first, np.where(above, last, y))  # type: ignore[no-any-return]

@@ -1,0 +1,153 @@
+"""Sliding windows over an array, and the margins around it."""
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+from numpy.lib.stride_tricks import sliding_window_view as numpy_windows
+
+from graphgrad.errors import UnsupportedError
+from graphgrad.node import here
+from graphgrad.registry import Cases, Op, call, op
+from graphgrad.sweep import HALF, scatter_add
+from graphgrad.tensor import Tensor
+
+# --------------------------------------------------------------------------------- windows
+
+
+def _axes_and_lengths(window_shape: Any, axis: Any, ndim: int) -> list[tuple[int, int]]:
+    """Pair each axis, counted from the front, with the length of the window along it."""
+    lengths = window_shape if np.ndim(window_shape) else (window_shape,)
+    axes = range(ndim) if axis is None else axis if np.ndim(axis) else (axis,)
+    pairs = zip(axes, lengths, strict=True)
+    return [(normalize_axis_index(int(i), ndim), int(n)) for i, n in pairs]
+
+
+def _overlap_add(windows: Any, shape: tuple[int, ...], window_shape: Any, axis: Any = None) -> Any:
+    """Undo one window axis at a time: as many additions as the window is long, of whole arrays."""
+    out = windows.astype(np.float32) if windows.dtype == HALF else windows
+    for place, length in reversed(_axes_and_lengths(window_shape, axis, len(shape))):
+        count = out.shape[place]
+        total = np.zeros_like(
+            out, shape=(*out.shape[:place], count + length - 1, *out.shape[place + 1 : -1])
+        )
+        before = (slice(None),) * place
+        if length <= count:
+            for i in range(length):
+                total[(*before, slice(i, i + count))] += out[..., i]
+        else:  # few long windows: add each as a whole
+            for i in range(count):
+                window = np.moveaxis(out[(*before, i)], -1, place)
+                total[(*before, slice(i, i + length))] += window
+        out = total
+    return out.astype(windows.dtype, copy=False)
+
+
+overlap_add: Op[Tensor] = op(
+    _overlap_add,
+    lambda g, window_shape, axis: sliding_window_view(g, window_shape, axis),
+    name="overlap_add",
+    symbol="overlap_add",
+    domain=Cases(
+        lambda r: call(r(3, 2), (4,), 2),
+        lambda r: call(r(2, 2, 3, 2), (4, 3), (3, 2)),
+        lambda r: call(r(2, 3, 2), (2, 4), 2, axis=-1),
+        lambda r: call(r(2, 4), (5,), 4),
+    ),
+    doc="Windows added up where they overlap. Gradient: the windows of g.",
+)
+sliding_window_view: Op[Tensor] = op(
+    numpy_windows,
+    lambda g, x_shape, window_shape, axis: overlap_add(g, x_shape, window_shape, axis),
+    forward=lambda x, window_shape, axis=None: numpy_windows(x, window_shape, axis),
+    view=True,
+    name="sliding_window_view",
+    symbol="windows",
+    domain=Cases(
+        lambda r: call(r(5), 3),
+        lambda r: call(r(4, 5), (2, 3)),
+        lambda r: call(r(4, 5), 2, axis=1),
+        lambda r: call(r(4, 5), 4, axis=-2),
+        lambda r: call(r(2, 4, 5), (2, 4), axis=(2, 1)),
+        lambda r: call(r(6), (2, 3), axis=(0, 0)),
+        lambda r: call(r(3), 1),
+    ),
+    doc="Every window of a shape. Gradient: the windows of g added up where they overlap.",
+)
+
+
+# --------------------------------------------------------------------------------- margins
+
+_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
+
+
+def _margins(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
+    """Write the widths out as (before, after) for every axis."""
+    if isinstance(pad_width, dict):
+        given = {normalize_axis_index(i, ndim): w for i, w in pad_width.items()}
+        pad_width = [given.get(i, 0) for i in range(ndim)]
+        pad_width = [w if np.ndim(w) else (w, w) for w in pad_width]
+    pairs = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
+    return tuple((int(before), int(after)) for before, after in pairs.tolist())
+
+
+def _pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
+    if mode not in _MODES:
+        message = f"pad: mode={mode!r} is not supported; there are {', '.join(_MODES)}"
+        raise UnsupportedError(f"{message} (at {here()})")
+    pairs = _margins(pad_width, np.ndim(array))
+    if mode != "constant":
+        return np.pad(array, pairs, mode), pairs  # type: ignore[call-overload]
+    return np.pad(array, pairs, mode, constant_values=constant_values), pairs  # type: ignore[call-overload]
+
+
+pad: Op[Tensor] = op(
+    np.pad,
+    lambda g, saved, mode: unpad(g, saved, mode),
+    forward=_pad,
+    symbol="pad",
+    domain=Cases(
+        lambda r: call(r(2, 3), 1),
+        lambda r: call(r(2, 3), (1, 2), constant_values=4),
+        lambda r: call(r(2, 3), ((0, 1), (2, 0)), "constant"),
+        lambda r: call(r(2, 3), ((2, 1), (4, 3)), "edge"),
+        lambda r: call(r(2, 3), ((0, 1), (2, 5)), mode="reflect"),
+        lambda r: call(r(2, 3), 3, "symmetric"),
+        lambda r: call(r(2, 3), ((1,), (4,)), "wrap"),
+        lambda r: call(r(3), 0, "wrap"),
+        lambda r: call(r(0, 2), 1),
+        lambda r: call(r(1), 2, "reflect"),
+    ),
+    doc="Margins around an array. Gradient: g without them, added to what filled them.",
+)
+
+
+def _unpad(values: Any, pad_width: tuple[tuple[int, int], ...], mode: str = "constant") -> Any:
+    out = values.astype(np.float32) if values.dtype == HALF else values
+    for place, (before, after) in enumerate(pad_width):
+        length = out.shape[place] - before - after
+        ahead = (slice(None),) * place
+        inner = out[(*ahead, slice(before, before + length))]
+        if mode != "constant" and before + after:
+            sources = np.pad(np.arange(length), (before, after), mode)  # type: ignore[call-overload]
+            inner = inner.copy()
+            for margin in (slice(before), slice(before + length, None)):
+                scatter_add(inner, (*ahead, sources[margin]), out[(*ahead, margin)])
+        out = inner
+    return out.astype(values.dtype)
+
+
+unpad: Op[Tensor] = op(
+    _unpad,
+    lambda g, pad_width, mode: np.pad(g, pad_width, mode),
+    name="unpad",
+    symbol="unpad",
+    domain=Cases(
+        lambda r: call(r(3, 4), ((1, 1), (0, 2))),
+        lambda r: call(r(3, 6), ((1, 0), (2, 2)), "edge"),
+        lambda r: call(r(7), ((3, 2),), "reflect"),
+        lambda r: call(r(7), ((3, 2),), "symmetric"),
+        lambda r: call(r(7), ((3, 2),), "wrap"),
+    ),
+    doc="Margins cut off, each added to the elements that had filled it. Gradient: g padded.",
+)
