@@ -35,7 +35,9 @@ class Anomaly:
         """Raise where a rule makes a NaN out of a gradient without one."""
         gs = g if isinstance(g, list) else [g]
         if np.isnan(c).any() and not any(u is not None and np.isnan(u).any() for u in gs):
-            message = f"{node.describe()}: its gradient rule made a NaN; the local slope is infinite"
+            message = (
+                f"{node.describe()}: its gradient rule made a NaN; the local slope is infinite"
+            )
             raise NonFiniteError(message)
 
     def check_unwritten(self, node: Node) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 
 from graphgrad.node import Recorded
+from graphgrad.record import record
 from graphgrad.registry import TABLE
 
 Axis = int | tuple[int, ...] | None
@@ -14,46 +15,45 @@ class ArrayMethods(Recorded):
     """What can be done to an array, by the names ndarray has for it."""
 
     __slots__ = ()
-    record: Any  # tensor.record
     _update: Any  # how Tensor does `t += v`
 
     # ---------------------------------------------------------------------- arithmetic
 
     def __add__(self, other: Any) -> Self:
-        return self.record(TABLE[np.add], (self, other))
+        return record(TABLE[np.add], (self, other))
 
     def __radd__(self, other: Any) -> Self:
-        return self.record(TABLE[np.add], (other, self))
+        return record(TABLE[np.add], (other, self))
 
     def __sub__(self, other: Any) -> Self:
-        return self.record(TABLE[np.subtract], (self, other))
+        return record(TABLE[np.subtract], (self, other))
 
     def __rsub__(self, other: Any) -> Self:
-        return self.record(TABLE[np.subtract], (other, self))
+        return record(TABLE[np.subtract], (other, self))
 
     def __mul__(self, other: Any) -> Self:
-        return self.record(TABLE[np.multiply], (self, other))
+        return record(TABLE[np.multiply], (self, other))
 
     def __rmul__(self, other: Any) -> Self:
-        return self.record(TABLE[np.multiply], (other, self))
+        return record(TABLE[np.multiply], (other, self))
 
     def __truediv__(self, other: Any) -> Self:
-        return self.record(TABLE[np.divide], (self, other))
+        return record(TABLE[np.divide], (self, other))
 
     def __rtruediv__(self, other: Any) -> Self:
-        return self.record(TABLE[np.divide], (other, self))
+        return record(TABLE[np.divide], (other, self))
 
     def __floordiv__(self, other: Any) -> Self:
-        return self.record(TABLE[np.floor_divide], (self, other))
+        return record(TABLE[np.floor_divide], (self, other))
 
     def __rfloordiv__(self, other: Any) -> Self:
-        return self.record(TABLE[np.floor_divide], (other, self))
+        return record(TABLE[np.floor_divide], (other, self))
 
     def __mod__(self, other: Any) -> Self:
-        return self.record(TABLE[np.remainder], (self, other))
+        return record(TABLE[np.remainder], (self, other))
 
     def __rmod__(self, other: Any) -> Self:
-        return self.record(TABLE[np.remainder], (other, self))
+        return record(TABLE[np.remainder], (other, self))
 
     def __divmod__(self, other: Any) -> tuple[Self, Self]:
         return self // other, self % other
@@ -62,25 +62,25 @@ class ArrayMethods(Recorded):
         return other // self, other % self
 
     def __pow__(self, other: Any) -> Self:
-        return self.record(TABLE[np.power], (self, other))
+        return record(TABLE[np.power], (self, other))
 
     def __rpow__(self, other: Any) -> Self:
-        return self.record(TABLE[np.power], (other, self))
+        return record(TABLE[np.power], (other, self))
 
     def __matmul__(self, other: Any) -> Self:
-        return self.record(TABLE[np.matmul], (self, other))
+        return record(TABLE[np.matmul], (self, other))
 
     def __rmatmul__(self, other: Any) -> Self:
-        return self.record(TABLE[np.matmul], (other, self))
+        return record(TABLE[np.matmul], (other, self))
 
     def __neg__(self) -> Self:
-        return self.record(TABLE[np.negative], (self,))
+        return record(TABLE[np.negative], (self,))
 
     def __pos__(self) -> Self:
-        return self.record(TABLE[np.positive], (self,))
+        return record(TABLE[np.positive], (self,))
 
     def __abs__(self) -> Self:
-        return self.record(TABLE[np.absolute], (self,))
+        return record(TABLE[np.absolute], (self,))
 
     def __round__(self, decimals: int = 0) -> Self:
         return TABLE[np.round](self, decimals)
@@ -267,7 +267,7 @@ class ArrayMethods(Recorded):
 
     def abs(self) -> Self:
         """Absolute value; the gradient at 0 is 0."""
-        return self.record(TABLE[np.absolute], (self,))
+        return record(TABLE[np.absolute], (self,))
 
     def clip(self, min: Any = None, max: Any = None) -> Self:  # noqa: A002 - NumPy's names
         """Limit to an interval; the gradient at a bound is 0. See np.clip."""
@@ -279,40 +279,40 @@ class ArrayMethods(Recorded):
 
     def exp(self) -> Self:
         """e^x."""
-        return self.record(TABLE[np.exp], (self,))
+        return record(TABLE[np.exp], (self,))
 
     def log(self) -> Self:
         """Natural logarithm."""
-        return self.record(TABLE[np.log], (self,))
+        return record(TABLE[np.log], (self,))
 
     def sqrt(self) -> Self:
         """Square root."""
-        return self.record(TABLE[np.sqrt], (self,))
+        return record(TABLE[np.sqrt], (self,))
 
     def square(self) -> Self:
         """x²."""
-        return self.record(TABLE[np.square], (self,))
+        return record(TABLE[np.square], (self,))
 
     def sin(self) -> Self:
         """Sine."""
-        return self.record(TABLE[np.sin], (self,))
+        return record(TABLE[np.sin], (self,))
 
     def cos(self) -> Self:
         """Cosine."""
-        return self.record(TABLE[np.cos], (self,))
+        return record(TABLE[np.cos], (self,))
 
     def tan(self) -> Self:
         """Tangent."""
-        return self.record(TABLE[np.tan], (self,))
+        return record(TABLE[np.tan], (self,))
 
     def tanh(self) -> Self:
         """Hyperbolic tangent."""
-        return self.record(TABLE[np.tanh], (self,))
+        return record(TABLE[np.tanh], (self,))
 
     def sigmoid(self) -> Self:
         """1 / (1 + e^-x)."""
-        return self.record(TABLE["sigmoid"], (self,))
+        return record(TABLE["sigmoid"], (self,))
 
     def relu(self) -> Self:
         """max(x, 0), with gradient 0 at 0."""
-        return self.record(TABLE["relu"], (self,))
+        return record(TABLE["relu"], (self,))

@@ -27,6 +27,7 @@ class Recorded:
     """A value that may have a place in the graph: the base class of Tensor."""
 
     __slots__ = ("_data", "_node")
+    public: "type[Any]"  # the class that users see: Tensor, which stands below
     _data: Any
     _node: "Node | None"
 
@@ -52,6 +53,7 @@ class Node:
     """One value of the graph, and how it came about."""
 
     __slots__ = (
+        "__weakref__",
         "changed",  # when the value was last overwritten in place (see tick); 0: never
         "code",  # with `instruction`: where in the user's code the node was built
         "dtype",
@@ -68,7 +70,6 @@ class Node:
         "shape",
         "value",  # the array: always of a leaf that needs a gradient, else if small
         "values",  # what the rules asked to keep, or Freed
-        "__weakref__",
     )
 
     def __init__(  # positional and flat: this is the hottest constructor of the package
@@ -210,9 +211,7 @@ def here() -> str:
 # ------------------------------------------------------------------------------- walking
 
 
-def ancestors(
-    roots: Iterable[Node], floor: int = 0, ends: Collection[Node] = ()
-) -> list[Node]:
+def ancestors(roots: Iterable[Node], floor: int = 0, ends: Collection[Node] = ()) -> list[Node]:
     """List the nodes through which gradients from the roots flow, newest first.
 
     Nodes with a serial number below ``floor`` are left out, but for those in ``ends``,

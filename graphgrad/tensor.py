@@ -1,4 +1,4 @@
-"""Tensor: an array with a place in the graph. Recording happens here, and nowhere else."""
+"""Tensor: an array with a place in the graph."""
 
 import operator
 import threading
@@ -9,223 +9,23 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.anomaly import explain_nan
-from graphgrad.errors import (
-    DtypeError,
-    GraphError,
-    ShapeError,
-    UnsupportedError,
-    translate,
-)
+from graphgrad.errors import DtypeError, GraphError, ShapeError, UnsupportedError
 from graphgrad.methods import ArrayMethods
-from graphgrad.node import (
-    KEPT_ELEMENTS,
-    Freed,
-    Node,
-    Recorded,
-    call_site,
-    here,
-    memory_owners,
-    recording,
-    tick,
+from graphgrad.node import Freed, Node, Recorded, call_site, here, memory_owners, recording, tick
+from graphgrad.record import (
+    as_array,
+    constant,
+    explained,
+    make_leaf,
+    record,
+    unwrapped,
+    wrap,
 )
-from graphgrad.registry import PLAIN, TABLE, Op, op
+from graphgrad.registry import PLAIN, TABLE, Op
 from graphgrad.sweep import sweep
 
-Axis = int | tuple[int, ...] | None
-_SCALARS = (bool, int, float, np.generic)
-_KINDS = "fiub"  # real floating, integers and booleans
 _commit = threading.Lock()  # two threads may send gradients to the same leaf
-
-
-# ---------------------------------------------------------------------------- recording
-
-
-def record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -> Any:
-    """Apply an op; if recording is on and an input needs a gradient, add a node."""
-    arrays = []
-    parents = []
-    loose = False  # whether an input has no node yet
-    mask = 0
-    bit = 1
-    for x in inputs:
-        if isinstance(x, Tensor):
-            arrays.append(x._data)
-            node = x._node
-            if node is None:
-                loose = True
-                parents.append(x)
-            else:
-                parents.append(node)
-                if node.needs:
-                    mask |= bit
-        elif isinstance(x, _SCALARS):
-            arrays.append(x)
-            parents.append(x)
-        else:
-            x = as_array(x, op)  # noqa: PLW2901 - a list, say, is an array from here on
-            arrays.append(x)
-            loose = True
-            parents.append(x)
-        bit <<= 1
-    if params:
-        params = _plain_params(op, params)
-    try:
-        out = op.forward(arrays, *params) if op.variadic else op.forward(*arrays, *params)
-    except Exception as error:
-        raise _explained(op, arrays, error) from error
-    saved = None
-    if op.has_saved:
-        out, saved = out
-    mask &= op.differentiable
-    if not mask or not recording.enabled:
-        return constant(out)
-
-    plan = op.plans.get(mask) or op.plan(mask, len(arrays))
-    if loose:
-        parents = [p if isinstance(p, _NODE_LIKE) else _leaf_of(p) for p in parents]
-    full = (*((tuple(arrays),) if op.variadic else arrays), out, saved, *params)
-    if op.asks_shapes:
-        shapes = tuple(map(np.shape, arrays))
-        full += (shapes,) if op.variadic else shapes
-    code, instruction = call_site(2)
-    values = plan.pick(full)
-    if op.outputs > 1:
-        node = Node(plan, tuple(parents), values, (), None, None, True, code, instruction)
-        return _outputs(out, node)
-    dtype = out.dtype
-    if dtype.kind != "f":
-        return constant(out)
-    node = Node(
-        plan,
-        tuple(parents),
-        values,
-        out.shape,
-        dtype,
-        out if out.size <= KEPT_ELEMENTS else None,
-        True,
-        code,
-        instruction,
-    )
-    if recording.anomaly is not None:
-        recording.anomaly.check_forward(node, arrays, out)
-    tensor = _new(Tensor)
-    tensor._data = out
-    tensor._node = node
-    return tensor
-
-
-def wrap(data: Any, node: Node) -> Any:
-    """Make the Tensor that stands for a node (for several outputs: a tuple of them)."""
-    if isinstance(data, tuple):
-        return _outputs(data, node)
-    tensor = _new(Tensor)
-    tensor._data = data
-    tensor._node = node
-    return tensor
-
-
-def constant(data: Any) -> Any:
-    """Make a Tensor outside the graph (for several outputs: a tuple of them)."""
-    if isinstance(data, tuple):
-        kind = tuple if type(data) is tuple else type(data)._make  # type: ignore[attr-defined]
-        return kind(map(constant, data))
-    tensor = _new(Tensor)
-    tensor._data = data
-    tensor._node = None
-    return tensor
-
-
 _new = object.__new__
-
-# The gradient of one output among several: the sweep gathers them for the joint rule.
-OUTPUT = op(
-    lambda x, number: x[number],
-    lambda g, number: (number, g),
-    name="output",
-    symbol="→",
-    doc="One output of an op that has several.",
-)
-
-
-def _outputs(out: Any, node: Node) -> Any:
-    """Give each output of a joint op a node of its own; plain where it is not floating."""
-    plan = OUTPUT.plan(1, 1)
-    tensors = []
-    for number, array in enumerate(out):
-        if array.dtype.kind != "f":
-            tensors.append(constant(array))
-            continue
-        value = array if array.size <= KEPT_ELEMENTS else None
-        kept = plan.pick((None, None, None, number))
-        child = Node(
-            plan, (node,), kept, array.shape, array.dtype, value, True, node.code, node.instruction
-        )
-        tensors.append(wrap(array, child))
-    kind = tuple if type(out) is tuple else type(out)._make
-    return kind(tensors)
-
-
-_NODE_LIKE = (Node, *_SCALARS)
-
-
-def _leaf_of(x: Any) -> Node:
-    """Return the node of an input that nothing computed; arrays get one made."""
-    tensor = x if isinstance(x, Tensor) else constant(x)
-    return tensor._node or tensor._leaf(needs=False)  # type: ignore[no-any-return]
-
-
-def _plain_params(op: Op[Any], params: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Let a Tensor stand for its array where only a plain argument makes sense."""
-    if not any(isinstance(p, Tensor) for p in params):
-        return params
-    for name, p in zip(op.order[op.inputs :], params, strict=True):
-        if isinstance(p, Tensor) and p.requires_grad and recording.enabled:
-            message = (
-                f"{op.name}: not differentiable in '{name}'; pass .detach() of it (at {here()})"
-            )
-            raise UnsupportedError(message)
-    return tuple([p._data if isinstance(p, Tensor) else p for p in params])
-
-
-def as_array(x: Any, op: Op[Any] | None = None) -> Any:
-    """Turn an operand into an array that can be computed with, or say why it cannot."""
-    if not hasattr(x, "dtype"):
-        try:
-            x = np.asarray(x)
-        except ValueError as error:  # a ragged list
-            message = f"{_who(op)}{error}; all rows must have one length (at {here()})"
-            raise ShapeError(message) from error
-    if x.dtype.kind not in _KINDS:
-        remedy = {
-            "c": "take the real and imaginary parts apart: graphgrad is for real numbers",
-            "O": "check for None, ragged lists or other objects among the numbers",
-        }.get(x.dtype.kind, "convert it to numbers")
-        raise DtypeError(f"{_who(op)}dtype {x.dtype} is not supported; {remedy} (at {here()})")
-    return x
-
-
-def _who(op: Op[Any] | None) -> str:
-    return f"{op.name}: " if op else "Tensor: "
-
-
-def _explained(op: Op[Any], arrays: list[Any], error: Exception) -> Exception:
-    """Say which op, shapes and line an error of NumPy's belongs to."""
-    kind = translate(error)
-    if kind is None or isinstance(error, kind):
-        return error
-    shapes = ", ".join(f"{np.shape(a)} {getattr(a, 'dtype', type(a).__name__)}" for a in arrays)
-    remedy = ""
-    if op.elementwise and kind is ShapeError:
-        remedy = "; shapes must be equal or 1, aligned at the last axis: reshape one of them"
-    elif op.name == "matmul" and kind is ShapeError and len(arrays) == 2:
-        a, b = (np.shape(x) for x in arrays)
-        if a and b and a[-1] != b[-2 if len(b) > 1 else -1]:
-            inner = f"inner dimensions {a[-1]} and {b[-2 if len(b) > 1 else -1]} differ"
-            return kind(f"matmul: {a} @ {b}: {inner}; transpose one of them? (at {here()})")
-    return kind(f"{op.name}: {shapes}: {error}{remedy} (at {here()})")
-
-
-# -------------------------------------------------------------------------------- Tensor
 
 
 class Tensor(ArrayMethods):
@@ -279,14 +79,6 @@ class Tensor(ArrayMethods):
             self.requires_grad = True
         if name is not None:
             self.name = name
-
-    def _leaf(self, *, needs: bool) -> Node:
-        data = self._data
-        value = data if needs or data.size <= KEPT_ELEMENTS else None
-        code, instruction = call_site(2)
-        node = Node(None, (), None, data.shape, data.dtype, value, needs, code, instruction)
-        self._node = node
-        return node
 
     # ------------------------------------------------------------------ what it holds
 
@@ -353,7 +145,7 @@ class Tensor(ArrayMethods):
             # one number is kept as NumPy's scalar, which computes faster than a 0-d array
             self._data = self._data.copy() if self._data.shape else self._data[()]
             name = node.name if node is not None else None
-            self._leaf(needs=True).name = name
+            make_leaf(self, needs=True).name = name
 
     @property
     def grad(self) -> Any:
@@ -376,9 +168,7 @@ class Tensor(ArrayMethods):
             raise GraphError(message)
         array = np.array(value, dtype=self.dtype)
         if array.shape != self.shape:
-            message = (
-                f"grad: shape {array.shape} assigned to a tensor of shape {self.shape} (at {here()})"
-            )
+            message = f"grad: shape {array.shape} assigned to a tensor of shape {self.shape} (at {here()})"
             raise ShapeError(message)
         assert self._node is not None  # noqa: S101 - for type checkers: requires_grad says so
         self._node.grad = array
@@ -390,7 +180,7 @@ class Tensor(ArrayMethods):
 
     @name.setter
     def name(self, name: str | None) -> None:
-        (self._node or self._leaf(needs=False)).name = name
+        (self._node or make_leaf(self, needs=False)).name = name
 
     @property
     def is_leaf(self) -> bool:
@@ -511,7 +301,7 @@ class Tensor(ArrayMethods):
 
     def explain_nan(self) -> str:
         """Say which op first made a NaN or infinity on the way to this tensor."""
-        return explain_nan(self._node or self._leaf(needs=False))
+        return explain_nan(self._node or make_leaf(self, needs=False))
 
     def _recorded_node(self, who: str) -> Node:
         if self._node is None or not self._node.needs:
@@ -537,7 +327,7 @@ class Tensor(ArrayMethods):
             try:
                 self.data[index] = unwrapped(value)
             except (ValueError, IndexError, TypeError) as error:
-                raise _explained(TABLE[operator.setitem], [self._data, value], error) from error  # type: ignore[arg-type]
+                raise explained(TABLE[operator.setitem], [self._data, value], error) from error  # type: ignore[arg-type]
             self._mark_changed()
             return
         self._refuse_leaf_change("t[index] = value")
@@ -556,7 +346,7 @@ class Tensor(ArrayMethods):
             try:
                 function(self.data, unwrapped(other), out=self.data)
             except (ValueError, TypeError) as error:
-                raise _explained(TABLE[function], [self._data, other], error) from error  # type: ignore[arg-type]
+                raise explained(TABLE[function], [self._data, other], error) from error  # type: ignore[arg-type]
             self._mark_changed()
             return self
         self._refuse_leaf_change(f"an in-place {function.__name__}")
@@ -599,7 +389,7 @@ class Tensor(ArrayMethods):
             found = TABLE.get(ufunc)
             if found is not None:
                 if found.__class__ is Op and not kwargs:
-                    return record(found, inputs)  # type: ignore[arg-type]
+                    return record(found, inputs)
                 return found(*inputs, **kwargs)
             if ufunc in PLAIN:
                 return ufunc(*map(unwrapped, inputs), **kwargs)
@@ -715,6 +505,8 @@ class Tensor(ArrayMethods):
         return type(self), (np.asarray(self._data), None, self.requires_grad, self.name)
 
 
+Recorded.public = Tensor
+
 # The methods of ufuncs that are ops by another name.
 _METHODS: dict[tuple[np.ufunc, str], Any] = {
     (np.add, "reduce"): np.sum,
@@ -735,15 +527,6 @@ def _no_rule(name: str) -> str:
         f"{name} has no gradient rule; compose it from functions that have one, declare it by "
         f"gg.op, or pass .detach() or .numpy() where no gradient is wanted (at {here()})"
     )
-
-
-def unwrapped(x: Any) -> Any:
-    """Replace Tensors by their arrays, also inside lists and tuples."""
-    if isinstance(x, Tensor):
-        return x._data
-    if isinstance(x, list | tuple):
-        return type(x)(map(unwrapped, x))
-    return x
 
 
 def release(nodes: Sequence[Node], by: str) -> None:

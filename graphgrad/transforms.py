@@ -24,9 +24,10 @@ from graphgrad.node import (
     tick,
 )
 from graphgrad.randomness import default_generator
+from graphgrad.record import as_array, constant, make_leaf, record, wrap
 from graphgrad.registry import TABLE, Op, op
 from graphgrad.sweep import sweep
-from graphgrad.tensor import Tensor, as_array, constant, record, release, wrap
+from graphgrad.tensor import Tensor, release
 
 Function = Callable[..., Any]
 
@@ -113,7 +114,7 @@ class _Trace:
             )
             raise DtypeError(message)
         variable: Tensor = constant(array)
-        variable._leaf(needs=True)
+        make_leaf(variable, needs=True)
         return record(IDENTITY, (variable,))  # type: ignore[no-any-return]
 
     def pull(self, gs: Sequence[Any], *, graph: bool) -> list[Any]:
@@ -330,7 +331,7 @@ def jvp(f: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
         for y in trace.outs:
             dual: Tensor = constant(np.ones_like(y._data))
             if y.dtype.kind == "f":
-                dual._leaf(needs=True)
+                make_leaf(dual, needs=True)
             duals.append(dual)
         pulled = trace.pull(duals, graph=True)
         total = _inner(pulled, directions)
@@ -368,7 +369,9 @@ def _matching(args: tuple[Any, ...], tangents: Any, who: str) -> list[Any]:
 
 def _inner(gs: list[Any], vs: list[Any]) -> Any:
     """Sum of the elementwise products."""
-    return functools.reduce(lambda a, b: a + b, [np.sum(g * v) for g, v in zip(gs, vs, strict=True)])
+    return functools.reduce(
+        lambda a, b: a + b, [np.sum(g * v) for g, v in zip(gs, vs, strict=True)]
+    )
 
 
 def _differentiate(y: Any, xs: list[Tensor], *, graph: bool) -> list[Any]:

@@ -1,0 +1,217 @@
+"""Recording: applying an op to values and, where a gradient is needed, adding a node."""
+
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import DtypeError, ShapeError, UnsupportedError, translate
+from graphgrad.node import KEPT_ELEMENTS, Node, Recorded, call_site, here, recording
+from graphgrad.registry import Op, op
+
+_SCALARS = (bool, int, float, np.generic)
+_KINDS = "fiub"  # real floating, integers and booleans
+_NODE_LIKE = (Node, *_SCALARS)
+_new = object.__new__
+
+
+def record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -> Any:
+    """Apply an op; if recording is on and an input needs a gradient, add a node."""
+    arrays = []
+    parents = []
+    loose = False  # whether an input has no node yet
+    mask = 0
+    bit = 1
+    for x in inputs:
+        if isinstance(x, Recorded):
+            arrays.append(x._data)
+            node = x._node
+            if node is None:
+                loose = True
+                parents.append(x)
+            else:
+                parents.append(node)
+                if node.needs:
+                    mask |= bit
+        elif isinstance(x, _SCALARS):
+            arrays.append(x)
+            parents.append(x)
+        else:
+            x = as_array(x, op)  # noqa: PLW2901 - a list, say, is an array from here on
+            arrays.append(x)
+            loose = True
+            parents.append(x)
+        bit <<= 1
+    if params:
+        params = _plain_params(op, params)
+    try:
+        out = op.forward(arrays, *params) if op.variadic else op.forward(*arrays, *params)
+    except Exception as error:
+        raise explained(op, arrays, error) from error
+    saved = None
+    if op.has_saved:
+        out, saved = out
+    mask &= op.differentiable
+    if not mask or not recording.enabled:
+        return constant(out)
+
+    plan = op.plans.get(mask) or op.plan(mask, len(arrays))
+    if loose:
+        parents = [p if isinstance(p, _NODE_LIKE) else _leaf_of(p) for p in parents]
+    full = (*((tuple(arrays),) if op.variadic else arrays), out, saved, *params)
+    if op.asks_shapes:
+        shapes = tuple(map(np.shape, arrays))
+        full += (shapes,) if op.variadic else shapes
+    code, instruction = call_site(2)
+    values = plan.pick(full)
+    if op.outputs > 1:
+        node = Node(plan, tuple(parents), values, (), None, None, True, code, instruction)
+        return _outputs(out, node)
+    dtype = out.dtype
+    if dtype.kind != "f":
+        return constant(out)
+    node = Node(
+        plan,
+        tuple(parents),
+        values,
+        out.shape,
+        dtype,
+        out if out.size <= KEPT_ELEMENTS else None,
+        True,
+        code,
+        instruction,
+    )
+    if recording.anomaly is not None:
+        recording.anomaly.check_forward(node, arrays, out)
+    tensor = _new(Recorded.public)
+    tensor._data = out
+    tensor._node = node
+    return tensor
+
+
+def wrap(data: Any, node: Node) -> Any:
+    """Make the Tensor that stands for a node (for several outputs: a tuple of them)."""
+    if isinstance(data, tuple):
+        return _outputs(data, node)
+    tensor = _new(Recorded.public)
+    tensor._data = data
+    tensor._node = node
+    return tensor
+
+
+def constant(data: Any) -> Any:
+    """Make a Tensor outside the graph (for several outputs: a tuple of them)."""
+    if isinstance(data, tuple):
+        kind = tuple if type(data) is tuple else type(data)._make  # type: ignore[attr-defined]
+        return kind(map(constant, data))
+    tensor = _new(Recorded.public)
+    tensor._data = data
+    tensor._node = None
+    return tensor
+
+
+# The gradient of one output among several: the sweep gathers them for the joint rule.
+OUTPUT = op(
+    lambda x, number: x[number],
+    lambda g, number: (number, g),
+    name="output",
+    symbol="→",
+    doc="One output of an op that has several.",
+)
+
+
+def _outputs(out: Any, node: Node) -> Any:
+    """Give each output of a joint op a node of its own; plain where it is not floating."""
+    plan = OUTPUT.plan(1, 1)
+    tensors = []
+    for number, array in enumerate(out):
+        if array.dtype.kind != "f":
+            tensors.append(constant(array))
+            continue
+        value = array if array.size <= KEPT_ELEMENTS else None
+        kept = plan.pick((None, None, None, number))
+        child = Node(
+            plan, (node,), kept, array.shape, array.dtype, value, True, node.code, node.instruction
+        )
+        tensors.append(wrap(array, child))
+    kind = tuple if type(out) is tuple else type(out)._make
+    return kind(tensors)
+
+
+def _leaf_of(x: Any) -> Node:
+    """Return the node of an input that nothing computed; arrays get one made."""
+    tensor = x if isinstance(x, Recorded) else constant(x)
+    return tensor._node or make_leaf(tensor, needs=False)
+
+
+def make_leaf(tensor: Recorded, *, needs: bool) -> Node:
+    """Give a tensor that nothing computed its place in the graph."""
+    data = tensor._data
+    value = data if needs or data.size <= KEPT_ELEMENTS else None
+    node = Node(None, (), None, data.shape, data.dtype, value, needs, *call_site(2))
+    tensor._node = node
+    return node
+
+
+def needs_gradient(tensor: Recorded) -> bool:
+    """Whether ops on this tensor are recorded."""
+    return tensor._node is not None and tensor._node.needs
+
+
+def _plain_params(op: Op[Any], params: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Let a Tensor stand for its array where only a plain argument makes sense."""
+    if not any(isinstance(p, Recorded) for p in params):
+        return params
+    for name, p in zip(op.order[op.inputs :], params, strict=True):
+        if isinstance(p, Recorded) and needs_gradient(p) and recording.enabled:
+            message = (
+                f"{op.name}: not differentiable in '{name}'; pass .detach() of it (at {here()})"
+            )
+            raise UnsupportedError(message)
+    return tuple([p._data if isinstance(p, Recorded) else p for p in params])
+
+
+def as_array(x: Any, op: Op[Any] | None = None) -> Any:
+    """Turn an operand into an array that can be computed with, or say why it cannot."""
+    if not hasattr(x, "dtype"):
+        try:
+            x = np.asarray(x)
+        except ValueError as error:  # a ragged list
+            message = f"{_who(op)}{error}; all rows must have one length (at {here()})"
+            raise ShapeError(message) from error
+    if x.dtype.kind not in _KINDS:
+        remedy = {
+            "c": "take the real and imaginary parts apart: graphgrad is for real numbers",
+            "O": "check for None, ragged lists or other objects among the numbers",
+        }.get(x.dtype.kind, "convert it to numbers")
+        raise DtypeError(f"{_who(op)}dtype {x.dtype} is not supported; {remedy} (at {here()})")
+    return x
+
+
+def _who(op: Op[Any] | None) -> str:
+    return f"{op.name}: " if op else "Tensor: "
+
+
+def explained(op: Op[Any], arrays: list[Any], error: Exception) -> Exception:
+    """Say which op, shapes and line an error of NumPy's belongs to."""
+    kind = translate(error)
+    if kind is None or isinstance(error, kind):
+        return error
+    shapes = ", ".join(f"{np.shape(a)} {getattr(a, 'dtype', type(a).__name__)}" for a in arrays)
+    remedy = ""
+    if op.elementwise and kind is ShapeError:
+        remedy = "; shapes must be equal or 1, aligned at the last axis: reshape one of them"
+    elif op.name == "matmul" and kind is ShapeError and len(arrays) == 2:
+        a, b = (np.shape(x) for x in arrays)
+        if a and b and a[-1] != b[-2 if len(b) > 1 else -1]:
+            inner = f"inner dimensions {a[-1]} and {b[-2 if len(b) > 1 else -1]} differ"
+            return kind(f"matmul: {a} @ {b}: {inner}; transpose one of them? (at {here()})")
+    return kind(f"{op.name}: {shapes}: {error}{remedy} (at {here()})")
+
+
+def unwrapped(x: Any) -> Any:
+    """Replace Tensors by their arrays, also inside lists and tuples."""
+    if isinstance(x, Recorded):
+        return x._data
+    if isinstance(x, list | tuple):
+        return type(x)(map(unwrapped, x))
+    return x
