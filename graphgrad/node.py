@@ -72,6 +72,12 @@ class Node:
         "values",  # what the rules asked to keep, or Freed
     )
 
+    parents: tuple[Any, ...]
+    flow: Any
+    grad: Any
+    hooks: dict[int, Any] | None
+    name: str | None
+
     def __init__(  # positional and flat: this is the hottest constructor of the package
         self,
         plan: Any,
@@ -96,7 +102,10 @@ class Node:
         self.instruction = instruction
         self.serial = tick()
         self.changed = 0
-        self.flow = self.grad = self.hooks = self.name = None
+        self.flow = None
+        self.grad = None
+        self.hooks = None
+        self.name = None
         self.retain = False
 
     @property

@@ -19,14 +19,21 @@ a keyword      such as ``axis``
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from graphgrad.errors import DtypeError, UnsupportedError
-from graphgrad.node import Recorded, here
+from graphgrad.binder import REQUIRED, Binder
+from graphgrad.domains import Call as Call
+from graphgrad.domains import Cases as Cases
+from graphgrad.domains import Domain as Domain
+from graphgrad.domains import Elementwise as Elementwise
+from graphgrad.domains import Reduction as Reduction
+from graphgrad.domains import call as call
+from graphgrad.domains import elementwise as elementwise
+from graphgrad.errors import UnsupportedError
+from graphgrad.node import Recorded
 
 R = TypeVar("R")
 Rule = Callable[..., Any]
@@ -42,132 +49,6 @@ class Scatter(NamedTuple):
     values: Any
 
 
-# ------------------------------------------------------------ domains: what tests may sample
-
-
-@dataclass(frozen=True)
-class Elementwise:
-    """Inputs of any broadcastable shapes: one open interval per input, kinks left out."""
-
-    intervals: tuple[tuple[float, float], ...]
-    avoid: tuple[float, ...] = ()
-    distinct: bool = False  # keep the inputs apart from each other (ties are kinks)
-
-
-def elementwise(
-    *intervals: tuple[float, float], avoid: tuple[float, ...] = (), distinct: bool = False
-) -> Elementwise:
-    """Declare the domain of an elementwise op."""
-    return Elementwise(intervals, avoid, distinct)
-
-
-@dataclass(frozen=True)
-class Reduction:
-    """One array of any shape with elements in an interval, and any ``axis``."""
-
-    interval: tuple[float, float] = (-2.0, 2.0)
-    distinct: bool = False
-    tuple_axis: bool = True
-    keepdims: bool = True
-    minimum: int = 0  # the fewest elements along the reduced axis
-
-
-class Call(NamedTuple):
-    """One call of an op."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-
-def call(*args: Any, **kwargs: Any) -> Call:
-    """Pack one call of an op for :class:`Cases`."""
-    return Call(args, kwargs)
-
-
-class Cases:
-    """A list of typical calls, each made from ``r``: ``r(2, 3)`` is a random 2 × 3 array."""
-
-    def __init__(self, *calls: Callable[[Callable[..., Any]], Call]) -> None:
-        """Take functions from the sampler to a :class:`Call`."""
-        self.calls = calls
-
-
-Domain = Elementwise | Reduction | Cases
-
-
-# --------------------------------------------------------------------- binding of arguments
-
-_REQUIRED = inspect.Parameter.empty
-_NO_VALUE = getattr(np, "_NoValue", _REQUIRED)
-
-
-class Binder:
-    """Turns the arguments of a call into a tuple in the order of our own parameters.
-
-    Made once per op, because ``inspect.Signature.bind`` costs more than a small op. The
-    positional order is NumPy's; its parameters that we lack are refused by name unless
-    they carry their default.
-    """
-
-    def __init__(self, name: str, function: Callable[..., Any], reference: Any = None) -> None:
-        """Read both signatures."""
-        self.name = name
-        own = inspect.signature(function).parameters
-        self.star = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in own.values())
-        self.own = tuple((n, p.default) for n, p in own.items())
-        self.order = tuple(own)
-        self.refused: dict[str, Any] = {}
-        if reference is None:
-            return
-        try:
-            theirs = inspect.signature(reference).parameters
-        except ValueError:  # some functions written in C do not tell
-            return
-        self.refused = {n: p.default for n, p in theirs.items() if n not in own}
-        if set(own) <= set(theirs):
-            self.order = tuple(
-                n for n, p in theirs.items() if p.kind is not inspect.Parameter.KEYWORD_ONLY
-            ) + tuple(n for n, p in theirs.items() if p.kind is inspect.Parameter.KEYWORD_ONLY)
-
-    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """Return the values of our parameters, in order."""
-        if len(args) > len(self.order):
-            message = f"{self.name}: {len(args)} arguments given, takes {self.order} (at {here()})"
-            raise DtypeError(message)
-        given = dict(zip(self.order, args, strict=False))
-        for name, value in kwargs.items():
-            if name in given:
-                raise DtypeError(f"{self.name}: two values for '{name}' (at {here()})")
-            given[name] = value
-        bound = []
-        for name, default in self.own:
-            value = given.pop(name, _NO_VALUE)
-            if value is _NO_VALUE:
-                value = default
-                if value is _REQUIRED:
-                    raise DtypeError(f"{self.name}: argument '{name}' is missing (at {here()})")
-            bound.append(value)
-        if given:
-            self.refuse(given)
-        return tuple(bound)
-
-    def refuse(self, given: dict[str, Any]) -> None:
-        """Raise for an argument we do not support, unless it has its default value."""
-        for name, value in given.items():
-            default = self.refused.get(name)
-            if value is None or value is _NO_VALUE or (name == "where" and value is True):
-                continue
-            if isinstance(value, bool | int | str) and value == default:
-                continue
-            remedy = {
-                "out": "assign the result instead",
-                "where": "use gg.where on the result",
-                "dtype": "call .astype(dtype) on the input or the result",
-            }.get(name, f"it takes {', '.join(n for n, _ in self.own)}")
-            message = f"{self.name}: argument '{name}' is not supported; {remedy} (at {here()})"
-            raise UnsupportedError(message)
-
-
 # ------------------------------------------------------------------------------------- ops
 
 
@@ -178,7 +59,17 @@ class Plan:
     (inputs, out, saved, parameters, input shapes); each step calls one rule on that.
     """
 
-    __slots__ = ("joint", "keeps_out", "op", "pick", "saved_inputs", "sources", "steps", "wanted", "wants")
+    __slots__ = (
+        "joint",
+        "keeps_out",
+        "op",
+        "pick",
+        "saved_inputs",
+        "sources",
+        "steps",
+        "wanted",
+        "wants",
+    )
 
     def __init__(self, op: "Op[Any]", wants: tuple[int, ...], inputs: int) -> None:
         """Work out what the rules of the wanted inputs ask for by name."""
@@ -201,7 +92,11 @@ class Plan:
         self.keeps_out = out_place in kept
         # where each kept value comes from: an input's position, "inputs", "out", or neither
         self.sources: list[int | str | None] = [
-            ("inputs" if op.variadic else k) if k < out_place else names[k] if k == out_place else None
+            ("inputs" if op.variadic else k)
+            if k < out_place
+            else names[k]
+            if k == out_place
+            else None
             for k in kept
         ]
         self.saved_inputs: tuple[int, ...] = (
@@ -239,7 +134,7 @@ class Plan:
 def _asked(rule: Any) -> list[str]:
     """Name what a rule needs beside ``g``; a parameter with a default is its own business."""
     parameters = list(inspect.signature(rule).parameters.values())
-    return [p.name for p in parameters[1:] if p.default is _REQUIRED]
+    return [p.name for p in parameters[1:] if p.default is REQUIRED]
 
 
 def _nothing(_: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -324,10 +219,13 @@ class Op(Generic[R]):
             reference = function if function.__module__.startswith("numpy") else None
             self.binder = Binder(self.name, self.forward, reference)
             self.order = tuple(n for n, _ in self.binder.own)
-            required = sum(default is _REQUIRED for _, default in self.binder.own)
+            required = sum(default is REQUIRED for _, default in self.binder.own)
             self.inputs = 1 if variadic else (inputs or (required if joint else len(rules)))
-        if not joint and len(self.rules) != self.inputs:
-            message = f"{self.name}: {len(self.rules)} rules for {self.inputs} inputs {self.order}"
+        if not joint and len(self.rules) != (self.inputs or 1):
+            message = (
+                f"{self.name}: {len(self.rules)} gradient rules for the inputs {self.order}; "
+                "give one per differentiable input, or a joint rule"
+            )
             raise UnsupportedError(message)
         names = self.order[: self.inputs]
         self.layout = (
@@ -337,12 +235,7 @@ class Op(Generic[R]):
             *self.order[self.inputs :],
             *(f"{n}_shape" for n in (("inputs",) if variadic else names)),
         )
-        asked = {
-            n
-            for rule in (*self.rules, joint)
-            if rule is not None
-            for n in _asked(rule)
-        }
+        asked = {n for rule in (*self.rules, joint) if rule is not None for n in _asked(rule)}
         self.has_saved = "saved" in asked
         self.asks_shapes = any(n in asked for n in self.layout[-len(names) :])
         self.differentiable = (
@@ -398,7 +291,11 @@ class Composite(Generic[R]):
     """A NumPy function written as a composition of ops; its pictures show the parts."""
 
     def __init__(
-        self, function: Callable[..., Any], body: Callable[..., Any], domain: Domain | None, name: str
+        self,
+        function: Callable[..., Any],
+        body: Callable[..., Any],
+        domain: Domain | None,
+        name: str,
     ) -> None:
         """Keep NumPy's function for plain arrays and our body for Tensors."""
         self.function = function

@@ -521,7 +521,8 @@ class _Segment:
             raise GraphError(message)
         known = [(x, u) for x, u in zip(outs, gs, strict=True) if u is not None]
         targets = [_at(parent) for parent in self.parents]
-        found, _ = _pull(*zip(*known, strict=True), targets, graph=graph, floor=floor)
+        ys, us = [x for x, _ in known], [u for _, u in known]
+        found, _ = _pull(ys, us, targets, graph=graph, floor=floor)
         return tuple(x if w else None for x, w in zip(found, wanted, strict=True))
 
 

@@ -1,0 +1,55 @@
+"""Domains: what the property tests of an op may sample. Data only; `testing.py` draws from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """Inputs of any broadcastable shapes: one open interval per input, kinks left out."""
+
+    intervals: tuple[tuple[float, float], ...]
+    avoid: tuple[float, ...] = ()
+    distinct: bool = False  # keep the inputs apart from each other (ties are kinks)
+
+
+def elementwise(
+    *intervals: tuple[float, float], avoid: tuple[float, ...] = (), distinct: bool = False
+) -> Elementwise:
+    """Declare the domain of an elementwise op."""
+    return Elementwise(intervals, avoid, distinct)
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """One array of any shape with elements in an interval, and any ``axis``."""
+
+    interval: tuple[float, float] = (-2.0, 2.0)
+    distinct: bool = False
+    tuple_axis: bool = True
+    keepdims: bool = True
+    minimum: int = 0  # the fewest elements along the reduced axis
+
+
+class Call(NamedTuple):
+    """One call of an op."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def call(*args: Any, **kwargs: Any) -> Call:
+    """Pack one call of an op for :class:`Cases`."""
+    return Call(args, kwargs)
+
+
+class Cases:
+    """A list of typical calls, each made from ``r``: ``r(2, 3)`` is a random 2 × 3 array."""
+
+    def __init__(self, *calls: Callable[[Callable[..., Any]], Call]) -> None:
+        """Take functions from the sampler to a :class:`Call`."""
+        self.calls = calls
+
+
+Domain = Elementwise | Reduction | Cases
