@@ -1,5 +1,6 @@
 """Every op, grouped by kind. Each is declared once, in its module."""
 
+from graphgrad.ops import plain as plain
 from graphgrad.ops.diagonals import diag as diag
 from graphgrad.ops.diagonals import diagflat as diagflat
 from graphgrad.ops.diagonals import diagonal as diagonal
@@ -7,6 +8,7 @@ from graphgrad.ops.diagonals import from_diagonal as from_diagonal
 from graphgrad.ops.diagonals import trace as trace
 from graphgrad.ops.diagonals import tril as tril
 from graphgrad.ops.diagonals import triu as triu
+from graphgrad.ops.einsum import einsum as einsum
 from graphgrad.ops.index import getitem as getitem
 from graphgrad.ops.index import scatter as scatter
 from graphgrad.ops.index import setitem as setitem
@@ -35,8 +37,19 @@ from graphgrad.ops.lookup import bincount as bincount
 from graphgrad.ops.lookup import choose as choose
 from graphgrad.ops.lookup import compress as compress
 from graphgrad.ops.lookup import extract as extract
+from graphgrad.ops.lookup import histogram as histogram
 from graphgrad.ops.lookup import interp as interp
+from graphgrad.ops.products import cross as cross
+from graphgrad.ops.products import dot as dot
+from graphgrad.ops.products import inner as inner
+from graphgrad.ops.products import kron as kron
 from graphgrad.ops.products import matmul as matmul
+from graphgrad.ops.products import matvec as matvec
+from graphgrad.ops.products import outer as outer
+from graphgrad.ops.products import tensordot as tensordot
+from graphgrad.ops.products import vdot as vdot
+from graphgrad.ops.products import vecdot as vecdot
+from graphgrad.ops.products import vecmat as vecmat
 from graphgrad.ops.shape import atleast_1d as atleast_1d
 from graphgrad.ops.shape import atleast_2d as atleast_2d
 from graphgrad.ops.shape import atleast_3d as atleast_3d
