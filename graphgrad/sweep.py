@@ -13,22 +13,14 @@ import numpy as np
 
 from graphgrad.errors import GraphError, GraphgradError, ShapeError
 from graphgrad.node import Freed, Node, ancestors, memory_owners, recording
-from graphgrad.registry import Plan, Scatter
+from graphgrad.registry import Scatter
 
 Wrap = Callable[[Any, Node], Any]
 HALF = np.dtype(np.float16)
 
 
-def sweep(
-    seeds: Mapping[Node, Any],
-    *,
-    targets: Collection[Node] | None = None,
-    wrap: Wrap | None = None,
-    scatter: Callable[..., Any] | None = None,
-    floor: int = 0,
-    flows: list[tuple[Node, Any]] | None = None,
-) -> tuple[dict[Node, Any], list[Node]]:
-    """Run the rules of all nodes between the seeds and the targets, newest first.
+class Sweep:
+    """One reverse sweep: gradients on their way, newest node first.
 
     Parameters
     ----------
@@ -42,146 +34,207 @@ def sweep(
         the sweep's own buffer.
     floor
         Nodes with a smaller serial number are not entered; targets among them get theirs.
+    hooks
+        Whether the hooks on the way are called.
+
+    Attributes
+    ----------
+    results
+        The gradient of each target (or leaf) that was reached.
+    swept
+        The nodes whose rules ran.
     flows
-        Receives ``(node, gradient)`` of the small nodes, for pictures.
-
-    Returns
-    -------
-    The gradient of each target (or leaf) that was reached, and the nodes swept.
-
-    Raises
-    ------
-    GraphError
-        If part of the graph was freed or a value that a rule needs was overwritten.
-    ShapeError
-        If a rule returns a gradient that does not fit its input.
+        ``(node, gradient)`` of each node with a kept value, for pictures.
     """
-    useful: Collection[Node] | None = None  # None: every node on the way to a leaf
-    ends: Collection[Node] = ()  # targets below which no other target lies
-    if targets is not None:
-        useful, ends = _leading_to(seeds, targets, floor)
-        seeds = {node: g for node, g in seeds.items() if node in useful}
-    grads: dict[Node, Any] = dict(seeds)
-    queue = [(-node.serial, node) for node in grads]  # newest first: inputs before outputs
-    heapify(queue)
-    owned: set[Node] = set()  # nodes whose entry in grads is the sweep's own to write into
-    results: dict[Node, Any] = {}
-    swept: list[Node] = []
-    where_passed = False
-    anomaly = recording.anomaly
-    with np.errstate(all="ignore"):
-        while queue:
-            node = heappop(queue)[1]
-            g = grads.pop(node)
-            plan = node.plan
-            if g.__class__ is not list:  # a list: several outputs, a gradient for each
-                if g.dtype is not node.dtype and g.dtype != node.dtype:
-                    g = g.astype(node.dtype)
-                if node.hooks is not None:
-                    g = _run_hooks(node, g)
-                if flows is not None and node.value is not None:
-                    flows.append((node, g))
-                if plan is None:
-                    results[node] = g
-                    continue
-                if targets is None:
-                    if node.retain:
-                        results[node] = g
-                elif node in targets:
-                    results[node] = g
-                    if node in ends:
-                        continue
-            op = plan.op
-            parents = node.parents
-            values = node.values
-            if values.__class__ is Freed:
-                raise GraphError(_freed(node))
-            for position in plan.saved_inputs:
-                parent = parents[position]
-                if parent.__class__ is Node and (parent.changed or parent.is_view):
-                    _check_unchanged(node, parent, f"its input {position}")
-            if plan.keeps_out and (node.changed or node.is_view):
-                _check_unchanged(node, node, "its output")
-            if anomaly is not None:
-                anomaly.check_unwritten(node)
-            if wrap is not None:
-                values = _wrapped(node, wrap)
-            try:
-                steps = plan.steps
-                if plan.joint is not None:
-                    steps = _run_joint(plan, g, values, parents, useful)
-                for position, rule in steps:
-                    parent = parents[position]
-                    if useful is not None and parent not in useful:
-                        continue
-                    c = rule(g, values)
-                    try:
-                        shape = c.shape
-                    except AttributeError:  # no array: one of the other things a rule may return
-                        if c.__class__ is Scatter:
-                            if scatter is None:
-                                if parent not in grads:
-                                    heappush(queue, (-parent.serial, parent))
-                                _add_scatter(grads, owned, parent, c)
-                                continue
-                            c = scatter(c.values, c.index, parent.shape)
-                        elif c.__class__ is tuple:  # (output number, its gradient)
-                            if parent not in grads:
-                                heappush(queue, (-parent.serial, parent))
-                                grads[parent] = [None] * parent.plan.op.outputs
-                            grads[parent][c[0]] = c[1]
-                            continue
-                        else:
-                            c = np.asarray(c)
-                        shape = c.shape
-                    if where_passed and op.elementwise:
-                        c = _silenced(c, g)
-                    if shape != parent.shape:
-                        c = _fitted(c, node, parent, g)
-                    if anomaly is not None:
-                        anomaly.check_gradient(node, g, c)
-                    if parent not in grads:
-                        if parent.plan is None and wrap is None:
-                            # nothing else may hold the memory of a gradient that is handed out
-                            if c is g or c.base is not None or _is_among(c, values):
-                                c = c.copy()
-                        grads[parent] = c
-                        heappush(queue, (-parent.serial, parent))
-                    elif parent in owned and grads[parent].dtype == c.dtype:
-                        grads[parent] += c
-                    else:
-                        grads[parent] = total = _added(grads[parent], c)
-                        if wrap is None and total.shape:
-                            owned.add(parent)
-            except GraphgradError:
-                raise
-            except Exception as error:
-                message = f"{node.describe()}: its gradient rule failed: {error}"
-                raise GraphError(message) from error
-            swept.append(node)
-            if op.masks:
-                where_passed = True
-    return results, swept
 
-
-def _run_joint(
-    plan: Plan, g: Any, values: Any, parents: tuple[Any, ...], useful: Collection[Node] | None
-) -> list[tuple[int, Any]]:
-    """Run a joint rule for the useful inputs; return its gradients in the form of steps."""
-    wanted = plan.wanted
-    if useful is not None:
-        wanted = tuple(w and p in useful for w, p in zip(wanted, parents, strict=True))
-    gradients = plan.joint(g, values, wanted)  # type: ignore[misc]
-    return [
-        (i, lambda _g, _v, c=gradients[i]: c) for i in plan.wants if gradients[i] is not None
-    ]
-
-
-def _freed(node: Node) -> str:
-    return (
-        f"{node.describe()}: this graph was freed by {node.values.by}; call that with "
-        "retain_graph=True to differentiate it again, or build the graph anew"
+    __slots__ = (
+        "anomaly",
+        "ends",
+        "flows",
+        "grads",
+        "hooks",
+        "owned",
+        "queue",
+        "results",
+        "scatter",
+        "swept",
+        "targets",
+        "useful",
+        "where_passed",
+        "wrap",
     )
+
+    def __init__(
+        self,
+        seeds: Mapping[Node, Any],
+        *,
+        targets: Collection[Node] | None = None,
+        wrap: Wrap | None = None,
+        scatter: Callable[..., Any] | None = None,
+        floor: int = 0,
+        hooks: bool = True,
+    ) -> None:
+        """Get ready: nothing runs yet."""
+        self.targets = targets
+        self.useful: Collection[Node] | None = None  # None: every node leads to a leaf
+        self.ends: Collection[Node] = ()  # targets below which no other target lies
+        self.grads: dict[Node, Any] = dict(seeds)
+        if targets is not None:
+            self.useful, self.ends = _leading_to(seeds, targets, floor)
+            self.grads = {n: g for n, g in seeds.items() if n in self.useful}
+        self.queue = [(-node.serial, node) for node in self.grads]
+        heapify(self.queue)
+        self.owned: set[Node] = set()  # whose entry in grads is ours alone to write into
+        self.hooks = hooks
+        self.wrap = wrap
+        self.scatter = scatter
+        self.where_passed = False
+        self.anomaly = recording.anomaly
+        self.results: dict[Node, Any] = {}
+        self.swept: list[Node] = []
+        self.flows: list[tuple[Node, Any]] = []
+
+    def run(self) -> "Sweep":
+        """Send the gradients from the seeds to the targets.
+
+        Raises
+        ------
+        GraphError
+            If part of the graph was freed or a value that a rule needs was overwritten.
+        ShapeError
+            If a rule returns a gradient that does not fit its input.
+        """
+        queue, grads, useful = self.queue, self.grads, self.useful
+        with np.errstate(all="ignore"):
+            while queue:
+                node = heappop(queue)[1]
+                g = grads.pop(node)
+                plan = node.plan
+                if g.__class__ is not list:  # a list holds a gradient for each of several outputs
+                    g = self._arrived(node, g)
+                    if plan is None or node in self.ends:
+                        continue
+                values = self._values(node)
+                parents = node.parents
+                try:
+                    for position, rule in plan.steps or self._joint_steps(node, g, values):
+                        parent = parents[position]
+                        if useful is None or parent in useful:
+                            self._send(node, parent, rule(g, values), g, values)
+                except GraphgradError:
+                    raise
+                except Exception as error:
+                    message = f"{node.describe()}: its gradient rule failed: {error}"
+                    raise GraphError(message) from error
+                self.swept.append(node)
+                if plan.op.masks:
+                    self.where_passed = True
+        return self
+
+    def _arrived(self, node: Node, g: Any) -> Any:
+        """Take the complete gradient of a node: give it its dtype, show it to who asked."""
+        if g.dtype is not node.dtype and g.dtype != node.dtype:
+            g = g.astype(node.dtype)
+        if node.hooks is not None and self.hooks:
+            g = _run_hooks(node, node.hooks, g)
+        if node.value is not None and self.wrap is None:
+            self.flows.append((node, g))
+        if node.plan is None or node.retain if self.targets is None else node in self.targets:
+            self.results[node] = g
+        return g
+
+    def _values(self, node: Node) -> Any:
+        """Return what the rules of a node need, unless it is gone or was overwritten."""
+        plan, values = node.plan, node.values
+        if values.__class__ is Freed:
+            message = (
+                f"{node.describe()}: this graph was freed by {values.by}; call that with "
+                "retain_graph=True to differentiate it again, or build the graph anew"
+            )
+            raise GraphError(message)
+        for position in plan.saved_inputs:
+            parent = node.parents[position]
+            if parent.__class__ is Node and (parent.changed or parent.is_view):
+                _check_unchanged(node, parent, f"its input {position}")
+        if plan.keeps_out and (node.changed or node.is_view):
+            _check_unchanged(node, node, "its output")
+        if self.anomaly is not None:
+            self.anomaly.check_unwritten(node)
+        return values if self.wrap is None else _wrapped(node, self.wrap)
+
+    def _joint_steps(self, node: Node, g: Any, values: Any) -> list[tuple[int, Any]]:
+        """Run a joint rule for the useful inputs; return its gradients in the form of steps."""
+        plan, useful = node.plan, self.useful
+        if plan.joint is None:
+            return []
+        wanted = plan.wanted
+        if useful is not None:
+            wanted = tuple(w and p in useful for w, p in zip(wanted, node.parents, strict=True))
+        gs = plan.joint(g, values, wanted)
+        return [(i, lambda _g, _v, c=gs[i]: c) for i in plan.wants if gs[i] is not None]
+
+    def _send(self, node: Node, parent: Node, c: Any, g: Any, values: Any) -> None:
+        """Add what a rule returned to the gradient of the parent."""
+        try:
+            shape = c.shape
+        except AttributeError:  # no array, but one of the other things a rule may return
+            c = self._unpacked(parent, c)
+            if c is None:
+                return
+            shape = c.shape
+        if self.where_passed and node.plan.op.elementwise:
+            c = _silenced(c, g)
+        if shape != parent.shape:
+            c = _fitted(c, node, parent, g)
+        if self.anomaly is not None:
+            self.anomaly.check_gradient(node, g, c)
+        grads = self.grads
+        before = grads.get(parent)
+        if before is None:
+            # nothing else may hold the memory of a gradient that is handed out
+            if (
+                parent.plan is None
+                and self.wrap is None
+                and (c is g or c.base is not None or _is_among(c, values))
+            ):
+                c = c.copy()
+            grads[parent] = c
+            heappush(self.queue, (-parent.serial, parent))
+        elif parent in self.owned and before.dtype == c.dtype:
+            before += c
+        else:
+            grads[parent] = total = _added(before, c)
+            if self.wrap is None and total.shape:
+                self.owned.add(parent)
+
+    def _unpacked(self, parent: Node, c: Any) -> Any:
+        """Return an array for what a rule returned; None where it has been dealt with."""
+        if c.__class__ is Scatter:
+            if self.scatter is not None:
+                return self.scatter(c.values, c.index, parent.shape)
+            if parent not in self.grads:
+                heappush(self.queue, (-parent.serial, parent))
+            self._add_scatter(parent, c)
+            return None
+        if c.__class__ is tuple:  # (output number, its gradient)
+            if parent not in self.grads:
+                heappush(self.queue, (-parent.serial, parent))
+                self.grads[parent] = [None] * parent.plan.op.outputs
+            self.grads[parent][c[0]] = c[1]
+            return None
+        return np.asarray(c)
+
+    def _add_scatter(self, parent: Node, contribution: Scatter) -> None:
+        """Add into the parent's one buffer instead of making an array of zeros per slice."""
+        buffer = self.grads.get(parent)
+        if buffer is None or parent not in self.owned:
+            dtype = np.float32 if parent.dtype == HALF else parent.dtype
+            fresh = np.zeros_like(contribution.values, shape=parent.shape, dtype=dtype)
+            if buffer is not None:
+                fresh += buffer
+            self.grads[parent] = buffer = fresh
+            self.owned.add(parent)
+        scatter_add(buffer, contribution.index, contribution.values)
 
 
 def _is_among(c: Any, values: tuple[Any, ...]) -> bool:
@@ -235,8 +288,8 @@ def _wrapped(node: Node, wrap: Wrap) -> tuple[Any, ...]:
     return tuple(map(tied, node.values, node.plan.sources))
 
 
-def _run_hooks(node: Node, g: Any) -> Any:
-    for hook in list(node.hooks.values()):
+def _run_hooks(node: Node, hooks: dict[int, Any], g: Any) -> Any:
+    for hook in list(hooks.values()):
         changed = hook(g)
         if changed is not None:
             if np.shape(changed) != node.shape:
@@ -298,21 +351,6 @@ def _added(a: Any, b: Any) -> Any:
     if a.dtype == HALF:
         a = a.astype(np.float32)
     return a + b
-
-
-def _add_scatter(
-    grads: dict[Node, Any], owned: set[Node], parent: Node, contribution: Scatter
-) -> None:
-    """Add into the parent's one buffer instead of making an array of zeros per slice."""
-    buffer = grads.get(parent)
-    if buffer is None or parent not in owned:
-        dtype = np.float32 if parent.dtype == HALF else parent.dtype
-        fresh = np.zeros_like(contribution.values, shape=parent.shape, dtype=dtype)
-        if buffer is not None:
-            fresh += buffer
-        grads[parent] = buffer = fresh
-        owned.add(parent)
-    scatter_add(buffer, contribution.index, contribution.values)
 
 
 def is_basic(index: Any) -> bool:

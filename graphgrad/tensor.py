@@ -21,8 +21,8 @@ from graphgrad.record import (
     unwrapped,
     wrap,
 )
-from graphgrad.registry import PLAIN, TABLE, Op
-from graphgrad.sweep import sweep
+from graphgrad.registry import PLAIN, REMEDIES, TABLE, Op
+from graphgrad.sweep import Sweep
 
 _commit = threading.Lock()  # two threads may send gradients to the same leaf
 _new = object.__new__
@@ -249,18 +249,17 @@ class Tensor(ArrayMethods):
                 f"requires_grad=True, and compute outside no_grad() (at {here()})"
             )
             raise GraphError(message)
-        flows: list[tuple[Node, Any]] = []
-        results, nodes = sweep({node: self._seed(grad)}, flows=flows)
+        sweep = Sweep({node: self._seed(grad)}).run()
         with _commit:
-            for leaf, g in results.items():
+            for leaf, g in sweep.results.items():
                 if leaf.grad is None:
                     leaf.grad = g if leaf.plan is None else g.copy()
                 else:
                     leaf.grad = leaf.grad + g
-        for kept, g in flows:
+        for kept, g in sweep.flows:
             kept.flow = g
         if not retain_graph:
-            release(nodes, "backward()")
+            release(sweep.swept, "backward()")
 
     def _seed(self, grad: Any) -> Any:
         data = self._data
@@ -391,14 +390,15 @@ class Tensor(ArrayMethods):
                 if found.__class__ is Op and not kwargs:
                     return record(found, inputs)
                 return found(*inputs, **kwargs)
-            if ufunc in PLAIN:
-                return ufunc(*map(unwrapped, inputs), **kwargs)
         else:
             found = _METHODS.get((ufunc, method))
             if found is not None:
                 return TABLE[found](*inputs, **_known(kwargs))
+        if ufunc in PLAIN and method != "at":
+            answer = getattr(ufunc, method)
+            return answer(*map(unwrapped, inputs), **{k: unwrapped(v) for k, v in kwargs.items()})
         name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-        raise UnsupportedError(_no_rule(name))
+        raise UnsupportedError(_no_rule(name, REMEDIES.get(method)))
 
     def __array_function__(
         self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -410,7 +410,7 @@ class Tensor(ArrayMethods):
         if func in PLAIN:
             return func(*map(unwrapped, args), **{k: unwrapped(v) for k, v in kwargs.items()})
         module = func.__module__.replace("numpy", "np", 1)
-        raise UnsupportedError(_no_rule(f"{module}.{func.__name__}"))
+        raise UnsupportedError(_no_rule(f"{module}.{func.__name__}", REMEDIES.get(func)))
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Any:
         """Become a plain array, unless that would drop the graph in silence."""
@@ -522,11 +522,12 @@ def _known(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {"axis": 0, **kwargs}  # a ufunc's methods go along the first axis by default
 
 
-def _no_rule(name: str) -> str:
-    return (
-        f"{name} has no gradient rule; compose it from functions that have one, declare it by "
-        f"gg.op, or pass .detach() or .numpy() where no gradient is wanted (at {here()})"
+def _no_rule(name: str, remedy: str | None) -> str:
+    general = (
+        "compose it from functions that have one, declare it by gg.op, or pass .detach() or "
+        ".numpy() where no gradient is wanted"
     )
+    return f"{name} has no gradient rule; {remedy or general} (at {here()})"
 
 
 def release(nodes: Sequence[Node], by: str) -> None:

@@ -26,7 +26,7 @@ from graphgrad.node import (
 from graphgrad.randomness import default_generator
 from graphgrad.record import as_array, constant, make_leaf, record, wrap
 from graphgrad.registry import TABLE, Op, op
-from graphgrad.sweep import sweep
+from graphgrad.sweep import Sweep
 from graphgrad.tensor import Tensor, release
 
 Function = Callable[..., Any]
@@ -159,15 +159,14 @@ def _pull(
     if graph:
         seeds = {n: g if isinstance(g, Tensor) else constant(g) for n, g in seeds.items()}
         with enable_grad():
-            found, nodes = sweep(
-                seeds, targets=targets, wrap=wrap, scatter=TABLE["scatter"], floor=floor
-            )
+            scatter = TABLE["scatter"]
+            sweep = Sweep(seeds, targets=targets, wrap=wrap, scatter=scatter, floor=floor).run()
     else:
         seeds = {n: g._data if isinstance(g, Tensor) else g for n, g in seeds.items()}
-        found, nodes = sweep(seeds, targets=targets, floor=floor)
-    arrived = [None if x._node is None else found.get(x._node) for x in xs]
+        sweep = Sweep(seeds, targets=targets, floor=floor).run()
+    arrived = [None if x._node is None else sweep.results.get(x._node) for x in xs]
     zeros = [np.zeros_like(x._data) if g is None else g for x, g in zip(xs, arrived, strict=True)]
-    return zeros, [n for n in nodes if n not in targets]
+    return zeros, [n for n in sweep.swept if n not in targets]
 
 
 def _plain(x: Any) -> Any:
@@ -473,7 +472,7 @@ def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()
 @functools.cache
 def _rerun_op(outputs: int) -> Op[Any]:
     return op(
-        lambda inputs, segment: inputs,
+        lambda inputs, segment: inputs,  # noqa: ARG005 - the first run is made by checkpoint()
         joint=lambda g, segment, wanted: segment.pull(g, wanted),
         variadic=True,
         outputs=outputs,
