@@ -9,8 +9,8 @@ from graphgrad.errors import ShapeError
 from graphgrad.node import here
 from graphgrad.ops.index import getitem
 from graphgrad.ops.shape import moveaxis
-from graphgrad.registry import Cases, Op, call, composed, op
 from graphgrad.record import as_array
+from graphgrad.registry import Cases, Op, call, composed, op
 from graphgrad.tensor import Tensor
 
 # ------------------------------------------------------------------------------ matmul
