@@ -32,14 +32,15 @@ from graphgrad.domains import Elementwise as Elementwise
 from graphgrad.domains import Reduction as Reduction
 from graphgrad.domains import call as call
 from graphgrad.domains import elementwise as elementwise
-from graphgrad.errors import UnsupportedError
-from graphgrad.node import Recorded
+from graphgrad.errors import UnsupportedError, translate
+from graphgrad.node import Recorded, here
 
 R = TypeVar("R")
 Rule = Callable[..., Any]
 
 TABLE: dict[Any, "Op[Any] | Composite[Any]"] = {}  # by NumPy function
 PLAIN: set[Any] = set()  # NumPy functions that only ask about an array: answered plainly
+REMEDIES: dict[Any, str] = {}  # what to do instead of a NumPy function that has no rule
 
 
 class Scatter(NamedTuple):
@@ -312,8 +313,16 @@ class Composite(Generic[R]):
         if self.binder.star:
             known = dict(self.binder.own)
             self.binder.refuse({n: v for n, v in kwargs.items() if n not in known})
-            return self.body(*args, **{n: v for n, v in kwargs.items() if n in known})  # type: ignore[no-any-return]
-        return self.body(*self.binder.bind(args, kwargs))  # type: ignore[no-any-return]
+            kwargs = {n: v for n, v in kwargs.items() if n in known}
+        else:
+            args, kwargs = self.binder.bind(args, kwargs), {}
+        try:
+            return self.body(*args, **kwargs)  # type: ignore[no-any-return]
+        except (ValueError, IndexError, TypeError) as error:  # of NumPy's, between the ops
+            kind = translate(error)
+            if kind is None or isinstance(error, kind):
+                raise
+            raise kind(f"{self.name}: {error} (at {here()})") from error
 
     def __repr__(self) -> str:
         """Show the function as its users call it."""

@@ -11,7 +11,7 @@ from graphgrad.registry import TABLE, Cases, Op, Scatter, call, op
 from graphgrad.sweep import HALF, scatter_add
 from graphgrad.tensor import Tensor
 
-_UNCHANGING = (int, slice, type(None), type(Ellipsis), bool, np.intp, np.bool_)
+_UNCHANGING = frozenset((int, slice, type(None), type(Ellipsis), bool, np.intp, np.bool_))
 
 
 def frozen(index: Any) -> Any:

@@ -8,9 +8,10 @@ from graphgrad.errors import ShapeError, UnsupportedError
 from graphgrad.node import here
 from graphgrad.ops.index import getitem, scatter, take
 from graphgrad.ops.join import stack
-from graphgrad.ops.shape import broadcast_arrays
+from graphgrad.ops.shape import broadcast_arrays, ravel
+from graphgrad.record import unwrapped
 from graphgrad.registry import Cases, call, composed
-from graphgrad.tensor import Tensor, unwrapped
+from graphgrad.tensor import Tensor
 
 
 @composed(
@@ -115,3 +116,31 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Ten
     first = fp[0] if left is None else unwrapped(left)
     last = fp[-1] if right is None else unwrapped(right)
     return np.where(below, first, np.where(above, last, y))  # type: ignore[no-any-return]
+
+
+@composed(
+    np.histogram,
+    domain=Cases(
+        lambda r: call([0.5, 3, 1.5, 7, -1, 0.5], [0, 1, 2, 3], weights=r(6)),
+        lambda r: call([[0.5, 3], [1.5, 0]], bins=2, weights=r(2, 2)),
+        lambda r: call([0.5, 3, 1.5], 2, range=(0, 2), weights=r(3)),
+    ),
+)
+def histogram(
+    a: Any,
+    bins: Any = 10,
+    range: Any = None,  # noqa: A002 - NumPy's name
+    density: Any = None,
+    weights: Any = None,
+) -> tuple[Any, Any]:
+    """Sum the weights of the numbers in each bin; plain counts where there are no weights."""
+    values = np.ravel(unwrapped(a))
+    if not isinstance(weights, Tensor):
+        return np.histogram(values, bins, range, density, weights)
+    edges = np.histogram_bin_edges(values, bins, range)
+    count = edges.size - 1
+    numbers = np.searchsorted(edges, values, side="right") - 1
+    numbers[values == edges[-1]] = count - 1  # only the last bin holds its right edge
+    inside = (numbers >= 0) & (numbers < count)
+    sums = scatter(getitem(ravel(weights), inside), numbers[inside], (count,))
+    return (sums / (np.diff(edges) * np.sum(sums)) if density else sums), edges

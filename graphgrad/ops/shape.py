@@ -6,8 +6,9 @@ import numpy as np
 
 from graphgrad.errors import ShapeError, UnsupportedError
 from graphgrad.node import here
+from graphgrad.record import unwrapped
 from graphgrad.registry import TABLE, Cases, Op, call, composed, op
-from graphgrad.tensor import Tensor, unwrapped
+from graphgrad.tensor import Tensor
 
 AXES = Cases(
     lambda r: call(r(2, 3)),

@@ -1,0 +1,124 @@
+"""NumPy functions that only ask about an array, and those that have no place in a graph.
+
+The first kind answers plainly, with numbers, bools or indices that carry no gradient. The
+second kind is refused like every function without a rule, with a remedy of its own.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from graphgrad.registry import PLAIN, REMEDIES
+
+
+def _those_there(names: str, module: Any = np) -> set[Any]:
+    """Look names up that not every version of NumPy has."""
+    return {getattr(module, name) for name in names.split() if hasattr(module, name)}
+
+
+SHAPE_AND_TYPE = {
+    np.can_cast,
+    np.common_type,
+    np.iscomplexobj,
+    np.isrealobj,
+    np.may_share_memory,
+    np.min_scalar_type,
+    np.ndim,
+    np.result_type,
+    np.shape,
+    np.shares_memory,
+    np.size,
+}
+COMPARISONS = {
+    np.allclose,
+    np.array_equal,
+    np.array_equiv,
+    np.equal,
+    np.greater,
+    np.greater_equal,
+    np.isclose,
+    np.less,
+    np.less_equal,
+    np.not_equal,
+}
+KINDS_OF_NUMBER = {
+    np.iscomplex,
+    np.isfinite,
+    np.isinf,
+    np.isnan,
+    np.isnat,
+    np.isneginf,
+    np.isposinf,
+    np.isreal,
+    np.signbit,
+}
+LOGIC = {
+    np.all,
+    np.any,
+    np.logical_and,
+    np.logical_not,
+    np.logical_or,
+    np.logical_xor,
+}
+# What these compute exists for integers and bools only, which have no gradient.
+INTEGERS = {
+    np.bitwise_and,
+    np.bitwise_count,
+    np.bitwise_or,
+    np.bitwise_xor,
+    np.gcd,
+    np.invert,
+    np.lcm,
+    np.left_shift,
+    np.packbits,
+    np.right_shift,
+    np.unpackbits,
+}
+POSITIONS = {
+    np.argmax,
+    np.argmin,
+    np.argpartition,
+    np.argsort,
+    np.argwhere,
+    np.count_nonzero,
+    np.diag_indices_from,
+    np.digitize,
+    np.flatnonzero,
+    np.ix_,
+    np.lexsort,
+    np.nanargmax,
+    np.nanargmin,
+    np.nonzero,
+    np.ravel_multi_index,
+    np.searchsorted,
+    np.tril_indices_from,
+    np.triu_indices_from,
+    np.unravel_index,
+}
+SETS = _those_there("in1d isin unique unique_all unique_counts unique_inverse unique_values")
+SAME_SHAPE: set[Any] = {
+    np.empty_like,
+    np.ones_like,
+    np.zeros_like,
+}  # full_like is an op: it may be filled
+AS_TEXT = {np.array2string, np.array_repr, np.array_str}
+ADVICE = {np.einsum_path, np.histogram_bin_edges}
+
+PLAIN |= SHAPE_AND_TYPE | COMPARISONS | KINDS_OF_NUMBER | LOGIC | INTEGERS | POSITIONS
+PLAIN |= SETS | SAME_SHAPE | AS_TEXT | ADVICE
+
+_ASSIGN = (
+    "it writes into an array: change a Tensor by t[...] = value, and fill a plain array from "
+    "t.numpy(), which leaves the graph"
+)
+_SAVE = "save t.numpy()"
+REMEDIES |= dict.fromkeys(
+    (np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask), _ASSIGN
+)
+REMEDIES["at"] = _ASSIGN  # the method of every ufunc
+REMEDIES |= dict.fromkeys((np.save, np.savetxt, np.savez, np.savez_compressed), _SAVE)
+REMEDIES |= {
+    np.resize: "repeat by gg.tile, then cut and reshape",
+    np.trim_zeros: "slice by the places that np.flatnonzero gives",
+    np.linspace: "write start + (stop - start) * np.linspace(0, 1, n)",
+}
