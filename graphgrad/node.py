@@ -57,7 +57,7 @@ class Node:
         "changed",  # when the value was last overwritten in place (see tick); 0: never
         "code",  # with `instruction`: where in the user's code the node was built
         "dtype",
-        "flow",  # the gradient that the last backward() sent here, if small
+        "flow",  # after backward() from here: the small gradients, by serial number
         "grad",  # what Tensor.grad shows: accumulated in leaves and where retained
         "hooks",  # functions of the gradient, or None
         "instruction",
@@ -73,7 +73,7 @@ class Node:
     )
 
     parents: tuple[Any, ...]
-    flow: Any
+    flow: dict[int, Any] | None
     grad: Any
     hooks: dict[int, Any] | None
     name: str | None

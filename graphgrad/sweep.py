@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import GraphError, GraphgradError, ShapeError
-from graphgrad.node import Freed, Node, ancestors, memory_owners, recording
+from graphgrad.node import KEPT_ELEMENTS, Freed, Node, ancestors, memory_owners, recording
 from graphgrad.registry import Scatter
 
 Wrap = Callable[[Any, Node], Any]
@@ -44,7 +44,7 @@ class Sweep:
     swept
         The nodes whose rules ran.
     flows
-        ``(node, gradient)`` of each node with a kept value, for pictures.
+        The gradients of a few elements, by serial number of their node, for pictures.
     """
 
     __slots__ = (
@@ -92,7 +92,7 @@ class Sweep:
         self.anomaly = recording.anomaly
         self.results: dict[Node, Any] = {}
         self.swept: list[Node] = []
-        self.flows: list[tuple[Node, Any]] = []
+        self.flows: dict[int, Any] = {}
 
     def run(self) -> "Sweep":
         """Send the gradients from the seeds to the targets.
@@ -137,8 +137,8 @@ class Sweep:
             g = g.astype(node.dtype)
         if node.hooks is not None and self.hooks:
             g = _run_hooks(node, node.hooks, g)
-        if node.value is not None and self.wrap is None:
-            self.flows.append((node, g))
+        if node.value is not None and self.wrap is None and g.size <= KEPT_ELEMENTS:
+            self.flows[node.serial] = g
         if node.plan is None or node.retain if self.targets is None else node in self.targets:
             self.results[node] = g
         return g

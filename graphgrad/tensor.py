@@ -256,8 +256,7 @@ class Tensor(ArrayMethods):
                     leaf.grad = g if leaf.plan is None else g.copy()
                 else:
                     leaf.grad = leaf.grad + g
-        for kept, g in sweep.flows:
-            kept.flow = g
+        node.flow = sweep.flows
         if not retain_graph:
             release(sweep.swept, "backward()")
 
