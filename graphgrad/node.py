@@ -127,7 +127,8 @@ class Node:
         """Say what the node is in an error message."""
         what = "leaf" if self.plan is None else self.plan.op.name
         label = f" '{self.name}'" if self.name else ""
-        return f"{what}{label} {self.shape} {self.dtype} (built at {self.line})"
+        facts = "" if self.dtype is None else f" {self.shape} {self.dtype}"  # several outputs
+        return f"{what}{label}{facts} (built at {self.line})"
 
     def __repr__(self) -> str:
         """Name the op, the shape and the place."""

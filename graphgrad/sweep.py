@@ -220,7 +220,8 @@ class Sweep:
             if parent not in self.grads:
                 heappush(self.queue, (-parent.serial, parent))
                 self.grads[parent] = [None] * parent.plan.op.outputs
-            self.grads[parent][c[0]] = c[1]
+            before = self.grads[parent][c[0]]  # a recorded sweep makes several nodes of one output
+            self.grads[parent][c[0]] = c[1] if before is None else _added(before, c[1])
             return None
         return np.asarray(c)
 
