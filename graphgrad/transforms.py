@@ -90,7 +90,8 @@ class _Trace:
             for number in argnums:
                 leaves, rebuild = flatten(args[number])
                 variables = [self._variable(leaf, connected=outer) for leaf in leaves]
-                new_args[number] = rebuild(variables)
+                # f gets other names for them, which it may change in place
+                new_args[number] = rebuild([wrap(v._data, v._node) for v in variables])  # type: ignore[arg-type]
                 self.variables += variables
                 self.rebuilds.append((len(leaves), rebuild))
             self.result = f(*new_args, **kwargs)
@@ -116,6 +117,11 @@ class _Trace:
         variable: Tensor = constant(array)
         make_leaf(variable, needs=True)
         return record(IDENTITY, (variable,))  # type: ignore[no-any-return]
+
+    def connect(self, tangents: list[Any]) -> None:
+        """Note that the result also depends on recorded tangents."""
+        if recording.enabled and any(isinstance(v, Tensor) and v.requires_grad for v in tangents):
+            self.connected = True
 
     def pull(self, gs: Sequence[Any], *, graph: bool) -> list[Any]:
         """Return the gradient of each variable, given one for each output."""
@@ -325,6 +331,7 @@ def jvp(f: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
     args = primals if isinstance(primals, tuple) else (primals,)
     directions = _matching(args, tangents, "jvp")
     trace = _Trace(f, args, {}, tuple(range(len(args))))
+    trace.connect(directions)
     with enable_grad():
         duals = []
         for y in trace.outs:
@@ -347,6 +354,7 @@ def hvp(f: Function, primals: Any, tangents: Any) -> Any:
     args = primals if isinstance(primals, tuple) else (primals,)
     directions = _matching(args, tangents, "hvp")
     trace = _Trace(f, args, {}, tuple(range(len(args))))
+    trace.connect(directions)
     y = trace.scalar("hvp")
     with enable_grad():
         total = _inner(trace.pull([_ones(y)], graph=True), directions)

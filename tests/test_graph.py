@@ -1,0 +1,385 @@
+"""The graph and the sweep: what is kept, what is freed, what runs, in which order."""
+
+import gc
+import threading
+import tracemalloc
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.errors import GraphError, ShapeError
+from graphgrad.node import Freed, Node
+
+
+def leaf(data: Any = 2.0, **kwargs: Any) -> gg.Tensor:
+    return gg.Tensor(data, requires_grad=True, **kwargs)
+
+
+def node_of(t: gg.Tensor) -> Node:
+    assert t._node is not None
+    return t._node
+
+
+def test_fan_out_sums_every_use() -> None:
+    x = leaf(3.0)
+    y = x * x + x * 2 + x
+    y.backward()
+    assert x.grad == 2 * 3 + 2 + 1
+
+
+def test_a_node_keeps_only_what_its_rules_name() -> None:
+    x, y = leaf(np.ones(100)), leaf(np.ones(100))
+    constant = gg.Tensor(np.ones(100))
+    assert node_of(x + y).values == ()
+    assert node_of(np.exp(x)).values[0] is not x.data
+    (kept,) = node_of(x * constant).values
+    assert kept is constant.data
+    (kept,) = node_of(constant * x).values
+    assert kept is constant.data
+    assert len(node_of(x * y).values) == 2
+    assert not any(isinstance(v, np.ndarray) for v in node_of(x.sum()).values)
+
+
+def test_the_rule_of_an_input_without_gradient_never_runs() -> None:
+    def fail(_: Any) -> Any:
+        raise AssertionError
+
+    only_first = gg.op(lambda x, y: x + y, lambda g: g, fail, name="only_first")
+    x = leaf()
+    only_first(x, gg.Tensor(1.0)).backward()
+    assert x.grad == 1
+
+
+def test_first_order_rules_see_plain_arrays_only() -> None:
+    seen: list[type] = []
+
+    def rule(g: Any, x: Any, out: Any) -> Any:
+        seen.extend(map(type, (g, x, out)))
+        return g * x
+
+    probe = gg.op(lambda x: x * x, rule, name="probe")
+    probe(leaf([1.0, 2.0])).sum().backward()
+    assert seen == [np.ndarray] * 3
+    seen.clear()
+    x = leaf([1.0, 2.0])
+    gg.gradients(probe(x).sum(), x, create_graph=True)
+    assert seen == [gg.Tensor] * 3
+
+
+def test_a_chain_of_a_million_ops_records_sweeps_and_is_deleted() -> None:
+    x = leaf(1.0)
+    y = x + 1.0
+    first = weakref.ref(node_of(y))
+    for _ in range(1_000_000):
+        y = y + 1.0
+    assert y.item() == 1_000_002
+    y.backward()
+    assert x.grad == 1
+    assert first() is not None
+    del y
+    assert first() is None
+
+
+def test_memory_is_freed_without_the_garbage_collector() -> None:
+    gc.disable()
+    try:
+        x = leaf(np.ones(10))
+        y = np.exp(x * 2).sum()
+        nodes = [weakref.ref(node_of(y)), weakref.ref(node_of(y).parents[0])]
+        y.backward()
+        gg.grad(gg.grad(lambda t: t * t * t))(2.0)
+        z = gg.checkpoint(lambda t: t * t, x).sum()
+        z.backward()
+        nodes.append(weakref.ref(node_of(z)))
+        del y, z
+        assert [n() for n in nodes] == [None] * 3
+    finally:
+        gc.enable()
+
+
+def test_a_node_of_a_scalar_chain_takes_at_most_600_bytes() -> None:
+    y = leaf(1.0)
+    count = 20_000
+    for _ in range(1000):
+        y = y * 1.5 / 1.5
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(count):
+        y = y + 1.0
+    used = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert used / count <= 600
+
+
+def test_saved_arrays_are_released_and_the_structure_stays() -> None:
+    x = leaf(np.ones(1000), name="x")
+    y = np.exp(x)
+    big = weakref.ref(y.data)
+    z = (y * y).sum()
+    node = node_of(z)
+    z.backward()
+    del y
+    assert big() is None
+    assert isinstance(node.values, Freed)
+    assert isinstance(node.parents[0], Node)
+    assert node_of(z).value == z.data
+
+
+def test_small_values_and_gradients_stay_readable() -> None:
+    x, y = leaf(3.0), leaf(4.0)
+    z = x * y
+    total = z + x
+    total.backward()
+    assert node_of(z).value == 12
+    gradients = node_of(total).flow or {}
+    assert gradients[node_of(z).serial] == 1
+    assert gradients[node_of(x).serial] == 5
+    big = leaf(np.ones(1000))
+    total = big.sum()
+    total.backward()
+    assert list(node_of(total).flow or {}) == [node_of(total).serial]
+
+
+def test_second_backward() -> None:
+    x = leaf()
+    y = x * x
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad == 8
+    with pytest.raises(GraphError, match=r"multiply.*freed by backward\(\) at test_graph\.py:\d+"):
+        y.backward()
+    assert x.grad == 8
+
+
+def test_no_two_gradients_share_memory() -> None:
+    x, y, z = leaf(np.ones(3)), leaf(np.ones(3)), leaf(np.ones((1, 3)))
+    seed = np.ones((1, 3))
+    out = x + y + z + np.reshape(z, (1, 3))
+    out.backward(seed)
+    arrays = [x.grad, y.grad, z.grad, seed, x.data, y.data, z.data, out.data]
+    for i, a in enumerate(arrays):
+        for b in arrays[:i]:
+            assert not np.shares_memory(a, b)
+    keep = gg.op(lambda x: x * 1, lambda g, x: x, name="keep")  # noqa: ARG005 - hands out an input
+    keep(x).sum().backward()
+    assert not np.shares_memory(x.grad, x.data)
+
+
+def test_a_gradient_taken_from_a_tensor_survives_a_second_backward() -> None:
+    x = leaf(np.ones(3))
+    (x * 2).sum().backward()
+    first = x.grad
+    (x * 2).sum().backward()
+    assert first.tolist() == [2, 2, 2]
+    assert x.grad.tolist() == [4, 4, 4]
+
+
+def test_using_a_tensor_in_a_new_graph_leaves_its_gradient() -> None:
+    x = leaf()
+    (x * x).backward()
+    _ = x * 3
+    assert x.grad == 4
+
+
+def test_backward_with_an_upstream_gradient() -> None:
+    x = leaf(np.arange(3.0))
+    (x * x).backward([1, 10, 100])
+    assert x.grad.tolist() == [0, 20, 400]
+    with pytest.raises(ShapeError, match=r"grad has shape \(2,\), the tensor \(3,\)"):
+        (x * x).backward([1, 2])
+    with pytest.raises(ShapeError, match=r"\.sum\(\)\.backward\(\)"):
+        (x * x).backward()
+
+
+def test_backward_without_a_graph() -> None:
+    with pytest.raises(GraphError, match="requires_grad=True"):
+        (gg.Tensor(1.0) * 2).backward()
+    x = leaf()
+    with gg.no_grad():
+        y = x * 2
+    with pytest.raises(GraphError, match="requires_grad=True"):
+        y.backward()
+    x.backward()
+    assert x.grad == 1
+
+
+def test_retain_grad_keeps_the_gradient_of_a_computed_tensor() -> None:
+    x = leaf(np.ones(100))
+    y = x * 3
+    y.retain_grad()
+    (y * y).sum().backward()
+    assert y.grad.tolist() == [6.0] * 100
+    assert not np.shares_memory(y.grad, x.grad)
+    assert (x * 3).grad is None
+
+
+def test_hooks_see_and_replace_gradients() -> None:
+    x = leaf(np.ones(2))
+    seen = []
+    y = x * 3
+    remove = y.register_hook(lambda g: seen.append(g.copy()))
+    y.register_hook(lambda g: g * 10)
+    y.sum().backward(retain_graph=True)
+    assert seen[0].tolist() == [1, 1]
+    assert x.grad.tolist() == [30, 30]
+    remove()
+    y.sum().backward()
+    assert len(seen) == 1
+    x.grad = None
+    x.register_hook(lambda g: g[:1])
+    with pytest.raises(ShapeError, match="hook returned shape"):
+        (x * 2).sum().backward()
+    assert x.grad is None
+    with pytest.raises(GraphError, match="register_hook"):
+        gg.Tensor(1.0).register_hook(print)
+
+
+def test_a_failed_backward_leaves_every_gradient_as_it_was() -> None:
+    def explode(_: Any) -> Any:
+        raise ZeroDivisionError("on purpose")
+
+    bad = gg.op(lambda x: x * 1, explode, name="bad")
+    x, y = leaf(np.ones(3)), leaf(np.ones(3))
+    (x * y).sum().backward()
+    before = x.grad.copy(), y.grad.copy()
+    z = (bad(x * 2) + y * 3).sum()
+    with pytest.raises(GraphError, match=r"bad \(3,\) float64 \(built at test_graph.*on purpose"):
+        z.backward()
+    assert x.grad.tolist() == before[0].tolist()
+    assert y.grad.tolist() == before[1].tolist()
+    with pytest.raises(GraphError, match="on purpose"):  # and the graph as well
+        z.backward()
+
+
+def test_each_thread_has_its_own_switch() -> None:
+    inside = threading.Event()
+    checked = threading.Event()
+    states = []
+
+    def other() -> None:
+        inside.wait(10)
+        states.append(gg.is_grad_enabled())
+        states.append((leaf() * 2).requires_grad)
+        checked.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with gg.no_grad():
+        inside.set()
+        assert checked.wait(10)
+        assert not gg.is_grad_enabled()
+        with gg.enable_grad():
+            assert gg.is_grad_enabled()
+    thread.join()
+    assert states == [True, True]
+    assert gg.is_grad_enabled()
+
+
+def test_threads_may_share_a_leaf() -> None:
+    w = leaf(np.zeros(5))
+
+    def work() -> None:
+        for _ in range(200):
+            (w * 1.0).sum().backward()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert w.grad.tolist() == [800.0] * 5
+
+
+def test_no_grad_as_a_decorator() -> None:
+    @gg.no_grad()
+    def double(t: gg.Tensor) -> gg.Tensor:
+        return t * 2
+
+    assert not double(leaf()).requires_grad
+
+
+def test_freezing_and_thawing_a_leaf() -> None:
+    w = gg.Tensor([1.0, 2.0], name="w")
+    w.requires_grad = True
+    assert (w * 2).requires_grad
+    assert w.name == "w"
+    w.requires_grad = False
+    assert not (w * 2).requires_grad
+    y = leaf() * 2
+    with pytest.raises(GraphError, match="only a leaf"):
+        y.requires_grad = False
+
+
+# ------------------------------------------------------------------- changes in place
+
+
+def test_an_overwritten_value_that_is_needed_is_an_error() -> None:
+    w, x = leaf([1.0, 2.0], name="w"), leaf([3.0, 4.0])
+    for change in ("assign", "augment", "index", "operator"):
+        y = (w * x).sum()
+        if change == "assign":
+            w.data = np.zeros(2)
+        elif change == "augment":
+            w.data -= 1
+        else:
+            with gg.no_grad():
+                if change == "index":
+                    w[0] = 5.0
+                else:
+                    w -= 1.0
+        with pytest.raises(GraphError, match=r"multiply.*input 0 'w', which was overwritten"):
+            y.backward()
+    assert w.grad is None
+    assert w.is_leaf
+    (w + x).sum().backward()
+    assert w.grad.tolist() == [1, 1]
+
+
+def test_an_overwritten_value_that_is_not_needed_is_no_error() -> None:
+    w, x = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    y = (w + x).sum()
+    w.data -= 1
+    y.backward()
+    assert w.grad.tolist() == [1, 1]
+
+
+def test_an_overwritten_base_is_seen_through_a_view() -> None:
+    w, x = leaf(np.ones((2, 2))), leaf(np.ones(4))
+    y = (np.reshape(w, 4) * x).sum()
+    w.data *= 2
+    with pytest.raises(GraphError, match="overwritten"):
+        y.backward()
+    flat = w.T.reshape(4)
+    y = (w * w).sum()
+    with gg.no_grad():
+        flat.data[...] = 0
+        flat.data = flat.data
+    assert y.requires_grad
+
+
+def test_an_overwritten_constant_or_output_is_an_error_too() -> None:
+    w, x = leaf([1.0, 2.0]), gg.Tensor([3.0, 4.0])
+    y = (w * x).sum()
+    x.data -= 1
+    with pytest.raises(GraphError, match="overwritten"):
+        y.backward()
+    out = np.exp(w)
+    y = out.sum()
+    out.data *= 2
+    with pytest.raises(GraphError, match="its output, which was overwritten"):
+        y.backward()
+
+
+def test_optimizer_step_between_graphs_is_fine() -> None:
+    w = leaf([1.0, 2.0])
+    for _ in range(3):
+        w.grad = None
+        (w * w).sum().backward()
+        with gg.no_grad():
+            w -= 0.1 * w.grad
+    assert w.requires_grad
+    assert w.is_leaf
+    np.testing.assert_allclose(w.data, np.array([1.0, 2.0]) * 0.8**3)

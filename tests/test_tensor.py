@@ -1,0 +1,208 @@
+"""Tensor: what it accepts, what it holds, how it behaves in Python and in NumPy."""
+
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.errors import DtypeError, GraphError, ShapeError, UnsupportedError
+
+
+def test_a_tensor_that_requires_a_gradient_copies_and_others_share() -> None:
+    array = np.ones(3)
+    trained, shared = gg.Tensor(array, requires_grad=True), gg.Tensor(array)
+    array[0] = 5
+    assert trained.data[0] == 1
+    assert shared.data[0] == 5
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_dtype_is_kept_and_the_gradient_has_it(dtype: type) -> None:
+    x = gg.Tensor(np.ones(3, dtype), requires_grad=True)
+    y = (2.5 * x + 1) * np.float64(2)
+    y.sum().backward()
+    assert x.grad.dtype == dtype
+    assert (2.5 * x).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "words"),
+    [
+        ([1 + 2j], DtypeError, "real numbers"),
+        ([None, 1.0], DtypeError, "object"),
+        ([[1.0], [1.0, 2.0]], ShapeError, "one length"),
+        (["a"], DtypeError, "dtype <U1"),
+    ],
+)
+def test_refused_data(data: list[object], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words) as caught:
+        gg.Tensor(data)  # type: ignore[arg-type]
+    assert "test_tensor.py" in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [3, [1, 2], [True]])
+def test_integers_cannot_require_a_gradient(data: object) -> None:
+    with pytest.raises(DtypeError, match=r"\.astype\(float\)"):
+        gg.Tensor(data, requires_grad=True)  # type: ignore[arg-type]
+    x = gg.Tensor(data)  # type: ignore[arg-type]
+    with pytest.raises(DtypeError, match=r"\.astype\(float\)"):
+        x.requires_grad = True
+    assert not x.requires_grad
+
+
+def test_conversions_that_would_drop_the_graph_are_refused() -> None:
+    t = gg.Tensor(2.0, requires_grad=True)
+    z = np.zeros(3)
+    conversions = [
+        lambda: math.exp(t),
+        lambda: float(t),
+        lambda: int(t),
+        lambda: np.full(3, t),
+        lambda: np.asarray(t),
+        lambda: [1, 2, 3][t],  # type: ignore[call-overload]
+    ]
+    for convert in conversions:
+        with pytest.raises(GraphError, match="drop its graph"):
+            convert()
+    with pytest.raises(ValueError, match="setting an array element") as caught:
+        z[0] = t
+    assert isinstance(caught.value.__cause__, GraphError)  # NumPy puts words of its own in front
+    assert t.item() == 2.0
+    assert t.numpy() == 2.0
+    assert math.exp(t.detach()) == math.exp(2)
+    with gg.no_grad():
+        assert np.asarray(t) == 2.0
+    assert [1, 2, 3][gg.Tensor(1)] == 2
+
+
+def test_repr_says_what_the_tensor_is() -> None:
+    x = gg.Tensor([1.0, 2.0], requires_grad=True, name="x")
+    assert repr(x) == "Tensor([1., 2.], requires_grad=True, name='x')"
+    assert repr(x * 2) == "Tensor([2., 4.], op=multiply)"
+    assert repr(gg.Tensor(np.float32(1.5))) == "Tensor(1.5, dtype=float32)"
+    assert f"{(x * x).sum():.2f}" == "5.00"
+
+
+def test_data_can_be_assigned_but_not_reshaped() -> None:
+    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    x.data = [3.0, 4.0]
+    x.data -= 1
+    assert x.tolist() == [2.0, 3.0]
+    with pytest.raises(ShapeError, match=r"shape \(3,\) assigned to a tensor of shape \(2,\)"):
+        x.data = np.ones(3)
+    scalar = gg.Tensor(2.0, requires_grad=True)
+    scalar.data[...] = 5.0
+    assert (scalar * 2).item() == 10
+
+
+def test_comparisons_are_plain_and_tensors_hash_by_identity() -> None:
+    x, y = gg.Tensor([1.0, 2.0]), gg.Tensor([1.0, 3.0])
+    assert isinstance(x == y, np.ndarray)
+    assert (x < y).tolist() == [False, True]
+    assert len({x, y, x}) == 2
+    assert 2.0 in x
+    assert 5.0 not in x
+
+
+def test_python_protocols() -> None:
+    x = gg.Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    assert len(x) == 2
+    assert [row.tolist() for row in x] == [[0, 1, 2], [3, 4, 5]]
+    a, b = x
+    (a * b).sum().backward()
+    assert x.grad.tolist() == [[3, 4, 5], [0, 1, 2]]
+    with pytest.raises(DtypeError, match="0-d"):
+        len(gg.Tensor(1.0))
+    with pytest.raises(DtypeError, match="0-d"):
+        iter(gg.Tensor(1.0))
+    assert bool(gg.Tensor(1.0))
+    assert divmod(gg.Tensor(7.0), 2)[1].item() == 1
+
+
+def test_arrays_and_scalars_on_the_left_give_tensors() -> None:
+    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    for y in (
+        np.ones(2) * x,
+        np.float64(3) * x,
+        3 - x,
+        [1.0, 2.0] + x,  # noqa: RUF005 - the sum of a list and a tensor
+        np.eye(2) @ x,
+    ):
+        assert isinstance(y, gg.Tensor)
+        assert y.requires_grad
+
+
+def test_copy_deepcopy_and_pickle() -> None:
+    x = gg.Tensor([1.0, 2.0], requires_grad=True, name="w")
+    for twin in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        assert twin.tolist() == x.tolist()
+        assert twin.requires_grad
+        assert twin.name == "w"
+        twin.data[0] = 9
+        assert x.data[0] == 1
+    y = x * 2
+    for attempt in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(GraphError, match="only a leaf"):
+            attempt(y)
+    copied = x.copy()
+    copied.sum().backward()
+    assert x.grad.tolist() == [1, 1]
+    assert copy.copy(x) is not x
+
+
+def test_grad_can_be_assigned_and_cleared() -> None:
+    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    x.grad = [1, 2]
+    assert x.grad.dtype == float
+    with pytest.raises(ShapeError, match="grad"):
+        x.grad = [1, 2, 3]
+    x.grad = None
+    assert x.grad is None
+    with pytest.raises(GraphError, match="requires_grad"):
+        gg.Tensor([1.0]).grad = [1]
+
+
+def test_detach_shares_memory_and_leaves_the_graph() -> None:
+    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    y = (x * 2).detach()
+    assert not y.requires_grad
+    assert np.shares_memory(x.detach().data, x.data)
+
+
+def test_tensor_of_a_recorded_tensor_is_refused() -> None:
+    x = gg.Tensor([1.0], requires_grad=True)
+    with pytest.raises(GraphError, match="detach"):
+        gg.Tensor(x)
+    assert gg.Tensor(x.detach()).tolist() == [1.0]
+
+
+def test_unknown_numpy_functions_and_arguments_say_so_by_name() -> None:
+    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(UnsupportedError, match=r"np\.fft\.fft has no gradient rule"):
+        np.fft.fft(x)
+    with pytest.raises(UnsupportedError, match=r"np\.multiply\.outer has no gradient rule"):
+        np.multiply.outer(x, x)
+    with pytest.raises(UnsupportedError, match="'out' is not supported"):
+        np.exp(x, out=np.empty(2))
+    with pytest.raises(UnsupportedError, match="'where' is not supported"):
+        np.sum(x, where=np.array([True, False]))
+    with pytest.raises(UnsupportedError, match="'dtype' is not supported"):
+        np.add(x, x, dtype=np.float32)
+    array = np.ones(2)
+    with pytest.raises(UnsupportedError, match="'out' is not supported"):
+        array += x
+    assert np.sum(x, out=None).item() == 3
+    assert np.add.reduce(x).item() == 3
+    assert np.add.reduce(gg.Tensor(np.ones((2, 3))), axis=1).tolist() == [3, 3]
+
+
+def test_names() -> None:
+    x = gg.Tensor(1.0, name="price")
+    y = x * 2
+    assert x.name == "price"
+    y.name = "double"
+    assert y.name == "double"
+    assert not y.requires_grad

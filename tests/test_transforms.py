@@ -1,0 +1,342 @@
+"""Functional transforms: every order, every nesting, plain in and plain out."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.errors import DtypeError, GraphError, ShapeError
+
+
+def cube(x: Any) -> Any:
+    return np.sum(x * x * x)
+
+
+def test_orders_of_derivative() -> None:
+    f = gg.grad(np.tanh)
+    t = np.tanh(0.7)
+    assert f(0.7) == pytest.approx(1 - t**2)
+    assert gg.grad(f)(0.7) == pytest.approx(-2 * t * (1 - t**2))
+    assert gg.grad(gg.grad(f))(0.7) == pytest.approx((1 - t**2) * (6 * t**2 - 2))
+
+
+def test_no_perturbation_confusion() -> None:
+    assert gg.grad(lambda x: x * gg.grad(lambda y: x + y)(x))(1.0) == 1
+    assert gg.grad(lambda x: gg.grad(lambda y: x * y**2)(3.0))(2.0) == 6
+    assert gg.grad(lambda x: x * gg.grad(lambda y: x * y)(2.0))(3.0) == 6
+    inner = gg.grad(lambda x: gg.jvp(lambda y: x * y, 5.0, x)[1])
+    assert inner(3.0) == 6
+
+
+def test_plain_in_plain_out_tensor_in_tensor_out() -> None:
+    assert isinstance(gg.grad(cube)(2.0), np.float64)
+    assert isinstance(gg.grad(cube)(np.ones(2)), np.ndarray)
+    assert isinstance(gg.grad(cube)(gg.Tensor(np.ones(2))), gg.Tensor)
+    w = gg.Tensor(2.0, requires_grad=True)
+    closed = gg.grad(lambda x: w * x * x)(3.0)
+    assert isinstance(closed, gg.Tensor)
+    closed.backward()
+    assert w.grad == 6
+    with gg.no_grad():
+        assert isinstance(gg.grad(lambda x: w * x * x)(3.0), np.float64)
+
+
+def test_gradients_do_not_share_memory_with_the_input() -> None:
+    x = np.ones(3)
+    (g,) = gg.vjp(lambda t: t + 0.0, x)[1](x)
+    assert not np.shares_memory(g, x)
+
+
+def test_float32_stays_float32() -> None:
+    g = gg.grad(cube)(np.ones(3, np.float32))
+    assert g.dtype == np.float32
+
+
+def test_argnums() -> None:
+    def f(x: Any, y: Any, scale: float = 1.0) -> Any:
+        return scale * x * y
+
+    assert gg.grad(f, argnums=1)(3.0, 4.0) == 3
+    assert gg.grad(f, argnums=(0, 1))(3.0, 4.0, scale=2.0) == (8, 6)
+    assert gg.grad(f, argnums=-1)(3.0, 4.0) == 3
+    with pytest.raises(ShapeError, match="argnums 2: f was given 2"):
+        gg.grad(f, argnums=2)(3.0, 4.0)
+    with pytest.raises(DtypeError, match="give an int or a tuple of ints"):
+        gg.grad(f, argnums="x")  # type: ignore[arg-type]
+    with pytest.raises(DtypeError, match="give an int or a tuple of ints"):
+        gg.grad(f, argnums=())
+
+
+def test_integers_are_refused_by_name() -> None:
+    with pytest.raises(DtypeError, match=r"int64 was asked for.*3\.0 or x\.astype\(float\)"):
+        gg.grad(cube)(3)
+
+
+def test_the_function_must_return_one_number() -> None:
+    with pytest.raises(ShapeError, match=r"grad: the function returned shapes \[\(2,\)\]"):
+        gg.grad(np.exp)(np.ones(2))
+
+
+def test_a_function_that_does_not_depend_on_its_argument_has_gradient_zero() -> None:
+    assert gg.grad(lambda _: 3.0)(1.0) == 0
+    assert gg.grad(gg.grad(lambda x: 2 * x))(1.0) == 0
+    assert gg.hessian(np.sum)(np.ones(2)).tolist() == [[0, 0], [0, 0]]
+
+
+def test_containers_of_arrays() -> None:
+    parameters = {"layers": [(np.ones((2, 2)), np.zeros(2)), (np.ones((2, 1)), np.zeros(1))]}
+
+    def loss(p: Any, x: Any) -> Any:
+        for weight, bias in p["layers"]:
+            x = np.tanh(x @ weight + bias)
+        return np.sum(x)
+
+    value, g = gg.value_and_grad(loss)(parameters, np.ones((3, 2)))
+    assert isinstance(value, np.float64)
+    assert g["layers"][0][0].shape == (2, 2)
+    assert isinstance(g["layers"][1], tuple)
+    eps = 1e-6
+    parameters["layers"][0][1][0] = eps
+    up = loss(parameters, np.ones((3, 2)))
+    parameters["layers"][0][1][0] = -eps
+    down = loss(parameters, np.ones((3, 2)))
+    assert g["layers"][0][1][0] == pytest.approx((up - down) / (2 * eps))
+
+
+def test_in_place_changes_inside_a_function() -> None:
+    def f(x: Any) -> Any:
+        x[0] = x[1] * x[1]
+        x += 1.0
+        return np.sum(x * x)
+
+    assert gg.grad(f)(np.array([5.0, 2.0])).tolist() == [0, 2 * 5 * 4 + 2 * 3]
+
+
+def test_jacobian_and_hessian() -> None:
+    x = np.array([1.0, 2.0, 3.0])
+    np.testing.assert_allclose(gg.jacobian(np.exp)(x), np.diag(np.exp(x)))
+    matrix = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_allclose(gg.jacobian(lambda t: matrix @ t)(x), matrix)
+    np.testing.assert_allclose(gg.hessian(cube)(x), np.diag(6 * x))
+    blocks = gg.hessian(lambda a, b: np.sum(a * a * b), argnums=(0, 1))(x, x)
+    np.testing.assert_allclose(blocks[0][1], np.diag(2 * x))
+    assert blocks[1][1].tolist() == np.zeros((3, 3)).tolist()
+    pair = gg.jacobian(lambda t: (t[0] * t, {"sum": np.sum(t)}))(x)
+    assert pair[1]["sum"].tolist() == [1, 1, 1]
+    third = gg.jacobian(gg.hessian(cube))(x)
+    assert third[2, 2, 2] == 6
+    assert third.sum() == 18
+    assert gg.jacobian(lambda t: t[:0])(x).shape == (0, 3)
+
+
+def test_vjp_jvp_and_hvp_agree_with_the_jacobian() -> None:
+    x = np.array([0.3, -1.2, 2.0])
+    f = lambda t: np.stack([np.sin(t[0]) * t[1], t[1] * t[2], np.exp(t[0] - t[2])])  # noqa: E731
+    jac = gg.jacobian(f)(x)
+    y, pullback = gg.vjp(f, x)
+    u, v = np.array([1.0, -2.0, 0.5]), np.array([0.1, 0.7, -0.4])
+    np.testing.assert_allclose(y, f(x))
+    np.testing.assert_allclose(pullback(u)[0], u @ jac)
+    np.testing.assert_allclose(pullback(2 * u)[0], 2 * u @ jac)
+    y, dy = gg.jvp(f, x, v)
+    np.testing.assert_allclose(dy, jac @ v)
+    np.testing.assert_allclose(gg.jvp(f, (x,), (0 * v,))[1], 0 * u)
+    g = lambda t: np.sum(np.sin(t) * t[::-1])  # noqa: E731
+    np.testing.assert_allclose(gg.hvp(g, x, v), gg.hessian(g)(x) @ v)
+    assert isinstance(gg.hvp(g, (x,), (v,)), tuple)
+    for transform in (gg.jvp, gg.hvp):
+        with pytest.raises(ShapeError, match=r"tangents \[\(2,\)\] for primals \[\(3,\)\]"):
+            transform(f, x, v[:2])
+
+
+def test_jvp_and_vjp_with_several_inputs_and_outputs() -> None:
+    f = lambda a, b: (a * b, a + b)  # noqa: E731
+    (prod, total), (dprod, dtotal) = gg.jvp(f, (2.0, 3.0), (1.0, 10.0))
+    assert (prod, total, dprod, dtotal) == (6, 5, 23, 11)
+    _, pullback = gg.vjp(f, 2.0, 3.0)
+    assert pullback((1.0, 10.0)) == (13, 12)
+    with pytest.raises(ShapeError, match="1 gradients for 2 outputs"):
+        pullback(1.0)
+
+
+def test_differentiating_through_the_transforms() -> None:
+    f = lambda x: x * x * x  # noqa: E731
+    assert gg.grad(lambda x: gg.jvp(f, x, 1.0)[1])(2.0) == 12
+    assert gg.grad(lambda v: gg.jvp(f, 2.0, v)[1])(1.0) == 12
+    assert gg.grad(lambda x: gg.hvp(f, x, 1.0))(2.0) == 6
+    assert gg.grad(lambda x: gg.vjp(f, x)[1](1.0)[0])(2.0) == 12
+    assert gg.grad(lambda u: gg.vjp(f, 2.0)[1](u)[0])(1.0) == 12
+    assert gg.grad(lambda x: gg.value_and_grad(f)(x)[0])(2.0) == 12
+
+
+def test_gradients_of_recorded_tensors() -> None:
+    x, y = gg.Tensor(2.0, requires_grad=True), gg.Tensor(3.0, requires_grad=True)
+    z = x * x * y
+    gx, gy = gg.gradients(z, [x, y], retain_graph=True)
+    assert (gx, gy) == (12, 4)
+    assert x.grad is None
+    middle = x * y
+    assert gg.gradients(middle * x, middle) == 2
+    second = gg.gradients(gg.gradients(z, x, create_graph=True), y)
+    assert second == 4
+    assert gg.gradients([x * 1.0, x * 2.0], x, [1.0, 10.0]) == 21
+    assert gg.gradients(x * 1.0, y) == 0
+    total = x * y
+    assert gg.gradients(total, [total, x]) == (1, 3)
+    with pytest.raises(GraphError, match="x number 0 is not part of a graph"):
+        gg.gradients(z, gg.Tensor(1.0))
+    with pytest.raises(GraphError, match="y number 0 is not part of a graph"):
+        gg.gradients(gg.Tensor(1.0), x)
+    with pytest.raises(ShapeError, match="2 grad_outputs for 1 ys"):
+        gg.gradients([z], x, [1.0, 2.0])
+    once = x * y
+    gg.gradients(once, x)
+    with pytest.raises(GraphError, match=r"freed by gradients\(\)"):
+        gg.gradients(once, x)
+
+
+def test_gradients_with_one_target_behind_another() -> None:
+    x = gg.Tensor(2.0, requires_grad=True)
+    y = x * x
+    z = y * y
+    gy, gx = gg.gradients(z, [y, x])
+    assert (gy, gx) == (8, 32)
+
+
+# ------------------------------------------------------------------------- checkpoint
+
+
+def test_checkpoint_gives_the_same_gradients_at_every_order() -> None:
+    w = gg.Tensor([0.5, -1.0], requires_grad=True)
+
+    def block(x: Any) -> Any:
+        return np.tanh(x * w) * x
+
+    def through(x: Any) -> Any:
+        return np.sum(gg.checkpoint(block, x) * x)
+
+    def plain(x: Any) -> Any:
+        return np.sum(block(x) * x)
+
+    x = np.array([0.3, 0.8])
+    for order in (gg.grad, gg.hessian):
+        np.testing.assert_allclose(order(through)(x).data, order(plain)(x).data)
+    grads = []
+    for f in (through, plain):
+        w.grad = None
+        f(gg.Tensor(x, requires_grad=True)).backward()
+        grads.append(w.grad)
+    np.testing.assert_allclose(*grads)
+
+
+def test_checkpoint_keeps_nothing_of_the_inside() -> None:
+    import tracemalloc
+
+    x = gg.Tensor(np.full(100_000, 0.5), requires_grad=True)
+
+    def deep(t: Any) -> Any:
+        for _ in range(20):
+            t = np.sin(t)
+        return t
+
+    def held(f: Any) -> int:
+        tracemalloc.start()
+        y = f(x)
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert y.requires_grad
+        return size
+
+    assert held(lambda t: gg.checkpoint(deep, t)) < held(deep) / 10
+
+
+def test_checkpoint_with_several_outputs_and_unused_ones() -> None:
+    x = gg.Tensor(3.0, requires_grad=True)
+    out = gg.checkpoint(lambda t: {"square": t * t, "pair": (t * 2, 5.0)}, x)
+    assert out["pair"][1] == 5.0
+    (out["square"] * 10 + out["pair"][0]).backward()
+    assert x.grad == 62
+    x.grad = None
+    gg.checkpoint(lambda t: (t * t, t * 2), x)[0].backward()
+    assert x.grad == 6
+
+
+def test_checkpoint_rewinds_generators() -> None:
+    rng = np.random.default_rng(1)
+    x = gg.Tensor(np.ones(50), requires_grad=True)
+
+    def dropout(t: Any) -> Any:
+        return t * (rng.random(50) < 0.5)
+
+    y = gg.checkpoint(dropout, x, rngs=(rng,))
+    state = rng.bit_generator.state
+    y.sum().backward()
+    assert x.grad.tolist() == y.data.tolist()
+    assert rng.bit_generator.state == state
+    y = gg.checkpoint(dropout, x)
+    with pytest.raises(GraphError, match="other values"):
+        y.sum().backward()
+
+
+def test_checkpoint_notices_changed_inputs() -> None:
+    x = gg.Tensor(3.0, requires_grad=True)
+    y = gg.checkpoint(lambda t: t * t, x)
+    x.data += 1
+    with pytest.raises(GraphError, match="must not change its inputs"):
+        y.backward()
+    assert x.grad is None
+
+
+def test_checkpoint_of_an_input_that_is_also_closed_over() -> None:
+    x = gg.Tensor(3.0, requires_grad=True)
+    y = x * 2
+    (gg.checkpoint(lambda t: t * y * x, y) + y).backward()
+    assert x.grad == pytest.approx(12 * 9 + 2)
+
+
+def test_checkpoint_inside_checkpoint_and_no_grad() -> None:
+    x = gg.Tensor(2.0, requires_grad=True)
+    inner = lambda t: t * t  # noqa: E731
+    gg.checkpoint(lambda t: gg.checkpoint(inner, t) * t, x).backward()
+    assert x.grad == 12
+    with gg.no_grad():
+        assert not gg.checkpoint(inner, x).requires_grad
+
+
+# --------------------------------------------------------------------------- ops of users
+
+
+def test_an_op_of_ones_own_holds_to_every_order() -> None:
+    swish = gg.op(
+        lambda x: x / (1 + np.exp(-x)),
+        lambda g, x, out: g * (out + (1 - out) / (1 + np.exp(-x))),
+        name="swish",
+        elementwise=True,
+    )
+    plain = lambda x: x / (1 + np.exp(-x))  # noqa: E731
+    for point in (-1.0, 0.0, 2.5):
+        for order in (gg.grad, lambda f: gg.grad(gg.grad(f))):
+            assert order(swish)(point) == pytest.approx(order(plain)(point))
+    assert swish(np.zeros(2)).tolist() == [0, 0]
+
+
+def test_an_op_whose_rule_returns_a_wrong_shape_says_so() -> None:
+    bad = gg.op(lambda x: x * 2, lambda g: g[:1], name="bad")
+    x = gg.Tensor(np.ones(3), requires_grad=True)
+    with pytest.raises(ShapeError, match=r"bad \(3,\).*test_transforms.py:\d+.*shape \(1,\)"):
+        bad(x).sum().backward()
+    assert x.grad is None
+
+
+def test_an_op_with_the_wrong_number_of_rules_or_names_says_so() -> None:
+    with pytest.raises(TypeError, match="0 gradient rules for the inputs"):
+        gg.op(lambda x, y: x * y, name="two")
+    with pytest.raises(TypeError, match=r"1 gradient rules for the inputs \('x', 'y'\)"):
+        gg.op(np.nextafter, lambda g: g)
+    scaled = gg.op(lambda x, k: x * k, lambda g, k: g * k, name="scaled")
+    with pytest.raises(TypeError, match="scaled: not differentiable in 'k'; pass .detach"):
+        scaled(gg.Tensor(1.0), gg.Tensor(2.0, requires_grad=True))
+    strange = gg.op(lambda x: x, lambda g, z: g * z, name="strange")
+    with pytest.raises(TypeError, match="asks for 'z'"):
+        strange(gg.Tensor(1.0, requires_grad=True))
