@@ -2,16 +2,16 @@
 
 from typing import assert_type
 
+import numpy as np
+
 import graphgrad as gg
 import graphgrad.nn
 from graphgrad import nn, optim
 
 
-def shape(tensor: gg.Tensor) -> tuple[int, ...]:
-    """Fail the check if Tensor is not known."""
-    return assert_type(tensor.shape, tuple[int, ...])
-
-
-one: type[graphgrad.nn.Module] = nn.Module
-base: type[nn.Module] = nn.Affine
-optimizer: type[object] = optim.SGD
+def learn(weight: gg.Tensor) -> gg.Tensor:
+    """Fail the check if Tensor, nn or optim is not known, or graphgrad.nn is another one."""
+    assert_type(weight.shape, tuple[int, ...])
+    assert_type(optim.SGD([weight], lr=0.1), optim.SGD)
+    assert_type(nn.functional.cross_entropy(weight, np.array([0])), gg.Tensor)
+    return graphgrad.nn.functional.cross_entropy(weight, np.array([0]))
