@@ -4,7 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import DtypeError, ShapeError, UnsupportedError, translate
+from graphgrad.errors import (
+    DtypeError,
+    GraphgradError,
+    ShapeError,
+    UnsupportedError,
+    translate,
+)
 from graphgrad.node import KEPT_ELEMENTS, Node, Recorded, call_site, here, recording
 from graphgrad.registry import Op, op
 
@@ -194,7 +200,7 @@ def _who(op: Op[Any] | None) -> str:
 def explained(op: Op[Any], arrays: list[Any], error: Exception) -> Exception:
     """Say which op, shapes and line an error of NumPy's belongs to."""
     kind = translate(error)
-    if kind is None or isinstance(error, kind):
+    if kind is None or isinstance(error, GraphgradError):
         return error
     shapes = ", ".join(f"{np.shape(a)} {getattr(a, 'dtype', type(a).__name__)}" for a in arrays)
     remedy = ""

@@ -32,7 +32,7 @@ from graphgrad.domains import Elementwise as Elementwise
 from graphgrad.domains import Reduction as Reduction
 from graphgrad.domains import call as call
 from graphgrad.domains import elementwise as elementwise
-from graphgrad.errors import UnsupportedError, translate
+from graphgrad.errors import GraphgradError, UnsupportedError, translate
 from graphgrad.node import Recorded, here
 
 R = TypeVar("R")
@@ -320,7 +320,7 @@ class Composite(Generic[R]):
             return self.body(*args, **kwargs)  # type: ignore[no-any-return]
         except (ValueError, IndexError, TypeError) as error:  # of NumPy's, between the ops
             kind = translate(error)
-            if kind is None or isinstance(error, kind):
+            if kind is None or isinstance(error, GraphgradError):
                 raise
             raise kind(f"{self.name}: {error} (at {here()})") from error
 
