@@ -76,7 +76,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
     np.interp,
     domain=Cases(
         lambda r: call(r(2, 3), np.array([-1.5, 0.03, 1.1]), r(3)),
-        lambda r: call(r(4), np.sort(r(3)), r(3), left=0.5, right=-1),
+        lambda r: call(r(4), r(3) / 4 + np.array([-1.5, 0, 1.5]), r(3), left=0.5, right=-1),
         lambda r: call(r(), [-2.5, 2.5], r(2)),
         lambda r: call(r(3), [0.4], r(1)),
     ),

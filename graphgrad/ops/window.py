@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 from numpy.lib.stride_tricks import sliding_window_view as numpy_windows
 
-from graphgrad.errors import UnsupportedError
+from graphgrad.errors import DtypeError, UnsupportedError
 from graphgrad.node import here
 from graphgrad.registry import Cases, Op, call, op
 from graphgrad.sweep import HALF, scatter_add
@@ -87,18 +87,19 @@ def _margins(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
         given = {normalize_axis_index(i, ndim): w for i, w in pad_width.items()}
         pad_width = [given.get(i, 0) for i in range(ndim)]
         pad_width = [w if np.ndim(w) else (w, w) for w in pad_width]
-    pairs = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
-    return tuple((int(before), int(after)) for before, after in pairs.tolist())
+    pairs = np.broadcast_to(np.asarray(pad_width), (ndim, 2)) if ndim else np.zeros((0, 2), int)
+    if pairs.dtype.kind not in "iu":
+        raise DtypeError(f"pad: pad_width {pad_width} holds other than whole numbers (at {here()})")
+    return tuple(map(tuple, pairs.tolist()))
 
 
-def _pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
+def _pad(array: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = 0) -> Any:
     if mode not in _MODES:
         message = f"pad: mode={mode!r} is not supported; there are {', '.join(_MODES)}"
         raise UnsupportedError(f"{message} (at {here()})")
     pairs = _margins(pad_width, np.ndim(array))
-    if mode != "constant":
-        return np.pad(array, pairs, mode), pairs  # type: ignore[call-overload]
-    return np.pad(array, pairs, mode, constant_values=constant_values), pairs  # type: ignore[call-overload]
+    filled = {"constant_values": constant_values} if mode == "constant" else {}
+    return np.pad(array, pairs or 0, mode, **filled), pairs
 
 
 pad: Op[Tensor] = op(
@@ -122,14 +123,14 @@ pad: Op[Tensor] = op(
 )
 
 
-def _unpad(values: Any, pad_width: tuple[tuple[int, int], ...], mode: str = "constant") -> Any:
+def _unpad(values: Any, pad_width: tuple[tuple[int, int], ...], mode: Any = "constant") -> Any:
     out = values.astype(np.float32) if values.dtype == HALF else values
     for place, (before, after) in enumerate(pad_width):
         length = out.shape[place] - before - after
         ahead = (slice(None),) * place
         inner = out[(*ahead, slice(before, before + length))]
         if mode != "constant" and before + after:
-            sources = np.pad(np.arange(length), (before, after), mode)  # type: ignore[call-overload]
+            sources = np.pad(np.arange(length), (before, after), mode)
             inner = inner.copy()
             for margin in (slice(before), slice(before + length, None)):
                 scatter_add(inner, (*ahead, sources[margin]), out[(*ahead, margin)])

@@ -1,0 +1,516 @@
+"""Ops of shape, joining, diagonals and windows: NumPy's values, exact gradients of all orders."""
+
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.lib.stride_tricks import sliding_window_view
+
+import graphgrad as gg
+from graphgrad.errors import DtypeError, GraphError, IndexingError, ShapeError, UnsupportedError
+from graphgrad.ops import diagonals, index, join, lookup, shape, window
+from graphgrad.registry import Composite, Op
+from graphgrad.transforms import flatten
+from tests.linear import check_linear, whole
+
+shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3)
+solid = hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4)
+Draw = Callable[..., Any]
+
+
+def axes_of(draw: Draw, ndim: int) -> int:
+    return draw(st.integers(-ndim, ndim - 1))  # type: ignore[no-any-return]
+
+
+# ----------------------------------------------------------------------------- axes, order
+
+
+@given(shapes, st.permutations([2, 3, 1, 2]), st.sampled_from("CF"), st.booleans())
+def test_reshape(old: tuple[int, ...], new: list[int], order: Any, use_minus: bool) -> None:
+    check_linear(lambda a: np.reshape(a, -1, order), old)
+    check_linear(lambda a: np.ravel(a, order), old)
+    target = (-1, *new[1:]) if use_minus else tuple(new)
+    check_linear(lambda a: np.reshape(a, target, order=order), (2, 6))
+
+
+@given(st.data(), shapes)
+def test_axes_permuted(data: st.DataObject, old: tuple[int, ...]) -> None:
+    ndim = len(old)
+    order = data.draw(st.permutations(range(ndim)))
+    signed = [i - ndim if data.draw(st.booleans()) else i for i in order]
+    check_linear(lambda a: np.transpose(a, signed), old)
+    check_linear(np.transpose, old)
+    check_linear(lambda a: np.moveaxis(a, range(ndim), signed), old)
+    if ndim:
+        i, j = axes_of(data.draw, ndim), axes_of(data.draw, ndim)
+        check_linear(lambda a: np.swapaxes(a, i, j), old)
+        check_linear(lambda a: np.moveaxis(a, i, j), old)
+        start = data.draw(st.integers(-ndim, ndim))
+        check_linear(lambda a: np.rollaxis(a, i, start), old)
+    if ndim > 1:
+        check_linear(np.matrix_transpose, old)
+        check_linear(np.linalg.matrix_transpose, old)
+
+
+@given(st.data(), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=2))
+def test_axes_of_length_one(data: st.DataObject, old: tuple[int, ...]) -> None:
+    new = data.draw(hnp.valid_tuple_axes(len(old) + 1, min_size=1, max_size=1))
+    check_linear(lambda a: np.expand_dims(a, new), old)
+    check_linear(lambda a: np.expand_dims(a, int(new[0])), old)
+    check_linear(np.squeeze, old)
+    ones = [i for i, n in enumerate(old) if n == 1]
+    drop = tuple(data.draw(st.lists(st.sampled_from(ones), unique=True))) if ones else ()
+    check_linear(lambda a: np.squeeze(a, drop), old)
+
+
+@given(hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=3, min_side=0, max_side=3))
+def test_broadcasting(drawn: hnp.BroadcastableShapes) -> None:
+    check_linear(lambda a: np.broadcast_to(a, drawn.result_shape), drawn.input_shapes[0])
+    check_linear(np.broadcast_arrays, *drawn.input_shapes)
+
+
+@given(st.lists(shapes, min_size=1, max_size=3))
+def test_atleast(drawn: list[tuple[int, ...]]) -> None:
+    for function in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
+        check_linear(lambda *a, f=function: f(*a), *drawn)
+
+
+@given(st.data(), shapes)
+def test_order_of_elements(data: st.DataObject, old: tuple[int, ...]) -> None:
+    ndim = len(old)
+    some = data.draw(hnp.valid_tuple_axes(ndim))
+    shift = data.draw(st.integers(-5, 5))
+    check_linear(np.flip, old)
+    check_linear(lambda a: np.flip(a, some), old)
+    check_linear(lambda a: np.roll(a, shift), old)
+    if some:
+        check_linear(lambda a: np.roll(a, shift, some), old)
+        check_linear(lambda a: np.roll(a, [shift + i for i in range(len(some))], some), old)
+    if ndim:
+        check_linear(np.flipud, old)
+    if ndim > 1:
+        check_linear(np.fliplr, old)
+        plane = data.draw(st.permutations(range(ndim)))[:2]
+        check_linear(lambda a: np.rot90(a, shift, (plane[0], plane[1])), old)
+
+
+@pytest.mark.parametrize("indexing", ["xy", "ij"])
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_meshgrid(indexing: Any, sparse: bool, count: int) -> None:
+    vectors = [(3,), (), (2,)][:count]
+    if vectors:
+        check_linear(lambda *x: np.meshgrid(*x, indexing=indexing, sparse=sparse), *vectors)
+    assert gg.meshgrid(*[gg.Tensor([1.0])] * count)[:0] == ()
+
+
+def test_meshgrid_copies_may_be_assigned_to() -> None:
+    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    grid, _ = gg.meshgrid(x, x)
+    grid[0, 0] = 5.0
+    (whole_sum,) = gg.gradients([grid], [x], [np.ones((2, 2))])
+    np.testing.assert_array_equal(whole_sum, [1, 2])
+
+
+# --------------------------------------------------------------------------------- joining
+
+
+@given(st.data(), solid)
+def test_concatenate_and_the_splits_undo_each_other(
+    data: st.DataObject, old: tuple[int, ...]
+) -> None:
+    axis = axes_of(data.draw, len(old))
+    lengths = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=3))
+    parts = [(*old[: axis % len(old)], n, *old[axis % len(old) + 1 :]) for n in lengths]
+    check_linear(lambda *a: np.concatenate(a, axis=axis), *parts)
+    check_linear(lambda *a: np.concatenate(a, axis=None), *parts, ())
+    cuts = data.draw(st.lists(st.integers(-5, 5), max_size=3))
+    check_linear(lambda a: np.split(a, cuts, axis), old)
+    check_linear(lambda a: np.array_split(a, cuts, axis=axis), old)
+    sections = data.draw(st.integers(1, 5))
+    check_linear(lambda a: np.array_split(a, sections, axis), old)
+    check_linear(lambda a: np.split(a, old[axis], axis), old)
+    check_linear(lambda a: gg.unstack(a, axis=axis), old)
+
+
+@given(st.data(), shapes, st.integers(1, 3))
+def test_stack(data: st.DataObject, old: tuple[int, ...], count: int) -> None:
+    axis = axes_of(data.draw, len(old) + 1)
+    check_linear(lambda *a: np.stack(a, axis), *[old] * count)
+
+
+@pytest.mark.parametrize(
+    ("function", "drawn"),
+    [
+        (np.vstack, [(3,), (2, 3), (1, 3)]),
+        (np.vstack, [(), ()]),
+        (np.vstack, [(2, 3, 2), (1, 3, 2)]),
+        (np.hstack, [(3,), (2,), ()]),
+        (np.hstack, [(2, 3), (2, 1)]),
+        (np.hstack, [(2, 1, 2), (2, 3, 2)]),
+        (np.dstack, [(3,), (1, 3), (1, 3, 2)]),
+        (np.dstack, [(), ()]),
+        (np.column_stack, [(3,), (3, 2), (3,)]),
+        (np.column_stack, [(), ()]),
+    ],
+)
+def test_stacks_of_mixed_dimensions(function: Any, drawn: list[tuple[int, ...]]) -> None:
+    check_linear(lambda *a: function(list(a)), *drawn)
+
+
+def test_a_tensor_stands_for_the_sequence_of_its_rows() -> None:
+    for function in (np.concatenate, np.stack, np.vstack, np.hstack, np.dstack, np.column_stack):
+        check_linear(lambda a, f=function: f(a), (2, 3, 2))
+
+
+def test_append_and_block() -> None:
+    check_linear(np.append, (2, 2), (3,))
+    check_linear(lambda a, b: np.append(a, b, 1), (2, 2), (2, 3))
+    check_linear(np.block, (2, 2))
+    check_linear(lambda a, b, c: np.block([a, b, c]), (), (2,), (1, 3)[1:])
+    check_linear(lambda a, b, c: np.block([[a, b], [c]]), (2, 1), (2, 2), (3,))
+    check_linear(lambda a, b: np.block([[[a]], [[b]]]), (1, 2), (1, 2))
+    check_linear(lambda a, b: np.block([[np.ones((2, 2)), a], [b, 7.0]]), (2, 1), (2,))
+
+
+def test_only_wanted_inputs_get_a_gradient_and_the_same_one_twice_gets_the_sum() -> None:
+    x, y = gg.Tensor([1.0, 2.0], requires_grad=True), gg.Tensor([3.0, 4.0])
+    joined = gg.concatenate([x, [5.0], y, x])
+    joined.backward(np.arange(1.0, 8.0))
+    np.testing.assert_array_equal(x.grad, [1 + 6, 2 + 7])
+    assert y.grad is None
+    pile = gg.stack([x, y, x], axis=-1)
+    x.grad = None
+    pile.backward(np.arange(6.0).reshape(2, 3))
+    np.testing.assert_array_equal(x.grad, [0 + 2, 3 + 5])
+
+
+@pytest.mark.parametrize(
+    ("obj", "values", "axis"),
+    [
+        (1, (), None),
+        (-1, (), None),
+        (6, (2,), None),
+        ([0, 6, 2], (3,), None),
+        ([2, 2], (), None),
+        ([3], (4,), None),
+        (slice(0, 4, 2), (2,), None),
+        (1, (3,), 0),
+        (1, (3, 1), 1),
+        (1, (2,), 1),
+        ([1], (2, 4), 1),
+        ([1, 0, 3], (2, 3), -1),
+        (np.array([True, False, True]), (), 1),
+        (np.array([], int), (), 0),
+    ],
+)
+def test_insert(obj: Any, values: tuple[int, ...], axis: int | None) -> None:
+    check_linear(lambda a, v: np.insert(a, obj, v, axis), (2, 3), values)
+
+
+@pytest.mark.parametrize(
+    ("obj", "axis"),
+    [(1, None), (-1, 0), ([0, 0, 2], 1), (slice(None, None, 2), -1), ([], 1), ([True, False], 0)],
+)
+def test_delete(obj: Any, axis: int | None) -> None:
+    check_linear(lambda a: np.delete(a, np.array(obj, int) if obj == [] else obj, axis), (2, 3))
+
+
+@given(shapes, st.one_of(st.integers(0, 3), st.lists(st.integers(0, 3), max_size=4)))
+def test_tile(old: tuple[int, ...], reps: Any) -> None:
+    check_linear(lambda a: np.tile(a, reps), old)
+
+
+@given(st.data(), solid)
+def test_repeat(data: st.DataObject, old: tuple[int, ...]) -> None:
+    axis = data.draw(st.one_of(st.none(), st.integers(-len(old), len(old) - 1)))
+    length = int(np.prod(old)) if axis is None else old[axis]
+    for repeats in (
+        data.draw(st.integers(0, 3)),
+        [2],
+        data.draw(st.lists(st.integers(0, 3), min_size=length, max_size=length)),
+    ):
+        check_linear(lambda a, r=repeats: np.repeat(a, r, axis), old)
+    check_linear(lambda a: np.repeat(a, 3), ())
+
+
+# ------------------------------------------------------------------------------- diagonals
+
+
+@given(
+    hnp.array_shapes(min_dims=2, max_dims=4, min_side=0, max_side=3), st.integers(-4, 4), st.data()
+)
+def test_diagonals(old: tuple[int, ...], k: int, data: st.DataObject) -> None:
+    i, j = data.draw(st.permutations(range(-len(old), 0)))[:2]
+    check_linear(lambda a: np.diagonal(a, k, i, j), old)
+    check_linear(lambda a: np.trace(a, k, i, j), old)
+    check_linear(lambda a: np.linalg.diagonal(a, offset=k), old)
+    check_linear(lambda a: np.linalg.trace(a, offset=k), old)
+    check_linear(lambda a: np.tril(a, k), old)
+    check_linear(lambda a: np.triu(a, k), old)
+    check_linear(lambda a: np.diag(a, k), old[:2])
+    check_linear(lambda a: np.diag(a, k), old[:1])
+    check_linear(lambda a: np.diagflat(a, k), old[:2])
+    check_linear(lambda a: np.tril(a, k), (3,))
+
+
+# --------------------------------------------------------------------------------- windows
+
+
+@given(st.data(), hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=5))
+def test_windows(data: st.DataObject, old: tuple[int, ...]) -> None:
+    sizes = [data.draw(st.integers(1, n)) for n in old]
+    check_linear(lambda a: sliding_window_view(a, sizes), old)
+    axis = axes_of(data.draw, len(old))
+    check_linear(lambda a: sliding_window_view(a, sizes[axis], axis), old)
+    check_linear(lambda a: sliding_window_view(a, (1, sizes[axis]), axis=(axis, axis)), old)
+
+
+def test_windows_of_windows_add_up() -> None:
+    """The adjoint's own gradient is the windows again, at any depth."""
+    check_linear(lambda a: sliding_window_view(sliding_window_view(a, 3, 0), 2, 1), (6,))
+
+
+@given(st.data(), hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=3))
+def test_pad(data: st.DataObject, old: tuple[int, ...]) -> None:
+    widths = [(data.draw(st.integers(0, 7)), data.draw(st.integers(0, 7))) for _ in old]
+    for mode in ("constant", "edge", "reflect", "symmetric", "wrap"):
+        check_linear(lambda a, m=mode: np.pad(a, widths, m), old)
+    check_linear(lambda a: np.pad(a, widths, constant_values=3), old)
+    check_linear(lambda a: np.pad(a, widths[0]), old)
+    check_linear(lambda a: np.pad(a, widths[0][0], "wrap"), old)
+
+
+def test_pad_of_nothing_and_by_axis() -> None:
+    check_linear(lambda a: np.pad(a, 1), (0, 2))
+    check_linear(lambda a: np.pad(a, 1), ())
+    x = gg.Tensor(whole((2, 3)), requires_grad=True)
+    padded = gg.pad(x, {-1: (1, 2)}, "edge")
+    assert padded.shape == (2, 6)
+    padded.backward(np.ones((2, 6)))
+    np.testing.assert_array_equal(x.grad, [[2, 1, 3]] * 2)
+
+
+# ---------------------------------------------------------- every op here: memory and dtype
+
+OPS: dict[str, Any] = {
+    declared.name: declared
+    for kind in (shape, join, index, lookup, diagonals, window)
+    for declared in vars(kind).values()
+    if isinstance(declared, Op | Composite)
+}
+LAYOUTS: dict[str, Callable[[Any], Any]] = {
+    "reversed": lambda a: np.flip(gg.Tensor(np.flip(a), requires_grad=True)),
+    "strided": lambda a: gg.Tensor(np.repeat(a, 2, axis=-1), requires_grad=True)[..., ::2],
+    "transposed": lambda a: gg.Tensor(a.T, requires_grad=True).T,
+    "read-only": lambda a: np.broadcast_to(gg.Tensor(a, requires_grad=True), a.shape),
+}
+
+
+def results_and_gradients(
+    name: str, number: int, made: Callable[[Any], Any], seed_of: Callable[[Any], Any]
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """Run one case of an op on tensors that ``made`` makes; also return those tensors."""
+    rng = np.random.default_rng(number)
+    inputs: list[Any] = []
+
+    def r(*size: int) -> Any:
+        inputs.append(made(rng.uniform(-2, 2, size)))
+        return inputs[-1]
+
+    args, kwargs = OPS[name].domain.calls[number](r)
+    outs = [y for y in flatten(OPS[name](*args, **kwargs))[0] if isinstance(y, gg.Tensor)]
+    for t in inputs:
+        t.retain_grad()
+    for y in outs:
+        if y.requires_grad:
+            y.backward(seed_of(rng.uniform(-1, 1, y.shape)), retain_graph=True)
+    return outs, [t.grad for t in inputs], inputs
+
+
+def backwards_in_memory(w: Any) -> Any:
+    return np.flip(np.flip(w.T).copy()).T
+
+
+def leaf(a: Any) -> Any:
+    return gg.Tensor(a, requires_grad=True)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", OPS)
+def test_any_memory_layout_gives_the_same(name: str, layout: str) -> None:
+    for number in range(len(OPS[name].domain.calls)):
+        outs, grads, _ = results_and_gradients(name, number, leaf, lambda w: w)
+        lay = lambda a: LAYOUTS[layout](a) if a.ndim else leaf(a)  # noqa: E731
+        others, other_grads, inputs = results_and_gradients(name, number, lay, backwards_in_memory)
+        if layout == "read-only":
+            assert not any(t.numpy().flags.writeable for t in inputs if t.ndim)
+        for y, other in zip(outs, others, strict=True):
+            np.testing.assert_array_equal(other.numpy(), y.numpy(), strict=True)
+        for g, other_g in zip(grads, other_grads, strict=True):
+            if g is not None:
+                np.testing.assert_allclose(other_g, g, rtol=1e-14, atol=1e-15, strict=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("name", OPS)
+def test_gradients_have_the_dtype_of_their_tensor(name: str, dtype: Any) -> None:
+    for number in range(len(OPS[name].domain.calls)):
+        exact, exact_grads, _ = results_and_gradients(name, number, leaf, lambda w: w)
+        outs, grads, _ = results_and_gradients(
+            name, number, lambda a: leaf(a.astype(dtype)), lambda w: w
+        )
+        tolerance = 64 * np.finfo(dtype).eps
+        for y, other in zip(outs, exact, strict=True):
+            np.testing.assert_allclose(y.numpy(), other.numpy(), rtol=tolerance, atol=tolerance)
+        for g, other_g in zip(grads, exact_grads, strict=True):
+            if other_g is not None:
+                assert g.dtype == dtype
+                np.testing.assert_allclose(g, other_g, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_result_dtypes_are_numpys(name: str) -> None:
+    declared = OPS[name]
+    for make_call in declared.domain.calls:
+        plain = make_call(lambda *size: np.ones(size, np.float32))
+        tensors = make_call(lambda *size: gg.Tensor(np.ones(size, np.float32)))
+        values = flatten(declared(*plain.args, **plain.kwargs))[0]
+        outs = flatten(declared(*tensors.args, **tensors.kwargs))[0]
+        for value, y in zip(values, outs, strict=True):
+            assert y.dtype == value.dtype
+            assert y.shape == value.shape
+
+
+def test_float16_sums_of_many_windows_accumulate_in_float32() -> None:
+    """In float16, 2048 + 1 is 2048: a sum of 4096 ones would stop halfway."""
+    x = gg.Tensor(np.zeros(4097, np.float16), requires_grad=True)
+    gg.sliding_window_view(x, 4096)[0].backward(np.ones(4096))
+    assert x.grad.dtype == np.float16
+    y = gg.Tensor(np.zeros(1, np.float16), requires_grad=True)
+    for grown in (gg.pad(y, (0, 4095), "edge"), y[np.zeros(4096, int)], gg.repeat(y, 4096)):
+        y.grad = None
+        grown.backward(np.ones(4096))
+        assert y.grad == 4096
+    z = gg.Tensor(np.zeros(8191, np.float16), requires_grad=True)
+    gg.sliding_window_view(z, 4096).backward(np.broadcast_to(np.float16(1), (4096, 4096)))
+    assert z.grad[4095] == 4096
+
+
+# --------------------------------------------------------------------------------- views
+
+VIEWS: dict[str, Callable[[Any], Any]] = {
+    "reshape": lambda t: np.reshape(t, (3, 2)),
+    "ravel": np.ravel,
+    "transpose": lambda t: t.T,
+    "swapaxes": lambda t: np.swapaxes(t, 0, 1),
+    "moveaxis": lambda t: np.moveaxis(t, 0, 1),
+    "squeeze": np.squeeze,
+    "expand_dims": lambda t: np.expand_dims(t, 0),
+    "broadcast_to": lambda t: np.broadcast_to(t, (4, 2, 3)),
+    "diagonal": np.diagonal,
+    "flip": np.flip,
+    "flipud": np.flipud,
+    "fliplr": np.fliplr,
+    "rot90": np.rot90,
+    "getitem": lambda t: t[0],
+    "sliding_window_view": lambda t: sliding_window_view(t, (1, 2)),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_assigning_to_a_view_of_a_recorded_tensor_is_refused(name: str) -> None:
+    """It would change a temporary and leave the original as it is."""
+    t = gg.Tensor(whole((2, 3)), requires_grad=True) + 1.0
+    before = t.numpy().copy()
+    with pytest.raises(GraphError, match=rf"'{name}'.*t\[0, 1\] = v.*\.copy\(\)"):
+        VIEWS[name](t)[0] = 9.0
+    np.testing.assert_array_equal(t.numpy(), before)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_leaf_overwritten_through_its_view_is_noticed(name: str) -> None:
+    """Views share memory, so a rule that needs the old value of the leaf must not run."""
+    t = gg.Tensor(whole((2, 3)), requires_grad=True)
+    y = t * t
+    with gg.no_grad():
+        seen = VIEWS[name](t)
+    assert np.shares_memory(seen.numpy(), t.numpy())
+    recorded = VIEWS[name](t)
+    if recorded.numpy().flags.writeable:
+        with gg.no_grad():
+            recorded[...] = 0.0
+        with pytest.raises(GraphError, match="overwritten in place"):
+            y.backward(np.ones((2, 3)))
+
+
+def test_no_two_gradients_share_memory() -> None:
+    """Else an optimizer that scales one gradient would scale another."""
+    x, y = leaf(np.zeros((2, 3))), leaf(np.zeros((2, 3)))
+    seed = np.ones((4, 3))
+    gg.concatenate([x, y]).backward(seed)
+    gg.stack([gg.transpose(x), gg.reshape(y, (3, 2))]).backward(np.ones((2, 3, 2)))
+    assert not np.shares_memory(x.grad, y.grad)
+    z = leaf(np.zeros((4, 3)))
+    gg.reshape(z, (3, 4)).T.backward(seed)
+    assert not np.shares_memory(z.grad, seed)
+
+
+# ------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda t: np.reshape(t, (4, 2)), ShapeError, r"reshape: \(2, 3\) float64: .*size 6"),
+        (lambda t: np.reshape(t, -1, "A"), UnsupportedError, r"reshape: order='A'.*'C' or 'F'"),
+        (lambda t: np.ravel(t, "K"), UnsupportedError, "ravel: order='K'"),
+        (lambda t: np.reshape(t, 6, copy=True), UnsupportedError, "reshape: argument 'copy'"),
+        (lambda t: np.swapaxes(t, 0, 2), ShapeError, "swapaxes: .*axis2: axis 2"),
+        (lambda t: np.squeeze(t, 0), ShapeError, "squeeze: .*size not equal to one"),
+        (lambda t: np.broadcast_to(t, (2, 2)), ShapeError, "broadcast_to: .*could not be broad"),
+        (lambda t: np.broadcast_arrays(t, [1.0, 2]), ShapeError, "broadcast_arrays: shape mism"),
+        (lambda t: np.rollaxis(t, 2), ShapeError, "axis 2 is out of bounds"),
+        (lambda t: gg.meshgrid(t, t, indexing="x"), ShapeError, "meshgrid: indexing='x'"),
+        (lambda t: np.concatenate([t, t[0]]), ShapeError, r"concatenate: \(2, 3\) .*, \(3,\)"),
+        (lambda t: np.concatenate([t, t], dtype=int), UnsupportedError, "'dtype'.*astype"),
+        (lambda t: np.concatenate([t, t], out=np.ones((4, 3))), UnsupportedError, "'out'"),
+        (lambda t: np.stack([t, t], axis=4), ShapeError, "stack: .*axis 4"),
+        (lambda t: np.split(t, 2, axis=1), ShapeError, "split: 3 elements .*gg.array_split"),
+        (lambda t: np.array_split(t, 0), ShapeError, "array_split: 2 elements"),
+        (lambda t: np.split(t, 1, axis=2), ShapeError, "split: axis 2 is out of bounds"),
+        (lambda t: np.dsplit(t, 1), ShapeError, "dsplit: takes arrays of 3 or more axes"),
+        (lambda t: np.vsplit(t[0], 1), ShapeError, "vsplit: .*has 1"),
+        (lambda t: np.hsplit(t[0, 0], 1), ShapeError, "hsplit: .*has 0"),
+        (lambda t: np.block([[t], t]), ShapeError, "block: every block must lie equally deep"),
+        (lambda t: np.block([[t], []]), ShapeError, "block: .*empty list"),
+        (lambda t: gg.block([(t, t)]), DtypeError, "block: blocks lie in lists"),
+        (lambda t: np.insert(t, 9, 1.0), IndexingError, "insert: index 9 is out of bounds"),
+        (lambda t: np.insert([1, 2], 0, t[0, 0]), DtypeError, r"insert: .*astype\(float\)"),
+        (lambda t: np.delete(t, 9), IndexingError, "delete: index 9 is out of bounds"),
+        (lambda t: np.repeat(t, [1, 2], 1), ShapeError, "repeat: "),
+        (lambda t: np.pad(t, 1, "mean"), UnsupportedError, "pad: mode='mean'.*reflect"),
+        (lambda t: np.pad(t, 1, "edge", reflect_type="odd"), UnsupportedError, "'reflect_type'"),
+        (lambda t: np.pad(t, ((1, 2), (3, 4), (5, 6))), ShapeError, "pad: .*broadcast"),
+        (lambda t: np.pad(t[:0], 1, "wrap"), ShapeError, "pad: .*empty axis"),
+        (lambda t: sliding_window_view(t, 4), ShapeError, "sliding_window_view: "),
+        (
+            lambda t: sliding_window_view(t, 2, 1, writeable=True),
+            UnsupportedError,
+            "'writeable'",
+        ),
+        (lambda t: np.trace(t, dtype=int), UnsupportedError, "trace: argument 'dtype'"),
+        (lambda t: np.diag(t[0, 0]), ShapeError, "diag: "),
+    ],
+)
+def test_errors_name_the_op_the_remedy_and_this_line(
+    call: Callable[[Any], Any], error: type[Exception], message: str
+) -> None:
+    t = leaf(whole((2, 3)))
+    with pytest.raises(error, match=message) as caught:
+        call(t)
+    assert "test_shape.py:" in str(caught.value)
