@@ -140,7 +140,7 @@ def _unpad(values: Any, pad_width: tuple[tuple[int, int], ...], mode: Any = "con
 
 unpad: Op[Tensor] = op(
     _unpad,
-    lambda g, pad_width, mode: np.pad(g, pad_width, mode),
+    lambda g, pad_width, mode: np.pad(g, pad_width or 0, mode),
     name="unpad",
     symbol="unpad",
     domain=Cases(
