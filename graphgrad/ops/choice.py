@@ -1,0 +1,128 @@
+"""Choosing between arrays, element by element.
+
+A branch that was not taken contributes exactly 0 to the gradient, even where its own
+derivative is not finite.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphgrad.domains import Cases, call
+from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.node import Recorded, here
+from graphgrad.ops.elementwise import REAL, Elementary
+from graphgrad.registry import composed, op
+
+_WORDS = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
+def _masked(x: Any, mask: Any) -> Any:
+    """Keep x where mask is set; elsewhere 0, also where x is infinite or NaN.
+
+    By bits: np.where waits for a mask that the processor cannot predict (measured, on 100,000
+    random elements: 8 times as long as this).
+    """
+    if mask.dtype != bool:
+        mask = mask != 0
+    if x.ndim == 0:
+        return x if mask else x.dtype.type(0)
+    word = _WORDS[x.dtype.itemsize]
+    out = np.empty_like(x)
+    bits = out.view(word)
+    bits[...] = mask
+    np.negative(bits, out=bits)  # 1 becomes a word of ones
+    bits &= x.view(word)
+    return out
+
+
+masked: Elementary = op(
+    _masked,
+    lambda g, mask: keep(g, mask),
+    None,
+    elementwise=True,
+    name="masked",
+    symbol="⊙",
+    domain=Cases(
+        lambda r: call(r(2, 3), np.array([[True, False, True], [False, False, True]])),
+        lambda r: call(r(2, 3), np.array([[True], [False]])),
+        lambda r: call(r(), np.bool_(True)),
+        lambda r: call(r(0, 2), np.array([True, False])),
+    ),
+    doc="x where the mask is set, else 0. Gradient: g likewise.",
+)
+
+
+def keep(g: Any, mask: Any) -> Any:
+    """Call `masked`, without the way through its argument binder for plain arrays."""
+    return masked(g, mask) if isinstance(g, Recorded) else _masked(g, mask)
+
+
+where: Elementary = op(
+    np.where,
+    None,
+    lambda g, condition: keep(g, condition),
+    lambda g, condition: keep(g, np.logical_not(condition)),
+    forward=lambda condition, x, y: np.where(condition, x, y),
+    elementwise=True,
+    masks=True,
+    symbol="where",
+    domain=Cases(
+        lambda r: call(np.array([True, False, True]), r(2, 3), r(2, 3)),
+        lambda r: call(np.array([[True], [False]]), r(3), r()),
+        lambda r: call(np.array([1, 0, -1]), r(3), 2.0),
+        lambda r: call(np.array(True), r(), r(2)),
+        lambda r: call(np.zeros((0, 2), bool), r(2), r(0, 2)),
+    ),
+    doc=(
+        "x where the condition holds, else y. Gradients: g where chosen, else 0; a branch that "
+        "was not taken gives 0 even where its own derivative is not finite."
+    ),
+)
+
+
+@composed(
+    np.select,
+    domain=Cases(
+        lambda r: call([np.array([True, False, False])], [r(3)]),
+        lambda r: call(
+            [np.array([True, False, False]), np.array([True, True, False])], [r(2, 3), r(3)], r()
+        ),
+        lambda r: call([np.array([[True], [False]]), np.array(True)], [r(3), 1.0], default=r(3)),
+    ),
+)
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+    """Of several arrays, take the first whose condition holds. Gradients: g where chosen."""
+    if len(condlist) != len(choicelist) or len(condlist) == 0:
+        raise ShapeError(
+            f"select: {len(condlist)} conditions for {len(choicelist)} choices; give one "
+            f"condition per choice, and at least one (at {here()})"
+        )
+    out = default
+    for number in reversed(range(len(condlist))):
+        condition = condlist[number]
+        dtype = np.result_type(condition)
+        if dtype.kind != "b":
+            raise DtypeError(
+                f"select: condition {number} is {dtype}, not bool; compare, e.g. with != 0 "
+                f"(at {here()})"
+            )
+        out = where(condition, choicelist[number], out)
+    return out
+
+
+def _nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
+nan_to_num: Elementary = op(
+    np.nan_to_num,
+    lambda g, x: keep(g, np.isfinite(x)),
+    forward=_nan_to_num,
+    elementwise=True,
+    masks=True,
+    symbol="nan_to_num",
+    domain=REAL,
+    doc="x with numbers in place of NaN and ±∞. Gradient: g where x is finite, else 0.",
+)
