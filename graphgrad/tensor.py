@@ -269,8 +269,8 @@ class Tensor(ArrayMethods):
                     f".sum().backward(), or pass grad= of that shape (at {here()})"
                 )
                 raise ShapeError(message)
-            return data.dtype.type(1) if data.ndim == 0 else np.ones_like(data)
-        seed = np.array(grad._data if isinstance(grad, Tensor) else grad, dtype=data.dtype)
+            return type(data)(1) if isinstance(data, np.generic) else np.ones_like(data)
+        seed = as_array(grad._data if isinstance(grad, Tensor) else grad).astype(data.dtype)
         if seed.shape != data.shape:
             message = (
                 f"backward: grad has shape {seed.shape}, the tensor {data.shape}; "
