@@ -1,5 +1,9 @@
 """Every op, grouped by kind. Each is declared once, in its module."""
 
+from graphgrad.ops import decompositions as decompositions
+from graphgrad.ops import determinants as determinants
+from graphgrad.ops import linalg as linalg
+from graphgrad.ops import norms as norms
 from graphgrad.ops import plain as plain
 from graphgrad.ops.choice import masked as masked
 from graphgrad.ops.choice import nan_to_num as nan_to_num
@@ -66,12 +70,26 @@ from graphgrad.ops.join import tile as tile
 from graphgrad.ops.join import unstack as unstack
 from graphgrad.ops.join import vsplit as vsplit
 from graphgrad.ops.join import vstack as vstack
+from graphgrad.ops.likelihood import log_softmax as log_softmax
+from graphgrad.ops.likelihood import logsumexp as logsumexp
+from graphgrad.ops.likelihood import softmax as softmax
 from graphgrad.ops.lookup import bincount as bincount
 from graphgrad.ops.lookup import choose as choose
 from graphgrad.ops.lookup import compress as compress
 from graphgrad.ops.lookup import extract as extract
 from graphgrad.ops.lookup import histogram as histogram
 from graphgrad.ops.lookup import interp as interp
+from graphgrad.ops.nan import nanmax as nanmax
+from graphgrad.ops.nan import nanmean as nanmean
+from graphgrad.ops.nan import nanmin as nanmin
+from graphgrad.ops.nan import nanprod as nanprod
+from graphgrad.ops.nan import nanstd as nanstd
+from graphgrad.ops.nan import nansum as nansum
+from graphgrad.ops.nan import nanvar as nanvar
+from graphgrad.ops.order import median as median
+from graphgrad.ops.order import percentile as percentile
+from graphgrad.ops.order import quantile as quantile
+from graphgrad.ops.order import sort as sort
 from graphgrad.ops.piecewise import abs as abs  # noqa: A004 - NumPy's name
 from graphgrad.ops.piecewise import absolute as absolute
 from graphgrad.ops.piecewise import around as around
@@ -108,6 +126,29 @@ from graphgrad.ops.products import tensordot as tensordot
 from graphgrad.ops.products import vdot as vdot
 from graphgrad.ops.products import vecdot as vecdot
 from graphgrad.ops.products import vecmat as vecmat
+from graphgrad.ops.reduce import amax as amax
+from graphgrad.ops.reduce import amin as amin
+from graphgrad.ops.reduce import average as average
+from graphgrad.ops.reduce import max as max  # noqa: A004 - NumPy's name
+from graphgrad.ops.reduce import mean as mean
+from graphgrad.ops.reduce import min as min  # noqa: A004 - NumPy's name
+from graphgrad.ops.reduce import prod as prod
+from graphgrad.ops.reduce import ptp as ptp
+from graphgrad.ops.reduce import std as std
+from graphgrad.ops.reduce import sum as sum  # noqa: A004 - NumPy's name
+from graphgrad.ops.reduce import var as var
+from graphgrad.ops.scan import cumprod as cumprod
+from graphgrad.ops.scan import cumsum as cumsum
+from graphgrad.ops.scan import cumulative_prod as cumulative_prod
+from graphgrad.ops.scan import cumulative_sum as cumulative_sum
+from graphgrad.ops.scan import diff as diff
+from graphgrad.ops.scan import ediff1d as ediff1d
+from graphgrad.ops.scan import gradient as gradient
+from graphgrad.ops.scan import nancumprod as nancumprod
+from graphgrad.ops.scan import nancumsum as nancumsum
+from graphgrad.ops.scan import recur as recur
+from graphgrad.ops.scan import recur_back as recur_back
+from graphgrad.ops.scan import trapezoid as trapezoid
 from graphgrad.ops.shape import atleast_1d as atleast_1d
 from graphgrad.ops.shape import atleast_2d as atleast_2d
 from graphgrad.ops.shape import atleast_3d as atleast_3d

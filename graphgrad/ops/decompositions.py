@@ -1,0 +1,331 @@
+"""Decompositions of matrices: Cholesky, QR, eigenvalues, singular values. All work on stacks.
+
+What NumPy reads is what gets a gradient: `cholesky`, `eigh` and `eigvalsh` read one
+triangle, and the gradient lies in that triangle.
+
+Eigenvectors turn into each other at a speed of 1 / (difference of their eigenvalues), and
+so do singular vectors. Where two values are equal these vectors are undefined, and a result
+that depends on them one by one has no gradient: an error says so. A result that depends on
+neither of the two (the values alone, or other vectors) has one, and gets it.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import UnsupportedError
+from graphgrad.node import here
+from graphgrad.ops.determinants import onto_triangle, transposed
+from graphgrad.registry import Cases, Op, call, composed, op
+from graphgrad.tensor import Tensor
+
+# ---------------------------------------------------------------------------- cholesky
+
+
+def _cholesky_rule(g: Any, out: Any, upper: bool) -> Any:
+    """Apply the formula of Murray (2016): S = L⁻ᵀ Φ(Lᵀ g) L⁻¹, gathered in the triangle read."""
+    if upper:
+        return transposed(_cholesky_lower(transposed(g), transposed(out)))
+    return _cholesky_lower(g, out)
+
+
+def _cholesky_lower(g: Any, factor: Any) -> Any:
+    inverse = np.linalg.inv(factor)
+    c = transposed(factor) @ np.tril(g)
+    half = (np.tril(c) + np.tril(c, -1)) / 2  # the diagonal counts half
+    return onto_triangle(transposed(inverse) @ half @ inverse, "L")
+
+
+cholesky: Op[Tensor] = op(
+    np.linalg.cholesky,
+    _cholesky_rule,
+    forward=lambda a, upper=False: np.linalg.cholesky(a, upper=upper),
+    symbol="chol",
+    domain=Cases(
+        lambda r: call(r(3, 3) / 2 + 4 * np.eye(3)),
+        lambda r: call(r(3, 3) / 2 + 4 * np.eye(3), upper=True),
+        lambda r: call(r(2, 2, 2) / 2 + 3 * np.eye(2)),
+        lambda r: call(r(1, 1) / 4 + 2),
+        lambda r: call(r(0, 0)),
+    ),
+    doc=(
+        "The lower triangular L with L Lᵀ = a; upper=True reads the other triangle and gives "
+        "Lᵀ. Gradient: L⁻ᵀ tril(Lᵀ g) L⁻¹, half its diagonal, in the triangle that was read."
+    ),
+)
+
+# ---------------------------------------------- differences of eigen- or singular values
+
+
+def _over_gap(x: Any, gap: Any) -> Any:
+    if ((gap == 0) & (np.abs(x) > 0)).any():
+        message = (
+            "two eigenvalues or singular values are equal (or one is 0), so the vectors that the "
+            "result depends on are undefined; use the values alone (eigvalsh, svdvals), or "
+            "a function of the whole matrix (inv, solve, pinv, norm)"
+        )
+        raise np.linalg.LinAlgError(message)
+    return x / np.where(gap == 0, 1, gap)
+
+
+over_gap: Op[Tensor] = op(
+    _over_gap,
+    lambda g, gap: over_gap(g, gap),
+    lambda g, gap, out: -over_gap(g * out, gap),
+    elementwise=True,
+    name="over_gap",
+    symbol="÷",
+    domain=Cases(lambda r: call(r(2, 3, 3), r(3, 3) ** 2 + 0.5)),
+    doc="x / gap, but 0 / 0 = 0, and x / 0 is an error. Gradients: those of a quotient.",
+)
+
+
+def _off_diagonal(x: Any, gap: Any) -> Any:
+    """Divide square matrices off their diagonals, where the result is 0."""
+    own = np.eye(x.shape[-1], dtype=bool)
+    return over_gap(np.where(own, 0.0, x), np.where(own, 1.0, gap))
+
+
+def _turned(x: Any, values: Any) -> Any:
+    """Return x[i, j] / (values[j] − values[i]), and 0 on the diagonal."""
+    return _off_diagonal(x, values[..., None, :] - values[..., :, None])
+
+
+# -------------------------------------------------------------------------------- eigh
+
+
+def _eigh_rule(g: list[Any], out: Any, UPLO: str) -> tuple[Any]:
+    values, vectors = out
+    g_values, g_vectors = g
+    vectors_t = transposed(vectors)
+    inner = 0.0
+    if g_vectors is not None:
+        inner = vectors @ _turned(vectors_t @ g_vectors, values)
+    if g_values is not None:
+        inner = inner + vectors * g_values[..., None, :]
+    return (onto_triangle(inner @ vectors_t, UPLO),)
+
+
+_SYMMETRIC = (
+    lambda r: call(r(3, 3) / 2 + np.diag([0.0, 4.0, 9.0])),
+    lambda r: call(r(3, 3) / 2 + np.diag([0.0, 4.0, 9.0]), UPLO="U"),
+    lambda r: call(r(2, 2, 2) / 2 + np.diag([0.0, 5.0])),
+    lambda r: call(r(1, 1)),
+    lambda r: call(r(0, 0)),
+)
+
+eigh: Op[tuple[Tensor, Tensor]] = op(
+    np.linalg.eigh,
+    joint=_eigh_rule,
+    forward=lambda a, UPLO="L": np.linalg.eigh(a, UPLO),
+    inputs=1,
+    outputs=2,
+    symbol="eigh",
+    domain=Cases(*_SYMMETRIC),
+    doc=(
+        "Eigenvalues w (ascending) and eigenvectors V of symmetric matrices, of which one "
+        "triangle is read. Gradient: V (diag(g_w) + Vᵀ g_V / (w_j − w_i)) Vᵀ, in that triangle."
+    ),
+)
+
+
+def _eigvalsh_rule(g: Any, a: Any, UPLO: str) -> Any:
+    vectors = eigh(a, UPLO)[1]
+    return onto_triangle((vectors * g[..., None, :]) @ transposed(vectors), UPLO)
+
+
+eigvalsh: Op[Tensor] = op(
+    np.linalg.eigvalsh,
+    _eigvalsh_rule,
+    forward=lambda a, UPLO="L": np.linalg.eigvalsh(a, UPLO),
+    symbol="eigvalsh",
+    domain=Cases(*_SYMMETRIC),
+    doc="Eigenvalues of symmetric matrices, ascending. Gradient: V diag(g) Vᵀ.",
+)
+
+# --------------------------------------------------------------------------------- svd
+
+
+def _svd_rule(g: list[Any], out: Any, full_matrices: bool) -> tuple[Any]:
+    """Combine the turning of the singular vectors with the change of the values.
+
+    Inside the span of the vectors, with P = Uᵀ g_U and Q = Vᵀ g_V, the pair (i, j) turns by
+    half of ((P + Q) − (P + Q)ᵀ) / (s_j − s_i) + ((P − Q) − (P − Q)ᵀ) / (s_j + s_i).
+    """
+    u, s, vh = out
+    g_u, g_s, g_vh = g
+    rows, columns, k = u.shape[-2], vh.shape[-1], s.shape[-1]
+    if full_matrices and rows != columns:
+        if (g_u is not None and rows > k) or (g_vh is not None and columns > k):
+            message = (
+                "with full_matrices=True some columns of U or rows of Vh are arbitrary and have "
+                "no derivative; pass full_matrices=False"
+            )
+            raise np.linalg.LinAlgError(message)
+        u, vh = u[..., :k], vh[..., :k, :]
+    v = transposed(vh)
+    inner, outside = 0.0, 0.0
+    p = 0.0 if g_u is None else transposed(u) @ g_u
+    q = 0.0 if g_vh is None else vh @ transposed(g_vh)
+    if g_u is not None or g_vh is not None:
+        same = _turned(p + q, s)
+        opposite = _off_diagonal(p - q - transposed(p - q), s[..., None, :] + s[..., :, None])
+        inner = u @ ((same + transposed(same) + opposite) / 2)
+    if g_s is not None:
+        # a singular value is an absolute value: at 0 its gradient is 0
+        inner = inner + u * np.where(s == 0, 0.0, g_s)[..., None, :]
+    if g_u is not None and rows > k:
+        outside = over_gap(g_u - u @ p, s[..., None, :]) @ vh
+    if g_vh is not None and columns > k:
+        outside = outside + u @ transposed(over_gap(transposed(g_vh) - v @ q, s[..., None, :]))
+    return (inner @ vh + outside,)
+
+
+_ANY_MATRIX = (
+    lambda r: call(r(3, 3) / 2 + np.diag([1.0, 4.0, 8.0])),
+    lambda r: call(r(3, 2) / 2 + np.eye(3, 2) * [2.0, 6.0]),
+    lambda r: call(r(2, 3) / 2 + np.eye(2, 3) * [2.0, 6.0, 0.0]),
+    lambda r: call(r(2, 2, 2) / 2 + np.diag([2.0, 6.0])),
+    lambda r: call(r(1, 1)),
+)
+
+_svd: Op[tuple[Tensor, Tensor, Tensor]] = op(
+    lambda a, full_matrices: np.linalg.svd(a, full_matrices=full_matrices),
+    joint=_svd_rule,
+    inputs=1,
+    outputs=3,
+    name="svd",
+    symbol="svd",
+    domain=Cases(lambda r: call(r(3, 2) / 2 + np.eye(3, 2) * [2.0, 6.0], False)),
+    doc="Singular vectors and values. Gradient: see _svd_rule.",
+)
+
+
+def _svdvals_rule(g: Any, a: Any) -> Any:
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    return (u * np.where(s == 0, 0.0, g)[..., None, :]) @ vh
+
+
+_svdvals: Op[Tensor] = op(
+    lambda a: np.linalg.svd(a, compute_uv=False),
+    _svdvals_rule,
+    name="svdvals",
+    symbol="svdvals",
+    domain=Cases(*_ANY_MATRIX),
+    doc="Singular values, descending. Gradient: U diag(g) Vᵀ, and 0 for a value of 0.",
+)
+
+
+@composed(np.linalg.svdvals, domain=Cases(*_ANY_MATRIX))
+def svdvals(x: Any) -> Tensor:
+    """Singular values of each matrix, descending."""
+    return _svdvals(x)
+
+
+@composed(
+    np.linalg.svd,
+    domain=Cases(
+        *_ANY_MATRIX[:1],
+        lambda r: call(r(3, 2) / 2 + np.eye(3, 2) * [2.0, 6.0], full_matrices=False),
+        lambda r: call(r(2, 3) / 2 + np.eye(2, 3) * [2.0, 6.0, 0.0], full_matrices=False),
+        lambda r: call(r(2, 4, 2) / 2 + np.eye(4, 2) * [2.0, 6.0], full_matrices=False),
+        lambda r: call(r(2, 3) / 2 + np.eye(2, 3) * [2.0, 6.0, 0.0], compute_uv=False),
+    ),
+)
+def svd(
+    a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Any:
+    """Singular value decomposition: U, the values s (descending) and Vh with a = U diag(s) Vh.
+
+    Pass ``full_matrices=False`` for matrices that are not square: the vectors that fill the
+    larger of U and Vh up are arbitrary, and using them is an error at differentiation.
+    """
+    if hermitian:
+        message = f"svd: hermitian=True has no gradient rule; use eigh (at {here()})"
+        raise UnsupportedError(message)
+    return _svd(a, full_matrices) if compute_uv else _svdvals(a)
+
+
+# ---------------------------------------------------------------------------------- qr
+
+
+def _qr_tall(g_q: Any, g_r: Any, q: Any, r: Any) -> Any:
+    """Apply the formula of Walter and Lehmann (2013) for no more columns than rows."""
+    m = 0.0
+    if g_r is not None:
+        m = r @ transposed(np.triu(g_r))
+    if g_q is not None:
+        m = m - transposed(g_q) @ q
+    side = q @ (np.tril(m) + transposed(np.tril(m, -1)))
+    if g_q is not None:
+        side = side + g_q
+    return transposed(np.linalg.solve(r, transposed(side)))
+
+
+def _qr_both(g_q: Any, g_r: Any, a: Any, q: Any, r: Any) -> Any:
+    """Split a wide matrix: its first columns make Q, the others are only turned by it."""
+    rows, columns = a.shape[-2:]
+    if rows >= columns:
+        return _qr_tall(g_q, g_r, q, r)
+    if g_r is None:
+        first = _qr_tall(g_q, None, q, r[..., :rows])
+        return np.concatenate([first, np.zeros_like(a[..., rows:])], axis=-1)
+    rest = g_r[..., rows:]
+    turned = a[..., rows:] @ transposed(rest)
+    g_q = turned if g_q is None else g_q + turned
+    first = _qr_tall(g_q, g_r[..., :rows], q, r[..., :rows])
+    return np.concatenate([first, q @ rest], axis=-1)
+
+
+_TALL_AND_WIDE = (
+    lambda r: call(r(3, 3) / 2 + 3 * np.eye(3)),
+    lambda r: call(r(4, 2) / 2 + 3 * np.eye(4, 2)),
+    lambda r: call(r(2, 4) / 2 + 3 * np.eye(2, 4)),
+    lambda r: call(r(2, 3, 2) / 2 + 3 * np.eye(3, 2)),
+    lambda r: call(r(1, 1) / 4 + 1),
+    lambda r: call(r(3, 0)),
+)
+
+_qr: Op[tuple[Tensor, Tensor]] = op(
+    lambda a: np.linalg.qr(a),
+    joint=lambda g, a, out: (_qr_both(g[0], g[1], a, out[0], out[1]),),
+    outputs=2,
+    name="qr",
+    symbol="qr",
+    domain=Cases(*_TALL_AND_WIDE),
+    doc="Reduced QR decomposition. Gradient: see _qr_tall.",
+)
+
+
+def _qr_r_rule(g: Any, a: Any) -> Any:
+    q, r = np.linalg.qr(a)
+    return _qr_both(None, g, a, q, r)
+
+
+_qr_r: Op[Tensor] = op(
+    lambda a: np.linalg.qr(a, mode="r"),
+    _qr_r_rule,
+    name="qr_r",
+    symbol="qr R",
+    domain=Cases(*_TALL_AND_WIDE),
+    doc="The triangular factor of the QR decomposition. Gradient: see _qr_tall.",
+)
+
+
+@composed(
+    np.linalg.qr,
+    domain=Cases(
+        *_TALL_AND_WIDE,
+        lambda r: call(r(3, 2) / 2 + 3 * np.eye(3, 2), mode="r"),
+        lambda r: call(r(2, 3) / 2 + 3 * np.eye(2, 3), mode="complete"),
+    ),
+)
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """QR decomposition of matrices with independent (first) columns: Q and upper triangular R."""
+    rows, columns = a.shape[-2:] if a.ndim > 1 else (0, 0)
+    if mode == "r":
+        return _qr_r(a)
+    if mode == "reduced" or (mode == "complete" and rows <= columns):
+        return _qr(a)
+    message = f"qr: mode={mode!r} is not supported for shape {a.shape}"
+    raise UnsupportedError(f"{message}; use 'reduced' or 'r' (at {here()})")
