@@ -211,7 +211,20 @@ def explained(op: Op[Any], arrays: list[Any], error: Exception) -> Exception:
         if a and b and a[-1] != b[-2 if len(b) > 1 else -1]:
             inner = f"inner dimensions {a[-1]} and {b[-2 if len(b) > 1 else -1]} differ"
             return kind(f"matmul: {a} @ {b}: {inner}; transpose one of them? (at {here()})")
+    if not remedy:
+        remedy = next((f"; {hint}" for phrase, hint in _HINTS if phrase in str(error)), "")
     return kind(f"{op.name}: {shapes}: {error}{remedy} (at {here()})")
+
+
+_HINTS = (  # what to do about it, by a phrase of NumPy's message
+    ("float16 is unsupported", "NumPy has no linear algebra for it: use .astype(np.float32)"),
+    ("Singular matrix", "use pinv, or add a small multiple of the identity"),
+    ("not positive definite", "add a multiple of the identity, or use eigh"),
+    ("must be square", "use pinv, svd or qr for other matrices"),
+    ("core dimension", "the axes that are summed must have one length: transpose or reshape"),
+    ("not have enough dimensions", "a number is no vector: multiply by * instead"),
+    ("remapped shapes", "the axes before the matrix must be equal or 1: reshape one of them"),
+)
 
 
 def unwrapped(x: Any) -> Any:
