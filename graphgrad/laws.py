@@ -1,0 +1,316 @@
+"""What holds for every call of every op: a function per law, which raises where it does not.
+
+No law knows any op. The value is NumPy's; the gradient is what differences say, to second
+order; it is linear in the upstream gradient, the same whichever way it is computed, of its
+input's shape and dtype, in memory of its own; and nothing is written into.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphgrad.check import gradcheck
+from graphgrad.domains import Call
+from graphgrad.errors import DtypeError, UnsupportedError
+from graphgrad.node import no_grad
+from graphgrad.record import constant
+from graphgrad.registry import Composite, Op
+from graphgrad.tensor import Tensor
+from graphgrad.transforms import flatten, gradients, vjp
+
+AnyOp = Op[Any] | Composite[Any]
+TINY = 1e-200  # of the complex step: its square vanishes
+
+
+class Case:
+    """One call of an op, the arrays that can be differentiated taken out of its arguments.
+
+    These are the floating arrays among the op's inputs; Python numbers, as everywhere in
+    graphgrad, are constants.
+    """
+
+    def __init__(self, op: AnyOp, call: Call) -> None:
+        """Find the arrays."""
+        self.op, self.call = op, call
+        self.leaves, self.rebuild = flatten(tuple(call))
+        self.places = [i for i, x in enumerate(self.leaves) if _is_floating(x)]
+        if isinstance(op, Op):
+            inputs, _ = op.bind(*call)
+            able = {id(x) for i, x in enumerate(inputs) if op.differentiable >> i & 1}
+            self.places = [i for i in self.places if id(self.leaves[i]) in able]
+        self.points = [np.array(self.leaves[i]) for i in self.places]
+
+    def __repr__(self) -> str:
+        """Show the call."""
+        positional = [_shown(x) for x in self.call.args]
+        named = [f"{k}={_shown(v)}" for k, v in self.call.kwargs.items()]
+        return f"{self.op.name}({', '.join(positional + named)})"
+
+    def arguments(self, variables: Sequence[Any]) -> Any:
+        """Return the positional and named arguments with other arrays in the places."""
+        leaves = list(self.leaves)
+        for place, variable in zip(self.places, variables, strict=True):
+            leaves[place] = variable
+        return self.rebuild(leaves)
+
+    def plain(self, points: Sequence[Any]) -> list[Any]:
+        """Compute by NumPy's own function, or where there is none by ours, on plain arrays."""
+        args, kwargs = self.arguments(points)
+        module = getattr(self.op.function, "__module__", None) or "numpy"  # ufuncs have none
+        numpy_has_it = module.startswith("numpy")
+        return flatten((self.op.function if numpy_has_it else self.op)(*args, **kwargs))[0]
+
+    def everything(self, *variables: Any) -> list[Any]:
+        """Apply the op and list what it returns."""
+        args, kwargs = self.arguments(variables)
+        return flatten(self.op(*args, **kwargs))[0]
+
+    def run(self, *variables: Any) -> list[Any]:
+        """Apply the op and list the floating outputs, but for those it says are constant."""
+        outs = self.everything(*variables)
+        return [y for y in outs if isinstance(y, Tensor) and y.dtype.kind == "f"]
+
+    def upstream(self, seed: int = 0) -> list[Any]:
+        """Draw an upstream gradient for each floating output."""
+        rng = np.random.default_rng(seed)
+        with no_grad():
+            outs = self.run(*map(constant, self.points))
+        return [np.asarray(rng.uniform(-1, 1, y.shape)) for y in outs]
+
+    def pull(self, upstream: Sequence[Any], points: Sequence[Any] | None = None) -> list[Any]:
+        """Return the gradients, computed on plain arrays that belong to the caller."""
+        _, pullback = vjp(self.run, *(self.points if points is None else points))
+        return [np.asarray(g) for g in pullback(list(upstream))]
+
+
+def _is_floating(x: Any) -> bool:
+    return getattr(getattr(x, "dtype", None), "kind", "") == "f"
+
+
+def _shown(x: Any) -> str:
+    if isinstance(x, list | tuple):
+        left, right = "[]" if isinstance(x, list) else "()"
+        return left + ", ".join(map(_shown, x)) + right
+    return f"{x.dtype}{list(x.shape)}" if _is_floating(x) else repr(x)
+
+
+def _require(condition: object, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
+def _same(a: Any, b: Any, what: str, tolerance: float = 1e-12) -> None:
+    """Require equality up to rounding; NaNs and infinities must be in the same places."""
+    scale = np.max(np.abs(b), initial=1.0, where=np.isfinite(b))
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * float(scale), err_msg=what)
+
+
+# --------------------------------------------------------------------------------- the laws
+
+
+def value_is_numpys(case: Case) -> None:
+    """Compute on arrays, on Tensors, on recorded Tensors: each gives what NumPy gives."""
+    expected = case.plain(case.points)
+    with no_grad():
+        unrecorded = case.everything(*map(constant, case.points))
+    worlds = {
+        "arrays": case.everything(*case.points),
+        "Tensors": unrecorded,
+        "recorded Tensors": case.everything(*[Tensor(p, requires_grad=True) for p in case.points]),
+    }
+    for world, outs in worlds.items():
+        _require(len(outs) == len(expected), f"{len(outs)} outputs, NumPy has {len(expected)}")
+        for y, e in zip(outs, expected, strict=True):
+            number, plain = np.asarray(e), np.asarray(y._data if isinstance(y, Tensor) else y)
+            found, wanted = (plain.shape, plain.dtype), (number.shape, number.dtype)
+            _require(found == wanted, f"on {world} {found}, NumPy has {wanted}")
+            _same(plain, number, f"value on {world}")
+    if case.points:
+        moved = case.plain([p + 1e-3 for p in case.points])
+        for y, before, after in zip(worlds["recorded Tensors"], expected, moved, strict=True):
+            if not isinstance(y, Tensor) and np.asarray(y).dtype.kind == "f":
+                constant_output = np.array_equal(before, after, equal_nan=True)
+                _require(constant_output, f"{type(y).__name__} instead of a Tensor")
+
+
+def gradient_is_the_slope(case: Case) -> None:
+    """First and second order agree with differences."""
+    if case.points:
+        report = gradcheck(case.run, *map(np.asarray, case.points), order=2)
+        _require(report, f"\n{report}")
+
+
+NOT_ANALYTIC = {np.sign, np.conjugate}  # take complex numbers, but have no complex derivative
+
+
+def gradient_is_exact(case: Case) -> None:
+    """Analytic ufuncs: the gradient is Im f(x + ih) / h to the last digits (the complex step)."""
+    f = case.op.function
+    if not isinstance(f, np.ufunc) or f.signature or f in NOT_ANALYTIC or case.call.kwargs:
+        return
+    if not any(kinds.endswith("->D") and "d" not in kinds for kinds in f.types):
+        return
+    (u,) = case.upstream()
+    found = case.pull([u])
+    for k, (point, g) in enumerate(zip(case.points, found, strict=True)):
+        moved = [p + TINY * 1j if i == k else p for i, p in enumerate(case.points)]
+        args, _ = case.arguments(moved)
+        with np.errstate(all="ignore"):
+            slope = u * (f(*args).imag / TINY)
+        extra = slope.ndim - point.ndim
+        stretched = [i for i, n in enumerate(point.shape, extra) if n == 1]
+        slope = np.sum(slope, axis=(*range(extra), *stretched)).reshape(point.shape)
+        _same(g, slope, f"complex step, input {k}")
+
+
+def both_worlds_agree(case: Case) -> None:
+    """Sweep on plain arrays and on Tensors (create_graph=True): the numbers are the same."""
+    upstream = case.upstream()
+    for recorded in (True, False):
+        variables = [Tensor(p, requires_grad=True) for p in case.points]
+        pairs = [
+            (y, u) for y, u in zip(case.run(*variables), upstream, strict=True) if y.requires_grad
+        ]
+        if not pairs:
+            return
+        ys, us = zip(*pairs, strict=True)
+        found = gradients(ys, variables, us, create_graph=recorded)
+        if recorded:
+            graph = found
+            continue
+        for a, b in zip(graph, found, strict=True):
+            _require(isinstance(a, Tensor), f"create_graph gave a {type(a).__name__}")
+            _require(a.dtype == b.dtype, f"dtype {a.dtype} with create_graph, {b.dtype} without")
+            _same(a._data, b, "with and without create_graph")
+
+
+def backward_keeps_to_itself(case: Case) -> None:
+    """``backward()`` writes into no array, and no two gradients share memory with anything."""
+    variables = [Tensor(p, requires_grad=True) for p in case.points]
+    outs = case.run(*variables)
+    upstream = case.upstream()
+    others = [x for x in case.leaves if isinstance(x, np.ndarray)]
+    arrays = [*(t.data for t in variables), *(y._data for y in outs), *upstream, *others]
+    before = [np.array(a) for a in arrays]
+    expected = case.pull(upstream)
+    for y, u in zip(outs, upstream, strict=True):
+        if y.requires_grad:
+            y.backward(u, retain_graph=True)
+    for a, b in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg="an array was written into")
+    grads = [t.grad for t in variables if t.grad is not None]
+    for i, g in enumerate(grads):
+        for other in (*grads[:i], *arrays):
+            _require(not np.shares_memory(g, other), "a gradient shares memory with another array")
+        g[...] += 1  # a gradient is the user's own, to write into
+    for t, g in zip(variables, expected, strict=True):
+        if t.grad is not None:
+            _same(t.grad, g + 1, "backward() and vjp")
+
+
+def gradient_has_its_inputs_dtype(case: Case) -> None:
+    """In float16, float32 and any mixture, each gradient has its input's shape and dtype."""
+    exact = case.pull(case.upstream())
+    for number, coarse in enumerate(("float32", "float32", "float16")):
+        mixed = number == 1
+        points = [p if mixed and i else p.astype(coarse) for i, p in enumerate(case.points)]
+        with np.errstate(all="ignore"):
+            try:
+                expected = case.plain(points)
+            except TypeError:  # NumPy's linalg has no float16
+                _require_refusal(case, points)
+                continue
+            for y, e in zip(case.everything(*map(constant, points)), expected, strict=True):
+                _require(y.dtype == np.asarray(e).dtype, f"dtype {y.dtype} of the value")
+            upstream = [
+                u.astype(y.dtype)
+                for u, y in zip(case.upstream(), case.run(*map(constant, points)), strict=True)
+            ]
+            found = case.pull(upstream, points)
+        for g, p, e in zip(found, points, exact, strict=True):
+            _require(g.shape == p.shape, f"gradient of shape {g.shape} for {p.shape}")
+            _require(g.dtype == p.dtype, f"gradient of dtype {g.dtype} for {p.dtype}")
+            _same(g, e, f"{coarse} against float64", 0.1 if coarse == "float16" else 1e-3)
+
+
+def _require_refusal(case: Case, points: Sequence[Any]) -> None:
+    try:
+        case.run(*map(constant, points))
+    except (DtypeError, UnsupportedError):
+        return
+    raise AssertionError("NumPy refuses float16 here, graphgrad does not")
+
+
+def gradient_is_linear(case: Case) -> None:
+    """Gradients add and scale as their upstream gradients do; zero gives exactly zero."""
+    one, two = case.upstream(1), case.upstream(2)
+    total = case.pull([a + b for a, b in zip(one, two, strict=True)])
+    scaled = case.pull([-2.5 * a for a in one])
+    nothing = case.pull([0 * a for a in one])
+    for a, b, s, k, z in zip(case.pull(one), case.pull(two), total, scaled, nothing, strict=True):
+        _same(s, a + b, "additivity")
+        _same(k, -2.5 * a, "scaling")
+        np.testing.assert_array_equal(z, 0, err_msg="an upstream gradient of 0")
+
+
+def memory_layout_does_not_matter(case: Case) -> None:
+    """Transposed, strided, reversed and read-only arrays give the same gradient."""
+    upstream = case.upstream()
+    expected = case.pull(upstream)
+    for layout in (_transposed, _strided, _reversed):
+        points = [layout(p) for p in case.points]
+        found = case.pull([layout(u) for u in upstream], points)
+        for g, e, p, point in zip(found, expected, points, case.points, strict=True):
+            _same(g, e, f"{layout.__name__.strip('_')} memory")
+            np.testing.assert_array_equal(p, point, err_msg="an array was written into")
+
+
+def _frozen(array: Any) -> Any:
+    array.flags.writeable = False
+    return array
+
+
+def _transposed(array: Any) -> Any:
+    return _frozen(np.array(array, order="F"))
+
+
+def _strided(array: Any) -> Any:
+    room = np.full([2 * n for n in array.shape], np.nan, array.dtype)
+    view = room[(slice(None, None, 2),) * array.ndim + (...,)]
+    view[...] = array
+    return _frozen(view)
+
+
+def _reversed(array: Any) -> Any:
+    backwards = (slice(None, None, -1),) * array.ndim + (...,)
+    return _frozen(array[backwards].copy()[backwards])
+
+
+def each_input_stands_alone(case: Case) -> None:
+    """Differentiate in one input alone: its gradient is the same as with all the others."""
+    if len(case.points) < 2:
+        return
+    upstream = case.upstream()
+    for k, e in enumerate(case.pull(upstream)):
+        others = list(map(constant, case.points))
+
+        def alone(x: Any, k: int = k, others: list[Any] = others) -> list[Any]:
+            return case.run(*others[:k], x, *others[k + 1 :])
+
+        _, pullback = vjp(alone, case.points[k])
+        _same(pullback(upstream)[0], e, f"input {k} alone")
+
+
+Law = Callable[[Case], None]
+LAWS: tuple[Law, ...] = (
+    value_is_numpys,
+    gradient_is_exact,
+    gradient_is_the_slope,
+    both_worlds_agree,
+    backward_keeps_to_itself,
+    gradient_has_its_inputs_dtype,
+    gradient_is_linear,
+    memory_layout_does_not_matter,
+    each_input_stands_alone,
+)

@@ -1,0 +1,262 @@
+"""Property tests of ops, for those in graphgrad and for a user's own; needs hypothesis.
+
+``check_op(my_op)`` draws calls from the op's domain and holds each against every law of
+laws.py. The strategies that draw them are public too.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphgrad.domains import Call, Domain, Elementwise, Reduction
+from graphgrad.errors import GraphgradError, UnsupportedError
+from graphgrad.laws import LAWS, AnyOp, Case, Law
+from graphgrad.node import here
+
+try:
+    from hypothesis import HealthCheck, given, settings
+    from hypothesis import strategies as st
+    from hypothesis.extra import numpy as st_numpy
+except ImportError as error:
+    message = "graphgrad.testing needs hypothesis: pip install 'graphgrad[test]'"
+    raise ImportError(message) from error
+
+SPECIAL = (0.0, 1.0, -1.0, 0.5, 2.0)  # where rules tend to have their mistakes
+
+# ---------------------------------------------------------------------------- drawing numbers
+
+
+def sample(
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    interval: tuple[float, float] = (-2.0, 2.0),
+    avoid: Sequence[float] = (),
+    offset: float | None = None,
+) -> Any:
+    """Draw a float64 array from an open interval, well away from the points to avoid.
+
+    With an ``offset`` between 0 and 1 the numbers differ from one another, and from those
+    drawn with another offset: they lie on a grid, as far as it goes.
+    """
+    low, high = interval
+    width = high - low
+    margin = min(0.02 * width, 0.04)
+    size = int(np.prod(shape))
+    if offset is None:
+        usual = [s for s in SPECIAL if low + margin <= s <= high - margin]
+        pool = rng.uniform(low + margin, high - margin, 20 * size + 20)
+        if usual:
+            pool = np.where(rng.random(pool.size) < 0.1, rng.choice(usual, pool.size), pool)
+    else:
+        cells = max(size, 12)
+        pool = low + width * (np.arange(cells) + 0.1 + 0.8 * offset) / cells
+        rng.shuffle(pool)
+    if len(avoid):
+        near = np.min(np.abs(pool[:, None] - np.asarray(avoid)), axis=1) < margin
+        pool = np.where(near, pool + 2 * margin, pool) if offset is not None else pool[~near]
+    return np.array(pool[:size].reshape(shape))
+
+
+class Sampler:
+    """The ``r`` of :class:`Cases`: ``r(2, 3)`` is a 2 × 3 array of unlike numbers.
+
+    They lie between 0.3 and 2 in size, of either sign, no two of them within 0.005.
+    """
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        """Take the generator to draw from."""
+        self.rng = rng
+        self.stock: list[float] = []
+
+    def __call__(self, *shape: int) -> Any:
+        """Draw an array of float64."""
+        size = int(np.prod(shape))
+        while len(self.stock) < size:
+            grid = np.arange(0.3, 2.0, 0.02)
+            grid = grid + self.rng.uniform(0, 0.015, grid.size)
+            grid = grid * self.rng.choice((-1, 1), grid.size)
+            self.stock += self.rng.permutation(grid).tolist()
+        taken, self.stock = self.stock[:size], self.stock[size:]
+        return np.array(taken).reshape(shape)
+
+
+def generators() -> st.SearchStrategy[np.random.Generator]:
+    """Draw a NumPy generator; shrinks towards seed 0."""
+    return st.integers(0, 2**32 - 1).map(np.random.default_rng)
+
+
+# ------------------------------------------------------------------------------ drawing calls
+
+
+def shapes(max_dims: int = 3, max_side: int = 3, min_side: int = 0) -> Any:
+    """Draw the shape of one array, 0-d and empty ones among them."""
+    return st_numpy.array_shapes(
+        min_dims=0, max_dims=max_dims, min_side=min_side, max_side=max_side
+    )
+
+
+def broadcastable(count: int, max_dims: int = 3, max_side: int = 3) -> Any:
+    """Draw shapes of ``count`` arrays that broadcast against one another."""
+    return st_numpy.mutually_broadcastable_shapes(
+        num_shapes=count, max_dims=max_dims, min_side=0, max_side=max_side
+    ).map(lambda drawn: drawn.input_shapes)
+
+
+@st.composite
+def elementwise_calls(draw: Any, domain: Elementwise) -> Call:
+    """Draw arrays of mutually broadcastable shapes, now and then a Python number for one."""
+    count = len(domain.intervals)
+    args = _arrays(domain, draw(broadcastable(count)), draw(generators()))
+    if count > 1 and draw(st.integers(0, 3)) == 3:
+        k = draw(st.integers(0, count - 1))
+        args[k] = float(_arrays(domain, [()] * count, draw(generators()))[k])
+    return Call(tuple(args), {})
+
+
+def _arrays(
+    domain: Elementwise, shapes: Sequence[tuple[int, ...]], rng: np.random.Generator
+) -> list[Any]:
+    offsets = [(k + 0.5) / len(shapes) for k in range(len(shapes))]
+    return [
+        sample(rng, shape, interval, domain.avoid, offset if domain.distinct else None)
+        for shape, interval, offset in zip(shapes, domain.intervals, offsets, strict=True)
+    ]
+
+
+@st.composite
+def axes(draw: Any, shape: tuple[int, ...], tuple_axis: bool = True) -> Any:
+    """Draw an axis: None, an int from either end, or a tuple of some (also of none)."""
+    ndim = len(shape)
+    if not ndim:
+        return None
+    one = st.integers(-ndim, ndim - 1)
+    kinds: list[Any] = [st.none(), one]
+    if tuple_axis:
+        some = st.lists(one, max_size=ndim, unique_by=lambda i: i % ndim)
+        kinds.append(st.builds(tuple, some))
+    return draw(st.one_of(kinds))
+
+
+@st.composite
+def reduction_calls(draw: Any, domain: Reduction) -> Call:
+    """Draw an array with an axis to reduce that is long enough."""
+    shape = draw(shapes())
+    axis = draw(axes(shape, domain.tuple_axis))
+    if _reduced(shape, axis) < domain.minimum:
+        shape = tuple(max(n, domain.minimum) for n in shape) or (domain.minimum,)
+        axis = None if axis == () else axis
+    x = sample(draw(generators()), shape, domain.interval, offset=0.5 if domain.distinct else None)
+    kwargs = {} if axis is None and draw(st.booleans()) else {"axis": axis}
+    if domain.keepdims and draw(st.booleans()):
+        kwargs["keepdims"] = True
+    return Call((x,), kwargs)
+
+
+def _reduced(shape: tuple[int, ...], axis: Any) -> int:
+    chosen = range(len(shape)) if axis is None else [axis] if isinstance(axis, int) else axis
+    return int(np.prod([shape[i] for i in chosen]))
+
+
+def calls(op: AnyOp, domain: Domain | None = None) -> st.SearchStrategy[Call]:
+    """Draw calls of an op from its domain, or from another one."""
+    domain = _domain_of(op, domain)
+    if isinstance(domain, Elementwise):
+        return elementwise_calls(domain)
+    if isinstance(domain, Reduction):
+        return reduction_calls(domain)
+    return st.builds(
+        lambda make, rng: make(Sampler(rng)), st.sampled_from(domain.calls), generators()
+    )
+
+
+def typical_calls(op: AnyOp, domain: Domain | None = None) -> list[Call]:
+    """List calls that no test of the op shall be without: every case, 0-d, empty, broadcast."""
+    domain = _domain_of(op, domain)
+    rng = np.random.default_rng(0)
+    if isinstance(domain, Elementwise):
+        corners: list[list[tuple[int, ...]]] = [[()], [(2, 3)], [(0, 3)], [(2, 1), (3,)]]
+        count = len(domain.intervals)
+        rounds = [list(itertools.islice(itertools.cycle(c), count)) for c in corners]
+        return [Call(tuple(_arrays(domain, shapes, rng)), {}) for shapes in rounds]
+    if isinstance(domain, Reduction):
+        n = max(3, domain.minimum)
+        arrays = [
+            sample(rng, shape, domain.interval, offset=0.5 if domain.distinct else None)
+            for shape in ((n, 2), (n,), (0, n))
+        ]
+        return [Call((x,), {"axis": -1 if x.size == 0 else 0}) for x in arrays]
+    return [make(Sampler(rng)) for make in domain.calls]
+
+
+def _domain_of(op: AnyOp, domain: Domain | None) -> Domain:
+    found = op.domain if domain is None else domain
+    if found is None:
+        message = (
+            f"{op.name} has no domain; declare it with domain=elementwise((low, high), …), "
+            f"Reduction(…) or Cases(…), or pass one here (at {here()})"
+        )
+        raise UnsupportedError(message)
+    return found
+
+
+# ----------------------------------------------------------------------------------- checking
+
+
+def check_call(op: AnyOp, call: Call, laws: Sequence[Law] = LAWS) -> None:
+    """Hold one call of an op against the laws.
+
+    Raises
+    ------
+    AssertionError
+        Where a law does not hold; a note names the call and the law.
+    """
+    for law in laws:
+        case = Case(op, call)
+        try:
+            law(case)
+        except (AssertionError, GraphgradError, ArithmeticError, TypeError, ValueError) as error:
+            error.add_note(f"{case}: {law.__name__.replace('_', ' ')}")
+            raise
+
+
+def check_op(
+    op: AnyOp, domain: Domain | None = None, *, examples: int = 10, laws: Sequence[Law] = LAWS
+) -> None:
+    """Hold an op against the laws, on its typical calls and on ``examples`` random ones.
+
+    Parameters
+    ----------
+    op
+        An op, of graphgrad's or made by ``gg.op``.
+    domain
+        What to draw calls from; None takes what the op declares.
+    examples
+        How many random calls; the same ones each time.
+    laws
+        Functions of a :class:`graphgrad.laws.Case` that raise where they do not hold.
+
+    Raises
+    ------
+    AssertionError
+        Where a law does not hold; a note names the call and the law.
+    UnsupportedError
+        If there is no domain.
+    """
+    for call in typical_calls(op, domain):
+        check_call(op, call, laws)
+
+    @settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(calls(op, domain))
+    def holds(drawn: Call) -> None:
+        check_call(op, drawn, laws)
+
+    if examples:
+        holds()
