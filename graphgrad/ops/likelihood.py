@@ -1,0 +1,76 @@
+"""Logarithms of sums of exponentials, exact where the exponentials themselves overflow."""
+
+from typing import Any
+
+import numpy as np
+
+from graphgrad.methods import Axis
+from graphgrad.ops.reduce import kept_shape
+from graphgrad.registry import TABLE, Cases, Op, Reduction, call, op
+from graphgrad.tensor import Tensor
+
+
+def _exponentials(a: Any, axis: Axis) -> tuple[Any, Any, Any]:
+    """Return the maximum m, a − m, and exp(a − m); equal infinities are 0 apart."""
+    if a.dtype.kind != "f":
+        a = a.astype(float)
+    largest = np.max(a, axis=axis, keepdims=True, initial=-np.inf)
+    with np.errstate(all="ignore"):
+        below = a - largest
+        if not np.isfinite(largest).all():
+            below = np.where(a == largest, below.dtype.type(0), below)
+        return largest, below, np.exp(below)
+
+
+def _logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    largest, _, e = _exponentials(a, axis)
+    with np.errstate(divide="ignore"):  # nothing to add: log 0 is −inf
+        out = np.log(np.sum(e, axis=axis, keepdims=True)) + largest
+    return out if keepdims else np.squeeze(out, axis)[()]
+
+
+def _softmax(a: Any, axis: Axis = -1) -> Any:
+    e = _exponentials(a, axis)[2]
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+def _log_softmax(a: Any, axis: Axis = -1) -> Any:
+    _, below, e = _exponentials(a, axis)
+    return below - np.log(np.sum(e, axis=axis, keepdims=True))
+
+
+_CASES = Cases(
+    lambda r: call(r(5)),
+    lambda r: call(r(3, 4)),
+    lambda r: call(r(3, 4), axis=0),
+    lambda r: call(r(2, 3, 4), axis=(0, -1)),
+    lambda r: call(r(2, 3), axis=None),
+    lambda r: call(r(0, 3)),
+)
+softmax: Op[Tensor] = op(
+    _softmax,
+    lambda g, out, axis: out * (g - np.sum(g * out, axis=axis, keepdims=True)),
+    name="softmax",
+    symbol="softmax",
+    domain=_CASES,
+    doc="exp(a) / Σ exp(a) along the axis; all −inf: equal shares. Gradient: out (g − Σ g out).",
+)
+log_softmax: Op[Tensor] = op(
+    _log_softmax,
+    lambda g, out, axis: g - np.exp(out) * np.sum(g, axis=axis, keepdims=True),
+    name="log_softmax",
+    symbol="log softmax",
+    domain=_CASES,
+    doc="a − logsumexp(a) along the axis. Gradient: g − softmax(a) · Σ g.",
+)
+logsumexp: Op[Tensor] = op(
+    _logsumexp,
+    lambda g, a, axis: g.reshape(kept_shape(a.shape, axis)) * softmax(a, axis),
+    name="logsumexp",
+    symbol="log Σ exp",
+    domain=Reduction((-3.0, 3.0), minimum=1),
+    doc="log Σ exp(a) over the axes. Gradient: g · softmax(a), equal shares where all are −inf.",
+)
+TABLE["softmax"] = softmax
+TABLE["log_softmax"] = log_softmax
+TABLE["logsumexp"] = logsumexp

@@ -1,0 +1,149 @@
+"""Reductions that pass over NaN. A NaN gets no gradient, nor does a slice that has nothing else."""
+
+from typing import Any
+
+import numpy as np
+
+from graphgrad.methods import Axis
+from graphgrad.ops.choice import keep
+from graphgrad.ops.reduce import kept_shape, spread
+from graphgrad.registry import Op, Reduction, composed, op
+from graphgrad.tensor import Tensor
+
+_DOMAIN = Reduction()
+_FILLED = Reduction(distinct=True, minimum=1)
+_SEVERAL = Reduction(minimum=2)
+
+
+def _among_numbers(g: Any, a: Any, axis: Axis) -> Any:
+    return keep(spread(g.reshape(kept_shape(a.shape, axis)), a.shape, axis, True), ~np.isnan(a))
+
+
+def _count(a: Any, axis: Axis, dtype: Any) -> Any:
+    """Count the numbers, at least one."""
+    return np.maximum(np.add.reduce(~np.isnan(a), axis, dtype, keepdims=True), 1)
+
+
+nansum: Op[Tensor] = op(
+    np.nansum,
+    _among_numbers,
+    forward=lambda a, axis=None, keepdims=False: np.nansum(a, axis=axis, keepdims=keepdims),
+    symbol="Σ",
+    domain=_DOMAIN,
+    doc="Σ of the numbers over the axes. Gradient: g, and 0 to a NaN.",
+)
+nanmean: Op[Tensor] = op(
+    np.nanmean,
+    lambda g, a, axis: _among_numbers(
+        g.reshape(kept_shape(a.shape, axis)) / _count(a, axis, g.dtype), a, axis
+    ),
+    forward=lambda a, axis=None, keepdims=False: np.nanmean(a, axis=axis, keepdims=keepdims),
+    symbol="mean",
+    domain=Reduction(minimum=1),
+    doc="Mean of the N numbers over the axes. Gradient: g / N, and 0 to a NaN.",
+)
+
+
+@composed(np.nanprod, domain=_DOMAIN)
+def nanprod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Return the product over the axes, with NaN as 1; a NaN gets no gradient."""
+    return np.prod(np.where(np.isnan(a), 1.0, a), axis=axis, keepdims=keepdims)
+
+
+# ---------------------------------------------------------------------------- extremes
+
+
+def _extreme_rule(g: Any, a: Any, out: Any, axis: Axis) -> Any:
+    shape = kept_shape(a.shape, axis)
+    mask = a == out.reshape(shape)
+    count = np.maximum(np.add.reduce(mask, axis, g.dtype, keepdims=True), 1)
+    return keep(spread(g.reshape(shape) / count, a.shape, axis, True), mask)
+
+
+nanmax: Op[Tensor] = op(
+    np.nanmax,
+    _extreme_rule,
+    forward=lambda a, axis=None, keepdims=False: np.nanmax(a, axis=axis, keepdims=keepdims),
+    symbol="max",
+    domain=_FILLED,
+    doc="The largest number over the axes. Gradient: g to it, split evenly among ties.",
+)
+nanmin: Op[Tensor] = op(
+    np.nanmin,
+    _extreme_rule,
+    forward=lambda a, axis=None, keepdims=False: np.nanmin(a, axis=axis, keepdims=keepdims),
+    symbol="min",
+    domain=_FILLED,
+    doc="The smallest number over the axes. Gradient: g to it, split evenly among ties.",
+)
+
+# ----------------------------------------------------------------------------- spreads
+
+
+def _offsets(a: Any, axis: Axis) -> Any:
+    """Return the numbers less their mean, and 0 for a NaN."""
+    missing = np.isnan(a)
+    total = np.sum(np.where(missing, 0.0, a), axis=axis, keepdims=True)
+    return np.where(missing, 0.0, a - total / _count(a, axis, a.dtype))
+
+
+def _freedom(a: Any, axis: Axis, ddof: float, correction: float | None) -> Any:
+    taken = ddof if correction is None else correction
+    return np.maximum(_count(a, axis, a.dtype) - taken, 0)
+
+
+def _var_rule(g: Any, a: Any, axis: Axis, ddof: float, correction: float | None) -> Any:
+    shape = kept_shape(a.shape, axis)
+    return 2 * g.reshape(shape) / _freedom(a, axis, ddof, correction) * _offsets(a, axis)
+
+
+def _std_rule(g: Any, a: Any, out: Any, axis: Axis, ddof: float, correction: float | None) -> Any:
+    if a.size == 0:
+        return np.zeros_like(a)
+    shape = kept_shape(a.shape, axis)
+    missing = np.isnan(a)
+    top = np.max(np.where(missing, -np.inf, a), axis=axis, keepdims=True)
+    constant = np.all(missing | (a == top), axis=axis, keepdims=True)
+    out = out.reshape(shape)
+    below = np.where(constant, 1.0, out) * _freedom(a, axis, ddof, correction)
+    return np.where(constant, 0.0, g.reshape(shape) / below) * _offsets(a, axis)
+
+
+def _nanvar(
+    a: Any,
+    axis: Axis = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    correction: float | None = None,
+) -> Any:
+    more = {} if correction is None else {"correction": correction}
+    return np.nanvar(a, axis=axis, ddof=ddof, keepdims=keepdims, **more)  # type: ignore[call-overload]
+
+
+def _nanstd(
+    a: Any,
+    axis: Axis = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    correction: float | None = None,
+) -> Any:
+    more = {} if correction is None else {"correction": correction}
+    return np.nanstd(a, axis=axis, ddof=ddof, keepdims=keepdims, **more)  # type: ignore[call-overload]
+
+
+nanvar: Op[Tensor] = op(
+    np.nanvar,
+    _var_rule,
+    forward=_nanvar,
+    symbol="σ²",
+    domain=_SEVERAL,
+    doc="Variance of the N numbers. Gradient: 2 g (a − mean) / (N − ddof), and 0 to a NaN.",
+)
+nanstd: Op[Tensor] = op(
+    np.nanstd,
+    _std_rule,
+    forward=_nanstd,
+    symbol="σ",
+    domain=_SEVERAL,
+    doc="√nanvar. Gradient: g (a − mean) / ((N − ddof) · std), 0 to a NaN and among equals.",
+)

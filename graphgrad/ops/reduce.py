@@ -1,0 +1,299 @@
+"""Reductions: sums, means, products, spreads, extremes.
+
+Elements that tie for a maximum or minimum share the gradient evenly, at every order; a NaN
+that makes the result NaN takes it, as it took the result.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import ShapeError
+from graphgrad.methods import Axis
+from graphgrad.node import here
+from graphgrad.ops.choice import keep
+from graphgrad.registry import TABLE, Cases, Op, Reduction, call, composed, op
+from graphgrad.tensor import Tensor
+
+# The names below are NumPy's, so the built-in `sum`, `max` and `min` are out of reach here.
+
+# ------------------------------------------------------------------- axes, back and forth
+
+
+def kept_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
+    """Return the shape that a reduction leaves when it keeps the axes, of length 1."""
+    if axis is None:
+        return (1,) * len(shape)
+    kept = list(shape)
+    for i in axis if isinstance(axis, tuple) else (axis,):
+        kept[i] = 1
+    return tuple(kept)
+
+
+def reduced_count(shape: tuple[int, ...], axis: Axis) -> int:
+    """Count the elements that a reduction takes together."""
+    if axis is None:
+        return math.prod(shape)
+    return math.prod(shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
+
+
+def lined_up(a: Any, axis: Axis) -> Any:
+    """Bring the axes to be reduced together, as the one last axis."""
+    if axis is None:
+        return a.reshape(reduced_count(a.shape, None))
+    if not isinstance(axis, tuple):
+        return np.moveaxis(a, axis, -1)
+    moved = np.moveaxis(a, axis, range(-len(axis), 0))
+    return moved.reshape(*moved.shape[: a.ndim - len(axis)], reduced_count(a.shape, axis))
+
+
+def put_back(x: Any, shape: tuple[int, ...], axis: Axis) -> Any:
+    """Undo :func:`lined_up` for an array that had this shape."""
+    if axis is None:
+        return x.reshape(shape)
+    if not isinstance(axis, tuple):
+        return np.moveaxis(x, -1, axis)
+    x = x.reshape(*x.shape[:-1], *(shape[i] for i in axis))
+    return np.moveaxis(x, range(-len(axis), 0), axis)
+
+
+_NATIVE = (np.ndarray, np.float64, np.float32, np.float16)
+
+
+def spread(g: Any, a_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
+    """Repeat each element of a gradient over the axes that were reduced: a read-only view.
+
+    The gradient rule of a sum.
+    """
+    if axis is not None and not keepdims:
+        g = g.reshape(kept_shape(a_shape, axis))
+    if g.__class__ in _NATIVE and g.size == 1:  # the same view, a third of the time
+        view: Any = np.ndarray(a_shape, g.dtype, g, 0, (0,) * len(a_shape))
+        view.flags.writeable = False
+        return view
+    return np.broadcast_to(g, a_shape)
+
+
+# --------------------------------------------------------------------------------- sums
+
+
+def _mean(a: Any, axis: Axis = None, keepdims: Any = False) -> Any:
+    if a.dtype.char in "fd" and a.size:  # np.mean, without its detours
+        total = np.add.reduce(a, axis, keepdims=keepdims)
+        return total / reduced_count(a.shape, axis)
+    return np.mean(a, axis=axis, keepdims=keepdims)
+
+
+sum: Op[Tensor] = op(  # noqa: A001 - NumPy's name
+    np.sum,
+    spread,
+    forward=lambda a, axis=None, keepdims=False: np.add.reduce(a, axis, keepdims=keepdims),
+    symbol="Σ",
+    domain=Reduction(),
+    doc="Σ a over the axes. Gradient: g, repeated over them.",
+)
+mean: Op[Tensor] = op(
+    np.mean,
+    lambda g, a_shape, axis, keepdims: spread(
+        g / reduced_count(a_shape, axis), a_shape, axis, keepdims
+    ),
+    forward=_mean,
+    symbol="mean",
+    domain=Reduction(minimum=1),
+    doc="Σ a / N over the axes. Gradient: g / N, repeated over them.",
+)
+
+
+def _ahead(x: Any) -> Any:
+    """Return the product of the elements before each one, along the last axis."""
+    return np.concatenate([np.ones_like(x[..., :1]), np.cumprod(x[..., :-1], axis=-1)], axis=-1)
+
+
+def _prod_rule(g: Any, a: Any, axis: Axis, keepdims: bool) -> Any:
+    """Multiply g by all other elements: those before an element times those after it."""
+    if a.size == 0:
+        return spread(g, a.shape, axis, keepdims)
+    x = lined_up(a, axis)
+    others = _ahead(x) * np.flip(_ahead(np.flip(x, -1)), -1)
+    return g.reshape(kept_shape(a.shape, axis)) * put_back(others, a.shape, axis)
+
+
+prod: Op[Tensor] = op(
+    np.prod,
+    _prod_rule,
+    forward=lambda a, axis=None, keepdims=False: np.multiply.reduce(a, axis, keepdims=keepdims),
+    symbol="Π",
+    domain=Reduction(),
+    doc="Π a over the axes. Gradient: g · Π of the others; exact at zeros, to every order.",
+)
+
+# ------------------------------------------------------------------------------- spreads
+
+
+def _freedom(shape: tuple[int, ...], axis: Axis, ddof: float, correction: float | None) -> float:
+    """Return what the sum of squares is divided by."""
+    left = reduced_count(shape, axis) - (ddof if correction is None else correction)
+    return left if left > 0 else 0  # noqa: FURB136 - max is NumPy's here
+
+
+def _correction(correction: float | None) -> dict[str, float]:
+    return {} if correction is None else {"correction": correction}
+
+
+def _var(
+    a: Any,
+    axis: Axis = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    correction: float | None = None,
+) -> Any:
+    more = _correction(correction)
+    return np.var(a, axis=axis, ddof=ddof, keepdims=keepdims, **more)  # type: ignore[call-overload]
+
+
+def _std(
+    a: Any,
+    axis: Axis = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    correction: float | None = None,
+) -> Any:
+    more = _correction(correction)
+    return np.std(a, axis=axis, ddof=ddof, keepdims=keepdims, **more)  # type: ignore[call-overload]
+
+
+def _var_rule(g: Any, a: Any, axis: Axis, ddof: float, correction: float | None) -> Any:
+    scale = 2 * g.reshape(kept_shape(a.shape, axis)) / _freedom(a.shape, axis, ddof, correction)
+    return scale * (a - np.mean(a, axis=axis, keepdims=True))
+
+
+def _std_rule(g: Any, a: Any, out: Any, axis: Axis, ddof: float, correction: float | None) -> Any:
+    shape = kept_shape(a.shape, axis)
+    # Constants are told by comparing: rounding can leave their deviation at 1e-17, not 0.
+    first = a[tuple(slice(0, 1) if n == 1 else slice(None) for n in shape)]
+    out = out.reshape(shape)
+    constant = np.all(a == first, axis=axis, keepdims=True) & ~np.isnan(out) | (out == 0)
+    below = np.where(constant, 1.0, out) * _freedom(a.shape, axis, ddof, correction)
+    scale = np.where(constant, 0.0, g.reshape(shape) / below)
+    return scale * (a - np.mean(a, axis=axis, keepdims=True))
+
+
+_DEVIATIONS = Cases(
+    lambda r: call(r(3, 4)),
+    lambda r: call(r(2, 3, 4), axis=(0, -1), keepdims=True),
+    lambda r: call(r(3, 4), axis=-1, ddof=1),
+    lambda r: call(r(3, 4), axis=0, ddof=0.5, keepdims=True),
+    lambda r: call(r(5, 1), 0, correction=1),
+    lambda r: call(r(0, 3), axis=1),
+)
+var: Op[Tensor] = op(
+    np.var,
+    _var_rule,
+    forward=_var,
+    symbol="σ²",
+    domain=_DEVIATIONS,
+    doc="Σ (a − mean)² / (N − ddof). Gradient: 2 g (a − mean) / (N − ddof).",
+)
+std: Op[Tensor] = op(
+    np.std,
+    _std_rule,
+    forward=_std,
+    symbol="σ",
+    domain=_DEVIATIONS,
+    doc="√var. Gradient: g (a − mean) / ((N − ddof) · std); 0 where all elements are equal.",
+)
+
+# ------------------------------------------------------------------------------ extremes
+
+
+def shared(g: Any, a: Any, chosen: Any, axis: Axis) -> Any:
+    """Give g to the elements that equal the chosen one, evenly, or to the NaNs among them.
+
+    ``g`` and ``chosen`` keep the reduced axes; ``chosen`` is NaN where an element is.
+    """
+    mask = (a == chosen) | np.isnan(a)
+    count = np.add.reduce(mask, axis, g.dtype, keepdims=True)
+    return keep(spread(g / count, a.shape, axis, True), mask)
+
+
+def _extreme_rule(g: Any, a: Any, out: Any, axis: Axis) -> Any:
+    shape = kept_shape(a.shape, axis)
+    return shared(g.reshape(shape), a, out.reshape(shape), axis)
+
+
+_DISTINCT = Reduction(distinct=True, minimum=1)
+max: Op[Tensor] = op(  # noqa: A001 - NumPy's name
+    np.max,
+    _extreme_rule,
+    forward=lambda a, axis=None, keepdims=False: np.maximum.reduce(a, axis, keepdims=keepdims),
+    symbol="max",
+    domain=_DISTINCT,
+    doc="The largest element over the axes. Gradient: g to it, split evenly among ties.",
+)
+min: Op[Tensor] = op(  # noqa: A001 - NumPy's name
+    np.min,
+    _extreme_rule,
+    forward=lambda a, axis=None, keepdims=False: np.minimum.reduce(a, axis, keepdims=keepdims),
+    symbol="min",
+    domain=_DISTINCT,
+    doc="The smallest element over the axes. Gradient: g to it, split evenly among ties.",
+)
+TABLE[np.amax] = amax = max
+TABLE[np.amin] = amin = min
+
+
+@composed(np.ptp, domain=_DISTINCT)
+def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Return max − min over the axes."""
+    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
+
+
+# -------------------------------------------------------------------------- weighted mean
+
+
+@composed(
+    np.average,
+    domain=Cases(
+        lambda r: call(r(3, 4)),
+        lambda r: call(r(3, 4), axis=(0, 1), keepdims=True),
+        lambda r: call(r(3, 4), weights=np.exp(r(3, 4))),
+        lambda r: call(r(3, 4), -1, weights=np.exp(r(4))),
+        lambda r: call(r(3, 4, 2), axis=(2, 0), weights=np.exp(r(2, 3))),
+    ),
+)
+def average(
+    a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False
+) -> Any:
+    """Return Σ w a / Σ w over the axes; differentiable in a and in the weights.
+
+    With ``returned``, also the sum of the weights.
+
+    Raises
+    ------
+    ShapeError
+        If the weights fit neither ``a`` nor its axes, or sum to zero.
+    """
+    shape = np.shape(a)
+    if weights is None:
+        result = np.mean(a, axis=axis, keepdims=keepdims)
+        total: Any = np.full_like(result, reduced_count(shape, axis))
+        return (result, total) if returned else result
+    axes = axis if isinstance(axis, tuple) else () if axis is None else (axis,)
+    if np.shape(weights) != shape:
+        lengths = tuple(shape[i] for i in axes)
+        if np.shape(weights) != lengths or axis is None:
+            message = (
+                f"average: weights {np.shape(weights)} for an array {shape} and axis {axis}; "
+                f"they must have the array's shape, or with axis= its lengths there (at {here()})"
+            )
+            raise ShapeError(message)
+        order = np.argsort([i % len(shape) for i in axes])
+        kept = [n if i - len(shape) in axes or i in axes else 1 for i, n in enumerate(shape)]
+        weights = np.reshape(np.transpose(weights, tuple(order.tolist())), kept)
+        weights = np.broadcast_to(weights, shape)
+    total = np.sum(weights, axis=axis, keepdims=keepdims)
+    if np.any(np.equal(total, 0)):
+        raise ShapeError(f"average: the weights sum to zero somewhere (at {here()})")
+    result = np.sum(np.multiply(a, weights), axis=axis, keepdims=keepdims) / total
+    return (result, total) if returned else result

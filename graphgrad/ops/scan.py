@@ -1,0 +1,354 @@
+"""Cumulative sums and products, differences, and the integrals that undo them."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.node import here
+from graphgrad.registry import Cases, Op, call, composed, op
+from graphgrad.tensor import Tensor
+
+# ----------------------------------------------------------------------------- along an axis
+
+
+def along(ndim: int, axis: int, part: slice) -> tuple[slice, ...]:
+    """Index that slices one axis and takes all of the others."""
+    index = [slice(None)] * ndim
+    index[axis] = part
+    return tuple(index)
+
+
+def _pushed(x: Any, axis: int, first: float) -> Any:
+    """Move all elements one place on along the axis; the last is lost, a constant comes first."""
+    front = np.full_like(x[along(x.ndim, axis, slice(0, 1))], first)
+    return np.concatenate([front, x[along(x.ndim, axis, slice(0, -1))]], axis=axis)
+
+
+_LINES = Cases(
+    lambda r: call(r(4)),
+    lambda r: call(r(3, 4)),
+    lambda r: call(r(3, 4), axis=0),
+    lambda r: call(r(2, 3, 4), axis=-2),
+    lambda r: call(r()),
+    lambda r: call(r(2, 0), axis=1),
+)
+
+# ------------------------------------------------------------------------------------- sums
+
+
+def _cumsum_rule(g: Any, a_shape: tuple[int, ...], axis: int | None) -> Any:
+    """Sum g from the other end."""
+    along_axis = 0 if axis is None else axis
+    total = np.flip(np.cumsum(np.flip(g, along_axis), axis=along_axis), along_axis)
+    return total.reshape(a_shape) if axis is None else total
+
+
+cumsum: Op[Tensor] = op(
+    np.cumsum,
+    _cumsum_rule,
+    forward=lambda a, axis=None: np.cumsum(a, axis=axis),
+    symbol="Σ…",
+    domain=_LINES,
+    doc="Running sums along the axis. Gradient: the running sums of g from the end.",
+)
+
+# --------------------------------------------------------------- first-order recurrences
+
+# Their gradients are each other, so they differentiate to every order. A cumulative product
+# needs them because no quotient may be taken: an element may be 0.
+
+
+_SHORT = 32  # up to here a step per element is fastest
+
+
+def _recur(b: Any, a: Any, axis: int) -> Any:
+    s = np.array(np.moveaxis(b, axis, 0))
+    a = np.moveaxis(a, axis, 0)
+    n = len(s)
+    if n <= _SHORT:
+        for i in range(1, n):
+            s[i] += a[i] * s[i - 1]
+        return np.moveaxis(s, 0, axis)
+    # rows of `width` elements, all rows at once; then what each row takes from the one before
+    width = math.isqrt(n)
+    rows = -(-n // width)
+    more = [(0, rows * width - n)] + [(0, 0)] * (s.ndim - 1)
+    s = np.pad(s, more).reshape(rows, width, *s.shape[1:])
+    a = np.pad(a, more).reshape(s.shape)
+    weight = np.cumprod(a, axis=1)
+    for i in range(1, width):
+        s[:, i] += a[:, i] * s[:, i - 1]
+    for k in range(1, rows):
+        s[k] += weight[k] * s[k - 1, -1]
+    return np.moveaxis(s.reshape(rows * width, *s.shape[2:])[:n], 0, axis)
+
+
+def _recur_back(b: Any, a: Any, axis: int) -> Any:
+    coming = np.roll(np.flip(a, axis), 1, axis)
+    return np.flip(_recur(np.flip(b, axis), coming, axis), axis)
+
+
+_PAIRS = Cases(
+    lambda r: call(r(5), r(5), 0),
+    lambda r: call(r(3, 4), r(3, 4), -1),
+    lambda r: call(r(3, 4), r(3, 4), 0),
+    lambda r: call(r(40), r(40), 0),
+    lambda r: call(r(1, 2), r(1, 2), 0),
+    lambda r: call(r(0), r(0), 0),
+)
+
+
+def _carried(g: Any, a: Any, out: Any, axis: int) -> Any:
+    return recur_back(g, a, axis) * _pushed(out, axis, 0)
+
+
+recur: Op[Tensor] = op(
+    _recur,
+    lambda g, a, axis: recur_back(g, a, axis),
+    _carried,
+    name="recur",
+    symbol="s←b+a·s",
+    domain=_PAIRS,
+    doc="sᵢ = bᵢ + aᵢ sᵢ₋₁ along the axis. Gradient of b: recur_back(g, a), rᵢ; of a: rᵢ sᵢ₋₁.",
+)
+recur_back: Op[Tensor] = op(
+    _recur_back,
+    lambda g, a, axis: recur(g, a, axis),
+    lambda g, a, out, axis: _pushed(recur(g, a, axis), axis, 0) * out,
+    name="recur_back",
+    symbol="b+a·s→s",
+    domain=_PAIRS,
+    doc="sᵢ = bᵢ + aᵢ₊₁ sᵢ₊₁ along the axis. Gradient of b: recur(g, a), rᵢ; of a: rᵢ₋₁ sᵢ.",
+)
+
+# --------------------------------------------------------------------------------- products
+
+
+def _cumprod_rule(g: Any, a: Any, out: Any, axis: int | None) -> Any:
+    """Multiply the product before an element by what the later ones make of g."""
+    if axis is None:
+        flat = _pushed(out, 0, 1) * recur_back(g, a.reshape(out.shape), 0)
+        return flat.reshape(a.shape)
+    return _pushed(out, axis, 1) * recur_back(g, a, axis)
+
+
+cumprod: Op[Tensor] = op(
+    np.cumprod,
+    _cumprod_rule,
+    forward=lambda a, axis=None: np.cumprod(a, axis=axis),
+    symbol="Π…",
+    domain=_LINES,
+    doc="Running products along the axis. Gradient: outᵢ₋₁ Rᵢ with Rᵢ = gᵢ + aᵢ₊₁ Rᵢ₊₁.",
+)
+
+# ------------------------------------------------- the same by the names of the array API
+
+
+def _accumulated(
+    x: Any, axis: int | None, include_initial: bool, name: str, accumulate: Any, first: float
+) -> Any:
+    ndim = np.ndim(x)
+    if axis is None:
+        if ndim != 1:
+            message = f"{name}: an array {np.shape(x)} of {ndim} axes; give axis= (at {here()})"
+            raise ShapeError(message)
+        axis = 0
+    out = accumulate(x, axis=axis)
+    if not include_initial:
+        return out
+    shape = [1 if i == axis % ndim else n for i, n in enumerate(np.shape(x))]
+    return np.concatenate([np.full(shape, first, out.dtype), out], axis=axis)
+
+
+_STARTED = Cases(
+    lambda r: call(r(4)),
+    lambda r: call(r(3, 4), axis=-1),
+    lambda r: call(r(3, 4), axis=0, include_initial=True),
+    lambda r: call(r(4), include_initial=True),
+)
+
+
+def _cumulative_sum(x: Any, axis: int | None = None, include_initial: bool = False) -> Any:
+    """Return running sums along the axis; with ``include_initial`` they start from 0."""
+    return _accumulated(x, axis, include_initial, "cumulative_sum", np.cumsum, 0)
+
+
+def _cumulative_prod(x: Any, axis: int | None = None, include_initial: bool = False) -> Any:
+    """Return running products along the axis; with ``include_initial`` they start from 1."""
+    return _accumulated(x, axis, include_initial, "cumulative_prod", np.cumprod, 1)
+
+
+_cumulative_sum.__name__, _cumulative_prod.__name__ = "cumulative_sum", "cumulative_prod"
+# NumPy has them from 2.1 on
+cumulative_sum = composed(getattr(np, "cumulative_sum", _cumulative_sum), domain=_STARTED)(
+    _cumulative_sum
+)
+cumulative_prod = composed(getattr(np, "cumulative_prod", _cumulative_prod), domain=_STARTED)(
+    _cumulative_prod
+)
+
+
+@composed(np.nancumsum, domain=_LINES)
+def nancumsum(a: Any, axis: int | None = None) -> Any:
+    """Return running sums along the axis, with NaN as 0; a NaN gets no gradient."""
+    return np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis)
+
+
+@composed(np.nancumprod, domain=_LINES)
+def nancumprod(a: Any, axis: int | None = None) -> Any:
+    """Return running products along the axis, with NaN as 1; a NaN gets no gradient."""
+    return np.cumprod(np.where(np.isnan(a), 1.0, a), axis=axis)
+
+
+# ------------------------------------------------------------------------------ differences
+
+
+def _end(x: Any, shape: tuple[int, ...], axis: int) -> Any:
+    """Broadcast a single number to what can be joined to an array along the axis."""
+    if np.ndim(x):
+        return x
+    return np.broadcast_to(x, [1 if i == axis % len(shape) else n for i, n in enumerate(shape)])
+
+
+@composed(
+    np.diff,
+    domain=Cases(
+        lambda r: call(r(5)),
+        lambda r: call(r(3, 4), 2),
+        lambda r: call(r(3, 4), axis=0),
+        lambda r: call(r(4, 2), n=3, axis=-2),
+        lambda r: call(r(3, 4), prepend=r(3, 2), append=r()),
+        lambda r: call(r(2, 3), n=0),
+        lambda r: call(r(2), n=4),
+    ),
+)
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """Return the n-th differences along the axis: aᵢ₊₁ − aᵢ, again and again.
+
+    Raises
+    ------
+    ShapeError
+        If n is negative, or ``a`` is a single number.
+    """
+    shape = np.shape(a)
+    if n < 0 or not shape:
+        message = f"diff: order {n} of an array {shape}; n is at least 0, and a has an axis"
+        raise ShapeError(f"{message} (at {here()})")
+    if n == 0:
+        return a
+    parts = [x if x is a else _end(x, shape, axis) for x in (prepend, a, append) if x is not None]
+    a = np.concatenate(parts, axis=axis) if len(parts) > 1 else a
+    later, earlier = (along(len(shape), axis, s) for s in (slice(1, None), slice(-1)))
+    for _ in range(n):
+        a = a[later] - a[earlier]
+    return a
+
+
+def _typed(x: Any, dtype: Any) -> Any:
+    return x if x.dtype == dtype else x.astype(dtype)
+
+
+@composed(
+    np.ediff1d,
+    domain=Cases(
+        lambda r: call(r(5)),
+        lambda r: call(r(2, 3), r(2), r(1)),
+        lambda r: call(r(3), to_begin=r()),
+    ),
+)
+def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+    """Return the differences of the flattened array, between what is to begin and to end them."""
+    parts = [x for x in (to_begin, np.diff(np.ravel(ary)), to_end) if x is not None]
+    joined = np.concatenate([np.ravel(x) for x in parts]) if len(parts) > 1 else parts[0]
+    return _typed(joined, np.result_type(ary))
+
+
+@composed(
+    np.trapezoid,
+    domain=Cases(
+        lambda r: call(r(5)),
+        lambda r: call(r(3, 4), dx=0.5),
+        lambda r: call(r(3, 4), r(3), axis=0),
+        lambda r: call(r(3, 4), x=r(3, 4)),
+    ),
+)
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    """Return the integral of y along the axis by the trapezoidal rule; x is where y was taken."""
+    ndim = np.ndim(y)
+    if x is not None:
+        dx = np.diff(x, axis=axis if np.ndim(x) > 1 else -1)
+        if np.ndim(x) == 1:
+            dx = np.reshape(dx, [-1 if i == axis % ndim else 1 for i in range(ndim)])
+    middles = y[along(ndim, axis, slice(1, None))] + y[along(ndim, axis, slice(-1))]
+    return np.sum(dx * middles / 2.0, axis=axis)
+
+
+# ----------------------------------------------------------------------- numerical gradients
+
+
+def _slopes(f: Any, spacing: Any, axis: int, edge_order: int) -> Any:
+    """Differentiate f along one axis by differences of second order."""
+    f = np.moveaxis(f, axis, -1)
+    n = np.shape(f)[-1]
+    if n < edge_order + 1:
+        message = f"gradient: {n} points along axis {axis}; {edge_order + 1} are needed"
+        raise ShapeError(f"{message} (at {here()})")
+    if np.ndim(spacing) > 1 or (np.ndim(spacing) and np.size(spacing) != n):
+        message = f"gradient: spacing {np.shape(spacing)} for {n} points along axis {axis}"
+        raise ShapeError(f"{message}; give one number, or a place for each (at {here()})")
+    # the parabola through three neighbours: its slope weighs the two secants crosswise
+    if np.ndim(spacing):
+        h = np.diff(spacing)
+        slope = np.diff(f) / h
+        wide = h[1:] + h[:-1]
+        inside = (slope[..., 1:] * h[:-1] + slope[..., :-1] * h[1:]) / wide
+        left, right = h[:1] / wide[:1], h[-1:] / wide[-1:]
+    else:
+        slope = np.diff(f) / spacing
+        inside = (f[..., 2:] - f[..., :-2]) / (2 * spacing)
+        left = right = 0.5
+    first, last = slope[..., :1], slope[..., -1:]
+    if edge_order == 2:
+        bend = np.diff(slope)
+        first = first - left * bend[..., :1]
+        last = last + right * bend[..., -1:]
+    slopes = np.concatenate([first, inside, last], axis=-1)
+    dtype = np.result_type(f)
+    return np.moveaxis(_typed(slopes, dtype if dtype.kind == "f" else float), -1, axis)
+
+
+@composed(
+    np.gradient,
+    domain=Cases(
+        lambda r: call(r(5)),
+        lambda r: call(r(3, 4), 0.5),
+        lambda r: call(r(3, 4), axis=0, edge_order=2),
+        lambda r: call(r(3, 4), 2.0, np.array([0.0, 1.0, 3.0, 3.5]), edge_order=2),
+        lambda r: call(r(2, 3, 4), np.array([0.0, 2.0, 3.0, 5.0]), axis=-1),
+    ),
+)
+def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+    """Return the slopes of f along each axis, by central differences; a tuple for several axes.
+
+    ``varargs`` are the spacings: nothing, one number for all, or per axis a number or the
+    places of the points. Differentiable in f and in the spacings.
+
+    Raises
+    ------
+    ShapeError
+        If the spacings do not fit, or there are too few points.
+    """
+    ndim = np.ndim(f)
+    axes = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if len(varargs) == 1 and np.ndim(varargs[0]) == 0:
+        varargs *= len(axes)
+    spacings = varargs or (1.0,) * len(axes)
+    if len(spacings) != len(axes):
+        message = f"gradient: {len(spacings)} spacings for {len(axes)} axes (at {here()})"
+        raise DtypeError(message)
+    if edge_order not in {1, 2}:
+        raise ShapeError(f"gradient: edge_order {edge_order}; 1 or 2 (at {here()})")
+    slopes = tuple(_slopes(f, h, i, edge_order) for h, i in zip(spacings, axes, strict=True))
+    return slopes[0] if len(axes) == 1 else slopes
