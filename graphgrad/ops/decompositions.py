@@ -91,6 +91,13 @@ def _turned(x: Any, values: Any) -> Any:
     return _off_diagonal(x, values[..., None, :] - values[..., :, None])
 
 
+def _evenly(g: Any, values: Any) -> Any:
+    """Share the gradients of equal values evenly, as `max` does: then no basis is preferred."""
+    equal = values[..., None, :] == values[..., :, None]
+    share = equal / np.sum(equal, axis=-1, keepdims=True)
+    return (share.astype(g.dtype) @ g[..., None])[..., 0]
+
+
 # -------------------------------------------------------------------------------- eigh
 
 
@@ -102,7 +109,7 @@ def _eigh_rule(g: list[Any], out: Any, UPLO: str) -> tuple[Any]:
     if g_vectors is not None:
         inner = vectors @ _turned(vectors_t @ g_vectors, values)
     if g_values is not None:
-        inner = inner + vectors * g_values[..., None, :]
+        inner = inner + vectors * _evenly(g_values, values)[..., None, :]
     return (onto_triangle(inner @ vectors_t, UPLO),)
 
 
@@ -129,9 +136,10 @@ eigh: Op[tuple[Tensor, Tensor]] = op(
 )
 
 
-def _eigvalsh_rule(g: Any, a: Any, UPLO: str) -> Any:
-    vectors = eigh(a, UPLO)[1]
-    return onto_triangle((vectors * g[..., None, :]) @ transposed(vectors), UPLO)
+def _eigvalsh_rule(g: Any, a: Any, UPLO: Any) -> Any:
+    values, vectors = np.linalg.eigh(a, UPLO)
+    scaled = vectors * _evenly(g, values)[..., None, :]
+    return onto_triangle(scaled @ transposed(vectors), UPLO)
 
 
 eigvalsh: Op[Tensor] = op(
@@ -140,7 +148,7 @@ eigvalsh: Op[Tensor] = op(
     forward=lambda a, UPLO="L": np.linalg.eigvalsh(a, UPLO),
     symbol="eigvalsh",
     domain=Cases(*_SYMMETRIC),
-    doc="Eigenvalues of symmetric matrices, ascending. Gradient: V diag(g) Vᵀ.",
+    doc="Eigenvalues of symmetric matrices, ascending. Gradient: V diag(g) Vᵀ, even in ties.",
 )
 
 # --------------------------------------------------------------------------------- svd
@@ -173,7 +181,7 @@ def _svd_rule(g: list[Any], out: Any, full_matrices: bool) -> tuple[Any]:
         inner = u @ ((same + transposed(same) + opposite) / 2)
     if g_s is not None:
         # a singular value is an absolute value: at 0 its gradient is 0
-        inner = inner + u * np.where(s == 0, 0.0, g_s)[..., None, :]
+        inner = inner + u * np.where(s == 0, 0.0, _evenly(g_s, s))[..., None, :]
     if g_u is not None and rows > k:
         outside = over_gap(g_u - u @ p, s[..., None, :]) @ vh
     if g_vh is not None and columns > k:
@@ -203,7 +211,7 @@ _svd: Op[tuple[Tensor, Tensor, Tensor]] = op(
 
 def _svdvals_rule(g: Any, a: Any) -> Any:
     u, s, vh = np.linalg.svd(a, full_matrices=False)
-    return (u * np.where(s == 0, 0.0, g)[..., None, :]) @ vh
+    return (u * np.where(s == 0, 0.0, _evenly(g, s))[..., None, :]) @ vh
 
 
 _svdvals: Op[Tensor] = op(
