@@ -212,7 +212,7 @@ def gradcheck(
     for level in range(1, order + 1):
         outs = _evaluate(g, points)
         if level == 1:
-            notes += _precision_notes(outs)
+            notes += _notes(outs)
             _require_same(outs, _evaluate(g, points))
         upstream = [draw.uniform(0.5, 1.5, y.shape) * draw.choice((-1, 1), y.shape) for y in outs]
         upstream = [np.asarray(u) for u in upstream]
@@ -290,11 +290,18 @@ def _require_same(first: Iterable[Any], second: Iterable[Any]) -> None:
         raise GraphError(message)
 
 
-def _precision_notes(outs: Sequence[Any]) -> list[str]:
+def _notes(outs: Sequence[Any]) -> list[str]:
+    """Say what makes differences of these outputs worthless."""
+    notes = []
     coarse = sorted({str(y.dtype) for y in outs if y.dtype != np.float64})
-    if not coarse:
-        return []
-    return [f"f computes in {', '.join(coarse)}, too coarse for differences; let it keep float64"]
+    if coarse:
+        notes.append(f"f computes in {', '.join(coarse)}, too coarse for differences")
+    for y in map(np.asarray, outs):
+        notes += [
+            f"an output of f is {y[tuple(index)]} at {index}: it has no slope"
+            for index in np.argwhere(~np.isfinite(y))[:1].tolist()
+        ]
+    return notes
 
 
 def _listed(x: Any) -> Any:
@@ -318,11 +325,12 @@ def _is_floating(x: Any) -> bool:
 def _names(f: Callable[..., Any], inputs: Sequence[Any]) -> list[str]:
     """Name each leaf of the inputs as f's signature does."""
     try:
-        parameters = inspect.signature(f).parameters.values()
+        parameters = list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):  # some functions written in C do not tell
-        parameters = {}.values()
-    known = [p.name for p in parameters if p.kind is not inspect.Parameter.VAR_POSITIONAL]
-    labels = []
+        parameters = []
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    known = getattr(f, "order", None) or [p.name for p in parameters if p.kind in positional]
+    labels: list[str] = []
     for i, x in enumerate(inputs):
         label = known[i] if i < len(known) else f"input {i}"
         count = len(flatten(_listed(x))[0])
