@@ -16,7 +16,7 @@ from graphgrad.ops.diagonals import from_diagonal as from_diagonal
 from graphgrad.ops.diagonals import trace as trace
 from graphgrad.ops.diagonals import tril as tril
 from graphgrad.ops.diagonals import triu as triu
-from graphgrad.ops.einsum import einsum as einsum
+from graphgrad.ops.einstein import einsum as einsum
 from graphgrad.ops.elementwise import add as add
 from graphgrad.ops.elementwise import astype as astype
 from graphgrad.ops.elementwise import cbrt as cbrt
