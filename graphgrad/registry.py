@@ -264,7 +264,10 @@ class Op(Generic[R]):
 
     def evaluate(self, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
         """Compute on plain arrays, recording nothing."""
-        arrays = tuple(x if hasattr(x, "dtype") else np.asarray(x) for x in inputs)
+        scalars = (bool, int, float) if any(hasattr(x, "dtype") for x in inputs) else ()
+        arrays = tuple(  # beside an array a Python number stays one, and does not widen its dtype
+            x if hasattr(x, "dtype") or isinstance(x, scalars) else np.asarray(x) for x in inputs
+        )
         out = self.forward(arrays, *params) if self.variadic else self.forward(*arrays, *params)
         return out[0] if self.has_saved else out
 
