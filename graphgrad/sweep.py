@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import GraphError, GraphgradError, ShapeError
-from graphgrad.node import KEPT_ELEMENTS, Freed, Node, ancestors, memory_owners, recording
+from graphgrad.node import KEPT_ELEMENTS, Freed, Node, Recorded, ancestors, memory_owners, recording
 from graphgrad.registry import Scatter
 
 Wrap = Callable[[Any, Node], Any]
@@ -307,10 +307,12 @@ def _silenced(c: Any, g: Any) -> Any:
     """Let a branch that `where` did not take contribute exactly 0.
 
     There g is 0 and a local derivative that is not finite gives 0 · inf = NaN. Elsewhere
-    nothing changes: masking on g == 0 alone would lose second derivatives.
+    nothing changes: masking on g == 0 alone would lose second derivatives. A recorded sweep
+    leaves its `where` in the graph even if nothing is broken yet, so that the next order, whose
+    local derivatives may be infinite where these are not, has passed one too.
     """
     broken = np.isnan(c)
-    if not broken.any():
+    if not isinstance(c, Recorded) and not broken.any():
         return c
     return np.where(broken & (g == 0), np.zeros((), c.dtype), c)
 
