@@ -1,0 +1,1 @@
+"""Comparisons with PyTorch: `make parity` runs them, `make test` never does."""
