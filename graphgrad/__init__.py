@@ -6,27 +6,262 @@ sends gradients through it by the chain rule; ``gg.graph(t)`` draws it.
 
 from typing import TYPE_CHECKING, Any
 
-from graphgrad import ops as ops
+from graphgrad import (
+    linalg as linalg,
+    nn as nn,
+    optim as optim,
+)
 from graphgrad.anomaly import detect_anomaly as detect_anomaly
-from graphgrad.node import enable_grad as enable_grad
-from graphgrad.node import is_grad_enabled as is_grad_enabled
-from graphgrad.node import no_grad as no_grad
+from graphgrad.check import gradcheck as gradcheck, numerical_gradient as numerical_gradient
+from graphgrad.node import (
+    enable_grad as enable_grad,
+    is_grad_enabled as is_grad_enabled,
+    no_grad as no_grad,
+)
+from graphgrad.ops.choice import (
+    nan_to_num as nan_to_num,
+    select as select,
+    where as where,
+)
+from graphgrad.ops.diagonals import (
+    diag as diag,
+    diagflat as diagflat,
+    diagonal as diagonal,
+    trace as trace,
+    tril as tril,
+    triu as triu,
+)
+from graphgrad.ops.einstein import (
+    einsum as einsum,
+)
+from graphgrad.ops.elementwise import (
+    add as add,
+    astype as astype,
+    cbrt as cbrt,
+    conj as conj,
+    conjugate as conjugate,
+    copy as copy,
+    deg2rad as deg2rad,
+    degrees as degrees,
+    divide as divide,
+    float_power as float_power,
+    fmod as fmod,
+    hypot as hypot,
+    ldexp as ldexp,
+    mod as mod,
+    multiply as multiply,
+    negative as negative,
+    positive as positive,
+    pow as pow,
+    power as power,
+    rad2deg as rad2deg,
+    radians as radians,
+    real as real,
+    reciprocal as reciprocal,
+    remainder as remainder,
+    sqrt as sqrt,
+    square as square,
+    subtract as subtract,
+    true_divide as true_divide,
+)
+from graphgrad.ops.index import (
+    take as take,
+    take_along_axis as take_along_axis,
+)
+from graphgrad.ops.join import (
+    append as append,
+    array_split as array_split,
+    block as block,
+    column_stack as column_stack,
+    concat as concat,
+    concatenate as concatenate,
+    delete as delete,
+    dsplit as dsplit,
+    dstack as dstack,
+    hsplit as hsplit,
+    hstack as hstack,
+    insert as insert,
+    repeat as repeat,
+    split as split,
+    stack as stack,
+    tile as tile,
+    unstack as unstack,
+    vsplit as vsplit,
+    vstack as vstack,
+)
+from graphgrad.ops.likelihood import (
+    log_softmax as log_softmax,
+    logsumexp as logsumexp,
+    softmax as softmax,
+)
+from graphgrad.ops.lookup import (
+    bincount as bincount,
+    choose as choose,
+    compress as compress,
+    extract as extract,
+    histogram as histogram,
+    interp as interp,
+)
+from graphgrad.ops.nan import (
+    nanmax as nanmax,
+    nanmean as nanmean,
+    nanmin as nanmin,
+    nanprod as nanprod,
+    nanstd as nanstd,
+    nansum as nansum,
+    nanvar as nanvar,
+)
+from graphgrad.ops.order import (
+    median as median,
+    percentile as percentile,
+    quantile as quantile,
+    sort as sort,
+)
+from graphgrad.ops.piecewise import (
+    abs as abs,
+    absolute as absolute,
+    around as around,
+    ceil as ceil,
+    clip as clip,
+    copysign as copysign,
+    divmod as divmod,
+    fabs as fabs,
+    fix as fix,
+    floor as floor,
+    floor_divide as floor_divide,
+    fmax as fmax,
+    fmin as fmin,
+    frexp as frexp,
+    heaviside as heaviside,
+    maximum as maximum,
+    minimum as minimum,
+    modf as modf,
+    nextafter as nextafter,
+    relu as relu,
+    rint as rint,
+    round as round,
+    sign as sign,
+    spacing as spacing,
+    trunc as trunc,
+)
+from graphgrad.ops.products import (
+    cross as cross,
+    dot as dot,
+    inner as inner,
+    kron as kron,
+    matmul as matmul,
+    matvec as matvec,
+    outer as outer,
+    tensordot as tensordot,
+    vdot as vdot,
+    vecdot as vecdot,
+    vecmat as vecmat,
+)
+from graphgrad.ops.reduce import (
+    amax as amax,
+    amin as amin,
+    average as average,
+    max as max,
+    mean as mean,
+    min as min,
+    prod as prod,
+    ptp as ptp,
+    std as std,
+    sum as sum,
+    var as var,
+)
+from graphgrad.ops.scan import (
+    cumprod as cumprod,
+    cumsum as cumsum,
+    cumulative_prod as cumulative_prod,
+    cumulative_sum as cumulative_sum,
+    diff as diff,
+    ediff1d as ediff1d,
+    gradient as gradient,
+    nancumprod as nancumprod,
+    nancumsum as nancumsum,
+    trapezoid as trapezoid,
+)
+from graphgrad.ops.shape import (
+    atleast_1d as atleast_1d,
+    atleast_2d as atleast_2d,
+    atleast_3d as atleast_3d,
+    broadcast_arrays as broadcast_arrays,
+    broadcast_to as broadcast_to,
+    expand_dims as expand_dims,
+    flip as flip,
+    fliplr as fliplr,
+    flipud as flipud,
+    full_like as full_like,
+    matrix_transpose as matrix_transpose,
+    meshgrid as meshgrid,
+    moveaxis as moveaxis,
+    permute_dims as permute_dims,
+    ravel as ravel,
+    reshape as reshape,
+    roll as roll,
+    rollaxis as rollaxis,
+    rot90 as rot90,
+    squeeze as squeeze,
+    swapaxes as swapaxes,
+    transpose as transpose,
+)
+from graphgrad.ops.transcendental import (
+    acos as acos,
+    acosh as acosh,
+    arccos as arccos,
+    arccosh as arccosh,
+    arcsin as arcsin,
+    arcsinh as arcsinh,
+    arctan as arctan,
+    arctan2 as arctan2,
+    arctanh as arctanh,
+    asin as asin,
+    asinh as asinh,
+    atan as atan,
+    atan2 as atan2,
+    atanh as atanh,
+    cos as cos,
+    cosh as cosh,
+    exp as exp,
+    exp2 as exp2,
+    expm1 as expm1,
+    log as log,
+    log1p as log1p,
+    log2 as log2,
+    log10 as log10,
+    logaddexp as logaddexp,
+    logaddexp2 as logaddexp2,
+    logsigmoid as logsigmoid,
+    sigmoid as sigmoid,
+    sin as sin,
+    sinc as sinc,
+    sinh as sinh,
+    softplus as softplus,
+    tan as tan,
+    tanh as tanh,
+)
+from graphgrad.ops.window import (
+    pad as pad,
+    sliding_window_view as sliding_window_view,
+)
 from graphgrad.randomness import manual_seed as manual_seed
 from graphgrad.registry import op as op
 from graphgrad.tensor import Tensor as Tensor
-from graphgrad.transforms import checkpoint as checkpoint
-from graphgrad.transforms import grad as grad
-from graphgrad.transforms import gradients as gradients
-from graphgrad.transforms import hessian as hessian
-from graphgrad.transforms import hvp as hvp
-from graphgrad.transforms import jacobian as jacobian
-from graphgrad.transforms import jvp as jvp
-from graphgrad.transforms import value_and_grad as value_and_grad
-from graphgrad.transforms import vjp as vjp
+from graphgrad.transforms import (
+    checkpoint as checkpoint,
+    grad as grad,
+    gradients as gradients,
+    hessian as hessian,
+    hvp as hvp,
+    jacobian as jacobian,
+    jvp as jvp,
+    value_and_grad as value_and_grad,
+    vjp as vjp,
+)
 
 if TYPE_CHECKING:  # loaded on first use, see __getattr__
-    from graphgrad import testing as testing
-    from graphgrad import viz as viz
+    from graphgrad import testing as testing, viz as viz
     from graphgrad.viz import graph as graph
 
 __version__ = "0.1.0"
