@@ -24,10 +24,10 @@ def _masked(x: Any, mask: Any) -> Any:
     By bits: np.where waits for a mask that the processor cannot predict (measured, on 100,000
     random elements: 8 times as long as this).
     """
+    if not np.ndim(mask):
+        return x if mask else np.zeros_like(x)
     if mask.dtype != bool:
         mask = mask != 0
-    if x.ndim == 0:
-        return x if mask else x.dtype.type(0)
     word = _WORDS[x.dtype.itemsize]
     out = np.empty_like(x)
     bits = out.view(word)

@@ -137,9 +137,9 @@ power_derivative: Elementary = op(
     symbol="∂ⁿxʸ",
     elementwise=True,
     domain=Cases(
-        lambda r: call(np.exp(r(2, 3)), r(2, 3), 1),
-        lambda r: call(np.exp(r(2, 1)), r(3), 2),
-        lambda r: call(np.exp(r()), r(), 3),
+        lambda r: call(1.5 + np.tanh(r(2, 3)), r(2, 3), 1),
+        lambda r: call(1.5 + np.tanh(r(2, 1)), r(3), 2),
+        lambda r: call(1.5 + np.tanh(r()), np.array(3.0), 3),
     ),
     doc=(
         "The n-th derivative of xʸ in x: y (y−1) … (y−n+1) x^(y−n), exactly 0 where a factor "
