@@ -177,7 +177,7 @@ sign: Elementary = op(
 heaviside: Elementary = op(
     np.heaviside,
     _zero,
-    lambda g, x: keep(g, x == 0),
+    lambda g, x: keep(g, np.equal(x, 0)),
     symbol="H",
     domain=elementwise((-3.0, 3.0), (-3.0, 3.0), avoid=(0.0,)),
     doc="0 for x < 0, y for x = 0, 1 for x > 0. Gradients: 0; and g where x = 0.",
