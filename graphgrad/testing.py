@@ -16,8 +16,7 @@ from graphgrad.laws import LAWS, AnyOp, Case, Law
 from graphgrad.node import here
 
 try:
-    from hypothesis import HealthCheck, given, settings
-    from hypothesis import strategies as st
+    from hypothesis import HealthCheck, given, settings, strategies as st
     from hypothesis.extra import numpy as st_numpy
 except ImportError as error:
     message = "graphgrad.testing needs hypothesis: pip install 'graphgrad[test]'"
@@ -172,14 +171,18 @@ def calls(op: AnyOp, domain: Domain | None = None) -> st.SearchStrategy[Call]:
 
 
 def typical_calls(op: AnyOp, domain: Domain | None = None) -> list[Call]:
-    """List calls that no test of the op shall be without: every case, 0-d, empty, broadcast."""
+    """List calls that no test of an op shall be without: each case, 0-d, empty, broadcast."""
     domain = _domain_of(op, domain)
     rng = np.random.default_rng(0)
     if isinstance(domain, Elementwise):
         corners: list[list[tuple[int, ...]]] = [[()], [(2, 3)], [(0, 3)], [(2, 1), (3,)]]
         count = len(domain.intervals)
         rounds = [list(itertools.islice(itertools.cycle(c), count)) for c in corners]
-        return [Call(tuple(_arrays(domain, shapes, rng)), {}) for shapes in rounds]
+        found = [_arrays(domain, shapes, rng) for shapes in rounds]
+        for k in range(count if count > 1 else 0):  # a Python number in each place
+            found.append(_arrays(domain, [() if i == k else (2,) for i in range(count)], rng))
+            found[-1][k] = float(found[-1][k])
+        return [Call(tuple(args), {}) for args in found]
     if isinstance(domain, Reduction):
         n = max(3, domain.minimum)
         arrays = [
