@@ -370,5 +370,14 @@ def scatter_add(buffer: Any, index: Any, values: Any) -> None:
     """``buffer[index] += values``, duplicates summed: the one place that does it."""
     if is_basic(index):
         buffer[index] += values
+    elif (
+        buffer.ndim > 1
+        and np.size(values) > max(1000, buffer.size // 4)
+        and buffer.flags.c_contiguous
+    ):
+        # Seen as one axis: NumPy adds there several times faster, which pays for the places.
+        places = np.arange(buffer.size).reshape(buffer.shape)[index]
+        values = np.broadcast_to(values, places.shape)
+        np.add.at(buffer.reshape(-1), places.reshape(-1), values.reshape(-1))
     else:
         np.add.at(buffer, index, values)

@@ -115,6 +115,24 @@ def test_a_hundred_slices_share_one_buffer(monkeypatch: pytest.MonkeyPatch) -> N
     assert all(b is buffers[0] for b in buffers)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_many_values_are_added_as_few_are(dtype: Any, order: Any) -> None:
+    """Large gradients go to a flat buffer; whole numbers make every sum exact."""
+    rng = np.random.default_rng(0)
+    rows, columns = rng.integers(-60, 60, 3000), rng.integers(-20, 20, 3000)
+    indices: list[Any] = [rows, (rows, columns), (slice(None), columns[:30]), rng.random(60) < 0.9]
+    indices += [(rows[:60, None], columns[:40]), (None, rows), rng.random((60, 20)) < 0.9]
+    for index in indices:
+        x = gg.Tensor(np.zeros((60, 20), dtype), requires_grad=True)
+        y = x[index]
+        w = np.asarray(rng.integers(-2, 3, y.shape), dtype, order=order)
+        y.backward(w)
+        expected = np.zeros((60, 20))
+        np.add.at(expected, index, w)
+        np.testing.assert_array_equal(x.grad, expected)
+
+
 def test_slices_mixed_with_other_uses() -> None:
     """The one buffer takes up what arrived before it and what comes after."""
     x = gg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
