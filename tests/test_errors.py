@@ -1,0 +1,149 @@
+"""Bad input: each error names the op, the shapes, the user's source line and the remedy."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.errors import GraphgradError
+
+
+def leaf(shape: tuple[int, ...] = (3,)) -> gg.Tensor:
+    return gg.Tensor(np.ones(shape), requires_grad=True)
+
+
+def swept_twice() -> None:
+    y = (leaf() * leaf()).sum()
+    y.backward()
+    y.backward()
+
+
+def changed() -> None:
+    x = leaf()
+    y = np.exp(x).sum() + (x * x).sum()
+    x.data += 1
+    y.backward()
+
+
+def wrong_rule() -> None:
+    bad = gg.op(lambda x: x * 1, lambda g: np.ones(2), name="bad")  # noqa: ARG005
+    bad(leaf()).sum().backward()
+
+
+def assign_to_temporary() -> None:
+    t = leaf((2, 2)) * 1
+    t[0][1] = 5.0
+
+
+def assign_to_leaf() -> None:
+    w = leaf()
+    w -= 0.1 * w
+
+
+# what is done, the kind of error, and the words that its message must have, in any order
+BAD: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
+    "shapes": (
+        lambda: leaf((3,)) + leaf((4,)),
+        ValueError,
+        ["add", r"\(3,\)", r"\(4,\)", "reshape one of them"],
+    ),
+    "matmul": (
+        lambda: leaf((3, 4)) @ leaf((5, 2)),
+        ValueError,
+        ["matmul", r"\(3, 4\) @ \(5, 2\)", "inner dimensions 4 and 5 differ", "transpose"],
+    ),
+    "reshape": (lambda: leaf().reshape(2, 2), ValueError, ["reshape", r"\(3,\)"]),
+    "axis": (lambda: leaf().sum(axis=3), ValueError, ["sum", r"\(3,\)", "axis 3"]),
+    "index": (lambda: leaf()[7], IndexError, ["getitem", r"\(3,\)", "index 7"]),
+    "concatenate": (
+        lambda: np.concatenate([leaf((2, 2)), leaf((3, 3))]),
+        ValueError,
+        ["concatenate", r"\(2, 2\)", r"\(3, 3\)"],
+    ),
+    "singular": (
+        lambda: np.linalg.inv(gg.Tensor(np.zeros((2, 2)), requires_grad=True)),
+        np.linalg.LinAlgError,
+        ["inv", r"\(2, 2\)", "[Ss]ingular"],
+    ),
+    "integers": (
+        lambda: gg.Tensor([1, 2], requires_grad=True),
+        TypeError,
+        ["int64", r"\.astype\(float\)"],
+    ),
+    "gradient of integers": (
+        lambda: gg.grad(lambda x: x * x)(3),
+        TypeError,
+        ["int64", r"\.astype\(float\)"],
+    ),
+    "complex": (lambda: gg.Tensor(1j), TypeError, ["complex128", "real"]),
+    "complex operand": (lambda: leaf() * 1j, TypeError, ["multiply", "complex128", "real"]),
+    "objects": (lambda: leaf() + [None, 1, 2], TypeError, ["add", "object"]),  # noqa: RUF005
+    "text": (lambda: leaf() + "a", TypeError, ["add", "<U1"]),
+    "ragged": (lambda: gg.Tensor([[1.0], [1.0, 2.0]]), ValueError, ["Tensor", "one length"]),
+    "backward of a vector": (
+        (leaf() * 2).backward,
+        ValueError,
+        ["backward", r"\(3,\)", r"\.sum\(\)", "grad="],
+    ),
+    "no graph": (
+        lambda: gg.Tensor(1.0).backward(),
+        RuntimeError,
+        ["backward", "requires_grad=True"],
+    ),
+    "twice": (swept_twice, RuntimeError, [r"freed by backward\(\) at test_errors", "retain_graph"]),
+    "changed": (changed, RuntimeError, ["multiply", r"\(3,\)", "overwritten", "copy"]),
+    "unknown function": (lambda: np.fft.fft(leaf()), TypeError, [r"np\.fft\.fft", "gg.op"]),
+    "unknown ufunc": (lambda: np.frompyfunc(abs, 1, 1)(leaf()), TypeError, ["np.abs", "gg.op"]),
+    "argnums": (lambda: gg.grad(np.sin, argnums=1)(1.0), ValueError, ["argnums 1", "sin"]),
+    "wrong rule": (wrong_rule, ValueError, ["bad", r"\(3,\)", r"\(2,\)", "input's shape"]),
+    "temporary": (assign_to_temporary, RuntimeError, ["getitem", r"t\[0, 1\] = v", r"\.copy\(\)"]),
+    "leaf in place": (assign_to_leaf, RuntimeError, ["subtract", r"gg\.no_grad\(\)"]),
+    "missing argument": (lambda: gg.matmul(leaf()), TypeError, ["matmul", "missing"]),
+    "extra argument": (lambda: gg.exp(leaf(), 1, 2, 3), TypeError, ["exp", "arguments"]),
+    "unknown argument": (lambda: gg.sum(leaf(), axes=1), TypeError, ["sum", "'axes'"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_the_message(name: str) -> None:
+    attempt, kind, words = BAD[name]
+    with pytest.raises(kind) as caught:
+        attempt()
+    message = str(caught.value)
+    assert isinstance(caught.value, GraphgradError), message
+    for word in words:
+        assert re.search(word, message), (word, message)
+    assert re.search(r"test_errors\.py:\d+", message), message
+
+
+def test_the_line_is_the_one_that_built_the_node() -> None:
+    x = leaf()
+    y = np.exp(x)  # <- this line
+    line = test_the_line_is_the_one_that_built_the_node.__code__.co_firstlineno + 2
+    y.data[...] = 0
+    y.data = y.data
+    with pytest.raises(
+        GraphgradError, match=rf"exp \(3,\) float64 \(built at test_errors.py:{line}\)"
+    ):
+        y.sum().backward()
+
+
+def test_errors_inside_a_file_that_is_not_there() -> None:
+    scope: dict[str, Any] = {"leaf": leaf}
+    exec(
+        compile("def f():\n    return leaf((2,)) + leaf((3,))\n", "<notebook cell>", "exec"), scope
+    )
+    with pytest.raises(GraphgradError, match=r"<notebook cell>:2"):
+        scope["f"]()
+
+
+@pytest.mark.parametrize("op", [np.add, np.multiply, np.matmul])
+def test_a_refused_call_leaves_nothing_behind(op: Any) -> None:
+    x, y = leaf((2, 3)), leaf((4, 5))
+    before = x._node, y._node
+    with pytest.raises(GraphgradError):
+        op(x, y)
+    assert (x._node, y._node) == before
