@@ -1,0 +1,71 @@
+"""Anomaly detection: NaNs where they arise, and writes that nobody announced."""
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.errors import GraphError, NonFiniteError
+
+
+def test_a_nan_is_caught_where_an_op_makes_it() -> None:
+    x = gg.Tensor([1.0, -1.0], requires_grad=True)
+    with gg.detect_anomaly(), np.errstate(all="ignore"):
+        with pytest.raises(NonFiniteError, match=r"log \(2,\) float64 \(built at test_anomaly"):
+            np.log(x)
+        assert np.isfinite(np.exp(x).data).all()
+    with np.errstate(all="ignore"):
+        assert np.isnan(np.log(x).data[1])
+
+
+def test_a_nan_is_caught_where_a_rule_makes_it() -> None:
+    x = gg.Tensor([4.0, 0.0], requires_grad=True)
+    y = np.sqrt(x) * 0.0
+    with (
+        gg.detect_anomaly(),
+        pytest.raises(NonFiniteError, match=r"sqrt.*built at test_anomaly.*rule made a NaN"),
+    ):
+        y.sum().backward()
+    assert x.grad is None
+
+
+def test_a_nan_that_was_given_is_no_anomaly() -> None:
+    x = gg.Tensor([np.nan, 1.0], requires_grad=True)
+    with gg.detect_anomaly():
+        (x * 2).sum().backward()
+    assert x.grad.tolist() == [2, 2]
+
+
+def test_a_write_through_an_array_taken_earlier_is_found() -> None:
+    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    array = x.data
+    with gg.detect_anomaly():
+        y = (x * x).sum()
+        array[0] = 5.0
+        with pytest.raises(GraphError, match=r"multiply.*test_anomaly\.py.*written to"):
+            y.backward()
+    assert x.grad is None
+    array[0] = 1.0
+    with gg.detect_anomaly():
+        (x * x).sum().backward()
+    assert x.grad.tolist() == [2, 4]
+
+
+def test_explain_nan_names_the_first_op_that_made_one() -> None:
+    x = gg.Tensor([1.0, 0.0], requires_grad=True, name="x")
+    with np.errstate(all="ignore"):
+        y = np.log(x)
+        z = (y * 0.0 + x).sum()
+    told = z.explain_nan()
+    assert told.startswith("infinity first appears in log (2,) float64 (built at test_anomaly.py:")
+    assert told.endswith("from [1. 0.]")
+    given = gg.Tensor([np.nan], name="data", requires_grad=True)
+    assert "leaf 'data'" in (given * 2).explain_nan()
+    assert "no NaN" in (x * 2).explain_nan()
+
+
+def test_large_values_that_later_ops_saved_are_looked_at_too() -> None:
+    x = gg.Tensor(np.linspace(-1, 1, 100), requires_grad=True)
+    with np.errstate(all="ignore"):
+        y = np.log(x)
+        z = (y * y).sum()
+    assert "NaN first appears in log (100,)" in z.explain_nan()
