@@ -1,0 +1,289 @@
+"""Products and einsum: NumPy's values, and gradients that are exact to the last bit.
+
+All are linear in each operand. So with f the product of x and y, the gradient g of
+<w, f(x, y)> by x obeys <g, z> = <w, f(z, y)> for every z, and the gradient of <g, z> by y
+is the gradient of <w, f(z, y)> by y. On small whole numbers no digit is lost: no step
+width, no tolerance.
+"""
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import graphgrad as gg
+from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.ops.einstein import einsum
+from tests.linear import whole
+
+Shape = tuple[int, ...]
+Product = Callable[..., Any]
+
+
+def check_product(f: Product, *shapes: Shape) -> None:
+    xs, zs = ([whole(s, 10 * seed + i) for i, s in enumerate(shapes)] for seed in (1, 2))
+    ts = [gg.Tensor(x, requires_grad=True) for x in xs]
+    y, value = f(*ts), f(*xs)
+    assert type(y) is gg.Tensor
+    np.testing.assert_array_equal(y.numpy(), value, strict=np.ndim(value) > 0)
+    w = whole(np.shape(value), 3)
+    plain = gg.gradients(y, ts, w, retain_graph=True)
+    recorded = gg.gradients(y, ts, w, create_graph=True)
+    for i, z in enumerate(zs):
+        assert plain[i].shape == shapes[i]
+        assert np.vdot(plain[i], z) == np.vdot(w, f(*xs[:i], z, *xs[i + 1 :]))
+        np.testing.assert_array_equal(recorded[i].numpy(), plain[i])
+        others = [j for j in range(len(xs)) if j != i]
+        if not others:
+            continue
+        moved = [gg.Tensor(x, requires_grad=True) for x in xs]
+        expected = gg.gradients(f(*moved[:i], z, *moved[i + 1 :]), [moved[j] for j in others], w)
+        mixed = gg.gradients(recorded[i], [ts[j] for j in others], z, retain_graph=True)
+        for a, b in zip(mixed, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def core_shapes(signature: str) -> st.SearchStrategy[Any]:
+    return hnp.mutually_broadcastable_shapes(
+        signature=signature, max_dims=2, min_side=0, max_side=3
+    ).map(lambda found: found.input_shapes)
+
+
+# ------------------------------------------------------------------------------- products
+
+
+@given(core_shapes("(n?,k),(k,m?)->(n?,m?)"))
+def test_matmul_of_vectors_matrices_and_stacks(shapes: tuple[Shape, Shape]) -> None:
+    check_product(np.matmul, *shapes)
+    check_product(np.linalg.matmul, *shapes)
+
+
+@given(core_shapes("(n),(n)->()"))
+def test_vecdot(shapes: tuple[Shape, Shape]) -> None:
+    check_product(np.vecdot, *shapes)
+    first = [np.moveaxis(np.empty(s), -1, 0).shape for s in shapes]
+    check_product(lambda x, y: np.vecdot(x, y, axis=0), *first)
+    check_product(lambda x, y: np.linalg.vecdot(x, y, axis=0), *first)
+
+
+@given(core_shapes("(m,n),(n)->(m)"), core_shapes("(n),(n,m)->(m)"))
+def test_matvec_and_vecmat(right: tuple[Shape, Shape], left: tuple[Shape, Shape]) -> None:
+    check_product(gg.ops.matvec, *right)
+    check_product(gg.ops.vecmat, *left)
+    for name, shapes in (("matvec", right), ("vecmat", left)):
+        if hasattr(np, name):  # NumPy 2.2
+            x, y = (whole(s) for s in shapes)
+            np.testing.assert_array_equal(
+                getattr(np, name)(gg.Tensor(x), y).numpy(), getattr(np, name)(x, y)
+            )
+
+
+small = st.integers(0, 3)
+
+
+@given(st.lists(small, max_size=2), st.lists(small, max_size=2), small, st.data())
+def test_dot_inner_tensordot(rows: list[int], columns: list[int], n: int, data: Any) -> None:
+    a, b = (*rows, n), (*columns, n)
+    check_product(np.inner, a, b)
+    check_product(np.dot, a, (*columns[:-1], n, *columns[-1:]))
+    check_product(np.dot, (), b)
+    check_product(np.dot, a, ())
+    check_product(np.inner, (), b)
+    check_product(np.tensordot, (*a, 2), (n, 2, *columns))
+    i, j = data.draw(st.integers(-len(a), len(a) - 1)), data.draw(st.integers(0, len(b) - 1))
+    moved = np.moveaxis(np.empty(b), -1, j).shape
+    a = np.moveaxis(np.empty(a), -1, i).shape
+    check_product(lambda x, y: np.tensordot(x, y, (i, j)), a, moved)
+    check_product(lambda x, y: np.linalg.tensordot(x, y, axes=([i], [j])), a, moved)
+    check_product(lambda x, y: np.tensordot(x, y, 0), a, moved)
+
+
+def test_tensordot_over_axes_in_any_order() -> None:
+    check_product(lambda x, y: np.tensordot(x, y, ((2, 0), (0, -1))), (2, 3, 4), (4, 5, 2))
+    check_product(lambda x, y: np.tensordot(x, y, ([-3, 1, 2], [2, 0, 1])), (2, 3, 4), (3, 4, 2))
+    check_product(lambda x, y: np.tensordot(x, y, (range(2), (1, 0))), (2, 3), (3, 2))
+    check_product(lambda x, y: np.tensordot(x, y, np.int64(1)), (2, 3), (3, 2))
+
+
+anything = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=2)
+
+
+@given(anything, anything)
+def test_outer_kron_vdot(a: Shape, b: Shape) -> None:
+    check_product(np.outer, a, b)
+    check_product(np.kron, a, b)
+    check_product(np.vdot, a, (prod(a),))
+    check_product(np.vdot, (1, *a), a)
+
+
+@given(core_shapes("(n),(n)->(n)"), st.data())
+def test_cross(shapes: tuple[Shape, Shape], data: Any) -> None:
+    a, b = ((*s[:-1], 3) for s in shapes)
+    check_product(np.cross, a, b)
+    i, j = data.draw(st.integers(-len(a), len(a) - 1)), data.draw(st.integers(0, len(b) - 1))
+    k = data.draw(st.integers(0, max(len(a), len(b)) - 1))
+    a, b = np.moveaxis(np.empty(a), -1, i).shape, np.moveaxis(np.empty(b), -1, j).shape
+    check_product(lambda x, y: np.cross(x, y, i, j, k), a, b)
+    check_product(lambda x, y: np.linalg.cross(x, y, axis=0), (3, 2), (3, 1))
+
+
+def test_cross_of_two_components() -> None:
+    # NumPy deprecates what it computes here, so the values are spelt out
+    a, b, c = gg.Tensor([2.0, 3.0], requires_grad=True), np.array([5.0, 7.0]), np.array([1.0, 2, 4])
+    z = np.cross(a, b)
+    assert z.shape == ()
+    assert z.item() == 2 * 7 - 3 * 5
+    z.backward()
+    np.testing.assert_array_equal(a.grad, [7, -5])
+    np.testing.assert_array_equal(np.cross(a, c).numpy(), np.cross([2.0, 3, 0], c))
+    np.testing.assert_array_equal(np.cross(c, a).numpy(), np.cross(c, [2.0, 3, 0]))
+
+
+def test_outer_of_linalg_takes_vectors_only() -> None:
+    check_product(np.linalg.outer, (2,), (3,))
+    with pytest.raises(ShapeError, match=r"two vectors .*\(2, 2\)"):
+        np.linalg.outer(gg.Tensor(np.ones((2, 2))), np.ones(2))
+
+
+def test_one_matrix_for_a_batch_needs_no_batch_of_gradients() -> None:
+    # a layer on (batch, time, features): the gradient of its weight is one product
+    made: list[Shape] = []
+    x, w = whole((4, 5, 3)), gg.Tensor(whole((3, 2)), requires_grad=True)
+    rule = gg.ops.matmul.rules[1]
+    assert rule is not None
+    g = whole((4, 5, 2))
+
+    class Spy(np.ndarray[Any, Any]):
+        def __array_finalize__(self, _: Any) -> None:
+            made.append(self.shape)
+
+    np.testing.assert_array_equal(
+        rule(g.view(Spy), x.view(Spy), w.shape), np.einsum("bti,bto->io", x, g)
+    )
+    assert (4, 3, 2) not in made
+
+
+# --------------------------------------------------------------------------------- einsum
+
+
+@st.composite
+def einsums(draw: Any) -> tuple[str, list[Shape]]:
+    """Draw subscripts, with everything that NumPy allows in them, and shapes that fit."""
+    lengths = {c: draw(st.integers(0, 3)) for c in "iJk"}
+    dots = draw(hnp.array_shapes(min_dims=0, max_dims=2, max_side=3))
+    terms, shapes, seen = [], [], set()
+    for _ in range(draw(st.integers(1, 3))):
+        labels = draw(st.lists(st.sampled_from("iJk"), max_size=3))
+        ones = {c: draw(st.booleans()) for c in labels}  # a label of length 1 is stretched
+        sizes = [1 if ones[c] else lengths[c] for c in labels]
+        seen.update(labels)
+        if draw(st.booleans()):
+            kept = dots[draw(st.integers(0, len(dots))) :]
+            kept = tuple(1 if draw(st.booleans()) else n for n in kept)
+            place = draw(st.integers(0, len(labels)))
+            labels.insert(place, "...")
+            sizes[place:place] = kept
+        terms.append("".join(labels))
+        shapes.append(tuple(sizes))
+    subscripts = draw(st.sampled_from([",", " , "])).join(terms)
+    if draw(st.booleans()):
+        output = draw(st.lists(st.sampled_from(sorted(seen)), unique=True)) if seen else []
+        if any("..." in term for term in terms):
+            output.insert(draw(st.integers(0, len(output))), "...")
+        subscripts += "->" + "".join(output)
+    return subscripts, shapes
+
+
+@given(einsums(), st.sampled_from([False, True, "greedy", "optimal"]))
+def test_einsum(drawn: tuple[str, list[Shape]], optimize: Any) -> None:
+    subscripts, shapes = drawn
+    check_product(lambda *xs: np.einsum(subscripts, *xs, optimize=optimize), *shapes)
+
+
+@pytest.mark.parametrize("optimize", [False, True, ["einsum_path", (0, 1), (0, 1)]])
+def test_einsum_with_labels_by_number(optimize: Any) -> None:
+    def f(x: Any, y: Any, z: Any) -> Any:
+        return np.einsum(x, [30, 0], y, [0, 1, ...], z, [..., 1], [30, ...], optimize=optimize)
+
+    check_product(f, (2, 3), (3, 4, 5), (5, 4))
+    check_product(lambda x: np.einsum(x, [1, 0, 1]), (2, 3, 2))  # implicit output
+    check_product(lambda x: np.einsum(x, [40, 2]), (2, 3))  # numbers in NumPy's order
+
+
+def test_einsum_of_large_operands_goes_through_blas_and_agrees() -> None:
+    check_product(lambda x, y: np.einsum("bij,jk->bik", x, y), (30, 20, 20), (20, 20))
+
+
+def test_a_diagonal_carries_infinite_gradients_without_nan() -> None:
+    # multiplied by a mask, the zeros beside it would become inf * 0
+    x = gg.Tensor(np.eye(2), requires_grad=True)
+    np.einsum("ii->i", x).backward(np.array([np.inf, 1]))
+    np.testing.assert_array_equal(x.grad, [[np.inf, 0], [0, 1]])
+
+
+def test_einsum_of_one_operand_is_no_view() -> None:
+    # NumPy gives a writeable view; a write into it must not change the input unseen
+    x = gg.Tensor(np.eye(2))
+    np.einsum("ii->i", x)[0] = 5.0
+    assert x.data[0, 0] == 1
+
+
+def tensor(*shape: int) -> gg.Tensor:
+    return gg.Tensor(np.ones(shape), requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: tensor(3, 4) @ tensor(5, 2), r"\(3, 4\) @ \(5, 2\): inner dimensions 4 and 5"),
+        (lambda: tensor(2, 3) @ 2.0, r"multiply by \*"),
+        (lambda: tensor(2, 3, 4) @ tensor(5, 4, 2), "axes before the matrix must be equal or 1"),
+        (lambda: np.dot(tensor(2, 3), tensor(2, 3)), "dot.*not aligned"),
+        (lambda: np.vecdot(tensor(2), tensor(3)), "vecdot.*must have one length"),
+        (lambda: np.cross(tensor(4), tensor(4)), r"cross.*2 or 3 numbers.*\(4,\)"),
+        (lambda: np.linalg.cross(tensor(2), tensor(2)), r"cross.*3 numbers.*\(2,\)"),
+        (
+            lambda: np.einsum("ij,jk", tensor(2, 3), tensor(4, 5)),
+            r"'ij,jk': label 'j' has length 3 in operand 0 \(2, 3\) and 4 in operand 1 \(4, 5\)",
+        ),
+        (lambda: np.einsum("ii", tensor(2, 3)), "label 'i' has length 2 in operand 0"),
+        (lambda: np.einsum("ii", tensor(1, 3)), "label 'i' has length 1 in operand 0"),
+        (lambda: np.einsum("...i,...i", tensor(2, 3), tensor(3, 3)), "an axis of '...'"),
+        (
+            lambda: np.einsum("ijk", tensor(2, 3)),
+            r"operand 0 has 2 axes \(2, 3\), its term names 3",
+        ),
+        (lambda: np.einsum("ij,j", tensor(2, 3)), "do not name 1 operands"),
+        (lambda: np.einsum("ij->k", tensor(2, 3)), "'k'"),
+        (lambda: np.einsum(tensor(2), [52]), "numbers from 0 to 51"),
+    ],
+)
+def test_shapes_that_do_not_fit(call: Callable[[], Any], words: str) -> None:
+    with pytest.raises(ShapeError, match=words + r".*\(at test_products.py:\d+\)"):
+        call()
+
+
+def test_arguments_that_are_not_supported() -> None:
+    with pytest.raises(UnsupportedError, match="'out'"):
+        np.einsum("i", tensor(2), out=np.ones(2))
+    with pytest.raises(UnsupportedError, match="'out'"):
+        np.dot(tensor(2, 2), tensor(2, 2), out=np.ones((2, 2)))
+    with pytest.raises(DtypeError, match="complex"):
+        tensor(2) @ np.ones(2, complex)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_dtype_is_kept(dtype: Any) -> None:
+    x = gg.Tensor(np.ones((3, 3), dtype), requires_grad=True)
+    for f in (np.matmul, np.dot, np.inner, np.kron, np.cross, np.outer):
+        y = f(x, x)
+        assert y.dtype == dtype
+        (g,) = gg.gradients(y, [x], np.ones(y.shape, dtype), create_graph=True)
+        assert g.dtype == dtype
+    y = einsum("ij,kj->ik", x, x)
+    assert gg.gradients(y, [x], np.ones((3, 3), dtype))[0].dtype == dtype
