@@ -138,7 +138,8 @@ class Sweep:
         if node.hooks is not None and self.hooks:
             g = _run_hooks(node, node.hooks, g)
         if node.value is not None and self.wrap is None and g.size <= KEPT_ELEMENTS:
-            self.flows[node.serial] = g
+            # a leaf's gradient is handed out, and .grad may be written to
+            self.flows[node.serial] = g if node.plan is not None else g.copy()
         if node.plan is None or node.retain if self.targets is None else node in self.targets:
             self.results[node] = g
         return g
