@@ -209,17 +209,17 @@ class ArrayMethods(Recorded):
         """The tensor with its last two axes swapped."""
         return TABLE[np.swapaxes](self, -1, -2)
 
-    def reshape(self, *shape: Any) -> Self:
+    def reshape(self, *shape: Any, order: str = "C") -> Self:
         """Give another shape; one length may be -1. See np.reshape."""
-        return TABLE[np.reshape](self, shape[0] if len(shape) == 1 else shape)
+        return TABLE[np.reshape](self, shape[0] if len(shape) == 1 else shape, order)
 
-    def ravel(self) -> Self:
+    def ravel(self, order: str = "C") -> Self:
         """Flatten to one axis; see np.ravel."""
-        return TABLE[np.ravel](self)
+        return TABLE[np.ravel](self, order)
 
-    def flatten(self) -> Self:
+    def flatten(self, order: str = "C") -> Self:
         """Flatten to one axis, as a copy."""
-        return TABLE[np.copy](TABLE[np.ravel](self))
+        return TABLE[np.copy](TABLE[np.ravel](self, order))
 
     def transpose(self, *axes: Any) -> Self:
         """Permute the axes; see np.transpose."""
@@ -243,13 +243,13 @@ class ArrayMethods(Recorded):
         """Repeat elements; see np.repeat."""
         return TABLE[np.repeat](self, repeats, axis)
 
-    def take(self, indices: Any, axis: int | None = None) -> Self:
+    def take(self, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Self:
         """Take elements by index along an axis; see np.take."""
-        return TABLE[np.take](self, indices, axis)
+        return TABLE[np.take](self, indices, axis, mode=mode)
 
-    def sort(self, axis: int | None = -1) -> Self:
+    def sort(self, axis: int | None = -1, *, kind: str | None = None) -> Self:
         """Return a sorted tensor (ndarray's own method sorts in place)."""
-        return TABLE[np.sort](self, axis)
+        return TABLE[np.sort](self, axis, kind=kind)
 
     def copy(self) -> Self:
         """Return a copy that stays in the graph."""
