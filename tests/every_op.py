@@ -1,0 +1,23 @@
+"""Every op of the package, found by walking its modules and its table."""
+
+import importlib
+import pkgutil
+
+from graphgrad import ops
+from graphgrad.laws import AnyOp
+from graphgrad.registry import TABLE, Composite, Op
+
+
+def every_op() -> dict[str, AnyOp]:
+    """Name each op, the aliases and what only rules call included, once."""
+    found: dict[int, tuple[str, AnyOp]] = {}
+    for module in pkgutil.iter_modules(ops.__path__):
+        for name, value in vars(importlib.import_module(f"graphgrad.ops.{module.name}")).items():
+            if isinstance(value, Op | Composite):
+                found.setdefault(id(value), (name.strip("_"), value))
+    for function, op in TABLE.items():
+        found.setdefault(id(op), (getattr(function, "__name__", str(function)), op))
+    return {f"{name} ({op.name})" if name != op.name else name: op for name, op in found.values()}
+
+
+EVERY_OP = every_op()

@@ -1,0 +1,182 @@
+"""Every op against the laws, and the table of ops against the names that users write."""
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.domains import Call
+from graphgrad.errors import UnsupportedError
+from graphgrad.laws import AnyOp, Case
+from graphgrad.registry import TABLE, Composite, Op
+from graphgrad.testing import check_op, typical_calls
+from graphgrad.transforms import flatten
+from tests.every_op import EVERY_OP
+
+EXAMPLES = 5  # random calls of each op, beside its typical ones
+
+NUMPYS = {
+    f"{function.__module__ or 'numpy'}.{function.__name__}".replace("numpy", "np", 1): function
+    for function in TABLE
+    if (getattr(function, "__module__", None) or "numpy").startswith("numpy")
+    and not isinstance(function, str)
+}
+
+# What the ops of the engine must include at least, by NumPy's names.
+_ASKED = """
+    add subtract multiply divide negative positive reciprocal square sqrt cbrt power float_power
+    remainder fmod hypot exp
+    exp2 expm1 log log2 log10 log1p logaddexp logaddexp2 sin cos tan
+    arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh arctan2 sinc deg2rad rad2deg radians
+    degrees
+    abs absolute fabs sign maximum minimum fmax fmin clip where copysign heaviside floor ceil trunc
+    rint round floor_divide sum mean prod var std max min ptp median cumsum cumprod reshape ravel
+    transpose swapaxes moveaxis squeeze expand_dims broadcast_to concatenate stack vstack hstack
+    split tile repeat flip roll rot90 pad diag diagonal trace tril triu take take_along_axis sort
+    atleast_1d atleast_2d atleast_3d matmul dot vdot inner outer tensordot einsum kron cross average
+    diff nansum nanmean nanmax select meshgrid quantile interp
+    lib.stride_tricks.sliding_window_view linalg.norm linalg.inv linalg.det linalg.slogdet
+    linalg.solve linalg.cholesky linalg.eigh linalg.svd linalg.pinv linalg.qr linalg.matrix_power
+"""
+ASKED = _ASKED.split()
+
+
+@pytest.mark.parametrize("op", EVERY_OP.values(), ids=EVERY_OP)
+def test_laws(op: AnyOp) -> None:
+    check_op(op, examples=EXAMPLES)
+
+
+@pytest.mark.parametrize("op", EVERY_OP.values(), ids=EVERY_OP)
+def test_is_fully_declared(op: AnyOp) -> None:
+    assert op.domain is not None, "a domain, for its property tests"
+    assert 0 < len(op.symbol) <= 20, "a symbol, for pictures"
+    assert "<lambda>" not in op.name
+    assert op.name != "op"
+    own = op.body.__doc__ if isinstance(op, Composite) else op.__doc__
+    assert own, "a docstring"
+    assert own != getattr(op.function, "__doc__", None), "a docstring that says its gradient"
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_is_there(name: str) -> None:
+    function: Any = np
+    for part in name.split("."):
+        function = getattr(function, part)
+    assert function in TABLE
+
+
+def test_unstack_is_there_too() -> None:
+    """NumPy has it since 2.1 only."""
+    assert isinstance(gg.unstack, Op | Composite)
+    assert not hasattr(np, "unstack") or TABLE[np.unstack] is gg.unstack
+
+
+@pytest.mark.parametrize("name", ["logsumexp", "relu", "sigmoid"])
+def test_what_numpy_lacks_is_there(name: str) -> None:
+    assert isinstance(getattr(gg, name), Op | Composite)
+
+
+def public(function: Any) -> Any:
+    """Find what stands under the name of a NumPy function in gg."""
+    space = gg.linalg if (function.__module__ or "").startswith("numpy.linalg") else gg
+    return getattr(space, function.__name__, None)
+
+
+@pytest.mark.parametrize("name", NUMPYS)
+def test_numpys_name_is_ours(name: str) -> None:
+    """`np.f(t)` and `gg.f(t)` are one op: the same object stands in the table and in gg."""
+    assert public(NUMPYS[name]) is TABLE[NUMPYS[name]]
+
+
+def test_every_alias_of_numpys_is_ours() -> None:
+    """np.abs is np.absolute, so gg.abs is gg.absolute; likewise in np.linalg."""
+    for theirs, ours in ((np, gg), (np.linalg, gg.linalg)):
+        for name, function in inspect.getmembers(theirs, callable):
+            if not name.startswith("_") and not inspect.isclass(function) and function in TABLE:
+                assert getattr(ours, name, None) is TABLE[function], name
+
+
+def tensor_call(op: AnyOp, call: Call) -> tuple[Case, Any]:
+    """Put recorded Tensors into a call."""
+    case = Case(op, call)
+    return case, case.arguments([gg.Tensor(p, requires_grad=True) for p in case.points])
+
+
+def same(found: Any, expected: Any) -> None:
+    """Require equal numbers that stand in equal places of the graph."""
+    ys, es = flatten(found)[0], flatten(expected)[0]
+    for y, e in zip(ys, es, strict=True):
+        assert type(y) is type(e)
+        if isinstance(y, gg.Tensor):
+            assert (y._node is None) == (e._node is None)
+            assert y._node is None or y._node.plan is e._node.plan
+        np.testing.assert_array_equal(*(t._data if isinstance(t, gg.Tensor) else t for t in (y, e)))
+
+
+@pytest.mark.parametrize("name", NUMPYS)
+def test_numpys_function_records_our_op(name: str) -> None:
+    function = NUMPYS[name]
+    for call in typical_calls(TABLE[function]):
+        case, (args, kwargs) = tensor_call(TABLE[function], call)
+        if case.points:
+            same(function(*args, **kwargs), public(function)(*args, **kwargs))
+
+
+METHODS = [
+    name for name, f in NUMPYS.items() if hasattr(gg.Tensor, f.__name__) and "linalg" not in name
+]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_method_is_the_same_op(name: str) -> None:
+    function = NUMPYS[name]
+    compared = 0
+    for call in typical_calls(TABLE[function]):
+        case, (args, kwargs) = tensor_call(TABLE[function], call)
+        if args and isinstance(args[0], gg.Tensor) and case.points:
+            method = function.__name__
+            (array, *others), options = case.arguments(case.points)
+            try:
+                if hasattr(array, method):
+                    getattr(array.copy(), method)(*others, **options)
+            except TypeError:  # arrays do not take these arguments either
+                continue
+            same(getattr(args[0], method)(*args[1:], **kwargs), function(*args, **kwargs))
+            compared += 1
+    assert compared
+
+
+def test_the_methods_of_ndarray_are_there() -> None:
+    """A method that an array has is one that a Tensor has, but for those that make no sense."""
+    elsewhere = """
+        base ctypes data device dump dumps flags flat getfield itemset itemsize nbytes newbyteorder
+        resize setfield setflags strides tobytes tofile tostring to_device byteswap view partition
+        argpartition put fill imag real conj conjugate choose compress searchsorted
+    """
+    missing = {n for n in dir(np.ndarray) if not n.startswith("_")} - set(dir(gg.Tensor))
+    assert missing <= set(elsewhere.split())
+
+
+TAKES_OUT = [
+    name
+    for name, f in NUMPYS.items()
+    if isinstance(f, np.ufunc) or "out" in inspect.signature(f).parameters
+]
+
+
+@pytest.mark.parametrize("name", TAKES_OUT)
+def test_an_output_array_is_refused_by_name(name: str) -> None:
+    """Else NumPy's own argument would be ignored, and the array left as it was."""
+    function = NUMPYS[name]
+    out: Any = np.zeros(3)
+    if isinstance(function, np.ufunc) and function.nout > 1:
+        out = (out, out)
+    for call in typical_calls(TABLE[function]):
+        case, (args, kwargs) = tensor_call(TABLE[function], call)
+        if case.points:
+            with pytest.raises(
+                UnsupportedError, match=r"'out' is not supported; assign the result"
+            ):
+                function(*args, **kwargs, out=out)
