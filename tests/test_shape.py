@@ -203,7 +203,6 @@ def test_only_wanted_inputs_get_a_gradient_and_the_same_one_twice_gets_the_sum()
         (1, (2,), 1),
         ([1], (2, 4), 1),
         ([1, 0, 3], (2, 3), -1),
-        (np.array([True, False, True]), (), 1),
         (np.array([], int), (), 0),
     ],
 )
@@ -468,7 +467,7 @@ def test_no_two_gradients_share_memory() -> None:
         (lambda t: np.reshape(t, (4, 2)), ShapeError, r"reshape: \(2, 3\) float64: .*size 6"),
         (lambda t: np.reshape(t, -1, "A"), UnsupportedError, r"reshape: order='A'.*'C' or 'F'"),
         (lambda t: np.ravel(t, "K"), UnsupportedError, "ravel: order='K'"),
-        (lambda t: np.reshape(t, 6, copy=True), UnsupportedError, "reshape: argument 'copy'"),
+        (lambda t: gg.reshape(t, 6, copy=True), UnsupportedError, "reshape: argument 'copy'"),
         (lambda t: np.swapaxes(t, 0, 2), ShapeError, "swapaxes: .*axis2: axis 2"),
         (lambda t: np.squeeze(t, 0), ShapeError, "squeeze: .*size not equal to one"),
         (lambda t: np.broadcast_to(t, (2, 2)), ShapeError, "broadcast_to: .*could not be broad"),
