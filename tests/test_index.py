@@ -338,7 +338,8 @@ def test_take(data: st.DataObject, shape: tuple[int, ...]) -> None:
     size = int(np.prod(shape)) if axis is None else shape[axis]
     inside, anywhere = st.integers(-size, size - 1), st.integers(-9, 9)
     places = hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=3)
-    for mode, elements in (("raise", inside), ("wrap", anywhere), ("clip", anywhere)):
+    modes: Any = (("raise", inside), ("wrap", anywhere), ("clip", anywhere))
+    for mode, elements in modes:
         indices = data.draw(hnp.arrays(int, places, elements=elements))
         check_linear(lambda a, i=indices, m=mode: np.take(a, i, axis, mode=m), shape)
     check_linear(lambda a: np.take(a, [0, 0]), ())
@@ -365,7 +366,8 @@ def test_choices_by_condition_and_number(data: st.DataObject, shape: tuple[int, 
     check_linear(lambda a: np.compress(some, a, axis), shape)
     check_linear(lambda a: np.compress(mask.ravel(), a), shape)
     numbers = data.draw(hnp.arrays(int, shape, elements=st.integers(-4, 4)))
-    for mode in ("wrap", "clip"):
+    modes: Any = ("wrap", "clip")
+    for mode in modes:
         check_linear(lambda a, b, m=mode: np.choose(numbers, [a, b, 2.0], mode=m), shape, ())
 
 

@@ -276,7 +276,8 @@ def test_windows_of_windows_add_up() -> None:
 @given(st.data(), hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=3))
 def test_pad(data: st.DataObject, old: tuple[int, ...]) -> None:
     widths = [(data.draw(st.integers(0, 7)), data.draw(st.integers(0, 7))) for _ in old]
-    for mode in ("constant", "edge", "reflect", "symmetric", "wrap"):
+    modes: Any = ("constant", "edge", "reflect", "symmetric", "wrap")
+    for mode in modes:
         check_linear(lambda a, m=mode: np.pad(a, widths, m), old)
     check_linear(lambda a: np.pad(a, widths, constant_values=3), old)
     check_linear(lambda a: np.pad(a, widths[0]), old)
