@@ -5,30 +5,32 @@ The same ops as ``np.linalg.<name>(tensor)``, with types that take a Tensor.
 
 from numpy.linalg import matrix_rank as matrix_rank
 
-from graphgrad.ops.decompositions import cholesky as cholesky
-from graphgrad.ops.decompositions import eigh as eigh
-from graphgrad.ops.decompositions import eigvalsh as eigvalsh
-from graphgrad.ops.decompositions import qr as qr
-from graphgrad.ops.decompositions import svd as svd
-from graphgrad.ops.decompositions import svdvals as svdvals
-from graphgrad.ops.determinants import det as det
-from graphgrad.ops.determinants import slogdet as slogdet
-from graphgrad.ops.diagonals import matrix_diagonal as diagonal
-from graphgrad.ops.diagonals import matrix_trace as trace
-from graphgrad.ops.linalg import inv as inv
-from graphgrad.ops.linalg import matrix_power as matrix_power
-from graphgrad.ops.linalg import multi_dot as multi_dot
-from graphgrad.ops.linalg import pinv as pinv
-from graphgrad.ops.linalg import solve as solve
-from graphgrad.ops.linalg import vector_cross as cross
-from graphgrad.ops.linalg import vector_outer as outer
-from graphgrad.ops.norms import cond as cond
-from graphgrad.ops.norms import matrix_norm as matrix_norm
-from graphgrad.ops.norms import norm as norm
-from graphgrad.ops.norms import vector_norm as vector_norm
-from graphgrad.ops.products import matmul as matmul
-from graphgrad.ops.products import tensordot as tensordot
-from graphgrad.ops.products import vecdot as vecdot
+from graphgrad.ops.decompositions import (
+    cholesky as cholesky,
+    eigh as eigh,
+    eigvalsh as eigvalsh,
+    qr as qr,
+    svd as svd,
+    svdvals as svdvals,
+)
+from graphgrad.ops.determinants import det as det, slogdet as slogdet
+from graphgrad.ops.diagonals import matrix_diagonal as diagonal, matrix_trace as trace
+from graphgrad.ops.linalg import (
+    inv as inv,
+    matrix_power as matrix_power,
+    multi_dot as multi_dot,
+    pinv as pinv,
+    solve as solve,
+    vector_cross as cross,
+    vector_outer as outer,
+)
+from graphgrad.ops.norms import (
+    cond as cond,
+    matrix_norm as matrix_norm,
+    norm as norm,
+    vector_norm as vector_norm,
+)
+from graphgrad.ops.products import matmul as matmul, tensordot as tensordot, vecdot as vecdot
 from graphgrad.ops.shape import matrix_transpose as matrix_transpose
 
 __all__ = [

@@ -154,6 +154,19 @@ eigvalsh: Op[Tensor] = op(
 # --------------------------------------------------------------------------------- svd
 
 
+def _first(g: Any, k: int) -> Any:
+    """Take the gradient of the first k vectors; those that only fill up must not have one."""
+    if g is None:
+        return None
+    if (g[..., k:] != 0).any():
+        message = (
+            "with full_matrices=True some columns of U or rows of Vh are arbitrary and have no "
+            "derivative; pass full_matrices=False"
+        )
+        raise np.linalg.LinAlgError(message)
+    return g[..., :k]
+
+
 def _svd_rule(g: list[Any], out: Any, full_matrices: bool) -> tuple[Any]:
     """Combine the turning of the singular vectors with the change of the values.
 
@@ -164,13 +177,9 @@ def _svd_rule(g: list[Any], out: Any, full_matrices: bool) -> tuple[Any]:
     g_u, g_s, g_vh = g
     rows, columns, k = u.shape[-2], vh.shape[-1], s.shape[-1]
     if full_matrices and rows != columns:
-        if (g_u is not None and rows > k) or (g_vh is not None and columns > k):
-            message = (
-                "with full_matrices=True some columns of U or rows of Vh are arbitrary and have "
-                "no derivative; pass full_matrices=False"
-            )
-            raise np.linalg.LinAlgError(message)
-        u, vh = u[..., :k], vh[..., :k, :]
+        u, g_u = u[..., :k], _first(g_u, k)
+        vh = vh[..., :k, :]
+        g_vh = None if g_vh is None else transposed(_first(transposed(g_vh), k))
     v = transposed(vh)
     inner, outside = 0.0, 0.0
     p = 0.0 if g_u is None else transposed(u) @ g_u

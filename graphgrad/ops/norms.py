@@ -85,13 +85,13 @@ def _of_vectors(x: Any, order: Any, axis: Axis, keepdims: bool) -> Any:
     if isinstance(order, str):
         message = f"norm: ord={order!r} is for matrices; give two axes, or a number (at {here()})"
         raise ShapeError(message)
-    if order == np.inf:
+    if order == np.inf and x.size:  # of nothing: 0, as a sum
         return np.max(np.abs(x), axis=axis, keepdims=keepdims)
     if order == -np.inf:
         return np.min(np.abs(x), axis=axis, keepdims=keepdims)
     if order == 0:  # how many are not 0
         return np.sum(np.abs(np.sign(x)), axis=axis, keepdims=keepdims)
-    if order == 1:
+    if order in (1, np.inf):
         return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
     if axis is None:
         axis = tuple(range(x.ndim))
