@@ -32,30 +32,43 @@ def sample(
     shape: tuple[int, ...],
     interval: tuple[float, float] = (-2.0, 2.0),
     avoid: Sequence[float] = (),
-    offset: float | None = None,
 ) -> Any:
-    """Draw a float64 array from an open interval, well away from the points to avoid.
-
-    With an ``offset`` between 0 and 1 the numbers differ from one another, and from those
-    drawn with another offset: they lie on a grid, as far as it goes.
-    """
+    """Draw a float64 array from an open interval, well away from the points to avoid."""
     low, high = interval
-    width = high - low
-    margin = min(0.02 * width, 0.04)
+    margin = min(0.02 * (high - low), 0.04)
     size = int(np.prod(shape))
-    if offset is None:
-        usual = [s for s in SPECIAL if low + margin <= s <= high - margin]
-        pool = rng.uniform(low + margin, high - margin, 20 * size + 20)
-        if usual:
-            pool = np.where(rng.random(pool.size) < 0.1, rng.choice(usual, pool.size), pool)
-    else:
-        cells = max(size, 12)
-        pool = low + width * (np.arange(cells) + 0.1 + 0.8 * offset) / cells
-        rng.shuffle(pool)
+    pool = rng.uniform(low + margin, high - margin, 20 * size + 20)
+    usual = [s for s in SPECIAL if low + margin <= s <= high - margin]
+    if usual:
+        pool = np.where(rng.random(pool.size) < 0.1, rng.choice(usual, pool.size), pool)
     if len(avoid):
-        near = np.min(np.abs(pool[:, None] - np.asarray(avoid)), axis=1) < margin
-        pool = np.where(near, pool + 2 * margin, pool) if offset is not None else pool[~near]
-    return np.array(pool[:size].reshape(shape))
+        pool = pool[np.min(np.abs(pool[:, None] - np.asarray(avoid)), axis=1) >= margin]
+    return pool[:size].reshape(shape)
+
+
+def sample_apart(
+    rng: np.random.Generator,
+    shapes: Sequence[tuple[int, ...]],
+    intervals: Sequence[tuple[float, float]],
+    avoid: Sequence[float] = (),
+) -> list[Any]:
+    """Draw float64 arrays of which no two numbers are close to each other."""
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    narrowest = min(high - low for low, high in intervals)
+    gap = min(narrowest / (4 * (sum(sizes) + len(avoid)) + 4), 0.04)
+    taken = list(avoid)
+    arrays = []
+    for shape, size, (low, high) in zip(shapes, sizes, intervals, strict=True):
+        free = rng.permutation(np.arange(low + gap, high - gap, gap / 2))
+        for number in taken:
+            free = free[np.abs(free - number) >= gap]
+        numbers: list[float] = []
+        while len(numbers) < size:
+            numbers.append(float(free[0]))
+            free = free[np.abs(free - free[0]) >= gap]
+        arrays.append(np.array(numbers).reshape(shape))
+        taken += numbers
+    return arrays
 
 
 class Sampler:
@@ -117,11 +130,10 @@ def elementwise_calls(draw: Any, domain: Elementwise) -> Call:
 def _arrays(
     domain: Elementwise, shapes: Sequence[tuple[int, ...]], rng: np.random.Generator
 ) -> list[Any]:
-    offsets = [(k + 0.5) / len(shapes) for k in range(len(shapes))]
-    return [
-        sample(rng, shape, interval, domain.avoid, offset if domain.distinct else None)
-        for shape, interval, offset in zip(shapes, domain.intervals, offsets, strict=True)
-    ]
+    if domain.distinct:
+        return sample_apart(rng, shapes, domain.intervals, domain.avoid)
+    pairs = zip(shapes, domain.intervals, strict=True)
+    return [sample(rng, shape, interval, domain.avoid) for shape, interval in pairs]
 
 
 @st.composite
@@ -146,11 +158,17 @@ def reduction_calls(draw: Any, domain: Reduction) -> Call:
     if _reduced(shape, axis) < domain.minimum:
         shape = tuple(max(n, domain.minimum) for n in shape) or (domain.minimum,)
         axis = None if axis == () else axis
-    x = sample(draw(generators()), shape, domain.interval, offset=0.5 if domain.distinct else None)
+    x = _array(domain, shape, draw(generators()))
     kwargs = {} if axis is None and draw(st.booleans()) else {"axis": axis}
     if domain.keepdims and draw(st.booleans()):
         kwargs["keepdims"] = True
     return Call((x,), kwargs)
+
+
+def _array(domain: Reduction, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    if domain.distinct:
+        return sample_apart(rng, [shape], [domain.interval])[0]
+    return sample(rng, shape, domain.interval)
 
 
 def _reduced(shape: tuple[int, ...], axis: Any) -> int:
@@ -185,10 +203,7 @@ def typical_calls(op: AnyOp, domain: Domain | None = None) -> list[Call]:
         return [Call(tuple(args), {}) for args in found]
     if isinstance(domain, Reduction):
         n = max(3, domain.minimum)
-        arrays = [
-            sample(rng, shape, domain.interval, offset=0.5 if domain.distinct else None)
-            for shape in ((n, 2), (n,), (0, n))
-        ]
+        arrays = [_array(domain, shape, rng) for shape in ((n, 2), (n,), (0, n))]
         return [Call((x,), {"axis": -1 if x.size == 0 else 0}) for x in arrays]
     return [make(Sampler(rng)) for make in domain.calls]
 
