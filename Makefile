@@ -62,7 +62,7 @@ lock:  ## pin the newest versions anew
 		--no-annotate --custom-compile-command 'make lock' --output-file $(LOCK) pyproject.toml
 
 clean:  ## remove environments, caches and what was built
-	rm -rf .venv .venv-torch .venv-lock $(VENV) $(TORCH_VENV) build dist out ./*.egg-info
+	rm -rf .venv .venv-torch .venv-lock $(VENV) $(TORCH_VENV) build dist demo_output ./*.egg-info
 	rm -rf .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,0 +1,111 @@
+"""Every example runs as a user would run it, prints what it promises, and draws its pictures."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
+    "apples_and_oranges": [
+        r"price +715 +715\n",
+        r"∂ apple +2\.2 +2\.2\n",
+        r"∂ number of apples +110 +110\n",
+        r"∂ orange +3\.3 +3\.3\n",
+        r"∂ number of oranges +165 +165\n",
+        r"∂ tax +650 +650\n",
+    ],
+    "circuits": [
+        r"out = -12, ∂x = -4, ∂y = -4, ∂z = 3\n",
+        r"out = -12, ∂x = -3, ∂y = 4\n",
+        r"out = 4, ∂x = 1, ∂y = 0\n",
+        r"out = -20, ∂x = -8, ∂y = 6, ∂z = 2, ∂w = 0\n",
+        r"out = 0\.731\d+, ∂w0 = -0\.19\d+, ∂w1 = -0\.39\d+, ∂w2 = 0\.19\d+, ∂x0 = 0\.39\d+",
+        r"out = 1\.545645, ∂x = 2\.0595\d+, ∂y = 1\.5922\d+\n",
+        r"out \(5, 3\), ∂W \(5, 10\), ∂X \(10, 3\)\n",
+    ],
+    "demo": [
+        r"price = 715\n",
+        r"∂price/∂\(apple\) = 2\.2\n",
+        r"∂price/∂\(number of apples\) = 110\n",
+        r"∂price/∂\(orange\) = 3\.3\n",
+        r"∂price/∂\(number of oranges\) = 165\n",
+        r"∂price/∂\(tax\) = 650\n",
+        r"1437 images learnt, 360 held back",
+        r"Next:",
+    ],
+    "numerical_differentiation": [r"one_sided h = 1e-01", r"right\n", r"lr = 10: .* diverges\n"],
+    "three_layer_network": [r"\[5, 11, 17\]\n", r"\[0\.31682708 0\.69627909\]\n"],
+    "weight_gradient": [r"loss +0\.20713\n", r"0\.0293956\d +0\.0828562\d +-0\.1122518\d"],
+}
+PICTURES: dict[str, set[str]] = {
+    "apples_and_oranges": {"apples_and_oranges.svg"},
+    "circuits": {
+        f"circuit_{name}.svg"
+        for name in (
+            "sum_times_z",
+            "product",
+            "maximum",
+            "patterns",
+            "neuron",
+            "staged",
+            "matrices",
+        )
+    },
+    "demo": {"apples_and_oranges.svg", "digits.png"},
+    "numerical_differentiation": {"error_against_h.png"},
+    "three_layer_network": set(),
+    "weight_gradient": set(),
+}
+
+
+def run(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run an example in a folder of its own, its pictures going to `pictures` there."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / f"{name}.py", "pictures"],
+        cwd=folder,
+        env={
+            **os.environ,
+            "MPLBACKEND": "Agg",
+            "PYTHONIOENCODING": "utf-8",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=120,
+    )
+
+
+def test_every_example_is_listed() -> None:
+    names = {path.stem for path in EXAMPLES.glob("*.py")}
+    assert names == set(PRINTS) == set(PICTURES)
+
+
+@pytest.mark.parametrize("name", PRINTS)
+def test_example(name: str, tmp_path: Path) -> None:
+    result = run(name, tmp_path)
+    assert result.returncode == 0, result.stderr
+    for pattern in PRINTS[name]:
+        assert re.search(pattern, result.stdout), f"{pattern} is not in:\n{result.stdout}"
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    assert written == {f"pictures/{picture}" for picture in PICTURES[name]}
+    for path in (tmp_path / "pictures").glob("*"):
+        if path.suffix == ".svg":
+            assert ET.parse(path).getroot().tag.endswith("svg")
+        else:
+            assert path.read_bytes().startswith(PNG)
+    if name == "demo":
+        shown = {f"pictures{os.sep}{picture}" for picture in PICTURES[name]}
+        assert all(path in result.stdout for path in shown), "it says where the files are"
+        found = re.search(r"([\d.]+)% on the test images", result.stdout)
+        assert found, result.stdout
+        assert float(found[1]) >= 96
+        assert "loss=" in result.stderr, "the progress bar shows the loss"
+        assert "steps/s" in result.stderr, "the progress bar shows the rate"

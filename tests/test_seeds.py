@@ -1,0 +1,182 @@
+"""The numbers that the source documents print, from the scripts in examples/ themselves.
+
+Tolerances are half a unit of the last digit given.
+"""
+
+import importlib.util
+import math
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+
+
+def example(name: str) -> ModuleType:
+    """Import a script without running its main()."""
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# ------------------------------------------------------------- row 3: three-layer network
+
+
+def test_product_of_a_vector_and_a_matrix() -> None:
+    assert example("three_layer_network").product().tolist() == [5, 11, 17]
+
+
+def test_three_layer_network() -> None:
+    network = example("three_layer_network").network
+    one = network(gg.Tensor([1.0, 0.5]))
+    np.testing.assert_allclose(one.numpy(), [0.31682708, 0.69627909], rtol=0, atol=5e-9)
+
+
+def test_a_batch_is_its_samples_one_by_one() -> None:
+    network = example("three_layer_network").network
+    batch = np.array([[1.0, 0.5], [0.0, 0.0], [-1.0, 2.0]])
+    rows = [network(gg.Tensor(row)).numpy() for row in batch]
+    np.testing.assert_allclose(network(gg.Tensor(batch)).numpy(), rows, rtol=1e-15)
+
+
+# -------------------------------------------------------- row 6: numerical differentiation
+
+
+def test_central_differences_are_an_order_better() -> None:
+    """Ten times smaller h, where truncation rules: error / 10 one-sided, / 100 central."""
+    script = example("numerical_differentiation")
+    exact = math.e * (math.sin(1) + math.cos(1))
+    for formula, factor in ((script.one_sided, 10), (script.central, 100)):
+        errors = [abs(formula(script.f, 1.0, h) - exact) for h in (1e-2, 1e-3)]
+        assert errors[0] / errors[1] == pytest.approx(factor, rel=0.02)
+
+
+def test_the_books_parabola() -> None:
+    """0.01x² + 0.1x has the slopes 0.2 at 5 and 0.3 at 10."""
+    script = example("numerical_differentiation")
+    for x, slope in ((5.0, 0.2), (10.0, 0.3)):
+        assert script.central(lambda t: 0.01 * t**2 + 0.1 * t, x, 1e-4) == pytest.approx(slope)
+
+
+def test_h_is_neither_large_nor_tiny() -> None:
+    """The best h is near ε^(1/2) one-sided and near ε^(1/3) central, and central wins."""
+    script = example("numerical_differentiation")
+    forward, centred = script.errors(1.0)
+    assert 1e-10 < script.STEPS[forward.argmin()] < 1e-6
+    assert 1e-7 < script.STEPS[centred.argmin()] < 1e-3
+    assert centred.min() < 1e-10 < forward.min() < 1e-7
+    for errors in (forward, centred):  # both ends are bad
+        assert errors[0] > 1e-3
+        assert errors[-1] > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [(2e-2, "wrong"), (5e-3, "uncomfortable"), (5e-5, "kinks"), (5e-8, "right"), (0.0, "right")],
+)
+def test_verdicts_on_relative_errors(error: float, word: str) -> None:
+    assert word in example("numerical_differentiation").verdict(error)
+
+
+def test_relative_error() -> None:
+    relative_error = example("numerical_differentiation").relative_error
+    assert relative_error(0.0, 0.0) == 0  # both zero is right
+    assert relative_error([1.0, 0.0], [1.0, 1e-30]) == 1  # a small one may not hide
+    assert relative_error(-3.0, 3.0) == 2
+
+
+def test_gradient_of_any_array() -> None:
+    W = np.arange(6.0).reshape(2, 3)
+    numeric = gg.numerical_gradient(lambda w: gg.sum(w**3), W)
+    np.testing.assert_allclose(numeric, 3 * W**2, rtol=1e-7, atol=1e-8)
+
+
+def test_gradient_descent() -> None:
+    """The book's bowl from (−3, 4): arrives at lr 0.1, diverges at 10, stays at 1e-10."""
+    script = example("numerical_differentiation")
+    start = [-3.0, 4.0]
+    expected = np.multiply(start, (1 - 2 * 0.1) ** 100)  # the exact gradient is 2x
+    np.testing.assert_allclose(script.descend(script.bowl, start, 0.1), expected, atol=1e-10)
+    assert np.abs(script.descend(script.bowl, start, 10.0)).max() > 1e10
+    np.testing.assert_allclose(script.descend(script.bowl, start, 1e-10), start, rtol=1e-7)
+
+
+# ------------------------------------------------------------------ row 7: weight gradient
+
+
+def test_weight_gradient() -> None:
+    script = example("weight_gradient")
+    W = gg.Tensor(script.WEIGHT, requires_grad=True)
+    scores, loss = script.loss_of(W)
+    loss.backward()
+    expected = [-2.19674227, -1.16048127, 0.6122106]
+    # W is printed to 8 digits, which moves a score by up to (0.6 + 0.9) · 5e-9
+    np.testing.assert_allclose(scores.numpy(), expected, rtol=0, atol=1.3e-8)
+    assert loss.item() == pytest.approx(0.20713, abs=5e-6)
+    gradient = [[0.02939563, 0.08285624, -0.11225188], [0.04409345, 0.12428437, -0.16837781]]
+    # the document adds 1e-7 inside the logarithm, which makes the gradient that much smaller
+    y = math.exp(-loss.item())
+    np.testing.assert_allclose(W.grad * y / (y + 1e-7), gradient, rtol=0, atol=1e-8)
+
+
+# --------------------------------------------------------------- row 8: apples and oranges
+
+FRUIT = {
+    "apple": 2.2,
+    "number of apples": 110,
+    "orange": 3.3,
+    "number of oranges": 165,
+    "tax": 650,
+}
+
+
+@pytest.mark.parametrize("how", ["by_hand", "by_graphgrad"])
+def test_apples_and_oranges(how: str) -> None:
+    price, gradients = getattr(example("apples_and_oranges"), how)()
+    value = price.item() if isinstance(price, gg.Tensor) else price
+    assert value == pytest.approx(715, rel=1e-15)
+    assert gradients == pytest.approx(FRUIT, rel=1e-15)
+
+
+# ------------------------------------------------------------------- row 9: CS231n circuits
+
+CIRCUITS: dict[str, tuple[float, list[float], float]] = {  # value, gradients, tolerance
+    "sum_times_z": (-12, [-4, -4, 3], 0),
+    "product": (-12, [-3, 4], 0),
+    "maximum": (4, [1, 0], 0),
+    "patterns": (-20, [-8, 6, 2, 0], 0),
+    "neuron": (0.731, [-0.197, -0.393, 0.197, 0.393, -0.590], 5e-4),
+    "staged": (1.545645, [2.059570, 1.592233], 5e-7),
+}
+
+
+@pytest.mark.parametrize("name", CIRCUITS)
+def test_circuit(name: str) -> None:
+    value, gradients, tolerance = CIRCUITS[name]
+    out, inputs = getattr(example("circuits"), name)()
+    out.backward()
+    found = [x.grad.item() for x in inputs]
+    np.testing.assert_allclose(out.item(), value, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(found, gradients, rtol=0, atol=tolerance)
+
+
+def test_matrix_circuit() -> None:
+    out, (W, X) = example("circuits").matrices()
+    assert (W.shape, X.shape, out.shape) == ((5, 10), (10, 3), (5, 3))
+    g: Any = np.arange(15.0).reshape(5, 3)
+    out.backward(g)
+    np.testing.assert_allclose(W.grad, g @ X.numpy().T)
+    np.testing.assert_allclose(X.grad, W.numpy().T @ g)
+
+
+def test_every_circuit_is_asserted() -> None:
+    names = {circuit.__name__ for circuit in example("circuits").CIRCUITS}
+    assert names == {*CIRCUITS, "matrices"}
