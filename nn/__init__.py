@@ -6,5 +6,4 @@ if __name__ != "graphgrad.nn":
         "would have classes of its own; write `from graphgrad import nn`"
     )
 
-from graphgrad.nn import functional as functional
-from graphgrad.nn import init as init
+from graphgrad.nn import functional as functional, init as init

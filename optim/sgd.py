@@ -30,16 +30,17 @@ class SGD:
         """Check the parameters; each is updated once, even if listed twice."""
         if isinstance(params, Tensor):
             raise GraphError(f"SGD: params is one tensor; give a list: [tensor] (at {here()})")
-        self.params = list(dict.fromkeys(params))
-        if not self.params:
+        given = list(params)
+        if not given:
             raise GraphError(f"SGD: params is empty, there is nothing to learn (at {here()})")
-        for i, p in enumerate(self.params):
+        for i, p in enumerate(given):
             if not (isinstance(p, Tensor) and p.requires_grad and p.is_leaf):
                 message = (
                     f"SGD: parameter {i} is no leaf with a gradient; make it by "
                     f"gg.Tensor(…, requires_grad=True) (at {here()})"
                 )
                 raise GraphError(message)
+        self.params = list(dict.fromkeys(given))
         self.lr = lr
 
     @property
