@@ -1,0 +1,1 @@
+"""How fast graphgrad is, as ratios to others timed in the same run: `python -m benchmarks`."""

@@ -1,0 +1,190 @@
+"""Print ratios of graphgrad to its peers; with --save, also into docs/benchmarks.md."""
+
+import argparse
+import datetime as dt
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import laws, memory, peers
+from benchmarks.timing import Ratio, Times, duration
+
+GOALS = {  # case, then peer: at most this share of its time
+    "scalar": {"PyTorch": 0.6, "HIPS autograd": 0.25, "MyGrad": 0.25},
+    "16 floats": {"PyTorch": 0.8, "HIPS autograd": 0.25, "MyGrad": 0.25},
+    "step": {"PyTorch": 0.6, "NumPy by hand": 1.3},
+}
+NODE_BYTES = 600
+SAVED = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+
+
+class Report:
+    """Markdown, printed as it grows."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.lines: list[str] = []
+
+    def say(self, *lines: str) -> None:
+        """Add and print lines."""
+        self.lines += lines
+        print(*lines, sep="\n", flush=True)
+
+    def table(self, head: list[str], rows: list[list[str]]) -> None:
+        """Add a table, its columns aligned."""
+        cells = [head, *rows]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+        lines = [[c.ljust(w) for c, w in zip(row, widths, strict=True)] for row in cells]
+        lines.insert(1, ["-" * w for w in widths])
+        self.say("", *[f"| {' | '.join(line)} |" for line in lines], "")
+
+
+def against(ratio: Ratio, goal: float | None) -> str:
+    """Format a ratio beside its goal."""
+    if goal is None:
+        return str(ratio)
+    return f"{ratio} {'✓' if ratio.median <= goal else '✗'} ≤ {goal}"
+
+
+def versions(names: list[str]) -> str:
+    """List what was compared, and on what."""
+    packages = {"PyTorch": "torch", "HIPS autograd": "autograd", "MyGrad": "mygrad"}
+    found = [f"{name} {metadata.version(packages[name])}" for name in names]
+    return ", ".join(
+        [
+            dt.datetime.now(tz=dt.UTC).date().isoformat(),
+            f"{platform.python_implementation()} {platform.python_version()}",
+            f"NumPy {np.__version__}",
+            *found,
+            f"{platform.machine()}, {os.cpu_count()} cores",
+        ]
+    )
+
+
+def small_ops(report: Report, there: list[str], rounds: int) -> None:
+    """Time forward and backward of one op."""
+    report.say("", "## One small op, forward and backward", "")
+    report.say(
+        "float64, every law of the engine on, fresh gradients on each call. Share of the peer's",
+        "processor time: the median over interleaved rounds (and its quartiles), with the goal.",
+    )
+    rng = np.random.default_rng(0)
+    rows = []
+    for case, shape in (("scalar", ()), ("16 floats", (16,))):
+        x, y = rng.uniform(0.5, 1.5, (2, *shape))
+        for op in peers.OPS:
+            work = {name: peers.small_op(name, op, x, y) for name in ("graphgrad", *there)}
+            expected = work["graphgrad"]()
+            for name in there:
+                for ours, theirs in zip(expected, work[name](), strict=True):
+                    np.testing.assert_allclose(np.asarray(theirs), ours, err_msg=name)
+            times = Times(work, rounds, time.process_time)
+            ratios = [
+                against(times.ratio("graphgrad", name), GOALS[case].get(name)) for name in there
+            ]
+            rows.append([case, op, duration(times.median("graphgrad")), *ratios])
+    report.table(["inputs", "op", "graphgrad", *[f"share of {name}" for name in there]], rows)
+
+
+def step(report: Report, there: list[str], rounds: int) -> None:
+    """Time a step of training."""
+    report.say("", "## A training step: 784 → 50 → 10, batch 100, float32", "")
+    threads = "BLAS with its default threads"
+    if "PyTorch" in there:
+        import torch
+
+        threads += f", PyTorch with {torch.get_num_threads()}"
+    report.say(
+        f"Forward, cross-entropy, backward, update. {threads}. MyGrad and HIPS autograd as their",
+        "users would write it; PyTorch with addmm and its own SGD; NumPy written out by hand.",
+    )
+    problem = peers.Problem()
+    names = ["graphgrad", "NumPy by hand", *there]
+    work = {name: peers.training_step(name, problem) for name in names}
+    losses = {name: [step() for _ in range(3)] for name, step in work.items()}
+    for name in names:
+        np.testing.assert_allclose(losses[name], losses["graphgrad"], rtol=1e-4, err_msg=name)
+    times = Times(work, rounds)
+    rows = [["graphgrad", duration(times.median("graphgrad")), ""]]
+    for name in names[1:]:
+        ratio = against(times.ratio("graphgrad", name), GOALS["step"].get(name))
+        rows.append([name, duration(times.median(name)), ratio])
+    report.table(["contestant", "a step", "graphgrad's share of it"], rows)
+
+
+def law(report: Report, _: list[str], rounds: int) -> None:
+    """Show what each promise costs."""
+    report.say("", "## What each promise costs", "")
+    seconds, rows = laws.costs(rounds)
+    report.say(
+        f"Forward and backward of a scalar x · y, {duration(seconds)}: the share of it that goes",
+        "when one promise is taken out of a copy of the engine.",
+    )
+    table = []
+    for promise, share, problem in rows:
+        if share is None:
+            table.append([promise, problem, ""])
+        else:
+            spread = f"{share.median:.1%} ({share.low:.1%} to {share.high:.1%})"
+            table.append([promise, spread, f"{share.median * seconds * 1e9:.0f} ns"])
+    report.table(["promise", "share", "time"], table)
+
+
+def bytes_per_node(report: Report, _: list[str], __: int) -> None:
+    """Show what a chain of scalars costs."""
+    report.say("", "## Memory of a chain of scalars", "")
+    report.say(
+        f"Bytes per node by tracemalloc, {memory.LENGTH} nodes, garbage collector off. The goal",
+        f"is {NODE_BYTES} while recorded, and nothing left after deletion.",
+    )
+    rows = []
+    for name, compute in memory.CHAINS.items():
+        found = memory.chain(compute)
+        verdict = "✓" if found.recorded <= NODE_BYTES and found.left < 1 else "✗"
+        cells = [f"{found.recorded:.0f}", f"{found.swept:.0f}", f"{found.left:.1f}"]
+        rows.append([name, *cells, verdict])
+    report.table(["op", "recorded", "after backward()", "after deletion", ""], rows)
+
+
+SECTIONS: dict[str, Callable[[Report, list[str], int], None]] = {
+    "ops": small_ops,
+    "step": step,
+    "laws": law,
+    "memory": bytes_per_node,
+}
+
+
+def main() -> None:
+    """Run the sections asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("sections", nargs="*", metavar="section", help=f"of {', '.join(SECTIONS)}")
+    parser.add_argument("--rounds", type=int, default=101, help="more give a narrower spread")
+    parser.add_argument(
+        "--save", action="store_true", help=f"write {SAVED.parent.name}/{SAVED.name}"
+    )
+    options = parser.parse_args()
+    chosen = options.sections or list(SECTIONS)
+    if unknown := set(chosen) - set(SECTIONS):
+        parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    if options.rounds < 2:
+        parser.error("a spread needs at least 2 rounds")
+
+    there, missing = peers.installed()
+    report = Report()
+    report.say("# Speed and memory", "", f"By `make bench ARGS=--save`: {versions(there)}.")
+    for name in missing:
+        report.say("", f"{name} is not installed and left out; `make bench` installs it.")
+    for name in chosen:
+        SECTIONS[name](report, there, options.rounds)
+    if options.save:
+        SAVED.parent.mkdir(exist_ok=True)
+        SAVED.write_text("\n".join(report.lines).replace("\n\n\n", "\n\n") + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

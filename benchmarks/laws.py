@@ -1,0 +1,174 @@
+"""What each promise of the engine costs a small op.
+
+Each row loads a copy of graphgrad under another name, with one piece of its source replaced
+by what an engine without that promise would do, and lets the copy take turns with the real
+one. A piece whose text is no longer found says so instead of measuring nothing.
+"""
+
+import importlib
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import graphgrad as gg
+from benchmarks.timing import Ratio, Times, Work
+
+SOURCE = Path(gg.__file__).parent
+
+
+class Piece(NamedTuple):
+    """A promise, and the replacements (file, text, without it) that take it away."""
+
+    promise: str
+    cuts: tuple[tuple[str, str, str], ...]
+
+
+PIECES = (
+    Piece(
+        "the switch is each thread's own",
+        (("node.py", "class _Recording(threading.local):", "class _Recording:"),),
+    ),
+    Piece(
+        "a node knows the user's source line",
+        (("record.py", "code, instruction = call_site(2)", "code, instruction = None, 0"),),
+    ),
+    Piece(
+        "a freed graph knows which call freed it",
+        (("tensor.py", "Freed(by, *call_site(3))", "Freed(by, None, 0)"),),
+    ),
+    Piece(
+        "a change after use is noticed",
+        (
+            ("sweep.py", "for position in plan.saved_inputs:", "for position in ():"),
+            ("sweep.py", "if plan.keeps_out and", "if False and"),
+        ),
+    ),
+    Piece(
+        "small values and gradients stay readable",
+        (
+            ("record.py", "out if out.size <= KEPT_ELEMENTS else None", "None"),
+            (
+                "sweep.py",
+                "if node.value is not None and self.wrap is None and g.size <= KEPT_ELEMENTS:",
+                "if False:",
+            ),
+        ),
+    ),
+    Piece(
+        "the sweep does not warn",
+        (("sweep.py", 'with np.errstate(all="ignore"):', "if True:"),),
+    ),
+    Piece(
+        "broadcasting is undone, wrong shapes refused",
+        (("sweep.py", "if shape != parent.shape:", "if False:"),),
+    ),
+    Piece(
+        "no two gradients share memory",
+        (
+            (
+                "sweep.py",
+                "and (c is g or c.base is not None or _is_among(c, values))",
+                "and False",
+            ),
+        ),
+    ),
+    Piece(
+        "a gradient has its tensor's dtype",
+        (("sweep.py", "if g.dtype is not node.dtype and g.dtype != node.dtype:", "if False:"),),
+    ),
+    Piece(
+        "an untaken branch of where gives exactly 0",
+        (("sweep.py", "if self.where_passed and node.plan.op.elementwise:", "if False:"),),
+    ),
+    Piece(
+        "hooks and anomaly detection can be switched on",
+        (
+            ("sweep.py", "if node.hooks is not None and self.hooks:", "if False:"),
+            ("sweep.py", "if self.anomaly is not None:", "if False:"),
+            ("record.py", "if recording.anomaly is not None:", "if False:"),
+        ),
+    ),
+    Piece(
+        "threads may share leaves",
+        (("tensor.py", "        with _commit:\n", "        if True:\n"),),
+    ),
+)
+
+
+def sources() -> list[Path]:
+    """List the files of the package, nn and optim behind their links too."""
+    walk = os.walk(SOURCE, followlinks=True)
+    return [Path(folder) / f for folder, _, files in walk for f in files if f.endswith(".py")]
+
+
+@contextmanager
+def without(piece: Piece, number: int) -> Iterator[Any]:
+    """Import a copy of the package that lacks a piece."""
+    name = f"graphgrad_without_{number}"
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / name
+        for path in sources():
+            inside = path.relative_to(SOURCE)
+            copy = target / inside
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            text = path.read_text("utf-8")
+            for file, old, new in piece.cuts:
+                if inside.as_posix() == file:
+                    if old not in text:
+                        raise LookupError(f"{file} no longer says {old!r}")
+                    text = text.replace(old, new)
+            copy.write_text(re.sub(r"\bgraphgrad\b", name, text), "utf-8")
+        sys.path.insert(0, folder)
+        try:
+            yield importlib.import_module(name)
+        finally:
+            sys.path.remove(folder)
+            for module in [m for m in sys.modules if m.partition(".")[0] == name]:
+                del sys.modules[module]
+
+
+def work(module: Any) -> Work:
+    """Return forward and backward of x · y."""
+    x = module.Tensor(1.3, requires_grad=True)
+    y = module.Tensor(0.7, requires_grad=True)
+
+    def both_ways() -> None:
+        x.grad = None
+        y.grad = None
+        (x * y).backward()
+
+    return both_ways
+
+
+class Cost(NamedTuple):
+    """Seconds of the whole, and the share of it that a piece takes (or why unknown)."""
+
+    promise: str
+    share: Ratio | None
+    problem: str = ""
+
+
+def costs(rounds: int) -> tuple[float, list[Cost]]:
+    """Measure every piece, and all of them together; also return our own seconds per call."""
+    every = Piece("all of these together", tuple(cut for piece in PIECES for cut in piece.cuts))
+    contestants, problems = {"": work(gg)}, {}
+    with ExitStack() as stack:
+        for number, piece in enumerate((*PIECES, every)):
+            try:
+                module = stack.enter_context(without(piece, number))
+            except LookupError as error:
+                problems[piece.promise] = str(error)
+            else:
+                contestants[piece.promise] = work(module)
+        times = Times(contestants, rounds, time.process_time)
+    rows = [Cost(promise, None, problem) for promise, problem in problems.items()]
+    for promise in list(contestants)[1:]:
+        kept = times.ratio(promise, "")
+        rows.append(Cost(promise, Ratio(1 - kept.median, 1 - kept.high, 1 - kept.low)))
+    return times.median(""), rows

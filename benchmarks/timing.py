@@ -1,0 +1,68 @@
+"""Timing on a noisy machine: contestants take turns, and only ratios within a round count."""
+
+import statistics
+import time
+import timeit
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+Work = Callable[[], object]
+
+SAMPLE = 0.001  # seconds that one contestant runs at a time, unless one call takes longer
+
+
+class Ratio(NamedTuple):
+    """Our time over another's, round by round."""
+
+    median: float
+    low: float  # the quartiles
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f}–{self.high:.2f})"
+
+
+class Times:
+    """Seconds per call of each contestant in every round."""
+
+    def __init__(
+        self,
+        contestants: Mapping[str, Work],
+        rounds: int,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Let the contestants take turns, the order reversed every other round.
+
+        The garbage collector is off while a sample runs. What runs on one core is better timed
+        by ``time.process_time``, on which other programs have less influence.
+        """
+        timers = {name: timeit.Timer(work, timer=clock) for name, work in contestants.items()}
+        calls = {}
+        for name, timer in timers.items():
+            seconds = min(timer.timeit(10) for _ in range(5)) / 10
+            calls[name] = max(1, round(SAMPLE / seconds))
+        self.seconds: dict[str, list[float]] = {name: [] for name in timers}
+        order = list(timers)
+        for _ in range(rounds):
+            for name in order:
+                self.seconds[name].append(timers[name].timeit(calls[name]) / calls[name])
+            order.reverse()
+
+    def median(self, name: str) -> float:
+        """Return the median seconds per call."""
+        return statistics.median(self.seconds[name])
+
+    def ratio(self, ours: str, theirs: str) -> Ratio:
+        """Return the median of the per-round ratios, and their quartiles."""
+        pairs = zip(self.seconds[ours], self.seconds[theirs], strict=True)
+        ratios = [a / b for a, b in pairs]
+        low, median, high = statistics.quantiles(ratios, n=4)
+        return Ratio(median, low, high)
+
+
+def duration(seconds: float) -> str:
+    """Format a time with three digits."""
+    factor, unit = next(
+        (f, u) for f, u in ((1, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns")) if seconds * f >= 1
+    )
+    return f"{seconds * factor:.3g} {unit}"
