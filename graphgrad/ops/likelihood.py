@@ -10,8 +10,8 @@ from graphgrad.registry import TABLE, Cases, Op, Reduction, call, op
 from graphgrad.tensor import Tensor
 
 
-def _exponentials(a: Any, axis: Axis) -> tuple[Any, Any, Any]:
-    """Return the maximum m, a − m, and exp(a − m); equal infinities are 0 apart."""
+def _exponentials(a: Any, axis: Axis) -> tuple[Any, Any, Any, Any]:
+    """Return m = max(a), a − m, exp(a − m) and its sum; equal infinities are 0 apart."""
     if a.dtype.kind != "f":
         a = a.astype(float)
     largest = np.max(a, axis=axis, keepdims=True, initial=-np.inf)
@@ -19,24 +19,26 @@ def _exponentials(a: Any, axis: Axis) -> tuple[Any, Any, Any]:
         below = a - largest
         if not np.isfinite(largest).all():
             below = np.where(a == largest, below.dtype.type(0), below)
-        return largest, below, np.exp(below)
+        e = np.exp(below)
+    wide = np.promote_types(e.dtype, np.float32)  # halves are added up in single precision
+    return largest, below, e, np.add.reduce(e, axis, wide, keepdims=True)
 
 
 def _logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    largest, _, e = _exponentials(a, axis)
+    largest, _, e, total = _exponentials(a, axis)
     with np.errstate(divide="ignore"):  # nothing to add: log 0 is −inf
-        out = np.log(np.sum(e, axis=axis, keepdims=True)) + largest
+        out = (np.log(total) + largest).astype(e.dtype, copy=False)
     return out if keepdims else np.squeeze(out, axis)[()]
 
 
 def _softmax(a: Any, axis: Axis = -1) -> Any:
-    e = _exponentials(a, axis)[2]
-    return e / np.sum(e, axis=axis, keepdims=True)
+    _, _, e, total = _exponentials(a, axis)
+    return np.divide(e, total, out=e) if e.ndim else (e / total).astype(e.dtype)
 
 
 def _log_softmax(a: Any, axis: Axis = -1) -> Any:
-    _, below, e = _exponentials(a, axis)
-    return below - np.log(np.sum(e, axis=axis, keepdims=True))
+    _, below, e, total = _exponentials(a, axis)
+    return (below - np.log(total)).astype(e.dtype, copy=False)
 
 
 _CASES = Cases(

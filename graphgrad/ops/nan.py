@@ -6,7 +6,7 @@ import numpy as np
 
 from graphgrad.methods import Axis
 from graphgrad.ops.choice import keep
-from graphgrad.ops.reduce import kept_shape, spread
+from graphgrad.ops.reduce import kept_shape, reduced_count, spread
 from graphgrad.registry import Op, Reduction, composed, op
 from graphgrad.tensor import Tensor
 
@@ -19,9 +19,10 @@ def _among_numbers(g: Any, a: Any, axis: Axis) -> Any:
     return keep(spread(g.reshape(kept_shape(a.shape, axis)), a.shape, axis, True), ~np.isnan(a))
 
 
-def _count(a: Any, axis: Axis, dtype: Any) -> Any:
-    """Count the numbers, at least one."""
-    return np.maximum(np.add.reduce(~np.isnan(a), axis, dtype, keepdims=True), 1)
+def _count(mask: Any, axis: Axis, dtype: Any) -> Any:
+    """Count what is set, at least one."""
+    wide = np.promote_types(dtype, np.float32)
+    return np.maximum(np.add.reduce(mask, axis, wide, keepdims=True), 1)
 
 
 nansum: Op[Tensor] = op(
@@ -35,7 +36,7 @@ nansum: Op[Tensor] = op(
 nanmean: Op[Tensor] = op(
     np.nanmean,
     lambda g, a, axis: _among_numbers(
-        g.reshape(kept_shape(a.shape, axis)) / _count(a, axis, g.dtype), a, axis
+        g.reshape(kept_shape(a.shape, axis)) / _count(~np.isnan(a), axis, g.dtype), a, axis
     ),
     forward=lambda a, axis=None, keepdims=False: np.nanmean(a, axis=axis, keepdims=keepdims),
     symbol="mean",
@@ -56,8 +57,7 @@ def nanprod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def _extreme_rule(g: Any, a: Any, out: Any, axis: Axis) -> Any:
     shape = kept_shape(a.shape, axis)
     mask = a == out.reshape(shape)
-    count = np.maximum(np.add.reduce(mask, axis, g.dtype, keepdims=True), 1)
-    return keep(spread(g.reshape(shape) / count, a.shape, axis, True), mask)
+    return keep(spread(g.reshape(shape) / _count(mask, axis, g.dtype), a.shape, axis, True), mask)
 
 
 nanmax: Op[Tensor] = op(
@@ -83,13 +83,14 @@ nanmin: Op[Tensor] = op(
 def _offsets(a: Any, axis: Axis) -> Any:
     """Return the numbers less their mean, and 0 for a NaN."""
     missing = np.isnan(a)
-    total = np.sum(np.where(missing, 0.0, a), axis=axis, keepdims=True)
-    return np.where(missing, 0.0, a - total / _count(a, axis, a.dtype))
+    mean = np.mean(np.where(missing, 0.0, a), axis=axis, keepdims=True)
+    share = reduced_count(a.shape, axis) / _count(~missing, axis, a.dtype)
+    return np.where(missing, 0.0, a - mean * share)
 
 
 def _freedom(a: Any, axis: Axis, ddof: float, correction: float | None) -> Any:
     taken = ddof if correction is None else correction
-    return np.maximum(_count(a, axis, a.dtype) - taken, 0)
+    return np.maximum(_count(~np.isnan(a), axis, a.dtype) - taken, 0)
 
 
 def _var_rule(g: Any, a: Any, axis: Axis, ddof: float, correction: float | None) -> Any:

@@ -45,7 +45,7 @@ def lined_up(a: Any, axis: Axis) -> Any:
     if not isinstance(axis, tuple):
         return np.moveaxis(a, axis, -1)
     moved = np.moveaxis(a, axis, range(-len(axis), 0))
-    return moved.reshape(*moved.shape[: a.ndim - len(axis)], reduced_count(a.shape, axis))
+    return moved.reshape((*moved.shape[: a.ndim - len(axis)], reduced_count(a.shape, axis)))
 
 
 def put_back(x: Any, shape: tuple[int, ...], axis: Axis) -> Any:
@@ -54,7 +54,7 @@ def put_back(x: Any, shape: tuple[int, ...], axis: Axis) -> Any:
         return x.reshape(shape)
     if not isinstance(axis, tuple):
         return np.moveaxis(x, -1, axis)
-    x = x.reshape(*x.shape[:-1], *(shape[i] for i in axis))
+    x = x.reshape((*x.shape[:-1], *(shape[i] for i in axis)))
     return np.moveaxis(x, range(-len(axis), 0), axis)
 
 
@@ -68,8 +68,10 @@ def spread(g: Any, a_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
     """
     if axis is not None and not keepdims:
         g = g.reshape(kept_shape(a_shape, axis))
-    if g.__class__ in _NATIVE and g.size == 1:  # the same view, a third of the time
-        view: Any = np.ndarray(a_shape, g.dtype, g, 0, (0,) * len(a_shape))
+    if g.__class__ in _NATIVE and g.flags.c_contiguous:  # the same view, a third of the time
+        steps = [0 if n == 1 else step for n, step in zip(g.shape, g.strides, strict=True)]
+        strides = [0] * (len(a_shape) - g.ndim) + steps
+        view: Any = np.ndarray(a_shape, g.dtype, g, 0, strides)
         view.flags.writeable = False
         return view
     return np.broadcast_to(g, a_shape)
@@ -213,7 +215,7 @@ def shared(g: Any, a: Any, chosen: Any, axis: Axis) -> Any:
     ``g`` and ``chosen`` keep the reduced axes; ``chosen`` is NaN where an element is.
     """
     mask = (a == chosen) | np.isnan(a)
-    count = np.add.reduce(mask, axis, g.dtype, keepdims=True)
+    count = np.add.reduce(mask, axis, np.promote_types(g.dtype, np.float32), keepdims=True)
     return keep(spread(g / count, a.shape, axis, True), mask)
 
 

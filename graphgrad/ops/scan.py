@@ -60,14 +60,14 @@ cumsum: Op[Tensor] = op(
 # needs them because no quotient may be taken: an element may be 0.
 
 
-_SHORT = 32  # up to here a step per element is fastest
+_SHORT, _BROAD = 32, 512  # fewer steps, or more numbers in each: one by one is fastest
 
 
 def _recur(b: Any, a: Any, axis: int) -> Any:
-    s = np.array(np.moveaxis(b, axis, 0))
-    a = np.moveaxis(a, axis, 0)
+    s = np.array(np.moveaxis(b, axis, 0), order="C")
+    a = np.ascontiguousarray(np.moveaxis(a, axis, 0))
     n = len(s)
-    if n <= _SHORT:
+    if n <= _SHORT or s[0].size >= _BROAD:
         for i in range(1, n):
             s[i] += a[i] * s[i - 1]
         return np.moveaxis(s, 0, axis)

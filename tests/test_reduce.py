@@ -1,0 +1,441 @@
+"""Reductions: exact where mathematics is, the published convention where it leaves a choice."""
+
+import itertools
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+import graphgrad as gg
+from graphgrad.check import gradcheck
+from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.ops.likelihood import log_softmax, logsumexp, softmax
+from tests.linear import check_linear
+
+inf, nan = np.inf, np.nan
+num: Any = np  # NumPy's stubs know no Tensor
+Function = Callable[..., Any]
+
+
+def derivatives(f: Function, x: Any) -> tuple[Any, Any]:
+    """Gradient and Hessian of the sum of f."""
+    point = np.array(x, dtype=float)
+    total = lambda a: np.sum(f(a))  # noqa: E731
+    return gg.grad(total)(point), gg.hessian(total)(point)
+
+
+def expect(f: Function, x: Any, gradient: Any, hessian: Any = None) -> None:
+    """Compare both with what is known; no Hessian given means that it vanishes."""
+    found, second = derivatives(f, x)
+    np.testing.assert_allclose(found, gradient, rtol=1e-14, atol=1e-300)
+    wanted = np.zeros_like(second) if hessian is None else hessian
+    np.testing.assert_allclose(second, wanted, rtol=1e-14, atol=1e-300)
+
+
+# ---------------------------------------------------------------- every axis and keepdims
+
+REDUCTIONS = [
+    np.sum, np.mean, np.prod, np.var, np.std, np.max, np.min, np.amax, np.amin, np.ptp, np.median,
+    np.average, np.nansum, np.nanmean, np.nanmax, np.nanmin, np.nanprod, np.nanvar, np.nanstd,
+    logsumexp,
+]  # fmt: skip
+AXES = [None, 0, -1, 1, (0, 2), (-1, 0), (2, 1, 0), ()]
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("f", REDUCTIONS, ids=lambda f: f.__name__)
+def test_slopes_along_every_axis(f: Function, axis: Any, keepdims: bool) -> None:
+    x = np.random.default_rng(3).permutation(12).reshape(2, 3, 2) / 5 - 1  # no ties
+    if axis == () and f in {np.std, np.nanstd}:
+        return  # each element on its own: a constant
+    report = gradcheck(lambda a: f(a, axis=axis, keepdims=keepdims), x, order=2)
+    assert report, report
+    if f is not logsumexp:
+        expected = f(x, axis=axis, keepdims=keepdims)
+        np.testing.assert_array_equal(f(gg.Tensor(x), axis=axis, keepdims=keepdims), expected)
+
+
+@given(st.sampled_from([(3,), (2, 3), (2, 0, 3), (0,), ()]))
+def test_sums_are_linear_to_the_last_bit(shape: tuple[int, ...]) -> None:
+    check_linear(np.sum, shape)
+    for axis in range(-len(shape), len(shape)):
+        check_linear(lambda a, i=axis: np.sum(a, axis=i), shape)
+        check_linear(lambda a, i=axis: np.sum(a, i, keepdims=True), shape)
+
+
+@pytest.mark.parametrize("f", [np.sum, np.prod, np.nansum, np.nanprod])
+def test_empty_reductions(f: Function) -> None:
+    t = gg.Tensor(np.empty((0, 3)), requires_grad=True)
+    out = f(t, axis=0)
+    np.testing.assert_array_equal(out.numpy(), f(np.empty((0, 3)), axis=0))
+    out.sum().backward()
+    assert t.grad.shape == (0, 3)
+    expect(f, np.empty((2, 0)), np.empty((2, 0)))
+
+
+@pytest.mark.parametrize("f", [*REDUCTIONS, logsumexp], ids=lambda f: f.__name__)
+def test_a_single_number(f: Function) -> None:
+    flat = f in {np.var, np.std, np.ptp, np.nanvar, np.nanstd}
+    for axis in (None, ()):
+        expect(lambda a, i=axis: f(a, axis=i), 1.5, 0 if flat else 1)
+
+
+@pytest.mark.parametrize("f", [np.max, np.min, np.ptp])
+def test_the_maximum_of_nothing(f: Function) -> None:
+    with pytest.raises(ShapeError, match=r"max|min") as caught:
+        f(gg.Tensor(np.empty(0), requires_grad=True))
+    assert "(0,)" in str(caught.value)
+    assert "test_reduce.py" in str(caught.value)
+
+
+def test_a_wrong_axis() -> None:
+    with pytest.raises(ShapeError, match="axis 2 is out of bounds"):
+        np.sum(gg.Tensor(np.ones((2, 3)), requires_grad=True), axis=2)
+
+
+# ------------------------------------------------------------------------------- products
+
+
+def exact_derivative(x: Any, order: int) -> Any:
+    """All partial derivatives of a product: the others' product, 0 where an index repeats."""
+    n = len(x)
+    result = np.zeros((n,) * order)
+    for index in itertools.permutations(range(n), order):
+        result[index] = math.prod(x[i] for i in range(n) if i not in index)
+    return result
+
+
+@pytest.mark.parametrize(
+    "x",
+    [[0, 3, 4], [0, 3, 0, 2], [0, 0, 0], [2, 3, -4], [7], [0]],
+    ids=str,
+)
+def test_prod_with_zeros_is_exact_to_every_order(x: list[float]) -> None:
+    f: Function = np.prod
+    for order in range(1, 4):
+        f = gg.jacobian(f)
+        np.testing.assert_array_equal(f(np.array(x, float)), exact_derivative(x, order))
+
+
+def test_prod_hessian_row() -> None:
+    np.testing.assert_array_equal(gg.hessian(np.prod)(np.array([0.0, 3, 4]))[0], [0, 4, 3])
+
+
+def test_prod_over_several_axes_with_zeros() -> None:
+    x = np.array([[[0.0, 2], [3, 4]], [[5, 0], [0, 6]]])
+    total = lambda a: np.sum(np.prod(a, axis=(0, 2)))  # noqa: E731
+    expected = [[[0, 0], [0, 0]], [[0, 0], [72, 0]]]
+    np.testing.assert_array_equal(gg.grad(total)(x), expected)
+
+
+def test_prod_does_not_overflow_on_the_way() -> None:
+    x = np.array([1e200, 1e-200, 1e200, 1e-200])
+    np.testing.assert_allclose(gg.grad(np.prod)(x), 1 / x, rtol=1e-14)
+
+
+# -------------------------------------------------------------------------------- spreads
+
+
+@pytest.mark.parametrize("value", [1.0, 0.1, 1e-9, 0.7, 3e15])
+@pytest.mark.parametrize("f", [np.std, np.nanstd])
+def test_std_of_constants_is_flat(f: Function, value: float) -> None:
+    """Also where rounding leaves the mean a hair beside the constant."""
+    for x in ([value] * 3, [value], [[value] * 7] * 2):
+        expect(f, x, np.zeros(np.shape(x)))
+        expect(lambda a: f(a, axis=-1), x, np.zeros(np.shape(x)))
+
+
+def test_std_of_some_constant_rows() -> None:
+    x = np.array([[0.1, 0.1, 0.1], [1.0, 2.0, 4.0]])
+    gradient, hessian = derivatives(lambda a: np.std(a, axis=1, ddof=1), x)
+    alone, alone_second = derivatives(lambda a: np.std(a, ddof=1), x[1])
+    np.testing.assert_array_equal(gradient[0], 0)
+    np.testing.assert_allclose(gradient[1], alone)
+    np.testing.assert_allclose(hessian[1, :, 1], alone_second, atol=1e-15)
+    assert not hessian[0].any()
+    assert not hessian[:, :, 0].any()
+
+
+def test_var_has_its_known_derivatives() -> None:
+    x = np.array([1.0, 2.0, 4.0, 7.0])
+    for ddof in (0, 1, 0.5):
+        scale = 2 / (4 - ddof)
+        expect(
+            lambda a, d=ddof: np.var(a, ddof=d),
+            x,
+            scale * (x - x.mean()),
+            scale * (np.eye(4) - 0.25),
+        )
+        np.testing.assert_array_equal(
+            gg.grad(lambda a, d=ddof: np.var(a, correction=d))(x),
+            gg.grad(lambda a, d=ddof: np.var(a, ddof=d))(x),
+        )
+
+
+def test_a_variance_that_is_undefined_has_no_gradient() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for f in (np.var, np.std):
+            assert np.isnan(gg.grad(lambda a, f=f: f(a, ddof=1))(np.array([2.0]))).all()
+
+
+# ------------------------------------------------------------------------------- extremes
+
+
+@pytest.mark.parametrize("f", [np.max, np.min, np.amax, np.amin, np.nanmax, np.nanmin])
+def test_ties_share_evenly(f: Function) -> None:
+    sign = 1 if "max" in f.__name__ else -1
+    expect(f, sign * np.array([3.0, 1, 3, 3, 2]), [1 / 3, 0, 1 / 3, 1 / 3, 0])
+    expect(lambda a: f(a, axis=1), np.zeros((2, 4)), np.full((2, 4), 0.25))
+    expect(
+        lambda a: f(a, axis=(0, 1)) ** 2,
+        np.full((2, 1), 3.0),
+        [[3], [3]],
+        np.full((2, 1, 2, 1), 0.5),
+    )
+    expect(np.ptp, np.ones(3), np.zeros(3))
+
+
+def test_a_nan_takes_the_gradient_of_the_maximum() -> None:
+    for f in (np.max, np.min):
+        expect(f, [1, nan, 3], [0, 1, 0])
+        expect(f, [nan, nan, 3], [0.5, 0.5, 0])
+        expect(lambda a, f=f: f(a, axis=1), [[1, nan], [3, 3]], [[0, 1], [0.5, 0.5]])
+
+
+def test_an_infinite_gradient_stays_with_the_maximum() -> None:
+    g = gg.grad(lambda a: np.sqrt(np.max(a)))(np.array([-1.0, 0.0, -2.0]))
+    np.testing.assert_array_equal(g, [0, inf, 0])
+
+
+# -------------------------------------------------------------------------- passing over NaN
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "prod", "max", "min", "var", "std"])
+def test_nan_reductions_see_only_the_numbers(name: str) -> None:
+    full, passing = getattr(np, name), getattr(np, f"nan{name}")
+    x = np.array([[1.0, nan, 4.0, 2.5], [nan, nan, 3.0, -2.0]])
+    for row in x:
+        there = ~np.isnan(row)
+        gradient, hessian = derivatives(passing, row)
+        alone, alone_second = derivatives(full, row[there])
+        np.testing.assert_allclose(gradient[there], alone)
+        np.testing.assert_array_equal(gradient[~there], 0)
+        np.testing.assert_allclose(hessian[np.ix_(there, there)], alone_second, atol=1e-14)
+        assert not hessian[~there].any()
+    rows = gg.grad(lambda a: np.sum(passing(a, axis=1)))(x)
+    np.testing.assert_allclose(rows, [gg.grad(passing)(row) for row in x])
+
+
+@pytest.mark.parametrize("f", [np.nanmean, np.nanmax, np.nanmin, np.nanvar, np.nanstd])
+def test_nothing_but_nan_warns_as_numpy_does(f: Function) -> None:
+    t = gg.Tensor([nan, nan], requires_grad=True)
+    with pytest.warns(RuntimeWarning):
+        out = f(t)
+    assert np.isnan(out.item())
+    out.backward()  # and says nothing more
+    np.testing.assert_array_equal(t.grad, 0)
+
+
+# --------------------------------------------------------------------- weighted mean
+
+
+def test_average_is_differentiable_in_array_and_weights() -> None:
+    rng = np.random.default_rng(0)
+    a, w = rng.normal(size=(3, 4, 2)), rng.uniform(1, 2, size=(3, 4, 2))
+    for axis, weights in [
+        (None, w), (0, w), ((0, 2), w), (1, w[0, :, 0]), (-1, w[0, 0]), ((2, 0), w[:, 0].T),
+    ]:  # fmt: skip
+        expected = np.average(a, axis=axis, weights=weights)
+        ours = num.average(gg.Tensor(a), axis=axis, weights=gg.Tensor(weights))
+        np.testing.assert_allclose(ours.numpy(), expected)
+        f = lambda x, y, i=axis: np.average(x, axis=i, weights=y)  # noqa: E731
+        assert gradcheck(f, a, weights, order=2)
+
+
+def test_average_returns_the_sum_of_the_weights() -> None:
+    a, w = np.arange(6.0).reshape(2, 3), np.array([1.0, 2.0, 3.0])
+    for kwargs in ({}, {"axis": 1, "weights": w}, {"axis": 0, "keepdims": True}):
+        expected = num.average(a, returned=True, **kwargs)
+        found = num.average(gg.Tensor(a), returned=True, **kwargs)
+        for x, y in zip(found, expected, strict=True):
+            np.testing.assert_allclose(x, y)
+
+
+def test_average_explains_what_is_wrong_with_the_weights() -> None:
+    t = gg.Tensor(np.ones((2, 3)), requires_grad=True)
+    for axis, w in ((None, np.ones(3)), (0, np.ones(3)), (1, np.ones((3, 1)))):
+        with pytest.raises(ShapeError, match="weights"):
+            np.average(t, axis=axis, weights=w)
+    with pytest.raises(ShapeError, match="sum to zero"):
+        np.average(t, axis=1, weights=np.array([1.0, -1.0, 0.0]))
+
+
+# --------------------------------------------------------- logarithms of sums of exponentials
+
+
+def test_logsumexp_at_the_extremes() -> None:
+    cases = [
+        ([1000.0, 999.0], 1000 + np.log1p(np.exp(-1)), None),
+        ([-1000.0, -1000.0], -1000 + np.log(2), [0.5, 0.5]),
+        ([1000.0, -1000.0], 1000.0, [1, 0]),
+        ([-inf, 0.0], 0.0, [0, 1]),
+        ([-inf, -inf], -inf, [0.5, 0.5]),
+        ([inf, 1.0], inf, [1, 0]),
+        ([inf, inf, -inf], inf, [0.5, 0.5, 0]),
+        ([nan, 1.0], nan, [nan, nan]),
+    ]
+    for x, value, gradient in cases:
+        assert logsumexp(np.array(x)) == pytest.approx(value, rel=1e-15, nan_ok=True)
+        found, second = derivatives(logsumexp, x)
+        p = found if gradient is None else np.array(gradient, float)
+        np.testing.assert_allclose(found, p, rtol=1e-15)
+        np.testing.assert_allclose(second, np.diag(p) - np.outer(p, p), atol=1e-16)
+
+
+def test_logsumexp_of_rows_that_are_masked_out() -> None:
+    x = np.array([[-inf, -inf, -inf], [0.0, 1.0, -inf]])
+    gradient, hessian = derivatives(lambda a: logsumexp(a, axis=1), x)
+    e = math.e
+    np.testing.assert_allclose(gradient, [[1 / 3] * 3, [1 / (1 + e), e / (1 + e), 0]])
+    assert np.isfinite(hessian).all()
+
+
+def test_logsumexp_of_nothing() -> None:
+    assert logsumexp(np.empty(0)) == -inf
+
+
+def test_softmax_at_the_extremes() -> None:
+    x = np.array([[1000.0, -1000.0, 1000.0], [-inf, 0.0, -inf], [-inf, -inf, -inf]])
+    expected = np.array([[0.5, 0, 0.5], [0, 1, 0], [1 / 3] * 3])
+    np.testing.assert_allclose(softmax(x), expected, rtol=1e-15)
+    np.testing.assert_allclose(np.exp(log_softmax(x)), expected, rtol=1e-15)
+    assert log_softmax(x)[0, 1] == pytest.approx(-2000 - np.log(2))
+    for f in (softmax, log_softmax):
+        w = np.arange(9.0).reshape(3, 3)
+        w[1] = 0, 1, 0  # log 0 is not asked for
+        gradient, hessian = derivatives(lambda a, f=f, w=w: w * np.where(w > 0, f(a), 0.0), x)
+        assert np.isfinite(gradient).all()
+        assert np.isfinite(hessian).all()
+
+
+@pytest.mark.parametrize("f", [softmax, log_softmax])
+@pytest.mark.parametrize("axis", [-1, 0, None, (0, 2)])
+def test_softmax_slopes(f: Function, axis: Any) -> None:
+    x = np.random.default_rng(2).normal(size=(2, 3, 2))
+    assert gradcheck(lambda a: f(a, axis=axis), x, order=2)
+    np.testing.assert_allclose(np.exp(logsumexp(log_softmax(x, axis), axis)), 1)
+
+
+def test_softmax_is_accurate_far_from_zero() -> None:
+    """exp(a − logsumexp(a)) would lose three digits here."""
+    x = np.array([1000.0, 1000.25, 1001.0])
+    np.testing.assert_allclose(gg.grad(logsumexp)(x), softmax(x - 1000), rtol=1e-15)
+
+
+# ------------------------------------------------------- dtypes, memory, other ways to call
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("f", [*REDUCTIONS, softmax, log_softmax], ids=lambda f: f.__name__)
+def test_dtypes_are_numpys(f: Function, dtype: Any) -> None:
+    x = np.array([[1, 2, 4], [3, 0, 7]], dtype=dtype)
+    for axis in (None, 0, -1):
+        t = gg.Tensor(x, requires_grad=True)
+        out = f(t, axis=axis)
+        assert out.dtype == f(x, axis=axis).dtype == dtype
+        out.sum().backward()
+        assert t.grad.dtype == dtype
+
+
+def test_means_of_halves_do_not_overflow() -> None:
+    x = np.full((100, 1000), 4.0, np.float16)  # their sum is far beyond float16
+    t = gg.Tensor(x, requires_grad=True)
+    assert t.mean().item() == 4
+    assert np.mean(t, axis=0).numpy()[0] == 4
+    assert logsumexp(gg.Tensor(x)).item() == pytest.approx(4 + math.log(1e5), rel=1e-3)
+    t.max(axis=1).sum().backward()
+    np.testing.assert_array_equal(t.grad, np.float16(1 / 1000))
+
+
+@pytest.mark.parametrize(
+    ("f", "kept"),
+    [
+        (np.sum, 0),
+        (np.mean, 0),
+        (np.prod, 1),
+        (np.var, 1),
+        (np.max, 1),
+        (logsumexp, 1),
+        (softmax, 1),
+    ],
+)
+def test_a_node_keeps_no_more_than_it_must(f: Function, kept: int) -> None:
+    t = gg.Tensor(np.random.default_rng(0).normal(size=(20, 30)), requires_grad=True)
+    node = f(t, axis=-1)._node
+    large = [v for v in node.values if getattr(v, "size", 0) >= 600]
+    assert len(large) == kept
+
+
+def test_the_gradient_of_a_sum_takes_no_memory() -> None:
+    seen: list[Any] = []
+    t = gg.Tensor(np.ones((50, 40)), requires_grad=True)
+    for axis, shape in ((None, ()), (0, (40,)), (1, (50,))):
+        y = t * 1.0
+        y.register_hook(seen.append)
+        y.sum(axis=axis).backward(np.ones(shape))
+        assert 0 in seen[-1].strides
+        assert not seen[-1].flags.writeable
+    assert t.grad.flags.writeable  # the leaf's own
+
+
+def test_methods_and_the_methods_of_ufuncs_are_the_same_ops() -> None:
+    x = np.array([[1.0, 2, 4], [3, 0, 7]])
+    t = gg.Tensor(x, requires_grad=True)
+    for name in ("sum", "mean", "prod", "max", "min", "var", "std"):
+        for kwargs in ({}, {"axis": 0}, {"axis": -1, "keepdims": True}):
+            out = getattr(t, name)(**kwargs)
+            np.testing.assert_allclose(out.numpy(), getattr(x, name)(**kwargs))
+            assert out._node.plan.op.name == name
+    np.testing.assert_allclose(t.var(ddof=1, axis=1).numpy(), x.var(ddof=1, axis=1))
+    for ufunc, name in (
+        (np.add, "sum"), (np.multiply, "prod"), (np.maximum, "max"), (np.minimum, "min"),
+    ):  # fmt: skip
+        for args, kwargs in (
+            ((), {}),
+            ((1,), {}),
+            ((None,), {}),
+            ((), {"axis": 1, "keepdims": True}),
+        ):
+            out = ufunc.reduce(t, *args, **kwargs)  # type: ignore[call-overload]
+            np.testing.assert_array_equal(out.numpy(), ufunc.reduce(x, *args, **kwargs))  # type: ignore[call-overload]
+            assert out._node.plan.op.name == name
+
+
+def test_what_is_not_supported_is_refused_by_name() -> None:
+    t = gg.Tensor(np.ones((2, 3)), requires_grad=True)
+    refused: list[tuple[str, Callable[[], Any]]] = [
+        ("out", lambda: np.sum(t, out=np.empty(()))),
+        ("dtype", lambda: np.mean(t, dtype=np.float32)),
+        ("where", lambda: np.max(t, where=np.ones((2, 3), bool), initial=0)),
+        ("initial", lambda: np.prod(t, initial=2.0)),
+        ("mean", lambda: np.var(t, mean=np.ones((2, 1)))),
+        ("weights", lambda: np.quantile(t, 0.5, weights=np.ones((2, 3)), method="inverted_cdf")),
+        ("out", lambda: np.cumsum(t, out=np.empty(6))),
+        ("order", lambda: np.sort(t, order="x")),
+    ]
+    for name, attempt in refused:
+        with pytest.raises(UnsupportedError, match=name):
+            attempt()
+    for ufunc in (np.logaddexp, np.hypot):
+        with pytest.raises(UnsupportedError, match=rf"{ufunc.__name__}\.reduce"):
+            ufunc.reduce(t)
+    with pytest.raises(UnsupportedError, match="partition"):
+        np.partition(t, 1)
+    with pytest.raises(DtypeError):
+        num.sum(t, axis="x")
