@@ -65,7 +65,8 @@ def record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -
         parents = [p if isinstance(p, _NODE_LIKE) else _leaf_of(p) for p in parents]
     full = (*((tuple(arrays),) if op.variadic else arrays), out, saved, *params)
     if op.asks_shapes:
-        shapes = tuple(map(np.shape, arrays))
+        # np.shape takes longer, and is needed for Python's own numbers only
+        shapes = tuple([a.shape if hasattr(a, "shape") else () for a in arrays])
         full += (shapes,) if op.variadic else shapes
     code, instruction = call_site(2)
     values = plan.pick(full)
