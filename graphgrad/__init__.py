@@ -246,10 +246,10 @@ from graphgrad.ops.window import (
     sliding_window_view as sliding_window_view,
 )
 from graphgrad.randomness import manual_seed as manual_seed
+from graphgrad.recompute import checkpoint as checkpoint
 from graphgrad.registry import op as op
 from graphgrad.tensor import Tensor as Tensor
 from graphgrad.transforms import (
-    checkpoint as checkpoint,
     grad as grad,
     gradients as gradients,
     hessian as hessian,

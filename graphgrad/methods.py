@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 
 from graphgrad.node import Recorded
-from graphgrad.record import record
+from graphgrad.record import record, unwrapped
 from graphgrad.registry import TABLE
 
 Axis = int | tuple[int, ...] | None
@@ -112,22 +112,22 @@ class ArrayMethods(Recorded):
     # ------------------------------------------------- comparisons: plain bool arrays
 
     def __lt__(self, other: Any) -> Any:
-        return np.less(self, other)
+        return np.less(self._data, unwrapped(other))
 
     def __le__(self, other: Any) -> Any:
-        return np.less_equal(self, other)
+        return np.less_equal(self._data, unwrapped(other))
 
     def __gt__(self, other: Any) -> Any:
-        return np.greater(self, other)
+        return np.greater(self._data, unwrapped(other))
 
     def __ge__(self, other: Any) -> Any:
-        return np.greater_equal(self, other)
+        return np.greater_equal(self._data, unwrapped(other))
 
     def __eq__(self, other: object) -> Any:
-        return np.equal(self, other)  # type: ignore[call-overload]
+        return np.equal(self._data, unwrapped(other))
 
     def __ne__(self, other: object) -> Any:
-        return np.not_equal(self, other)  # type: ignore[call-overload]
+        return np.not_equal(self._data, unwrapped(other))
 
     __hash__ = object.__hash__
 
@@ -150,7 +150,7 @@ class ArrayMethods(Recorded):
         return TABLE[np.var](self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def std(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Self:
-        """Standard deviation over the axes; see np.std."""
+        """Spread (standard deviation) over the axes; see np.std."""
         return TABLE[np.std](self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def max(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
@@ -194,7 +194,7 @@ class ArrayMethods(Recorded):
         return np.any(self._data, axis=axis, keepdims=keepdims)
 
     def nonzero(self) -> Any:
-        """Indices of the elements that are not zero, plain arrays."""
+        """Where the elements are not zero, plain arrays."""
         return np.nonzero(self._data)
 
     # --------------------------------------------------------------------------- shape

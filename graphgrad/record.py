@@ -12,7 +12,7 @@ from graphgrad.errors import (
     translate,
 )
 from graphgrad.node import KEPT_ELEMENTS, Node, Recorded, call_site, here, recording
-from graphgrad.registry import Op, op
+from graphgrad.registry import Op, Plan, op
 
 _SCALARS = (bool, int, float, np.generic)
 _KINDS = "fiub"  # real floating, integers and booleans
@@ -20,10 +20,12 @@ _NODE_LIKE = (Node, *_SCALARS)
 _new = object.__new__
 
 
-def record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -> Any:
+def record(  # noqa: C901, PLR0912 - in one piece, for every op pays for a call made here
+    op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()
+) -> Any:
     """Apply an op; if recording is on and an input needs a gradient, add a node."""
-    arrays = []
-    parents = []
+    arrays: list[Any] = []
+    parents: list[Any] = []
     loose = False  # whether an input has no node yet
     mask = 0
     bit = 1
@@ -60,38 +62,31 @@ def record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -
     if not mask or not recording.enabled:
         return constant(out)
 
-    plan = op.plans.get(mask) or op.plan(mask, len(arrays))
-    if loose:
-        parents = [p if isinstance(p, _NODE_LIKE) else _leaf_of(p) for p in parents]
     full = (*((tuple(arrays),) if op.variadic else arrays), out, saved, *params)
     if op.asks_shapes:
-        # np.shape takes longer, and is needed for Python's own numbers only
-        shapes = tuple([a.shape if hasattr(a, "shape") else () for a in arrays])
+        shapes = tuple(map(np.shape, arrays))
         full += (shapes,) if op.variadic else shapes
-    code, instruction = call_site(2)
-    values = plan.pick(full)
-    if op.outputs > 1:
-        node = Node(plan, tuple(parents), values, (), None, None, True, code, instruction)
-        return _outputs(out, node)
-    dtype = out.dtype
+    if loose:
+        parents = [p if isinstance(p, _NODE_LIKE) else _leaf_of(p) for p in parents]
+    plan = op.plans.get(mask) or op.plan(mask, len(arrays))
+    tensor = attach(plan, tuple(parents), plan.pick(full), out)
+    if recording.anomaly is not None and op.outputs == 1:
+        recording.anomaly.check_forward(tensor._node, arrays, out)
+    return tensor
+
+
+def attach(plan: Plan, parents: tuple[Any, ...], values: tuple[Any, ...], out: Any) -> Any:
+    """Add the node of a computed value, and return the Tensor that stands for it."""
+    code, instruction = call_site(3)
+    if plan.op.outputs > 1:
+        return wrap(out, Node(plan, parents, values, (), None, None, True, code, instruction))
+    shape, dtype = out.shape, out.dtype
     if dtype.kind != "f":
         return constant(out)
-    node = Node(
-        plan,
-        tuple(parents),
-        values,
-        out.shape,
-        dtype,
-        out if out.size <= KEPT_ELEMENTS else None,
-        True,
-        code,
-        instruction,
-    )
-    if recording.anomaly is not None:
-        recording.anomaly.check_forward(node, arrays, out)
+    value = out if out.size <= KEPT_ELEMENTS else None
     tensor = _new(Recorded.public)
     tensor._data = out
-    tensor._node = node
+    tensor._node = Node(plan, parents, values, shape, dtype, value, True, code, instruction)
     return tensor
 
 

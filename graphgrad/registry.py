@@ -25,20 +25,22 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from graphgrad.binder import REQUIRED, Binder
-from graphgrad.domains import Call as Call
-from graphgrad.domains import Cases as Cases
-from graphgrad.domains import Domain as Domain
-from graphgrad.domains import Elementwise as Elementwise
-from graphgrad.domains import Reduction as Reduction
-from graphgrad.domains import call as call
-from graphgrad.domains import elementwise as elementwise
+from graphgrad.domains import (
+    Call as Call,
+    Cases as Cases,
+    Domain as Domain,
+    Elementwise as Elementwise,
+    Reduction as Reduction,
+    call as call,
+    elementwise as elementwise,
+)
 from graphgrad.errors import GraphgradError, UnsupportedError, translate
 from graphgrad.node import Recorded, here
 
 R = TypeVar("R")
 Rule = Callable[..., Any]
 
-TABLE: dict[Any, "Op[Any] | Composite[Any]"] = {}  # by NumPy function
+TABLE: dict[Any, Any] = {}  # Op or Composite, by NumPy function
 PLAIN: set[Any] = set()  # NumPy functions that only ask about an array: answered plainly
 REMEDIES: dict[Any, str] = {}  # what to do instead of a NumPy function that has no rule
 
@@ -288,7 +290,7 @@ def _unary(x: Any) -> None: ...
 def _binary(x: Any, y: Any) -> None: ...
 
 
-_signature_only = {1: _unary, 2: _binary}
+_signature_only: dict[int, Callable[..., Any]] = {1: _unary, 2: _binary}
 
 
 class Composite(Generic[R]):

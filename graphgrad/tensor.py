@@ -163,15 +163,15 @@ class Tensor(ArrayMethods):
             if self._node is not None:
                 self._node.grad = None
             return
-        if not self.requires_grad:
-            message = f"grad: this tensor has no gradient; set requires_grad first (at {here()})"
-            raise GraphError(message)
-        array = np.array(value, dtype=self.dtype)
+        node = self._recorded_node("grad")
+        array = as_array(value).astype(self.dtype)
         if array.shape != self.shape:
-            message = f"grad: shape {array.shape} assigned to a tensor of shape {self.shape} (at {here()})"
+            message = (
+                f"grad: shape {array.shape} assigned to a tensor of shape {self.shape}; they "
+                f"must be equal (at {here()})"
+            )
             raise ShapeError(message)
-        assert self._node is not None  # noqa: S101 - for type checkers: requires_grad says so
-        self._node.grad = array
+        node.grad = array
 
     @property
     def name(self) -> str | None:
@@ -255,7 +255,8 @@ class Tensor(ArrayMethods):
                 if leaf.grad is None:
                     leaf.grad = g if leaf.plan is None else g.copy()
                 else:
-                    leaf.grad = leaf.grad + g
+                    with np.errstate(all="ignore"):
+                        leaf.grad = leaf.grad + g
         node.flow = sweep.flows
         if not retain_graph:
             release(sweep.swept, "backward()")
@@ -311,7 +312,7 @@ class Tensor(ArrayMethods):
 
     def __getitem__(self, index: Any) -> Any:
         """Read elements, by any kind of index that NumPy has."""
-        return record(TABLE[operator.getitem], (self,), (unwrapped(index),))  # type: ignore[arg-type]
+        return record(TABLE[operator.getitem], (self,), (unwrapped(index),))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Become a new version of itself with some elements replaced.
@@ -325,7 +326,7 @@ class Tensor(ArrayMethods):
             try:
                 self.data[index] = unwrapped(value)
             except (ValueError, IndexError, TypeError) as error:
-                raise explained(TABLE[operator.setitem], [self._data, value], error) from error  # type: ignore[arg-type]
+                raise explained(TABLE[operator.setitem], [self._data, value], error) from error
             self._mark_changed()
             return
         self._refuse_leaf_change("t[index] = value")
@@ -336,7 +337,7 @@ class Tensor(ArrayMethods):
                 f"t[0][1] = v, or take a .copy() first (at {here()})"
             )
             raise GraphError(message)
-        self._become(record(TABLE[operator.setitem], (self, value), (index,)))  # type: ignore[arg-type]
+        self._become(record(TABLE[operator.setitem], (self, value), (index,)))
 
     def _update(self, function: np.ufunc, other: Any) -> Self:
         """Do ``t += v`` and its like."""
@@ -344,11 +345,11 @@ class Tensor(ArrayMethods):
             try:
                 function(self.data, unwrapped(other), out=self.data)
             except (ValueError, TypeError) as error:
-                raise explained(TABLE[function], [self._data, other], error) from error  # type: ignore[arg-type]
+                raise explained(TABLE[function], [self._data, other], error) from error
             self._mark_changed()
             return self
         self._refuse_leaf_change(f"an in-place {function.__name__}")
-        result = record(TABLE[function], (self, other))  # type: ignore[arg-type]
+        result = record(TABLE[function], (self, other))
         if result.shape != self.shape:
             message = (
                 f"{function.__name__}: in place, {self.shape} cannot become {result.shape}; "

@@ -11,19 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.anomaly import checksum
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.node import (
-    KEPT_ELEMENTS,
     Node,
     boundary,
-    call_site,
     enable_grad,
     here,
     recording,
     tick,
 )
-from graphgrad.randomness import default_generator
 from graphgrad.record import as_array, constant, make_leaf, record, wrap
 from graphgrad.registry import TABLE, Op, op
 from graphgrad.sweep import Sweep
@@ -79,7 +75,7 @@ class _Trace:
         outer = recording.enabled
         for number in argnums:
             if not -len(args) <= number < len(args):
-                message = f"argnums {number}: {_name(f)} was given {len(args)} (at {here()})"
+                message = f"argnums {number}: {name_of(f)} was given {len(args)} (at {here()})"
                 raise ShapeError(message)
         new_args = list(args)
         self.variables: list[Tensor] = []
@@ -125,7 +121,7 @@ class _Trace:
 
     def pull(self, gs: Sequence[Any], *, graph: bool) -> list[Any]:
         """Return the gradient of each variable, given one for each output."""
-        return _pull(self.outs, gs, self.variables, graph=graph)[0]
+        return pull(self.outs, gs, self.variables, graph=graph)[0]
 
     def scalar(self, who: str) -> Tensor:
         """Return the only output, which must be one number."""
@@ -153,7 +149,7 @@ class _Trace:
         return tuple(results)
 
 
-def _pull(
+def pull(
     ys: Sequence[Tensor], gs: Sequence[Any], xs: Sequence[Tensor], *, graph: bool, floor: int = 0
 ) -> tuple[list[Any], list[Node]]:
     """Sweep from ys to xs, where a gradient that never arrives is zero; also list the nodes."""
@@ -185,7 +181,8 @@ def _ones(y: Tensor) -> Any:
     return np.ones_like(y._data)
 
 
-def _name(f: Function) -> str:
+def name_of(f: Function) -> str:
+    """Return the name of a function, for messages."""
     return getattr(f, "__name__", type(f).__name__)
 
 
@@ -285,7 +282,7 @@ def gradients(
             gs.append(g)
         else:
             gs.append(y._seed(g))
-    results, nodes = _pull(outs, gs, ins, graph=create_graph)
+    results, nodes = pull(outs, gs, ins, graph=create_graph)
     if create_graph:
         results = [r if isinstance(r, Tensor) else constant(r) for r in results]
     else:
@@ -385,7 +382,7 @@ def _differentiate(y: Any, xs: list[Tensor], *, graph: bool) -> list[Any]:
     """Gradients of one number, zero where it does not depend on x."""
     if not isinstance(y, Tensor):
         return [np.zeros_like(x._data) for x in xs]
-    return _pull([y], [_ones(y)], xs, graph=graph)[0]
+    return pull([y], [_ones(y)], xs, graph=graph)[0]
 
 
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -429,111 +426,3 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     With several ``argnums``, a tuple of tuples.
     """
     return jacobian(grad(f, argnums), argnums)
-
-
-# -------------------------------------------------------------------------- checkpoint
-
-
-def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()) -> Any:
-    """Compute ``f(*args)``, keeping nothing of it: the backward pass computes it anew.
-
-    Trades time for memory. Gradients also reach tensors that f closes over. Generators
-    that f draws from are given in ``rngs`` and rewound for the second run; the package's
-    default generator always is.
-
-    Raises
-    ------
-    GraphError
-        In the backward pass, if the second run gives other values than the first.
-    """
-    if not recording.enabled:
-        return f(*args)
-    segment = _Segment(f, args, (default_generator(), *rngs))
-    floor = tick()
-    leaves, rebuild = flatten(f(*args))
-    nodes = [x._node if isinstance(x, Tensor) else None for x in leaves]
-    segment.places = [i for i, n in enumerate(nodes) if n and n.needs and n.serial > floor]
-    segment.parents = boundary([nodes[i] for i in segment.places], floor)  # type: ignore[misc]
-    if not segment.parents:
-        return rebuild(leaves)
-    arrays = tuple(leaves[i]._data for i in segment.places)
-    segment.sums = list(map(checksum, arrays))
-    count = len(segment.parents)
-    rerun = _rerun_op(len(arrays))
-    plan = rerun.plan((1 << count) - 1, count)
-    kept = plan.pick((None, None, None, segment, None))
-    code, instruction = call_site()
-    parents = tuple(segment.parents)
-    if len(arrays) == 1:
-        out = arrays[0]
-        value = out if out.size <= KEPT_ELEMENTS else None
-        node = Node(plan, parents, kept, out.shape, out.dtype, value, True, code, instruction)
-        outputs = [wrap(out, node)]
-    else:
-        node = Node(plan, parents, kept, (), None, None, True, code, instruction)
-        outputs = list(wrap(arrays, node))
-    for place, tensor in zip(segment.places, outputs, strict=True):
-        leaves[place] = tensor
-    return rebuild(leaves)
-
-
-@functools.cache
-def _rerun_op(outputs: int) -> Op[Any]:
-    return op(
-        lambda inputs, segment: inputs,  # noqa: ARG005 - the first run is made by checkpoint()
-        joint=lambda g, segment, wanted: segment.pull(g, wanted),
-        variadic=True,
-        outputs=outputs,
-        name="checkpoint",
-        symbol="⟳",
-        doc="A function call whose inside is computed again in the backward pass.",
-    )
-
-
-class _Segment:
-    """A function call that can be run again, and what the first run gave."""
-
-    places: list[int]  # of the outputs among the leaves of the result
-    sums: list[int]  # a checksum of each output
-    parents: list[Node]  # what the call takes gradients to, closed-over tensors included
-
-    def __init__(
-        self, f: Function, args: tuple[Any, ...], rngs: tuple[np.random.Generator, ...]
-    ) -> None:
-        """Note the call and the state of the generators before it."""
-        self.f, self.args, self.rngs = f, args, rngs
-        self.states = [rng.bit_generator.state for rng in rngs]
-
-    def pull(self, g: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
-        """Run again, and sweep from the outputs to the parents."""
-        gs = [g] if len(self.places) == 1 else g
-        graph = any(isinstance(u, Tensor) for u in gs)
-        floor = tick()
-        now = [rng.bit_generator.state for rng in self.rngs]
-        for rng, state in zip(self.rngs, self.states, strict=True):
-            rng.bit_generator.state = state
-        try:
-            with enable_grad():
-                leaves, _ = flatten(self.f(*self.args))
-        finally:
-            for rng, state in zip(self.rngs, now, strict=True):
-                rng.bit_generator.state = state
-        outs = [leaves[i] for i in self.places if i < len(leaves)]
-        sums = [checksum(x._data) if isinstance(x, Tensor) else None for x in outs]
-        if sums != self.sums:
-            message = (
-                f"checkpoint: computing {_name(self.f)} again gave other values; it must not "
-                "change its inputs nor draw from a generator that is not in rngs="
-            )
-            raise GraphError(message)
-        known = [(x, u) for x, u in zip(outs, gs, strict=True) if u is not None]
-        targets = [_at(parent) for parent in self.parents]
-        ys, us = [x for x, _ in known], [u for _, u in known]
-        found, _ = _pull(ys, us, targets, graph=graph, floor=floor)
-        return tuple(x if w else None for x, w in zip(found, wanted, strict=True))
-
-
-def _at(node: Node) -> Tensor:
-    """Return a stand-in for the tensor of a node, whose array nobody needs."""
-    nothing = np.broadcast_to(np.zeros((), node.dtype), node.shape)
-    return wrap(nothing, node)  # type: ignore[no-any-return]

@@ -1,0 +1,120 @@
+"""Computing again instead of storing: checkpoint."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphgrad.anomaly import checksum
+from graphgrad.errors import GraphError
+from graphgrad.node import (
+    Node,
+    boundary,
+    enable_grad,
+    recording,
+    tick,
+)
+from graphgrad.randomness import default_generator
+from graphgrad.record import attach, wrap
+from graphgrad.registry import Op, op
+from graphgrad.tensor import Tensor
+from graphgrad.transforms import Function, flatten, name_of, pull
+
+
+def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()) -> Any:
+    """Compute ``f(*args)``, keeping nothing of it: the backward pass computes it anew.
+
+    Trades time for memory. Gradients also reach tensors that f closes over. Generators
+    that f draws from are given in ``rngs`` and rewound for the second run; the package's
+    default generator always is.
+
+    Raises
+    ------
+    GraphError
+        In the backward pass, if the second run gives other values than the first.
+    """
+    if not recording.enabled:
+        return f(*args)
+    segment = _Segment(f, args, (default_generator(), *rngs))
+    floor = tick()
+    leaves, rebuild = flatten(f(*args))
+    nodes = [x._node if isinstance(x, Tensor) else None for x in leaves]
+    segment.places = [i for i, n in enumerate(nodes) if n and n.needs and n.serial > floor]
+    segment.parents = boundary([nodes[i] for i in segment.places], floor)  # type: ignore[misc]
+    if not segment.parents:
+        return rebuild(leaves)
+    arrays = tuple(leaves[i]._data for i in segment.places)
+    segment.sums = list(map(checksum, arrays))
+    count = len(segment.parents)
+    rerun = _rerun_op(len(arrays))
+    plan = rerun.plan((1 << count) - 1, count)
+    kept = plan.pick((None, None, None, segment, None))
+    single = len(arrays) == 1
+    tensor = attach(plan, tuple(segment.parents), kept, arrays[0] if single else arrays)
+    outputs = [tensor] if single else tensor
+    for place, tensor in zip(segment.places, outputs, strict=True):
+        leaves[place] = tensor
+    return rebuild(leaves)
+
+
+@functools.cache
+def _rerun_op(outputs: int) -> Op[Any]:
+    return op(
+        lambda inputs, segment: inputs,  # noqa: ARG005 - the first run is made by checkpoint()
+        joint=lambda g, segment, wanted: segment.pull(g, wanted),
+        variadic=True,
+        outputs=outputs,
+        name="checkpoint",
+        symbol="⟳",
+        doc="A function call whose inside is computed again in the backward pass.",
+    )
+
+
+class _Segment:
+    """A function call that can be run again, and what the first run gave."""
+
+    places: list[int]  # of the outputs among the leaves of the result
+    sums: list[int]  # a checksum of each output
+    parents: list[Node]  # what the call takes gradients to, closed-over tensors included
+
+    def __init__(
+        self, f: Function, args: tuple[Any, ...], rngs: tuple[np.random.Generator, ...]
+    ) -> None:
+        """Note the call and the state of the generators before it."""
+        self.f, self.args, self.rngs = f, args, rngs
+        self.states = [rng.bit_generator.state for rng in rngs]
+
+    def pull(self, g: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
+        """Run again, and sweep from the outputs to the parents."""
+        gs = [g] if len(self.places) == 1 else g
+        graph = any(isinstance(u, Tensor) for u in gs)
+        floor = tick()
+        now = [rng.bit_generator.state for rng in self.rngs]
+        for rng, state in zip(self.rngs, self.states, strict=True):
+            rng.bit_generator.state = state
+        try:
+            with enable_grad():
+                leaves, _ = flatten(self.f(*self.args))
+        finally:
+            for rng, state in zip(self.rngs, now, strict=True):
+                rng.bit_generator.state = state
+        outs = [leaves[i] for i in self.places if i < len(leaves)]
+        sums = [checksum(x._data) if isinstance(x, Tensor) else None for x in outs]
+        if sums != self.sums:
+            message = (
+                f"checkpoint: computing {name_of(self.f)} again gave other values; it must not "
+                "change its inputs nor draw from a generator that is not in rngs="
+            )
+            raise GraphError(message)
+        known = [(x, u) for x, u in zip(outs, gs, strict=True) if u is not None]
+        targets = [_at(parent) for parent in self.parents]
+        ys, us = [x for x, _ in known], [u for _, u in known]
+        found, _ = pull(ys, us, targets, graph=graph, floor=floor)
+        return tuple(x if w else None for x, w in zip(found, wanted, strict=True))
+
+
+def _at(node: Node) -> Tensor:
+    """Return a stand-in for the tensor of a node, whose array nobody needs."""
+    nothing = np.broadcast_to(np.zeros((), node.dtype), node.shape)
+    return wrap(nothing, node)  # type: ignore[no-any-return]
