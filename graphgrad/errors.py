@@ -35,6 +35,10 @@ class UnsupportedError(GraphgradError, TypeError):
     """A NumPy function or argument that has no rule here."""
 
 
+class PictureError(GraphgradError, RuntimeError):
+    """A picture that cannot be drawn or written."""
+
+
 class NonFiniteError(GraphgradError, FloatingPointError):
     """A NaN or infinity caught by ``detect_anomaly()``."""
 

@@ -1,0 +1,481 @@
+"""The static picture: what it says is true, and it can be drawn whatever the graph holds."""
+
+import dataclasses
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.errors import DtypeError, PictureError
+from graphgrad.viz import Graph, Value, layout
+from graphgrad.viz.dot_writer import FONT_SIZE, readable
+from tests.golden import programs
+from tests.golden.programs import FOLDER, PROGRAMS, leaf
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def named(graph: Graph) -> dict[str, Value]:
+    return {v.name: v for v in graph.snapshot.values if v.name}
+
+
+def gradient(graph: Graph, name: str) -> Any:
+    """The one-element gradient that the picture of a graph has for a named value."""
+    numbers = named(graph)[name].gradient
+    assert numbers is not None
+    assert numbers.elements is not None
+    (number,) = numbers.elements
+    return number
+
+
+def texts(svg: Path) -> list[str]:
+    """Every text that is seen in a picture."""
+    return ["".join(e.itertext()) for e in ET.fromstring(svg.read_text("utf-8")).iter(f"{SVG}text")]
+
+
+# ---------------------------------------------------------------------------- what is told
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
+def test_golden(program: Any) -> None:
+    """A picture changed: look at it, and run `python -m tests.golden` if that was wanted."""
+    expected = (FOLDER / f"{program.__name__}.dot").read_text("utf-8")
+    assert gg.graph(program()).to_dot() == expected
+
+
+def test_the_same_program_gives_the_same_bytes_in_another_process() -> None:
+    """No id(), no order of a set, no serial number that depends on what ran before."""
+    _ = leaf(1.0) * 2
+    code = (
+        "import sys, graphgrad as gg; from tests.golden.programs import second_order as program;"
+        "sys.stdout.buffer.write(gg.graph(program()).to_dot().encode())"
+    )
+    seeds = ("1", "2")
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=FOLDER.parents[1],
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in seeds
+    ]
+    assert runs[0] == runs[1] == gg.graph(programs.second_order()).to_dot().encode()
+
+
+def test_numbers_are_those_of_the_engine() -> None:
+    price = programs.apples_and_oranges()
+    graph = gg.graph(price)
+    expected = {"apple": 2.2, "apple_count": 110, "orange": 3.3, "orange_count": 165, "tax": 650}
+    assert {n: gradient(graph, n) for n in expected} == pytest.approx(expected)
+    assert named(graph)["price"].numbers == graph.snapshot.result.numbers
+    assert graph.snapshot.result.numbers.elements == (price.item(),)  # type: ignore[union-attr]
+    assert [v.id for v in graph.snapshot.values] == list(range(1, len(graph.snapshot.values) + 1))
+    assert all(i < v.id for v in graph.snapshot.values for i in v.inputs)
+
+
+def test_own_sweep_touches_nothing() -> None:
+    x = leaf(3.0, "x")
+    called: list[Any] = []
+    y = x * x
+    y.register_hook(called.append)
+    assert gradient(gg.graph(y), "x") == 6
+    assert x.grad is None
+    assert not called
+    y.backward()  # the graph was not freed either
+    assert x.grad == 6
+
+
+def test_accumulated_grad_is_not_what_is_shown() -> None:
+    x = leaf(3.0, "x")
+    for _ in range(2):
+        (x * x).backward()
+    y = x * x
+    y.backward()
+    assert x.grad == 18
+    assert gradient(gg.graph(y), "x") == 6
+
+
+def test_kept_gradients_belong_to_this_graph() -> None:
+    """Another sweep through the same leaf, or writing to .grad, must not change a picture."""
+    x = leaf([3.0], "x")
+    y = (x * x).sum()
+    y.backward()
+    (x * 100).sum().backward()
+    assert x.grad is not None
+    x.grad *= 0
+    assert gradient(gg.graph(y), "x") == 6
+
+
+def test_backward_with_a_gradient_of_its_own() -> None:
+    x = leaf([1.0, 2.0], "x")
+    y = x * 3
+    y.backward(np.array([10.0, 100.0]))
+    graph = gg.graph(y)
+    assert named(graph)["x"].gradient.elements == (30, 300)  # type: ignore[union-attr]
+    assert graph.snapshot.note is None
+
+
+def test_retained_graph_of_large_arrays_has_every_gradient() -> None:
+    x = leaf(np.full((5, 4), 2.0), "x")
+    y = (x * x).sum()
+    y.backward(retain_graph=True)
+    graph = gg.graph(y)
+    assert all(v.gradient for v in graph.snapshot.values)
+    assert named(graph)["x"].gradient.norm == pytest.approx(math.sqrt(20) * 4)  # type: ignore[union-attr]
+    assert graph.snapshot.note is None
+
+
+def test_freed_graph_shows_what_was_kept_and_says_why_the_rest_is_missing() -> None:
+    x = leaf(np.full((5, 4), 2.0), "x")
+    y = (x * x).sum()
+    y.backward()
+    graph = gg.graph(y)
+    assert graph.snapshot.result.gradient.elements == (1,)  # type: ignore[union-attr]
+    assert named(graph)["x"].gradient is None
+    assert "freed by backward() at test_viz.py" in str(graph.snapshot.note)
+    assert "retain_graph=True" in str(graph.snapshot.note)
+    dot = graph.to_dot()
+    assert "∂ –" in dot
+    assert "∂ 0" not in dot
+
+
+def test_graph_freed_before_anything_was_kept() -> None:
+    x = leaf(2.0, "x")
+    y = x * x
+    gg.gradients(y, x)
+    graph = gg.graph(y)
+    assert not any(v.gradient for v in graph.snapshot.values)
+    assert graph.to_dot().count("∂ –") == 2 + 1  # and the note
+
+
+def test_constants_have_values_and_no_gradient() -> None:
+    price = gg.Tensor(150.0, name="price")
+    total = leaf(2.0) * price * 1.1 * np.float32(2)
+    graph = gg.graph(total)
+    constants = [v for v in graph.snapshot.values if v.kind == "constant"]
+    assert [v.numbers.elements for v in constants if v.numbers] == [(150,), (1.1,), (2,)]
+    assert not any(v.gradient or v.needs for v in constants)
+    assert [v.dtype for v in constants] == ["float64", None, "float32"]  # None: Python's are weak
+    assert graph.to_dot().count("∂") == 4  # of 2 and of the products
+
+
+def test_gradient_that_does_not_exist_is_a_dash() -> None:
+    """A leaf behind an input that the op has no rule for gets no gradient, and no 0."""
+    first = gg.op(lambda x, y: x + y, lambda g: g, None, name="first", elementwise=True)
+    x, y = leaf(1.0, "x"), leaf(2.0, "y")
+    graph = gg.graph(first(x, y))
+    assert gradient(graph, "x") == 1
+    assert named(graph)["y"].gradient is None
+    assert graph.snapshot.note is None
+
+
+def test_the_sum_of_an_array_is_said() -> None:
+    graph = gg.graph(leaf([1.0, 2.0], "x") * 3)
+    assert named(graph)["x"].gradient.elements == (3, 3)  # type: ignore[union-attr]
+    assert graph.snapshot.note == "∂ of the sum of the result"
+
+
+def test_value_that_was_overwritten_since_is_not_passed_off_as_the_old_one() -> None:
+    x = leaf(2.0, "x")
+    y = x * x
+    y.backward()
+    x.data = np.array(7.0)
+    graph = gg.graph(y)
+    assert named(graph)["x"].changed
+    assert "now 7" in graph.to_dot()
+    z = x * x
+    x.data -= 1
+    assert "overwritten" in str(gg.graph(z).snapshot.note)  # its own sweep has no right numbers
+    assert gg.graph(z).to_dot().count("∂ –") == 2
+
+
+def test_large_values_are_summaries_found_where_rules_kept_them() -> None:
+    x = gg.Tensor(np.arange(24.0).reshape(4, 6), name="x")  # no value is kept of a constant,
+    y = (x * leaf(np.ones((4, 6)), "w")).sum()  # but the rule of × has it
+    numbers = named(gg.graph(y))["x"].numbers
+    assert numbers is not None
+    assert numbers.elements is None
+    assert (numbers.mean, numbers.std) == (np.arange(24).mean(), np.arange(24).std())
+    assert "4×6 float64" in gg.graph(y).to_dot()
+
+
+def test_half_precision_is_summed_up_without_overflow() -> None:
+    graph = gg.graph(leaf(np.full(100, 6e4, np.float16), "x") * 1)
+    numbers = named(graph)["x"].numbers
+    assert numbers is not None
+    assert numbers.norm == pytest.approx(6e5)
+    assert "100 × float16" in graph.to_dot()
+
+
+def test_snapshot_is_immutable_plain_data() -> None:
+    """Nothing in it can change, or keep a large array alive; a page can be made from it."""
+    x = leaf(np.zeros((50, 50)), "x")
+    graph = gg.graph((x * x).sum())
+    before = graph.to_dot()
+    x.name = "other"
+    x.data += 1
+    assert graph.to_dot() == before
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        graph.snapshot.result.name = "other"  # type: ignore[misc]
+    json.dumps(dataclasses.asdict(graph.snapshot))
+
+
+def test_second_order_graph() -> None:
+    graph = gg.graph(programs.second_order())
+    assert graph.snapshot.result.numbers.elements == (12,)  # type: ignore[union-attr]
+    assert gradient(graph, "x") == 12  # the derivative of 3x² at 2
+
+
+def test_several_outputs_keep_their_numbers_while_they_are_known() -> None:
+    y = programs.several_outputs().sum()
+    assert [v.output for v in gg.graph(y).snapshot.values if v.kind == "output"] == [0, 1]
+    y.backward()
+    assert [v.output for v in gg.graph(y).snapshot.values if v.kind == "output"] == [0, 1]
+
+
+def test_lonely_tensors() -> None:
+    assert "3" in gg.graph(gg.Tensor(3)).to_dot()
+    assert "0×2 float32" in gg.graph(gg.Tensor(np.zeros((0, 2), np.float32))).to_dot()
+    assert gradient(gg.graph(leaf(3.0, "x")), "x") == 1
+    assert repr(gg.graph(leaf(3.0, "x"))) == "<Graph of 'x' = 3: 0 ops, 1 leaves, 0 constants>"
+
+
+def test_only_tensors_have_graphs() -> None:
+    with pytest.raises(DtypeError, match=r"graph: .*not ndarray \(at test_viz.py:\d+\)"):
+        gg.graph(np.ones(3))  # type: ignore[arg-type]
+
+
+def test_long_chain() -> None:
+    """No recursion, at any size."""
+    x = leaf(1.0)
+    for _ in range(100_000):
+        x = x + 1
+    graph = gg.graph(x)
+    assert graph.to_dot().count("add at test_viz.py") == 100_000
+    with pytest.raises(PictureError, match="200001 values, more than limit=500"):
+        graph.render("chain.svg")
+
+
+# ------------------------------------------------------------------------------- drawing
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
+def test_files_are_what_their_suffix_says(tmp_path: Path, suffix: str) -> None:
+    path = gg.graph(programs.apples_and_oranges()).render(tmp_path / f"a.{suffix.upper()}")
+    start = {"svg": b"<?xml", "png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-"}[suffix]
+    data = path.read_bytes()
+    assert data.startswith(start)
+    assert len(data) > 2000
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]  # nothing unfinished is left
+
+
+def test_svg_shows_names_values_and_gradients(tmp_path: Path) -> None:
+    path = gg.graph(programs.apples_and_oranges()).render(tmp_path / "a.svg")
+    shown = texts(path)
+    for text in (
+        "apple",
+        "tax",
+        "price",
+        "715",
+        "650",
+        "∂ 2.2",
+        "∂ 110",
+        "∂ 3.3",
+        "∂ 165",
+        "∂ 650",
+    ):
+        assert text in shown
+    assert shown.count("×") == 3
+    assert path.stat().st_size < 10_000
+    titles = [e.text for e in ET.fromstring(path.read_text("utf-8")).iter(f"{SVG}title")]
+    assert len(titles) == 4  # what an op is and where it was written; nothing else pops up
+    assert all(re.fullmatch(r"(multiply|add) at programs.py:\d+", str(t)) for t in titles)
+
+
+def boxes(svg: Path) -> Iterator[tuple[str, float, float, float, float]]:
+    """Every text with the box that it takes at least."""
+    for e in ET.fromstring(svg.read_text("utf-8")).iter(f"{SVG}text"):
+        text, size = "".join(e.itertext()).strip(), float(e.get("font-size", FONT_SIZE))
+        x, y = float(e.get("x", 0)), float(e.get("y", 0))
+        if text:
+            yield text, x, x + 0.5 * size * len(text), y - 0.7 * size, y
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
+def test_no_two_texts_overlap(tmp_path: Path, program: Any) -> None:
+    found = list(boxes(gg.graph(program()).render(tmp_path / "a.svg")))
+    assert found
+    for i, (text, left, right, top, bottom) in enumerate(found):
+        for other, left2, right2, top2, bottom2 in found[:i]:
+            apart = right <= left2 or right2 <= left or bottom <= top2 or bottom2 <= top
+            assert apart, (text, other)
+
+
+HOSTILE = {
+    '<script>alert("1")</script>': '<script>alert("1")</script>',
+    "a & b &lt; 'c' ]]> -->": "a & b &lt; 'c' ]]> -->",
+    "\\N \\G \\\\ C:\\new": "\\N \\G \\\\ C:\\new",
+    "one\ntwo\tthree": "one two three",
+    "nul \x00 esc \x1b": "nul \ufffd esc \ufffd",
+    "turned \u202e round": "turned \ufffd round",
+    "שלום 日本 😀": "שלום 日本 😀",
+    "lone \ud800": "lone \ufffd",
+    "x" * 10_000: "x" * 21 + "…" + "x" * 10,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_names(tmp_path: Path, name: str) -> None:
+    """As the name of a leaf, of a result, and as name and symbol of an op."""
+    shown = HOSTILE[name]
+    symbol = name[:9] + "!"
+    op = gg.op(lambda x: x * 2, lambda g: 2 * g, name=name, symbol=symbol, elementwise=True)
+    y = op(leaf(1.5, name))
+    y.name = name
+    path = gg.graph(y).render(tmp_path / "a.svg")
+    found = texts(path)
+    assert found.count(shown) == 2
+    assert readable(symbol, 16) in found
+    root = ET.fromstring(path.read_text("utf-8"))
+    tags = {e.tag.removeprefix(SVG) for e in root.iter()}
+    assert tags == {"svg", "g", "title", "text", "path", "polygon"}
+    (title,) = root.iter(f"{SVG}title")
+    assert str(title.text).startswith(readable(name, 80)[:30])
+    assert len(repr(gg.graph(y))) < 120
+
+
+def test_nan_and_infinity(tmp_path: Path) -> None:
+    y = leaf(np.inf) * leaf([np.nan, -np.inf])
+    shown = texts(gg.graph(y).render(tmp_path / "a.svg"))
+    assert {"inf", "[nan, -inf]", "∂ nan"} <= set(shown)
+    large = leaf(np.full(20, np.inf)) * 1
+    assert "μ inf\u2003σ nan" in gg.graph(large).to_dot()
+
+
+def test_wires_meet(tmp_path: Path) -> None:
+    """Each line under a value begins where a wire ends, and ends where another begins."""
+    svg = gg.graph(programs.sigmoid_neuron()).render(tmp_path / "a.svg").read_text("utf-8")
+    bars = re.findall(r'fill="#57606a" stroke="none" points="([-\d.]+),\S+ \S+ ([-\d.]+),', svg)
+    wires = [re.findall(r"[-\d.]+", d) for d in re.findall(r' d="M([^"]+)"', svg)]
+    ends = [float(x) for wire in wires for x in (wire[0], wire[-2])]
+    assert len(bars) == 15
+    for _, right in bars:
+        assert any(float(right) - 3 <= x <= float(right) for x in ends)
+
+
+@pytest.mark.parametrize("count", [100, 240])
+def test_graphs_of_hundreds_of_values_are_drawn_in_time(tmp_path: Path, count: int) -> None:
+    """An unrolled recurrence: its weights are drawn at each use, else dot takes minutes."""
+    w, u, h = leaf(0.5, "w"), leaf(0.3, "u"), leaf(0.0, "h")
+    for _ in range(count // 5):
+        h = h * w + gg.Tensor(1.0) * u
+    graph = gg.graph(h)
+    assert count * 0.75 < len(graph.snapshot.values) <= count
+    graph.render(tmp_path / "a.svg")
+
+
+# -------------------------------------------------------------------------------- errors
+
+
+@pytest.fixture
+def graph() -> Graph:
+    x = leaf(3.0, "x")
+    return gg.graph(x * x)
+
+
+def test_unknown_suffix(graph: Graph, tmp_path: Path) -> None:
+    for name in ("a.jpg", "a", "a.svg.txt"):
+        with pytest.raises(PictureError, match=r"ends in none of \.svg, \.png, \.pdf"):
+            graph.render(tmp_path / name)
+
+
+def test_path_that_cannot_be_written(graph: Graph, tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="there is no folder"):
+        graph.render(tmp_path / "no" / "a.svg")
+    (tmp_path / "folder.svg").mkdir()
+    with pytest.raises(PictureError, match="cannot write"):
+        graph.render(tmp_path / "folder.svg")
+    with pytest.raises(PictureError, match="cannot write"):
+        graph.render(tmp_path / f"{'x' * 300}.svg")
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.svg"]
+
+
+def test_limit_can_be_raised(graph: Graph, tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=r"limit=1; .* pass a larger limit="):
+        graph.render(tmp_path / "a.svg", limit=1)
+    graph.render(tmp_path / "a.svg", limit=2)
+
+
+def fake_dot(folder: Path, script: str) -> None:
+    """Put a program called `dot` into a folder."""
+    path = folder / "dot"
+    path.write_text(f"#!{sys.executable}\n{script}\n")
+    path.chmod(0o755)
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="the stand-in for dot is a script")
+
+
+@posix
+def test_time_limit(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layout that does not end is ended; the old picture stays."""
+    path = tmp_path / "a.svg"
+    path.write_text("old")
+    fake_dot(tmp_path, "import time; time.sleep(60)")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PictureError, match=r"longer than 0\.2 s; draw an earlier tensor"):
+        graph.render(path, timeout=0.2)
+    assert path.read_text() == "old"
+
+
+@posix
+def test_system_dot_comes_first(
+    graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_dot(tmp_path, "import sys; print('<svg>', sys.argv[1:], len(sys.stdin.read()) > 99)")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    svg = graph.render(tmp_path / "a.svg").read_text()
+    assert svg.endswith("> ['-Tsvg'] True\n")
+
+
+@posix
+def test_system_dot_that_fails_is_replaced(
+    graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_dot(tmp_path, "import sys; sys.exit('Format: \"pdf\" not recognized')")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert graph.render(tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-")
+    monkeypatch.setattr(layout, "find_spec", lambda _: None)
+    with pytest.raises(PictureError, match=r'dot \(exit 1\): Format: "pdf" not.*graphgrad\[viz\]'):
+        graph.render(tmp_path / "a.pdf")
+
+
+def test_without_graphviz(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(layout, "find_spec", lambda _: None)
+    with pytest.raises(PictureError, match=r"pip install 'graphgrad\[viz\]'.*to_dot\(\) works"):
+        graph.render(tmp_path / "a.svg")
+    assert graph.to_dot().startswith("digraph")
+
+
+def test_nothing_of_it_is_imported_before_it_is_needed() -> None:
+    """Plain differentiation pays for no picture, and DOT needs no package at all."""
+    code = (
+        "import sys; sys.modules['graphviz'] = sys.modules['pygraphviz'] = None\n"
+        "import graphgrad as gg\n"
+        "assert 'graphgrad.viz' not in sys.modules\n"
+        "gg.graph(gg.Tensor(1.0, requires_grad=True) * 2).to_dot()\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
