@@ -11,6 +11,7 @@ import itertools
 import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import _GeneratorContextManager  # the one type that is manager and decorator
 from operator import attrgetter
 from pathlib import Path
 from types import CodeType
@@ -158,12 +159,12 @@ def _switched(*, to: bool) -> Iterator[None]:
         recording.enabled = before
 
 
-def no_grad() -> contextlib.AbstractContextManager[None]:
+def no_grad() -> _GeneratorContextManager[None]:
     """Switch recording off in this thread, as a context manager or a decorator."""
     return _switched(to=False)
 
 
-def enable_grad() -> contextlib.AbstractContextManager[None]:
+def enable_grad() -> _GeneratorContextManager[None]:
     """Switch recording on again in this thread, inside ``no_grad()``."""
     return _switched(to=True)
 

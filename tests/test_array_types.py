@@ -1,5 +1,6 @@
 """The arrays decide where it runs: a type that has NumPy's protocols, and no __array__, works."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def on_device(x: Any) -> Any:
     return Device(np.asarray(x)) if isinstance(x, np.ndarray | np.generic) else x
 
 
-PROGRAMS = {
+PROGRAMS: dict[str, Callable[[Any], Any]] = {
     "arithmetic": lambda x: (x * x / (x + 3) - 2 * x) ** 2,
     "functions": lambda x: np.exp(-x) + np.log(x) + np.tanh(x) + np.sqrt(x),
     "reductions": lambda x: np.mean(x, axis=0) * np.max(x) + np.var(x, axis=1, keepdims=True),
@@ -75,7 +76,7 @@ def test_a_device_array_stays_on_its_device(name: str) -> None:
     host = np.array([[0.5, 1.5, 2.5], [0.7, 1.2, 3.5]])
     f = PROGRAMS[name]
     expected = gg.grad(lambda t: np.sum(f(t)))(host)
-    x: Any = gg.Tensor(Device(host.copy()), requires_grad=True)  # type: ignore[arg-type]
+    x: Any = gg.Tensor(Device(host.copy()), requires_grad=True)
     y = f(x)
     assert isinstance(y.data, Device)
     y.sum().backward()

@@ -34,7 +34,7 @@ def test_a_node_keeps_only_what_its_rules_name() -> None:
     x, y = leaf(np.ones(100)), leaf(np.ones(100))
     constant = gg.Tensor(np.ones(100))
     assert node_of(x + y).values == ()
-    assert node_of(np.exp(x)).values[0] is not x.data
+    assert node_of(gg.exp(x)).values[0] is not x.data
     (kept,) = node_of(x * constant).values
     assert kept is constant.data
     (kept,) = node_of(constant * x).values
@@ -87,7 +87,7 @@ def test_memory_is_freed_without_the_garbage_collector() -> None:
     gc.disable()
     try:
         x = leaf(np.ones(10))
-        y = np.exp(x * 2).sum()
+        y = gg.exp(x * 2).sum()
         nodes = [weakref.ref(node_of(y)), weakref.ref(node_of(y).parents[0])]
         y.backward()
         gg.grad(gg.grad(lambda t: t * t * t))(2.0)
@@ -116,7 +116,7 @@ def test_a_node_of_a_scalar_chain_takes_at_most_600_bytes() -> None:
 
 def test_saved_arrays_are_released_and_the_structure_stays() -> None:
     x = leaf(np.ones(1000), name="x")
-    y = np.exp(x)
+    y = gg.exp(x)
     big = weakref.ref(y.data)
     z = (y * y).sum()
     node = node_of(z)
@@ -157,7 +157,7 @@ def test_second_backward() -> None:
 def test_no_two_gradients_share_memory() -> None:
     x, y, z = leaf(np.ones(3)), leaf(np.ones(3)), leaf(np.ones((1, 3)))
     seed = np.ones((1, 3))
-    out = x + y + z + np.reshape(z, (1, 3))
+    out = x + y + z + gg.reshape(z, (1, 3))
     out.backward(seed)
     arrays = [x.grad, y.grad, z.grad, seed, x.data, y.data, z.data, out.data]
     for i, a in enumerate(arrays):
@@ -332,8 +332,7 @@ def test_an_overwritten_value_that_is_needed_is_an_error() -> None:
                     w -= 1.0
         with pytest.raises(GraphError, match=r"multiply.*input 0 'w', which was overwritten"):
             y.backward()
-    assert w.grad is None
-    assert w.is_leaf
+    assert (w.is_leaf, w.grad) == (True, None)
     (w + x).sum().backward()
     assert w.grad.tolist() == [1, 1]
 
@@ -348,7 +347,7 @@ def test_an_overwritten_value_that_is_not_needed_is_no_error() -> None:
 
 def test_an_overwritten_base_is_seen_through_a_view() -> None:
     w, x = leaf(np.ones((2, 2))), leaf(np.ones(4))
-    y = (np.reshape(w, 4) * x).sum()
+    y = (gg.reshape(w, 4) * x).sum()
     w.data *= 2
     with pytest.raises(GraphError, match="overwritten"):
         y.backward()
@@ -366,7 +365,7 @@ def test_an_overwritten_constant_or_output_is_an_error_too() -> None:
     x.data -= 1
     with pytest.raises(GraphError, match="overwritten"):
         y.backward()
-    out = np.exp(w)
+    out = gg.exp(w)
     y = out.sum()
     out.data *= 2
     with pytest.raises(GraphError, match="its output, which was overwritten"):
@@ -376,10 +375,10 @@ def test_an_overwritten_constant_or_output_is_an_error_too() -> None:
 def test_optimizer_step_between_graphs_is_fine() -> None:
     w = leaf([1.0, 2.0])
     for _ in range(3):
-        w.grad = None
         (w * w).sum().backward()
         with gg.no_grad():
             w -= 0.1 * w.grad
+        w.grad = None
     assert w.requires_grad
     assert w.is_leaf
     np.testing.assert_allclose(w.data, np.array([1.0, 2.0]) * 0.8**3)

@@ -1,211 +1,26 @@
-"""Every op, grouped by kind. Each is declared once, in its module."""
+"""Every op, by kind: importing this package declares them all. `gg.<name>` names them."""
 
-from graphgrad.ops import decompositions as decompositions
-from graphgrad.ops import determinants as determinants
-from graphgrad.ops import linalg as linalg
-from graphgrad.ops import norms as norms
-from graphgrad.ops import plain as plain
-from graphgrad.ops.choice import masked as masked
-from graphgrad.ops.choice import nan_to_num as nan_to_num
-from graphgrad.ops.choice import select as select
-from graphgrad.ops.choice import where as where
-from graphgrad.ops.diagonals import diag as diag
-from graphgrad.ops.diagonals import diagflat as diagflat
-from graphgrad.ops.diagonals import diagonal as diagonal
-from graphgrad.ops.diagonals import from_diagonal as from_diagonal
-from graphgrad.ops.diagonals import trace as trace
-from graphgrad.ops.diagonals import tril as tril
-from graphgrad.ops.diagonals import triu as triu
-from graphgrad.ops.einstein import einsum as einsum
-from graphgrad.ops.elementwise import add as add
-from graphgrad.ops.elementwise import astype as astype
-from graphgrad.ops.elementwise import cbrt as cbrt
-from graphgrad.ops.elementwise import conj as conj
-from graphgrad.ops.elementwise import conjugate as conjugate
-from graphgrad.ops.elementwise import copy as copy
-from graphgrad.ops.elementwise import deg2rad as deg2rad
-from graphgrad.ops.elementwise import degrees as degrees
-from graphgrad.ops.elementwise import divide as divide
-from graphgrad.ops.elementwise import float_power as float_power
-from graphgrad.ops.elementwise import fmod as fmod
-from graphgrad.ops.elementwise import hypot as hypot
-from graphgrad.ops.elementwise import ldexp as ldexp
-from graphgrad.ops.elementwise import mod as mod
-from graphgrad.ops.elementwise import multiply as multiply
-from graphgrad.ops.elementwise import negative as negative
-from graphgrad.ops.elementwise import positive as positive
-from graphgrad.ops.elementwise import pow as pow  # noqa: A004 - NumPy's name
-from graphgrad.ops.elementwise import power as power
-from graphgrad.ops.elementwise import power_derivative as power_derivative
-from graphgrad.ops.elementwise import rad2deg as rad2deg
-from graphgrad.ops.elementwise import radians as radians
-from graphgrad.ops.elementwise import real as real
-from graphgrad.ops.elementwise import reciprocal as reciprocal
-from graphgrad.ops.elementwise import remainder as remainder
-from graphgrad.ops.elementwise import sqrt as sqrt
-from graphgrad.ops.elementwise import square as square
-from graphgrad.ops.elementwise import subtract as subtract
-from graphgrad.ops.elementwise import true_divide as true_divide
-from graphgrad.ops.index import getitem as getitem
-from graphgrad.ops.index import scatter as scatter
-from graphgrad.ops.index import setitem as setitem
-from graphgrad.ops.index import take as take
-from graphgrad.ops.index import take_along_axis as take_along_axis
-from graphgrad.ops.join import append as append
-from graphgrad.ops.join import array_split as array_split
-from graphgrad.ops.join import block as block
-from graphgrad.ops.join import column_stack as column_stack
-from graphgrad.ops.join import concat as concat
-from graphgrad.ops.join import concatenate as concatenate
-from graphgrad.ops.join import delete as delete
-from graphgrad.ops.join import dsplit as dsplit
-from graphgrad.ops.join import dstack as dstack
-from graphgrad.ops.join import hsplit as hsplit
-from graphgrad.ops.join import hstack as hstack
-from graphgrad.ops.join import insert as insert
-from graphgrad.ops.join import repeat as repeat
-from graphgrad.ops.join import split as split
-from graphgrad.ops.join import stack as stack
-from graphgrad.ops.join import tile as tile
-from graphgrad.ops.join import unstack as unstack
-from graphgrad.ops.join import vsplit as vsplit
-from graphgrad.ops.join import vstack as vstack
-from graphgrad.ops.likelihood import log_softmax as log_softmax
-from graphgrad.ops.likelihood import logsumexp as logsumexp
-from graphgrad.ops.likelihood import softmax as softmax
-from graphgrad.ops.lookup import bincount as bincount
-from graphgrad.ops.lookup import choose as choose
-from graphgrad.ops.lookup import compress as compress
-from graphgrad.ops.lookup import extract as extract
-from graphgrad.ops.lookup import histogram as histogram
-from graphgrad.ops.lookup import interp as interp
-from graphgrad.ops.nan import nanmax as nanmax
-from graphgrad.ops.nan import nanmean as nanmean
-from graphgrad.ops.nan import nanmin as nanmin
-from graphgrad.ops.nan import nanprod as nanprod
-from graphgrad.ops.nan import nanstd as nanstd
-from graphgrad.ops.nan import nansum as nansum
-from graphgrad.ops.nan import nanvar as nanvar
-from graphgrad.ops.order import median as median
-from graphgrad.ops.order import percentile as percentile
-from graphgrad.ops.order import quantile as quantile
-from graphgrad.ops.order import sort as sort
-from graphgrad.ops.piecewise import abs as abs  # noqa: A004 - NumPy's name
-from graphgrad.ops.piecewise import absolute as absolute
-from graphgrad.ops.piecewise import around as around
-from graphgrad.ops.piecewise import ceil as ceil
-from graphgrad.ops.piecewise import clip as clip
-from graphgrad.ops.piecewise import copysign as copysign
-from graphgrad.ops.piecewise import divmod as divmod  # noqa: A004 - NumPy's name
-from graphgrad.ops.piecewise import fabs as fabs
-from graphgrad.ops.piecewise import fix as fix
-from graphgrad.ops.piecewise import floor as floor
-from graphgrad.ops.piecewise import floor_divide as floor_divide
-from graphgrad.ops.piecewise import fmax as fmax
-from graphgrad.ops.piecewise import fmin as fmin
-from graphgrad.ops.piecewise import frexp as frexp
-from graphgrad.ops.piecewise import heaviside as heaviside
-from graphgrad.ops.piecewise import maximum as maximum
-from graphgrad.ops.piecewise import minimum as minimum
-from graphgrad.ops.piecewise import modf as modf
-from graphgrad.ops.piecewise import nextafter as nextafter
-from graphgrad.ops.piecewise import relu as relu
-from graphgrad.ops.piecewise import rint as rint
-from graphgrad.ops.piecewise import round as round  # noqa: A004 - NumPy's name
-from graphgrad.ops.piecewise import sign as sign
-from graphgrad.ops.piecewise import spacing as spacing
-from graphgrad.ops.piecewise import trunc as trunc
-from graphgrad.ops.products import cross as cross
-from graphgrad.ops.products import dot as dot
-from graphgrad.ops.products import inner as inner
-from graphgrad.ops.products import kron as kron
-from graphgrad.ops.products import matmul as matmul
-from graphgrad.ops.products import matvec as matvec
-from graphgrad.ops.products import outer as outer
-from graphgrad.ops.products import tensordot as tensordot
-from graphgrad.ops.products import vdot as vdot
-from graphgrad.ops.products import vecdot as vecdot
-from graphgrad.ops.products import vecmat as vecmat
-from graphgrad.ops.reduce import amax as amax
-from graphgrad.ops.reduce import amin as amin
-from graphgrad.ops.reduce import average as average
-from graphgrad.ops.reduce import max as max  # noqa: A004 - NumPy's name
-from graphgrad.ops.reduce import mean as mean
-from graphgrad.ops.reduce import min as min  # noqa: A004 - NumPy's name
-from graphgrad.ops.reduce import prod as prod
-from graphgrad.ops.reduce import ptp as ptp
-from graphgrad.ops.reduce import std as std
-from graphgrad.ops.reduce import sum as sum  # noqa: A004 - NumPy's name
-from graphgrad.ops.reduce import var as var
-from graphgrad.ops.scan import cumprod as cumprod
-from graphgrad.ops.scan import cumsum as cumsum
-from graphgrad.ops.scan import cumulative_prod as cumulative_prod
-from graphgrad.ops.scan import cumulative_sum as cumulative_sum
-from graphgrad.ops.scan import diff as diff
-from graphgrad.ops.scan import ediff1d as ediff1d
-from graphgrad.ops.scan import gradient as gradient
-from graphgrad.ops.scan import nancumprod as nancumprod
-from graphgrad.ops.scan import nancumsum as nancumsum
-from graphgrad.ops.scan import recur as recur
-from graphgrad.ops.scan import recur_back as recur_back
-from graphgrad.ops.scan import trapezoid as trapezoid
-from graphgrad.ops.shape import atleast_1d as atleast_1d
-from graphgrad.ops.shape import atleast_2d as atleast_2d
-from graphgrad.ops.shape import atleast_3d as atleast_3d
-from graphgrad.ops.shape import broadcast_arrays as broadcast_arrays
-from graphgrad.ops.shape import broadcast_to as broadcast_to
-from graphgrad.ops.shape import expand_dims as expand_dims
-from graphgrad.ops.shape import flip as flip
-from graphgrad.ops.shape import fliplr as fliplr
-from graphgrad.ops.shape import flipud as flipud
-from graphgrad.ops.shape import full_like as full_like
-from graphgrad.ops.shape import matrix_transpose as matrix_transpose
-from graphgrad.ops.shape import meshgrid as meshgrid
-from graphgrad.ops.shape import moveaxis as moveaxis
-from graphgrad.ops.shape import permute_dims as permute_dims
-from graphgrad.ops.shape import ravel as ravel
-from graphgrad.ops.shape import reshape as reshape
-from graphgrad.ops.shape import roll as roll
-from graphgrad.ops.shape import rollaxis as rollaxis
-from graphgrad.ops.shape import rot90 as rot90
-from graphgrad.ops.shape import squeeze as squeeze
-from graphgrad.ops.shape import swapaxes as swapaxes
-from graphgrad.ops.shape import transpose as transpose
-from graphgrad.ops.transcendental import acos as acos
-from graphgrad.ops.transcendental import acosh as acosh
-from graphgrad.ops.transcendental import arccos as arccos
-from graphgrad.ops.transcendental import arccosh as arccosh
-from graphgrad.ops.transcendental import arcsin as arcsin
-from graphgrad.ops.transcendental import arcsinh as arcsinh
-from graphgrad.ops.transcendental import arctan as arctan
-from graphgrad.ops.transcendental import arctan2 as arctan2
-from graphgrad.ops.transcendental import arctanh as arctanh
-from graphgrad.ops.transcendental import asin as asin
-from graphgrad.ops.transcendental import asinh as asinh
-from graphgrad.ops.transcendental import atan as atan
-from graphgrad.ops.transcendental import atan2 as atan2
-from graphgrad.ops.transcendental import atanh as atanh
-from graphgrad.ops.transcendental import cos as cos
-from graphgrad.ops.transcendental import cosh as cosh
-from graphgrad.ops.transcendental import exp as exp
-from graphgrad.ops.transcendental import exp2 as exp2
-from graphgrad.ops.transcendental import expm1 as expm1
-from graphgrad.ops.transcendental import log as log
-from graphgrad.ops.transcendental import log1p as log1p
-from graphgrad.ops.transcendental import log2 as log2
-from graphgrad.ops.transcendental import log10 as log10
-from graphgrad.ops.transcendental import logaddexp as logaddexp
-from graphgrad.ops.transcendental import logaddexp2 as logaddexp2
-from graphgrad.ops.transcendental import logsigmoid as logsigmoid
-from graphgrad.ops.transcendental import sigmoid as sigmoid
-from graphgrad.ops.transcendental import sin as sin
-from graphgrad.ops.transcendental import sinc as sinc
-from graphgrad.ops.transcendental import sinc_derivative as sinc_derivative
-from graphgrad.ops.transcendental import sinh as sinh
-from graphgrad.ops.transcendental import softplus as softplus
-from graphgrad.ops.transcendental import tan as tan
-from graphgrad.ops.transcendental import tanh as tanh
-from graphgrad.ops.window import overlap_add as overlap_add
-from graphgrad.ops.window import pad as pad
-from graphgrad.ops.window import sliding_window_view as sliding_window_view
-from graphgrad.ops.window import unpad as unpad
+from graphgrad.ops import (
+    choice as choice,
+    decompositions as decompositions,
+    determinants as determinants,
+    diagonals as diagonals,
+    einstein as einstein,
+    elementwise as elementwise,
+    index as index,
+    join as join,
+    likelihood as likelihood,
+    linalg as linalg,
+    lookup as lookup,
+    nan as nan,
+    norms as norms,
+    order as order,
+    piecewise as piecewise,
+    plain as plain,
+    products as products,
+    reduce as reduce,
+    scan as scan,
+    shape as shape,
+    transcendental as transcendental,
+    window as window,
+)
