@@ -15,7 +15,7 @@ from graphgrad.domains import Call
 from graphgrad.errors import DtypeError, UnsupportedError
 from graphgrad.node import no_grad
 from graphgrad.record import constant
-from graphgrad.registry import Composite, Op
+from graphgrad.registry import Composite, Op, is_numpys
 from graphgrad.tensor import Tensor
 from graphgrad.transforms import flatten, gradients, vjp
 
@@ -57,9 +57,8 @@ class Case:
     def plain(self, points: Sequence[Any]) -> list[Any]:
         """Compute by NumPy's own function, or where there is none by ours, on plain arrays."""
         args, kwargs = self.arguments(points)
-        module = getattr(self.op.function, "__module__", None) or "numpy"  # ufuncs have none
-        numpy_has_it = module.startswith("numpy")
-        return flatten((self.op.function if numpy_has_it else self.op)(*args, **kwargs))[0]
+        function = self.op.function if is_numpys(self.op.function) else self.op
+        return flatten(function(*args, **kwargs))[0]
 
     def everything(self, *variables: Any) -> list[Any]:
         """Apply the op and list what it returns."""

@@ -18,6 +18,7 @@ a keyword      such as ``axis``
 """
 
 import inspect
+import operator
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -172,6 +173,12 @@ def _joint_caller(rule: Rule, places: tuple[Any, ...]) -> Rule:
     return lambda g, values, wanted: rule(g, *[value(p, values, wanted) for p in places])
 
 
+def is_numpys(function: Any) -> bool:
+    """Whether a function is one of NumPy's own."""
+    module = getattr(function, "__module__", None) or ""  # ufuncs have none before NumPy 2.2
+    return isinstance(function, np.ufunc) or module.startswith("numpy")
+
+
 class Op(Generic[R]):
     """One differentiable operation: a function with its gradient rules.
 
@@ -219,7 +226,7 @@ class Op(Generic[R]):
             self.inputs = len(self.order)
             self.binder = Binder(self.name, _signature_only[self.inputs])
         else:
-            reference = function if function.__module__.startswith("numpy") else None
+            reference = function if is_numpys(function) else None
             self.binder = Binder(self.name, self.forward, reference)
             self.order = tuple(n for n, _ in self.binder.own)
             required = sum(default is REQUIRED for _, default in self.binder.own)
@@ -426,7 +433,7 @@ def op(
         domain=domain,
         doc=doc,
     )
-    if getattr(function, "__module__", "numpy").startswith(("numpy", "_operator")):
+    if is_numpys(function) or function in (operator.getitem, operator.setitem):
         TABLE[function] = new
     return new
 
