@@ -1,0 +1,123 @@
+"""docs/conventions.md, executed: its numbers, and that the tests which it names are there."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from tests.special_points import POINTS
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "conventions.md"
+checkout = pytest.mark.skipif(not PAGE.exists(), reason="needs the checkout")
+
+NAMED = re.compile(r"`(test_\w+)::(\w+)(?:\[([^`\]]*)\])?`")
+
+
+def rows() -> list[list[str]]:
+    """Return the cells of every row of the page's tables."""
+    lines = PAGE.read_text("utf-8").splitlines()
+    cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines if line[:1] == "|"]
+    return [row for row in cells if row[0] != "case" and set(row[0]) != {"-"}]
+
+
+@checkout
+def test_every_row_names_a_test_that_is_there() -> None:
+    for row in rows():
+        named = NAMED.findall(row[2])
+        assert named, row[0]
+        for module, function, case in named:
+            source = (ROOT / "tests" / f"{module}.py").read_text("utf-8")
+            assert f"def {function}(" in source, row[0]
+            if function == "test_special_point":
+                assert case in POINTS, case
+
+
+@checkout
+def test_every_special_point_is_published() -> None:
+    published = {case for row in rows() for _, _, case in NAMED.findall(row[2])}
+    assert set(POINTS) <= published
+
+
+def derivatives(f: Callable[..., Any], at: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
+    """Return the gradients, and the gradients of their sum."""
+    variables = [gg.Tensor(np.array(x, float), requires_grad=True) for x in at]
+    with np.errstate(all="ignore"):
+        first = gg.gradients(gg.sum(f(gg, *variables)), variables, create_graph=True)
+        total = sum(gg.sum(g) for g in first)
+        if not (isinstance(total, gg.Tensor) and total.requires_grad):
+            return list(first), [np.zeros_like(g.numpy()) for g in first]
+        return list(first), list(gg.gradients(total, variables))
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_special_point(name: str) -> None:
+    point = POINTS[name]
+    first, second = derivatives(point.f, point.at)
+    nothing = [np.zeros(np.shape(x)) for x in point.at]
+    for found, expected in zip(first, point.first, strict=True):
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-14)
+    for found, expected in zip(second, point.second or nothing, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_the_plain_sweep_agrees_at_special_points(name: str) -> None:
+    """backward() feeds rules plain arrays: there too, NaN and infinity must be where they are."""
+    point = POINTS[name]
+    variables = [gg.Tensor(np.array(x, float), requires_grad=True) for x in point.at]
+    with np.errstate(all="ignore"):
+        gg.sum(point.f(gg, *variables)).backward()
+    for t, expected in zip(variables, point.first, strict=True):
+        np.testing.assert_allclose(t.grad, expected, rtol=1e-14)
+
+
+# ------------------------------------------------------------------------ dtypes of gradients
+
+MIXED: dict[str, Callable[[Any], Any]] = {
+    "Python scalars": lambda x: (2 * x + 1) ** 2 / 3,
+    "mean": np.mean,
+    "np.float64 times float32": lambda x: np.float64(2) * x,
+    "float64 array": lambda x: np.arange(3.0) * x,
+    "int64 array": lambda x: np.arange(3) * x,
+}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("name", MIXED)
+def test_forward_promotes_as_numpy_and_gradients_have_their_tensors_dtype(
+    name: str, dtype: str
+) -> None:
+    f, x = MIXED[name], gg.Tensor(np.arange(1.0, 4.0).astype(dtype), requires_grad=True)
+    y = f(x)
+    assert y.dtype == f(x.data).dtype
+    (first,) = gg.gradients([gg.sum(y * y)], [x], create_graph=True)
+    assert first.dtype == dtype
+    (second,) = gg.gradients([gg.sum(first)], [x])
+    assert second.dtype == dtype
+    gg.sum(f(x)).backward()
+    assert x.grad.dtype == dtype
+
+
+# ------------------------------------------------------------- what is refused, what is plain
+
+
+def test_questions_about_an_array_are_answered_plainly() -> None:
+    t = gg.Tensor([1.0, np.nan, 2.0], requires_grad=True)
+    assert np.shape(t) == (3,)
+    assert np.ndim(t) == 1
+    assert np.size(t) == 3
+    for answer in (t > 1, np.isnan(t), np.isfinite(t), np.argsort(t), np.argmax(t), t == t):  # noqa: PLR0124 - NaN
+        assert not isinstance(answer, gg.Tensor)
+    assert np.allclose(t, t, equal_nan=True) is True
+    assert not np.array_equal(t, t)
+    assert not gg.Tensor(np.zeros_like(t)).requires_grad
+
+
+def test_whole_norm_has_a_hessian_of_zeros_at_zero() -> None:
+    assert not gg.hessian(np.linalg.norm)(np.zeros(3)).any()
+    assert not gg.hessian(np.linalg.norm)(np.zeros((2, 2))).any()
