@@ -8,6 +8,7 @@ import pytest
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.testing import check_op
 
 cross_entropy = nn.functional.cross_entropy
 RNG = np.random.default_rng(0)
@@ -43,6 +44,18 @@ def test_cross_entropy_third_order() -> None:
     third = gg.jacobian(gg.hessian(lambda x: cross_entropy(x, 1)))(x)
     expected = gg.jacobian(gg.hessian(lambda x: by_definition(x, np.eye(3)[1])))(x)
     np.testing.assert_allclose(third, expected, rtol=1e-10, atol=1e-14)
+
+
+def test_cross_entropy_keeps_the_laws_of_an_op() -> None:
+    check_op(nn.functional._CROSS_ENTROPY)
+
+
+def test_half_precision_averages_in_single() -> None:
+    """The sum of 60,000 losses of 2.3 is past the largest half, their mean is not."""
+    x = gg.Tensor(np.zeros((60_000, 10)), dtype=np.float16, requires_grad=True)
+    loss = cross_entropy(x, np.zeros(60_000, int))
+    assert loss.dtype == np.float16
+    assert loss.item() == pytest.approx(np.log(10), rel=1e-3)
 
 
 def test_cross_entropy_is_exact_for_huge_logits() -> None:
