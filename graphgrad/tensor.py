@@ -414,7 +414,7 @@ class Tensor(ArrayMethods):
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Any:
         """Become a plain array, unless that would drop the graph in silence."""
-        self._refuse_conversion("an array", ".detach() or .numpy()")
+        self._refuse_conversion("an array", ".detach() or .numpy() (gg.stack joins tensors)")
         return np.array(self._data, dtype=dtype, copy=copy)
 
     def __float__(self) -> float:
