@@ -165,23 +165,21 @@ def gradient_is_exact(case: Case) -> None:
 
 def both_worlds_agree(case: Case) -> None:
     """Sweep on plain arrays and on Tensors (create_graph=True): the numbers are the same."""
-    upstream = case.upstream()
-    for recorded in (True, False):
-        variables = [Tensor(p, requires_grad=True) for p in case.points]
-        pairs = [
-            (y, u) for y, u in zip(case.run(*variables), upstream, strict=True) if y.requires_grad
-        ]
-        if not pairs:
-            return
-        ys, us = zip(*pairs, strict=True)
-        found = gradients(ys, variables, us, create_graph=recorded)
-        if recorded:
-            graph = found
-            continue
-        for a, b in zip(graph, found, strict=True):
-            _require(isinstance(a, Tensor), f"create_graph gave a {type(a).__name__}")
-            _require(a.dtype == b.dtype, f"dtype {a.dtype} with create_graph, {b.dtype} without")
-            _same(a._data, b, "with and without create_graph")
+    on_arrays, on_tensors = (_gradients(case, create_graph=graph) for graph in (False, True))
+    for g, t in zip(on_arrays, on_tensors, strict=True):
+        _require(isinstance(t, Tensor), f"create_graph gave a {type(t).__name__}")
+        _require(t.dtype == g.dtype, f"dtype {t.dtype} with create_graph, {g.dtype} without")
+        _same(t._data, g, "with and without create_graph")
+
+
+def _gradients(case: Case, *, create_graph: bool) -> Sequence[Any]:
+    variables = [Tensor(p, requires_grad=True) for p in case.points]
+    outs = zip(case.run(*variables), case.upstream(), strict=True)
+    recorded = [(y, u) for y, u in outs if y.requires_grad]
+    if not recorded:
+        return ()
+    ys, us = zip(*recorded, strict=True)
+    return gradients(ys, variables, us, create_graph=create_graph)  # type: ignore[no-any-return]
 
 
 def backward_keeps_to_itself(case: Case) -> None:

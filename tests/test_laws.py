@@ -3,6 +3,8 @@
 For each law there is an op broken in just the way that the law forbids.
 """
 
+import importlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -234,3 +236,10 @@ def test_one_call_can_be_checked() -> None:
     check_call(TABLE[np.multiply], call(np.ones((2, 3)), np.ones(3)))
     with pytest.raises(AssertionError, match="FAILED: wrong"):
         check_call(square(lambda g, x: 3 * g * x), call(np.ones(3)))
+
+
+def test_without_hypothesis_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "graphgrad.testing")
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    with pytest.raises(ImportError, match=r"pip install 'graphgrad\[test\]'"):
+        importlib.import_module("graphgrad.testing")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad.check import gradcheck
 from graphgrad.domains import Call
 from graphgrad.errors import UnsupportedError
 from graphgrad.laws import AnyOp, Case
@@ -46,6 +47,15 @@ ASKED = _ASKED.split()
 @pytest.mark.parametrize("op", EVERY_OP.values(), ids=EVERY_OP)
 def test_laws(op: AnyOp) -> None:
     check_op(op, examples=EXAMPLES)
+
+
+@pytest.mark.parametrize("op", EVERY_OP.values(), ids=EVERY_OP)
+def test_third_order(op: AnyOp) -> None:
+    """Ops that only rules call, and the rules of those, are differentiated here."""
+    cases = [Case(op, call) for call in typical_calls(op)]
+    for case in [c for c in cases if 0 < sum(p.size for p in c.points) <= 6][:2]:
+        report = gradcheck(case.run, *case.points, order=3)
+        assert report, f"{case}: {report}"
 
 
 @pytest.mark.parametrize("op", EVERY_OP.values(), ids=EVERY_OP)

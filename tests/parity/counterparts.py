@@ -245,7 +245,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
     """Pad with a constant; PyTorch's other modes take only some shapes."""
     if mode != "constant":
         return NotImplemented
-    widths = pad_width
+    widths: Any = pad_width
     if isinstance(widths, int):
         widths = (widths, widths)
     if isinstance(widths[0], int):

@@ -15,7 +15,7 @@ def derivatives(f: Any, at: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
     variables = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in at]
     options = {"allow_unused": True, "materialize_grads": True}
     first = torch.autograd.grad(f(torch, *variables).sum(), variables, create_graph=True, **options)
-    total = sum(g.sum() for g in first)
+    total: Any = sum(g.sum() for g in first)
     second = [torch.zeros_like(x) for x in variables]
     if total.requires_grad:
         second = torch.autograd.grad(total, variables, **options)

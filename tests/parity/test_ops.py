@@ -48,7 +48,7 @@ def random_calls(op: AnyOp) -> list[Call]:
         database=None,
         derandomize=True,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow],
     )
     @given(calls(op))
     def collect(drawn: Call) -> None:
@@ -66,12 +66,12 @@ def ours(name: str, case: Case, weights: np.random.Generator) -> list[Any]:
     if name in AFTER and isinstance(result, tuple):
         result = AFTER[name](*result)
     outs = [y for y in flatten(result)[0] if y.dtype.kind == "f"]
-    total = sum((y * weights.uniform(-1, 1, y.shape)).sum() for y in outs)
+    total: Any = sum((y * weights.uniform(-1, 1, y.shape)).sum() for y in outs)
     grads = first = [gg.Tensor(np.zeros(p.shape)) for p in case.points]
     second = first
     if isinstance(total, gg.Tensor) and total.requires_grad:
         grads = gg.gradients(total, variables, create_graph=True)
-        slope = sum((g * weights.uniform(-1, 1, g.shape)).sum() for g in grads)
+        slope: Any = sum((g * weights.uniform(-1, 1, g.shape)).sum() for g in grads)
         if slope.requires_grad:
             second = gg.gradients(slope, variables)
     return [y._data if isinstance(y, gg.Tensor) else y for y in (*outs, *grads, *second)]
@@ -89,12 +89,14 @@ def theirs(function: Any, name: str, case: Case, weights: np.random.Generator) -
     if result is NotImplemented:
         return result
     outs = [y for y in flatten(result)[0] if y.is_floating_point()]
-    total = sum((y * torch.tensor(weights.uniform(-1, 1, tuple(y.shape)))).sum() for y in outs)
+    total: Any = sum((y * torch.tensor(weights.uniform(-1, 1, tuple(y.shape)))).sum() for y in outs)
     grads = second = [torch.zeros(p.shape, dtype=torch.float64) for p in case.points]
     options = {"allow_unused": True, "materialize_grads": True}
     if total.requires_grad:
         grads = torch.autograd.grad(total, variables, create_graph=True, **options)
-        slope = sum((g * torch.tensor(weights.uniform(-1, 1, tuple(g.shape)))).sum() for g in grads)
+        slope: Any = sum(
+            (g * torch.tensor(weights.uniform(-1, 1, tuple(g.shape)))).sum() for g in grads
+        )
         if slope.requires_grad:
             second = torch.autograd.grad(slope, variables, **options)
     return [y.detach().numpy(force=True) for y in (*outs, *grads, *second)]
