@@ -144,6 +144,7 @@ from graphgrad.ops.piecewise import (
     spacing as spacing,
     trunc as trunc,
 )
+from graphgrad.ops.plain import argmax as argmax, argmin as argmin, argsort as argsort
 from graphgrad.ops.products import (
     cross as cross,
     dot as dot,

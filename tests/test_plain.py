@@ -216,3 +216,11 @@ def test_nothing_else_drops_a_graph_in_silence() -> None:
             assert f".{function.__name__} has no gradient rule" in str(caught.value)
         answered += isinstance(caught.value, UnsupportedError)
     assert answered > len(others) / 3  # the rest lacked an argument
+
+
+def test_the_arg_functions_have_typed_names() -> None:
+    t = gg.Tensor(DATA, requires_grad=True)
+    assert gg.argmax(t, axis=1, keepdims=True).tolist() == [[0], [2]]
+    assert gg.argmin(t) == 1
+    assert gg.argsort(t, axis=0).tolist() == np.argsort(DATA, axis=0).tolist()
+    assert gg.argmax(t.data) == np.argmax(DATA)

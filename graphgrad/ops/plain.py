@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.record import unwrapped
 from graphgrad.registry import PLAIN, REMEDIES
 
 
@@ -122,3 +123,21 @@ REMEDIES |= {
     np.trim_zeros: "slice by the places that np.flatnonzero gives",
     np.linspace: "write start + (stop - start) * np.linspace(0, 1, n)",
 }
+
+
+# The three that everybody calls, with types that take a Tensor.
+
+
+def argmax(a: Any, axis: int | None = None, *, keepdims: bool = False) -> Any:
+    """Return the positions of the maxima, a plain array."""
+    return np.argmax(unwrapped(a), axis=axis, keepdims=keepdims)
+
+
+def argmin(a: Any, axis: int | None = None, *, keepdims: bool = False) -> Any:
+    """Return the positions of the minima, a plain array."""
+    return np.argmin(unwrapped(a), axis=axis, keepdims=keepdims)
+
+
+def argsort(a: Any, axis: int | None = -1, *, stable: bool | None = None) -> Any:
+    """Return the positions in sorted order, a plain array."""
+    return np.argsort(unwrapped(a), axis=axis, stable=stable)
