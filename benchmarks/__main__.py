@@ -4,6 +4,7 @@ import argparse
 import datetime as dt
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from importlib import metadata
@@ -20,6 +21,7 @@ GOALS = {  # case, then peer: at most this share of its time
     "step": {"PyTorch": 0.6, "NumPy by hand": 1.3},
 }
 NODE_BYTES = 600
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 SAVED = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 
 
@@ -94,14 +96,11 @@ def small_ops(report: Report, there: list[str], rounds: int) -> None:
 def step(report: Report, there: list[str], rounds: int) -> None:
     """Time a step of training."""
     report.say("", "## A training step: 784 → 50 → 10, batch 100, float32", "")
-    threads = "BLAS with its default threads"
-    if "PyTorch" in there:
-        import torch
-
-        threads += f", PyTorch with {torch.get_num_threads()}"
+    threads = os.environ.get(THREADS[0], "as many threads as each likes")
     report.say(
-        f"Forward, cross-entropy, backward, update. {threads}. MyGrad and HIPS autograd as their",
-        "users would write it; PyTorch with addmm and its own SGD; NumPy written out by hand.",
+        f"Forward, cross-entropy, backward, update, threads: {threads}. MyGrad and HIPS",
+        "autograd as their users would write it; PyTorch with addmm and its own SGD; NumPy written",
+        "out by hand. Wall-clock time.",
     )
     problem = peers.Problem()
     names = ["graphgrad", "NumPy by hand", *there]
@@ -167,7 +166,13 @@ def main() -> None:
     parser.add_argument(
         "--save", action="store_true", help=f"write {SAVED.parent.name}/{SAVED.name}"
     )
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of BLAS and PyTorch; 0 lets each choose (default 1)"
+    )
     options = parser.parse_args()
+    if options.threads and any(os.environ.get(n) != str(options.threads) for n in THREADS):
+        os.environ.update(dict.fromkeys(THREADS, str(options.threads)))  # read when NumPy loads
+        os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]])
     chosen = options.sections or list(SECTIONS)
     if unknown := set(chosen) - set(SECTIONS):
         parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")

@@ -36,7 +36,7 @@ PIECES = (
     ),
     Piece(
         "a node knows the user's source line",
-        (("record.py", "code, instruction = call_site(2)", "code, instruction = None, 0"),),
+        (("record.py", "code, instruction = call_site(3)", "code, instruction = None, 0"),),
     ),
     Piece(
         "a freed graph knows which call freed it",
@@ -91,7 +91,7 @@ PIECES = (
         (
             ("sweep.py", "if node.hooks is not None and self.hooks:", "if False:"),
             ("sweep.py", "if self.anomaly is not None:", "if False:"),
-            ("record.py", "if recording.anomaly is not None:", "if False:"),
+            ("record.py", "if recording.anomaly is not None and", "if False and"),
         ),
     ),
     Piece(
