@@ -149,6 +149,11 @@ power_derivative: Elementary = op(
 )
 
 
+def _power(x: Any, y: Any) -> Any:
+    # the operator is faster for a Python number; older NumPys let it drop a 0-d array's dtype
+    return x**y if type(y) in (int, float) else np.power(x, y)
+
+
 def _power_in_x(g: Any, x: Any, y: Any) -> Any:
     """Differentiate in x. A Python number is a static exponent: cheap forms, readable pictures."""
     if not isinstance(y, int | float):
@@ -174,7 +179,7 @@ power: Elementary = op(
     np.power,
     _power_in_x,
     _power_in_y,
-    forward=operator.pow,
+    forward=_power,
     symbol="xʸ",
     domain=elementwise((0.2, 3.0), (-2.0, 3.0)),
     doc=f"x ** y. {POWER}",
