@@ -5,6 +5,7 @@ When a graph of the gradient is wanted, the caller passes ``wrap``, which turns 
 and its node into a recorded value; the same rules then record themselves.
 """
 
+import functools
 from collections.abc import Callable, Collection, Mapping
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import GraphError, GraphgradError, ShapeError
-from graphgrad.node import KEPT_ELEMENTS, Freed, Node, Recorded, ancestors, memory_owners, recording
+from graphgrad.node import KEPT_ELEMENTS, Freed, Node, ancestors, memory_owners, recording
 from graphgrad.registry import Scatter
 
 Wrap = Callable[[Any, Node], Any]
@@ -82,7 +83,8 @@ class Sweep:
         if targets is not None:
             self.useful, self.ends = _leading_to(seeds, targets, floor)
             self.grads = {n: g for n, g in seeds.items() if n in self.useful}
-        self.queue = [(-node.serial, node) for node in self.grads]
+        # leaves have no rules: they wait in grads until everything has arrived
+        self.queue = [(-node.serial, node) for node in self.grads if node.plan is not None]
         heapify(self.queue)
         self.owned: set[Node] = set()  # whose entry in grads is ours alone to write into
         self.hooks = hooks
@@ -112,7 +114,7 @@ class Sweep:
                 plan = node.plan
                 if g.__class__ is not list:  # a list holds a gradient for each of several outputs
                     g = self._arrived(node, g)
-                    if plan is None or node in self.ends:
+                    if node in self.ends:
                         continue
                 values = self._values(node)
                 parents = node.parents
@@ -129,6 +131,8 @@ class Sweep:
                 self.swept.append(node)
                 if plan.op.masks:
                     self.where_passed = True
+            for leaf, g in grads.items():
+                self._arrived(leaf, g)
         return self
 
     def _arrived(self, node: Node, g: Any) -> Any:
@@ -139,7 +143,8 @@ class Sweep:
             g = _run_hooks(node, node.hooks, g)
         if node.value is not None and self.wrap is None and g.size <= KEPT_ELEMENTS:
             # a leaf's gradient is handed out, and .grad may be written to
-            self.flows[node.serial] = g if node.plan is not None else g.copy()
+            shared = node.plan is None and not isinstance(g, np.generic)
+            self.flows[node.serial] = g.copy() if shared else g
         if node.plan is None or node.retain if self.targets is None else node in self.targets:
             self.results[node] = g
         return g
@@ -184,7 +189,7 @@ class Sweep:
                 return
             shape = c.shape
         if self.where_passed and node.plan.op.elementwise:
-            c = _silenced(c, g)
+            c = _silenced(c, g, recorded=self.wrap is not None)
         if shape != parent.shape:
             c = _fitted(c, node, parent, g)
         if self.anomaly is not None:
@@ -192,15 +197,11 @@ class Sweep:
         grads = self.grads
         before = grads.get(parent)
         if before is None:
-            # nothing else may hold the memory of a gradient that is handed out
-            if (
-                parent.plan is None
-                and self.wrap is None
-                and (c is g or c.base is not None or _is_among(c, values))
-            ):
-                c = c.copy()
+            if parent.plan is not None:
+                heappush(self.queue, (-parent.serial, parent))
+            elif self.wrap is None:
+                c = _unshared(c, g, values)
             grads[parent] = c
-            heappush(self.queue, (-parent.serial, parent))
         elif parent in self.owned and before.dtype == c.dtype:
             before += c
         else:
@@ -213,7 +214,7 @@ class Sweep:
         if c.__class__ is Scatter:
             if self.scatter is not None:
                 return self.scatter(c.values, c.index, parent.shape)
-            if parent not in self.grads:
+            if parent not in self.grads and parent.plan is not None:
                 heappush(self.queue, (-parent.serial, parent))
             self._add_scatter(parent, c)
             return None
@@ -239,11 +240,16 @@ class Sweep:
         scatter_add(buffer, contribution.index, contribution.values)
 
 
-def _is_among(c: Any, values: tuple[Any, ...]) -> bool:
+def _unshared(c: Any, g: Any, values: tuple[Any, ...]) -> Any:
+    """Copy a leaf's gradient if anything else may hold its memory, for it is handed out."""
+    if isinstance(c, np.generic):
+        return c
+    if c is g or c.base is not None:
+        return c.copy()
     for value in values:
         if c is value or (value.__class__ is tuple and any(c is v for v in value)):
-            return True
-    return False
+            return c.copy()
+    return c
 
 
 def _leading_to(
@@ -304,7 +310,7 @@ def _run_hooks(node: Node, hooks: dict[int, Any], g: Any) -> Any:
     return g
 
 
-def _silenced(c: Any, g: Any) -> Any:
+def _silenced(c: Any, g: Any, *, recorded: bool) -> Any:
     """Let a branch that `where` did not take contribute exactly 0.
 
     There g is 0 and a local derivative that is not finite gives 0 · inf = NaN. Elsewhere
@@ -312,23 +318,29 @@ def _silenced(c: Any, g: Any) -> Any:
     leaves its `where` in the graph even if nothing is broken yet, so that the next order, whose
     local derivatives may be infinite where these are not, has passed one too.
     """
-    broken = np.isnan(c)
-    if not isinstance(c, Recorded) and not broken.any():
+    broken: Any = np.isnan(c)
+    if not (recorded or broken.any()):
         return c
     return np.where(broken & (g == 0), np.zeros((), c.dtype), c)
 
 
 def unbroadcast(c: Any, shape: tuple[int, ...]) -> Any:
     """Sum a gradient over the axes along which its input was broadcast."""
-    extra = c.ndim - len(shape)
-    stretched = tuple(
-        i for i, n in enumerate(c.shape) if i < extra or (shape[i - extra] == 1 and n != 1)
-    )
+    stretched = _stretched(c.shape, shape)
     if c.dtype == HALF:  # half-precision sums accumulate in single precision
         c = c.astype(np.float32)
     if stretched:
         c = np.add.reduce(c, stretched)
     return c if c.shape == shape else np.reshape(c, shape)
+
+
+@functools.lru_cache(maxsize=1024)
+def _stretched(shape: tuple[int, ...], original: tuple[int, ...]) -> tuple[int, ...]:
+    """Name the axes along which broadcasting stretched an array to a shape."""
+    extra = len(shape) - len(original)
+    return tuple(
+        i for i, n in enumerate(shape) if i < extra or (original[i - extra] == 1 and n != 1)
+    )
 
 
 def _fitted(c: Any, node: Node, parent: Node, g: Any) -> Any:

@@ -376,8 +376,9 @@ def test_optimizer_step_between_graphs_is_fine() -> None:
     w = leaf([1.0, 2.0])
     for _ in range(3):
         (w * w).sum().backward()
+        gradient: Any = w.grad
         with gg.no_grad():
-            w -= 0.1 * w.grad
+            w -= 0.1 * gradient
         w.grad = None
     assert w.requires_grad
     assert w.is_leaf

@@ -208,7 +208,8 @@ def test_einsum(drawn: tuple[str, list[Shape]], optimize: Any) -> None:
 @pytest.mark.parametrize("optimize", [False, True, ["einsum_path", (0, 1), (0, 1)]])
 def test_einsum_with_labels_by_number(optimize: Any) -> None:
     def f(x: Any, y: Any, z: Any) -> Any:
-        return np.einsum(x, [30, 0], y, [0, 1, ...], z, [..., 1], [30, ...], optimize=optimize)
+        operands: list[Any] = [x, [30, 0], y, [0, 1, ...], z, [..., 1], [30, ...]]
+        return np.einsum(*operands, optimize=optimize)
 
     check_product(f, (2, 3), (3, 4, 5), (5, 4))
     check_product(lambda x: np.einsum(x, [1, 0, 1]), (2, 3, 2))  # implicit output
@@ -274,7 +275,7 @@ def test_arguments_that_are_not_supported() -> None:
     with pytest.raises(UnsupportedError, match="'out'"):
         np.dot(tensor(2, 2), tensor(2, 2), out=np.ones((2, 2)))
     with pytest.raises(DtypeError, match="complex"):
-        tensor(2) @ np.ones(2, complex)
+        _ = tensor(2) @ np.ones(2, complex)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])

@@ -89,7 +89,7 @@ def test_repr_says_what_the_tensor_is() -> None:
 
 def test_data_can_be_assigned_but_not_reshaped() -> None:
     x = gg.Tensor([1.0, 2.0], requires_grad=True)
-    x.data = [3.0, 4.0]
+    x.data = np.array([3, 4])
     x.data -= 1
     assert x.tolist() == [2.0, 3.0]
     with pytest.raises(ShapeError, match=r"shape \(3,\) assigned to a tensor of shape \(2,\)"):

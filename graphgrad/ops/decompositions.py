@@ -121,10 +121,19 @@ _SYMMETRIC = (
     lambda r: call(r(0, 0)),
 )
 
+
+def _eigh(a: Any, UPLO: Any = "L") -> Any:
+    return np.linalg.eigh(a, UPLO)
+
+
+def _eigvalsh(a: Any, UPLO: Any = "L") -> Any:
+    return np.linalg.eigvalsh(a, UPLO)
+
+
 eigh: Op[tuple[Tensor, Tensor]] = op(
     np.linalg.eigh,
     joint=_eigh_rule,
-    forward=lambda a, UPLO="L": np.linalg.eigh(a, UPLO),
+    forward=_eigh,
     inputs=1,
     outputs=2,
     symbol="eigh",
@@ -145,7 +154,7 @@ def _eigvalsh_rule(g: Any, a: Any, UPLO: Any) -> Any:
 eigvalsh: Op[Tensor] = op(
     np.linalg.eigvalsh,
     _eigvalsh_rule,
-    forward=lambda a, UPLO="L": np.linalg.eigvalsh(a, UPLO),
+    forward=_eigvalsh,
     symbol="eigvalsh",
     domain=Cases(*_SYMMETRIC),
     doc="Eigenvalues of symmetric matrices, ascending. Gradient: V diag(g) Vᵀ, even in ties.",

@@ -81,7 +81,7 @@ def _pinv(a: Any, rcond: Any = None, hermitian: bool = False, rtol: Any = None) 
     if rcond is None and rtol is None:
         return np.linalg.pinv(a, hermitian=hermitian), False
     cut = rcond if rtol is None else rtol
-    kwargs = {"rcond": rcond} if rtol is None else {"rtol": rtol}
+    kwargs: dict[str, Any] = {"rcond": rcond} if rtol is None else {"rtol": rtol}
     out = np.linalg.pinv(a, hermitian=hermitian, **kwargs)
     if not a.size:
         return out, False
