@@ -194,6 +194,10 @@ class Sweep:
             c = _fitted(c, node, parent, g)
         if self.anomaly is not None:
             self.anomaly.check_gradient(node, g, c)
+        self._add(parent, c, g, values)
+
+    def _add(self, parent: Node, c: Any, g: Any, values: Any) -> None:
+        """Add an array to the gradient of the parent."""
         grads = self.grads
         before = grads.get(parent)
         if before is None:
@@ -358,6 +362,7 @@ def _fitted(c: Any, node: Node, parent: Node, g: Any) -> Any:
     raise ShapeError(message)
 
 
+@functools.lru_cache(maxsize=1024)
 def _broadcasts_to(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     pairs = zip(reversed(shape), reversed(to), strict=False)
     return len(shape) <= len(to) and all(n in (1, m) for n, m in pairs)

@@ -21,20 +21,14 @@ _WORDS = {2: np.int16, 4: np.int32, 8: np.int64}
 def _masked(x: Any, mask: Any) -> Any:
     """Keep x where mask is set; elsewhere 0, also where x is infinite or NaN.
 
-    By bits: np.where waits for a mask that the processor cannot predict (measured, on 100,000
-    random elements: 8 times as long as this).
+    By bits, as integers times 0 or 1: np.where waits for a mask that the processor cannot
+    predict (measured, on 100,000 random elements: 10 times as long as this).
     """
     if not np.ndim(mask):
         return x if mask else np.zeros_like(x)
     if mask.dtype != bool:
         mask = mask != 0
-    word = _WORDS[x.dtype.itemsize]
-    out = np.empty_like(x)
-    bits = out.view(word)
-    bits[...] = mask
-    np.negative(bits, out=bits)  # 1 becomes a word of ones
-    bits &= x.view(word)
-    return out
+    return (x.view(_WORDS[x.dtype.itemsize]) * mask).view(x.dtype)
 
 
 masked: Elementary = op(
