@@ -48,22 +48,13 @@ class Sweep:
         The gradients of a few elements, by serial number of their node, for pictures.
     """
 
-    __slots__ = (
-        "anomaly",
-        "ends",
-        "flows",
-        "grads",
-        "hooks",
-        "owned",
-        "queue",
-        "results",
-        "scatter",
-        "swept",
-        "targets",
-        "useful",
-        "where_passed",
-        "wrap",
-    )
+    # what an ordinary sweep, from one root to all leaves, does not ask for
+    targets: Collection[Node] | None = None
+    useful: Collection[Node] | None = None  # None: every node leads to a leaf
+    ends: Collection[Node] = ()  # targets below which no other target lies
+    where_passed = False
+    careful = False  # whether gradients must be looked at: behind a where, or for anomalies
+    anomaly: Any = None
 
     def __init__(
         self,
@@ -76,13 +67,13 @@ class Sweep:
         hooks: bool = True,
     ) -> None:
         """Get ready: nothing runs yet."""
-        self.targets = targets
-        self.useful: Collection[Node] | None = None  # None: every node leads to a leaf
-        self.ends: Collection[Node] = ()  # targets below which no other target lies
         self.grads: dict[Node, Any] = dict(seeds)
         if targets is not None:
+            self.targets = targets
             self.useful, self.ends = _leading_to(seeds, targets, floor)
             self.grads = {n: g for n, g in seeds.items() if n in self.useful}
+        if recording.anomaly is not None:
+            self.anomaly, self.careful = recording.anomaly, True
         # leaves have no rules: they wait in grads until everything has arrived
         self.queue = [(-node.serial, node) for node in self.grads if node.plan is not None]
         heapify(self.queue)
@@ -90,8 +81,6 @@ class Sweep:
         self.hooks = hooks
         self.wrap = wrap
         self.scatter = scatter
-        self.where_passed = False
-        self.anomaly = recording.anomaly
         self.results: dict[Node, Any] = {}
         self.swept: list[Node] = []
         self.flows: dict[int, Any] = {}
@@ -130,7 +119,7 @@ class Sweep:
                     raise GraphError(message) from error
                 self.swept.append(node)
                 if plan.op.masks:
-                    self.where_passed = True
+                    self.where_passed = self.careful = True
             for leaf, g in grads.items():
                 self._arrived(leaf, g)
         return self
@@ -188,16 +177,10 @@ class Sweep:
             if c is None:
                 return
             shape = c.shape
-        if self.where_passed and node.plan.op.elementwise:
-            c = _silenced(c, g, recorded=self.wrap is not None)
+        if self.careful:
+            c = self._examined(node, c, g)
         if shape != parent.shape:
             c = _fitted(c, node, parent, g)
-        if self.anomaly is not None:
-            self.anomaly.check_gradient(node, g, c)
-        self._add(parent, c, g, values)
-
-    def _add(self, parent: Node, c: Any, g: Any, values: Any) -> None:
-        """Add an array to the gradient of the parent."""
         grads = self.grads
         before = grads.get(parent)
         if before is None:
@@ -212,6 +195,14 @@ class Sweep:
             grads[parent] = total = _added(before, c)
             if self.wrap is None and total.shape:
                 self.owned.add(parent)
+
+    def _examined(self, node: Node, c: Any, g: Any) -> Any:
+        """Silence branches that were not taken, and look for anomalies."""
+        if self.where_passed and node.plan.op.elementwise:
+            c = _silenced(c, g, recorded=self.wrap is not None)
+        if self.anomaly is not None:
+            self.anomaly.check_gradient(node, g, c)
+        return c
 
     def _unpacked(self, parent: Node, c: Any) -> Any:
         """Return an array for what a rule returned; None where it has been dealt with."""
