@@ -301,7 +301,8 @@ def _run_hooks(node: Node, hooks: dict[int, Any], g: Any) -> Any:
                     f"return {node.shape}, or None to leave the gradient as it is"
                 )
                 raise ShapeError(message)
-            g = changed if hasattr(changed, "dtype") else np.asarray(changed, dtype=node.dtype)
+            # a copy: the caller may keep the array, and a leaf hands its gradient out
+            g = changed.copy() if hasattr(changed, "dtype") else np.array(changed, node.dtype)
     return g
 
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.anomaly import explain_nan
-from graphgrad.errors import DtypeError, GraphError, ShapeError, UnsupportedError
+from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.methods import ArrayMethods
 from graphgrad.node import Freed, Node, Recorded, call_site, here, memory_owners, recording, tick
+from graphgrad.protocols import NumpyProtocols
 from graphgrad.record import (
     as_array,
     constant,
@@ -21,14 +22,14 @@ from graphgrad.record import (
     unwrapped,
     wrap,
 )
-from graphgrad.registry import PLAIN, REMEDIES, TABLE, Op
+from graphgrad.registry import TABLE
 from graphgrad.sweep import Sweep
 
 _commit = threading.Lock()  # two threads may send gradients to the same leaf
 _new = object.__new__
 
 
-class Tensor(ArrayMethods):
+class Tensor(NumpyProtocols, ArrayMethods):
     """An array of real numbers that remembers how it was computed.
 
     Parameters
@@ -378,67 +379,7 @@ class Tensor(ArrayMethods):
             )
             raise GraphError(message)
 
-    # ------------------------------------------------------------------ NumPy's protocols
-
-    __array_priority__ = 1000.0
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        """Let ``np.exp(t)`` be the op that is declared for ``np.exp``."""
-        if method == "__call__":
-            found = TABLE.get(ufunc)
-            if found is not None:
-                if found.__class__ is Op and not kwargs:
-                    return record(found, inputs)
-                return found(*inputs, **kwargs)
-        else:
-            found = _METHODS.get((ufunc, method))
-            if found is not None:
-                return TABLE[found](*inputs, **_known(kwargs))
-        if ufunc in PLAIN and method != "at":
-            answer = getattr(ufunc, method)
-            return answer(*map(unwrapped, inputs), **{k: unwrapped(v) for k, v in kwargs.items()})
-        name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-        raise UnsupportedError(_no_rule(name, REMEDIES.get(method)))
-
-    def __array_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """Let ``np.sum(t)`` be the op that is declared for ``np.sum``."""
-        found = TABLE.get(func)
-        if found is not None:
-            return found(*args, **kwargs)
-        if func in PLAIN:
-            return func(*map(unwrapped, args), **{k: unwrapped(v) for k, v in kwargs.items()})
-        module = func.__module__.replace("numpy", "np", 1)
-        raise UnsupportedError(_no_rule(f"{module}.{func.__name__}", REMEDIES.get(func)))
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Any:
-        """Become a plain array, unless that would drop the graph in silence."""
-        self._refuse_conversion("an array", ".detach() or .numpy() (gg.stack joins tensors)")
-        return np.array(self._data, dtype=dtype, copy=copy)
-
-    def __float__(self) -> float:
-        """Become a Python number, unless that would drop the graph in silence."""
-        self._refuse_conversion("a Python float", ".item()")
-        return float(self._data)
-
-    def __int__(self) -> int:
-        """Become a Python integer, unless that would drop the graph in silence."""
-        self._refuse_conversion("a Python int", ".item()")
-        return int(self._data)
-
-    def __index__(self) -> int:
-        """Serve as an index, if an integer."""
-        self._refuse_conversion("an index", ".item()")
-        return self._data.__index__()  # type: ignore[no-any-return]
-
-    def _refuse_conversion(self, kind: str, remedy: str) -> None:
-        if self.requires_grad and recording.enabled:
-            message = (
-                f"turning a recorded tensor {self.shape} into {kind} would drop its graph in "
-                f"silence; use {remedy}, or a gg function instead of math's (at {here()})"
-            )
-            raise GraphError(message)
+    # ------------------------------------------------------------------ Python's protocols
 
     def __bool__(self) -> bool:
         """Truth of the only element, for Python's control flow."""
@@ -506,28 +447,6 @@ class Tensor(ArrayMethods):
 
 
 Recorded.public = Tensor
-
-# The methods of ufuncs that are ops by another name.
-_METHODS: dict[tuple[np.ufunc, str], Any] = {
-    (np.add, "reduce"): np.sum,
-    (np.multiply, "reduce"): np.prod,
-    (np.maximum, "reduce"): np.max,
-    (np.minimum, "reduce"): np.min,
-    (np.add, "accumulate"): np.cumsum,
-    (np.multiply, "accumulate"): np.cumprod,
-}
-
-
-def _known(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {"axis": 0, **kwargs}  # a ufunc's methods go along the first axis by default
-
-
-def _no_rule(name: str, remedy: str | None) -> str:
-    general = (
-        "compose it from functions that have one, declare it by gg.op, or pass .detach() or "
-        ".numpy() where no gradient is wanted"
-    )
-    return f"{name} has no gradient rule; {remedy or general} (at {here()})"
 
 
 def release(nodes: Sequence[Node], by: str) -> None:

@@ -237,6 +237,17 @@ def test_hooks_see_and_replace_gradients() -> None:
         gg.Tensor(1.0).register_hook(print)
 
 
+def test_an_array_that_a_hook_returns_stays_the_hooks_own() -> None:
+    x, y = leaf(np.ones(2)), leaf(np.ones(2))
+    fixed = np.array([5.0, 6.0])
+    for t in (x, y):
+        t.register_hook(lambda _: fixed)
+    (x + y).sum().backward()
+    assert x.grad.tolist() == y.grad.tolist() == [5, 6]
+    assert not np.shares_memory(x.grad, y.grad)
+    assert not np.shares_memory(x.grad, fixed)
+
+
 def test_a_failed_backward_leaves_every_gradient_as_it_was() -> None:
     def explode(_: Any) -> Any:
         raise ZeroDivisionError("on purpose")

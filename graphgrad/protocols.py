@@ -1,0 +1,99 @@
+"""NumPy's protocols, for Tensor: `np.f(t)` finds the op, and no graph is dropped in silence."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from graphgrad.errors import GraphError, UnsupportedError
+from graphgrad.node import Recorded, here, recording
+from graphgrad.record import needs_gradient, record, unwrapped
+from graphgrad.registry import PLAIN, REMEDIES, TABLE, Op
+
+# The methods of ufuncs that are ops by another name.
+_METHODS: dict[tuple[np.ufunc, str], Any] = {
+    (np.add, "reduce"): np.sum,
+    (np.multiply, "reduce"): np.prod,
+    (np.maximum, "reduce"): np.max,
+    (np.minimum, "reduce"): np.min,
+    (np.add, "accumulate"): np.cumsum,
+    (np.multiply, "accumulate"): np.cumprod,
+}
+
+
+class NumpyProtocols(Recorded):
+    """How NumPy, and Python's own numbers, deal with a Tensor."""
+
+    __slots__ = ()
+
+    __array_priority__ = 1000.0
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """Let ``np.exp(t)`` be the op that is declared for ``np.exp``."""
+        if method == "__call__":
+            found = TABLE.get(ufunc)
+            if found is not None:
+                if found.__class__ is Op and not kwargs:
+                    return record(found, inputs)
+                return found(*inputs, **kwargs)
+        else:
+            found = _METHODS.get((ufunc, method))
+            if found is not None:
+                return TABLE[found](*inputs, **_known(kwargs))
+        if ufunc in PLAIN and method != "at":
+            answer = getattr(ufunc, method)
+            return answer(*map(unwrapped, inputs), **{k: unwrapped(v) for k, v in kwargs.items()})
+        name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+        raise UnsupportedError(_no_rule(name, REMEDIES.get(method)))
+
+    def __array_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Let ``np.sum(t)`` be the op that is declared for ``np.sum``."""
+        found = TABLE.get(func)
+        if found is not None:
+            return found(*args, **kwargs)
+        if func in PLAIN:
+            return func(*map(unwrapped, args), **{k: unwrapped(v) for k, v in kwargs.items()})
+        module = func.__module__.replace("numpy", "np", 1)
+        raise UnsupportedError(_no_rule(f"{module}.{func.__name__}", REMEDIES.get(func)))
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Any:
+        """Become a plain array, unless that would drop the graph in silence."""
+        self._refuse_conversion("an array", ".detach() or .numpy() (gg.stack joins tensors)")
+        return np.array(self._data, dtype=dtype, copy=copy)
+
+    def __float__(self) -> float:
+        """Become a Python number, unless that would drop the graph in silence."""
+        self._refuse_conversion("a Python float", ".item()")
+        return float(self._data)
+
+    def __int__(self) -> int:
+        """Become a Python integer, unless that would drop the graph in silence."""
+        self._refuse_conversion("a Python int", ".item()")
+        return int(self._data)
+
+    def __index__(self) -> int:
+        """Serve as an index, if an integer."""
+        self._refuse_conversion("an index", ".item()")
+        return self._data.__index__()  # type: ignore[no-any-return]
+
+    def _refuse_conversion(self, kind: str, remedy: str) -> None:
+        if needs_gradient(self) and recording.enabled:
+            message = (
+                f"turning a recorded tensor {self._data.shape} into {kind} would drop its graph in "
+                f"silence; use {remedy}, or a gg function instead of math's (at {here()})"
+            )
+            raise GraphError(message)
+
+
+def _known(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {"axis": 0, **kwargs}  # a ufunc's methods go along the first axis by default
+
+
+def _no_rule(name: str, remedy: str | None) -> str:
+    general = (
+        "compose it from functions that have one, declare it by gg.op, or pass .detach() or "
+        ".numpy() where no gradient is wanted"
+    )
+    return f"{name} has no gradient rule; {remedy or general} (at {here()})"
