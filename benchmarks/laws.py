@@ -62,7 +62,10 @@ PIECES = (
     ),
     Piece(
         "the sweep does not warn",
-        (("sweep.py", 'with np.errstate(all="ignore"):', "if True:"),),
+        (
+            ("sweep.py", "before = ignore_warnings()", "pass"),
+            ("sweep.py", "restore_warnings(before)", "pass"),
+        ),
     ),
     Piece(
         "broadcasting is undone, wrong shapes refused",

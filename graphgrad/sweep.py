@@ -14,6 +14,7 @@ import numpy as np
 
 from graphgrad.errors import GraphError, GraphgradError, ShapeError
 from graphgrad.node import KEPT_ELEMENTS, Freed, Node, ancestors, memory_owners, recording
+from graphgrad.quiet import ignore_warnings, restore_warnings
 from graphgrad.registry import Scatter
 
 Wrap = Callable[[Any, Node], Any]
@@ -96,7 +97,8 @@ class Sweep:
             If a rule returns a gradient that does not fit its input.
         """
         queue, grads, useful = self.queue, self.grads, self.useful
-        with np.errstate(all="ignore"):
+        before = ignore_warnings()
+        try:
             while queue:
                 node = heappop(queue)[1]
                 g = grads.pop(node)
@@ -122,6 +124,8 @@ class Sweep:
                     self.where_passed = self.careful = True
             for leaf, g in grads.items():
                 self._arrived(leaf, g)
+        finally:
+            restore_warnings(before)
         return self
 
     def _arrived(self, node: Node, g: Any) -> Any:

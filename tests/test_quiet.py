@@ -1,0 +1,38 @@
+"""A sweep ignores floating-point warnings, and leaves NumPy's error state as it found it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad import quiet
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_sweep_does_not_warn(found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not found:  # a NumPy that keeps its error state elsewhere
+        monkeypatch.setattr(quiet, "_VARIABLE", None)
+    x = gg.Tensor([1e200], requires_grad=True)
+    y = (x * 1e-200) * 1.0
+    with np.errstate(all="raise"):
+        state = np.geterr()
+        y.backward([1e-300])  # underflows on its way
+        assert np.geterr() == state
+        with pytest.raises(FloatingPointError):
+            np.float64(1e300) * np.float64(1e300)
+
+
+def test_numpy_keeps_its_error_state_in_a_context_variable() -> None:
+    assert quiet._VARIABLE is not None  # else every sweep pays for np.seterr
+
+
+def test_a_failed_sweep_restores_the_state_too() -> None:
+    def fail(_: Any) -> Any:
+        raise ZeroDivisionError
+
+    bad = gg.op(lambda x: x * 1, fail, name="bad")
+    before = np.geterr()
+    with pytest.raises(RuntimeError):
+        bad(gg.Tensor(1.0, requires_grad=True)).backward()
+    assert np.geterr() == before
