@@ -153,9 +153,11 @@ class Sweep:
             raise GraphError(message)
         for position in plan.saved_inputs:
             parent = node.parents[position]
-            if parent.__class__ is Node and (parent.changed or parent.is_view):
+            if parent.__class__ is Node and (
+                parent.changed or (parent.plan is not None and parent.plan.op.view)
+            ):
                 _check_unchanged(node, parent, f"its input {position}")
-        if plan.keeps_out and (node.changed or node.is_view):
+        if plan.keeps_out and (node.changed or plan.op.view):
             _check_unchanged(node, node, "its output")
         if self.anomaly is not None:
             self.anomaly.check_unwritten(node)

@@ -114,9 +114,12 @@ class Tensor(NumpyProtocols, ArrayMethods):
 
     def _mark_changed(self) -> None:
         """Note that the memory was overwritten, here and in what this is a view of."""
-        if self._node is not None:
-            now = tick()
-            for owner in memory_owners(self._node):
+        node = self._node
+        if node is None:
+            return
+        node.changed = now = tick()
+        if node.is_view:
+            for owner in memory_owners(node):
                 owner.changed = now
 
     @property

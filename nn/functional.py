@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
-from graphgrad.node import here, recording
+from graphgrad.node import Recorded, here, recording
 from graphgrad.ops.likelihood import softmax
 from graphgrad.registry import Cases, Op, call, op
 from graphgrad.tensor import Tensor
@@ -53,7 +53,8 @@ _WIDER = {np.dtype(np.float16): np.float32}
 _CROSS_ENTROPY: Op[Tensor] = op(
     _mean_cross_entropy,
     lambda g, logits, saved, logits_shape: (
-        _RESIDUAL(logits, saved) * (g / math.prod(logits_shape[:-1]))
+        (_RESIDUAL(logits, saved) if isinstance(logits, Recorded) else saved)
+        * (g / math.prod(logits_shape[:-1]))
     ),
     name="cross_entropy",
     symbol="CE",
