@@ -5,6 +5,7 @@
 Both parts use nothing but a Tensor and its operators.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -153,9 +154,12 @@ def main(folder: Path) -> None:
     plotted, _ = digits(folder)
     print(f"\nWritten: {drawn}   the graph, values above the wires and gradients below")
     print(f"         {plotted}   loss and accuracy")
-    print("Next:    change the prices or the network in examples/demo.py and run it again;")
-    print("         python examples/circuits.py draws more graphs, numerical_differentiation.py")
-    print("         beside it checks gradients; gg.graph(tensor).render('my.svg') draws your own")
+    python = os.path.relpath(sys.executable)
+    python = "python" if python.startswith("..") else python
+    print("Next:    change the prices or the network in examples/demo.py, and make demo again;")
+    print(f"         {python} examples/circuits.py draws more graphs, and")
+    print(f"         {python} examples/numerical_differentiation.py checks gradients;")
+    print("         gg.graph(tensor).render('my.svg') draws your own")
 
 
 if __name__ == "__main__":
