@@ -26,15 +26,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from graphgrad.binder import REQUIRED, Binder
-from graphgrad.domains import (
-    Call as Call,
-    Cases as Cases,
-    Domain as Domain,
-    Elementwise as Elementwise,
-    Reduction as Reduction,
-    call as call,
-    elementwise as elementwise,
-)
+from graphgrad.domains import Domain
 from graphgrad.errors import GraphgradError, UnsupportedError, translate
 from graphgrad.node import Recorded, here
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.node import Recorded, here, recording
 from graphgrad.ops.likelihood import softmax
-from graphgrad.registry import Cases, Op, call, op
+from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 
 

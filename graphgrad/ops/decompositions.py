@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.domains import Cases, call
 from graphgrad.errors import UnsupportedError
 from graphgrad.node import here
 from graphgrad.ops.determinants import onto_triangle, transposed
-from graphgrad.registry import Cases, Op, call, composed, op
+from graphgrad.registry import Op, composed, op
 from graphgrad.tensor import Tensor
 
 # ---------------------------------------------------------------------------- cholesky

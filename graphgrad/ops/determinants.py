@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.registry import Cases, Op, call, op
+from graphgrad.domains import Cases, call
+from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 
 REGULAR = Cases(

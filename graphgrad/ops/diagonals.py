@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.domains import Cases, call
 from graphgrad.ops.shape import ravel
-from graphgrad.registry import Cases, Op, call, composed, op
+from graphgrad.registry import Op, composed, op
 from graphgrad.tensor import Tensor
 
 

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
 from graphgrad.node import here
-from graphgrad.registry import Cases, Op, Scatter, call, composed, op
+from graphgrad.registry import Op, Scatter, composed, op
 from graphgrad.tensor import Tensor
 
 _BY_NUMBER = ascii_uppercase + ascii_lowercase  # NumPy's labels for 0, 1, …

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError
 from graphgrad.node import here
-from graphgrad.registry import TABLE, Cases, Op, Scatter, call, op
+from graphgrad.registry import TABLE, Op, Scatter, op
 from graphgrad.sweep import HALF, scatter_add
 from graphgrad.tensor import Tensor
 

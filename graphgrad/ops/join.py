@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.node import here
 from graphgrad.ops.index import getitem, take
@@ -18,7 +19,7 @@ from graphgrad.ops.shape import (
     ravel,
     reshape,
 )
-from graphgrad.registry import Cases, Op, Scatter, call, composed, op
+from graphgrad.registry import Op, Scatter, composed, op
 from graphgrad.tensor import Tensor
 
 # ---------------------------------------------------------------------------------- joining

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.domains import Cases, Reduction, call
 from graphgrad.methods import Axis
 from graphgrad.ops.reduce import kept_shape
-from graphgrad.registry import TABLE, Cases, Op, Reduction, call, op
+from graphgrad.registry import TABLE, Op, op
 from graphgrad.tensor import Tensor
 
 

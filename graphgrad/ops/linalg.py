@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.domains import Cases, call
 from graphgrad.errors import LinalgError, ShapeError
 from graphgrad.node import here
 from graphgrad.ops.determinants import REGULAR, onto_triangle, transposed
 from graphgrad.ops.products import cross, matmul, outer, tensordot, vecdot
 from graphgrad.record import as_array
-from graphgrad.registry import PLAIN, REMEDIES, TABLE, Cases, Op, call, composed, op
+from graphgrad.registry import PLAIN, REMEDIES, TABLE, Op, composed, op
 from graphgrad.tensor import Tensor
 
 # ------------------------------------------------------------------- inverse and solve

@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError, UnsupportedError
 from graphgrad.node import here
 from graphgrad.ops.index import getitem, scatter, take
 from graphgrad.ops.join import stack
 from graphgrad.ops.shape import broadcast_arrays, ravel
 from graphgrad.record import unwrapped
-from graphgrad.registry import Cases, call, composed
+from graphgrad.registry import composed
 from graphgrad.tensor import Tensor
 
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.domains import Reduction
 from graphgrad.methods import Axis
 from graphgrad.ops.choice import keep
 from graphgrad.ops.reduce import kept_shape, reduced_count, spread
-from graphgrad.registry import Op, Reduction, composed, op
+from graphgrad.registry import Op, composed, op
 from graphgrad.tensor import Tensor
 
 _DOMAIN = Reduction()

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.domains import Cases, call
 from graphgrad.methods import Axis
 from graphgrad.ops.reduce import kept_shape, lined_up, reduced_count, shared
-from graphgrad.registry import Cases, Op, call, op
+from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 
 

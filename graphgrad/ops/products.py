@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
 from graphgrad.node import here
 from graphgrad.ops.index import getitem
 from graphgrad.ops.shape import moveaxis
 from graphgrad.record import as_array
-from graphgrad.registry import Cases, Op, call, composed, op
+from graphgrad.registry import Op, composed, op
 from graphgrad.tensor import Tensor
 
 # ------------------------------------------------------------------------------ matmul

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.domains import Cases, Reduction, call
 from graphgrad.errors import ShapeError
 from graphgrad.methods import Axis
 from graphgrad.node import here
 from graphgrad.ops.choice import keep
-from graphgrad.registry import TABLE, Cases, Op, Reduction, call, composed, op
+from graphgrad.registry import TABLE, Op, composed, op
 from graphgrad.tensor import Tensor
 
 # The names below are NumPy's, so the built-in `sum`, `max` and `min` are out of reach here.

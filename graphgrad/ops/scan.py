@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.node import here
-from graphgrad.registry import Cases, Op, call, composed, op
+from graphgrad.registry import Op, composed, op
 from graphgrad.tensor import Tensor
 
 # ----------------------------------------------------------------------------- along an axis

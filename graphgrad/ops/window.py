@@ -6,9 +6,10 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 from numpy.lib.stride_tricks import sliding_window_view as numpy_windows
 
+from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, UnsupportedError
 from graphgrad.node import here
-from graphgrad.registry import Cases, Op, call, op
+from graphgrad.registry import Op, op
 from graphgrad.sweep import HALF, scatter_add
 from graphgrad.tensor import Tensor
 
