@@ -108,12 +108,6 @@ class Plan:
                 return name
             if name == "inputs" and not op.variadic:
                 return tuple(places[n] for n in names[: op.inputs])
-            if name not in places:
-                message = (
-                    f"{op.name}: a gradient rule asks for '{name}', which is none of "
-                    f"{(*names, 'inputs', 'wanted')}"
-                )
-                raise UnsupportedError(message)
             return places[name]
 
         self.joint: Rule | None = None
@@ -238,6 +232,13 @@ class Op(Generic[R]):
             *(f"{n}_shape" for n in (("inputs",) if variadic else names)),
         )
         asked = {n for rule in (*self.rules, joint) if rule is not None for n in _asked(rule)}
+        unknown = asked - {*self.layout, "inputs", "wanted"}
+        if unknown:
+            message = (
+                f"{self.name}: a gradient rule asks for '{min(unknown)}', which is none of "
+                f"{(*self.layout, 'inputs', 'wanted')} (at {here()})"
+            )
+            raise UnsupportedError(message)
         self.has_saved = "saved" in asked
         self.asks_shapes = any(n in asked for n in self.layout[-len(names) :])
         self.differentiable = (
