@@ -20,7 +20,7 @@ def test_a_sweep_does_not_warn(found: bool, monkeypatch: pytest.MonkeyPatch) -> 
         y.backward([1e-300])  # underflows on its way
         assert np.geterr() == state
         with pytest.raises(FloatingPointError):
-            np.float64(1e300) * np.float64(1e300)
+            _ = np.float64(1e300) * np.float64(1e300)
 
 
 def test_numpy_keeps_its_error_state_in_a_context_variable() -> None:
