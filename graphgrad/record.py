@@ -64,7 +64,8 @@ def record(  # noqa: C901, PLR0912 - in one piece, for every op pays for a call 
 
     full = (*((tuple(arrays),) if op.variadic else arrays), out, saved, *params)
     if op.asks_shapes:
-        shapes = tuple(map(np.shape, arrays))
+        # np.shape takes longer, and is needed for Python's own numbers only
+        shapes = tuple([a.shape if hasattr(a, "shape") else () for a in arrays])
         full += (shapes,) if op.variadic else shapes
     if loose:
         parents = [p if isinstance(p, _NODE_LIKE) else _leaf_of(p) for p in parents]
