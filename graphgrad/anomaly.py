@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import GraphError, NonFiniteError
-from graphgrad.node import Node, recording
+from graphgrad.node import Node, history, kept_arrays, recording
 
 
 def checksum(array: Any) -> int:
@@ -78,7 +78,7 @@ def detect_anomaly() -> Iterator[None]:
 
 def explain_nan(root: Node) -> str:
     """Say which op first made a NaN or infinity, among the values that the graph kept."""
-    values = _known_values(root)
+    values = kept_arrays(history(root))
     for node in sorted(values, key=lambda n: n.serial):
         value = values[node]
         if np.isfinite(value).all():
@@ -91,24 +91,3 @@ def explain_nan(root: Node) -> str:
         made = f"from {', '.join(inputs)}" if inputs else "given"
         return f"{kind} first appears in {node.describe()}, {made}"
     return "no NaN or infinity among the values that the graph kept; see gg.detect_anomaly()"
-
-
-def _known_values(root: Node) -> dict[Node, Any]:
-    """Collect the arrays that the graph still has: small outputs, and what rules saved."""
-    nodes: dict[Node, None] = {root: None}
-    stack = [root]
-    while stack:
-        for parent in stack.pop().parents:
-            if isinstance(parent, Node) and parent not in nodes:
-                nodes[parent] = None
-                stack.append(parent)
-    values = {n: n.value for n in nodes if n.value is not None}
-    for node in nodes:
-        if node.plan is None or not isinstance(node.values, tuple):
-            continue
-        for value, source in zip(node.values, node.plan.sources, strict=True):
-            if source == "out":
-                values.setdefault(node, value)
-            elif isinstance(source, int) and isinstance(node.parents[source], Node):
-                values.setdefault(node.parents[source], value)
-    return values

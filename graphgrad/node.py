@@ -264,3 +264,36 @@ def memory_owners(node: Node) -> Iterator[Node]:
         if not isinstance(node, Node):
             return
         yield node
+
+
+def history(root: Node) -> list[Node]:
+    """List all nodes that a node was computed from, constants too, in order of creation."""
+    found = {root}
+    stack = [root]
+    while stack:
+        for parent in stack.pop().parents:
+            if isinstance(parent, Node) and parent not in found:
+                found.add(parent)
+                stack.append(parent)
+    return sorted(found, key=lambda node: node.serial)
+
+
+def kept_arrays(nodes: list[Node]) -> dict[Node, Any]:
+    """Find the values: kept as such, or saved for the rules of the ops that used them."""
+    arrays: dict[Node, Any] = {}
+    for node in nodes:
+        if node.plan is None or isinstance(node.values, Freed):
+            continue
+        for value, source in zip(node.values, node.plan.sources, strict=True):
+            if source == "out" and node.shape is not None and not isinstance(value, tuple):
+                arrays[node] = value
+            elif source == "inputs":
+                arrays.update(_of_nodes(zip(node.parents, value, strict=True)))
+            elif isinstance(source, int):
+                arrays.update(_of_nodes([(node.parents[source], value)]))
+    arrays.update((node, node.value) for node in nodes if node.value is not None)
+    return arrays
+
+
+def _of_nodes(pairs: Any) -> dict[Node, Any]:
+    return {parent: value for parent, value in pairs if isinstance(parent, Node)}

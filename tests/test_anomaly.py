@@ -69,3 +69,19 @@ def test_large_values_that_later_ops_saved_are_looked_at_too() -> None:
         y = np.log(x)
         z = (y * y).sum()
     assert "NaN first appears in log (100,)" in z.explain_nan()
+
+
+def test_what_ops_of_several_inputs_or_outputs_saved_is_looked_at_too() -> None:
+    x = gg.Tensor(np.diag([1.0, 2.0, 3.0]) + 0.1, requires_grad=True)
+    values, vectors = gg.linalg.eigh(x)
+    assert "no NaN" in (values.sum() * vectors[0, 0]).explain_nan()
+    both = gg.op(
+        lambda inputs: inputs[0] * inputs[1],
+        joint=lambda g, inputs: (g * inputs[1], g * inputs[0]),
+        variadic=True,
+        name="both",
+    )
+    y = gg.Tensor(np.linspace(-1, 1, 20), requires_grad=True)
+    with np.errstate(all="ignore"):
+        z = both([np.log(y), y]).sum()
+    assert "NaN first appears in log (20,)" in z.explain_nan()

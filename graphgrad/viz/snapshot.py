@@ -14,7 +14,15 @@ from typing import Any, Literal
 import numpy as np
 
 from graphgrad.errors import GraphgradError
-from graphgrad.node import KEPT_ELEMENTS, Freed, Node, ancestors, source_line
+from graphgrad.node import (
+    KEPT_ELEMENTS,
+    Freed,
+    Node,
+    ancestors,
+    history,
+    kept_arrays,
+    source_line,
+)
 from graphgrad.record import OUTPUT
 from graphgrad.sweep import Sweep
 from graphgrad.tensor import Tensor
@@ -78,9 +86,9 @@ def take(tensor: Tensor) -> Snapshot:
         kind, numbers = data.dtype.name, summarize(data)
         value = Value(id=1, kind="constant", shape=data.shape, dtype=kind, numbers=numbers)
         return Snapshot((value,), None)
-    nodes = _history(root)
+    nodes = history(root)
     gradients, note = _gradients(root, nodes, tensor._data)
-    arrays = _arrays(nodes)
+    arrays = kept_arrays(nodes)
     arrays[root] = tensor._data
     changed = _changed(nodes)
     outputs = _output_numbers(nodes)
@@ -153,39 +161,6 @@ def _scalar(number: int, x: Any, line: str) -> Value:
     return Value(id=number, kind="constant", dtype=dtype, numbers=numbers, line=line)
 
 
-def _history(root: Node) -> list[Node]:
-    """List all nodes that a node was computed from, constants too, in order of creation."""
-    found = {root}
-    stack = [root]
-    while stack:
-        for parent in stack.pop().parents:
-            if isinstance(parent, Node) and parent not in found:
-                found.add(parent)
-                stack.append(parent)
-    return sorted(found, key=lambda node: node.serial)
-
-
-def _arrays(nodes: list[Node]) -> dict[Node, Any]:
-    """Find the values: kept as such, or saved for the rules of the ops that used them."""
-    arrays: dict[Node, Any] = {}
-    for node in nodes:
-        if node.plan is None or isinstance(node.values, Freed):
-            continue
-        for value, source in zip(node.values, node.plan.sources, strict=True):
-            if source == "out" and node.shape is not None and not isinstance(value, tuple):
-                arrays[node] = value
-            elif source == "inputs":
-                arrays.update(_of_nodes(zip(node.parents, value, strict=True)))
-            elif isinstance(source, int):
-                arrays.update(_of_nodes([(node.parents[source], value)]))
-    arrays.update((node, node.value) for node in nodes if node.value is not None)
-    return arrays
-
-
-def _of_nodes(pairs: Any) -> dict[Node, Any]:
-    return {parent: value for parent, value in pairs if isinstance(parent, Node)}
-
-
 def _changed(nodes: list[Node]) -> set[Node]:
     """Find the values that were overwritten in place after an op had used them."""
     last: dict[Node, int] = {}  # when the memory of a node was last written
@@ -233,7 +208,7 @@ def _gradients(
     if any(n.serial not in kept for n in wanted):
         seed = kept.get(root.serial)
         if seed is None:
-            seed = data.dtype.type(1) if data.ndim == 0 else np.ones_like(data)
+            seed = np.ones_like(data)
             if data.size != 1:
                 note = "∂ of the sum of the result"
         try:
