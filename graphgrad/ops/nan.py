@@ -7,7 +7,7 @@ import numpy as np
 from graphgrad.domains import Reduction
 from graphgrad.methods import Axis
 from graphgrad.ops.choice import keep
-from graphgrad.ops.reduce import kept_shape, reduced_count, spread
+from graphgrad.ops.reduce import deviation_by, kept_shape, reduced_count, spread
 from graphgrad.registry import Op, composed, op
 from graphgrad.tensor import Tensor
 
@@ -111,32 +111,10 @@ def _std_rule(g: Any, a: Any, out: Any, axis: Axis, ddof: float, correction: flo
     return np.where(constant, 0.0, g.reshape(shape) / below) * _offsets(a, axis)
 
 
-def _nanvar(
-    a: Any,
-    axis: Axis = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    correction: float | None = None,
-) -> Any:
-    more = {} if correction is None else {"correction": correction}
-    return np.nanvar(a, axis=axis, ddof=ddof, keepdims=keepdims, **more)  # type: ignore[call-overload]
-
-
-def _nanstd(
-    a: Any,
-    axis: Axis = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    correction: float | None = None,
-) -> Any:
-    more = {} if correction is None else {"correction": correction}
-    return np.nanstd(a, axis=axis, ddof=ddof, keepdims=keepdims, **more)  # type: ignore[call-overload]
-
-
 nanvar: Op[Tensor] = op(
     np.nanvar,
     _var_rule,
-    forward=_nanvar,
+    forward=deviation_by(np.nanvar),
     symbol="σ²",
     domain=_SEVERAL,
     doc="Variance of the N numbers. Gradient: 2 g (a − mean) / (N − ddof), and 0 to a NaN.",
@@ -144,7 +122,7 @@ nanvar: Op[Tensor] = op(
 nanstd: Op[Tensor] = op(
     np.nanstd,
     _std_rule,
-    forward=_nanstd,
+    forward=deviation_by(np.nanstd),
     symbol="σ",
     domain=_SEVERAL,
     doc="√nanvar. Gradient: g (a − mean) / ((N − ddof) · std), 0 to a NaN and among equals.",

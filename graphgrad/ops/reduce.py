@@ -140,30 +140,20 @@ def _freedom(shape: tuple[int, ...], axis: Axis, ddof: float, correction: float 
     return left if left > 0 else 0  # noqa: FURB136 - max is NumPy's here
 
 
-def _correction(correction: float | None) -> dict[str, float]:
-    return {} if correction is None else {"correction": correction}
+def deviation_by(function: Any) -> Any:
+    """Return NumPy's var, std or its like as a forward; ``correction`` is ddof by another name."""
 
+    def forward(
+        a: Any,
+        axis: Axis = None,
+        ddof: float = 0,
+        keepdims: bool = False,
+        correction: float | None = None,
+    ) -> Any:
+        more = {} if correction is None else {"correction": correction}
+        return function(a, axis=axis, ddof=ddof, keepdims=keepdims, **more)
 
-def _var(
-    a: Any,
-    axis: Axis = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    correction: float | None = None,
-) -> Any:
-    more = _correction(correction)
-    return np.var(a, axis=axis, ddof=ddof, keepdims=keepdims, **more)  # type: ignore[call-overload]
-
-
-def _std(
-    a: Any,
-    axis: Axis = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    correction: float | None = None,
-) -> Any:
-    more = _correction(correction)
-    return np.std(a, axis=axis, ddof=ddof, keepdims=keepdims, **more)  # type: ignore[call-overload]
+    return forward
 
 
 def _var_rule(g: Any, a: Any, axis: Axis, ddof: float, correction: float | None) -> Any:
@@ -193,7 +183,7 @@ _DEVIATIONS = Cases(
 var: Op[Tensor] = op(
     np.var,
     _var_rule,
-    forward=_var,
+    forward=deviation_by(np.var),
     symbol="σ²",
     domain=_DEVIATIONS,
     doc="Σ (a − mean)² / (N − ddof). Gradient: 2 g (a − mean) / (N − ddof).",
@@ -201,7 +191,7 @@ var: Op[Tensor] = op(
 std: Op[Tensor] = op(
     np.std,
     _std_rule,
-    forward=_std,
+    forward=deviation_by(np.std),
     symbol="σ",
     domain=_DEVIATIONS,
     doc="√var. Gradient: g (a − mean) / ((N − ddof) · std); 0 where all elements are equal.",
