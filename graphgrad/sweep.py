@@ -376,10 +376,11 @@ def is_basic(index: Any) -> bool:
     """Whether an index only slices, so that no element is met twice."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(
-        p is None or p is Ellipsis or isinstance(p, slice | int | np.integer)
+        p is None
+        or p is Ellipsis
+        or (isinstance(p, slice | int | np.integer) and not isinstance(p, bool))
         for p in parts
-        if not isinstance(p, bool)
-    ) and not any(isinstance(p, bool | np.bool_) for p in parts)
+    )
 
 
 def scatter_add(buffer: Any, index: Any, values: Any) -> None:

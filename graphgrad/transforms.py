@@ -134,9 +134,9 @@ class _Trace:
             raise ShapeError(message)
         return self.outs[0]  # type: ignore[no-any-return]
 
-    def finish(self, arrays: list[Any]) -> list[Any]:
-        """Give results the kind that the input had."""
-        if self.tensor_in or self.connected:
+    def finish(self, arrays: list[Any], *, recorded: bool = False) -> list[Any]:
+        """Give results the kind that the input had; Tensors where anything is recorded."""
+        if recorded or self.tensor_in or self.connected:
             return [x if isinstance(x, Tensor) else constant(x) for x in arrays]
         return [_plain(x) for x in arrays]
 
@@ -312,8 +312,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
         ]
         graph = recording.enabled and (trace.connected or recorded)
         found = trace.pull(seeds, graph=graph)
-        kind = [constant(x) if recorded and not isinstance(x, Tensor) else x for x in found]
-        return trace.by_argument(kind if recorded else trace.finish(found))
+        return trace.by_argument(trace.finish(found, recorded=recorded))
 
     return trace.rebuild_result(trace.finish(trace.outs)), pullback
 
