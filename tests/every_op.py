@@ -5,16 +5,18 @@ import pkgutil
 
 from graphgrad import ops
 from graphgrad.laws import AnyOp
+from graphgrad.nn import functional
 from graphgrad.registry import TABLE, Composite, Op
 
 
 def every_op() -> dict[str, AnyOp]:
     """Name each op, the aliases and what only rules call included, once."""
     found: dict[int, tuple[str, AnyOp]] = {}
-    for module in pkgutil.iter_modules(ops.__path__):
-        for name, value in vars(importlib.import_module(f"graphgrad.ops.{module.name}")).items():
-            if isinstance(value, Op | Composite):
-                found.setdefault(id(value), (name.strip("_"), value))
+    for package in (ops, functional):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            for name, value in vars(importlib.import_module(module.name)).items():
+                if isinstance(value, Op | Composite):
+                    found.setdefault(id(value), (name.strip("_").lower(), value))
     for function, op in TABLE.items():
         found.setdefault(id(op), (getattr(function, "__name__", str(function)), op))
     return {f"{name} ({op.name})" if name != op.name else name: op for name, op in found.values()}

@@ -47,7 +47,7 @@ def test_cross_entropy_third_order() -> None:
 
 
 def test_cross_entropy_keeps_the_laws_of_an_op() -> None:
-    check_op(nn.functional._CROSS_ENTROPY)
+    check_op(nn.functional.losses._CROSS_ENTROPY)
 
 
 def test_half_precision_averages_in_single() -> None:

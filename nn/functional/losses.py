@@ -1,4 +1,4 @@
-"""Functions of a network: an output and its gradient, no state."""
+"""Losses: how far an output is from what it should be."""
 
 import math
 from typing import Any
@@ -13,21 +13,16 @@ from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 
 
-def _softmax_rule(g: Any, logits: Any) -> Any:
-    y = softmax(logits)
-    return y * (g - np.sum(g * y, axis=-1, keepdims=True))
+def _one_hot(labels: Any, shape: tuple[int, ...]) -> Any:
+    return labels if labels.ndim == len(shape) else np.arange(shape[-1]) == labels[..., None]
 
 
-# The forward pass knows y − t already. This op makes it a function of the logits again, so that
-# the rule below differentiates to every order and costs one multiplication in the first.
-_RESIDUAL: Op[Tensor] = op(
-    lambda logits, value: value,  # noqa: ARG005 - the graph shows what it depends on
-    _softmax_rule,
-    None,
-    name="softmax_residual",
-    symbol="softmax − t",
-    doc="y − t with y = softmax(logits), computed before. Gradient: y (g − Σ g y).",
-)
+def _cross_entropy_rule(g: Any, logits: Any, saved: Any, labels: Any, logits_shape: Any) -> Any:
+    """Take y − t from the forward; a graph of the gradient needs it as a function of the logits."""
+    residual = saved
+    if isinstance(logits, Recorded):
+        residual = softmax(logits) - _one_hot(labels, logits_shape)
+    return residual * (g / math.prod(logits_shape[:-1]))
 
 
 def _mean_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
@@ -53,10 +48,7 @@ _WIDER = {np.dtype(np.float16): np.float32}
 
 _CROSS_ENTROPY: Op[Tensor] = op(
     _mean_cross_entropy,
-    lambda g, logits, saved, logits_shape: (
-        (_RESIDUAL(logits, saved) if isinstance(logits, Recorded) else saved)
-        * (g / math.prod(logits_shape[:-1]))
-    ),
+    _cross_entropy_rule,
     name="cross_entropy",
     symbol="CE",
     domain=Cases(

@@ -1,0 +1,3 @@
+"""Functions of a network: an output and its gradient, no state."""
+
+from graphgrad.nn.functional.losses import cross_entropy as cross_entropy
