@@ -1,4 +1,4 @@
-"""Neural networks on graphgrad: so far functions of a network and initial values."""
+"""Neural networks on graphgrad: modules, functions of a network, initial values."""
 
 if __name__ != "graphgrad.nn":
     raise ImportError(
@@ -7,3 +7,7 @@ if __name__ != "graphgrad.nn":
     )
 
 from graphgrad.nn import functional as functional, init as init
+from graphgrad.nn.containers import ModuleList as ModuleList, Sequential as Sequential
+from graphgrad.nn.dense import Affine as Affine, Linear as Linear
+from graphgrad.nn.module import Buffer as Buffer, Module as Module, Parameter as Parameter
+from graphgrad.nn.summaries import summary as summary

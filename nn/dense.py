@@ -1,0 +1,98 @@
+"""The fully connected layer."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from graphgrad.errors import ShapeError
+from graphgrad.nn.functional.projections import affine
+from graphgrad.nn.module import Module, Parameter
+from graphgrad.node import here
+from graphgrad.randomness import default_generator
+
+
+class Affine(Module):
+    """A fully connected layer, y = x Wᵀ + b; ``Linear`` is the same class.
+
+    ``weight`` is (outputs, inputs), as PyTorch stores it; the book's W is ``weight.T``, which
+    :meth:`from_matrix` takes. Both start uniform in ±1/√inputs.
+
+    Shapes: x (…, inputs), any batch shape; the output (…, outputs).
+
+    Parameters
+    ----------
+    in_features, out_features
+        Numbers of inputs and outputs, above 0.
+    bias
+        Whether b is there.
+    rng
+        None is the package's default generator.
+    dtype
+        Of the parameters.
+
+    Raises
+    ------
+    ShapeError
+        If a number is not above 0, or an input has another last axis than ``in_features``.
+    """
+
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Draw the initial values."""
+        if in_features < 1 or out_features < 1:
+            message = f"Affine({in_features}, {out_features}): both must be above 0 (at {here()})"
+            raise ShapeError(message)
+        self.in_features = in_features
+        self.out_features = out_features
+        rng = default_generator(rng)
+        bound = 1 / math.sqrt(in_features)
+        draw = rng.uniform(-bound, bound, (out_features, in_features))
+        self.weight = Parameter(draw.astype(dtype))
+        self.bias = None
+        if bias:
+            self.bias = Parameter(rng.uniform(-bound, bound, out_features).astype(dtype))
+
+    @classmethod
+    def from_matrix(cls, W: ArrayLike, b: ArrayLike | None = None) -> "Affine":
+        """Make the layer y = x W + b from the book's W, (inputs, outputs), and b, (outputs,)."""
+        matrix = np.asarray(W)
+        if matrix.ndim != 2 or (b is not None and np.shape(b) != matrix.shape[1:]):
+            message = (
+                f"Affine.from_matrix: W {matrix.shape}, b {np.shape(b) if b is not None else None}"
+                f"; W is (inputs, outputs) and b (outputs,) (at {here()})"
+            )
+            raise ShapeError(message)
+        if matrix.dtype.kind != "f":
+            matrix = matrix.astype(float)
+        layer = cls(*matrix.shape, bias=b is not None, rng=np.random.default_rng(0))
+        layer.weight = Parameter(np.ascontiguousarray(matrix.T))
+        if b is not None:
+            layer.bias = Parameter(np.asarray(b).astype(matrix.dtype))
+        return layer
+
+    def forward(self, x: Any) -> Any:
+        """Return x Wᵀ + b."""
+        return affine(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        without = "" if self.bias is not None else ", bias=False"
+        return f"{self.in_features}, {self.out_features}{without}"
+
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
+        """Count outputs · inputs for each sample."""
+        return math.prod(output) * self.in_features
+
+
+Linear = Affine

@@ -1,0 +1,77 @@
+"""Matrix products of a batch: the fully connected layer."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from graphgrad.domains import Cases, call
+from graphgrad.errors import ShapeError
+from graphgrad.node import here
+from graphgrad.registry import Op, op
+from graphgrad.tensor import Tensor
+
+
+def _rows(x: Any) -> Any:
+    """See every axis but the last as one: a single matrix product for any batch shape."""
+    return x if x.ndim == 2 else np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+
+
+def _affine(x: Any, weight: Any, bias: Any) -> Any:
+    out = _rows(x) @ weight.T
+    if getattr(bias, "ndim", 0):
+        out += bias
+    return out if x.ndim == 2 else out.reshape(*x.shape[:-1], -1)
+
+
+_AFFINE: Op[Tensor] = op(
+    _affine,
+    lambda g, weight: g @ weight,
+    lambda g, x: _rows(g).T @ _rows(x),
+    lambda g: np.sum(_rows(g), axis=0),
+    name="affine",
+    symbol="x Wᵀ + b",
+    domain=Cases(
+        lambda r: call(r(2, 3), r(2, 3), r(2)),
+        lambda r: call(r(2, 1, 3), r(2, 3), r(2)),
+        lambda r: call(r(3), r(1, 3), r(1)),
+        lambda r: call(r(0, 3), r(2, 3), r(2)),
+        lambda r: call(r(1, 2), r(1, 2), r(1)),
+    ),
+    doc="x Wᵀ + b. Gradients: g W, gᵀ x, and Σ g over the batch.",
+)
+
+
+def affine(x: Any, weight: Any, bias: Any = None) -> Tensor:
+    """Return x Wᵀ + b.
+
+    Parameters
+    ----------
+    x
+        (…, inputs), any batch shape.
+    weight
+        (outputs, inputs).
+    bias
+        (outputs,), or None.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    """
+    x_shape, shape = np.shape(x), np.shape(weight)
+    if not x_shape or len(shape) != 2 or x_shape[-1] != shape[1]:
+        message = (
+            f"affine: x {x_shape}, weight {shape}; the last axis of x must be the second of "
+            f"weight (outputs, inputs): flatten x, or transpose the weight? (at {here()})"
+        )
+        raise ShapeError(message)
+    if bias is None:
+        return _AFFINE(x, weight, 0.0)
+    if np.shape(bias) != shape[:1]:
+        message = f"affine: bias {np.shape(bias)}; weight {shape} needs {shape[:1]} (at {here()})"
+        raise ShapeError(message)
+    return _AFFINE(x, weight, bias)
+
+
+linear = affine
