@@ -10,4 +10,5 @@ from graphgrad.nn import functional as functional, init as init
 from graphgrad.nn.containers import ModuleList as ModuleList, Sequential as Sequential
 from graphgrad.nn.dense import Affine as Affine, Linear as Linear
 from graphgrad.nn.module import Buffer as Buffer, Module as Module, Parameter as Parameter
+from graphgrad.nn.substitution import functional_call as functional_call
 from graphgrad.nn.summaries import summary as summary

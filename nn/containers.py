@@ -13,12 +13,10 @@ class _Ordered(Module):
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         self._modules: dict[str, Module] = {}
-        if len(modules) == 1 and isinstance(modules[0], Mapping):
-            for name, module in modules[0].items():
-                self._modules[name] = self._checked(module)
-        else:
-            for module in modules:
-                self.append(module)  # type: ignore[arg-type]
+        named = modules[0] if len(modules) == 1 else None
+        pairs = named.items() if isinstance(named, Mapping) else enumerate(modules)
+        for name, module in pairs:
+            self._modules[str(name)] = self._checked(module)
 
     def _checked(self, module: Any) -> Module:
         if not isinstance(module, Module):

@@ -75,7 +75,8 @@ class Affine(Module):
             raise ShapeError(message)
         if matrix.dtype.kind != "f":
             matrix = matrix.astype(float)
-        layer = cls(*matrix.shape, bias=b is not None, rng=np.random.default_rng(0))
+        inputs, outputs = matrix.shape
+        layer = cls(inputs, outputs, bias=b is not None, rng=np.random.default_rng(0))
         layer.weight = Parameter(np.ascontiguousarray(matrix.T))
         if b is not None:
             layer.bias = Parameter(np.asarray(b).astype(matrix.dtype))
@@ -92,7 +93,7 @@ class Affine(Module):
 
     def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
         """Count outputs · inputs for each sample."""
-        return math.prod(output) * self.in_features
+        return int(math.prod(output) * self.in_features)
 
 
 Linear = Affine

@@ -1,0 +1,54 @@
+"""Calling a module with other values in place of its parameters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphgrad.errors import ShapeError
+from graphgrad.nn.module import Module
+from graphgrad.node import here
+from graphgrad.record import as_array, constant
+from graphgrad.tensor import Tensor
+
+
+def functional_call(module: Module, values: Mapping[str, Any], *inputs: Any) -> Any:
+    """Call a module as a function of its parameters.
+
+    For ``gg.grad``, ``gg.hessian`` and their like::
+
+        gg.hessian(lambda w: loss(nn.functional_call(net, {"0.weight": w}, x), t))(w)
+
+    The module itself is left as it was. Not for use from several threads on one module.
+
+    Parameters
+    ----------
+    module
+        Any module.
+    values
+        Tensors or arrays by the names of ``named_parameters()`` and ``named_buffers()``; what is
+        not named keeps its own value.
+    inputs
+        Of the module's ``forward``.
+
+    Raises
+    ------
+    ShapeError
+        If a name is none of the module's, or a value has another shape.
+    """
+    own: dict[str, Tensor] = dict(module.named_parameters())
+    own.update(module.named_buffers())
+    given: dict[str, Tensor] = {}
+    for name, value in values.items():
+        tensor = value if isinstance(value, Tensor) else constant(as_array(value))
+        if name not in own or own[name].shape != tensor.shape:
+            it_is = f"is {own[name].shape}" if name in own else f"is none of {', '.join(own)}"
+            message = f"functional_call: {name!r} {tensor.shape} {it_is} (at {here()})"
+            raise ShapeError(message)
+        given[name] = tensor
+    before = {name: (own[name]._data, own[name]._node) for name in given}
+    try:
+        for name, tensor in given.items():
+            own[name]._data, own[name]._node = tensor._data, tensor._node
+        return module(*inputs)
+    finally:
+        for name, (data, node) in before.items():
+            own[name]._data, own[name]._node = data, node

@@ -1,0 +1,84 @@
+"""Every module that PyTorch has too: names, shapes, outputs, gradients, running statistics."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from tests.every_module import EXAMPLES
+from tests.test_modules import inputs_of, made, outputs
+
+torch = pytest.importorskip("torch")
+tnn = torch.nn
+
+COUNTERPARTS: dict[str, Callable[[], Any]] = {
+    # ------------------------------------------------------------------------- containers
+    "Sequential": lambda: tnn.Sequential(tnn.Linear(3, 4), tnn.Linear(4, 2)),
+    # ------------------------------------------------------------------------------ dense
+    "Affine": lambda: tnn.Linear(3, 2),
+    "Affine without bias": lambda: tnn.Linear(3, 2, bias=False),
+}
+ABSENT: set[str] = set()  # of which PyTorch has none
+
+
+def test_every_example_has_a_counterpart_or_is_known_to_have_none() -> None:
+    assert set(EXAMPLES) == set(COUNTERPARTS) | ABSENT
+    assert not set(COUNTERPARTS) & ABSENT
+
+
+def results(module: Any, inputs: list[Any], outs: list[Any]) -> dict[str, Any]:
+    """Return outputs and gradients by name, after one backward pass."""
+    rng = np.random.default_rng(0)
+    found = {f"output {i}": y for i, y in enumerate(outs)}
+    if any(y.requires_grad for y in outs):
+        weights = [rng.uniform(-1, 1, tuple(y.shape)) for y in outs]
+        if not isinstance(outs[0], gg.Tensor):
+            weights = list(map(torch.tensor, weights))
+        total: Any = sum((y * w).sum() for y, w in zip(outs, weights, strict=True))
+        total.backward()
+    found |= {f"∂ input {i}": x.grad for i, x in enumerate(inputs) if hasattr(x, "grad")}
+    found |= {f"∂ {name}": p.grad for name, p in module.named_parameters()}
+    found |= dict(module.named_buffers())
+    return {name: None if x is None else as_numpy(x) for name, x in found.items()}
+
+
+def as_numpy(x: Any) -> Any:
+    return x.detach().numpy() if hasattr(x, "detach") else x
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("name", COUNTERPARTS)
+def test_module(name: str, training: bool) -> None:
+    example = EXAMPLES[name]
+    if training and not example.reproducible:
+        training = False
+    ours, theirs = made(example), COUNTERPARTS[name]().double()
+    theirs.load_state_dict({n: torch.tensor(a) for n, a in ours.state_dict().items()})
+    ours.train(training)
+    theirs.train(training)
+    arrays = inputs_of(example)
+    floating = [x.dtype.kind == "f" for x in arrays]
+    xs = [gg.Tensor(x, requires_grad=f) for x, f in zip(arrays, floating, strict=True)]
+    ts = [torch.tensor(x, requires_grad=f) for x, f in zip(arrays, floating, strict=True)]
+    our_results = results(ours, xs, outputs(ours(*xs)))
+    with warnings.catch_warnings():  # PyTorch's own, about itself
+        warnings.simplefilter("ignore")
+        outs = theirs(*ts)
+    flat = [y for y in _flat(outs) if y.is_floating_point()]
+    their_results = results(theirs, ts, flat)
+    assert set(our_results) == set(their_results)
+    for key, value in their_results.items():
+        if value is None or our_results[key] is None:
+            assert value is None or not np.any(value), key
+            assert our_results[key] is None or not np.any(our_results[key]), key
+            continue
+        np.testing.assert_allclose(our_results[key], value, 1e-9, 1e-11, err_msg=key)
+
+
+def _flat(outs: Any) -> list[Any]:
+    if isinstance(outs, list | tuple):
+        return [y for out in outs for y in _flat(out)]
+    return [] if outs is None else [outs]
