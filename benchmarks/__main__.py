@@ -2,6 +2,7 @@
 
 import argparse
 import datetime as dt
+import functools
 import os
 import platform
 import sys
@@ -9,10 +10,11 @@ import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmarks import laws, memory, peers
+from benchmarks import laws, memory, networks, peers
 from benchmarks.timing import Ratio, Times, duration
 
 GOALS = {  # case, then peer: at most this share of its time
@@ -21,6 +23,8 @@ GOALS = {  # case, then peer: at most this share of its time
     "step": {"PyTorch": 0.6, "NumPy by hand": 1.3},
 }
 NODE_BYTES = 600
+PEAK = 1.2  # share of PyTorch's memory in a training step
+Cases = dict[str, tuple[Callable[[str], Callable[[], Any]], float | None]]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 SAVED = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 
@@ -150,9 +154,55 @@ def bytes_per_node(report: Report, _: list[str], __: int) -> None:
     report.table(["op", "recorded", "after backward()", "after deletion", ""], rows)
 
 
+def compared(report: Report, heading: str, cases: Cases, rounds: int) -> None:
+    """Time each case in both libraries, and compare what they computed."""
+    rows = []
+    for label, (work, goal) in cases.items():
+        both = {name: work(name) for name in ("graphgrad", "PyTorch")}
+        results = [np.asarray(run()) for run in both.values()]
+        np.testing.assert_allclose(*results, rtol=1e-3, atol=1e-4, err_msg=label)
+        times = Times(both, rounds)
+        ratio = against(times.ratio("graphgrad", "PyTorch"), goal)
+        rows.append([label, *[duration(times.median(name)) for name in both], ratio])
+    report.table([heading, "graphgrad", "PyTorch", "share of PyTorch's time"], rows)
+
+
+def nets(report: Report, there: list[str], rounds: int) -> None:
+    """Time training steps and layers against PyTorch."""
+    report.say("", "## Networks and layers, float32, batch 100", "")
+    if "PyTorch" not in there:
+        report.say("PyTorch is not installed.")
+        return
+    threads = os.environ.get(THREADS[0], "as many threads as each likes")
+    report.say(
+        "The same modules with the same numbers in both libraries. A step is forward,",
+        f"cross-entropy, backward, update; threads: {threads}. Wall-clock time.",
+    )
+    steps: Cases = {
+        label: (functools.partial(networks.training_step, network=case), case.goal)
+        for label, case in networks.NETWORKS.items()
+    }
+    compared(report, "training step", steps, max(rounds // 5, 2))
+    layers: Cases = {
+        label: (functools.partial(networks.layer, case=case), case.goal)
+        for label, case in networks.LAYERS.items()
+    }
+    compared(report, "layer, forward and backward", layers, max(rounds // 5, 2))
+    update: Cases = {"Adam": (networks.adam, 1.0)}
+    compared(report, "update of 10,000,000 parameters", update, max(rounds // 5, 2))
+    rows = []
+    for label in list(networks.NETWORKS)[1:]:
+        ours, theirs = (memory.step(name, label) for name in ("graphgrad", "PyTorch"))
+        verdict = f"{ours / theirs:.2f} {'✓' if ours <= PEAK * theirs else '✗'} ≤ {PEAK}"
+        rows.append([label, f"{ours / 2**20:.0f} MiB", f"{theirs / 2**20:.0f} MiB", verdict])
+    report.say("", "What training steps add to the memory of a process, at the peak:")
+    report.table(["training step", "graphgrad", "PyTorch", "share of PyTorch's"], rows)
+
+
 SECTIONS: dict[str, Callable[[Report, list[str], int], None]] = {
     "ops": small_ops,
     "step": step,
+    "nets": nets,
     "laws": law,
     "memory": bytes_per_node,
 }

@@ -1,11 +1,18 @@
-"""What a graph costs in memory, and whether it gives it back."""
+"""What a graph and a training step cost in memory, and whether it is given back.
+
+python -m benchmarks.memory graphgrad|PyTorch network    prints the bytes of one step
+"""
 
 import gc
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import graphgrad as gg
+from benchmarks import networks
 
 LENGTH = 50_000
 
@@ -49,3 +56,40 @@ def chain(step: Callable[[Any], Any]) -> Chain:
         tracemalloc.stop()
         gc.enable()
     return Chain(recorded / LENGTH, swept / LENGTH, left / LENGTH)
+
+
+# ------------------------------------------------------------------------- a training step
+
+
+def step(library: str, network: str) -> int:
+    """Return the bytes that training steps add to a fresh process, at their peak."""
+    command = [sys.executable, "-m", "benchmarks.memory", library, network]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    return int(result.stdout)
+
+
+def _resident(entry: str) -> int:
+    """Read what the operating system (Linux) has counted for this process, in bytes."""
+    for line in Path("/proc/self/status").read_text("ascii").splitlines():
+        if line.startswith(entry):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"no {entry} in /proc/self/status")
+
+
+def main(library: str, network: str) -> None:
+    """Load everything and train a small batch, then count what steps on the full one add."""
+    case = networks.NETWORKS[network]
+    batch = networks.BATCH
+    networks.BATCH = 1
+    networks.training_step(library, case)()  # what is loaded at the first step is no part of it
+    networks.BATCH = batch
+    train = networks.training_step(library, case)
+    Path("/proc/self/clear_refs").write_text("5", "ascii")  # the peak is counted from here
+    before = _resident("VmRSS")
+    for _ in range(3):
+        train()
+    print(_resident("VmHWM") - before)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -224,6 +224,11 @@ _HINTS = (  # what to do about it, by a phrase of NumPy's message
 )
 
 
+def shape_of(x: Any) -> tuple[int, ...]:
+    """Return the shape of an operand; ``np.shape`` takes a detour on a Tensor."""
+    return x.shape if hasattr(x, "shape") else np.shape(x)
+
+
 def unwrapped(x: Any) -> Any:
     """Replace Tensors by their arrays, also inside lists and tuples."""
     if isinstance(x, Recorded):

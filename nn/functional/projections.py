@@ -8,6 +8,7 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
 from graphgrad.node import here
+from graphgrad.record import shape_of
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 
@@ -28,7 +29,7 @@ _AFFINE: Op[Tensor] = op(
     _affine,
     lambda g, weight: g @ weight,
     lambda g, x: _rows(g).T @ _rows(x),
-    lambda g: np.sum(_rows(g), axis=0),
+    lambda g: _rows(g).sum(axis=0),
     name="affine",
     symbol="x Wᵀ + b",
     domain=Cases(
@@ -59,7 +60,7 @@ def affine(x: Any, weight: Any, bias: Any = None) -> Tensor:
     ShapeError
         If the shapes do not fit.
     """
-    x_shape, shape = np.shape(x), np.shape(weight)
+    x_shape, shape = shape_of(x), shape_of(weight)
     if not x_shape or len(shape) != 2 or x_shape[-1] != shape[1]:
         message = (
             f"affine: x {x_shape}, weight {shape}; the last axis of x must be the second of "
@@ -68,8 +69,8 @@ def affine(x: Any, weight: Any, bias: Any = None) -> Tensor:
         raise ShapeError(message)
     if bias is None:
         return _AFFINE(x, weight, 0.0)
-    if np.shape(bias) != shape[:1]:
-        message = f"affine: bias {np.shape(bias)}; weight {shape} needs {shape[:1]} (at {here()})"
+    if shape_of(bias) != shape[:1]:
+        message = f"affine: bias {shape_of(bias)}; weight {shape} needs {shape[:1]} (at {here()})"
         raise ShapeError(message)
     return _AFFINE(x, weight, bias)
 
