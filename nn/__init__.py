@@ -8,6 +8,11 @@ if __name__ != "graphgrad.nn":
 
 from graphgrad.nn import functional as functional, init as init
 from graphgrad.nn.containers import ModuleList as ModuleList, Sequential as Sequential
+from graphgrad.nn.convolution import (
+    Conv1d as Conv1d,
+    Conv2d as Conv2d,
+    ConvTranspose2d as ConvTranspose2d,
+)
 from graphgrad.nn.dense import Affine as Affine, Linear as Linear
 from graphgrad.nn.module import Buffer as Buffer, Module as Module, Parameter as Parameter
 from graphgrad.nn.substitution import functional_call as functional_call

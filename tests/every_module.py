@@ -26,6 +26,27 @@ EXAMPLES: dict[str, Example] = {
         ),
         lambda r: (r(2, 3),),
     ),
+    # ------------------------------------------------------------------------ convolution
+    "Conv1d": Example(
+        lambda rng, dtype: nn.Conv1d(2, 3, 2, stride=2, padding=1, rng=rng, dtype=dtype),
+        lambda r: (r(2, 2, 5),),
+    ),
+    "Conv2d": Example(
+        lambda rng, dtype: nn.Conv2d(2, 3, (2, 3), padding="same", rng=rng, dtype=dtype),
+        lambda r: (r(2, 2, 3, 4),),
+    ),
+    "Conv2d in groups": Example(
+        lambda rng, dtype: nn.Conv2d(
+            2, 2, 2, stride=2, dilation=2, groups=2, bias=False, rng=rng, dtype=dtype
+        ),
+        lambda r: (r(1, 2, 5, 4),),
+    ),
+    "ConvTranspose2d": Example(
+        lambda rng, dtype: nn.ConvTranspose2d(
+            2, 4, 2, stride=(2, 1), padding=1, output_padding=(1, 0), groups=2, rng=rng, dtype=dtype
+        ),
+        lambda r: (r(2, 2, 3, 2),),
+    ),
     # ------------------------------------------------------------------------------ dense
     "Affine": Example(
         lambda rng, dtype: nn.Affine(3, 2, rng=rng, dtype=dtype), lambda r: (r(4, 3),)

@@ -17,6 +17,13 @@ tnn = torch.nn
 COUNTERPARTS: dict[str, Callable[[], Any]] = {
     # ------------------------------------------------------------------------- containers
     "Sequential": lambda: tnn.Sequential(tnn.Linear(3, 4), tnn.Linear(4, 2)),
+    # ------------------------------------------------------------------------ convolution
+    "Conv1d": lambda: tnn.Conv1d(2, 3, 2, stride=2, padding=1),
+    "Conv2d": lambda: tnn.Conv2d(2, 3, (2, 3), padding="same"),
+    "Conv2d in groups": lambda: tnn.Conv2d(2, 2, 2, stride=2, dilation=2, groups=2, bias=False),
+    "ConvTranspose2d": lambda: tnn.ConvTranspose2d(
+        2, 4, 2, stride=(2, 1), padding=1, output_padding=(1, 0), groups=2
+    ),
     # ------------------------------------------------------------------------------ dense
     "Affine": lambda: tnn.Linear(3, 2),
     "Affine without bias": lambda: tnn.Linear(3, 2, bias=False),

@@ -1,0 +1,287 @@
+"""Convolutions, as every network library means them: the kernel is not flipped."""
+
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.nn.functional.convolution_ops import (
+    CONV2D,
+    CONV_TRANSPOSE2D,
+    Pair,
+    out_size,
+)
+from graphgrad.node import here
+from graphgrad.tensor import Tensor
+
+_LAYOUTS = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)"}
+
+
+def conv2d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Correlate images with a kernel: y[n, o, i, j] = b[o] + Σ W[o, c, k, l] x[n, c, …, …].
+
+    The element of x is that of row stride · i + dilation · k − padding, and its column likewise;
+    outside of x it is 0. The output has ⌊(H + 2 padding − dilation (kh − 1) − 1) / stride⌋ + 1
+    rows. The columns of im2col are made by blocks that fit the cache, and never kept.
+
+    Parameters
+    ----------
+    x
+        (N, C, H, W), or (C, H, W) for a single image.
+    weight
+        (O, C / groups, kh, kw).
+    bias
+        (O,), or None.
+    stride, dilation
+        A number or (down, across), above 0.
+    padding
+        Zeros at both ends: a number or (down, across); "valid" for none, "same" for an output
+        of the size of x (stride 1 only; where the sum is odd the end gets one more).
+    groups
+        Into how many parts channels and outputs are split, each part seeing only its own.
+
+    Raises
+    ------
+    ShapeError
+        If the arguments do not fit, or the kernel is larger than the padded image.
+    DtypeError
+        If a number is not whole.
+    """
+    return _convolution("conv2d", x, weight, bias, stride, padding, dilation, groups, 2)
+
+
+def conv1d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Correlate sequences with a kernel: y[n, o, i] = b[o] + Σ W[o, c, k] x[n, c, …].
+
+    x is (N, C, L), or (C, L) for a single sequence, weight (O, C / groups, k); the rest is as in
+    `conv2d`, which it is on images of one row.
+    """
+    return _convolution("conv1d", x, weight, bias, stride, padding, dilation, groups, 1)
+
+
+def conv_transpose2d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Tensor:
+    """Spread each element of x over its neighbourhood: the gradient of `conv2d` in its input.
+
+    The output has (H − 1) stride − 2 padding + dilation (kh − 1) + output_padding + 1 rows.
+
+    Parameters
+    ----------
+    x
+        (N, C, H, W), or (C, H, W) for a single image.
+    weight
+        (C, O / groups, kh, kw): that of the `conv2d` from O to C channels.
+    bias
+        (O,), or None.
+    stride, dilation
+        A number or (down, across), above 0.
+    padding
+        What is cut off at both ends: a number or (down, across).
+    output_padding
+        Rows and columns to add at the end, fewer than stride or dilation: with a stride, a `conv2d`
+        gives images of several sizes the same output; this chooses among them.
+    groups
+        Into how many parts channels and outputs are split.
+
+    Raises
+    ------
+    ShapeError
+        If the arguments do not fit, or nothing of the output is left.
+    DtypeError
+        If a number is not whole.
+    """
+    how = (stride, padding, output_padding, dilation)
+    return _transposed("conv_transpose2d", x, weight, bias, how, groups, 2)
+
+
+def conv_transpose1d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Tensor:
+    """Spread each element of x over its neighbourhood: the gradient of `conv1d` in its input.
+
+    x is (N, C, L), or (C, L) for a single sequence, weight (C, O / groups, k); the rest is as in
+    `conv_transpose2d`, which it is on images of one row.
+    """
+    how = (stride, padding, output_padding, dilation)
+    return _transposed("conv_transpose1d", x, weight, bias, how, groups, 1)
+
+
+# ------------------------------------------------------------------------ checked, then run
+
+
+def _convolution(
+    name: str,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    axes: int,
+) -> Any:
+    x, weight = _arrays(name, x, weight, axes)
+    stride = numbers_of(name, "stride", stride, 1, axes)
+    dilation = numbers_of(name, "dilation", dilation, 1, axes)
+    kernel = weight.shape[2:]
+    margins = margins_of(name, padding, kernel, stride, dilation)
+    _check_channels(name, x, weight, groups, len(weight), weight.shape[1] * groups, axes)
+    bias = _bias(name, bias, weight, len(weight))
+    sizes = x.shape[-axes:]
+    for how in zip(sizes, kernel, stride, margins, dilation, strict=True):
+        if out_size(*how) < 1:
+            spans = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
+            padded = tuple(n + sum(m) for n, m in zip(sizes, margins, strict=True))
+            message = (
+                f"{name}: x {x.shape} is {padded} with its padding, and the kernel spans {spans}: "
+                f"pad more, or take a smaller kernel (at {here()})"
+            )
+            raise ShapeError(message)
+    single = x.ndim == axes + 1
+    x = x[None] if single else x
+    if axes == 1:
+        x, weight = x[:, :, None], weight[:, :, None]
+        stride, dilation, margins = (1, *stride), (1, *dilation), ((0, 0), *margins)
+    out = CONV2D(x, weight, bias, stride, margins, dilation, groups)
+    return _without(out, single, axes)
+
+
+def _transposed(
+    name: str, x: Any, weight: Any, bias: Any, how: tuple[Any, ...], groups: int, axes: int
+) -> Any:
+    x, weight = _arrays(name, x, weight, axes)
+    stride = numbers_of(name, "stride", how[0], 1, axes)
+    padding = numbers_of(name, "padding", how[1], 0, axes)
+    extra = numbers_of(name, "output_padding", how[2], 0, axes)
+    dilation = numbers_of(name, "dilation", how[3], 1, axes)
+    check_output_padding(name, extra, stride, dilation)
+    _check_channels(name, x, weight, groups, len(weight), len(weight), axes)
+    bias = _bias(name, bias, weight, weight.shape[1] * groups)
+    lengths = zip(x.shape[-axes:], weight.shape[2:], stride, padding, extra, dilation, strict=True)
+    size = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, e, d in lengths)
+    if min(size) < 1:
+        message = f"{name}: x {x.shape}, weight {weight.shape}: padding={padding} leaves {size}"
+        raise ShapeError(f"{message}: pad less (at {here()})")
+    single = x.ndim == axes + 1
+    x = x[None] if single else x
+    margins = tuple((p, p) for p in padding)
+    if axes == 1:
+        x, weight = x[:, :, None], weight[:, :, None]
+        stride, dilation, margins = (1, *stride), (1, *dilation), ((0, 0), *margins)
+        size = (1, *size)
+    out = CONV_TRANSPOSE2D(x, weight, bias, size, stride, margins, dilation, groups)
+    return _without(out, single, axes)
+
+
+def _without(out: Any, single: bool, axes: int) -> Any:
+    """Take off the axes that were put on."""
+    if axes == 1:
+        return out[0, :, 0] if single else out[:, :, 0]
+    return out[0] if single else out
+
+
+# -------------------------------------------------------------------------------- checking
+
+
+def numbers_of(name: str, what: str, value: Any, least: int, axes: int) -> tuple[int, ...]:
+    """Return one whole number per axis, each ``least`` or more, or say what is wrong."""
+    numbers = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
+    wanted = "a whole number or a pair" if axes == 2 else "a whole number"
+    if len(numbers) != axes or not all(isinstance(v, int | np.integer) for v in numbers):
+        raise DtypeError(f"{name}: {what}={value!r} must be {wanted} (at {here()})")
+    if min(numbers) < least:
+        raise ShapeError(f"{name}: {what}={value!r} must be {least} or more (at {here()})")
+    return tuple(map(int, numbers))
+
+
+def margins_of(
+    name: str, padding: Any, kernel: Any, stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> tuple[Pair, ...]:
+    """Return the zeros before and after, per axis, or say what is wrong."""
+    if not isinstance(padding, str):
+        return tuple((p, p) for p in numbers_of(name, "padding", padding, 0, len(kernel)))
+    if padding == "valid":
+        return ((0, 0),) * len(kernel)
+    if padding != "same":
+        message = f'{name}: padding={padding!r} is neither a number nor "same" or "valid"'
+        raise ShapeError(f"{message} (at {here()})")
+    if max(stride) > 1:
+        message = f'{name}: padding="same" keeps the size, which stride={stride} does not'
+        raise ShapeError(f"{message}: give a number (at {here()})")
+    totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
+def check_output_padding(
+    name: str, extra: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> None:
+    """Refuse more rows at the end than one step makes."""
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+        message = f"{name}: output_padding={extra} must be smaller than stride={stride} or dilation"
+        raise ShapeError(f"{message}={dilation} (at {here()})")
+
+
+def _arrays(name: str, x: Any, weight: Any, axes: int) -> tuple[Any, Any]:
+    x, weight = (a if hasattr(a, "dtype") else np.asarray(a) for a in (x, weight))
+    if x.ndim - axes not in (1, 2) or weight.ndim != axes + 2 or 0 in weight.shape:
+        message = (
+            f"{name}: x {x.shape}, weight {weight.shape}; x must be {_LAYOUTS[axes]}, and weight "
+            f"have {axes + 2} axes, none of them 0 (at {here()})"
+        )
+        raise ShapeError(message)
+    return x, weight
+
+
+def _check_channels(
+    name: str, x: Any, weight: Any, groups: int, divided: int, wanted: int, axes: int
+) -> None:
+    if not isinstance(groups, int | np.integer):
+        raise DtypeError(f"{name}: groups={groups!r} must be a whole number (at {here()})")
+    if groups < 1 or divided % groups:
+        message = f"{name}: groups={groups} must divide the {divided} of weight {weight.shape}"
+        raise ShapeError(f"{message} (at {here()})")
+    channels = x.shape[-axes - 1]
+    if channels != wanted:
+        within = f" in {groups} groups" if groups > 1 else ""
+        message = f"{name}: x {x.shape} has {channels} channels, weight {weight.shape}{within} "
+        raise ShapeError(f"{message}wants {wanted} (at {here()})")
+
+
+def _bias(name: str, bias: Any, weight: Any, outputs: int) -> Any:
+    if bias is None:
+        return 0.0
+    if np.shape(bias) != (outputs,):
+        message = f"{name}: bias {np.shape(bias)}, weight {weight.shape} wants ({outputs},)"
+        raise ShapeError(f"{message} (at {here()})")
+    return bias

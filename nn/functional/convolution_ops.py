@@ -1,0 +1,189 @@
+"""Convolutions, as every network library means them: the kernel is not flipped.
+
+Three maps, each linear in either input and each other's gradients, so that the family is closed
+to every order: x, W → y (convolution), y, W → x (transposed convolution), x, y → W.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from graphgrad.domains import Cases, call
+from graphgrad.nn.functional.correlation import Axis, correlate
+from graphgrad.registry import Op, op
+from graphgrad.tensor import Tensor
+
+Pair = tuple[int, int]
+Margins = tuple[Pair, Pair]  # (top, bottom), (left, right)
+
+# ------------------------------------------------------------------------------ three maps
+
+
+def out_size(size: int, kernel: int, stride: int, margins: Pair, dilation: int) -> int:
+    """Return ⌊(W − F + P_before + P_after) / S⌋ + 1, F the reach of the dilated kernel."""
+    return (size + sum(margins) - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def _axes(
+    sizes: Any, outs: Any, kernel: Any, stride: Pair, padding: Margins, dilation: Pair
+) -> list[Axis]:
+    return [
+        Axis(sizes[i], outs[i], kernel[i], stride[i], dilation[i], padding[i][0]) for i in (0, 1)
+    ]
+
+
+def _conv2d(
+    x: Any, weight: Any, bias: Any, stride: Pair, padding: Margins, dilation: Pair, groups: int
+) -> Any:
+    sizes, kernel = x.shape[2:], weight.shape[2:]
+    outs = [out_size(sizes[i], kernel[i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
+    dtype = np.result_type(x, weight, bias)
+    out = np.empty_like(x, dtype, shape=(len(x), len(weight), *outs))
+    down, across = _axes(sizes, outs, kernel, stride, padding, dilation)
+    correlate(x, down, across, groups, weight=weight, out=out, bias=_given(bias))
+    return out
+
+
+def _given(bias: Any) -> Any:
+    return bias if np.ndim(bias) else None
+
+
+def _phases(axis: Axis) -> list[tuple[slice, slice, Axis]]:
+    """Split the elements of an axis by the taps that they meet, as many kinds as the stride.
+
+    For each kind, in the image and in the reversed kernel, return its places and the correlation,
+    of stride 1, by which the upstream gradient reaches them.
+    """
+    kinds = []
+    step = axis.stride // math.gcd(axis.stride, axis.dilation)
+    for phase in range(axis.stride):
+        taps = [k for k in range(axis.kernel) if (axis.dilation * k - phase) % axis.stride == 0]
+        first = (phase - axis.before) % axis.stride  # element of the image
+        count = len(range(first, axis.size, axis.stride))
+        if not count:
+            continue
+        ahead = (axis.dilation * taps[-1] - phase) // axis.stride if taps else 0
+        before = ahead - (first + axis.before - phase) // axis.stride
+        dilation = axis.dilation * step // axis.stride
+        kinds.append(
+            (
+                slice(first, None, axis.stride),
+                slice(axis.kernel - 1 - taps[-1], None, step) if taps else slice(0),
+                Axis(axis.out, count, len(taps), 1, dilation, before),
+            )
+        )
+    return kinds
+
+
+def _conv_transpose2d(
+    y: Any,
+    weight: Any,
+    bias: Any,
+    size: Pair,
+    stride: Pair,
+    padding: Margins,
+    dilation: Pair,
+    groups: int,
+) -> Any:
+    kernel = weight.shape[2:]
+    channels = weight.shape[1]
+    down, across = _axes(size, y.shape[2:], kernel, stride, padding, dilation)
+    dtype = np.result_type(y, weight, bias)
+    out = np.empty_like(y, dtype, shape=(len(y), channels * groups, *size))
+    turned = (
+        weight.reshape(groups, -1, channels, *kernel)[..., ::-1, ::-1]
+        .swapaxes(1, 2)
+        .reshape(groups * channels, -1, *kernel)
+    )
+    for rows, taps_down, axis_down in _phases(down):
+        for columns, taps_across, axis_across in _phases(across):
+            target = out[:, :, rows, columns]
+            if axis_down.kernel and axis_across.kernel:
+                part = turned[:, :, taps_down, taps_across]
+                correlate(y, axis_down, axis_across, groups, part, target, _given(bias))
+            else:
+                target[...] = bias.reshape(-1, 1, 1) if np.ndim(bias) else bias
+    return out
+
+
+def _conv2d_weight_grad(
+    x: Any, y: Any, kernel: Pair, stride: Pair, padding: Margins, dilation: Pair, groups: int
+) -> Any:
+    down, across = _axes(x.shape[2:], y.shape[2:], kernel, stride, padding, dilation)
+    return correlate(x, down, across, groups, g=y).astype(np.result_type(x, y), copy=False)
+
+
+def _over_images(g: Any) -> Any:
+    """Sum over images and places; halves in single precision."""
+    if g.dtype == np.float16:
+        return np.sum(g.astype(np.float32), axis=(0, 2, 3)).astype(g.dtype)
+    return np.sum(g, axis=(0, 2, 3))
+
+
+def _cases(make: Any, kinds: Any) -> Cases:
+    """Make a typical call for each kind of convolution."""
+    return Cases(*[lambda r, k=k: call(*make(r, *k)) for k in kinds])  # type: ignore[misc]
+
+
+_NONE = ((0, 0), (0, 0))
+_KINDS = (  # x, weight, stride, padding, dilation, groups
+    ((2, 1, 3, 3), (2, 1, 2, 2), (1, 1), _NONE, (1, 1), 1),
+    ((1, 2, 4, 3), (1, 2, 2, 3), (2, 1), ((1, 1), (1, 1)), (1, 1), 1),
+    ((1, 2, 3, 5), (2, 1, 2, 2), (1, 2), ((0, 1), (1, 0)), (2, 3), 2),
+    ((2, 2, 2, 3), (1, 2, 1, 1), (1, 1), _NONE, (1, 1), 1),
+    ((1, 2, 5, 5), (2, 2, 1, 2), (3, 3), ((0, 0), (2, 2)), (1, 2), 1),
+    ((0, 1, 3, 3), (1, 1, 2, 2), (1, 1), _NONE, (1, 1), 1),
+    ((1, 1, 2, 2), (1, 1, 1, 2), (1, 1), _NONE, (1, 1), 1),
+)
+
+
+def _result(x: Any, w: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
+    outs = [out_size(x[2 + i], w[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
+    return (x[0], w[0], *outs)
+
+
+CONV2D: Op[Tensor] = op(
+    _conv2d,
+    lambda g, weight, x_shape, stride, padding, dilation, groups: CONV_TRANSPOSE2D(
+        g, weight, 0.0, x_shape[2:], stride, padding, dilation, groups
+    ),
+    lambda g, x, weight_shape, stride, padding, dilation, groups: CONV2D_WEIGHT_GRAD(
+        x, g, weight_shape[2:], stride, padding, dilation, groups
+    ),
+    _over_images,
+    name="conv2d",
+    symbol="conv2d",
+    domain=_cases(lambda r, x, w, *how: (r(*x), r(*w), r(w[0]), *how), _KINDS),
+    doc="x correlated with the weight, + bias. Gradients: the other two maps of the family.",
+)
+CONV_TRANSPOSE2D: Op[Tensor] = op(
+    _conv_transpose2d,
+    lambda g, weight, stride, padding, dilation, groups: CONV2D(
+        g, weight, 0.0, stride, padding, dilation, groups
+    ),
+    lambda g, y, weight_shape, stride, padding, dilation, groups: CONV2D_WEIGHT_GRAD(
+        g, y, weight_shape[2:], stride, padding, dilation, groups
+    ),
+    _over_images,
+    name="conv_transpose2d",
+    symbol="conv2dᵀ",
+    domain=_cases(
+        lambda r, x, w, *how: (r(*_result(x, w, *how[:3])), r(*w), r(w[1] * how[3]), x[2:], *how),
+        _KINDS,
+    ),
+    doc="The gradient of conv2d in x, + bias. Gradients: conv2d, and its gradient in the weight.",
+)
+CONV2D_WEIGHT_GRAD: Op[Tensor] = op(
+    _conv2d_weight_grad,
+    lambda g, y, x_shape, stride, padding, dilation, groups: CONV_TRANSPOSE2D(
+        y, g, 0.0, x_shape[2:], stride, padding, dilation, groups
+    ),
+    lambda g, x, stride, padding, dilation, groups: CONV2D(
+        x, g, 0.0, stride, padding, dilation, groups
+    ),
+    name="conv2d_weight_grad",
+    symbol="conv2d ∂W",
+    domain=_cases(lambda r, x, w, *how: (r(*x), r(*_result(x, w, *how[:3])), w[2:], *how), _KINDS),
+    doc="The gradient of conv2d in the weight. Gradients: conv2d and conv_transpose2d with g.",
+)
