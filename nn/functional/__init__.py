@@ -7,4 +7,10 @@ from graphgrad.nn.functional.convolution import (
     conv_transpose2d as conv_transpose2d,
 )
 from graphgrad.nn.functional.losses import cross_entropy as cross_entropy
+from graphgrad.nn.functional.normalization import (
+    batch_norm as batch_norm,
+    group_norm as group_norm,
+    layer_norm as layer_norm,
+)
 from graphgrad.nn.functional.projections import affine as affine, linear as linear
+from graphgrad.nn.functional.response import local_response_norm as local_response_norm

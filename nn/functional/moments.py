@@ -1,0 +1,234 @@
+"""Means and variances of plain arrays, and what normalising by them sends back: no ops here.
+
+Arrays are seen as (N, G, K, L): N samples of G groups of K channels of L places each. Batch
+normalisation has G channels with K = 1, and statistics over N and L; the rest has statistics over
+K and L. All goes over blocks that fit into the cache, and each sum over many numbers is a matrix
+product. The memory of the inputs is contiguous and their dtype at least single precision.
+
+A mean m is kept as two numbers, m = shift + rest. x − shift is exact where x is near it, rest is
+the mean of that: with a mean of 10⁴ and a deviation of 10⁻² single precision has only three
+digits for x itself, and a mean that is one number would cost two of them.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+BLOCK = 1 << 16  # elements in a block: two or three of them fit into a core's cache
+_LONG = 32  # places that are worth an inner loop of their own
+
+
+class Moments(NamedTuple):
+    """The mean, as shift + rest, and 1 / √(variance + ε)."""
+
+    shift: Any
+    rest: Any
+    inverse: Any
+
+
+class View(NamedTuple):
+    """How an array is seen."""
+
+    samples: int
+    groups: int
+    channels: int  # in a group
+    places: int
+
+
+def _blocks(view: View) -> list[tuple[slice, slice]]:
+    """Cut into pieces of whole samples or, where one is too large, of whole groups."""
+    samples, groups, *rest = view
+    size = math.prod(rest)
+    step = BLOCK // max(1, groups * size)
+    if step or not samples:
+        return [(slice(i, i + step), slice(0, groups)) for i in range(0, samples, step or 1)]
+    wide = max(1, BLOCK // size)
+    pieces = [slice(j, min(j + wide, groups)) for j in range(0, groups, wide)]
+    return [(slice(i, i + 1), piece) for i in range(samples) for piece in pieces]
+
+
+def _room(view: View, like: Any) -> Any:
+    """Make a buffer for any block, shaped (N, G, K · L)."""
+    first = _blocks(view)[:1]
+    samples, groups = (first[0][0].stop, first[0][1].stop) if first else (0, 0)
+    return np.empty_like(like, shape=(samples, groups, view.channels * view.places))
+
+
+def _piece(room: Any, like: Any) -> Any:
+    """Return as much of a buffer as a block fills; only the last is smaller."""
+    return room[: like.shape[0], : like.shape[1]]
+
+
+def _spread(values: Any, places: int, dtype: Any) -> Any:
+    """Give (C,) the shape of a sample, (C, L) or (C, 1): short inner loops would cost more."""
+    values = values.astype(dtype, copy=False)
+    return (np.repeat(values, places) if places < _LONG else values).reshape(len(values), -1)
+
+
+def _sum(x: Any) -> Any:
+    """Add up (N, C, L) for each C."""
+    n, c, places = x.shape
+    if places < _LONG:
+        ones = np.ones(n, x.dtype)
+        return (ones @ x.reshape(n, c * places)).reshape(c, places).sum(axis=1, dtype=float)
+    sums = x.reshape(n * c, places) @ np.ones(places, x.dtype)
+    return sums.reshape(n, c).sum(axis=0, dtype=float)
+
+
+def _dot(x: Any, y: Any) -> Any:
+    """Add up the products of two (N, C, L) for each C."""
+    n, c, places = x.shape
+    if places < _LONG:
+        shape = (n, c * places)
+        sums = np.einsum("nk,nk->k", x.reshape(shape), y.reshape(shape))
+        return sums.reshape(c, places).sum(axis=1, dtype=float)
+    return np.vecdot(x, y).sum(axis=0, dtype=float)
+
+
+# ------------------------------------------------------------------ over the batch, by channel
+
+
+def batch_moments(x: Any, eps: float) -> tuple[Moments, Any]:
+    """Return the moments of each channel of (N, C, L), and the variance."""
+    n, c, places = x.shape
+    view = View(n, c, 1, places)
+    dtype = x.dtype
+    shift = (_sum(x) / (n * places)).astype(dtype)
+    wide = _spread(shift, places, dtype)
+    room = _room(view, x)
+    sums, squares = np.zeros((2, c))
+    for block in _blocks(view):
+        piece = x[block]
+        below = np.subtract(piece, wide[block[1]], out=_piece(room, piece))
+        sums[block[1]] += _sum(below)
+        squares[block[1]] += _dot(below, below)
+    rest = sums / (n * places)
+    variance = np.maximum(squares / (n * places) - rest * rest, 0)
+    return Moments(shift, rest, 1 / np.sqrt(variance + eps)), variance
+
+
+def scaled(x: Any, weight: Any, bias: Any, moments: Moments) -> Any:
+    """Return (x − mean) / σ · weight + bias for (N, C, L), numbers per channel."""
+    n, c, places = x.shape
+    scale = moments.inverse * weight
+    wide = [
+        _spread(v, places, x.dtype) for v in (moments.shift, scale, bias - moments.rest * scale)
+    ]
+    out = np.empty_like(x)
+    for block in _blocks(View(n, c, 1, places)):
+        shift, factor, offset = (v[block[1]] for v in wide)
+        piece = np.subtract(x[block], shift, out=out[block])
+        piece *= factor
+        piece += offset
+    return out
+
+
+def batch_gradients(
+    g: Any, x: Any, weight: Any, moments: Moments, wanted: tuple[bool, ...]
+) -> tuple[Any, Any, Any]:
+    """Return the gradients of x, weight and bias for (N, C, L), numbers per channel."""
+    n, c, places = x.shape
+    view = View(n, c, 1, places)
+    shift, rest, inverse = moments
+    shift = _spread(shift, places, x.dtype)
+    blocks, room = _blocks(view), _room(view, x)
+    total, slope = np.zeros((2, c))
+    for block in blocks:
+        piece, up = x[block], g[block]
+        below = np.subtract(piece, shift[block[1]], out=_piece(room, piece))
+        total[block[1]] += _sum(up)
+        slope[block[1]] += _dot(up, below)
+    slope = (slope - rest * total) * inverse  # Σ g x̂
+    if not wanted[0]:
+        return None, slope, total
+    scale = weight * inverse
+    pull = -scale * inverse * slope / (n * places)
+    offset = -rest * pull - scale * total / (n * places)
+    scale, pull, offset = (_spread(v, places, x.dtype) for v in (scale, pull, offset))
+    out = np.empty_like(x)
+    for block in blocks:
+        channels = block[1]
+        piece = np.subtract(x[block], shift[channels], out=out[block])
+        piece *= pull[channels]
+        piece += np.multiply(g[block], scale[channels], out=_piece(room, piece))
+        piece += offset[channels]
+    return out, slope, total
+
+
+# ----------------------------------------------------------------------- within each sample
+
+
+def _means(rows: Any) -> Any:
+    """Average over the last axis."""
+    length = rows.shape[-1]
+    return (rows @ np.ones(length, rows.dtype)) / max(1, length)
+
+
+def normalised_groups(x: Any, weight: Any, bias: Any, view: View, eps: float) -> Any:
+    """Return (x − mean) / σ · weight + bias, and the moments of each sample's groups."""
+    samples, groups, channels, places = view
+    rows = x.reshape(samples, groups, channels * places)
+    out = np.empty_like(rows)
+    scale, offset = (_of_group(v, view, x.dtype) for v in (weight, bias))
+    moments = Moments(*np.empty_like(x, shape=(3, samples, groups)))
+    for block in _blocks(view):
+        piece = rows[block]
+        shift = _means(piece)
+        below = np.subtract(piece, shift[..., None], out=out[block])
+        rest = _means(below)
+        below -= rest[..., None]
+        inverse = 1 / np.sqrt(np.vecdot(below, below) / max(1, channels * places) + eps)
+        below *= inverse[..., None]
+        seen = below.reshape(*below.shape[:2], channels, places)  # the same memory
+        if scale is not None:
+            seen *= scale[block[1]]
+        if offset is not None:
+            seen += offset[block[1]]
+        for kept, found in zip(moments, (shift, rest, inverse), strict=True):
+            kept[block] = found
+    return out.reshape(x.shape), moments
+
+
+def _of_group(values: Any, view: View, dtype: Any) -> Any:
+    """Spread numbers per channel, (G · K,) or for G = any (K,), over groups; None is none."""
+    if not getattr(values, "ndim", 0):
+        return None
+    return _spread(values, view.places, dtype).reshape(-1, view.channels, _width(view))
+
+
+def _width(view: View) -> int:
+    return view.places if view.places < _LONG else 1
+
+
+def group_gradients(
+    g: Any, x: Any, weight: Any, moments: Moments, view: View
+) -> tuple[Any, Any, Any]:
+    """Return the gradients of x, weight and bias."""
+    samples, groups, channels, places = view
+    shape = (samples, groups, channels * places)
+    rows, up = x.reshape(shape), g.reshape(shape)
+    out = np.empty_like(rows)
+    room = _room(view, x)
+    scale = _of_group(weight, view, x.dtype)
+    slopes, totals = np.zeros((2, groups, channels))
+    for block in _blocks(view):
+        below = np.subtract(rows[block], moments.shift[block][..., None], out=out[block])
+        below -= moments.rest[block][..., None]
+        inverse = moments.inverse[block][..., None]
+        below *= inverse
+        n, count, _ = below.shape
+        ups = up[block].reshape(n, count * channels, places)
+        slopes[block[1]] += _dot(ups, below.reshape(ups.shape)).reshape(count, channels)
+        totals[block[1]] += _sum(ups).reshape(count, channels)
+        pulled = up[block]
+        if scale is not None:
+            pulled = _piece(room, below)
+            seen = (n, count, channels, places)
+            np.multiply(up[block].reshape(seen), scale[block[1]], out=pulled.reshape(seen))
+        mean = _means(pulled)
+        below *= (-np.vecdot(pulled, below) / max(1, channels * places))[..., None]
+        below += pulled
+        below -= mean[..., None]
+        below *= inverse
+    return out.reshape(x.shape), slopes, totals

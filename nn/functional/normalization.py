@@ -1,0 +1,436 @@
+"""Normalisation: of a channel over the batch, of a sample, and by neighbouring channels."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from graphgrad.domains import Cases, call
+from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.nn.functional.moments import (
+    Moments,
+    View,
+    batch_gradients,
+    batch_moments,
+    group_gradients,
+    normalised_groups,
+    scaled,
+)
+from graphgrad.node import Recorded, here
+from graphgrad.record import shape_of
+from graphgrad.registry import Op, op
+from graphgrad.sweep import HALF
+from graphgrad.tensor import Tensor
+
+
+def _wide(x: Any) -> Any:
+    """Compute with halves in single precision."""
+    return x.astype(np.float32) if x.dtype == HALF else x
+
+
+def _seen(x: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
+    """See an array in another shape, its memory contiguous, at least in single precision."""
+    wide = np.promote_types(dtype, np.float32)
+    return x.astype(wide, order="C", copy=False).reshape(shape)
+
+
+def _closed_form(
+    g: Any, x: Any, weight: Any, view: View, axes: tuple[int, ...], saved: Moments, eps: float
+) -> tuple[Any, Any, Any]:
+    """Write the gradients as functions of g, x and weight, for a graph of the gradient.
+
+    The shift is a constant, and changes no derivative: it only spares x̂ cancellation.
+    """
+    means = {"axis": axes, "keepdims": True}
+    shift = saved.shift.reshape((1, -1, 1, 1) if 0 in axes else (*view[:2], 1, 1))
+    g, below = _wide(g).reshape(view), _wide(x).reshape(view) - shift
+    centred = below - np.mean(below, **means)
+    inverse = 1 / np.sqrt(np.mean(centred * centred, **means) + eps)
+    hat = centred * inverse
+    pulled = g * weight.reshape(*view[1:3], 1) if shape_of(weight) else g
+    dx = (pulled - np.mean(pulled, **means) - hat * np.mean(pulled * hat, **means)) * inverse
+    return dx, np.sum(g * hat, axis=(0, 3)), np.sum(g, axis=(0, 3))
+
+
+def _recorded(*values: Any) -> bool:
+    return any(isinstance(v, Recorded) for v in values)
+
+
+def _shaped(gradients: tuple[Any, Any, Any], *shapes: tuple[int, ...]) -> Any:
+    """Give each gradient the shape of its input; a number in place of an array has none."""
+    pairs = zip(gradients, shapes, strict=True)
+    return tuple(x if x is None or not shape else x.reshape(shape) for x, shape in pairs)
+
+
+# --------------------------------------------------------------------------------- the batch
+
+
+def _channels(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    return (shape[0], shape[1], math.prod(shape[2:]))
+
+
+def _batch_norm(
+    x: Any, weight: Any, bias: Any, eps: float, moments: Moments | None = None
+) -> tuple[Any, Moments]:
+    dtype = np.result_type(x, weight, bias)
+    seen = _seen(x, dtype, _channels(x.shape))
+    if moments is None:
+        moments, _ = batch_moments(seen, eps)
+    out = scaled(seen, weight, bias, moments)
+    return out.reshape(x.shape).astype(dtype, copy=False), moments
+
+
+def _batch_norm_rule(
+    g: Any,
+    x: Any,
+    weight: Any,
+    saved: Moments,
+    eps: float,
+    wanted: tuple[bool, ...],
+    x_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    bias_shape: tuple[int, ...],
+) -> Any:
+    """Take the moments from the forward; a graph of the gradient needs them as functions of x."""
+    n, c, places = shape = _channels(x_shape)
+    if _recorded(g, x, weight):
+        gradients = _closed_form(g, x, weight, View(n, c, 1, places), (0, 3), saved, eps)
+    else:
+        seen = (_seen(g, g.dtype, shape), _seen(x, g.dtype, shape))
+        gradients = batch_gradients(*seen, weight, saved, wanted)
+    return _shaped(gradients, x_shape, weight_shape, bias_shape)
+
+
+_BATCH_NORM: Op[Tensor] = op(
+    _batch_norm,
+    joint=_batch_norm_rule,
+    inputs=3,
+    name="batch_norm",
+    symbol="batch norm",
+    domain=Cases(
+        lambda r: call(r(4, 3), r(3), r(3), 1e-5),
+        lambda r: call(r(3, 1), 1.0, 0.0, 0.1),
+        lambda r: call(r(2, 2, 3), r(2), r(2), 1e-5),
+        lambda r: call(r(2, 2, 2, 3), r(2), 0.0, 0.1),
+        lambda r: call(r(1, 2, 33), r(2), r(2), 1e-5),
+    ),
+    doc=(
+        "(x − μ) / √(σ² + ε) · weight + bias, μ and σ² of each channel over batch and places. "
+        "Gradient: weight / √(σ² + ε) · (g − mean(g) − x̂ mean(g x̂))."
+    ),
+)
+
+
+def _by_channel(values: Any, like: Any) -> Any:
+    """Let numbers per channel broadcast against (N, C, …)."""
+    return values.reshape(-1, *(1,) * (like.ndim - 2)) if shape_of(values) else values
+
+
+def _other_axes(x: Any) -> tuple[int, ...]:
+    return (0, *range(2, x.ndim))
+
+
+def _running_norm(x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
+    dtype = np.result_type(x, weight, bias)
+    seen = _seen(x, dtype, _channels(x.shape))
+    moments = Moments(mean, 0.0, 1 / np.sqrt(_wide(var) + eps))
+    return scaled(seen, weight, bias, moments).reshape(x.shape).astype(dtype, copy=False)
+
+
+_RUNNING_NORM: Op[Tensor] = op(
+    _running_norm,
+    lambda g, weight, var, eps: g * _by_channel(weight / np.sqrt(var + eps), g),
+    lambda g, x, mean, var, eps: (
+        np.sum(_wide(g) * (x - _by_channel(mean, x)), axis=_other_axes(g)) / np.sqrt(var + eps)
+    ),
+    lambda g: np.sum(_wide(g), axis=_other_axes(g)),
+    name="running_norm",
+    symbol="batch norm (eval)",
+    domain=Cases(
+        lambda r: call(r(2, 3), r(3), r(3), r(3), r(3) ** 2, 1e-5),
+        lambda r: call(r(2, 2, 2, 2), r(2), r(2), r(2), r(2) ** 2, 0.1),
+        lambda r: call(r(0, 2, 3), 1.0, 0.0, r(2), r(2) ** 2, 0.1),
+    ),
+    doc="(x − mean) / √(var + ε) · weight + bias with mean and variance that are given.",
+)
+
+
+def batch_norm(
+    x: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise each channel: (x − μ) / √(σ² + ε) · weight + bias.
+
+    In training μ and σ² are those of the batch, over samples and places, and the running
+    statistics move towards them once everything has succeeded: r ← (1 − momentum) r +
+    momentum · statistic, the variance unbiased (over m − 1). Otherwise μ and σ² are the running
+    ones. Mean and variance are taken in two passes, exact also where the mean is large.
+    Ioffe and Szegedy, "Batch Normalization", 2015, algorithms 1 and 2.
+
+    Parameters
+    ----------
+    x
+        (N, C) or (N, C, …).
+    running_mean, running_var
+        (C,) each, changed in place in training: floating arrays or tensors without a gradient.
+        None in training keeps none.
+    weight, bias
+        (C,) each; None stands for 1 and 0.
+    training
+        Whether the batch's own statistics are used.
+    momentum
+        The share of the new statistic, from 0 to 1.
+    eps
+        What is added to the variance, ≥ 0.
+
+    Raises
+    ------
+    ShapeError
+        If shapes do not fit, a channel has fewer than two values in training, there are no
+        running statistics otherwise, or eps or momentum is out of range.
+    DtypeError
+        If x or a running statistic is not floating.
+    """
+    shape = _floating("batch_norm", x)
+    if len(shape) < 2:
+        raise ShapeError(f"batch_norm: x {shape}; it must be (N, C) or (N, C, …) (at {here()})")
+    _eps("batch_norm", eps)
+    given = {"running_mean": running_mean, "running_var": running_var}
+    _numbers("batch_norm", shape, shape[1:2], given | {"weight": weight, "bias": bias})
+    tracked = running_mean is not None and running_var is not None
+    if not tracked and (not training or running_mean is not running_var):
+        message = (
+            "batch_norm: running_mean and running_var must both be given, or in training "
+            f"neither (at {here()})"
+        )
+        raise ShapeError(message)
+    for name, running in given.items():
+        if running is not None and not (
+            isinstance(running, Tensor | np.ndarray) and running.dtype.kind == "f"
+        ):
+            message = f"batch_norm: {name} must be a floating array or tensor (at {here()})"
+            raise DtypeError(message)
+    factor: Any = 1.0 if weight is None else weight
+    offset: Any = 0.0 if bias is None else bias
+    if not training:  # copies, for a later training step overwrites them
+        mean, var = (np.array(_plain(v)) for v in (running_mean, running_var))
+        return _RUNNING_NORM(x, factor, offset, mean, var, eps)
+    count = math.prod(shape) // max(1, shape[1])
+    if count < 2:
+        message = (
+            f"batch_norm: x {shape} has {count} value(s) per channel; training needs at least "
+            f"2 to have a variance: use a larger batch, or eval() (at {here()})"
+        )
+        raise ShapeError(message)
+    if tracked and not 0 <= momentum <= 1:
+        message = f"batch_norm: momentum = {momentum}; it must be from 0 to 1 (at {here()})"
+        raise ShapeError(message)
+    plain = _plain(x)
+    dtype = np.result_type(
+        plain, *(v if isinstance(v, float) else v.dtype for v in (factor, offset))
+    )
+    moments, variance = batch_moments(_seen(plain, dtype, _channels(shape)), eps)
+    out = _BATCH_NORM(x, factor, offset, eps, moments)
+    if tracked:
+        _move(running_mean, moments.shift + moments.rest, momentum)
+        _move(running_var, variance * (count / (count - 1)), momentum)
+    return out
+
+
+def _move(running: Any, statistic: Any, momentum: float) -> None:
+    """Overwrite a running statistic, and tell graphs that need the old one."""
+    array = running.data if isinstance(running, Tensor) else running
+    array[...] = (1 - momentum) * array + momentum * statistic
+    if isinstance(running, Tensor):
+        running.data = array
+
+
+# -------------------------------------------------------------------------------- the sample
+
+
+def _layers(shape: tuple[int, ...], axes: int) -> View:
+    places = len(shape) - axes
+    return View(math.prod(shape[:places]), 1, math.prod(shape[places:]), 1)
+
+
+def _groups(shape: tuple[int, ...], groups: int) -> View:
+    return View(shape[0], groups, shape[1] // groups, math.prod(shape[2:]))
+
+
+def _sample_norm(x: Any, weight: Any, bias: Any, view: View, eps: float) -> tuple[Any, Moments]:
+    dtype = np.result_type(x, weight, bias)
+    out, moments = normalised_groups(_seen(x, dtype, x.shape), weight, bias, view, eps)
+    return out.astype(dtype, copy=False), moments
+
+
+def _sample_norm_gradients(
+    g: Any, x: Any, weight: Any, saved: Moments, view: View, eps: float, shapes: Any
+) -> Any:
+    if _recorded(g, x, weight):
+        return _shaped(_closed_form(g, x, weight, view, (2, 3), saved, eps), *shapes)
+    seen = (_seen(g, g.dtype, shapes[0]), _seen(x, g.dtype, shapes[0]))
+    return _shaped(group_gradients(*seen, weight, saved, view), *shapes)
+
+
+_LAYER_NORM: Op[Tensor] = op(
+    lambda x, weight, bias, axes, eps: _sample_norm(x, weight, bias, _layers(x.shape, axes), eps),
+    joint=lambda g, x, weight, saved, axes, eps, x_shape, weight_shape, bias_shape: (
+        _sample_norm_gradients(
+            g, x, weight, saved, _layers(x_shape, axes), eps, (x_shape, weight_shape, bias_shape)
+        )
+    ),
+    inputs=3,
+    name="layer_norm",
+    symbol="layer norm",
+    domain=Cases(
+        lambda r: call(r(2, 3), r(3), r(3), 1, 1e-5),
+        lambda r: call(r(3), r(3), r(3), 1, 0.1),
+        lambda r: call(r(1, 5), 1.0, 0.0, 1, 0.1),
+        lambda r: call(r(2, 2, 3), r(2, 3), r(2, 3), 2, 1e-5),
+        lambda r: call(r(2, 2, 3), r(3), 0.0, 1, 0.1),
+        lambda r: call(r(0, 3), r(3), r(3), 1, 1e-5),
+    ),
+    doc=(
+        "(x − μ) / √(σ² + ε) · weight + bias, μ and σ² over the last axes. "
+        "Gradient: (h − mean(h) − x̂ mean(h x̂)) / √(σ² + ε) with h = g · weight."
+    ),
+)
+_GROUP_NORM: Op[Tensor] = op(
+    lambda x, weight, bias, groups, eps: _sample_norm(
+        x, weight, bias, _groups(x.shape, groups), eps
+    ),
+    joint=lambda g, x, weight, saved, groups, eps, x_shape, weight_shape, bias_shape: (
+        _sample_norm_gradients(
+            g, x, weight, saved, _groups(x_shape, groups), eps, (x_shape, weight_shape, bias_shape)
+        )
+    ),
+    inputs=3,
+    name="group_norm",
+    symbol="group norm",
+    domain=Cases(
+        lambda r: call(r(2, 4, 2), r(4), r(4), 2, 1e-5),
+        lambda r: call(r(2, 4), r(4), r(4), 2, 0.1),
+        lambda r: call(r(1, 3, 2, 2), r(3), 0.0, 3, 0.1),
+        lambda r: call(r(1, 2, 2), 1.0, 0.0, 1, 0.1),
+        lambda r: call(r(1, 2, 33), r(2), r(2), 1, 1e-5),
+        lambda r: call(r(0, 4, 2), r(4), r(4), 2, 1e-5),
+    ),
+    doc=(
+        "(x − μ) / √(σ² + ε) · weight + bias, μ and σ² over the channels of a group and their "
+        "places. Gradient: as of layer_norm."
+    ),
+)
+
+
+def layer_norm(
+    x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Tensor:
+    """Normalise each sample over its last axes: (x − μ) / √(σ² + ε) · weight + bias.
+
+    σ² is over m, not m − 1. Ba, Kiros and Hinton, "Layer Normalization", 2016, equation 3.
+
+    Parameters
+    ----------
+    x
+        (…, *normalized_shape).
+    normalized_shape
+        The lengths of the last axes, a number for one.
+    weight, bias
+        Of shape normalized_shape; None stands for 1 and 0.
+    eps
+        What is added to the variance, ≥ 0.
+
+    Raises
+    ------
+    ShapeError
+        If shapes do not fit, or eps is negative.
+    DtypeError
+        If x is not floating.
+    """
+    shape = _floating("layer_norm", x)
+    given = tuple(normalized_shape) if np.ndim(normalized_shape) else (normalized_shape,)
+    if not given or shape[-len(given) :] != given:
+        message = (
+            f"layer_norm: x {shape} does not end in normalized_shape {given}; reshape x, or "
+            f"give the lengths of its last axes (at {here()})"
+        )
+        raise ShapeError(message)
+    _eps("layer_norm", eps)
+    _numbers("layer_norm", shape, given, {"weight": weight, "bias": bias})
+    weight, bias = 1.0 if weight is None else weight, 0.0 if bias is None else bias
+    return _LAYER_NORM(x, weight, bias, len(given), eps)
+
+
+def group_norm(
+    x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Tensor:
+    """Normalise groups of channels in each sample: (x − μ) / √(σ² + ε) · weight + bias.
+
+    σ² is over m, not m − 1. With as many groups as channels it is instance normalisation. Wu and
+    He, "Group Normalization", 2018, equations 1 to 7.
+
+    Parameters
+    ----------
+    x
+        (N, C, …).
+    num_groups
+        How many groups, a divisor of C.
+    weight, bias
+        (C,) each; None stands for 1 and 0.
+    eps
+        What is added to the variance, ≥ 0.
+
+    Raises
+    ------
+    ShapeError
+        If shapes do not fit, C is not divisible, or eps is negative.
+    DtypeError
+        If x is not floating.
+    """
+    shape = _floating("group_norm", x)
+    if len(shape) < 2 or num_groups < 1 or shape[1] % num_groups:
+        message = (
+            f"group_norm: x {shape}, num_groups {num_groups}; x must be (N, C, …), C a multiple "
+            f"of num_groups (at {here()})"
+        )
+        raise ShapeError(message)
+    _eps("group_norm", eps)
+    _numbers("group_norm", shape, shape[1:2], {"weight": weight, "bias": bias})
+    weight, bias = 1.0 if weight is None else weight, 0.0 if bias is None else bias
+    return _GROUP_NORM(x, weight, bias, num_groups, eps)
+
+
+# ---------------------------------------------------------------------------- what is checked
+
+
+def _plain(x: Any) -> Any:
+    return x._data if isinstance(x, Recorded) else np.asarray(x)
+
+
+def _floating(name: str, x: Any) -> tuple[int, ...]:
+    """Return the shape of x, or say that it is not floating."""
+    dtype = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+    if dtype.kind != "f":
+        raise DtypeError(f"{name}: x is {dtype}; use .astype(np.float32) (at {here()})")
+    return shape_of(x)
+
+
+def _eps(name: str, eps: float) -> None:
+    if not 0 <= eps < math.inf:
+        raise ShapeError(f"{name}: eps = {eps}; it must be finite and not negative (at {here()})")
+
+
+def _numbers(
+    name: str, shape: tuple[int, ...], wanted: tuple[int, ...], given: dict[str, Any]
+) -> None:
+    """Refuse parameters of another shape than is wanted; None is fine."""
+    for what, values in given.items():
+        if values is not None and shape_of(values) != wanted:
+            message = f"{name}: {what} {shape_of(values)}; x {shape} needs {wanted} (at {here()})"
+            raise ShapeError(message)

@@ -1,0 +1,131 @@
+"""Local response normalisation: each number is divided by what its neighbouring channels show."""
+
+from typing import Any
+
+import numpy as np
+
+from graphgrad.domains import Cases, call
+from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.node import Recorded, here
+from graphgrad.record import shape_of
+from graphgrad.registry import Op, op
+from graphgrad.sweep import HALF
+from graphgrad.tensor import Tensor
+
+
+def _neighbours(x: Any, before: int, after: int) -> Any:
+    """Add up channels c − before to c + after: so many additions of whole arrays."""
+    out = x.astype(np.float32) if x.dtype == HALF else x.copy()
+    count = x.shape[1]
+    for i in range(1, min(before, count - 1) + 1):
+        out[:, i:] += x[:, :-i]
+    for i in range(1, min(after, count - 1) + 1):
+        out[:, :-i] += x[:, i:]
+    return out.astype(x.dtype, copy=False)
+
+
+neighbours: Op[Tensor] = op(
+    _neighbours,
+    lambda g, before, after: neighbours(g, after, before),
+    name="neighbours",
+    symbol="Σ channels",
+    domain=Cases(
+        lambda r: call(r(2, 5), 1, 1),
+        lambda r: call(r(2, 3, 2), 2, 1),
+        lambda r: call(r(1, 2, 1, 2), 0, 5),
+        lambda r: call(r(0, 3), 1, 0),
+    ),
+    doc="The sum over channels c − before … c + after. Gradient: the mirrored sum of g.",
+)
+
+
+def _margins(size: int) -> tuple[int, int]:
+    """How many channels a window has before and after its own; an even one has more before."""
+    return size // 2, (size - 1) // 2
+
+
+def _denominator(x: Any, size: int, alpha: float, k: float) -> Any:
+    """Return k + α/size Σ x²."""
+    return neighbours(x * x, *_margins(size)) * (alpha / size) + k
+
+
+def _local_response_norm(
+    x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> tuple[Any, Any]:
+    wide = x.astype(np.float32) if x.dtype == HALF else x
+    total = _denominator(wide, size, alpha, k)
+    return (wide * total**-beta).astype(x.dtype, copy=False), total
+
+
+def _local_response_rule(
+    g: Any, x: Any, saved: Any, size: int, alpha: float, beta: float, k: float
+) -> Any:
+    """Take the denominator from the forward; a graph of the gradient needs it as one of x."""
+    total = saved
+    if x.dtype == HALF:
+        g, x = g.astype(np.float32), x.astype(np.float32)
+    if isinstance(x, Recorded):
+        total = _denominator(x, size, alpha, k)
+    direct = g * total**-beta
+    before, after = _margins(size)
+    spread = neighbours(direct * x / total, after, before)
+    return direct - (2 * alpha * beta / size) * x * spread
+
+
+_LOCAL_RESPONSE_NORM: Op[Tensor] = op(
+    _local_response_norm,
+    _local_response_rule,
+    name="local_response_norm",
+    symbol="LRN",
+    domain=Cases(
+        lambda r: call(r(2, 5), 3, 0.5),
+        lambda r: call(r(2, 3, 2), 2, 0.9, 0.5, 2.0),
+        lambda r: call(r(1, 4, 1, 2), 5, alpha=1.0, beta=1.0),
+        lambda r: call(r(1, 3), 1, 0.5),
+        lambda r: call(r(0, 3, 2), 3, 0.5),
+    ),
+    doc=(
+        "x / (k + α/size Σ x²)^β, Σ over neighbouring channels. Gradient, with D in brackets: "
+        "g D^−β − 2αβ/size · x Σ g x D^(−β−1)."
+    ),
+)
+
+
+def local_response_norm(
+    x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """Divide by the activity of neighbouring channels: x / (k + α/size Σ x²)^β.
+
+    The sum is over ``size`` channels around each, channel c − size//2 the first of them;
+    what lies outside counts as 0. This is PyTorch's definition. Krizhevsky, Sutskever and Hinton,
+    "ImageNet Classification with Deep Convolutional Neural Networks", 2012, section 3.3, do not
+    divide α by the size: their k = 2, n = 5, α = 10⁻⁴, β = 0.75 is
+    ``local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2)``.
+
+    Parameters
+    ----------
+    x
+        (N, C, …).
+    size
+        How many channels the sum is over, at least 1.
+    alpha, beta, k
+        As in the formula.
+
+    Raises
+    ------
+    ShapeError
+        If x has fewer than two axes, or size is below 1.
+    DtypeError
+        If x is not floating.
+    """
+    dtype = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+    if dtype.kind != "f":
+        message = f"local_response_norm: x is {dtype}; use .astype(np.float32) (at {here()})"
+        raise DtypeError(message)
+    if len(shape_of(x)) < 2 or size < 1:
+        message = (
+            f"local_response_norm: x {shape_of(x)}, size {size}; x must be (N, C, …) and size at "
+            f"least 1 (at {here()})"
+        )
+        raise ShapeError(message)
+    return _LOCAL_RESPONSE_NORM(x, size, alpha, beta, k)
