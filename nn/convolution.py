@@ -13,8 +13,8 @@ from graphgrad.nn.functional.convolution import (
     conv2d,
     conv_transpose2d,
     margins_of,
-    numbers_of,
 )
+from graphgrad.nn.functional.geometry import numbers_of
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
 from graphgrad.randomness import default_generator
