@@ -14,6 +14,15 @@ from graphgrad.nn.convolution import (
     ConvTranspose2d as ConvTranspose2d,
 )
 from graphgrad.nn.dense import Affine as Affine, Linear as Linear
+from graphgrad.nn.embeddings import Embedding as Embedding
 from graphgrad.nn.module import Buffer as Buffer, Module as Module, Parameter as Parameter
+from graphgrad.nn.recurrent import (
+    GRU as GRU,
+    LSTM as LSTM,
+    RNN as RNN,
+    GRUCell as GRUCell,
+    LSTMCell as LSTMCell,
+    RNNCell as RNNCell,
+)
 from graphgrad.nn.substitution import functional_call as functional_call
 from graphgrad.nn.summaries import summary as summary

@@ -55,4 +55,39 @@ EXAMPLES: dict[str, Example] = {
         lambda rng, dtype: nn.Affine(3, 2, bias=False, rng=rng, dtype=dtype),
         lambda r: (r(2, 2, 3),),
     ),
+    # -------------------------------------------------------------------------- embeddings
+    "Embedding": Example(
+        lambda rng, dtype: nn.Embedding(4, 3, padding_idx=1, rng=rng, dtype=dtype),
+        lambda _: (np.array([[0, 3], [3, 2]]),),
+    ),
+    # --------------------------------------------------------------------------- recurrent
+    "RNN": Example(
+        lambda rng, dtype: nn.RNN(3, 2, bidirectional=True, rng=rng, dtype=dtype),
+        lambda r: (r(3, 2, 3),),
+    ),
+    "RNN of relu": Example(
+        lambda rng, dtype: nn.RNN(2, 2, nonlinearity="relu", bias=False, rng=rng, dtype=dtype),
+        lambda r: (r(3, 2, 2), r(1, 2, 2)),
+    ),
+    "LSTM": Example(
+        lambda rng, dtype: nn.LSTM(3, 2, num_layers=2, bidirectional=True, rng=rng, dtype=dtype),
+        lambda r: (r(3, 2, 3),),
+    ),
+    "LSTM, batch first": Example(
+        lambda rng, dtype: nn.LSTM(3, 2, bias=False, batch_first=True, rng=rng, dtype=dtype),
+        lambda r: (r(2, 3, 3),),
+    ),
+    "GRU": Example(
+        lambda rng, dtype: nn.GRU(3, 2, num_layers=2, bidirectional=True, rng=rng, dtype=dtype),
+        lambda r: (r(3, 2, 3), r(4, 2, 2)),
+    ),
+    "RNNCell": Example(
+        lambda rng, dtype: nn.RNNCell(3, 2, rng=rng, dtype=dtype), lambda r: (r(2, 3), r(2, 2))
+    ),
+    "LSTMCell": Example(
+        lambda rng, dtype: nn.LSTMCell(3, 2, rng=rng, dtype=dtype), lambda r: (r(2, 3),)
+    ),
+    "GRUCell": Example(
+        lambda rng, dtype: nn.GRUCell(3, 2, rng=rng, dtype=dtype), lambda r: (r(2, 3), r(2, 2))
+    ),
 }

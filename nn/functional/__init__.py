@@ -1,11 +1,36 @@
 """Functions of a network: an output and its gradient, no state."""
 
+from graphgrad.nn.functional.activations import (
+    elu as elu,
+    hardtanh as hardtanh,
+    identity as identity,
+    leaky_relu as leaky_relu,
+    log_softmax as log_softmax,
+    logsigmoid as logsigmoid,
+    maxout as maxout,
+    prelu as prelu,
+    relu as relu,
+    relu6 as relu6,
+    selu as selu,
+    sigmoid as sigmoid,
+    softmax as softmax,
+    softplus as softplus,
+    step as step,
+    tanh as tanh,
+)
+from graphgrad.nn.functional.attention import (
+    attention_weights as attention_weights,
+    causal_mask as causal_mask,
+    scaled_dot_product_attention as scaled_dot_product_attention,
+)
 from graphgrad.nn.functional.convolution import (
     conv1d as conv1d,
     conv2d as conv2d,
     conv_transpose1d as conv_transpose1d,
     conv_transpose2d as conv_transpose2d,
 )
+from graphgrad.nn.functional.gates import gelu as gelu, silu as silu
+from graphgrad.nn.functional.lookup import embedding as embedding
 from graphgrad.nn.functional.losses import cross_entropy as cross_entropy
 from graphgrad.nn.functional.normalization import (
     batch_norm as batch_norm,
@@ -13,4 +38,9 @@ from graphgrad.nn.functional.normalization import (
     layer_norm as layer_norm,
 )
 from graphgrad.nn.functional.projections import affine as affine, linear as linear
+from graphgrad.nn.functional.recurrence import (
+    gru_layer as gru_layer,
+    lstm_layer as lstm_layer,
+    rnn_layer as rnn_layer,
+)
 from graphgrad.nn.functional.response import local_response_norm as local_response_norm

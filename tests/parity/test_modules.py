@@ -27,6 +27,17 @@ COUNTERPARTS: dict[str, Callable[[], Any]] = {
     # ------------------------------------------------------------------------------ dense
     "Affine": lambda: tnn.Linear(3, 2),
     "Affine without bias": lambda: tnn.Linear(3, 2, bias=False),
+    # -------------------------------------------------------------------------- embeddings
+    "Embedding": lambda: tnn.Embedding(4, 3, padding_idx=1),
+    # --------------------------------------------------------------------------- recurrent
+    "RNN": lambda: tnn.RNN(3, 2, bidirectional=True),
+    "RNN of relu": lambda: tnn.RNN(2, 2, nonlinearity="relu", bias=False),
+    "LSTM": lambda: tnn.LSTM(3, 2, num_layers=2, bidirectional=True),
+    "LSTM, batch first": lambda: tnn.LSTM(3, 2, bias=False, batch_first=True),
+    "GRU": lambda: tnn.GRU(3, 2, num_layers=2, bidirectional=True),
+    "RNNCell": lambda: tnn.RNNCell(3, 2),
+    "LSTMCell": lambda: tnn.LSTMCell(3, 2),
+    "GRUCell": lambda: tnn.GRUCell(3, 2),
 }
 ABSENT: set[str] = set()  # of which PyTorch has none
 

@@ -1,0 +1,86 @@
+"""Vectors for numbered things: words, letters, positions."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from graphgrad.errors import ShapeError
+from graphgrad.nn.functional.lookup import embedding
+from graphgrad.nn.module import Module, Parameter
+from graphgrad.node import here
+from graphgrad.randomness import default_generator
+
+
+class Embedding(Module):
+    """A table of learned vectors, looked up by number.
+
+    ``weight`` is (num_embeddings, embedding_dim), drawn from N(0, 1); the row ``padding_idx``
+    is zeros and is never learned.
+
+    Shapes: integers of any shape (…); the output (…, embedding_dim).
+
+    Parameters
+    ----------
+    num_embeddings, embedding_dim
+        How many vectors, and how long; above 0.
+    padding_idx
+        The number of the row that stands for nothing; counted from the end if negative.
+    rng
+        None is the package's default generator.
+    dtype
+        Of the weight.
+
+    Raises
+    ------
+    ShapeError
+        If a number is not above 0, or ``padding_idx`` is no row.
+    DtypeError, IndexingError
+        If an input does not hold integers, or one outside the table.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Draw the initial values."""
+        if num_embeddings < 1 or embedding_dim < 1:
+            message = f"Embedding({num_embeddings}, {embedding_dim}): both must be above 0"
+            raise ShapeError(f"{message} (at {here()})")
+        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+            message = f"Embedding: padding_idx {padding_idx} is none of {num_embeddings} rows"
+            raise ShapeError(f"{message} (at {here()})")
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        draw = default_generator(rng).standard_normal((num_embeddings, embedding_dim))
+        if self.padding_idx is not None:
+            draw[self.padding_idx] = 0
+        self.weight = Parameter(draw.astype(dtype))
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: ArrayLike, freeze: bool = True, padding_idx: int | None = None
+    ) -> "Embedding":
+        """Make the table from given vectors, (num_embeddings, embedding_dim)."""
+        table = np.asarray(embeddings)
+        if table.ndim != 2 or table.dtype.kind != "f":
+            message = f"Embedding.from_pretrained: {table.shape} {table.dtype}; give floats (V, D)"
+            raise ShapeError(f"{message} (at {here()})")
+        made = cls(*table.shape, padding_idx, rng=np.random.default_rng(0))
+        made.weight = Parameter(table, requires_grad=not freeze)
+        return made
+
+    def forward(self, index: Any) -> Any:
+        """Return the vectors of the numbers."""
+        return embedding(index, self.weight, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"

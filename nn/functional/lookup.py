@@ -1,0 +1,98 @@
+"""Rows of a table by their numbers."""
+
+from typing import Any
+
+import numpy as np
+
+from graphgrad.domains import Cases, call
+from graphgrad.errors import DtypeError, IndexingError, ShapeError, UnsupportedError
+from graphgrad.node import here, recording
+from graphgrad.ops.choice import keep
+from graphgrad.ops.index import frozen
+from graphgrad.registry import Op, Scatter, op
+from graphgrad.tensor import Tensor
+
+
+def _embedding(
+    weight: Any,
+    index: Any,
+    padding_idx: int | None = None,  # noqa: ARG001 - for the rule
+) -> tuple[Any, Any]:
+    return weight[index], frozen(index)
+
+
+def _embedding_rule(g: Any, saved: Any, padding_idx: int | None) -> Any:
+    if padding_idx is not None:
+        g = keep(g, (saved != padding_idx)[..., None])
+    return Scatter(saved, g)
+
+
+_EMBEDDING: Op[Tensor] = op(
+    _embedding,
+    _embedding_rule,
+    name="embedding",
+    symbol="rows",
+    domain=Cases(  # a row of padding is a constant that only looks like an input: not sampled
+        lambda r: call(r(4, 2), np.array([0, 3, 0])),
+        lambda r: call(r(3, 2), np.array([[2, 1], [1, 1]], np.uint8)),
+        lambda r: call(r(3, 2), np.array(2)),
+        lambda r: call(r(3, 2), np.zeros((2, 0), int)),
+    ),
+    doc="Rows of the weight. Gradient: g added to these rows, 0 for the row of padding.",
+)
+
+
+def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Tensor:
+    """Return the rows of the weight with the given numbers.
+
+    The gradient of a row is the sum over all places where it was used; the row
+    ``padding_idx`` gets none.
+
+    Parameters
+    ----------
+    index
+        Integers from 0 to V − 1, of any shape.
+    weight
+        (V, D). The result has the shape of the index with an axis D behind.
+    padding_idx
+        The number of a row that is not learned; counted from the end if negative.
+
+    Raises
+    ------
+    DtypeError
+        If the index does not hold integers.
+    IndexingError
+        If a number is outside 0 … V − 1.
+    ShapeError
+        If the weight has not two axes, or ``padding_idx`` is none of its rows.
+    """
+    if isinstance(index, Tensor):
+        if index.requires_grad and recording.enabled:
+            message = f"embedding: not differentiable in index; use .detach() (at {here()})"
+            raise UnsupportedError(message)
+        index = index.numpy()
+    index = index if hasattr(index, "dtype") else np.asarray(index)
+    shape = np.shape(weight)
+    if len(shape) != 2:
+        raise ShapeError(f"embedding: weight {shape} must be (V, D) (at {here()})")
+    if index.dtype.kind not in "iu":
+        if index.size:
+            message = f"embedding: index is {index.dtype}; give integers, .astype(int)"
+            raise DtypeError(f"{message} (at {here()})")
+        index = index.astype(np.intp)  # an empty list
+    if index.size:
+        low, high = index.min(), index.max()
+        if low < 0 or high >= shape[0]:
+            message = f"embedding: numbers from {low} to {high}, weight {shape} has the rows 0 to"
+            raise IndexingError(f"{message} {shape[0] - 1} (at {here()})")
+    if padding_idx is not None:
+        padding_idx = _row(padding_idx, shape[0])
+    return _EMBEDDING(weight, index, padding_idx)
+
+
+def _row(padding_idx: int, rows: int) -> int:
+    """Count a row from the front."""
+    if not -rows <= padding_idx < rows:
+        message = f"embedding: padding_idx {padding_idx} is none of {rows} rows (at {here()})"
+        raise ShapeError(message)
+    return padding_idx % rows

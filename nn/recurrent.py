@@ -1,0 +1,451 @@
+"""Recurrent layers: several stacked, in one direction or both, and single cells."""
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_layer, rnn_layer
+from graphgrad.nn.module import Module, Parameter
+from graphgrad.node import here
+from graphgrad.randomness import default_generator
+
+
+def _draw(rng: np.random.Generator, size: int, dtype: DTypeLike, *shape: int) -> Parameter:
+    bound = 1 / math.sqrt(size)
+    return Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
+
+
+class _Recurrent(Module):
+    """What RNN, LSTM and GRU share: layers, directions, the order of axes."""
+
+    gates: ClassVar[int]
+    states: ClassVar[tuple[str, ...]] = ("h",)
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Draw the initial values."""
+        sizes = (input_size, hidden_size, num_layers)
+        if min(sizes) < 1 or not 0 <= dropout < 1:
+            message = (
+                f"{type(self).__name__}: input_size, hidden_size and num_layers {sizes} must be "
+                f"above 0, dropout {dropout} at least 0 and below 1 (at {here()})"
+            )
+            raise ShapeError(message)
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.batch_first = batch_first
+        self.dropout = dropout
+        self.bidirectional = bidirectional
+        self.bias = bias
+        self.rng = rng
+        generator = default_generator(rng)
+        rows = self.gates * hidden_size
+        for layer in range(num_layers):
+            inputs = input_size if layer == 0 else hidden_size * self.directions
+            for reverse in range(self.directions):
+                shapes = {"weight_ih": (rows, inputs), "weight_hh": (rows, hidden_size)}
+                if bias:
+                    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+                for name, shape in shapes.items():
+                    parameter = _draw(generator, hidden_size, dtype, *shape)
+                    setattr(self, _name(name, layer, reverse), parameter)
+
+    @property
+    def directions(self) -> int:
+        """1, or 2 if bidirectional."""
+        return 2 if self.bidirectional else 1
+
+    def weights(self, layer: int, reverse: int) -> tuple[Any, Any, Any, Any]:
+        """Return w_ih, w_hh, b_ih, b_hh of a layer in a direction; None for missing biases."""
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return tuple(getattr(self, _name(n, layer, reverse), None) for n in names)  # type: ignore[return-value]
+
+    def run(self, x: Any, states: tuple[Any, ...], layer: int, reverse: int) -> tuple[Any, ...]:
+        """Run one layer in one direction; every kind writes its own."""
+        raise NotImplementedError
+
+    def forward(self, x: Any, hx: Any = None) -> tuple[Any, Any]:
+        """Return the states of the last layer, and the last state of each layer."""
+        x = x if hasattr(x, "dtype") else np.asarray(x)
+        given = (hx,) if hx is not None and len(self.states) == 1 else hx
+        given = self._checked(x, given)
+        batched = x.ndim == 3
+        if not batched:
+            x = x[:, None]
+        elif self.batch_first:
+            x = np.swapaxes(x, 0, 1)
+        ends = []
+        for layer in range(self.num_layers):
+            outputs = []
+            for reverse in range(self.directions):
+                number = layer * self.directions + reverse
+                first = tuple(
+                    None if s is None else s[number] if batched else s[number][None] for s in given
+                )
+                out, *last = self.run(x, first, layer, reverse)
+                outputs.append(out)
+                ends.append(last)
+            x = np.concatenate(outputs, axis=-1) if self.bidirectional else outputs[0]
+            if self.dropout and layer + 1 < self.num_layers:
+                x = _thinned(x, self.dropout, self.rng) if self.training else x
+        finals = tuple(np.stack(column) for column in zip(*ends, strict=True))
+        if not batched:
+            x, finals = x[:, 0], tuple(state[:, 0] for state in finals)
+        elif self.batch_first:
+            x = np.swapaxes(x, 0, 1)
+        return x, finals if len(finals) > 1 else finals[0]
+
+    def _checked(self, x: Any, hx: Any) -> tuple[Any, ...]:
+        """Return the initial states, None for each where none are given."""
+        who = type(self).__name__
+        layout = "(N, T, D)" if self.batch_first else "(T, N, D)"
+        if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
+            message = (
+                f"{who}: x {x.shape} must be {layout}, or (T, D) for one sequence, with "
+                f"D = {self.input_size} (at {here()})"
+            )
+            raise ShapeError(message)
+        if x.dtype.kind != "f":
+            raise DtypeError(f"{who}: x is {x.dtype}; use .astype(np.float32) (at {here()})")
+        if hx is None:
+            return (None,) * len(self.states)
+        if not isinstance(hx, tuple | list) or len(hx) != len(self.states):
+            message = f"{who}: give the initial states as ({', '.join(self.states)}) (at {here()})"
+            raise ShapeError(message)
+        batch = (x.shape[0 if self.batch_first else 1],) if x.ndim == 3 else ()
+        shape = (self.num_layers * self.directions, *batch, self.hidden_size)
+        for name, state in zip(self.states, hx, strict=True):
+            if np.shape(state) != shape:
+                message = f"{who}: the initial {name} {np.shape(state)} must be {shape}"
+                raise ShapeError(f"{message} (at {here()})")
+        return tuple(s if hasattr(s, "dtype") else np.asarray(s) for s in hx)
+
+    def extra_repr(self) -> str:
+        """Return the arguments, as far as they are not the usual ones."""
+        options = {
+            "num_layers": (self.num_layers, 1),
+            "bias": (self.bias, True),
+            "batch_first": (self.batch_first, False),
+            "dropout": (self.dropout, 0.0),
+            "bidirectional": (self.bidirectional, False),
+        }
+        named = [f"{k}={value!r}" for k, (value, usual) in options.items() if value != usual]
+        return ", ".join([str(self.input_size), str(self.hidden_size), *named])
+
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
+        """Count the two matrix products of every step, layer and direction."""
+        steps = math.prod(inputs[0][:-1])
+        matrices = [
+            self.weights(k, r)[:2] for k in range(self.num_layers) for r in range(self.directions)
+        ]
+        return steps * sum(w.size for pair in matrices for w in pair)
+
+
+def _thinned(x: Any, p: float, rng: np.random.Generator | None) -> Any:
+    kept = default_generator(rng).random(x.shape, np.float32) >= p
+    return x * (kept * x.dtype.type(1 / (1 - p)))
+
+
+def _name(name: str, layer: int, reverse: int) -> str:
+    return f"{name}_l{layer}{'_reverse' if reverse else ''}"
+
+
+class RNN(_Recurrent):
+    """Simple recurrent layers (Elman, 1990): hₜ = φ(W_ih xₜ + b_ih + W_hh hₜ₋₁ + b_hh).
+
+    Each further layer reads the states of the one below. Both directions have weights of their
+    own, and their states stand side by side. ``weight_ih_l0`` is (H, D), ``weight_hh_l0`` (H, H),
+    ``bias_ih_l0`` and ``bias_hh_l0`` (H,); likewise ``…_l1``, and ``…_l0_reverse`` for the way
+    back; D is 2H (H) in further layers. All start uniform in ±1/√H.
+
+    Shapes, with L layers and B = 1 or 2 directions: x (T, N, D), or (N, T, D) if batch_first, or
+    (T, D) for one sequence; h0, or zeros, (L·B, N, H). Returns the states of the last layer
+    (T, N, B·H), and the last state of each layer and direction, (L·B, N, H).
+
+    Parameters
+    ----------
+    input_size, hidden_size
+        D and H.
+    num_layers
+        L.
+    nonlinearity
+        φ: "tanh" or "relu" (slope 0 at 0).
+    bias
+        Whether the biases are there.
+    batch_first
+        Whether the first axis of x and of the output is N. The states stay (L·B, N, H).
+    dropout
+        The share of the outputs of each layer but the last that training sets to 0.
+    bidirectional
+        Whether to read the sequence in both directions.
+    rng
+        None is the package's default generator.
+    dtype
+        Of the parameters.
+
+    Raises
+    ------
+    ShapeError
+        If a number is not above 0, or an input does not fit.
+    DtypeError
+        If an input is not floating.
+    """
+
+    gates = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Draw the initial values."""
+        _check_nonlinearity("RNN", nonlinearity)
+        self.nonlinearity = nonlinearity
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            rng=rng,
+            dtype=dtype,
+        )
+
+    def run(self, x: Any, states: tuple[Any, ...], layer: int, reverse: int) -> tuple[Any, ...]:
+        """Run one layer in one direction."""
+        weights = self.weights(layer, reverse)
+        return rnn_layer(
+            x, *states, *weights, nonlinearity=self.nonlinearity, reverse=bool(reverse)
+        )
+
+    def extra_repr(self) -> str:
+        """Return the arguments, as far as they are not the usual ones."""
+        other = "" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity!r}"
+        return super().extra_repr() + other
+
+
+class LSTM(_Recurrent):
+    """Layers of long short-term memory (Hochreiter and Schmidhuber, 1997, with forget gates).
+
+    With z = W_ih xₜ + b_ih + W_hh hₜ₋₁ + b_hh in four parts i, f, g, o::
+
+        cₜ = σ(z_f) cₜ₋₁ + σ(z_i) tanh(z_g)
+        hₜ = σ(z_o) tanh(cₜ)
+
+    Parameters, shapes and errors are those of :class:`RNN`, but for the rows of weights and
+    biases, which are 4H, in the order i, f, g, o; and for the states, of which there are two:
+    ``output, (h, c) = lstm(x, (h0, c0))``.
+    """
+
+    gates = 4
+    states = ("h", "c")
+
+    def run(self, x: Any, states: tuple[Any, ...], layer: int, reverse: int) -> tuple[Any, ...]:
+        """Run one layer in one direction."""
+        return lstm_layer(x, *states, *self.weights(layer, reverse), reverse=bool(reverse))
+
+
+class GRU(_Recurrent):
+    """Layers of gated recurrent units (Cho et al., 2014; r behind the product, as in PyTorch).
+
+    With z = W_ih xₜ + b_ih and u = W_hh hₜ₋₁ + b_hh, each in three parts r, y, n::
+
+        r, y = σ(z_r + u_r), σ(z_y + u_y)
+        n = tanh(z_n + r u_n)
+        hₜ = (1 − y) n + y hₜ₋₁
+
+    Parameters, shapes and errors are those of :class:`RNN`, but for the rows of weights and
+    biases, which are 3H, in the order r, y, n.
+    """
+
+    gates = 3
+
+    def run(self, x: Any, states: tuple[Any, ...], layer: int, reverse: int) -> tuple[Any, ...]:
+        """Run one layer in one direction."""
+        return gru_layer(x, *states, *self.weights(layer, reverse), reverse=bool(reverse))
+
+
+def _check_nonlinearity(who: str, nonlinearity: str) -> None:
+    if nonlinearity not in NONLINEARITIES:
+        message = f"{who}: nonlinearity {nonlinearity!r}; there are {NONLINEARITIES} (at {here()})"
+        raise ShapeError(message)
+
+
+# ----------------------------------------------------------------------------------- cells
+
+
+class _Cell(Module):
+    """What the cells share: one step of one layer."""
+
+    gates: ClassVar[int]
+    states: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Draw the initial values."""
+        if min(input_size, hidden_size) < 1:
+            message = (
+                f"{type(self).__name__}({input_size}, {hidden_size}): both must be above 0 "
+                f"(at {here()})"
+            )
+            raise ShapeError(message)
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        generator = default_generator(rng)
+        rows = self.gates * hidden_size
+        self.weight_ih = _draw(generator, hidden_size, dtype, rows, input_size)
+        self.weight_hh = _draw(generator, hidden_size, dtype, rows, hidden_size)
+        self.bias_ih = _draw(generator, hidden_size, dtype, rows) if bias else None
+        self.bias_hh = _draw(generator, hidden_size, dtype, rows) if bias else None
+
+    def step(self, x: Any, states: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Run a layer over the only step; every kind writes its own."""
+        raise NotImplementedError
+
+    def weights(self) -> tuple[Any, Any, Any, Any]:
+        """Return w_ih, w_hh, b_ih, b_hh; None for missing biases."""
+        return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+
+    def forward(self, x: Any, hx: Any = None) -> Any:
+        """Return the state after the step; of several, a tuple."""
+        x = x if hasattr(x, "dtype") else np.asarray(x)
+        who = type(self).__name__
+        if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
+            message = f"{who}: x {x.shape} must be (N, {self.input_size}) or ({self.input_size},)"
+            raise ShapeError(f"{message} (at {here()})")
+        if hx is None:
+            given: tuple[Any, ...] = (None,) * self.states
+        else:
+            given = (hx,) if self.states == 1 else tuple(hx)
+            shape = (*x.shape[:-1], self.hidden_size)
+            found = [np.shape(s) for s in given]
+            if found != [shape] * self.states:
+                message = f"{who}: initial states {found} must be {[shape] * self.states}"
+                raise ShapeError(f"{message} (at {here()})")
+            given = tuple(s if hasattr(s, "dtype") else np.asarray(s) for s in given)
+        if x.ndim == 1:
+            first = tuple(s if s is None else s[None] for s in given)
+            after = tuple(s[0] for s in self.step(x[None, None], first)[1:])
+        else:
+            after = self.step(x[None], given)[1:]
+        return after if self.states > 1 else after[0]
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        without = "" if self.bias_ih is not None else ", bias=False"
+        return f"{self.input_size}, {self.hidden_size}{without}"
+
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
+        """Count the two matrix products."""
+        return int(math.prod(inputs[0][:-1]) * (self.weight_ih.size + self.weight_hh.size))
+
+
+class RNNCell(_Cell):
+    """One step of a simple recurrent layer: h = φ(W_ih x + b_ih + W_hh h₀ + b_hh); see RNN.
+
+    Shapes: x (N, D) or (D,); h₀, or zeros, and h (N, H) or (H,). ``weight_ih`` is (H, D),
+    ``weight_hh`` (H, H), ``bias_ih`` and ``bias_hh`` (H,), all uniform in ±1/√H.
+
+    Raises
+    ------
+    ShapeError
+        If a number is not above 0, an input does not fit, or the nonlinearity is unknown.
+    """
+
+    gates = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Draw the initial values."""
+        _check_nonlinearity("RNNCell", nonlinearity)
+        self.nonlinearity = nonlinearity
+        super().__init__(input_size, hidden_size, bias, rng=rng, dtype=dtype)
+
+    def step(self, x: Any, states: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Run a layer over the only step."""
+        return rnn_layer(x, *states, *self.weights(), nonlinearity=self.nonlinearity)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        other = "" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity!r}"
+        return super().extra_repr() + other
+
+
+class LSTMCell(_Cell):
+    """One step of long short-term memory: ``h, c = cell(x, (h0, c0))``; see LSTM.
+
+    Shapes: x (N, D) or (D,); each state (N, H) or (H,). ``weight_ih`` is (4H, D), ``weight_hh``
+    (4H, H), ``bias_ih`` and ``bias_hh`` (4H,), all uniform in ±1/√H.
+
+    Raises
+    ------
+    ShapeError
+        If a number is not above 0, or an input does not fit.
+    """
+
+    gates = 4
+    states = 2
+
+    def step(self, x: Any, states: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Run a layer over the only step."""
+        return lstm_layer(x, *states, *self.weights())
+
+
+class GRUCell(_Cell):
+    """One step of a gated recurrent unit: ``h = cell(x, h0)``; see GRU.
+
+    Shapes: x (N, D) or (D,); h0 (N, H) or (H,). ``weight_ih`` is (3H, D), ``weight_hh`` (3H, H),
+    ``bias_ih`` and ``bias_hh`` (3H,), all uniform in ±1/√H.
+
+    Raises
+    ------
+    ShapeError
+        If a number is not above 0, or an input does not fit.
+    """
+
+    gates = 3
+
+    def step(self, x: Any, states: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Run a layer over the only step."""
+        return gru_layer(x, *states, *self.weights())
