@@ -64,6 +64,10 @@ from graphgrad.ops.elementwise import (
     subtract as subtract,
     true_divide as true_divide,
 )
+from graphgrad.ops.gaussian import (
+    erf as erf,
+    erfc as erfc,
+)
 from graphgrad.ops.index import (
     take as take,
     take_along_axis as take_along_axis,

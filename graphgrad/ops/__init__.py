@@ -7,6 +7,7 @@ from graphgrad.ops import (
     diagonals as diagonals,
     einstein as einstein,
     elementwise as elementwise,
+    gaussian as gaussian,
     index as index,
     join as join,
     likelihood as likelihood,
