@@ -1,0 +1,236 @@
+"""SiLU and GELU: x times a distribution function of x.
+
+They keep x alone, and compute what their slope needs again.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from graphgrad.domains import Cases, call
+from graphgrad.errors import ShapeError
+from graphgrad.node import here
+from graphgrad.ops.blocks import in_blocks
+from graphgrad.ops.elementwise import REAL, Elementary
+from graphgrad.ops.gaussian import bell, past_underflow, scaled_erfc, widened
+from graphgrad.ops.transcendental import sigmoid
+from graphgrad.registry import op
+from graphgrad.tensor import Tensor
+
+_FAR = 1000.0  # where the logistic function is 0 or 1 in every dtype
+_NEAR = (
+    22.0  # where it is 0 or 1 of the polynomial in GELU's approximation, whose square float16 has
+)
+
+
+def _logistic(x: Any) -> Any:
+    """Compute σ where exp may overflow: at most the denormal numbers are lost."""
+    y = np.exp(-x)
+    y += 1
+    return 1 / y
+
+
+@widened
+def _silu(x: Any) -> Any:
+    def piece(x: Any) -> Any:
+        below = np.maximum(x, -_FAR)
+        y = np.exp(-below)
+        y += 1
+        return below / y
+
+    with np.errstate(over="ignore"):
+        return in_blocks(piece, x)
+
+
+@widened
+def _silu_slope(x: Any) -> Any:
+    def piece(x: Any) -> Any:
+        x = np.minimum(np.maximum(x, -_FAR), _FAR)
+        s = _logistic(x)
+        y = 1 - s
+        y *= x
+        y += 1
+        y *= s
+        return y
+
+    with np.errstate(over="ignore"):
+        return in_blocks(piece, x)
+
+
+def _silu_curvature(x: Any) -> Any:
+    x = np.clip(x, -_FAR, _FAR)  # x itself would make 0 · ∞ at ±∞
+    s, rest = sigmoid(x), sigmoid(-x)
+    return s * rest * (2 + x * (rest - s))
+
+
+_SILU_SLOPE: Elementary = op(
+    _silu_slope,
+    lambda g, x: g * _silu_curvature(x),
+    elementwise=True,
+    name="silu_slope",
+    symbol="silu′",
+    domain=REAL,
+    doc="σ (1 + x (1 − σ)). Gradient: g · σ (1 − σ) (2 + x (1 − 2σ)).",
+)
+_SILU: Elementary = op(
+    _silu,
+    lambda g, x: g * _SILU_SLOPE(x),
+    elementwise=True,
+    name="silu",
+    symbol="silu",
+    domain=REAL,
+    doc="x σ(x). Gradient: g · σ (1 + x (1 − σ)).",
+)
+
+
+def silu(x: Any) -> Tensor:
+    """Return x · σ(x), also called swish; 0 at −∞, where its slope is 0.
+
+    Elfwing et al., "Sigmoid-Weighted Linear Units", 2017, equation 5.
+    """
+    return _SILU(x)
+
+
+_ROOT_HALF = math.sqrt(0.5)
+_PEAK = 1 / math.sqrt(2 * math.pi)  # of the normal density
+_CUBE = 0.044715
+_SCALE = 2 * math.sqrt(2 / math.pi)
+
+
+def _normal_tail(x: Any) -> tuple[Any, Any, Any]:
+    """Return a = |x| no larger than makes a difference, erfc(a/√2) exp(a²/2) and exp(−a²/2)."""
+    bound = past_underflow(x.dtype)
+    z = np.abs(x)
+    z *= _ROOT_HALF
+    z = np.minimum(z, bound)
+    e = np.exp(-(z * z))
+    y = scaled_erfc(z)
+    z *= 1 / _ROOT_HALF
+    return z, y, e
+
+
+def _gelu_piece(x: Any) -> Any:
+    a, y, e = _normal_tail(x)
+    y *= a
+    y *= e
+    y *= -0.5
+    y += np.maximum(x, 0)
+    return y
+
+
+def _gelu_slope_piece(x: Any) -> Any:
+    a, y, e = _normal_tail(x)
+    y *= 0.5
+    a *= _PEAK
+    y -= a
+    y *= e  # the slope at −|x|; that at |x| is 1 less it
+    right = (x > 0).astype(x.dtype)
+    y *= 1 - 2 * right
+    y += right
+    return y
+
+
+def _between(x: Any) -> Any:
+    return np.minimum(np.maximum(x, -_NEAR), _NEAR)
+
+
+def _tanh_gelu_piece(x: Any) -> Any:
+    t = _between(x)
+    y = t * t
+    y *= _CUBE
+    y += 1
+    y *= t
+    y *= _SCALE
+    return np.maximum(x, -_NEAR) * _logistic(y)  # ½ (1 + tanh z) is σ(2z), which does not cancel
+
+
+def _tanh_gelu_slope_piece(x: Any) -> Any:
+    x = _between(x)
+    square = x * x
+    square *= _CUBE
+    s = _logistic(_SCALE * x * (1 + square))
+    y = 1 - s
+    y *= _SCALE * x * (1 + 3 * square)
+    y += 1
+    y *= s
+    return y
+
+
+@widened
+def _gelu(x: Any, approximate: str) -> Any:
+    with np.errstate(over="ignore"):
+        return in_blocks(_gelu_piece if approximate == "none" else _tanh_gelu_piece, x)
+
+
+@widened
+def _gelu_slope(x: Any, approximate: str) -> Any:
+    with np.errstate(over="ignore"):
+        return in_blocks(_gelu_slope_piece if approximate == "none" else _tanh_gelu_slope_piece, x)
+
+
+def _gelu_curvature(x: Any, approximate: str) -> Any:
+    if approximate == "none":
+        x = np.clip(x, -40, 40)  # x² itself would make 0 · ∞ at ±∞
+        return bell(_ROOT_HALF * x) * (2 - x * x) * _PEAK
+    x = np.clip(x, -_NEAR, _NEAR)
+    z = _SCALE * x * (1 + _CUBE * x * x)  # σ(z) with its slopes by the chain rule
+    first, second = _SCALE * (1 + 3 * _CUBE * x * x), (6 * _SCALE * _CUBE) * x
+    s, rest = sigmoid(z), sigmoid(-z)
+    return s * rest * (2 * first + x * ((rest - s) * first * first + second))
+
+
+_FORMS = Cases(
+    lambda r: call(r(2, 3), "none"),
+    lambda r: call(r(2, 3), "tanh"),
+    lambda r: call(3 * r(5), "none"),
+    lambda r: call(r(), "tanh"),
+    lambda r: call(r(0, 2), "none"),
+)
+_GELU_SLOPE: Elementary = op(
+    _gelu_slope,
+    lambda g, x, approximate: g * _gelu_curvature(x, approximate),
+    elementwise=True,
+    name="gelu_slope",
+    symbol="gelu′",
+    domain=_FORMS,
+    doc="Φ(x) + x φ(x), or the slope of the approximation. Gradient: g · φ(x) (2 − x²), or its.",
+)
+_GELU: Elementary = op(
+    _gelu,
+    lambda g, x, approximate: g * _GELU_SLOPE(x, approximate),
+    elementwise=True,
+    name="gelu",
+    symbol="gelu",
+    domain=_FORMS,
+    doc="x Φ(x), or its approximation by tanh. Gradient: g · (Φ(x) + x φ(x)), or its.",
+)
+
+
+def gelu(x: Any, approximate: str = "none") -> Tensor:
+    """Return x · Φ(x), Φ the normal distribution function; 0 at −∞, where its slope is 0.
+
+    Hendrycks & Gimpel, "Gaussian Error Linear Units", 2016. Exact for negative x too, where
+    ½ (1 + erf) cancels.
+
+    Parameters
+    ----------
+    x
+        Any shape.
+    approximate
+        "none", or "tanh" for ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))).
+
+    Raises
+    ------
+    ShapeError
+        If ``approximate`` is neither.
+    """
+    check_approximation("gelu", approximate)
+    return _GELU(x, approximate)
+
+
+def check_approximation(who: str, approximate: str) -> None:
+    """Refuse an unknown form of GELU."""
+    if approximate not in ("none", "tanh"):
+        message = f"{who}: approximate={approximate!r}; it is 'none' or 'tanh' (at {here()})"
+        raise ShapeError(message)
