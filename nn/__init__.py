@@ -7,6 +7,22 @@ if __name__ != "graphgrad.nn":
     )
 
 from graphgrad.nn import functional as functional, init as init
+from graphgrad.nn.activations import (
+    ELU as ELU,
+    GELU as GELU,
+    Identity as Identity,
+    LeakyReLU as LeakyReLU,
+    LogSoftmax as LogSoftmax,
+    Maxout as Maxout,
+    PReLU as PReLU,
+    ReLU as ReLU,
+    Sigmoid as Sigmoid,
+    SiLU as SiLU,
+    Softmax as Softmax,
+    Softplus as Softplus,
+    Step as Step,
+    Tanh as Tanh,
+)
 from graphgrad.nn.containers import ModuleList as ModuleList, Sequential as Sequential
 from graphgrad.nn.convolution import (
     Conv1d as Conv1d,
