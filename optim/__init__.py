@@ -1,4 +1,4 @@
-"""Optimizers on graphgrad: so far stochastic gradient descent."""
+"""Optimizers, learning-rate schedules, and what else is done to parameters and gradients."""
 
 if __name__ != "graphgrad.optim":
     raise ImportError(
@@ -6,4 +6,38 @@ if __name__ != "graphgrad.optim":
         "it would have classes of its own; write `from graphgrad import optim`"
     )
 
-from graphgrad.optim.sgd import SGD as SGD
+from graphgrad.optim.adaptive import (
+    AdaDelta as AdaDelta,
+    Adadelta as Adadelta,
+    AdaGrad as AdaGrad,
+    Adagrad as Adagrad,
+    Adam as Adam,
+    AdamW as AdamW,
+    RMSprop as RMSprop,
+)
+from graphgrad.optim.averaging import RunningAverage as RunningAverage
+from graphgrad.optim.clipping import (
+    clip_grad_norm as clip_grad_norm,
+    clip_grad_value as clip_grad_value,
+)
+from graphgrad.optim.cycles import MomentumSchedule as MomentumSchedule, OneCycleLR as OneCycleLR
+from graphgrad.optim.optimizer import Optimizer as Optimizer
+from graphgrad.optim.penalties import (
+    elastic_penalty as elastic_penalty,
+    l1_penalty as l1_penalty,
+    l2_penalty as l2_penalty,
+    max_norm_ as max_norm_,
+)
+from graphgrad.optim.plateau import ReduceLROnPlateau as ReduceLROnPlateau
+from graphgrad.optim.schedules import (
+    CosineAnnealingLR as CosineAnnealingLR,
+    ExponentialLR as ExponentialLR,
+    InverseTimeLR as InverseTimeLR,
+    LambdaLR as LambdaLR,
+    LinearLR as LinearLR,
+    MultiStepLR as MultiStepLR,
+    Schedule as Schedule,
+    SequentialLR as SequentialLR,
+    StepLR as StepLR,
+)
+from graphgrad.optim.sgd import SGD as SGD, Momentum as Momentum, Nesterov as Nesterov

@@ -1,0 +1,164 @@
+"""The average of the parameters over the last steps, to predict with."""
+
+import contextlib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import GraphError, ShapeError
+from graphgrad.node import here
+from graphgrad.optim.arguments import check_names, leaves_of, positive, whole
+from graphgrad.optim.clipping import BLOCK
+from graphgrad.tensor import Tensor
+
+
+class RunningAverage:
+    """Average parameters while they are learnt, and lend the averages to the model.
+
+        average = optim.RunningAverage(model.parameters(), decay=0.999)
+        for x, labels in batches:
+            ...
+            optimizer.step()
+            average.update()
+        with average.applied():
+            evaluate(model)
+
+    After the n-th update a ← a + w (p − a) with w = (1 − d)/(1 − dⁿ): an exponential average
+    whose weights d^(n−i) sum to 1, which is Adam's correction of the bias towards the start.
+    The first update so copies the parameters, and nothing remains of where they were before.
+    ``decay=None`` takes them all alike, w = 1/n: Polyak and Juditsky, 1992. (PyTorch's
+    exponential average has w = 1 − d from the second update on, and so remembers the first
+    for 1/(1 − d) steps.)
+
+    The averages of float16 are kept in float32. Running statistics of batch normalisation are
+    no parameters: after the weights were averaged, they belong to other weights.
+
+    Parameters
+    ----------
+    params
+        The tensors to average: leaves of floating numbers.
+    decay
+        0 ≤ d < 1; the average is over about 1/(1 − d) steps. None: over all.
+
+    Raises
+    ------
+    GraphError
+        If a parameter is no leaf, or there are none.
+    ShapeError
+        If the decay is out of range.
+    """
+
+    def __init__(self, params: Tensor | Iterable[Tensor], decay: float | None = 0.999) -> None:
+        """Begin with no update, and no average."""
+        name = "RunningAverage"
+        self.params = leaves_of(name, params)
+        if decay is not None:
+            decay = positive(name, "decay", decay, zero=True)
+            if decay >= 1:
+                message = f"{name}: decay = {decay} must be below 1; None is the plain average"
+                raise ShapeError(f"{message} (at {here()})")
+        self.decay = decay
+        self.updates = 0
+        self.averages = [np.zeros(p.shape, np.promote_types(p.dtype, "f4")) for p in self.params]
+        self._lent = False
+
+    def update(self) -> None:
+        """Take in the parameters as they are now; called after ``optimizer.step()``."""
+        self._refuse_lent("update()")
+        self.updates += 1
+        w = 1 / self.updates
+        if self.decay:
+            w = (1 - self.decay) / -math.expm1(self.updates * math.log(self.decay))
+        elif self.decay == 0:
+            w = 1.0
+        for average, p in zip(self.averages, self.params, strict=True):
+            _move(average.reshape(-1), np.ravel(p.data), w)
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """Let the parameters be their averages inside the ``with``; put them back after it.
+
+        Raises
+        ------
+        GraphError
+            Before the first update, inside another ``applied()``, and at the end if the
+            parameters were changed inside: those changes are lost, the parameters restored.
+        """
+        self._refuse_lent("applied()")
+        if not self.updates:
+            message = "RunningAverage: nothing to apply; call update() after optimizer.step()"
+            raise GraphError(f"{message} (at {here()})")
+        learnt = [p.data.copy() for p in self.params]
+        lent = [a.astype(p.dtype) for a, p in zip(self.averages, self.params, strict=True)]
+        self._lent = True
+        try:
+            self._put(lent)
+            yield
+            changed = [
+                i
+                for i, (p, a) in enumerate(zip(self.params, lent, strict=True))
+                if not np.array_equal(p.data, a, equal_nan=True)
+            ]
+        finally:
+            self._put(learnt)
+            self._lent = False
+        if changed:
+            message = (
+                f"RunningAverage: parameter {changed[0]} {self.params[changed[0]].shape} was "
+                "changed inside applied(), and the change dropped; train outside of it"
+            )
+            raise GraphError(f"{message} (at {here()})")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return copies of what `load_state_dict` needs to go on from here."""
+        return {"updates": self.updates, "averages": [a.copy() for a in self.averages]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken.
+
+        Raises
+        ------
+        ShapeError
+            If names are missing or unknown, or shapes differ; nothing has changed then.
+        """
+        name = "RunningAverage"
+        self._refuse_lent("load_state_dict()")
+        check_names(name, self.state_dict(), state)
+        updates = whole(name, "updates", state["updates"], 0)
+        arrays = [np.asarray(a) for a in state["averages"]]
+        found, own = [a.shape for a in arrays], [a.shape for a in self.averages]
+        if found != own:
+            message = f"{name}: the state has shapes {found}, the parameters {own}"
+            raise ShapeError(f"{message} (at {here()})")
+        self.updates = updates
+        for average, array in zip(self.averages, arrays, strict=True):
+            average[...] = array
+
+    def _put(self, arrays: list[Any]) -> None:
+        """Write into the memory of the parameters, which others may hold; backward() notices."""
+        for p, array in zip(self.params, arrays, strict=True):
+            data = p.data
+            data[...] = array
+            p.data = data
+
+    def _refuse_lent(self, what: str) -> None:
+        if self._lent:
+            message = f"RunningAverage: {what} inside applied(), where the parameters are averages"
+            raise GraphError(f"{message} (at {here()})")
+
+    def __repr__(self) -> str:
+        """Show what is averaged."""
+        facts = f"{len(self.params)} parameters, decay={self.decay}, {self.updates} updates"
+        return f"<RunningAverage of {facts}>"
+
+
+def _move(average: Any, towards: Any, w: float) -> None:
+    """Average += w (towards − average), a block at a time."""
+    buffer = np.empty(min(BLOCK, average.size), average.dtype)
+    for start in range(0, average.size, BLOCK):
+        a = average[start : start + BLOCK]
+        step = np.subtract(towards[start : start + BLOCK], a, out=buffer[: a.size])
+        step *= w
+        a += step

@@ -1,0 +1,148 @@
+"""The schedule that waits until learning stands still."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graphgrad.errors import NonFiniteError, ShapeError
+from graphgrad.node import here
+from graphgrad.optim.arguments import check_names, groups_of, positive, share, whole
+from graphgrad.tensor import Tensor
+
+
+class ReduceLROnPlateau:
+    """Multiply the rates by ``factor`` when a metric has not improved for a while.
+
+    ``step(metric)`` is called once an epoch, with the validation loss (mode "min") or the
+    accuracy ("max"). After more than ``patience`` calls in a row without a new best, the
+    rates drop, and the next ``cooldown`` calls are not counted. A metric is a new best if it
+    beats the old one by more than ``threshold``, as such ("abs") or times the size of the old
+    best ("rel"). The rates stay at or above ``min_lr`` (one, or one per group); changes below
+    ``eps`` are not made. Unlike the other schedules it multiplies the rate that it finds.
+
+    As PyTorch's, but that "rel" takes the size |best|, so that a negative metric can stand
+    still too, and that a metric of NaN is an error: nothing has been measured then.
+
+    Raises
+    ------
+    GraphError
+        For an optimizer without param_groups.
+    ShapeError
+        For arguments out of range.
+    NonFiniteError
+        From ``step``, for NaN.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: float | Sequence[float] = 0.0,
+        eps: float = 1e-8,
+    ) -> None:
+        """Check all of it; nothing is written before the first drop."""
+        name = "ReduceLROnPlateau"
+        groups = groups_of(name, optimizer)
+        for what, given, known in (
+            ("mode", mode, ("min", "max")),
+            ("threshold_mode", threshold_mode, ("rel", "abs")),
+        ):
+            if given not in known:
+                message = f"{name}: {what}={given!r}; there are {known[0]!r} and {known[1]!r}"
+                raise ShapeError(f"{message} (at {here()})")
+        self.optimizer = optimizer
+        self.mode, self.threshold_mode = mode, threshold_mode
+        self.factor = share(name, "factor", positive(name, "factor", factor))
+        if self.factor == 1:
+            raise ShapeError(f"{name}: factor = 1 changes nothing (at {here()})")
+        self.patience = whole(name, "patience", patience, 0)
+        self.threshold = positive(name, "threshold", threshold, zero=True)
+        self.cooldown = whole(name, "cooldown", cooldown, 0)
+        floors = list(min_lr) if isinstance(min_lr, Sequence) else [min_lr] * len(groups)
+        if len(floors) != len(groups):
+            message = f"{name}: {len(floors)} rates in min_lr for {len(groups)} groups"
+            raise ShapeError(f"{message} (at {here()})")
+        self.min_lrs = [positive(name, "min_lr", floor, zero=True) for floor in floors]
+        self.eps = positive(name, "eps", eps, zero=True)
+        self.best = math.inf if mode == "min" else -math.inf
+        self.bad_steps = 0
+        self.cooldown_left = 0
+
+    def step(self, metric: Any) -> None:
+        """Compare the metric with the best so far; drop the rates if it is time."""
+        value = float(metric.item() if isinstance(metric, Tensor) else metric)
+        if math.isnan(value):
+            message = (
+                "ReduceLROnPlateau: the metric is NaN; call loss.explain_nan() to see where it "
+                f"comes from (at {here()})"
+            )
+            raise NonFiniteError(message)
+        if self._improves(value):
+            self.best, self.bad_steps = value, 0
+        else:
+            self.bad_steps += 1
+        if self.cooldown_left:
+            self.cooldown_left -= 1
+            self.bad_steps = 0
+        if self.bad_steps > self.patience:
+            self._drop()
+            self.cooldown_left, self.bad_steps = self.cooldown, 0
+
+    def _improves(self, value: float) -> bool:
+        if math.isinf(self.best):
+            return value < self.best if self.mode == "min" else value > self.best
+        margin = self.threshold * (abs(self.best) if self.threshold_mode == "rel" else 1.0)
+        return value < self.best - margin if self.mode == "min" else value > self.best + margin
+
+    def _drop(self) -> None:
+        for i, group in enumerate(self.optimizer.param_groups):
+            floor = self.min_lrs[min(i, len(self.min_lrs) - 1)]  # groups added since: as the last
+            rate = max(group["lr"] * self.factor, floor)
+            if group["lr"] - rate > self.eps:
+                group["lr"] = rate
+
+    def get_last_lr(self) -> list[float]:
+        """Return the learning rate of each group now."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` needs to go on from here."""
+        return {
+            "best": self.best,
+            "bad_steps": self.bad_steps,
+            "cooldown_left": self.cooldown_left,
+            "lrs": self.get_last_lr(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken, with the rates of then.
+
+        Raises
+        ------
+        ShapeError
+            If names are missing or unknown, or the number of groups differs; nothing changed.
+        """
+        name = "ReduceLROnPlateau"
+        check_names(name, self.state_dict(), state)
+        groups = groups_of(name, self.optimizer)
+        rates = [positive(name, "lrs", rate, zero=True) for rate in state["lrs"]]
+        if len(rates) != len(groups):
+            message = (
+                f"{name}: the state is of {len(rates)} groups, the optimizer has {len(groups)}"
+            )
+            raise ShapeError(f"{message} (at {here()})")
+        bad = whole(name, "bad_steps", state["bad_steps"], 0)
+        left = whole(name, "cooldown_left", state["cooldown_left"], 0)
+        self.best, self.bad_steps, self.cooldown_left = float(state["best"]), bad, left
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate
+
+    def __repr__(self) -> str:
+        """Show the best so far and the rates."""
+        rates = ", ".join(f"{rate:g}" for rate in self.get_last_lr())
+        return f"<ReduceLROnPlateau best {self.best:g}, lr {rates}>"

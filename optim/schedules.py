@@ -1,0 +1,337 @@
+"""Learning rates and momenta that change while learning.
+
+A schedule is a pure function of the number of steps taken, ``schedule.lr_at(t)``, which can
+be drawn without training anything, and a thin shell that counts the steps and writes what
+the function says into ``optimizer.param_groups``::
+
+    schedule = optim.CosineAnnealingLR(optimizer, T_max=95, warmup=5)
+    for epoch in range(100):
+        train(...)
+        schedule.step()
+
+Names, arguments and values are PyTorch's where it has the schedule. What ``t`` counts,
+batches or epochs, is up to who calls ``step()``. Each group keeps a rate of its own: as in
+PyTorch, its entry ``"initial_lr"`` holds the rate from which the schedules start, made from
+``"lr"`` by the first of them. A rate set by hand lasts until the next ``step()``; to start
+again from another rate, set ``"initial_lr"`` before a new schedule is made.
+
+Only `ReduceLROnPlateau`, in a module of its own, depends on how the training goes.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from graphgrad.errors import DtypeError, GraphError, ShapeError
+from graphgrad.node import here
+from graphgrad.optim.arguments import check_names, groups_of, increasing, positive, whole
+
+
+class Schedule:
+    """What all schedules share: the number of steps taken, and the groups they write to.
+
+    A schedule of one's own gives `values`. Raises GraphError for an optimizer without
+    ``param_groups``, ShapeError for arguments out of range.
+    """
+
+    t: int  # the number of steps taken
+
+    def __init__(self, optimizer: Any) -> None:
+        """Take the optimizer; its groups get the values of t = 0 at once."""
+        self.optimizer = optimizer
+        self.initial_lrs: list[float] = []
+        self.t = 0
+        self._meet_groups()
+        self._write()
+
+    def values(self, t: int, group: int, initial_lr: float) -> dict[str, float]:
+        """Return what stands in a group after ``t`` steps: ``{"lr": 0.1}``."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Count one step, and write the new values into the groups."""
+        everything = self._all_values(self.t + 1)
+        self.t += 1
+        self._write(everything)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` needs to go on from here."""
+        return {"t": self.t, "initial_lrs": list(self.initial_lrs)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken, and write the values into the groups.
+
+        Raises
+        ------
+        ShapeError
+            If names are missing or unknown, or the number of groups differs; nothing changed.
+        """
+        name = type(self).__name__
+        check_names(name, self.state_dict(), state)
+        rates = list(state["initial_lrs"])
+        if len(rates) != len(self.optimizer.param_groups):
+            message = (
+                f"{name}: the state is of {len(rates)} groups, the optimizer has "
+                f"{len(self.optimizer.param_groups)} (at {here()})"
+            )
+            raise ShapeError(message)
+        t = whole(name, "t", state["t"], 0)
+        rates = [positive(name, "initial_lrs", rate, zero=True) for rate in rates]
+        self.initial_lrs, self.t = rates, t
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["initial_lr"] = rate
+        self._write()
+
+    def _meet_groups(self) -> None:
+        """Note the initial rates, also of groups that were added since."""
+        groups = groups_of(type(self).__name__, self.optimizer)
+        for group in groups[len(self.initial_lrs) :]:
+            self.initial_lrs.append(float(group.get("initial_lr", group["lr"])))
+
+    def _all_values(self, t: int) -> list[dict[str, float]]:
+        self._meet_groups()
+        return [self.values(t, i, rate) for i, rate in enumerate(self.initial_lrs)]
+
+    def _write(self, everything: list[dict[str, float]] | None = None) -> None:
+        everything = self._all_values(self.t) if everything is None else everything
+        groups = self.optimizer.param_groups
+        for group, rate, values in zip(groups, self.initial_lrs, everything, strict=True):
+            group.setdefault("initial_lr", rate)
+            for key, value in values.items():
+                if key == "momentum" and key not in group:  # as Adam calls it
+                    group["betas"] = (value, *group["betas"][1:])
+                else:
+                    group[key] = value
+
+    def __repr__(self) -> str:
+        """Show how many steps were taken."""
+        return f"<{type(self).__name__} after {self.t} steps>"
+
+
+# ------------------------------------------------------------------------- learning rates
+
+
+class RateSchedule(Schedule):
+    """A learning rate as a function of t and the initial rate: subclasses give `rate`.
+
+    ``warmup=n``, an argument of them all, puts n steps in front during which the rate rises
+    along a straight line, lr(t) = lr₀ (t + 1)/(n + 1), lr₀ being the schedule's first rate;
+    at t = n the schedule begins with its own t = 0. The first rate is never 0, which would
+    waste a step.
+    """
+
+    def __init__(self, optimizer: Any, warmup: int = 0) -> None:
+        """Keep the length of the warm-up."""
+        self.warmup = whole(type(self).__name__, "warmup", warmup, 0)
+        super().__init__(optimizer)
+
+    def rate(self, t: int, initial_lr: float) -> float:
+        """Return the rate after t steps, warm-up apart."""
+        raise NotImplementedError
+
+    def values(self, t: int, group: int, initial_lr: float) -> dict[str, float]:  # noqa: ARG002
+        """Put the warm-up in front of the rate."""
+        late = max(t - self.warmup, 0)
+        early = min(1.0, (t + 1) / (self.warmup + 1))
+        return {"lr": early * self.rate(late, initial_lr)}
+
+    def lr_at(self, t: int, group: int = 0) -> float:
+        """Return the learning rate after ``t`` steps, whatever was done so far."""
+        return value_at(self, "lr", t, group)
+
+    def get_last_lr(self) -> list[float]:
+        """Return the learning rate of each group now."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+
+class StepLR(RateSchedule):
+    """A drop every few steps: lr = lr₀ γ^⌊t / step_size⌋.
+
+    The CS231n notes name a half every 5 epochs, a tenth every 20.
+    """
+
+    def __init__(
+        self, optimizer: Any, step_size: int, gamma: float = 0.1, *, warmup: int = 0
+    ) -> None:
+        """Take the number of steps between drops, and what each multiplies by (> 0)."""
+        self.step_size = whole("StepLR", "step_size", step_size, 1)
+        self.gamma = positive("StepLR", "gamma", gamma)
+        super().__init__(optimizer, warmup)
+
+    def rate(self, t: int, initial_lr: float) -> float:
+        """Lr = lr₀ γ^⌊t / step_size⌋."""
+        return float(initial_lr * self.gamma ** (t // self.step_size))
+
+
+class MultiStepLR(RateSchedule):
+    """A drop at each milestone: lr = lr₀ γ^(number of milestones ≤ t)."""
+
+    def __init__(
+        self, optimizer: Any, milestones: Sequence[int], gamma: float = 0.1, *, warmup: int = 0
+    ) -> None:
+        """Take the increasing numbers of steps, and what each drop multiplies by (> 0)."""
+        self.milestones = increasing("MultiStepLR", milestones)
+        self.gamma = positive("MultiStepLR", "gamma", gamma)
+        super().__init__(optimizer, warmup)
+
+    def rate(self, t: int, initial_lr: float) -> float:
+        """Lr = lr₀ γ^(number of milestones ≤ t)."""
+        return float(initial_lr * self.gamma ** bisect_right(self.milestones, t))
+
+
+class ExponentialLR(RateSchedule):
+    """Exponential decay: lr = lr₀ γ^t; for the CS231n notes' lr₀ e^(−kt) give γ = e^(−k)."""
+
+    def __init__(self, optimizer: Any, gamma: float, *, warmup: int = 0) -> None:
+        """Take what each step multiplies by (> 0)."""
+        self.gamma = positive("ExponentialLR", "gamma", gamma)
+        super().__init__(optimizer, warmup)
+
+    def rate(self, t: int, initial_lr: float) -> float:
+        """Lr = lr₀ γ^t."""
+        return float(initial_lr * self.gamma**t)
+
+
+class InverseTimeLR(RateSchedule):
+    """1/t decay: lr = lr₀ / (1 + kt), as the CS231n notes write it; PyTorch has none."""
+
+    def __init__(self, optimizer: Any, k: float, *, warmup: int = 0) -> None:
+        """Take the speed k ≥ 0: after 1/k steps the rate is halved."""
+        self.k = positive("InverseTimeLR", "k", k, zero=True)
+        super().__init__(optimizer, warmup)
+
+    def rate(self, t: int, initial_lr: float) -> float:
+        """Lr = lr₀ / (1 + kt)."""
+        return initial_lr / (1 + self.k * t)
+
+
+class CosineAnnealingLR(RateSchedule):
+    """Half a cosine: lr = η + (lr₀ − η)(1 + cos(πt / T_max))/2, η = eta_min.
+
+    Behind T_max it rises again along the same cosine, as PyTorch's does. Without the
+    restarts of Loshchilov and Hutter, "SGDR", 2017, equation 5. T_max does not count the
+    steps of ``warmup``.
+    """
+
+    def __init__(
+        self, optimizer: Any, T_max: int, eta_min: float = 0.0, *, warmup: int = 0
+    ) -> None:
+        """Take the number of steps down, and the lowest rate (≥ 0)."""
+        self.T_max = whole("CosineAnnealingLR", "T_max", T_max, 1)
+        self.eta_min = positive("CosineAnnealingLR", "eta_min", eta_min, zero=True)
+        super().__init__(optimizer, warmup)
+
+    def rate(self, t: int, initial_lr: float) -> float:
+        """Lr = η + (lr₀ − η)(1 + cos(πt / T_max))/2."""
+        return cosine(initial_lr, self.eta_min, t / self.T_max)
+
+
+class LinearLR(RateSchedule):
+    """A straight line from lr₀ · start_factor to lr₀ · end_factor in total_iters steps.
+
+    With its defaults a warm-up, from a third; what follows it is joined by `SequentialLR`.
+    ``warmup=`` of the other schedules is the shorter way.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        start_factor: float = 1 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        *,
+        warmup: int = 0,
+    ) -> None:
+        """Take the factors at both ends (start > 0, end ≥ 0), and the steps between."""
+        self.start_factor = positive("LinearLR", "start_factor", start_factor)
+        self.end_factor = positive("LinearLR", "end_factor", end_factor, zero=True)
+        self.total_iters = whole("LinearLR", "total_iters", total_iters, 1)
+        super().__init__(optimizer, warmup)
+
+    def rate(self, t: int, initial_lr: float) -> float:
+        """Lr = lr₀ (start + (end − start) t / total_iters), and the end from there on."""
+        return initial_lr * line(self.start_factor, self.end_factor, min(t / self.total_iters, 1.0))
+
+
+class LambdaLR(RateSchedule):
+    """A schedule of one's own: lr = lr₀ f(t)."""
+
+    def __init__(
+        self, optimizer: Any, lr_lambda: Callable[[int], float], *, warmup: int = 0
+    ) -> None:
+        """Take a function of the number of steps; it is no part of the state."""
+        if not callable(lr_lambda):
+            message = f"LambdaLR: lr_lambda is a {type(lr_lambda).__name__}; give a function of t"
+            raise DtypeError(f"{message} (at {here()})")
+        self.lr_lambda = lr_lambda
+        super().__init__(optimizer, warmup)
+
+    def rate(self, t: int, initial_lr: float) -> float:
+        """Lr = lr₀ f(t)."""
+        return initial_lr * positive("LambdaLR", f"lr_lambda({t})", self.lr_lambda(t), zero=True)
+
+
+class SequentialLR(RateSchedule):
+    """One schedule after the other: at each milestone the next begins, with its own t = 0.
+
+        warm = optim.LinearLR(optimizer, 0.1, total_iters=5)
+        cool = optim.CosineAnnealingLR(optimizer, T_max=95)
+        schedule = optim.SequentialLR(optimizer, [warm, cool], milestones=[5])
+
+    Each starts from the initial rate, not from where the one before it ended. Only this one
+    is stepped and saved.
+    """
+
+    def __init__(
+        self, optimizer: Any, schedulers: Sequence[RateSchedule], milestones: Sequence[int]
+    ) -> None:
+        """Take the schedules, all of this optimizer, and one milestone fewer than those."""
+        self.schedulers = list(schedulers)
+        self.milestones = increasing("SequentialLR", milestones)
+        if len(self.schedulers) != len(self.milestones) + 1:
+            message = (
+                f"SequentialLR: {len(self.schedulers)} schedules and {len(self.milestones)} "
+                f"milestones; between two schedules stands one milestone (at {here()})"
+            )
+            raise ShapeError(message)
+        for i, part in enumerate(self.schedulers):
+            if not isinstance(part, RateSchedule) or part.optimizer is not optimizer:
+                message = (
+                    f"SequentialLR: {i} is no schedule of the learning rate by t, made for this "
+                    f"optimizer (at {here()})"
+                )
+                raise GraphError(message)
+        super().__init__(optimizer)
+
+    def values(self, t: int, group: int, initial_lr: float) -> dict[str, float]:
+        """Ask the schedule whose turn it is."""
+        turn = bisect_right(self.milestones, t)
+        start = self.milestones[turn - 1] if turn else 0
+        return self.schedulers[turn].values(t - start, group, initial_lr)
+
+
+# --------------------------------------------------------------------------------- curves
+
+
+def line(start: float, end: float, passed: float) -> float:
+    """Go from start to end along a straight line."""
+    return start + (end - start) * passed
+
+
+def cosine(start: float, end: float, passed: float) -> float:
+    """Go from start to end along half a cosine, flat at both."""
+    return end + (start - end) * (1 + math.cos(math.pi * passed)) / 2
+
+
+def value_at(schedule: Schedule, key: str, t: int, group: int) -> float:
+    """Return one value of a schedule after t steps."""
+    name = type(schedule).__name__
+    t = whole(name, "t", t, 0)
+    count = len(schedule.initial_lrs)
+    if not 0 <= group < count:
+        raise ShapeError(f"{name}: group {group} of {count} (at {here()})")
+    values = schedule.values(t, group, schedule.initial_lrs[group])
+    if key not in values:
+        raise ShapeError(f"{name}: it does not change the {key} (at {here()})")
+    return values[key]

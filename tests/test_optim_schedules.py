@@ -1,0 +1,425 @@
+"""Schedules: the values of PyTorch written down, the shell around them, and what they refuse."""
+
+import math
+from typing import Any
+
+import pytest
+
+from graphgrad import optim
+from graphgrad.errors import DtypeError, GraphError, NonFiniteError, ShapeError
+from tests.groups import Groups
+
+
+def groups(lr: float = 0.5, **options: Any) -> Groups:
+    """Make an optimizer of one group."""
+    return Groups({"lr": lr, "momentum": 0.9, **options})
+
+
+def two() -> Groups:
+    """Make an optimizer of two groups with rates of their own."""
+    return Groups({"lr": 1.0, "momentum": 0.9}, {"lr": 0.1, "momentum": 0.9})
+
+
+def rates(optimizer: Any) -> list[float]:
+    """Read the rates."""
+    return [group["lr"] for group in optimizer.param_groups]
+
+
+def warm_then_cosine(o: Any) -> optim.SequentialLR:
+    """Join two schedules as PyTorch's users do."""
+    parts = [optim.LinearLR(o, 0.25, total_iters=3), optim.CosineAnnealingLR(o, 4)]
+    return optim.SequentialLR(o, parts, milestones=[3])
+
+
+# What PyTorch 2.13 gives from lr = 0.5, but for InverseTimeLR: 0.5 / (1 + 0.25 t).
+VALUES: dict[str, tuple[Any, list[float]]] = {
+    "StepLR": (
+        lambda o: optim.StepLR(o, 3, gamma=0.5),
+        [0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125, 0.125],
+    ),
+    "MultiStepLR": (
+        lambda o: optim.MultiStepLR(o, [2, 5]),
+        [0.5, 0.5, 0.05, 0.05, 0.05, 0.005, 0.005, 0.005],
+    ),
+    "ExponentialLR": (
+        lambda o: optim.ExponentialLR(o, 0.8),
+        [0.5, 0.4, 0.32, 0.256, 0.2048, 0.16384, 0.131072, 0.1048576],
+    ),
+    "InverseTimeLR": (
+        lambda o: optim.InverseTimeLR(o, 0.25),
+        [0.5, 0.4, 1 / 3, 2 / 7, 0.25, 2 / 9, 0.2, 2 / 11],
+    ),
+    "CosineAnnealingLR": (
+        lambda o: optim.CosineAnnealingLR(o, 6, eta_min=0.1),
+        [0.5, 0.473205080757, 0.4, 0.3, 0.2, 0.126794919243, 0.1, 0.126794919243],
+    ),
+    "LinearLR": (
+        lambda o: optim.LinearLR(o, 0.2, total_iters=4),
+        [0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5],
+    ),
+    "SequentialLR": (
+        warm_then_cosine,
+        [0.125, 0.25, 0.375, 0.5, 0.426776695297, 0.25, 0.073223304703, 0.0],
+    ),
+    "LambdaLR": (
+        lambda o: optim.LambdaLR(o, lambda t: 1 / math.sqrt(t + 1)),
+        [0.5 / math.sqrt(t) for t in range(1, 9)],
+    ),
+    "OneCycleLR": (
+        lambda o: optim.OneCycleLR(o, 1.0, 8),
+        [
+            *(0.04, 0.819275104892, 0.971941777388, 0.81174565395),
+            *(0.555984014123, 0.283060998209, 0.076641593834, 4e-06),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values(name: str) -> None:
+    make, expected = VALUES[name]
+    optimizer = groups()
+    schedule = make(optimizer)
+    found = []
+    for _ in expected:
+        found.append(optimizer.param_groups[0]["lr"])
+        assert schedule.get_last_lr() == [found[-1]]
+        schedule.step()
+    assert found == pytest.approx(expected, rel=1e-10, abs=1e-12)
+    assert schedule.t == len(expected)
+    assert [schedule.lr_at(t) for t in range(8)] == found, "without a step, and after them all"
+
+
+def test_values_of_the_momentum() -> None:
+    optimizer = groups()
+    schedule = optim.OneCycleLR(optimizer, 1.0, 8)
+    expected = [0.95, 0.868825509907, 0.852805833485, 0.868825509907]
+    expected += [0.894401776195, 0.921694186956, 0.942336209961, 0.95]
+    assert [schedule.momentum_at(t) for t in range(8)] == pytest.approx(expected, rel=1e-10)
+    schedule.step()
+    assert optimizer.param_groups[0]["momentum"] == pytest.approx(expected[1])
+
+
+def test_the_momentum_rises_along_a_line() -> None:
+    optimizer = groups()
+    schedule = optim.MomentumSchedule(optimizer, total_steps=49)
+    found = []
+    for _ in range(51):
+        found.append(optimizer.param_groups[0]["momentum"])
+        schedule.step()
+    assert found == pytest.approx([min(0.5 + 0.01 * t, 0.99) for t in range(51)])
+    assert rates(optimizer) == [0.5]
+    assert schedule.momentum_at(49) == 0.99
+
+
+def test_of_adam_it_is_the_first_beta() -> None:
+    optimizer = Groups({"lr": 0.5, "betas": (0.9, 0.999)})
+    optim.MomentumSchedule(optimizer, total_steps=10).step()
+    assert optimizer.param_groups[0]["betas"] == pytest.approx((0.549, 0.999))
+    assert "momentum" not in optimizer.param_groups[0]
+
+
+def test_groups_keep_rates_of_their_own() -> None:
+    optimizer = two()
+    schedule = optim.StepLR(optimizer, 2, gamma=0.5)
+    for _ in range(5):
+        schedule.step()
+    assert rates(optimizer) == [0.25, 0.025]
+    assert (schedule.lr_at(5), schedule.lr_at(5, 1)) == (0.25, 0.025)
+    optim.OneCycleLR(optimizer, max_lr=[5.0, 0.5], total_steps=4)
+    assert rates(optimizer) == pytest.approx([0.2, 0.02])
+
+
+def test_a_group_that_came_later_starts_from_its_own_rate() -> None:
+    optimizer = groups(1.0)
+    schedule = optim.ExponentialLR(optimizer, 0.5)
+    schedule.step()
+    optimizer.param_groups.append({"lr": 8.0})
+    schedule.step()
+    assert rates(optimizer) == [0.25, 2.0]
+
+
+WITH_WARMUP: dict[str, Any] = {
+    "StepLR": lambda o, warmup: optim.StepLR(o, 3, warmup=warmup),
+    "MultiStepLR": lambda o, warmup: optim.MultiStepLR(o, [2, 5], warmup=warmup),
+    "ExponentialLR": lambda o, warmup: optim.ExponentialLR(o, 0.8, warmup=warmup),
+    "InverseTimeLR": lambda o, warmup: optim.InverseTimeLR(o, 0.2, warmup=warmup),
+    "CosineAnnealingLR": lambda o, warmup: optim.CosineAnnealingLR(o, 6, warmup=warmup),
+    "LinearLR": lambda o, warmup: optim.LinearLR(o, 1.0, 0.1, warmup=warmup),
+    "LambdaLR": lambda o, warmup: optim.LambdaLR(o, lambda t: 1 / (t + 1), warmup=warmup),
+}
+
+
+@pytest.mark.parametrize("name", WITH_WARMUP)
+def test_warmup_is_a_line_followed_by_the_schedule(name: str) -> None:
+    """`warmup=4` says what PyTorch's users write as a LinearLR and a SequentialLR."""
+    short = WITH_WARMUP[name](groups(), 4)
+    o = groups()
+    parts = [optim.LinearLR(o, 1 / 5, total_iters=4), WITH_WARMUP[name](o, 0)]
+    long = optim.SequentialLR(o, parts, milestones=[4])
+    found = [short.lr_at(t) for t in range(12)]
+    assert found == pytest.approx([long.lr_at(t) for t in range(12)])
+    assert found[:5] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+
+
+def test_two_schedules_of_one_optimizer_keep_apart() -> None:
+    optimizer = groups()
+    rate, momentum = optim.StepLR(optimizer, 1), optim.MomentumSchedule(optimizer, 10)
+    rate.step()
+    momentum.step()
+    assert optimizer.param_groups[0]["lr"] == 0.05
+    assert optimizer.param_groups[0]["momentum"] == pytest.approx(0.549)
+
+
+def test_one_cycle_ends() -> None:
+    """step() is called after the last batch too; one more is a mistake in the counting."""
+    optimizer = groups()
+    schedule = optim.OneCycleLR(optimizer, 1.0, total_steps=3)
+    for _ in range(3):
+        schedule.step()
+    last = rates(optimizer)
+    assert last == pytest.approx([4e-6])
+    with pytest.raises(ShapeError, match="step 4 of 3"):
+        schedule.step()
+    assert schedule.t == 3
+    assert rates(optimizer) == last
+
+
+@pytest.mark.parametrize("steps", [1, 2, 10])
+@pytest.mark.parametrize(
+    ("pct", "three_phase"),
+    [(0.0, False), (0.1, False), (0.5, False), (1.0, False), (0.0, True), (0.1, True), (0.5, True)],
+)
+def test_one_cycle_is_defined_at_every_step(steps: int, pct: float, three_phase: bool) -> None:
+    """PyTorch divides by zero where a phase has no length: 10 steps of which 0.1 rise."""
+    schedule = optim.OneCycleLR(groups(), 1.0, steps, pct_start=pct, three_phase=three_phase)
+    assert all(4e-6 * 0.99 <= schedule.lr_at(t) <= 1.0 for t in range(steps + 1))
+    assert schedule.lr_at(steps) == pytest.approx(4e-6)
+    assert schedule.lr_at(steps - 1) == pytest.approx(1.0 if pct == 1.0 else 4e-6)
+
+
+# ---------------------------------------------------------------------------- on a plateau
+
+
+def drops(metrics: list[float], **options: Any) -> list[int]:
+    """Tell after which metrics the rate dropped."""
+    optimizer = groups(1.0)
+    schedule = optim.ReduceLROnPlateau(optimizer, **options)
+    found = []
+    for i, metric in enumerate(metrics):
+        before = rates(optimizer)
+        schedule.step(metric)
+        if rates(optimizer) != before:
+            found.append(i)
+    return found
+
+
+def test_it_drops_after_more_than_patience_bad_epochs() -> None:
+    assert drops([1.0] * 10, patience=3) == [4, 8]
+    assert drops([1.0, 1.0, 1.0, 0.9, 0.9, 0.9, 0.9], patience=2) == [6]
+    assert drops([0.1, 0.2, 0.3, 0.4, 0.4, 0.4], patience=1, mode="max") == [5]
+
+
+def test_after_a_drop_it_waits() -> None:
+    assert drops([1.0] * 9, patience=1, cooldown=0) == [2, 4, 6, 8]
+    assert drops([1.0] * 9, patience=1, cooldown=2) == [2, 6]
+
+
+def test_what_counts_as_better() -> None:
+    slowly = [1.0 - 0.001 * i for i in range(6)]
+    assert drops(slowly, patience=1) == []
+    assert drops(slowly, patience=1, threshold=0.1) == [2, 4]
+    assert drops(slowly, patience=1, threshold=1e-5, threshold_mode="abs") == []
+
+
+def test_a_negative_metric_can_stand_still() -> None:
+    """best · (1 − threshold), as PyTorch writes it, lies above a negative best."""
+    assert drops([-1.0] * 10, patience=3) == [4, 8]
+    assert drops([-2.0] * 5, patience=3, mode="max") == [4]
+
+
+def test_the_rate_has_a_floor() -> None:
+    optimizer = two()
+    schedule = optim.ReduceLROnPlateau(optimizer, patience=0, min_lr=[0.05, 0.0])
+    for _ in range(4):
+        schedule.step(1.0)
+    assert rates(optimizer) == pytest.approx([0.05, 1e-4])
+
+
+def test_a_metric_of_nan_is_an_error_and_counts_for_nothing() -> None:
+    optimizer = groups()
+    schedule = optim.ReduceLROnPlateau(optimizer, patience=0)
+    schedule.step(1.0)
+    before = schedule.state_dict()
+    with pytest.raises(NonFiniteError, match=r"NaN; call loss\.explain_nan\(\)"):
+        schedule.step(math.nan)
+    assert schedule.state_dict() == before
+    schedule.step(math.inf)  # worse than any, and no mistake
+    assert rates(optimizer) == [0.05]
+
+
+# ----------------------------------------------------------------------------------- state
+
+STATEFUL: dict[str, Any] = {
+    **{name: make for name, (make, _) in VALUES.items()},
+    "MomentumSchedule": lambda o: optim.MomentumSchedule(o, 10),
+}
+KEYS = {"MomentumSchedule": ["momentum"], "OneCycleLR": ["lr", "momentum"]}  # what they write
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_going_on_from_a_state(name: str) -> None:
+    """Whatever the optimizer held before: the values are functions of the state."""
+    optimizer = groups()
+    schedule = STATEFUL[name](optimizer)
+    for _ in range(3):
+        schedule.step()
+    other = groups(lr=77.0, momentum=0.1)
+    resumed = STATEFUL[name](other)
+    resumed.load_state_dict(schedule.state_dict())
+    for _ in range(2):
+        for key in KEYS.get(name, ["lr"]):
+            assert other.param_groups[0][key] == optimizer.param_groups[0][key]
+        schedule.step()
+        resumed.step()
+
+
+def test_a_plateau_goes_on_from_a_state() -> None:
+    optimizer, other = groups(), groups(77.0)
+    schedule, resumed = (
+        optim.ReduceLROnPlateau(o, patience=2, cooldown=1) for o in (optimizer, other)
+    )
+    for metric in [1.0] * 5:
+        schedule.step(metric)
+    resumed.load_state_dict(schedule.state_dict())
+    for metric in [1.0] * 6:
+        assert rates(other) == rates(optimizer)
+        schedule.step(metric)
+        resumed.step(metric)
+    assert rates(optimizer) == pytest.approx([0.5e-2])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"t": -1}, "t = -1"),
+        ({"initial_lrs": [0.5, 0.5]}, "2 groups, the optimizer has 1"),
+        ({"initial_lrs": [math.nan]}, "initial_lrs"),
+        ({"epoch": 3}, r"unexpected \['epoch'\]"),
+        ({"t": None}, "whole number"),
+    ],
+)
+def test_a_wrong_state_is_refused_and_nothing_changes(change: dict[str, Any], says: str) -> None:
+    optimizer = groups()
+    schedule = optim.StepLR(optimizer, 3)
+    schedule.step()
+    before = schedule.state_dict(), [dict(g) for g in optimizer.param_groups]
+    with pytest.raises((ShapeError, DtypeError), match=says):
+        schedule.load_state_dict({**schedule.state_dict(), **change})
+    assert (schedule.state_dict(), optimizer.param_groups) == before
+
+
+def test_missing_names_of_a_state_are_listed() -> None:
+    with pytest.raises(ShapeError, match=r"missing \['initial_lrs'\], unexpected \[\]"):
+        optim.StepLR(groups(), 3).load_state_dict({"t": 1})
+    with pytest.raises(ShapeError, match=r"missing \['bad_steps', 'best', .*unexpected \['t'\]"):
+        optim.ReduceLROnPlateau(groups()).load_state_dict({"t": 1})
+
+
+# ---------------------------------------------------------------------------------- errors
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "gamma 0": (lambda o: optim.StepLR(o, 3, gamma=0), "gamma = 0.0 must be finite and positive"),
+    "gamma below 0": (lambda o: optim.ExponentialLR(o, -0.9), "ExponentialLR: gamma"),
+    "gamma NaN": (lambda o: optim.MultiStepLR(o, [3], gamma=math.nan), "MultiStepLR: gamma"),
+    "step_size 0": (lambda o: optim.StepLR(o, 0), "step_size = 0 must be at least 1"),
+    "step_size 2.5": (lambda o: optim.StepLR(o, 2.5), "step_size = 2.5 must be a whole number"),
+    "milestones": (lambda o: optim.MultiStepLR(o, [5, 3]), r"\[5, 3\] must increase"),
+    "equal milestones": (lambda o: optim.MultiStepLR(o, [5, 5]), "must increase"),
+    "milestone 0": (lambda o: optim.MultiStepLR(o, [0, 5]), "milestone = 0"),
+    "k": (lambda o: optim.InverseTimeLR(o, -1), "k = -1.0"),
+    "T_max": (lambda o: optim.CosineAnnealingLR(o, 0), "T_max = 0"),
+    "eta_min": (lambda o: optim.CosineAnnealingLR(o, 5, eta_min=-1), "eta_min"),
+    "warmup": (lambda o: optim.CosineAnnealingLR(o, 5, warmup=-1), "warmup = -1"),
+    "start_factor": (lambda o: optim.LinearLR(o, 0.0), "start_factor"),
+    "lambda": (lambda o: optim.LambdaLR(o, 0.5), "give a function"),
+    "negative lambda": (lambda o: optim.LambdaLR(o, lambda t: t - 1), r"lr_lambda\(0\) = -1"),
+    "a sequence too short": (
+        lambda o: optim.SequentialLR(o, [optim.StepLR(o, 3)], [3]),
+        "1 schedules and 1",
+    ),
+    "another optimizer's": (
+        lambda o: optim.SequentialLR(o, [optim.StepLR(groups(), 3)], []),
+        "made for this optimizer",
+    ),
+    "a plateau in a sequence": (
+        lambda o: optim.SequentialLR(o, [optim.ReduceLROnPlateau(o)], []),
+        "no schedule of the learning rate by t",
+    ),
+    "one cycle without length": (lambda o: optim.OneCycleLR(o, 1.0), "give total_steps, or epochs"),
+    "max_lr": (lambda o: optim.OneCycleLR(o, [1.0, 2.0], 5), "2 rates in max_lr for 1 groups"),
+    "pct_start": (lambda o: optim.OneCycleLR(o, 1.0, 5, pct_start=1.5), "pct_start"),
+    "strategy": (lambda o: optim.OneCycleLR(o, 1.0, 5, anneal_strategy="exp"), "'cos' and"),
+    "three phases": (
+        lambda o: optim.OneCycleLR(o, 1.0, 5, pct_start=0.6, three_phase=True),
+        r"from 0 to 0\.5",
+    ),
+    "momentum": (lambda o: optim.MomentumSchedule(o, 5, end=1.1), "end = 1.1"),
+    "factor": (lambda o: optim.ReduceLROnPlateau(o, factor=1.0), "factor = 1"),
+    "negative factor": (lambda o: optim.ReduceLROnPlateau(o, factor=-0.1), "factor"),
+    "mode": (lambda o: optim.ReduceLROnPlateau(o, mode="least"), "'min' and 'max'"),
+    "min_lr": (lambda o: optim.ReduceLROnPlateau(o, min_lr=[0.1, 0.1]), "2 rates in min_lr"),
+    "patience": (lambda o: optim.ReduceLROnPlateau(o, patience=-1), "patience = -1"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_arguments_are_refused_and_nothing_changes(name: str) -> None:
+    make, says = WRONG[name]
+    optimizer = groups()
+    with pytest.raises((ShapeError, DtypeError, GraphError), match=says) as raised:
+        make(optimizer)
+    assert "test_optim_schedules.py:" in str(raised.value)
+    if "sequence" not in name and "optimizer" not in name:  # those made a schedule before
+        assert optimizer.param_groups == [{"lr": 0.5, "momentum": 0.9}]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: optim.StepLR(o, 3),
+        lambda o: optim.OneCycleLR(o, 1.0, 5),
+        lambda o: optim.MomentumSchedule(o, 5),
+        optim.ReduceLROnPlateau,
+    ],
+)
+@pytest.mark.parametrize("wrong", [object(), [0.1], Groups(), Groups({"momentum": 0.9})])
+def test_only_an_optimizer_has_a_schedule(make: Any, wrong: Any) -> None:
+    with pytest.raises(GraphError, match="no param_groups with an 'lr'"):
+        make(wrong)
+
+
+@pytest.mark.parametrize("name", ["OneCycleLR", "MomentumSchedule"])
+def test_an_optimizer_without_momentum_is_named(name: str) -> None:
+    optimizer = Groups({"lr": 0.5})
+    with pytest.raises(GraphError, match="neither 'momentum' nor 'betas'"):
+        STATEFUL[name](optimizer)
+    assert optimizer.param_groups == [{"lr": 0.5}]
+    optim.OneCycleLR(optimizer, 1.0, 8, cycle_momentum=False).step()
+
+
+def test_questions_without_an_answer() -> None:
+    schedule = optim.StepLR(groups(), 3)
+    with pytest.raises(ShapeError, match="t = -1 must be at least 0"):
+        schedule.lr_at(-1)
+    with pytest.raises(ShapeError, match="group 1 of 1"):
+        schedule.lr_at(0, group=1)
+    with pytest.raises(ShapeError, match="does not change the momentum"):
+        optim.OneCycleLR(groups(), 1.0, 5, cycle_momentum=False).momentum_at(0)
+
+
+def test_repr() -> None:
+    schedule = optim.StepLR(groups(), 3)
+    schedule.step()
+    assert repr(schedule) == "<StepLR after 1 steps>"
+    assert repr(optim.ReduceLROnPlateau(two())) == "<ReduceLROnPlateau best inf, lr 1, 0.1>"
