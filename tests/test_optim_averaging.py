@@ -1,0 +1,193 @@
+"""The running average: its weights, and that lending it to the model loses nothing."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad import optim
+from graphgrad.errors import GraphError, ShapeError
+
+
+def leaf(values: Any, dtype: Any = float) -> gg.Tensor:
+    """Make a parameter."""
+    return gg.Tensor(np.array(values, dtype), requires_grad=True)
+
+
+def averaged(values: list[float], decay: float | None) -> tuple[gg.Tensor, optim.RunningAverage]:
+    """Let a parameter pass through values."""
+    w = leaf([-1e6])  # where it was before the first update must not count
+    average = optim.RunningAverage([w], decay)
+    for value in values:
+        w.data[...] = value
+        average.update()
+    return w, average
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.9, 0.999, 1 - 1e-9])
+def test_an_exponential_average_has_weights_that_sum_to_one(decay: float) -> None:
+    values = [3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0]
+    _, average = averaged(values, decay)
+    weights = decay ** np.arange(6, -1, -1.0)
+    expected = np.average(values, weights=weights)
+    np.testing.assert_allclose(average.averages[0], [expected], rtol=1e-7)
+    np.testing.assert_allclose(averaged([7.0] * 5, decay)[1].averages[0], [7.0], rtol=1e-14)
+
+
+def test_without_decay_all_steps_count_alike() -> None:
+    _, average = averaged([1.0, 2.0, 6.0], None)
+    np.testing.assert_allclose(average.averages[0], [3.0], rtol=1e-15)
+
+
+def test_lent_and_given_back() -> None:
+    w, average = averaged([1.0, 3.0], None)
+    memory = w.data
+    with average.applied():
+        assert w.numpy() == 2.0
+        assert w.data is memory, "others may hold the array"
+    assert w.numpy() == 3.0
+    assert w.data is memory
+    with average.applied():  # and again
+        assert w.numpy() == 2.0
+
+
+def test_given_back_after_an_error_too() -> None:
+    w, average = averaged([1.0, 3.0], None)
+
+    def fail() -> None:
+        with average.applied():
+            w.data[...] = 99.0
+            message = "of the user's"
+            raise KeyError(message)
+
+    with pytest.raises(KeyError, match="of the user's"):
+        fail()
+    assert w.numpy() == 3.0
+    assert average.averages[0] == 2.0
+    average.update()
+
+
+def test_backward_notices_the_exchange() -> None:
+    w, average = averaged([1.0, 3.0], None)
+    y = (w * w).sum()
+    with average.applied(), pytest.raises(GraphError, match="overwritten"):
+        y.backward()
+
+
+def test_training_on_the_averages_is_a_mistake() -> None:
+    w, average = averaged([1.0, 3.0], None)
+
+    def train() -> None:
+        with average.applied():
+            w.data -= 0.1
+
+    with pytest.raises(GraphError, match=r"parameter 0 \(1,\) was changed inside applied\(\)"):
+        train()
+    assert w.numpy() == 3.0
+    assert average.averages[0] == 2.0
+
+
+def test_inside_applied_nothing_is_averaged() -> None:
+    w, average = averaged([1.0, 3.0], None)
+    state = average.state_dict()
+    with average.applied():
+        for action in (
+            average.update,
+            average.applied().__enter__,
+            lambda: average.load_state_dict(state),
+        ):
+            with pytest.raises(GraphError, match=r"inside applied\(\)"):
+                action()
+        assert w.numpy() == 2.0
+    assert w.numpy() == 3.0
+
+
+def test_before_the_first_update_there_is_nothing_to_apply() -> None:
+    w = leaf([3.0])
+    with (
+        pytest.raises(GraphError, match=r"call update\(\) after"),
+        optim.RunningAverage([w]).applied(),
+    ):
+        pass
+    assert w.numpy() == 3.0
+
+
+def test_halves_are_averaged_in_single_precision() -> None:
+    """A thousandth of the way is less than halves can resolve near 1."""
+    w = leaf(1.0, "f2")
+    average = optim.RunningAverage([w], decay=0.999)
+    for value in [1.0] * 500 + [1.5] * 500:
+        w.data[...] = value
+        average.update()
+    assert average.averages[0].dtype == np.float32
+    assert average.averages[0] == pytest.approx(1.3112, abs=1e-3)
+    with average.applied():
+        assert w.dtype == np.float16
+        assert w.numpy() == np.float16(average.averages[0])
+    assert w.numpy() == 1.5
+
+
+def test_large_and_strided_parameters() -> None:
+    rng = np.random.default_rng(0)
+    w = leaf(rng.normal(size=(300, 250)))
+    average = optim.RunningAverage([w], decay=None)
+    first = w.numpy().copy()
+    average.update()
+    w.data = rng.normal(size=(250, 300)).T
+    average.update()
+    np.testing.assert_allclose(average.averages[0], (first + w.numpy()) / 2, rtol=1e-13, atol=1e-15)
+
+
+def test_going_on_from_a_state() -> None:
+    values = [3.0, 1.0, 4.0, 1.0, 5.0]
+    w, average = averaged(values[:3], 0.9)
+    state = average.state_dict()
+    for value in values[3:]:
+        w.data[...] = value
+        average.update()
+    v = leaf([0.0])
+    resumed = optim.RunningAverage([v], 0.9)
+    resumed.load_state_dict(state)
+    for value in values[3:]:
+        v.data[...] = value
+        resumed.update()
+    np.testing.assert_array_equal(resumed.averages[0], average.averages[0])
+    assert resumed.updates == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"averages": [np.zeros(2)]}, r"shapes \[\(2,\)\], the parameters \[\(1,\)\]"),
+        ({"averages": []}, "shapes"),
+        ({"updates": -1}, "updates = -1"),
+        ({"decay": 0.9}, r"unexpected \['decay'\]"),
+    ],
+)
+def test_a_wrong_state_is_refused_and_nothing_changes(change: Any, says: str) -> None:
+    _, average = averaged([1.0, 2.0, 6.0], None)
+    with pytest.raises(ShapeError, match=says):
+        average.load_state_dict({**average.state_dict(), **change})
+    assert average.updates == 3
+    np.testing.assert_allclose(average.averages[0], [3.0])
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0, 1.5, float("nan")])
+def test_wrong_decays(decay: float) -> None:
+    with pytest.raises(ShapeError, match="decay"):
+        optim.RunningAverage([leaf([1.0])], decay)
+
+
+def test_wrong_parameters() -> None:
+    with pytest.raises(GraphError, match="empty"):
+        optim.RunningAverage([])
+    with pytest.raises(GraphError, match="parameter 1 is no leaf"):
+        optim.RunningAverage([leaf([1.0]), leaf([1.0]) * 2])
+    with pytest.raises(GraphError, match="no leaf of floating numbers"):
+        optim.RunningAverage([gg.Tensor([1, 2])])
+
+
+def test_repr() -> None:
+    _, average = averaged([1.0], 0.9)
+    assert repr(average) == "<RunningAverage of 1 parameters, decay=0.9, 1 updates>"

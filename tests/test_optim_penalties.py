@@ -1,0 +1,178 @@
+"""Penalties against their formula, to every order; the ball of max-norm."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from hypothesis.extra import numpy as hnp
+
+import graphgrad as gg
+from graphgrad import optim
+from graphgrad.errors import DtypeError, GraphError, ShapeError
+from graphgrad.optim.penalties import PENALTY
+from graphgrad.testing import check_op
+from tests.equality import assert_equals_composition
+
+W = np.array([[3.0, 0.0, -1.0], [0.5, 2.0, -2.0]])
+V = np.array([-4.0, 1.0])
+
+
+def leaf(values: Any, dtype: Any = float) -> gg.Tensor:
+    """Make a parameter."""
+    return gg.Tensor(np.array(values, dtype), requires_grad=True)
+
+
+def test_the_op_obeys_the_laws() -> None:
+    check_op(PENALTY, examples=5)
+
+
+@pytest.mark.parametrize(("l1", "l2"), [(0.3, 0.0), (0.0, 0.7), (0.3, 0.7)])
+def test_equals_its_composition(l1: float, l2: float) -> None:
+    assert_equals_composition(
+        lambda *ws: optim.elastic_penalty(ws, l1, l2),
+        lambda *ws: sum(l1 * abs(w).sum() + l2 / 2 * (w * w).sum() for w in ws),
+        W + 0.1,
+        V,
+        np.array(0.7),
+    )
+
+
+def test_values_and_gradients() -> None:
+    """½ · 0.1 · (9 + 1 + 0.25 + 4 + 4 + 16 + 1) and 0.1 · (3 + 1 + 0.5 + 2 + 2 + 4 + 1)."""
+    for penalty, value, slope in (
+        (lambda p: optim.l2_penalty(p, 0.1), 1.7625, 0.1 * W),
+        (lambda p: optim.l1_penalty(p, 0.1), 1.35, 0.1 * np.sign(W)),
+        (lambda p: optim.elastic_penalty(p, 0.1, 0.1), 3.1125, 0.1 * np.sign(W) + 0.1 * W),
+    ):
+        w, v = leaf(W), leaf(V)
+        out = penalty([w, v])
+        assert out.item() == pytest.approx(value, rel=1e-14)
+        (2 * out).backward()
+        np.testing.assert_allclose(w.grad, 2 * slope, rtol=1e-14)
+        assert w.grad[0, 1] == 0, "the subgradient at the kink"
+
+
+def test_one_node_for_all_parameters() -> None:
+    params = [leaf(W) for _ in range(50)]
+    out = optim.l2_penalty(params, 0.1)
+    assert len(out._node.parents) == 50  # type: ignore[union-attr]
+    assert all(parent.is_leaf for parent in out._node.parents)  # type: ignore[union-attr]
+
+
+def test_frozen_weights_count_and_get_no_gradient() -> None:
+    w, fixed = leaf(V), gg.Tensor(V)
+    out = optim.l2_penalty(iter([w, fixed]), 1.0)
+    assert out.item() == 17.0
+    out.backward()
+    assert fixed.grad is None
+    assert optim.l2_penalty([fixed], 1.0).item() == 8.5
+    assert optim.l2_penalty(w, 1.0).item() == 8.5, "one tensor alone"
+    assert optim.l2_penalty([w, w], 1.0).item() == 8.5, "a shared weight, once"
+
+
+@pytest.mark.parametrize(("dtype", "rel"), [("f2", 1e-3), ("f4", 1e-6), ("f8", 1e-14)])
+def test_dtype_stays_and_many_small_terms_are_not_lost(dtype: str, rel: float) -> None:
+    w = leaf(np.full(100_000, 0.0625), dtype)
+    out = optim.elastic_penalty([w], 1e-3, 1e-3)
+    assert out.dtype == dtype
+    assert out.item() == pytest.approx(6.25 + 0.1953125, rel=rel)
+    out.backward()
+    assert w.grad.dtype == dtype
+
+
+def test_l2_is_weight_decay_for_sgd() -> None:
+    """w ← w − lr (∂L/∂w + λw): what the shell of a weight decay does to plain descent."""
+    w = leaf(V)
+    optimizer = optim.SGD([w], lr=0.5)
+    (w.sum() + optim.l2_penalty([w], 0.2)).backward()
+    optimizer.step()
+    np.testing.assert_allclose(w.numpy(), V - 0.5 * (1 + 0.2 * V), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("params", "strength", "error", "says"),
+    [
+        ([], 0.1, GraphError, "l2_penalty: params is empty"),
+        ([leaf(V)], -0.1, ShapeError, "strength = -0.1 must be finite and not negative"),
+        ([leaf(V)], float("nan"), ShapeError, "strength"),
+        ([leaf(V)], "much", DtypeError, "strength = 'much' must be a number"),
+        ([leaf(V), V], 0.1, DtypeError, "parameter 1 is a ndarray"),
+    ],
+)
+def test_what_a_penalty_refuses(params: Any, strength: Any, error: Any, says: str) -> None:
+    with pytest.raises(error, match=says):
+        optim.l2_penalty(params, strength)
+
+
+# -------------------------------------------------------------------------------- max-norm
+
+
+def test_long_rows_are_pulled_back_and_short_ones_stay() -> None:
+    w = leaf([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
+    optim.max_norm_(w, 1.0)
+    np.testing.assert_allclose(w.numpy(), [[0.6, 0.8], [0.3, 0.4], [0.0, 0.0]], rtol=1e-15)
+    w = leaf([[3.0, 0.3], [4.0, 0.4]])
+    optim.max_norm_([w], 1.0, axis=0)
+    np.testing.assert_allclose(w.numpy(), [[0.6, 0.3], [0.8, 0.4]], rtol=1e-15)
+
+
+@given(
+    hnp.arrays("f8", hnp.array_shapes(min_dims=2, max_dims=4), elements=st.floats(-5, 5)),
+    st.floats(0.1, 6),
+)
+def test_every_unit_ends_in_the_ball_with_its_direction(values: Any, limit: float) -> None:
+    w = leaf(values)
+    optim.max_norm_([w], limit)
+    rows, before = w.numpy().reshape(len(values), -1), values.reshape(len(values), -1)
+    lengths = np.linalg.norm(before, axis=1)
+    np.testing.assert_allclose(
+        np.linalg.norm(rows, axis=1), np.minimum(lengths, limit), rtol=1e-14, atol=1e-150
+    )
+    np.testing.assert_array_equal(rows[lengths < limit * 0.999], before[lengths < limit * 0.999])
+    turned = rows * lengths[:, None] - before * np.minimum(lengths, limit)[:, None]
+    np.testing.assert_allclose(turned, 0, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4"])
+def test_max_norm_keeps_the_dtype_and_adds_halves_up_wider(dtype: str) -> None:
+    w = leaf(np.full((2, 400), 100.0), dtype)
+    optim.max_norm_([w], 3.0)
+    assert w.dtype == dtype
+    np.testing.assert_allclose(np.linalg.norm(w.numpy().astype(float), axis=1), 3.0, rtol=2e-3)
+
+
+def test_backward_notices_the_projection() -> None:
+    w = leaf([[3.0, 4.0]])
+    y = (w * w).sum()
+    optim.max_norm_([w], 10.0)  # changes nothing
+    y.backward(retain_graph=True)
+    optim.max_norm_([w], 1.0)
+    with pytest.raises(GraphError, match="overwritten"):
+        y.backward()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"limit": 0.0}, ShapeError, "limit = 0.0"),
+        (
+            {"limit": 1.0},
+            ShapeError,
+            r"parameter 1 \(2,\) has no axis of inputs; leave out the bia",
+        ),
+        ({"limit": 1.0, "axis": 1}, ShapeError, r"parameter 1 \(2,\): axis 1"),
+    ],
+)
+def test_what_max_norm_refuses(options: Any, error: Any, says: str) -> None:
+    params = [leaf(10 * W), leaf(V)]
+    with pytest.raises(error, match=says):
+        optim.max_norm_(params, **options)
+    np.testing.assert_array_equal(params[0].numpy(), 10 * W)
+
+
+def test_max_norm_wants_leaves() -> None:
+    with pytest.raises(GraphError, match="parameter 0 is no leaf"):
+        optim.max_norm_([leaf(W) * 2], 1.0)
+    with pytest.raises(GraphError, match="empty"):
+        optim.max_norm_([], 1.0)
