@@ -1,0 +1,413 @@
+"""The shell of the optimizers: groups of parameters, their state, and writing in place.
+
+What an optimizer does to the numbers is a pure rule (`graphgrad.optim.rules`); here it is fed
+with pieces that fit into the cache, and what it returns is written back. An optimizer of one's
+own is a rule and its options::
+
+    def sign_descent(w, g, *, lr):
+        return lr * np.sign(g)
+
+    class SignDescent(Optimizer):
+        def __init__(self, params, lr=1e-2):
+            super().__init__(params, lr=lr)
+
+        def rule(self, options):
+            return sign_descent
+"""
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphgrad.errors import GraphError, ShapeError
+from graphgrad.node import here
+from graphgrad.tensor import Tensor
+
+BLOCK = 1 << 16  # bytes of one array in a piece: a dozen of them stay in the second-level cache
+WHOLE = 4 * BLOCK  # cutting up less than this costs more than it saves
+
+Group = dict[str, Any]
+
+NOT_NEGATIVE = (lambda v: 0 <= v < math.inf), "finite and not negative"
+POSITIVE = (lambda v: 0 < v < math.inf), "finite and positive"
+DECAY = (lambda v: 0 <= v < 1), "from 0 to below 1"
+SWITCH = (lambda v: v in (True, False)), "True or False"
+CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {  # by the name of an option
+    "alpha": DECAY,
+    "amsgrad": SWITCH,
+    "betas": ((lambda v: len(v) == 2 and all(0 <= b < 1 for b in v)), "two numbers in [0, 1)"),
+    "centered": SWITCH,
+    "damping": NOT_NEGATIVE,
+    "dampening": (math.isfinite, "finite"),
+    "eps": POSITIVE,
+    "initial_accumulator_value": NOT_NEGATIVE,
+    "lr": NOT_NEGATIVE,
+    "lr_decay": NOT_NEGATIVE,
+    "momentum": NOT_NEGATIVE,
+    "nesterov": SWITCH,
+    "rho": DECAY,
+    "weight_decay": NOT_NEGATIVE,
+}
+EXTRAS = {"name", "initial_lr"}  # may stand in a group beside the options: for people, schedules
+
+
+class Recipe(NamedTuple):
+    """What a rule asks for, read from its arguments."""
+
+    state: tuple[str, ...]
+    options: tuple[str, ...]
+    counts: bool  # whether it asks for the number of the step
+
+
+@functools.cache
+def recipe(rule: Callable[..., Any]) -> Recipe:
+    """Read the arguments of a rule: ``(w, g, *state, *, step, **options)``."""
+    arguments = inspect.signature(rule).parameters.values()
+    keywords = [a.name for a in arguments if a.kind is a.KEYWORD_ONLY]
+    state = [a.name for a in arguments if a.kind is not a.KEYWORD_ONLY][2:]
+    return Recipe(tuple(state), tuple(k for k in keywords if k != "step"), "step" in keywords)
+
+
+# ------------------------------------------------------------------------ writing in place
+
+
+def pieces(arrays: Sequence[Any], length: int) -> Iterator[Sequence[Any]]:
+    """Cut arrays of one shape at the same places, into views of about ``length`` elements."""
+    if all(a.flags.c_contiguous for a in arrays):
+        arrays = [a.reshape(-1) for a in arrays]
+    rows = max(1, length // max(1, arrays[0][0].size))
+    for i in range(0, len(arrays[0]), rows):
+        if rows == 1 and arrays[0].ndim > 1:
+            yield from pieces([a[i] for a in arrays], length)
+        else:
+            yield [a[i : i + rows] for a in arrays]
+
+
+def update(
+    rule: Callable[..., Any], w: Any, g: Any, state: Sequence[Any], keywords: Mapping[str, Any]
+) -> None:
+    """Do w ← w − d and state ← new state, piece by piece, in place.
+
+    float16 is computed in float32, in which its state is kept, and rounded once.
+    """
+    half = w.dtype == np.float16
+    whole = w.nbytes <= WHOLE or not isinstance(w, np.ndarray)
+    arrays = (w, g, *state)
+    for w_, g_, *old in [arrays] if whole else pieces(arrays, BLOCK // w.itemsize):
+        now = (w_.astype(np.float32), g_.astype(np.float32)) if half else (w_, g_)
+        new = rule(*now, *old, **keywords)
+        if old:
+            d, *new = new
+            for array, value in zip(old, new, strict=True):
+                array[...] = value
+        else:
+            d = new
+        np.subtract(w_, d, out=w_, casting="same_kind")
+
+
+# ---------------------------------------------------------------------------- the optimizer
+
+
+class Optimizer:
+    """What all optimizers share.
+
+    ``param_groups`` is a list of dicts as in PyTorch: ``params`` and the options, which may be
+    changed between steps. ``state`` maps a parameter to a dict of its arrays: of the parameter's
+    dtype, but float32 for float16.
+
+    Parameters
+    ----------
+    params
+        The tensors to learn, leaves that require a gradient, each updated once even if listed
+        twice; or dicts with ``params`` and options of that group.
+    defaults
+        The options of groups that do not say otherwise.
+
+    Raises
+    ------
+    GraphError
+        If a parameter is no leaf that requires a gradient or stands in two groups, or the list
+        is empty or one tensor.
+    ShapeError
+        If an option is unknown or out of range.
+    """
+
+    param_groups: list[Group]
+    state: dict[Tensor, dict[str, Any]]
+
+    def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
+        """Check everything, then take the parameters."""
+        self.defaults = defaults
+        self.param_groups = []
+        self.state = {}
+        if isinstance(params, Tensor):
+            raise GraphError(f"{self._name}: params is one tensor; give [tensor] (at {here()})")
+        if isinstance(params, Mapping):
+            raise GraphError(f"{self._name}: params is one dict; give a list (at {here()})")
+        given = list(params)
+        groups = given if given and isinstance(given[0], Mapping) else [{"params": given}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def rule(self, options: Mapping[str, Any]) -> Callable[..., Any]:
+        """Return the rule for a group with these options."""
+        raise NotImplementedError
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def params(self) -> list[Tensor]:
+        """All parameters, in the order of the groups."""
+        return [p for group in self.param_groups for p in group["params"]]
+
+    @property
+    def lr(self) -> float:
+        """The learning rate; setting it sets that of every group."""
+        rates = [group["lr"] for group in self.param_groups]
+        if any(rate != rates[0] for rate in rates):
+            message = (
+                f"{self._name}: the groups have rates of their own, {rates}; read "
+                f"param_groups[i]['lr'] (at {here()})"
+            )
+            raise GraphError(message)
+        return float(rates[0])
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._refuse(self._complaints({"lr": lr}))
+        for group in self.param_groups:
+            group["lr"] = float(lr)
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Learn more parameters, with options of their own where the group has them."""
+        if not isinstance(group, Mapping) or "params" not in group:
+            message = f"{self._name}: {group!r:.60} is no dict with 'params' (at {here()})"
+            raise GraphError(message)
+        number = len(self.param_groups)
+        where = f"group {number}: " if number or len(group) > 1 else ""
+        params = self._checked_params(group["params"], where)
+        unknown = sorted(group.keys() - self.defaults.keys() - EXTRAS - {"params"})
+        options = {k: _plain(v) for k, v in {**self.defaults, **group}.items() if k != "params"}
+        complaints = [f"{where}{c}" for c in self._complaints(options)]
+        if unknown:
+            complaints.append(f"{where}unknown {unknown}; there are {sorted(self.defaults)}")
+        self._refuse(complaints)
+        self.param_groups.append({"params": params, **options})
+
+    def _checked_params(self, params: Any, where: str) -> list[Tensor]:
+        given = [params] if isinstance(params, Tensor) else list(params)
+        if not given:
+            message = f"{where}params is empty, there is nothing to learn"
+            raise GraphError(f"{self._name}: {message} (at {here()})")
+        known = set(self.params)
+        for i, p in enumerate(given):
+            if not (isinstance(p, Tensor) and p.requires_grad and p.is_leaf):
+                message = (
+                    f"{where}parameter {i} is no leaf with a gradient; make it by "
+                    "gg.Tensor(…, requires_grad=True), and leave out what is frozen"
+                )
+                raise GraphError(f"{self._name}: {message} (at {here()})")
+            if p in known:
+                message = f"{where}parameter {i} stands in an earlier group already"
+                raise GraphError(f"{self._name}: {message} (at {here()})")
+        return list(dict.fromkeys(given))
+
+    def _complaints(self, options: Mapping[str, Any]) -> list[str]:
+        """Say which options are out of range."""
+        found = []
+        for name, value in options.items():
+            if name in CHECKS:
+                test, words = CHECKS[name]
+                try:
+                    good = test(value)
+                except (TypeError, ValueError):
+                    good = False
+                if not good:
+                    found.append(f"{name} = {value!r}; it must be {words}")
+        return found
+
+    def _refuse(self, complaints: list[str]) -> None:
+        if complaints:
+            raise ShapeError(f"{self._name}: {'; '.join(complaints)} (at {here()})")
+
+    def zero_grad(self) -> None:
+        """Forget the gradients, so that the next ``backward()`` does not add to them."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
+    def step(self) -> None:
+        """Update in place every parameter that has a gradient; ``backward()`` notices it.
+
+        Parameters without a gradient, and frozen ones, are left alone. A gradient that is not
+        finite is used as it is: what it makes of the parameters is not finite either.
+
+        Raises
+        ------
+        GraphError
+            If no parameter has a gradient; nothing was changed.
+        ShapeError
+            If an option is out of range by now; nothing was changed.
+        """
+        work = self._work()
+        for p, w, g, rule, state, keywords in work:
+            if state is None:
+                update(rule, w, g, (), keywords)
+            else:
+                names = recipe(rule).state
+                update(rule, w, g, [state[name] for name in names], keywords)
+                state["step"] += 1
+            p.data = w  # the same array: this only tells the engine
+
+    def _work(self) -> list[tuple[Any, ...]]:
+        """List what a step has to do, having checked all of it."""
+        work: list[tuple[Any, ...]] = []
+        for group in self.param_groups:
+            self._refuse(self._complaints(group))
+            rule = self.rule(group)
+            asks = recipe(rule)
+            keywords = {name: group[name] for name in asks.options}
+            for p in group["params"]:
+                g = p.grad
+                if g is None or not p.requires_grad:
+                    continue
+                w = p.data
+                if isinstance(w, np.ndarray) and not w.flags.writeable:
+                    message = f"{self._name}: the array of a parameter {w.shape} is read-only"
+                    raise GraphError(f"{message} (at {here()})")
+                work.append((p, w, g, rule, *self._started(p, w, asks, keywords)))
+        if not work:
+            message = f"{self._name}: no parameter has a gradient; call loss.backward() first"
+            raise GraphError(f"{message} (at {here()})")
+        return work
+
+    def _started(self, p: Tensor, w: Any, asks: Recipe, keywords: Any) -> tuple[Any, Any]:
+        """Return the state, at zero where there is none yet, and all keywords of the rule."""
+        if not (asks.state or asks.counts):
+            return None, keywords
+        state = self.state.setdefault(p, {"step": 0})
+        for name in asks.state:
+            if name not in state:
+                state[name] = np.zeros_like(w, dtype=_state_dtype(w))
+        return state, {**keywords, "step": state["step"] + 1} if asks.counts else keywords
+
+    # ------------------------------------------------------------------ saving and loading
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return copies of everything that `load_state_dict` needs to go on from here.
+
+        ``{"optimizer": class, "param_groups": [options …], "state": [dict …]}``, a dict of state
+        for each parameter in the order of the groups; plain numbers, strings and arrays.
+        """
+        groups, start = [], 0
+        for group in self.param_groups:
+            options = {k: v for k, v in group.items() if k in self.defaults or k in EXTRAS}
+            stop = start + len(group["params"])
+            groups.append({**options, "params": list(range(start, stop))})
+            start = stop
+        return {
+            "optimizer": self._name,
+            "param_groups": groups,
+            "state": self._saved_state(),
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken, bit for bit.
+
+        Raises
+        ------
+        ShapeError
+            If it is of another optimizer, or groups, parameters, options or shapes differ:
+            all differences are named, and nothing was changed.
+        """
+        complaints = self._differences(saved)
+        self._refuse(complaints)
+        for group, options in zip(self.param_groups, saved["param_groups"], strict=True):
+            group.update({k: _plain(v) for k, v in options.items() if k != "params"})
+        self._load_state(saved["state"])
+
+    def _differences(self, saved: Mapping[str, Any]) -> list[str]:
+        wanted = {"optimizer", "param_groups", "state"}
+        if not isinstance(saved, Mapping) or saved.keys() != wanted:
+            return [f"this is no state_dict of an optimizer, whose keys are {sorted(wanted)}"]
+        if saved["optimizer"] != self._name:
+            return [f"the state is of {saved['optimizer']}"]
+        groups = saved["param_groups"]
+        counts = [len(group["params"]) for group in self.param_groups]
+        saved_counts = [len(group.get("params", ())) for group in groups]
+        if counts != saved_counts:
+            return [f"the groups have {counts} parameters, the state has {saved_counts}"]
+        found = []
+        for i, group in enumerate(groups):
+            names = group.keys() - {"params"} - EXTRAS
+            if missing := sorted(self.defaults.keys() - names):
+                found.append(f"group {i}: options {missing} are missing")
+            if unexpected := sorted(names - self.defaults.keys()):
+                found.append(f"group {i}: options {unexpected} are unexpected")
+            found += [f"group {i}: {c}" for c in self._complaints(group)]
+        return found + ([] if found else self._state_differences(groups, saved["state"]))
+
+    def _saved_state(self) -> Any:
+        return [
+            {k: v.copy() if hasattr(v, "copy") else v for k, v in self.state.get(p, {}).items()}
+            for p in self.params
+        ]
+
+    def _state_differences(self, groups: Sequence[Mapping[str, Any]], saved: Any) -> list[str]:
+        params = self.params
+        if len(saved) != len(params):
+            return [f"the state is of {len(saved)} parameters, there are {len(params)}"]
+        found = []
+        asked = [
+            {"step", *recipe(self.rule({**g, "betas": (0, 0)})).state}
+            for g in groups
+            for _ in g["params"]
+        ]
+        for i, (p, entry, names) in enumerate(zip(params, saved, asked, strict=True)):
+            if entry and (missing := sorted(names - entry.keys())):
+                found.append(f"parameter {i}: {missing} are missing")
+            for name, value in entry.items():
+                if name == "step":
+                    if not isinstance(value, int | np.integer) or value < 0:
+                        found.append(f"parameter {i}: step = {value!r} is no number of steps")
+                elif np.shape(value) != p.shape:
+                    found.append(f"parameter {i}: {name} {np.shape(value)} is not {p.shape}")
+                elif np.asarray(value).dtype.kind != "f":
+                    found.append(f"parameter {i}: {name} holds no floating numbers")
+        return found
+
+    def _load_state(self, saved: Any) -> None:
+        self.state = {
+            p: {
+                k: int(v) if k == "step" else np.array(v, dtype=_state_dtype(p.data))
+                for k, v in entry.items()
+            }
+            for p, entry in zip(self.params, saved, strict=True)
+            if entry
+        }
+
+    def __repr__(self) -> str:
+        """Show the options, those that differ between groups by group."""
+        lines = []
+        for group in self.param_groups:
+            options = ", ".join(f"{k}={v!r}" for k, v in group.items() if k != "params")
+            numbers = sum(p.size for p in group["params"])
+            lines.append(f"{len(group['params'])} parameters of {numbers:,} numbers, {options}")
+        return f"{self._name}({'; '.join(lines)})"
+
+
+def _state_dtype(w: Any) -> Any:
+    return np.float32 if w.dtype == np.float16 else w.dtype
+
+
+def _plain(value: Any) -> Any:
+    """Make NumPy's numbers Python's, which leave float32 alone, and a list a tuple."""
+    if isinstance(value, list | tuple):
+        return tuple(_plain(v) for v in value)
+    return value.item() if isinstance(value, np.generic) else value

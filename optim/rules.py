@@ -1,0 +1,223 @@
+"""Update rules: pure functions of arrays, each as its paper writes it.
+
+A rule takes the parameter ``w``, its gradient ``g`` and the state from the step before, all of
+one shape; it returns ``d``, what is to be subtracted from the parameter, and the new state.
+Nothing is written into, so a rule may be used by hand, on whole arrays or on Tensors::
+
+    d, m, v = adam(w, g, m, v, step=1, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
+    w = w - d
+
+State starts at zero, and ``step`` counts from 1. `graphgrad.optim.optimizer` reads the arguments:
+what stands after ``w, g`` names the state, the keywords name the options of a group.
+Every ``weight_decay`` but AdamW's adds λw to the gradient: the gradient of λ‖w‖²/2.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+
+def _decayed(w: Any, g: Any, weight_decay: float) -> Any:
+    return g + weight_decay * w if weight_decay else g
+
+
+def sgd(w: Any, g: Any, *, lr: float, weight_decay: float) -> Any:
+    """Plain descent: d = η(g + λw). It has no state, so it returns d alone."""
+    return lr * _decayed(w, g, weight_decay)
+
+
+def momentum(
+    w: Any,
+    g: Any,
+    v: Any,
+    *,
+    step: int,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+) -> tuple[Any, Any]:
+    """With velocity: v ← μv + (1 − τ)g, first g; d = ηv (Polyak 1964, scaled as in PyTorch)."""
+    g = _decayed(w, g, weight_decay)
+    v = g if step == 1 else momentum * v + (1 - dampening) * g
+    return lr * v, v
+
+
+def nesterov(
+    w: Any, g: Any, v: Any, *, lr: float, momentum: float, weight_decay: float
+) -> tuple[Any, Any]:
+    """Look ahead: v ← μv + g; d = η(g + μv) (Sutskever et al. 2013, in CS231n's variables)."""
+    g = _decayed(w, g, weight_decay)
+    v = momentum * v + g
+    return lr * (g + momentum * v), v
+
+
+def adagrad(
+    w: Any,
+    g: Any,
+    h: Any,
+    *,
+    step: int,
+    lr: float,
+    lr_decay: float,
+    weight_decay: float,
+    initial_accumulator_value: float,
+    eps: float,
+) -> tuple[Any, Any]:
+    """Sum: h ← h + g²; d = ηg / (√(h₀ + h) + ε), η = lr / (1 + (t − 1) · decay) (Duchi 2011)."""
+    g = _decayed(w, g, weight_decay)
+    h = h + g * g
+    total = h + initial_accumulator_value if initial_accumulator_value else h
+    return lr / (1 + (step - 1) * lr_decay) * g / (np.sqrt(total) + eps), h
+
+
+def adadelta(
+    w: Any, g: Any, v: Any, u: Any, *, lr: float, rho: float, eps: float, weight_decay: float
+) -> tuple[Any, Any, Any]:
+    """Mean: v ← ρv + (1 − ρ)g²; Δ = g √(u + ε) / √(v + ε); u ← ρu + (1 − ρ)Δ² (Zeiler 2012)."""
+    g = _decayed(w, g, weight_decay)
+    v = rho * v + (1 - rho) * (g * g)
+    change = np.sqrt((u + eps) / (v + eps)) * g
+    u = rho * u + (1 - rho) * (change * change)
+    return lr * change, v, u
+
+
+def rmsprop(
+    w: Any, g: Any, v: Any, *, lr: float, alpha: float, eps: float, weight_decay: float
+) -> tuple[Any, Any]:
+    """Mean: v ← αv + (1 − α)g²; d = ηg / (√v + ε) (Hinton, lecture 6e)."""
+    g = _decayed(w, g, weight_decay)
+    v = alpha * v + (1 - alpha) * (g * g)
+    return lr * g / (np.sqrt(v) + eps), v
+
+
+def rmsprop_centered(
+    w: Any, g: Any, v: Any, mean: Any, *, lr: float, alpha: float, eps: float, weight_decay: float
+) -> tuple[Any, Any, Any]:
+    """Centred: ḡ ← αḡ + (1 − α)g; d = ηg / (√(v − ḡ²) + ε), v as in `rmsprop` (Graves 2013)."""
+    g = _decayed(w, g, weight_decay)
+    v = alpha * v + (1 - alpha) * (g * g)
+    mean = alpha * mean + (1 - alpha) * g
+    variance = np.maximum(v - mean * mean, 0)  # rounding may leave a little less than nothing
+    return lr * g / (np.sqrt(variance) + eps), v, mean
+
+
+def rmsprop_momentum(
+    w: Any,
+    g: Any,
+    v: Any,
+    b: Any,
+    *,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    momentum: float,
+) -> tuple[Any, Any, Any]:
+    """Velocity: b ← μb + g / (√v + ε); d = ηb, v as in `rmsprop`."""
+    d, v = rmsprop(w, g, v, lr=1.0, alpha=alpha, eps=eps, weight_decay=weight_decay)
+    b = momentum * b + d
+    return lr * b, v, b
+
+
+def rmsprop_centered_momentum(
+    w: Any,
+    g: Any,
+    v: Any,
+    mean: Any,
+    b: Any,
+    *,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    momentum: float,
+) -> tuple[Any, Any, Any, Any]:
+    """Velocity: b ← μb + g / (√(v − ḡ²) + ε); d = ηb, v and ḡ as in `rmsprop_centered`."""
+    d, v, mean = rmsprop_centered(
+        w, g, v, mean, lr=1.0, alpha=alpha, eps=eps, weight_decay=weight_decay
+    )
+    b = momentum * b + d
+    return lr * b, v, mean, b
+
+
+def adam(
+    w: Any,
+    g: Any,
+    m: Any,
+    v: Any,
+    *,
+    step: int,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+) -> tuple[Any, Any, Any]:
+    """Means: d = ηm̂ / (√v̂ + ε), m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ) (Kingma, algorithm 1)."""
+    b1, b2 = betas
+    g = _decayed(w, g, weight_decay)
+    m = b1 * m + (1 - b1) * g
+    v = b2 * v + (1 - b2) * (g * g)
+    # the numbers are gathered first, and √v̂ = √v / √(1 − β₂ᵗ): fewer passes over the arrays
+    return (lr / (1 - b1**step)) * m / (np.sqrt(v) * (1 - b2**step) ** -0.5 + eps), m, v
+
+
+def amsgrad(
+    w: Any,
+    g: Any,
+    m: Any,
+    v: Any,
+    v_max: Any,
+    *,
+    step: int,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+) -> tuple[Any, Any, Any, Any]:
+    """`adam` with the largest v so far in the denominator (Reddi et al. 2018, as PyTorch)."""
+    b1, b2 = betas
+    g = _decayed(w, g, weight_decay)
+    m = b1 * m + (1 - b1) * g
+    v = b2 * v + (1 - b2) * (g * g)
+    v_max = np.maximum(v_max, v)
+    root = np.sqrt(v_max) / math.sqrt(1 - b2**step)
+    return (lr / (1 - b1**step)) * m / (root + eps), m, v, v_max
+
+
+def adamw(
+    w: Any,
+    g: Any,
+    m: Any,
+    v: Any,
+    *,
+    step: int,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+) -> tuple[Any, Any, Any]:
+    """Decoupled: d = ηλw + `adam`'s d without decay (Loshchilov and Hutter 2019, algorithm 2)."""
+    d, m, v = adam(w, g, m, v, step=step, lr=lr, betas=betas, eps=eps, weight_decay=0.0)
+    return d + (lr * weight_decay) * w, m, v
+
+
+def amsgrad_w(
+    w: Any,
+    g: Any,
+    m: Any,
+    v: Any,
+    v_max: Any,
+    *,
+    step: int,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+) -> tuple[Any, Any, Any, Any]:
+    """Decoupled: d = ηλw + `amsgrad`'s d without decay."""
+    d, m, v, v_max = amsgrad(
+        w, g, m, v, v_max, step=step, lr=lr, betas=betas, eps=eps, weight_decay=0.0
+    )
+    return d + (lr * weight_decay) * w, m, v, v_max
