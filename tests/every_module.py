@@ -19,6 +19,30 @@ class Example(NamedTuple):
 
 
 EXAMPLES: dict[str, Example] = {
+    # ------------------------------------------------------------------------- activations
+    "Step": Example(lambda *_: nn.Step(), lambda r: (r(2, 3),)),
+    "Identity": Example(lambda *_: nn.Identity(), lambda r: (r(2, 3),)),
+    "Sigmoid": Example(lambda *_: nn.Sigmoid(), lambda r: (r(2, 3),)),
+    "Tanh": Example(lambda *_: nn.Tanh(), lambda r: (r(2, 3),)),
+    "ReLU": Example(lambda *_: nn.ReLU(), lambda r: (r(2, 3),)),
+    "LeakyReLU": Example(lambda *_: nn.LeakyReLU(0.2), lambda r: (r(2, 3),)),
+    "PReLU": Example(lambda _, dtype: nn.PReLU(dtype=dtype), lambda r: (r(5),)),
+    "PReLU per channel": Example(
+        lambda _, dtype: nn.PReLU(3, init=0.1, dtype=dtype), lambda r: (r(2, 3, 2),)
+    ),
+    "ELU": Example(lambda *_: nn.ELU(0.5), lambda r: (r(2, 3),)),
+    "GELU": Example(lambda *_: nn.GELU(), lambda r: (r(2, 3),)),
+    "GELU by tanh": Example(lambda *_: nn.GELU("tanh"), lambda r: (r(2, 3),)),
+    "SiLU": Example(lambda *_: nn.SiLU(), lambda r: (r(2, 3),)),
+    "Softplus": Example(lambda *_: nn.Softplus(2.0, threshold=20.0), lambda r: (r(2, 3),)),
+    "Maxout": Example(
+        lambda rng, dtype: nn.Maxout(3, 2, pieces=3, rng=rng, dtype=dtype), lambda r: (r(4, 3),)
+    ),
+    "Maxout without bias": Example(
+        lambda rng, dtype: nn.Maxout(2, 1, bias=False, rng=rng, dtype=dtype), lambda r: (r(3, 2),)
+    ),
+    "Softmax": Example(lambda *_: nn.Softmax(), lambda r: (r(2, 3),)),
+    "LogSoftmax": Example(lambda *_: nn.LogSoftmax(axis=1), lambda r: (r(2, 3, 2),)),
     # ------------------------------------------------------------------------- containers
     "Sequential": Example(
         lambda rng, dtype: nn.Sequential(

@@ -15,6 +15,21 @@ torch = pytest.importorskip("torch")
 tnn = torch.nn
 
 COUNTERPARTS: dict[str, Callable[[], Any]] = {
+    # ------------------------------------------------------------------------- activations
+    "Identity": tnn.Identity,
+    "Sigmoid": tnn.Sigmoid,
+    "Tanh": tnn.Tanh,
+    "ReLU": tnn.ReLU,
+    "LeakyReLU": lambda: tnn.LeakyReLU(0.2),
+    "PReLU": tnn.PReLU,
+    "PReLU per channel": lambda: tnn.PReLU(3, init=0.1),
+    "ELU": lambda: tnn.ELU(0.5),
+    "GELU": tnn.GELU,
+    "GELU by tanh": lambda: tnn.GELU("tanh"),
+    "SiLU": tnn.SiLU,
+    "Softplus": lambda: tnn.Softplus(2.0, threshold=20.0),
+    "Softmax": lambda: tnn.Softmax(-1),
+    "LogSoftmax": lambda: tnn.LogSoftmax(1),
     # ------------------------------------------------------------------------- containers
     "Sequential": lambda: tnn.Sequential(tnn.Linear(3, 4), tnn.Linear(4, 2)),
     # ------------------------------------------------------------------------ convolution
@@ -39,7 +54,7 @@ COUNTERPARTS: dict[str, Callable[[], Any]] = {
     "LSTMCell": lambda: tnn.LSTMCell(3, 2),
     "GRUCell": lambda: tnn.GRUCell(3, 2),
 }
-ABSENT: set[str] = set()  # of which PyTorch has none
+ABSENT: set[str] = {"Step", "Maxout", "Maxout without bias"}  # of which PyTorch has none
 
 
 def test_every_example_has_a_counterpart_or_is_known_to_have_none() -> None:
