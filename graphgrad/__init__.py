@@ -266,7 +266,7 @@ from graphgrad.transforms import (
 )
 
 if TYPE_CHECKING:  # loaded on first use, see __getattr__
-    from graphgrad import testing as testing, viz as viz
+    from graphgrad import data as data, testing as testing, viz as viz
     from graphgrad.viz import graph as graph
 
 __version__ = "0.1.0"
@@ -276,7 +276,7 @@ def __getattr__(name: str) -> Any:
     """Load what plain differentiation does not need when it is first asked for."""
     import importlib
 
-    if name in ("testing", "viz"):
+    if name in ("data", "testing", "viz"):
         return importlib.import_module(f"graphgrad.{name}")
     if name == "graph":
         return importlib.import_module("graphgrad.viz").graph

@@ -1,0 +1,23 @@
+"""Real data: datasets, batches, augmentation, pre-processing."""
+
+from graphgrad.data.augmentation import (
+    Brightness as Brightness,
+    Crop as Crop,
+    Flip as Flip,
+    Rotate as Rotate,
+    Scale as Scale,
+    Shift as Shift,
+)
+from graphgrad.data.batches import Batches as Batches
+from graphgrad.data.dataset import (
+    Dataset as Dataset,
+    k_folds as k_folds,
+    one_hot as one_hot,
+    split as split,
+)
+from graphgrad.data.preprocessing import (
+    PCA as PCA,
+    Center as Center,
+    Standardize as Standardize,
+    Whiten as Whiten,
+)

@@ -1,0 +1,156 @@
+"""Going through a dataset batch by batch, shuffled, augmented, and resumable."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from graphgrad.data.dataset import Dataset, checked
+from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.node import here
+from graphgrad.randomness import default_generator
+
+Augmentation = Callable[[Any, np.random.Generator], Any]  # images, generator → images
+
+
+class Batches:
+    """The samples of a dataset, batch by batch; to iterate once is one epoch.
+
+    ::
+
+        for x, labels in Batches(train, 100, rng=rng):
+            ...
+
+    Everything random comes from three numbers: the order in epoch e from the generator seeded
+    by (seed, e), the augmentation of its batch b from the one seeded by (seed, e, b). So the
+    state of the last batch handed out is known however far a thread has prepared others, and
+    ``load_state_dict`` goes on with the very next one.
+
+    Parameters
+    ----------
+    dataset
+        Images and labels of one length.
+    batch_size
+        Samples per batch, at most as many as there are.
+    rng
+        Draws the seed; None is the package's default generator.
+    shuffle
+        Whether each epoch has an order of its own.
+    augment
+        Functions ``(images, rng) -> images``, applied one after the other; see
+        `graphgrad.data.augmentation`.
+    drop_last
+        Whether a smaller batch at the end is left out.
+    prefetch
+        How many batches a thread prepares in advance; 0 is no thread.
+
+    Raises
+    ------
+    ShapeError
+        If the dataset is empty, lengths differ, or a batch is larger than the data.
+    """
+
+    def __init__(
+        self,
+        dataset: tuple[Any, Any],
+        batch_size: int,
+        rng: np.random.Generator | None = None,
+        *,
+        shuffle: bool = True,
+        augment: Augmentation | Sequence[Augmentation] = (),
+        drop_last: bool = False,
+        prefetch: int = 2,
+    ) -> None:
+        """Check the arguments and draw the seed."""
+        self.dataset = checked("Batches", *dataset)
+        if not 1 <= batch_size <= self.dataset.size:
+            message = (
+                f"Batches: batch_size={batch_size} of {self.dataset.size} samples; it must be "
+                f"between 1 and their number (at {here()})"
+            )
+            raise ShapeError(message)
+        if prefetch < 0:
+            raise ShapeError(f"Batches: prefetch={prefetch} must be 0 or more (at {here()})")
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.augment = [augment] if callable(augment) else list(augment)
+        self.drop_last = drop_last
+        self.prefetch = prefetch
+        self.seed = int(default_generator(rng).integers(2**63))
+        self.epoch = 0  # that of the next batch
+        self.batch = 0  # how many of this epoch were handed out
+        self._resumed = False
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        whole, rest = divmod(self.dataset.size, self.batch_size)
+        return whole + bool(rest and not self.drop_last)
+
+    def __iter__(self) -> Iterator[Dataset]:
+        """Go through an epoch; one that was left early is not taken up again, unless loaded."""
+        if self.batch and not self._resumed:
+            self.epoch, self.batch = self.epoch + 1, 0
+        self._resumed = False
+        epoch, first = self.epoch, self.batch
+        made = self._made(epoch, first)
+        batches = _ahead(made, self.prefetch) if self.prefetch else made
+        try:
+            for number, batch in enumerate(batches, first + 1):
+                last = number == len(self)
+                self.epoch, self.batch = (epoch + 1, 0) if last else (epoch, number)
+                yield batch
+        finally:
+            batches.close()
+
+    def _made(self, epoch: int, first: int) -> Generator[Dataset, None, None]:
+        order = np.arange(self.dataset.size)
+        if self.shuffle:
+            np.random.default_rng([self.seed, epoch]).shuffle(order)
+        for number in range(first, len(self)):
+            start = number * self.batch_size
+            images, labels = self.dataset.take(order[start : start + self.batch_size])
+            rng = np.random.default_rng([self.seed, epoch, number])
+            for change in self.augment:
+                images = change(images, rng)
+            yield Dataset(images, labels)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the three numbers that say which batch comes next."""
+        return {"seed": self.seed, "epoch": self.epoch, "batch": self.batch}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go on with the batch after the one at which the state was taken.
+
+        Raises
+        ------
+        ShapeError
+            If the state is not one of batches of this number per epoch.
+        DtypeError
+            If its values are not whole numbers.
+        """
+        names = ("seed", "epoch", "batch")
+        if set(state) != set(names):
+            message = f"Batches: a state has {', '.join(names)}, not {', '.join(map(str, state))}"
+            raise ShapeError(f"{message} (at {here()})")
+        if not all(isinstance(state[name], int | np.integer) for name in names):
+            raise DtypeError(f"Batches: a state has whole numbers, not {state} (at {here()})")
+        seed, epoch, batch = (int(state[name]) for name in names)
+        if min(seed, epoch, batch) < 0 or batch >= len(self):
+            message = f"Batches: the state {state} is of other data: {len(self)} batches here"
+            raise ShapeError(f"{message} (at {here()})")
+        self.seed, self.epoch, self.batch, self._resumed = seed, epoch, batch, True
+
+
+def _ahead(items: Iterator[Any], count: int) -> Generator[Any, None, None]:
+    """Let a thread prepare up to ``count`` items in advance; it ends with this generator."""
+    end = object()
+    pool = ThreadPoolExecutor(1, "graphgrad batches")  # one thread: items come in their order
+    try:
+        ready = deque(pool.submit(next, items, end) for _ in range(count))
+        while (item := ready.popleft().result()) is not end:
+            ready.append(pool.submit(next, items, end))
+            yield item
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,153 @@
+"""Samples with their labels, and how to divide them."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.node import here
+from graphgrad.randomness import default_generator
+
+
+class Dataset(NamedTuple):
+    """Samples and their labels: ``images, labels = dataset``."""
+
+    images: Any  # (N, …)
+    labels: Any  # (N, …)
+
+    @property
+    def size(self) -> int:
+        """The number of samples."""
+        return len(self.images)
+
+    def take(self, index: Any) -> "Dataset":
+        """Return the samples of an index: a slice, numbers, a mask."""
+        return Dataset(self.images[index], self.labels[index])
+
+
+def checked(who: str, images: Any, labels: Any) -> Dataset:
+    """Return a dataset, or say why these are none."""
+    images, labels = (x if hasattr(x, "dtype") else np.asarray(x) for x in (images, labels))
+    if not images.ndim or not labels.ndim or len(images) != len(labels) or not len(images):
+        message = (
+            f"{who}: images {images.shape}, labels {labels.shape}; give one label per image, "
+            f"and at least one (at {here()})"
+        )
+        raise ShapeError(message)
+    return Dataset(images, labels)
+
+
+def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) -> Any:
+    """Return a row per label with 1 at the class and 0 elsewhere, (N,) → (N, classes).
+
+    Parameters
+    ----------
+    labels
+        Class numbers from 0, integers.
+    classes
+        How many there are; None is one more than the largest label.
+    dtype
+        Of the result.
+
+    Raises
+    ------
+    ShapeError
+        If a label is below 0, or not below ``classes``.
+    DtypeError
+        If labels are not integers.
+    """
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu":
+        raise DtypeError(f"one_hot: labels are {labels.dtype}; use .astype(int) (at {here()})")
+    classes = int(labels.max(initial=-1)) + 1 if classes is None else classes
+    if labels.min(initial=0) < 0 or labels.max(initial=-1) >= classes:
+        message = f"one_hot: labels from {labels.min()} to {labels.max()}, {classes} classes"
+        raise ShapeError(f"{message} (at {here()})")
+    return (labels[..., None] == np.arange(classes)).astype(dtype)
+
+
+def split(
+    dataset: Dataset,
+    share: float = 0.2,
+    rng: np.random.Generator | None = None,
+    stratify: bool = True,
+) -> tuple[Dataset, Dataset]:
+    """Hold back a share of the samples: returns the rest, and what was held back.
+
+    Needs scikit-learn (extra: train).
+
+    Parameters
+    ----------
+    dataset
+        Images and labels.
+    share
+        Of the samples to hold back, between 0 and 1.
+    rng
+        None is the package's default generator.
+    stratify
+        Whether each class keeps its share; labels are class numbers then.
+
+    Raises
+    ------
+    ShapeError
+        If a part would be empty, or a class too small to be in both.
+    """
+    dataset = checked("split", *dataset)
+    selection = _scikit_learn("split")
+    try:
+        rest, held = selection.train_test_split(
+            np.arange(dataset.size),
+            test_size=share,
+            stratify=dataset.labels if stratify else None,
+            random_state=_seed(rng),
+        )
+    except ValueError as error:
+        message = f"split: share={share} of {dataset.size} samples: {error} (at {here()})"
+        raise ShapeError(message) from error
+    return dataset.take(rest), dataset.take(held)
+
+
+def k_folds(
+    dataset: Dataset, k: int = 5, rng: np.random.Generator | None = None
+) -> Iterator[tuple[Dataset, Dataset]]:
+    """Divide into k parts of equal class shares; yield each time the rest, and one part.
+
+    Needs scikit-learn (extra: train).
+
+    Parameters
+    ----------
+    dataset
+        Images and class numbers.
+    k
+        The number of parts, above 1.
+    rng
+        None is the package's default generator.
+
+    Raises
+    ------
+    ShapeError
+        If k is below 2, or above the number of samples of each class.
+    """
+    dataset = checked("k_folds", *dataset)
+    selection = _scikit_learn("k_folds")
+    try:
+        folds = selection.StratifiedKFold(k, shuffle=True, random_state=_seed(rng))
+        parts = list(folds.split(dataset.labels, dataset.labels))
+    except ValueError as error:
+        message = f"k_folds: k={k}, {dataset.size} samples: {error} (at {here()})"
+        raise ShapeError(message) from error
+    return ((dataset.take(rest), dataset.take(held)) for rest, held in parts)
+
+
+def _seed(rng: np.random.Generator | None) -> int:
+    return int(default_generator(rng).integers(2**32))
+
+
+def _scikit_learn(who: str) -> Any:
+    try:
+        from sklearn import model_selection
+    except ImportError as error:
+        message = f"{who} needs scikit-learn: pip install 'graphgrad[train]'"
+        raise UnsupportedError(message) from error
+    return model_selection
