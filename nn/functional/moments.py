@@ -10,12 +10,13 @@ the mean of that: with a mean of 10⁴ and a deviation of 10⁻² single precisi
 digits for x itself, and a mean that is one number would cost two of them.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-BLOCK = 1 << 16  # elements in a block: two or three of them fit into a core's cache
+BLOCK = 1 << 17  # elements in a block: two or three of them fit into a core's cache
 _LONG = 32  # places that are worth an inner loop of their own
 
 
@@ -36,10 +37,11 @@ class View(NamedTuple):
     places: int
 
 
+@functools.lru_cache(maxsize=256)
 def _blocks(view: View) -> list[tuple[slice, slice]]:
     """Cut into pieces of whole samples or, where one is too large, of whole groups."""
-    samples, groups, *rest = view
-    size = math.prod(rest)
+    samples, groups, channels, places = view
+    size = channels * places
     step = BLOCK // max(1, groups * size)
     if step or not samples:
         return [(slice(i, i + step), slice(0, groups)) for i in range(0, samples, step or 1)]
@@ -61,55 +63,81 @@ def _piece(room: Any, like: Any) -> Any:
 
 
 def _spread(values: Any, places: int, dtype: Any) -> Any:
-    """Give (C,) the shape of a sample, (C, L) or (C, 1): short inner loops would cost more."""
+    """Give (C,) the shape (C, L) of a sample, or (C, 1) where that is larger than a block.
+
+    Beside long rows NumPy computes with an array twice as fast as with a number for each row.
+    """
+    channels = len(values)
     values = values.astype(dtype, copy=False)
-    return (np.repeat(values, places) if places < _LONG else values).reshape(len(values), -1)
+    if places > 1 and channels * places <= BLOCK:
+        values = values.repeat(places)
+    return values.reshape(channels, -1)
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(length: int, dtype: Any) -> Any:
+    ones = np.ones(length, dtype)
+    ones.flags.writeable = False
+    return ones
 
 
 def _sum(x: Any) -> Any:
     """Add up (N, C, L) for each C."""
     n, c, places = x.shape
-    if places < _LONG:
-        ones = np.ones(n, x.dtype)
-        return (ones @ x.reshape(n, c * places)).reshape(c, places).sum(axis=1, dtype=float)
-    sums = x.reshape(n * c, places) @ np.ones(places, x.dtype)
-    return sums.reshape(n, c).sum(axis=0, dtype=float)
+    if places >= _LONG:
+        sums = x.reshape(n * c, places) @ _ones(places, x.dtype)
+        return sums.reshape(n, c).sum(axis=0, dtype=float)
+    return _over_places(_ones(n, x.dtype) @ x.reshape(n, c * places), c)
 
 
 def _dot(x: Any, y: Any) -> Any:
     """Add up the products of two (N, C, L) for each C."""
     n, c, places = x.shape
-    if places < _LONG:
-        shape = (n, c * places)
-        sums = np.einsum("nk,nk->k", x.reshape(shape), y.reshape(shape))
-        return sums.reshape(c, places).sum(axis=1, dtype=float)
-    return np.vecdot(x, y).sum(axis=0, dtype=float)
+    if places >= _LONG:
+        return np.vecdot(x, y).sum(axis=0, dtype=float)
+    shape = (n, c * places)
+    return _over_places(np.einsum("nk,nk->k", x.reshape(shape), y.reshape(shape)), c)
+
+
+def _over_places(sums: Any, channels: int) -> Any:
+    if len(sums) == channels:
+        return sums
+    return sums.reshape(channels, -1).sum(axis=1, dtype=float)
 
 
 # ------------------------------------------------------------------ over the batch, by channel
 
 
-def batch_moments(x: Any, eps: float) -> tuple[Moments, Any]:
-    """Return the moments of each channel of (N, C, L), and the variance."""
+def normalised_batch(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Moments, Any]:
+    """Return (x − mean) / σ · weight + bias for (N, C, L), each channel's moments and variance."""
     n, c, places = x.shape
-    view = View(n, c, 1, places)
-    dtype = x.dtype
-    shift = (_sum(x) / (n * places)).astype(dtype)
+    count, dtype = n * places, x.dtype
+    blocks = _blocks(View(n, c, 1, places))
+    shift = (_sum(x) / count).astype(dtype)
     wide = _spread(shift, places, dtype)
-    room = _room(view, x)
+    out = np.empty_like(x)
     sums, squares = np.zeros((2, c))
-    for block in _blocks(view):
-        piece = x[block]
-        below = np.subtract(piece, wide[block[1]], out=_piece(room, piece))
-        sums[block[1]] += _sum(below)
-        squares[block[1]] += _dot(below, below)
-    rest = sums / (n * places)
-    variance = np.maximum(squares / (n * places) - rest * rest, 0)
-    return Moments(shift, rest, 1 / np.sqrt(variance + eps)), variance
+    for block in blocks:
+        channels = block[1]
+        below = np.subtract(x[block], wide[channels], out=out[block])
+        sums[channels] += _sum(below)
+        squares[channels] += _dot(below, below)
+    rest = sums / count
+    variance = np.maximum(squares / count - rest * rest, 0)
+    inverse = 1 / np.sqrt(variance + eps)
+    scale = inverse * weight
+    offset = _spread(bias - rest * scale, places, dtype)
+    scale = _spread(scale, places, dtype)
+    for block in blocks:
+        channels = block[1]
+        piece = out[block]
+        piece *= scale[channels]
+        piece += offset[channels]
+    return out, Moments(shift, rest, inverse), variance
 
 
 def scaled(x: Any, weight: Any, bias: Any, moments: Moments) -> Any:
-    """Return (x − mean) / σ · weight + bias for (N, C, L), numbers per channel."""
+    """Return (x − mean) / σ · weight + bias for (N, C, L), with moments that are given."""
     n, c, places = x.shape
     scale = moments.inverse * weight
     wide = [
@@ -127,33 +155,40 @@ def scaled(x: Any, weight: Any, bias: Any, moments: Moments) -> Any:
 def batch_gradients(
     g: Any, x: Any, weight: Any, moments: Moments, wanted: tuple[bool, ...]
 ) -> tuple[Any, Any, Any]:
-    """Return the gradients of x, weight and bias for (N, C, L), numbers per channel."""
-    n, c, places = x.shape
+    """Return the gradients of x, weight and bias, those of x in memory of their own.
+
+    x is (N, C, …), g of its size.
+    """
+    n, c = x.shape[:2]
+    places = math.prod(x.shape[2:])
+    whole = np.empty_like(x) if wanted[0] else None
+    x, g = x.reshape(n, c, places), g.reshape(n, c, places)
+    out = None if whole is None else whole.reshape(x.shape)
     view = View(n, c, 1, places)
     shift, rest, inverse = moments
     shift = _spread(shift, places, x.dtype)
-    blocks, room = _blocks(view), _room(view, x)
+    blocks = _blocks(view)
+    room = _room(view, x) if out is None else None
     total, slope = np.zeros((2, c))
     for block in blocks:
-        piece, up = x[block], g[block]
-        below = np.subtract(piece, shift[block[1]], out=_piece(room, piece))
-        total[block[1]] += _sum(up)
-        slope[block[1]] += _dot(up, below)
+        piece, up, channels = x[block], g[block], block[1]
+        into = _piece(room, piece) if out is None else out[block]
+        below = np.subtract(piece, shift[channels], out=into)
+        total[channels] += _sum(up)
+        slope[channels] += _dot(up, below)
     slope = (slope - rest * total) * inverse  # Σ g x̂
-    if not wanted[0]:
+    if out is None:
         return None, slope, total
-    scale = weight * inverse
-    pull = -scale * inverse * slope / (n * places)
-    offset = -rest * pull - scale * total / (n * places)
-    scale, pull, offset = (_spread(v, places, x.dtype) for v in (scale, pull, offset))
-    out = np.empty_like(x)
+    pull = inverse * slope / (n * places)
+    offset = rest * pull - total / (n * places)
+    pull, offset, scale = (_spread(v, places, x.dtype) for v in (-pull, offset, weight * inverse))
     for block in blocks:
-        channels = block[1]
-        piece = np.subtract(x[block], shift[channels], out=out[block])
+        piece, channels = out[block], block[1]
         piece *= pull[channels]
-        piece += np.multiply(g[block], scale[channels], out=_piece(room, piece))
+        piece += g[block]
         piece += offset[channels]
-    return out, slope, total
+        piece *= scale[channels]
+    return whole, slope, total
 
 
 # ----------------------------------------------------------------------- within each sample
@@ -162,7 +197,7 @@ def batch_gradients(
 def _means(rows: Any) -> Any:
     """Average over the last axis."""
     length = rows.shape[-1]
-    return (rows @ np.ones(length, rows.dtype)) / max(1, length)
+    return (rows @ _ones(length, rows.dtype)) / max(1, length)
 
 
 def normalised_groups(x: Any, weight: Any, bias: Any, view: View, eps: float) -> Any:
@@ -194,21 +229,19 @@ def _of_group(values: Any, view: View, dtype: Any) -> Any:
     """Spread numbers per channel, (G · K,) or for G = any (K,), over groups; None is none."""
     if not getattr(values, "ndim", 0):
         return None
-    return _spread(values, view.places, dtype).reshape(-1, view.channels, _width(view))
-
-
-def _width(view: View) -> int:
-    return view.places if view.places < _LONG else 1
+    wide = _spread(values.reshape(-1), view.places, dtype)
+    return wide.reshape(-1, view.channels, wide.shape[1])
 
 
 def group_gradients(
     g: Any, x: Any, weight: Any, moments: Moments, view: View
 ) -> tuple[Any, Any, Any]:
-    """Return the gradients of x, weight and bias."""
+    """Return the gradients of x, weight and bias, those of x in memory of their own."""
     samples, groups, channels, places = view
     shape = (samples, groups, channels * places)
     rows, up = x.reshape(shape), g.reshape(shape)
-    out = np.empty_like(rows)
+    whole = np.empty_like(x)
+    out = whole.reshape(shape)
     room = _room(view, x)
     scale = _of_group(weight, view, x.dtype)
     slopes, totals = np.zeros((2, groups, channels))
@@ -231,4 +264,4 @@ def group_gradients(
         below += pulled
         below -= mean[..., None]
         below *= inverse
-    return out.reshape(x.shape), slopes, totals
+    return whole, slopes, totals

@@ -11,8 +11,8 @@ from graphgrad.nn.functional.moments import (
     Moments,
     View,
     batch_gradients,
-    batch_moments,
     group_gradients,
+    normalised_batch,
     normalised_groups,
     scaled,
 )
@@ -59,7 +59,9 @@ def _recorded(*values: Any) -> bool:
 def _shaped(gradients: tuple[Any, Any, Any], *shapes: tuple[int, ...]) -> Any:
     """Give each gradient the shape of its input; a number in place of an array has none."""
     pairs = zip(gradients, shapes, strict=True)
-    return tuple(x if x is None or not shape else x.reshape(shape) for x, shape in pairs)
+    return tuple(
+        x if x is None or not shape or x.shape == shape else x.reshape(shape) for x, shape in pairs
+    )
 
 
 # --------------------------------------------------------------------------------- the batch
@@ -69,15 +71,17 @@ def _channels(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return (shape[0], shape[1], math.prod(shape[2:]))
 
 
-def _batch_norm(
-    x: Any, weight: Any, bias: Any, eps: float, moments: Moments | None = None
-) -> tuple[Any, Moments]:
+def _normalised(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Moments, Any]:
     dtype = np.result_type(x, weight, bias)
-    seen = _seen(x, dtype, _channels(x.shape))
-    if moments is None:
-        moments, _ = batch_moments(seen, eps)
-    out = scaled(seen, weight, bias, moments)
-    return out.reshape(x.shape).astype(dtype, copy=False), moments
+    out, *found = normalised_batch(_seen(x, dtype, _channels(x.shape)), weight, bias, eps)
+    return (out.reshape(x.shape).astype(dtype, copy=False), *found)
+
+
+def _batch_norm(
+    x: Any, weight: Any, bias: Any, eps: float, found: tuple[Any, Moments] | None = None
+) -> tuple[Any, Moments]:
+    """Compute, unless that has been done: the statistics are wanted outside too."""
+    return found or _normalised(x, weight, bias, eps)[:2]
 
 
 def _batch_norm_rule(
@@ -92,11 +96,11 @@ def _batch_norm_rule(
     bias_shape: tuple[int, ...],
 ) -> Any:
     """Take the moments from the forward; a graph of the gradient needs them as functions of x."""
-    n, c, places = shape = _channels(x_shape)
     if _recorded(g, x, weight):
+        n, c, places = _channels(x_shape)
         gradients = _closed_form(g, x, weight, View(n, c, 1, places), (0, 3), saved, eps)
     else:
-        seen = (_seen(g, g.dtype, shape), _seen(x, g.dtype, shape))
+        seen = (_seen(g, g.dtype, x_shape), _seen(x, g.dtype, x_shape))
         gradients = batch_gradients(*seen, weight, saved, wanted)
     return _shaped(gradients, x_shape, weight_shape, bias_shape)
 
@@ -200,27 +204,20 @@ def batch_norm(
     shape = _floating("batch_norm", x)
     if len(shape) < 2:
         raise ShapeError(f"batch_norm: x {shape}; it must be (N, C) or (N, C, …) (at {here()})")
-    _eps("batch_norm", eps)
-    given = {"running_mean": running_mean, "running_var": running_var}
-    _numbers("batch_norm", shape, shape[1:2], given | {"weight": weight, "bias": bias})
+    _check_numbers("batch_norm", shape, shape[1:2], eps, weight, bias)
     tracked = running_mean is not None and running_var is not None
-    if not tracked and (not training or running_mean is not running_var):
+    if tracked:
+        _check_running(shape, running_mean, running_var)
+    elif not training or running_mean is not running_var:
         message = (
             "batch_norm: running_mean and running_var must both be given, or in training "
             f"neither (at {here()})"
         )
         raise ShapeError(message)
-    for name, running in given.items():
-        if running is not None and not (
-            isinstance(running, Tensor | np.ndarray) and running.dtype.kind == "f"
-        ):
-            message = f"batch_norm: {name} must be a floating array or tensor (at {here()})"
-            raise DtypeError(message)
-    factor: Any = 1.0 if weight is None else weight
-    offset: Any = 0.0 if bias is None else bias
+    weight, bias = 1.0 if weight is None else weight, 0.0 if bias is None else bias
     if not training:  # copies, for a later training step overwrites them
         mean, var = (np.array(_plain(v)) for v in (running_mean, running_var))
-        return _RUNNING_NORM(x, factor, offset, mean, var, eps)
+        return _RUNNING_NORM(x, weight, bias, mean, var, eps)
     count = math.prod(shape) // max(1, shape[1])
     if count < 2:
         message = (
@@ -231,12 +228,8 @@ def batch_norm(
     if tracked and not 0 <= momentum <= 1:
         message = f"batch_norm: momentum = {momentum}; it must be from 0 to 1 (at {here()})"
         raise ShapeError(message)
-    plain = _plain(x)
-    dtype = np.result_type(
-        plain, *(v if isinstance(v, float) else v.dtype for v in (factor, offset))
-    )
-    moments, variance = batch_moments(_seen(plain, dtype, _channels(shape)), eps)
-    out = _BATCH_NORM(x, factor, offset, eps, moments)
+    normal, moments, variance = _normalised(_plain(x), _plain(weight), _plain(bias), eps)
+    out = _BATCH_NORM(x, weight, bias, eps, (normal, moments))
     if tracked:
         _move(running_mean, moments.shift + moments.rest, momentum)
         _move(running_var, variance * (count / (count - 1)), momentum)
@@ -361,8 +354,7 @@ def layer_norm(
             f"give the lengths of its last axes (at {here()})"
         )
         raise ShapeError(message)
-    _eps("layer_norm", eps)
-    _numbers("layer_norm", shape, given, {"weight": weight, "bias": bias})
+    _check_numbers("layer_norm", shape, given, eps, weight, bias)
     weight, bias = 1.0 if weight is None else weight, 0.0 if bias is None else bias
     return _LAYER_NORM(x, weight, bias, len(given), eps)
 
@@ -400,8 +392,7 @@ def group_norm(
             f"of num_groups (at {here()})"
         )
         raise ShapeError(message)
-    _eps("group_norm", eps)
-    _numbers("group_norm", shape, shape[1:2], {"weight": weight, "bias": bias})
+    _check_numbers("group_norm", shape, shape[1:2], eps, weight, bias)
     weight, bias = 1.0 if weight is None else weight, 0.0 if bias is None else bias
     return _GROUP_NORM(x, weight, bias, num_groups, eps)
 
@@ -410,7 +401,9 @@ def group_norm(
 
 
 def _plain(x: Any) -> Any:
-    return x._data if isinstance(x, Recorded) else np.asarray(x)
+    if isinstance(x, Recorded):
+        return x._data
+    return x if isinstance(x, float) else np.asarray(x)
 
 
 def _floating(name: str, x: Any) -> tuple[int, ...]:
@@ -421,16 +414,26 @@ def _floating(name: str, x: Any) -> tuple[int, ...]:
     return shape_of(x)
 
 
-def _eps(name: str, eps: float) -> None:
+def _check_numbers(
+    name: str, shape: tuple[int, ...], wanted: tuple[int, ...], eps: float, weight: Any, bias: Any
+) -> None:
+    """Refuse parameters of another shape than is wanted, and an ε that is none."""
     if not 0 <= eps < math.inf:
         raise ShapeError(f"{name}: eps = {eps}; it must be finite and not negative (at {here()})")
-
-
-def _numbers(
-    name: str, shape: tuple[int, ...], wanted: tuple[int, ...], given: dict[str, Any]
-) -> None:
-    """Refuse parameters of another shape than is wanted; None is fine."""
-    for what, values in given.items():
+    for what, values in (("weight", weight), ("bias", bias)):
         if values is not None and shape_of(values) != wanted:
             message = f"{name}: {what} {shape_of(values)}; x {shape} needs {wanted} (at {here()})"
+            raise ShapeError(message)
+
+
+def _check_running(shape: tuple[int, ...], mean: Any, var: Any) -> None:
+    """Refuse running statistics that do not fit or could not be overwritten."""
+    for what, values in (("running_mean", mean), ("running_var", var)):
+        if not isinstance(values, Tensor | np.ndarray) or values.dtype.kind != "f":
+            message = f"batch_norm: {what} must be a floating array or tensor (at {here()})"
+            raise DtypeError(message)
+        if values.shape != shape[1:2]:
+            message = (
+                f"batch_norm: {what} {values.shape}; x {shape} needs {shape[1:2]} (at {here()})"
+            )
             raise ShapeError(message)
