@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.domains import Cases, call
-from graphgrad.nn.functional.correlation import Axis, correlate
+from graphgrad.nn.functional.correlation import Axis, correlate, correlate_with
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 
@@ -41,12 +41,8 @@ def _conv2d(
     dtype = np.result_type(x, weight, bias)
     out = np.empty_like(x, dtype, shape=(len(x), len(weight), *outs))
     down, across = _axes(sizes, outs, kernel, stride, padding, dilation)
-    correlate(x, down, across, groups, weight=weight, out=out, bias=_given(bias))
+    correlate(x, weight, bias, out, down, across, groups)
     return out
-
-
-def _given(bias: Any) -> Any:
-    return bias if np.ndim(bias) else None
 
 
 def _phases(axis: Axis) -> list[tuple[slice, slice, Axis]]:
@@ -101,7 +97,7 @@ def _conv_transpose2d(
             target = out[:, :, rows, columns]
             if axis_down.kernel and axis_across.kernel:
                 part = turned[:, :, taps_down, taps_across]
-                correlate(y, axis_down, axis_across, groups, part, target, _given(bias))
+                correlate(y, part, bias, target, axis_down, axis_across, groups)
             else:
                 target[...] = bias.reshape(-1, 1, 1) if np.ndim(bias) else bias
     return out
@@ -111,7 +107,7 @@ def _conv2d_weight_grad(
     x: Any, y: Any, kernel: Pair, stride: Pair, padding: Margins, dilation: Pair, groups: int
 ) -> Any:
     down, across = _axes(x.shape[2:], y.shape[2:], kernel, stride, padding, dilation)
-    return correlate(x, down, across, groups, g=y).astype(np.result_type(x, y), copy=False)
+    return correlate_with(x, y, down, across, groups).astype(np.result_type(x, y), copy=False)
 
 
 def _over_images(g: Any) -> Any:
