@@ -39,6 +39,10 @@ class PictureError(GraphgradError, RuntimeError):
     """A picture that cannot be drawn or written."""
 
 
+class FileFormatError(GraphgradError, ValueError):
+    """A file that is damaged, or not of the kind that was asked for."""
+
+
 class NonFiniteError(GraphgradError, FloatingPointError):
     """A NaN or infinity caught by ``detect_anomaly()``."""
 
