@@ -23,6 +23,7 @@ from graphgrad.nn.activations import (
     Step as Step,
     Tanh as Tanh,
 )
+from graphgrad.nn.attention import MultiheadAttention as MultiheadAttention
 from graphgrad.nn.containers import ModuleList as ModuleList, Sequential as Sequential
 from graphgrad.nn.convolution import (
     Conv1d as Conv1d,
@@ -32,6 +33,13 @@ from graphgrad.nn.convolution import (
 from graphgrad.nn.dense import Affine as Affine, Linear as Linear
 from graphgrad.nn.embeddings import Embedding as Embedding
 from graphgrad.nn.module import Buffer as Buffer, Module as Module, Parameter as Parameter
+from graphgrad.nn.normalization import (
+    BatchNorm1d as BatchNorm1d,
+    BatchNorm2d as BatchNorm2d,
+    GroupNorm as GroupNorm,
+    LayerNorm as LayerNorm,
+    LocalResponseNorm as LocalResponseNorm,
+)
 from graphgrad.nn.recurrent import (
     GRU as GRU,
     LSTM as LSTM,

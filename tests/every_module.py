@@ -43,6 +43,17 @@ EXAMPLES: dict[str, Example] = {
     ),
     "Softmax": Example(lambda *_: nn.Softmax(), lambda r: (r(2, 3),)),
     "LogSoftmax": Example(lambda *_: nn.LogSoftmax(axis=1), lambda r: (r(2, 3, 2),)),
+    # --------------------------------------------------------------------------- attention
+    "MultiheadAttention": Example(
+        lambda rng, dtype: nn.MultiheadAttention(4, 2, rng=rng, dtype=dtype),
+        lambda r: (r(2, 2, 4), r(3, 2, 4), r(3, 2, 4)),
+    ),
+    "MultiheadAttention, batch first": Example(
+        lambda rng, dtype: nn.MultiheadAttention(
+            4, 1, bias=False, batch_first=True, rng=rng, dtype=dtype
+        ),
+        lambda r: (r(2, 2, 4), r(2, 3, 4), r(2, 3, 4)),
+    ),
     # ------------------------------------------------------------------------- containers
     "Sequential": Example(
         lambda rng, dtype: nn.Sequential(
@@ -83,6 +94,30 @@ EXAMPLES: dict[str, Example] = {
     "Embedding": Example(
         lambda rng, dtype: nn.Embedding(4, 3, padding_idx=1, rng=rng, dtype=dtype),
         lambda _: (np.array([[0, 3], [3, 2]]),),
+    ),
+    # ----------------------------------------------------------------------- normalization
+    "BatchNorm1d": Example(lambda _, dtype: nn.BatchNorm1d(3, dtype=dtype), lambda r: (r(4, 3),)),
+    "BatchNorm1d of sequences": Example(
+        lambda _, dtype: nn.BatchNorm1d(2, 0.1, momentum=None, dtype=dtype), lambda r: (r(2, 2, 3),)
+    ),
+    "BatchNorm2d": Example(
+        lambda _, dtype: nn.BatchNorm2d(2, momentum=0.3, dtype=dtype), lambda r: (r(2, 2, 2, 3),)
+    ),
+    "BatchNorm2d without anything": Example(
+        lambda _, dtype: nn.BatchNorm2d(2, affine=False, track_running_stats=False, dtype=dtype),
+        lambda r: (r(2, 2, 1, 2),),
+    ),
+    "LayerNorm": Example(lambda _, dtype: nn.LayerNorm(4, dtype=dtype), lambda r: (r(2, 4),)),
+    "LayerNorm of two axes": Example(
+        lambda _, dtype: nn.LayerNorm((2, 3), eps=0.1, bias=False, dtype=dtype),
+        lambda r: (r(2, 2, 3),),
+    ),
+    "GroupNorm": Example(lambda _, dtype: nn.GroupNorm(2, 4, dtype=dtype), lambda r: (r(2, 4, 3),)),
+    "GroupNorm without weight": Example(
+        lambda _, dtype: nn.GroupNorm(1, 2, affine=False, dtype=dtype), lambda r: (r(2, 2, 2, 1),)
+    ),
+    "LocalResponseNorm": Example(
+        lambda *_: nn.LocalResponseNorm(3, alpha=0.5, k=2.0), lambda r: (r(2, 5, 2),)
     ),
     # --------------------------------------------------------------------------- recurrent
     "RNN": Example(

@@ -41,7 +41,7 @@ def _closed_form(
 
     The shift is a constant, and changes no derivative: it only spares x̂ cancellation.
     """
-    means = {"axis": axes, "keepdims": True}
+    means: dict[str, Any] = {"axis": axes, "keepdims": True}
     shift = saved.shift.reshape((1, -1, 1, 1) if 0 in axes else (*view[:2], 1, 1))
     g, below = _wide(g).reshape(view), _wide(x).reshape(view) - shift
     centred = below - np.mean(below, **means)

@@ -30,6 +30,11 @@ COUNTERPARTS: dict[str, Callable[[], Any]] = {
     "Softplus": lambda: tnn.Softplus(2.0, threshold=20.0),
     "Softmax": lambda: tnn.Softmax(-1),
     "LogSoftmax": lambda: tnn.LogSoftmax(1),
+    # --------------------------------------------------------------------------- attention
+    "MultiheadAttention": lambda: tnn.MultiheadAttention(4, 2),
+    "MultiheadAttention, batch first": lambda: tnn.MultiheadAttention(
+        4, 1, bias=False, batch_first=True
+    ),
     # ------------------------------------------------------------------------- containers
     "Sequential": lambda: tnn.Sequential(tnn.Linear(3, 4), tnn.Linear(4, 2)),
     # ------------------------------------------------------------------------ convolution
@@ -44,6 +49,18 @@ COUNTERPARTS: dict[str, Callable[[], Any]] = {
     "Affine without bias": lambda: tnn.Linear(3, 2, bias=False),
     # -------------------------------------------------------------------------- embeddings
     "Embedding": lambda: tnn.Embedding(4, 3, padding_idx=1),
+    # ----------------------------------------------------------------------- normalization
+    "BatchNorm1d": lambda: tnn.BatchNorm1d(3),
+    "BatchNorm1d of sequences": lambda: tnn.BatchNorm1d(2, 0.1, momentum=None),
+    "BatchNorm2d": lambda: tnn.BatchNorm2d(2, momentum=0.3),
+    "BatchNorm2d without anything": lambda: tnn.BatchNorm2d(
+        2, affine=False, track_running_stats=False
+    ),
+    "LayerNorm": lambda: tnn.LayerNorm(4),
+    "LayerNorm of two axes": lambda: tnn.LayerNorm((2, 3), eps=0.1, bias=False),
+    "GroupNorm": lambda: tnn.GroupNorm(2, 4),
+    "GroupNorm without weight": lambda: tnn.GroupNorm(1, 2, affine=False),
+    "LocalResponseNorm": lambda: tnn.LocalResponseNorm(3, alpha=0.5, k=2.0),
     # --------------------------------------------------------------------------- recurrent
     "RNN": lambda: tnn.RNN(3, 2, bidirectional=True),
     "RNN of relu": lambda: tnn.RNN(2, 2, nonlinearity="relu", bias=False),

@@ -1,0 +1,429 @@
+"""Normalisation: equal to its composition, exact statistics, running statistics, bad input."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import graphgrad as gg
+from graphgrad import nn
+from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.nn.functional import batch_norm, group_norm, layer_norm, local_response_norm, moments
+from tests.equality import assert_equals_composition
+
+
+def normal(*shape: int, seed: int = 0) -> Any:
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def normalised(x: Any, axes: Any, eps: float) -> Any:
+    """Normalise by small ops."""
+    mean = gg.mean(x, axis=axes, keepdims=True)
+    variance = gg.mean((x - mean) ** 2, axis=axes, keepdims=True)
+    return (x - mean) / gg.sqrt(variance + eps)
+
+
+def by_channel(v: Any, ndim: int) -> Any:
+    return v.reshape(-1, *(1,) * (ndim - 2))
+
+
+@pytest.fixture(params=[(1 << 17, 32), (7, 2), (2, 10**6)], ids=["whole", "blocks", "tiny blocks"])
+def _blocks(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Cut even small arrays into blocks, and sum in both ways."""
+    block, long = request.param
+    monkeypatch.setattr(moments, "BLOCK", block)
+    monkeypatch.setattr(moments, "_LONG", long)
+    moments._blocks.cache_clear()
+    yield
+    moments._blocks.cache_clear()
+
+
+# ---------------------------------------------------------------- equal to the composition
+
+
+@pytest.mark.usefixtures("_blocks")
+@pytest.mark.parametrize("shape", [(3, 2), (2, 3, 2), (3, 2, 1, 3), (2, 2, 2, 2), (5, 1)])
+def test_batch_norm_is_its_composition(shape: tuple[int, ...]) -> None:
+    axes = (0, *range(2, len(shape)))
+    c = shape[1]
+
+    def composition(x: Any, w: Any, b: Any) -> Any:
+        ndim = len(shape)
+        return normalised(x, axes, 0.1) * by_channel(w, ndim) + by_channel(b, ndim)
+
+    assert_equals_composition(
+        lambda x, w, b: batch_norm(x, weight=w, bias=b, training=True, eps=0.1),
+        composition,
+        normal(*shape),
+        normal(c, seed=1),
+        normal(c, seed=2),
+    )
+    assert_equals_composition(
+        lambda x: batch_norm(x, training=True, eps=0.1),
+        lambda x: normalised(x, axes, 0.1),
+        normal(*shape),
+    )
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (2, 3, 2), (1, 2, 2, 2)])
+def test_evaluation_is_its_composition(shape: tuple[int, ...]) -> None:
+    c, ndim = shape[1], len(shape)
+    mean, var = normal(c, seed=3), normal(c, seed=4) ** 2
+
+    def composition(x: Any, w: Any, b: Any) -> Any:
+        hat = (x - by_channel(mean, ndim)) / by_channel(np.sqrt(var + 0.1), ndim)
+        return hat * by_channel(w, ndim) + by_channel(b, ndim)
+
+    assert_equals_composition(
+        lambda x, w, b: batch_norm(x, mean, var, w, b, eps=0.1),
+        composition,
+        normal(*shape),
+        normal(c, seed=1),
+        normal(c, seed=2),
+    )
+
+
+@pytest.mark.usefixtures("_blocks")
+@pytest.mark.parametrize(
+    ("shape", "last"), [((3, 4), (4,)), ((5,), (5,)), ((2, 3, 2), (3, 2)), ((2, 3, 2), (2,))]
+)
+def test_layer_norm_is_its_composition(shape: tuple[int, ...], last: tuple[int, ...]) -> None:
+    axes = tuple(range(len(shape) - len(last), len(shape)))
+    assert_equals_composition(
+        lambda x, w, b: layer_norm(x, last, w, b, eps=0.1),
+        lambda x, w, b: normalised(x, axes, 0.1) * w + b,
+        normal(*shape),
+        normal(*last, seed=1),
+        normal(*last, seed=2),
+    )
+    assert_equals_composition(
+        lambda x, w: layer_norm(x, last, w, eps=0.1),
+        lambda x, w: normalised(x, axes, 0.1) * w,
+        normal(*shape),
+        normal(*last, seed=1),
+    )
+
+
+@pytest.mark.usefixtures("_blocks")
+@pytest.mark.parametrize(
+    ("shape", "groups"), [((2, 4), 2), ((2, 4, 3), 2), ((1, 3, 2, 2), 3), ((2, 2, 3), 1)]
+)
+def test_group_norm_is_its_composition(shape: tuple[int, ...], groups: int) -> None:
+    c, ndim = shape[1], len(shape)
+
+    def composition(x: Any, w: Any, b: Any) -> Any:
+        rows = x.reshape(shape[0], groups, -1)
+        hat = normalised(rows, -1, 0.1).reshape(shape)
+        return hat * by_channel(w, ndim) + by_channel(b, ndim)
+
+    assert_equals_composition(
+        lambda x, w, b: group_norm(x, groups, w, b, eps=0.1),
+        composition,
+        normal(*shape),
+        normal(c, seed=1),
+        normal(c, seed=2),
+    )
+    assert_equals_composition(
+        lambda x: group_norm(x, groups, eps=0.1),
+        lambda x: normalised(x.reshape(shape[0], groups, -1), -1, 0.1).reshape(shape),
+        normal(*shape),
+    )
+
+
+@given(
+    channels=st.integers(1, 6),
+    size=st.integers(1, 8),
+    beta=st.sampled_from([0.5, 0.75, 1.0]),
+    alpha=st.sampled_from([0.0, 1e-4, 0.9]),
+)
+@settings(max_examples=15)
+def test_local_response_norm_is_its_composition(
+    channels: int, size: int, beta: float, alpha: float
+) -> None:
+    """The sum over neighbours is a product with a band of ones."""
+    offset = np.arange(channels)[None, :] - np.arange(channels)[:, None]
+    band = (offset >= -(size // 2)) & (offset <= (size - 1) // 2)
+
+    def composition(x: Any) -> Any:
+        total = gg.einsum("ij,njl->nil", band.astype(float), x * x)
+        return x / (2.0 + alpha / size * total) ** beta
+
+    assert_equals_composition(
+        lambda x: local_response_norm(x, size, alpha, beta, 2.0),
+        composition,
+        normal(2, channels, 2),
+    )
+
+
+def test_local_response_norm_in_the_papers_numbers() -> None:
+    """The paper's α is not divided by n: k = 2, n = 5, α = 10⁻⁴, β = 0.75, written as a loop."""
+    a = normal(1, 7, 2, 2) * 100
+    b = np.empty_like(a)
+    for i in range(7):
+        around = a[:, max(0, i - 2) : min(6, i + 2) + 1]
+        b[:, i] = a[:, i] / (2 + 1e-4 * np.sum(around**2, axis=1)) ** 0.75
+    found = local_response_norm(a, 5, alpha=5e-4, beta=0.75, k=2.0)
+    np.testing.assert_allclose(found, b, rtol=1e-13)
+
+
+CALLS: dict[str, Any] = {
+    "batch": lambda x, w, b: batch_norm(x, weight=w, bias=b, training=True, eps=0.1),
+    "layer": lambda x, w, b: layer_norm(x, 2, w, b, eps=0.1),
+    "group": lambda x, w, b: group_norm(x, 1, w, b, eps=0.1),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_third_derivatives(name: str) -> None:
+    arrays = (normal(3, 2), normal(2, seed=1), normal(2, seed=2))
+    weights = normal(3, 2, seed=3)
+    assert gg.gradcheck(lambda *v: (CALLS[name](*v) * weights).sum() ** 2, *arrays, order=3)
+
+
+# ------------------------------------------------------------------------ exact statistics
+
+
+def in_double(call: Any, x: Any, g: Any) -> list[Any]:
+    """Return output and gradient, computed from the same numbers in double precision."""
+    t = gg.Tensor(np.float64(x), requires_grad=True)
+    y = call(t)
+    y.backward(np.float64(g))
+    return [y.numpy(), t.grad]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: batch_norm(x, training=True),
+        lambda x: group_norm(x, 2),
+        lambda x: layer_norm(x, (4, 5, 50)),
+    ],
+    ids=["batch", "group", "layer"],
+)
+def test_a_large_mean_costs_no_digits(call: Any) -> None:
+    """With mean 10⁴ and deviation 10⁻², E[x²] − E[x]² would have no right digit in float32."""
+    x = np.float32(1e4 + 1e-2 * normal(8, 4, 5, 50))
+    g = np.float32(normal(*x.shape, seed=1))
+    y, slope = in_double(call, x, g)
+    t = gg.Tensor(x, requires_grad=True)
+    found = call(t)
+    (recorded,) = gg.gradients((found * g).sum(), [t], create_graph=True)
+    found.backward(g)
+    assert found.dtype == t.grad.dtype == np.float32
+    np.testing.assert_allclose(found.numpy(), y, rtol=0, atol=2e-6 * np.abs(y).max())
+    for grad in (t.grad, recorded.numpy()):
+        np.testing.assert_allclose(grad, slope, rtol=0, atol=2e-6 * np.abs(slope).max())
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_halves_are_averaged_in_single_precision(name: str) -> None:
+    """The squares of these numbers, and the sum of a thousand, are infinite in float16."""
+    x = np.float16(300 + 100 * normal(500, 2))
+    w, b = np.array([1, 2], np.float16), np.array([0, 1], np.float16)
+    y = CALLS[name](*(np.float64(v) for v in (x, w, b)))
+    found = CALLS[name](x, w, b)
+    assert found.dtype == np.float16
+    np.testing.assert_allclose(found, y, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_constant_input_has_finite_gradients(name: str) -> None:
+    """Its variance is 0: the output is the bias, and ε keeps the slope finite."""
+    x = gg.Tensor(np.full((4, 2), 3.0), requires_grad=True)
+    w, b = (gg.Tensor(v, requires_grad=True) for v in ([2.0, 3.0], [1.0, 1.0]))
+    y = CALLS[name](x, w, b)
+    np.testing.assert_array_equal(y.numpy(), np.ones(y.shape))
+    (y**3).sum().backward()
+    for t in (x, w, b):
+        assert np.isfinite(t.grad).all()
+    np.testing.assert_array_equal(w.grad, 0)
+
+
+def test_a_node_keeps_its_input_and_two_numbers_per_channel() -> None:
+    """Nothing of the size of x but x itself, which is shared."""
+    x = gg.Tensor(np.float32(normal(50, 4, 5, 5)), requires_grad=True)
+    w = gg.Tensor(np.ones(4, np.float32), requires_grad=True)
+    node = batch_norm(x, weight=w, training=True)._node
+    assert node is not None
+    arrays = [v for v in gg.transforms.flatten(node.values)[0] if isinstance(v, np.ndarray)]
+    assert any(v is x._data for v in arrays)
+    assert sum(v.nbytes for v in arrays) <= x.data.nbytes + 200
+
+
+# ---------------------------------------------------------------------- running statistics
+
+
+def test_running_statistics_move_by_the_momentum() -> None:
+    x = normal(6, 3, 4)
+    layer = nn.BatchNorm1d(3, momentum=0.25, dtype=np.float64)
+    layer(x)
+    mean, var = x.mean(axis=(0, 2)), x.var(axis=(0, 2), ddof=1)
+    np.testing.assert_allclose(layer.running_mean.data, 0.25 * mean, rtol=1e-12)  # type: ignore[union-attr]
+    np.testing.assert_allclose(layer.running_var.data, 0.75 + 0.25 * var, rtol=1e-12)  # type: ignore[union-attr]
+    assert layer.state_dict()["num_batches_tracked"] == 1
+
+
+def test_without_momentum_they_are_plain_averages() -> None:
+    layer = nn.BatchNorm2d(2, momentum=None, dtype=np.float64)
+    batches = [normal(3, 2, 2, 2, seed=s) for s in range(4)]
+    for x in batches:
+        layer(x)
+    state = layer.state_dict()
+    means = np.mean([x.mean(axis=(0, 2, 3)) for x in batches], axis=0)
+    variances = np.mean([x.var(axis=(0, 2, 3), ddof=1) for x in batches], axis=0)
+    np.testing.assert_allclose(state["running_mean"], means, rtol=1e-12)
+    np.testing.assert_allclose(state["running_var"], variances, rtol=1e-12)
+
+
+def test_evaluation_uses_them_and_leaves_them() -> None:
+    layer = nn.BatchNorm1d(3, dtype=np.float64)
+    layer(normal(8, 3))
+    state = layer.eval().state_dict()
+    one = normal(1, 3, seed=1)  # a single sample will do
+    expected = (one - state["running_mean"]) / np.sqrt(state["running_var"] + 1e-5)
+    np.testing.assert_allclose(layer(one).numpy(), expected, rtol=1e-12)
+    for name, array in layer.state_dict().items():
+        np.testing.assert_array_equal(array, state[name], err_msg=name)
+
+
+def test_a_graph_from_evaluation_keeps_the_statistics_of_its_time() -> None:
+    layer = nn.BatchNorm1d(3, dtype=np.float64).eval()
+    x = gg.Tensor(normal(4, 3), requires_grad=True)
+    y = layer(x).sum()
+    layer.train()(5 + normal(4, 3, seed=1))
+    y.backward()
+    np.testing.assert_allclose(x.grad, 1 / np.sqrt(1 + 1e-5), rtol=1e-12)
+
+
+def test_without_tracking_evaluation_uses_the_batch() -> None:
+    layer = nn.BatchNorm1d(3, track_running_stats=False, dtype=np.float64)
+    x = normal(8, 3)
+    expected = layer(x).numpy()
+    np.testing.assert_array_equal(layer.eval()(x).numpy(), expected)
+    assert not list(layer.buffers())
+
+
+@pytest.mark.parametrize("bad", [(1, 3), (4, 2), (4, 3, 2, 2), (3,)])
+def test_an_error_leaves_the_statistics_alone(bad: tuple[int, ...]) -> None:
+    layer = nn.BatchNorm1d(3, dtype=np.float64)
+    layer(normal(8, 3))
+    state = layer.state_dict()
+    with pytest.raises(ShapeError, match=r"test_nn_normalization\.py:\d+"):
+        layer(normal(*bad))
+    for name, array in layer.state_dict().items():
+        np.testing.assert_array_equal(array, state[name], err_msg=name)
+
+
+def test_plain_arrays_serve_as_running_statistics() -> None:
+    mean, var = np.zeros(2, np.float32), np.ones(2, np.float32)
+    x = np.float32(normal(4, 2))
+    y = batch_norm(x, mean, var, training=True, momentum=1.0)
+    assert isinstance(y, np.ndarray)
+    np.testing.assert_allclose(mean, x.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(var, x.var(axis=0, ddof=1), rtol=1e-5)
+
+
+# ------------------------------------------------------------------------------- bad input
+
+X = normal(4, 6)
+REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
+    "one value": (
+        lambda: batch_norm(X[:1], training=True),
+        ShapeError,
+        r"batch_norm: x \(1, 6\) has 1 value\(s\) per channel; .* larger batch, or eval\(\)",
+    ),
+    "no batch": (lambda: batch_norm(X[:0], training=True), ShapeError, r"has 0 value\(s\)"),
+    "a vector": (lambda: batch_norm(X[0]), ShapeError, r"x \(6,\); it must be \(N, C\)"),
+    "integers": (lambda: batch_norm(X.astype(int)), DtypeError, r"x is int64; use \.astype"),
+    "no statistics": (lambda: batch_norm(X), ShapeError, "must both be given"),
+    "one statistic": (
+        lambda: batch_norm(X, np.zeros(6), training=True),
+        ShapeError,
+        "must both be given, or in training neither",
+    ),
+    "statistics of another shape": (
+        lambda: batch_norm(X, np.zeros(5), np.ones(6)),
+        ShapeError,
+        r"running_mean \(5,\); x \(4, 6\) needs \(6,\)",
+    ),
+    "statistics in a list": (
+        lambda: batch_norm(X, [0.0] * 6, [1.0] * 6),
+        DtypeError,
+        "running_mean must be a floating array or tensor",
+    ),
+    "weight": (
+        lambda: batch_norm(X, weight=np.ones(5), training=True),
+        ShapeError,
+        r"batch_norm: weight \(5,\); x \(4, 6\) needs \(6,\)",
+    ),
+    "momentum": (
+        lambda: batch_norm(X, np.zeros(6), np.ones(6), training=True, momentum=1.5),
+        ShapeError,
+        "momentum = 1.5",
+    ),
+    "eps": (lambda: batch_norm(X, training=True, eps=-1), ShapeError, "eps = -1"),
+    "layer": (
+        lambda: layer_norm(X, (4,)),
+        ShapeError,
+        r"layer_norm: x \(4, 6\) does not end in normalized_shape \(4,\)",
+    ),
+    "layer of nothing": (lambda: layer_norm(X, ()), ShapeError, "does not end in"),
+    "layer's bias": (
+        lambda: layer_norm(X, 6, bias=np.ones(4)),
+        ShapeError,
+        r"layer_norm: bias \(4,\)",
+    ),
+    "groups": (
+        lambda: group_norm(X, 4),
+        ShapeError,
+        r"group_norm: x \(4, 6\), num_groups 4; .* C a multiple of num_groups",
+    ),
+    "no groups": (lambda: group_norm(X, 0), ShapeError, "num_groups 0"),
+    "response of a vector": (
+        lambda: local_response_norm(X[0], 5),
+        ShapeError,
+        r"local_response_norm: x \(6,\), size 5",
+    ),
+    "size": (lambda: local_response_norm(X, 0), ShapeError, "size 0"),
+    "response of integers": (
+        lambda: local_response_norm(X.astype(int), 5),
+        DtypeError,
+        r"x is int64; use \.astype",
+    ),
+    "BatchNorm1d": (lambda: nn.BatchNorm1d(0), ShapeError, r"BatchNorm1d\(0\): num_features"),
+    "BatchNorm2d": (
+        lambda: nn.BatchNorm2d(3, momentum=2.0),
+        ShapeError,
+        r"BatchNorm2d\(3\): momentum = 2\.0",
+    ),
+    "BatchNorm2d of a matrix": (
+        lambda: nn.BatchNorm2d(6)(X),
+        ShapeError,
+        r"BatchNorm2d\(6\): x \(4, 6\); it must be \(N, C, H, W\) with C = 6",
+    ),
+    "LayerNorm": (lambda: nn.LayerNorm(()), ShapeError, r"LayerNorm\(\(\)\): every length"),
+    "LayerNorm eps": (lambda: nn.LayerNorm(3, eps=np.inf), ShapeError, "eps = inf"),
+    "GroupNorm": (lambda: nn.GroupNorm(4, 6), ShapeError, r"GroupNorm\(4, 6\): num_channels"),
+    "GroupNorm of others": (
+        lambda: nn.GroupNorm(2, 4)(X),
+        ShapeError,
+        r"GroupNorm\(2, 4\): x \(4, 6\); it must be \(N, C, …\) with C = 4",
+    ),
+    "LocalResponseNorm": (lambda: nn.LocalResponseNorm(0), ShapeError, "size must be at least 1"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_input_is_refused(name: str) -> None:
+    call, kind, message = REFUSED[name]
+    with pytest.raises(kind, match=message) as caught:
+        call()
+    assert "(at test_nn_normalization.py:" in str(caught.value), "the user's own line"
+
+
+def test_layer_and_group_norm_take_an_empty_batch() -> None:
+    assert layer_norm(X[:0], 6).shape == (0, 6)
+    assert group_norm(X[:0], 2).shape == (0, 6)
+    assert local_response_norm(X[:0], 2).shape == (0, 6)
