@@ -36,6 +36,89 @@ POINTS = {
     "fmax beside NaN": Point(lambda m, x, y: m.fmax(x, y), (nan, 1.0), (0, 1)),
     "relu at 0": Point(lambda m, x: m.relu(x), (0.0,), (0,)),
     "relu at infinities": Point(lambda m, x: m.relu(x), ([-inf, inf],), ([0, 1],)),
+    "erf at infinities": Point(
+        lambda m, x: m.erf(x), ([-inf, inf],), ([0, 0],), None, None, ([nan, nan],)
+    ),
+    "erfc at infinities": Point(
+        lambda m, x: m.erfc(x), ([-inf, inf],), ([0, 0],), None, None, ([nan, nan],)
+    ),
+    "leaky relu at 0": Point(lambda m, x: m.nn.functional.leaky_relu(x, 0.01), (0.0,), (0.01,)),
+    "leaky relu of slope 2 at 0": Point(
+        lambda m, x: m.nn.functional.leaky_relu(x, 2.0), (0.0,), (1,), torch_first=(2,)
+    ),
+    "leaky relu of slope -1 at 0": Point(
+        lambda m, x: m.nn.functional.leaky_relu(x, -1.0), (0.0,), (0,), torch_first=(-1,)
+    ),
+    "leaky relu at infinities": Point(
+        lambda m, x: m.nn.functional.leaky_relu(x, 0.01), ([-inf, inf],), ([0.01, 1],)
+    ),
+    "prelu at 0": Point(
+        lambda m, x, w: m.nn.functional.prelu(x, w), ([0.0], [0.25]), ([0.25], [0])
+    ),
+    "prelu of slope 2 at 0": Point(
+        lambda m, x, w: m.nn.functional.prelu(x, w),
+        ([0.0], [2.0]),
+        ([1], [0]),
+        torch_first=([2], [0]),
+    ),
+    "prelu of slope -1 at 0": Point(
+        lambda m, x, w: m.nn.functional.prelu(x, w),
+        ([0.0], [-1.0]),
+        ([0], [0]),
+        torch_first=([-1], [0]),
+    ),
+    "prelu at infinities": Point(
+        lambda m, x, w: m.nn.functional.prelu(x, w),
+        ([-inf, inf], [0.25]),
+        ([0.25, 1], [-inf]),
+        ([1, 0], [1]),
+    ),
+    "elu at 0": Point(lambda m, x: m.nn.functional.elu(x), (0.0,), (1,)),
+    "elu of alpha 0.5 at 0": Point(lambda m, x: m.nn.functional.elu(x, 0.5), (0.0,), (0.5,)),
+    "elu of alpha 2 at 0": Point(
+        lambda m, x: m.nn.functional.elu(x, 2.0), (0.0,), (1,), torch_first=(2,)
+    ),
+    "elu of alpha -1 at 0": Point(
+        lambda m, x: m.nn.functional.elu(x, -1.0), (0.0,), (0,), torch_first=(-1,)
+    ),
+    "elu at infinities": Point(lambda m, x: m.nn.functional.elu(x, 0.5), ([-inf, inf],), ([0, 1],)),
+    "selu at 0": Point(
+        lambda m, x: m.nn.functional.selu(x),
+        (0.0,),
+        (1.0507009873554805,),
+        torch_first=(1.7580993408473766,),
+    ),
+    "hardtanh at its bounds": Point(
+        lambda m, x: m.nn.functional.hardtanh(x), ([-1.0, 1.0],), ([0, 0],)
+    ),
+    "relu6 at its bounds": Point(lambda m, x: m.nn.functional.relu6(x), ([0.0, 6.0],), ([0, 0],)),
+    "gelu at infinities": Point(
+        lambda m, x: m.nn.functional.gelu(x),
+        ([-inf, inf],),
+        ([0, 1],),
+        None,
+        ([nan, nan],),
+        ([nan, nan],),
+    ),
+    "gelu by tanh at infinities": Point(
+        lambda m, x: m.nn.functional.gelu(x, approximate="tanh"),
+        ([-inf, inf],),
+        ([0, 1],),
+        None,
+        ([nan, nan],),
+        ([nan, nan],),
+    ),
+    "silu at infinities": Point(
+        lambda m, x: m.nn.functional.silu(x),
+        ([-inf, inf],),
+        ([0, 1],),
+        None,
+        ([nan, nan],),
+        ([nan, nan],),
+    ),
+    "softplus at infinities": Point(
+        lambda m, x: m.nn.functional.softplus(x), ([-inf, inf],), ([0, 1],)
+    ),
     "abs at 0": Point(lambda m, x: m.abs(x), (0.0,), (0,)),
     "sign at 0": Point(lambda m, x: m.sign(x), (0.0,), (0,)),
     "clip at its bounds": Point(

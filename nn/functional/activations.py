@@ -130,7 +130,7 @@ def _prelu_in_x(g: Any, x: Any, weight: Any) -> Any:
 _PRELU: Elementary = op(
     lambda x, weight: np.maximum(x, 0) + weight * np.minimum(x, 0),
     _prelu_in_x,
-    lambda g, x: g * np.minimum(x, 0),
+    lambda g, x: g * keep(x, np.logical_not(x >= 0)),  # as min(x, 0), but flat at 0
     elementwise=True,
     name="prelu",
     symbol="prelu",

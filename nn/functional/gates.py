@@ -177,7 +177,8 @@ def _gelu_curvature(x: Any, approximate: str) -> Any:
     z = _SCALE * x * (1 + _CUBE * x * x)  # σ(z) with its slopes by the chain rule
     first, second = _SCALE * (1 + 3 * _CUBE * x * x), (6 * _SCALE * _CUBE) * x
     s, rest = sigmoid(z), sigmoid(-z)
-    return s * rest * (2 * first + x * ((rest - s) * first * first + second))
+    peak = s * rest  # first of all, for without it float16 overflows
+    return peak * (2 * first) + peak * x * ((rest - s) * first * first + second)
 
 
 _FORMS = Cases(

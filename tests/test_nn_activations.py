@@ -1,0 +1,275 @@
+"""Activations against their definitions: values, slopes, far out and at kinks; the error function.
+
+First and second derivatives at kinks and infinities are in special_points.py.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+import graphgrad as gg
+from graphgrad import nn
+from graphgrad.errors import ShapeError
+from graphgrad.ops.blocks import in_blocks
+from tests.equality import assert_equals_composition
+
+F = nn.functional
+INF, NAN = np.inf, np.nan
+X = np.random.default_rng(0).uniform(-4, 4, (5, 6))  # no zeros: kinks have tests of their own
+
+
+def normal_cdf(x: Any) -> Any:
+    """Φ by the error function, which tests below compare with Python's."""
+    return (1 + gg.erf(x / math.sqrt(2))) / 2
+
+
+def tanh_gelu(x: Any) -> Any:
+    return x * (1 + gg.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
+
+
+COMPOSITIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "leaky_relu": (lambda x: F.leaky_relu(x, 0.1), lambda x: gg.where(x.data > 0, x, 0.1 * x)),
+    "leaky_relu, steep": (lambda x: F.leaky_relu(x, 3), lambda x: gg.where(x.data > 0, x, 3 * x)),
+    "leaky_relu, 0": (lambda x: F.leaky_relu(x, 0), lambda x: gg.where(x.data > 0, x, 0 * x)),
+    "elu": (F.elu, lambda x: gg.where(x.data > 0, x, gg.exp(x) - 1)),
+    "elu, 0.3": (lambda x: F.elu(x, 0.3), lambda x: gg.where(x.data > 0, x, 0.3 * (gg.exp(x) - 1))),
+    "elu, 2": (lambda x: F.elu(x, 2), lambda x: gg.where(x.data > 0, x, 2 * (gg.exp(x) - 1))),
+    "selu": (
+        F.selu,
+        lambda x: 1.0507009873554805 * gg.where(x.data > 0, x, 1.6732632423543772 * gg.expm1(x)),
+    ),
+    "gelu": (F.gelu, lambda x: x * normal_cdf(x)),
+    "gelu by tanh": (lambda x: F.gelu(x, "tanh"), tanh_gelu),
+    "silu": (F.silu, lambda x: x / (1 + gg.exp(-x))),
+    "softplus": (F.softplus, lambda x: gg.log(1 + gg.exp(x))),
+    "softplus, sharp": (lambda x: F.softplus(x, 3), lambda x: gg.log(1 + gg.exp(3 * x)) / 3),
+    "hardtanh": (lambda x: F.hardtanh(x, -2, 1), lambda x: gg.clip(x, -2, 1)),
+    "relu6": (F.relu6, lambda x: gg.clip(x, 0, 6)),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSITIONS)
+def test_equals_its_definition_to_second_order(name: str) -> None:
+    fused, composition = COMPOSITIONS[name]
+    assert_equals_composition(fused, composition, X)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (6,), (5, 1, 1)])
+def test_prelu_is_its_definition(shape: tuple[int, ...]) -> None:
+    slopes = np.random.default_rng(1).uniform(0, 2, shape)
+    if shape == (5, 1, 1):
+        x, weight = X[None, :, :], slopes.reshape(5)
+        assert_equals_composition(
+            F.prelu, lambda x, w: gg.where(x.data > 0, x, w.reshape(5, 1) * x), x, weight
+        )
+        return
+    assert_equals_composition(F.prelu, lambda x, w: gg.where(x.data > 0, x, w * x), X, slopes)
+
+
+def test_prelu_of_a_single_number() -> None:
+    for weight in (np.array(0.5), np.array([0.5])):
+        assert F.prelu(np.array(-2.0), weight) == -1
+
+
+# --------------------------------------------------------------------------- values far out
+
+FAR = np.array([-INF, -1000, 0, 1000, INF, NAN])
+VALUES: dict[str, tuple[Callable[[Any], Any], list[float]]] = {
+    "sigmoid": (F.sigmoid, [0, 0, 0.5, 1, 1, NAN]),
+    "tanh": (F.tanh, [-1, -1, 0, 1, 1, NAN]),
+    "relu": (F.relu, [0, 0, 0, 1000, INF, NAN]),
+    "leaky_relu": (lambda x: F.leaky_relu(x, 0.5), [-INF, -500, 0, 1000, INF, NAN]),
+    "elu": (lambda x: F.elu(x, 2), [-2, -2, 0, 1000, INF, NAN]),
+    "gelu": (F.gelu, [0, 0, 0, 1000, INF, NAN]),
+    "gelu by tanh": (lambda x: F.gelu(x, "tanh"), [0, 0, 0, 1000, INF, NAN]),
+    "silu": (F.silu, [0, 0, 0, 1000, INF, NAN]),
+    "softplus": (F.softplus, [0, 0, math.log(2), 1000, INF, NAN]),
+    "softplus, beta 2": (lambda x: F.softplus(x, 2), [0, 0, math.log(2) / 2, 1000, INF, NAN]),
+    "step": (F.step, [0, 0, 0, 1, 1, NAN]),
+    "hardtanh": (F.hardtanh, [-1, -1, 0, 1, 1, NAN]),
+    "relu6": (F.relu6, [0, 0, 0, 6, 6, NAN]),
+    "identity": (F.identity, FAR.tolist()),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("name", VALUES)
+def test_values_far_out(name: str, dtype: str) -> None:
+    """No overflow, no warning, no NaN but for NaN; in every precision, in its own dtype."""
+    function, expected = VALUES[name]
+    for x in (FAR.astype(dtype), np.tile(FAR.astype(dtype), 10_000)):  # in one piece, and in many
+        y = function(x)
+        assert y.dtype == dtype
+        wanted = np.array(expected, dtype)
+        np.testing.assert_allclose(y[:6], wanted, rtol=np.finfo(dtype).eps)
+        np.testing.assert_array_equal(y[-6:], y[:6])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("name", VALUES)
+def test_slopes_far_out(name: str, dtype: str) -> None:
+    """First and second derivatives at ±1000 and ±∞ are numbers, in every precision."""
+    x = gg.Tensor(FAR[[0, 1, 3, 4]].astype(dtype), requires_grad=True)
+    y = VALUES[name][0](x)
+    (first,) = gg.gradients([y], [x], [np.ones(4, dtype)], create_graph=True)
+    assert first.dtype == dtype
+    left = {"identity": 1, "leaky_relu": 0.5}.get(name, 0)
+    flat = name in ("sigmoid", "tanh", "step", "hardtanh", "relu6")
+    np.testing.assert_array_equal(first.numpy(), [left, left, 1 - flat, 1 - flat])
+    if first.requires_grad:
+        (second,) = gg.gradients([first], [x], [np.ones(4, dtype)])
+        np.testing.assert_array_equal(second, np.zeros(4))
+
+
+def test_the_left_tails_keep_their_digits() -> None:
+    """½ (1 + erf) would leave no digit of GELU at −9, and x · (1 − σ(−x)) none of SiLU at −40."""
+    x = -9.0
+    phi = math.erfc(9 / math.sqrt(2)) / 2
+    density = math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    np.testing.assert_allclose(F.gelu(np.array(x)), x * phi, rtol=1e-13)
+    np.testing.assert_allclose(gg.grad(F.gelu)(x), phi + x * density, rtol=1e-12)
+    np.testing.assert_allclose(F.silu(np.array(-40.0)), -40 * math.exp(-40), rtol=1e-15)
+    np.testing.assert_allclose(gg.grad(F.silu)(-40.0), -39 * math.exp(-40), rtol=1e-15)
+
+
+def test_softplus_beyond_its_threshold_is_x() -> None:
+    x = gg.Tensor([1.0, 3.0], requires_grad=True)
+    y = F.softplus(x, beta=2.0, threshold=4.0)
+    y.sum().backward()
+    np.testing.assert_allclose(y.numpy(), [math.log1p(math.exp(2)) / 2, 3], rtol=1e-15)
+    np.testing.assert_allclose(x.grad, [1 / (1 + math.exp(-2)), 1], rtol=1e-15)
+
+
+def test_step() -> None:
+    """The book's: 1 where x > 0; its gradient is 0, but it is there."""
+    x = gg.Tensor([-2.0, 0.0, 2.0, NAN], requires_grad=True)
+    y = F.step(x)
+    y.sum().backward()
+    np.testing.assert_array_equal(y.numpy(), [0, 0, 1, NAN])
+    np.testing.assert_array_equal(x.grad, np.zeros(4))
+
+
+def test_whole_numbers_are_taken() -> None:
+    for function in (F.gelu, F.silu, F.elu, F.softplus, gg.erf, gg.erfc):
+        np.testing.assert_array_equal(function(np.array([-1, 2])), function(np.array([-1.0, 2.0])))
+
+
+# ------------------------------------------------------------------------------------ maxout
+
+
+def test_maxout_takes_the_largest_of_each_group() -> None:
+    x = np.arange(12.0).reshape(2, 6)[:, ::-1]
+    np.testing.assert_array_equal(F.maxout(x, 3), x[:, ::3])
+    np.testing.assert_array_equal(F.maxout(x, 2, axis=0), x[1:])
+    assert F.maxout(np.zeros((2, 6, 3, 4)), 3, axis=1).shape == (2, 2, 3, 4)
+
+
+def test_equal_pieces_share_the_gradient() -> None:
+    x = gg.Tensor([1.0, 1.0, 3.0, 2.0], requires_grad=True)
+    F.maxout(x, 2).sum().backward()
+    np.testing.assert_array_equal(x.grad, [0.5, 0.5, 1, 0])
+
+
+def test_maxout_with_a_piece_of_zeros_is_relu() -> None:
+    """What the CS231n notes say of it."""
+    rng = np.random.default_rng(0)
+    layer = nn.Maxout(3, 2, rng=rng, dtype=np.float64)
+    layer.weight.data[1::2] = 0
+    assert layer.bias is not None
+    layer.bias.data[1::2] = 0
+    x = rng.standard_normal((4, 3))
+    expected = F.relu(F.affine(x, layer.weight.data[::2], layer.bias.data[::2]))
+    np.testing.assert_array_equal(layer(x).numpy(), expected)
+
+
+def test_maxout_draws_as_affine_does() -> None:
+    layer = nn.Maxout(100, 50, pieces=4, rng=np.random.default_rng(0))
+    assert layer.weight.shape == (200, 100)
+    assert 0.099 < np.abs(layer.weight.data).max() <= 0.1
+    assert layer.multiply_adds(((7, 100),), (7, 50)) == 7 * 50 * 4 * 100
+
+
+# ------------------------------------------------------------------------- the error function
+
+
+def reference(function: Callable[[float], float], x: Any) -> Any:
+    return np.array([function(float(v)) for v in x])
+
+
+LINE = np.concatenate([np.linspace(-6, 6, 4001), np.linspace(-0.01, 0.01, 501)])
+TAIL = np.linspace(0, 26, 4001)
+
+
+def test_erf_is_pythons() -> None:
+    """To two units in the last place, also near 0, where 1 − erfc would lose all of them."""
+    np.testing.assert_array_max_ulp(gg.erf(LINE), reference(math.erf, LINE), 3)
+
+
+def test_erfc_is_pythons() -> None:
+    """Down to 1e-296, where the rounding error of x² alone would be 700 units."""
+    for x in (LINE, TAIL):
+        np.testing.assert_allclose(gg.erfc(x), reference(math.erfc, x), rtol=3e-15)
+
+
+def test_erf_and_erfc_in_single_precision() -> None:
+    x = LINE.astype(np.float32)
+    np.testing.assert_allclose(gg.erf(x), reference(math.erf, x), rtol=4e-7)
+    x = np.linspace(-6, 9, 4001, dtype=np.float32)
+    y = gg.erfc(x)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y, reference(math.erfc, x), rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_erf_and_erfc_of_extremes(dtype: str) -> None:
+    x = np.array([-INF, np.finfo(dtype).min, -0.0, 0, np.finfo(dtype).max, INF, NAN], dtype)
+    np.testing.assert_array_equal(gg.erf(x), np.array([-1, -1, 0, 0, 1, 1, NAN], dtype))
+    np.testing.assert_array_equal(gg.erfc(x), np.array([2, 2, 1, 1, 0, 0, NAN], dtype))
+    assert np.signbit(gg.erf(x)[2])
+
+
+@given(st.integers(1, 40), st.integers(1, 1500), st.booleans())
+def test_blocks_are_as_good_as_the_whole(rows: int, columns: int, transposed: bool) -> None:
+    """Pieces that end anywhere, of arrays in any order, make the same array."""
+    x = np.random.default_rng(0).standard_normal((rows, columns))
+    x = x.T if transposed else x
+    calls = []
+
+    def noted(a: Any, b: Any) -> Any:
+        calls.append(a.nbytes)
+        return a * b + 1
+
+    np.testing.assert_array_equal(in_blocks(noted, x, x), x * x + 1)
+    assert max(calls) <= 1 << 15, "pieces fit the cache"
+
+
+# -------------------------------------------------------------------------------- refusals
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "maxout": (lambda: F.maxout(np.zeros((2, 5)), 2), r"maxout: x \(2, 5\), pieces=2.*multiple"),
+    "maxout of no axis": (lambda: F.maxout(np.zeros((2, 4)), 2, axis=2), "axis=2"),
+    "maxout of no pieces": (lambda: F.maxout(np.zeros(4), 0), "pieces=0"),
+    "prelu": (lambda: F.prelu(np.zeros((2, 3)), np.zeros(2)), r"\(2, 3\), weight \(2,\).*channel"),
+    "prelu of a vector": (lambda: F.prelu(np.zeros(3), np.zeros(3)), "one slope"),
+    "gelu": (lambda: F.gelu(X, "erf"), "gelu: approximate='erf'; it is 'none' or 'tanh'"),
+    "GELU": (lambda: nn.GELU("fast"), "GELU: approximate='fast'"),
+    "softplus": (lambda: F.softplus(X, beta=0), "softplus: beta=0; it must be above 0"),
+    "Softplus": (lambda: nn.Softplus(-1), "Softplus: beta=-1"),
+    "PReLU": (lambda: nn.PReLU(0), r"PReLU\(0\)"),
+    "Maxout": (lambda: nn.Maxout(3, 2, pieces=0), "all must be above 0"),
+    "Maxout's input": (lambda: nn.Maxout(3, 2)(np.zeros((4, 5))), r"x \(4, 5\), weight \(4, 3\)"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_arguments_are_refused(name: str) -> None:
+    call, says = REFUSED[name]
+    with pytest.raises(ShapeError, match=says) as caught:
+        call()
+    assert "test_nn_activations.py:" in str(caught.value), "the user's line is named"
