@@ -1,41 +1,387 @@
-"""Initial values of parameters, as plain arrays."""
+"""Initial values of parameters: functions that return plain arrays, and one for a whole model.
+
+Each takes ``(shape, rng, dtype)`` and options by name. ``rng`` None is the package's default
+generator, seeded by ``gg.manual_seed``; those that draw nothing take it too, so that each can stand
+for another. A shape is (out, in), or (out, in, height, width) for a convolution, as ``weight`` is
+stored: n_in is the product of all lengths but the first, n_out the first times those after the
+second. The matrix of ``x @ W`` is the transpose: ``he_normal((out, in)).T``.
+"""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.errors import ShapeError
+from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
 from graphgrad.randomness import default_generator
 
+Shape = tuple[int, ...]
+Generator = np.random.Generator
 
-def he_normal(
-    shape: tuple[int, ...], rng: np.random.Generator | None = None, dtype: DTypeLike = np.float32
+# --------------------------------------------------------------------------- whatever the fan
+
+
+def zeros(shape: Shape, rng: Generator | None = None, dtype: DTypeLike = np.float32) -> Any:  # noqa: ARG001
+    """Return zeros: right for biases; units whose weights are all equal stay equal for ever."""
+    return np.zeros(shape, dtype)
+
+
+def constant(
+    shape: Shape,
+    rng: Generator | None = None,  # noqa: ARG001
+    dtype: DTypeLike = np.float32,
+    *,
+    value: float,
 ) -> Any:
-    """Draw weights from N(0, 2 / fan_in), which keeps the variance through ReLU layers.
+    """Return the same value everywhere."""
+    return np.full(shape, value, dtype)
 
-    He et al., "Delving Deep into Rectifiers", 2015, equation 10.
 
-    Parameters
-    ----------
-    shape
-        (out, in), or (out, in, height, width) for a convolution; fan_in is the product of all
-        lengths but the first. The matrix of ``x @ W`` is the transpose: ``he_normal((out, in)).T``.
-    rng
-        None is the package's default generator, seeded by ``gg.manual_seed``.
-    dtype
-        Of the result.
+def normal(
+    shape: Shape,
+    rng: Generator | None = None,
+    dtype: DTypeLike = np.float32,
+    *,
+    mean: float = 0.0,
+    std: float = 1.0,
+) -> Any:
+    """Draw from N(mean, std²).
 
     Raises
     ------
     ShapeError
-        If the shape has fewer than two axes, or no inputs.
+        If std is negative.
     """
-    fan_in = math.prod(shape[1:])
-    if len(shape) < 2 or fan_in == 0:
-        message = f"he_normal: shape {shape} has no inputs; give (out, in, …) (at {here()})"
+    if std < 0:
+        raise ShapeError(f"normal: std={std}; it must not be negative (at {here()})")
+    return (mean + std * default_generator(rng).standard_normal(shape)).astype(dtype)
+
+
+def uniform(
+    shape: Shape,
+    rng: Generator | None = None,
+    dtype: DTypeLike = np.float32,
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+) -> Any:
+    """Draw evenly from low … high.
+
+    Raises
+    ------
+    ShapeError
+        If low is above high.
+    """
+    if low > high:
+        raise ShapeError(f"uniform: low={low} is above high={high} (at {here()})")
+    return default_generator(rng).uniform(low, high, shape).astype(dtype)
+
+
+# ------------------------------------------------------------------------------- by the fan
+
+
+def fans(shape: Shape, who: str = "fans") -> tuple[int, int]:
+    """Return (n_in, n_out) of a weight: how many inputs a unit sees, and how many units see one.
+
+    Raises
+    ------
+    ShapeError
+        If the shape has fewer than two axes, or a length is 0.
+    """
+    if len(shape) < 2 or math.prod(shape) == 0:
+        message = f"{who}: shape {shape} has no inputs or no outputs; give (out, in, …)"
+        raise ShapeError(f"{message} (at {here()})")
+    return math.prod(shape[1:]), shape[0] * math.prod(shape[2:])
+
+
+def _units(who: str, shape: Shape, fan: str, *allowed: str) -> float:
+    """Return the n of the variance 1 / n."""
+    if fan not in allowed:
+        options = " or ".join(map(repr, allowed))
+        raise ShapeError(f"{who}: fan={fan!r}; it is {options} (at {here()})")
+    n_in, n_out = fans(shape, who)
+    return {"in": n_in, "out": n_out, "average": (n_in + n_out) / 2}[fan]
+
+
+def _draw(shape: Shape, std: float, even: bool, rng: Generator | None, dtype: DTypeLike) -> Any:
+    """Draw with mean 0 and a standard deviation, normal or uniform."""
+    generator = default_generator(rng)
+    if even:
+        bound = math.sqrt(3) * std
+        return generator.uniform(-bound, bound, shape).astype(dtype)
+    return (std * generator.standard_normal(shape)).astype(dtype)
+
+
+def xavier_normal(
+    shape: Shape,
+    rng: Generator | None = None,
+    dtype: DTypeLike = np.float32,
+    *,
+    fan: str = "average",
+    gain: float = 1.0,
+) -> Any:
+    """Draw from N(0, gain² · 2 / (n_in + n_out)), or with ``fan="in"`` from N(0, gain² / n_in).
+
+    Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+    2010, equation 16: a compromise between the variances of outputs and of gradients, for units
+    that are linear near 0. Caffe, and books after it, mean the second form by the name.
+
+    Parameters
+    ----------
+    shape, rng, dtype
+        See the module.
+    fan
+        "average", "in" or "out".
+    gain
+        By how much the activation shrinks what it gets; 5/3 is usual for tanh.
+
+    Raises
+    ------
+    ShapeError
+        If the shape has no fan, or the fan no such name.
+    """
+    n = _units("xavier_normal", shape, fan, "average", "in", "out")
+    return _draw(shape, gain / math.sqrt(n), False, rng, dtype)
+
+
+def xavier_uniform(
+    shape: Shape,
+    rng: Generator | None = None,
+    dtype: DTypeLike = np.float32,
+    *,
+    fan: str = "average",
+    gain: float = 1.0,
+) -> Any:
+    """Draw evenly from ±gain · √(6 / (n_in + n_out)), or with ``fan="in"`` ±gain · √(3 / n_in).
+
+    The variances, and the arguments, of :func:`xavier_normal`.
+
+    Raises
+    ------
+    ShapeError
+        If the shape has no fan, or the fan no such name.
+    """
+    n = _units("xavier_uniform", shape, fan, "average", "in", "out")
+    return _draw(shape, gain / math.sqrt(n), True, rng, dtype)
+
+
+def he_normal(
+    shape: Shape,
+    rng: Generator | None = None,
+    dtype: DTypeLike = np.float32,
+    *,
+    fan: str = "in",
+    negative_slope: float = 0.0,
+) -> Any:
+    """Draw from N(0, 2 / n_in), which keeps the variance through ReLU layers.
+
+    He et al., "Delving Deep into Rectifiers", 2015, equations 10 and 15; PyTorch's
+    ``kaiming_normal_``.
+
+    Parameters
+    ----------
+    shape, rng, dtype
+        See the module.
+    fan
+        "in" keeps the variance of outputs, "out" that of gradients.
+    negative_slope
+        a of a leaky ReLU: the variance is 2 / ((1 + a²) n).
+
+    Raises
+    ------
+    ShapeError
+        If the shape has no fan, or the fan no such name.
+    """
+    n = _units("he_normal", shape, fan, "in", "out")
+    return _draw(shape, math.sqrt(2 / ((1 + negative_slope**2) * n)), False, rng, dtype)
+
+
+def he_uniform(
+    shape: Shape,
+    rng: Generator | None = None,
+    dtype: DTypeLike = np.float32,
+    *,
+    fan: str = "in",
+    negative_slope: float = 0.0,
+) -> Any:
+    """Draw evenly from ±√(6 / n_in): the variance, and the arguments, of :func:`he_normal`.
+
+    Raises
+    ------
+    ShapeError
+        If the shape has no fan, or the fan no such name.
+    """
+    n = _units("he_uniform", shape, fan, "in", "out")
+    return _draw(shape, math.sqrt(2 / ((1 + negative_slope**2) * n)), True, rng, dtype)
+
+
+def lecun_normal(shape: Shape, rng: Generator | None = None, dtype: DTypeLike = np.float32) -> Any:
+    """Draw from N(0, 1 / n_in), the 1/√n of the CS231n notes; ``xavier_normal(fan="in")`` too.
+
+    LeCun et al., "Efficient BackProp", 1998, equation 16.
+
+    Raises
+    ------
+    ShapeError
+        If the shape has no fan.
+    """
+    n = _units("lecun_normal", shape, "in", "in")
+    return _draw(shape, 1 / math.sqrt(n), False, rng, dtype)
+
+
+def lecun_uniform(shape: Shape, rng: Generator | None = None, dtype: DTypeLike = np.float32) -> Any:
+    """Draw evenly from ±√(3 / n_in): the variance of :func:`lecun_normal`.
+
+    Raises
+    ------
+    ShapeError
+        If the shape has no fan.
+    """
+    n = _units("lecun_uniform", shape, "in", "in")
+    return _draw(shape, 1 / math.sqrt(n), True, rng, dtype)
+
+
+# ------------------------------------------------------------------------ by their structure
+
+
+def sparse(
+    shape: Shape,
+    rng: Generator | None = None,
+    dtype: DTypeLike = np.float32,
+    *,
+    nonzero: int = 10,
+    std: float = 0.01,
+) -> Any:
+    """Connect each unit with a few of its inputs only, by weights from N(0, std²); the rest are 0.
+
+    Martens, "Deep learning via Hessian-free optimization", 2010, section 5.
+
+    Parameters
+    ----------
+    shape, rng, dtype
+        See the module.
+    nonzero
+        How many weights each unit gets, drawn anew for each.
+    std
+        Standard deviation of those.
+
+    Raises
+    ------
+    ShapeError
+        If the shape has no fan, or a unit has fewer inputs than that.
+    """
+    n_in, _ = fans(shape, "sparse")
+    if not 0 < nonzero <= n_in:
+        message = f"sparse: nonzero={nonzero}; shape {shape} has {n_in} inputs (at {here()})"
         raise ShapeError(message)
-    draw = default_generator(rng).standard_normal(shape)
-    return (draw * math.sqrt(2 / fan_in)).astype(dtype)
+    generator = default_generator(rng)
+    order = np.argsort(generator.random((shape[0], n_in)), axis=1)[:, :nonzero]
+    out = np.zeros((shape[0], n_in))
+    np.put_along_axis(out, order, std * generator.standard_normal(order.shape), axis=1)
+    return out.reshape(shape).astype(dtype)
+
+
+def orthogonal(
+    shape: Shape,
+    rng: Generator | None = None,
+    dtype: DTypeLike = np.float32,
+    *,
+    gain: float = 1.0,
+) -> Any:
+    """Draw an (out, n_in) matrix whose rows, or columns if those are fewer, are orthonormal.
+
+    Evenly among all such matrices: Q of the decomposition Q R of a normal one, each column with
+    the sign of R's diagonal. Saxe et al., "Exact solutions to the nonlinear dynamics of learning
+    in deep linear neural networks", 2014.
+
+    Parameters
+    ----------
+    shape, rng, dtype
+        See the module.
+    gain
+        The length of each row (column).
+
+    Raises
+    ------
+    ShapeError
+        If the shape has no fan.
+    """
+    n_in, _ = fans(shape, "orthogonal")
+    size = (max(shape[0], n_in), min(shape[0], n_in))
+    q, r = np.linalg.qr(default_generator(rng).standard_normal(size))
+    q = q * (gain * np.copysign(1, np.diagonal(r)))
+    return (q.T if shape[0] < n_in else q).reshape(shape).astype(dtype)
+
+
+# ----------------------------------------------------------------------------- a whole model
+
+
+def initialize(
+    model: Module,
+    function: Callable[..., Any],
+    *,
+    bias: float | None = 0.0,
+    kinds: type[Module] | tuple[type[Module], ...] = Module,
+    rng: Generator | None = None,
+    **options: Any,
+) -> None:
+    """Draw all weights of a model anew, each by the fan of its own shape.
+
+    So::
+
+        nn.init.initialize(model, nn.init.he_normal, rng=rng)
+        nn.init.initialize(model, nn.init.normal, std=0.01, rng=rng)
+
+    Weights are the parameters of two or more axes that are not called bias; the biases beside them
+    become 0. What has a single axis stays, such as the scale of a normalisation, and so does what
+    is frozen. Nothing changes unless all arrays could be drawn.
+
+    Parameters
+    ----------
+    model
+        Any module.
+    function
+        One of this module, or any other: called as ``function(shape, rng=rng, dtype=dtype,
+        **options)``.
+    bias
+        What the biases become; None leaves them.
+    kinds
+        A class of modules, or several, to which it is limited; the rows of an ``Embedding``, say,
+        are added to nothing, and have no fan.
+    rng
+        None is the package's default generator.
+    options
+        For the function.
+
+    Raises
+    ------
+    ShapeError
+        If there is no weight, or the function returns another shape.
+    """
+    generator = default_generator(rng)
+    drawn: dict[int, tuple[Parameter, Any]] = {}  # by id: a shared one is drawn once
+    for path, module in model.named_modules():
+        if not isinstance(module, kinds):
+            continue
+        own = [(n, p) for n, p in module.members() if isinstance(p, Parameter) and p.requires_grad]
+        weights = [(n, p) for n, p in own if p.ndim > 1 and "bias" not in n]
+        for name, p in weights:
+            if id(p) in drawn:
+                continue
+            array = np.asarray(function(p.shape, rng=generator, dtype=p.dtype, **options))
+            if array.shape != p.shape:
+                full = f"{path}.{name}".strip(".")
+                message = f"initialize: {full} is {p.shape}, the function returned {array.shape}"
+                raise ShapeError(f"{message} (at {here()})")
+            drawn[id(p)] = p, array
+        if weights and bias is not None:
+            drawn |= {id(p): (p, bias) for name, p in own if "bias" in name}
+    if not drawn:
+        raise ShapeError(f"initialize: {type(model).__name__} has no weights (at {here()})")
+    for p, array in drawn.values():
+        p.data[...] = array
+        p.data = p.data  # tells a graph that needs the old values
