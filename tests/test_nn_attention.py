@@ -1,0 +1,283 @@
+"""Attention and transformers: equal to their small steps, masks, and what they refuse."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad import nn
+from graphgrad.errors import DtypeError, ShapeError
+from tests.equality import assert_equals_composition
+
+F = nn.functional
+RNG = np.random.default_rng(0)
+L, S, E = 3, 4, 2
+MASK = np.array([[1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 1, 0]], bool)
+
+
+def by_definition(q: Any, k: Any, v: Any, mask: Any = None) -> Any:
+    """Write the equation down, one small op after the other."""
+    scores = q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1])
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+    e = np.exp(scores - scores.numpy().max(axis=-1, keepdims=True))
+    weights = e / e.sum(axis=-1, keepdims=True)
+    return weights @ v, weights
+
+
+def qkv(*batch: int) -> list[Any]:
+    return [RNG.uniform(-2, 2, (*batch, n, E)) for n in (L, S, S)]
+
+
+@pytest.mark.parametrize("mask", [None, MASK, np.stack((MASK, ~MASK | MASK[:, ::-1]))])
+def test_attention_equals_small_steps_to_second_order(mask: Any) -> None:
+    assert_equals_composition(
+        lambda *x: F.attention_weights(*x, mask),
+        lambda *x: by_definition(*x, mask),
+        *qkv(2),
+    )
+    assert_equals_composition(
+        lambda *x: F.scaled_dot_product_attention(*x, mask),
+        lambda *x: by_definition(*x, mask)[0],
+        *qkv(2),
+    )
+
+
+def test_a_floating_mask_is_differentiated_also_where_it_is_broadcast() -> None:
+    assert_equals_composition(
+        F.scaled_dot_product_attention,
+        lambda q, k, v, m: by_definition(q, k, v, m)[0],
+        *qkv(2),
+        RNG.standard_normal((L, S)),
+    )
+
+
+def test_axes_before_the_last_two_broadcast() -> None:
+    q, k, v = RNG.standard_normal((2, 1, L, E)), *qkv(3)[1:]
+    assert_equals_composition(
+        F.scaled_dot_product_attention, lambda *x: by_definition(*x)[0], q, k, v
+    )
+
+
+def test_causal_is_a_mask_and_joins_others() -> None:
+    q, k, v = qkv()
+    ahead = F.causal_mask(L, S)
+    np.testing.assert_array_equal(ahead, [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]])
+    attend = F.scaled_dot_product_attention
+    np.testing.assert_array_equal(attend(q, k, v, is_causal=True), attend(q, k, v, ahead))
+    np.testing.assert_array_equal(
+        attend(q, k, v, MASK, is_causal=True), attend(q, k, v, MASK & ahead)
+    )
+    added = np.where(MASK, 0.0, -np.inf)
+    np.testing.assert_array_equal(
+        attend(q, k, v, added, is_causal=True), attend(q, k, v, MASK & ahead)
+    )
+
+
+def test_a_later_key_has_no_influence_on_a_causal_query() -> None:
+    q, k, v = qkv()
+    jacobian = gg.jacobian(
+        lambda k: F.scaled_dot_product_attention(q, k, v, is_causal=True), argnums=0
+    )(k)
+    for query in range(L):
+        assert np.any(jacobian[query, :, : query + 1]) == (query > 0)  # one key: weight 1
+        assert not np.any(jacobian[query, :, query + 1 :])
+
+
+@pytest.mark.parametrize("bool_mask", [True, False])
+def test_a_query_that_sees_no_key_has_output_and_gradient_zero(bool_mask: bool) -> None:
+    seen = np.array([[False] * S, [True, False, True, True], [True] * S])
+    mask = seen if bool_mask else np.where(seen, 0.0, -np.inf)
+    xs = [gg.Tensor(x, requires_grad=True) for x in qkv()]
+    out, weights = F.attention_weights(*xs, mask)
+    np.testing.assert_array_equal(out.numpy()[0], 0)
+    np.testing.assert_array_equal(weights.numpy()[0], 0)
+    first = gg.gradients((out * out).sum(), xs, create_graph=True)
+    np.testing.assert_array_equal(first[0].numpy()[0], 0)
+    slope: Any = sum((g * g).sum() for g in first)
+    for g in (*first, *gg.gradients(slope, xs)):
+        assert np.isfinite(np.asarray(g.numpy() if isinstance(g, gg.Tensor) else g)).all()
+
+
+def test_no_keys_at_all_give_zeros() -> None:
+    out = F.scaled_dot_product_attention(np.ones((L, E)), np.ones((0, E)), np.ones((0, 5)))
+    np.testing.assert_array_equal(out, np.zeros((L, 5)))
+
+
+def test_scores_of_thousands_stay_exact() -> None:
+    q = np.array([[3000.0], [-3000.0]])
+    out, weights = F.attention_weights(q, np.array([[1.0], [0.0]]), np.eye(2), scale=1.0)
+    np.testing.assert_array_equal(weights, [[1, 0], [0, 1]])
+    np.testing.assert_array_equal(out, [[1, 0], [0, 1]])
+
+
+def test_dropout_scales_what_is_left_and_is_differentiated_as_it_was_drawn() -> None:
+    q, k, v = qkv()
+
+    def run(*x: Any) -> Any:
+        return F.attention_weights(*x, dropout_p=0.5, rng=np.random.default_rng(1))
+
+    weights, kept = by_definition(gg.Tensor(q), k, v)[1].numpy(), run(q, k, v)[1]
+    assert np.all((kept == 0) | np.isclose(kept, 2 * weights))
+    assert 0 < np.sum(kept == 0) < kept.size
+    assert_equals_composition(
+        lambda *x: run(*x)[0],
+        lambda *x: (by_definition(*x)[1] * (2.0 * (kept > 0))) @ x[2],
+        q,
+        k,
+        v,
+    )
+
+
+def test_a_float64_mask_does_not_widen_float32() -> None:
+    q, k, v = (x.astype(np.float32) for x in qkv())
+    out = F.scaled_dot_product_attention(q, k, v, np.zeros((L, S)))
+    assert out.dtype == np.float32
+
+
+# --------------------------------------------------------------------------------- several heads
+
+
+def attention(**options: Any) -> nn.MultiheadAttention:
+    return nn.MultiheadAttention(4, 2, rng=np.random.default_rng(0), dtype=float, **options)
+
+
+def test_heads_see_their_own_columns() -> None:
+    """By hand: project, cut into heads, attend, put side by side, project."""
+    net = attention(batch_first=True)
+    net.in_proj_bias.data += RNG.standard_normal(12)  # type: ignore[union-attr]
+    x, m = RNG.standard_normal((2, L, 4)), RNG.standard_normal((2, S, 4))
+    w, b = np.split(net.in_proj_weight.data, 3), np.split(net.in_proj_bias.data, 3)  # type: ignore[union-attr]
+    q, k, v = (z @ w[i].T + b[i] for i, z in enumerate((x, m, m)))
+    parts = [
+        by_definition(gg.Tensor(q[..., c]), k[..., c], v[..., c])
+        for c in (slice(0, 2), slice(2, 4))
+    ]
+    expected = net.out_proj(np.concatenate([p[0].numpy() for p in parts], axis=2))
+    out, weights = net(x, m, m, average_attn_weights=False)
+    np.testing.assert_allclose(out.numpy(), expected.numpy(), rtol=1e-12)
+    for head in range(2):
+        np.testing.assert_allclose(weights.numpy()[:, head], parts[head][1].numpy(), rtol=1e-12)
+    mean = net(x, m, m)[1]
+    np.testing.assert_allclose(mean.numpy(), weights.numpy().mean(axis=1), rtol=1e-12)
+
+
+def test_self_attention_in_one_product_equals_three() -> None:
+    net = attention()
+    x = RNG.standard_normal((L, 2, 4))
+    np.testing.assert_allclose(net(x, x, x)[0].numpy(), net(x, x.copy(), x.copy())[0].numpy())
+
+
+def test_masks_of_both_kinds_join() -> None:
+    net = attention()
+    x = RNG.standard_normal((S, 2, 4))
+    padding = np.array([[False, False, False, True]] * 2)
+    seen_later = ~F.causal_mask(S, S)
+    both = net(x, x, x, key_padding_mask=padding, attn_mask=seen_later)[1].numpy()
+    np.testing.assert_array_equal(both == 0, (seen_later | padding[0])[None].repeat(2, axis=0))
+    floats = np.where(seen_later, -np.inf, 0.0)
+    mixed = net(x, x, x, key_padding_mask=padding, attn_mask=floats)[1].numpy()
+    np.testing.assert_allclose(mixed, both)
+    causal = net(x, x, x, key_padding_mask=padding, is_causal=True)[1].numpy()
+    np.testing.assert_allclose(causal, both)
+
+
+def test_dropout_of_weights_in_training_only() -> None:
+    net = attention(dropout=0.5)
+    x = RNG.standard_normal((S, 2, 4))
+    assert np.any(net(x, x, x)[1].numpy() == 0)
+    assert not np.any(net.eval()(x, x, x)[1].numpy() == 0)
+
+
+@pytest.mark.parametrize(
+    ("act", "error", "words"),
+    [
+        (
+            lambda: F.scaled_dot_product_attention(np.ones(3), np.ones((2, 3)), np.ones((2, 3))),
+            ShapeError,
+            "each needs two axes",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(
+                np.ones((2, 3)), np.ones((2, 4)), np.ones((2, 4))
+            ),
+            ShapeError,
+            r"one size, .* query \(2, 3\), key \(2, 4\)",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(
+                np.ones((2, 3)), np.ones((2, 3)), np.ones((1, 3))
+            ),
+            ShapeError,
+            "a value for each key",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(
+                np.ones((2, 1, 3)), np.ones((3, 1, 3)), np.ones((3, 1, 3))
+            ),
+            ShapeError,
+            "must be equal or 1",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(*qkv(), np.ones((4, 3), bool)),
+            ShapeError,
+            r"attn_mask \(4, 3\) must broadcast to \(3, 4\)",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(*qkv(), np.ones((3, 4), int)),
+            DtypeError,
+            "int64; give bool",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(*[np.ones((2, 2), int)] * 3),
+            DtypeError,
+            r"query is int64; use \.astype",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(*qkv(), dropout_p=1.0),
+            ShapeError,
+            "dropout_p 1.0",
+        ),
+        (lambda: nn.MultiheadAttention(5, 2), ShapeError, "5 must be a multiple of num_heads 2"),
+        (lambda: attention()(*[np.ones((3, 2, 5))] * 3), ShapeError, "E = 4"),
+        (
+            lambda: attention()(np.ones((3, 2, 4)), *[np.ones((3, 1, 4))] * 2),
+            ShapeError,
+            r"\(L, N, E\) and \(S, N, E\)",
+        ),
+        (
+            lambda: attention()(*[np.ones((3, 2, 4))] * 3, attn_mask=np.ones((2, 3), bool)),
+            ShapeError,
+            r"attn_mask \(2, 3\) must be \(3, 3\) or \(4, 3, 3\)",
+        ),
+        (
+            lambda: attention()(*[np.ones((3, 2, 4))] * 3, key_padding_mask=np.ones((3, 2), bool)),
+            ShapeError,
+            r"key_padding_mask \(3, 2\) must be \(2, 3\)",
+        ),
+        (
+            lambda: attention()(*[np.ones((3, 2, 4))] * 3, attn_mask=np.ones((3, 3), int)),
+            DtypeError,
+            r"attn_mask is int64; give bool \(True: ignore\)",
+        ),
+    ],
+)
+def test_bad_input(act: Any, error: Any, words: str) -> None:
+    with pytest.raises(error, match=words) as caught:
+        act()
+    assert "test_nn_attention.py" in str(caught.value)
+
+
+# ----------------------------------------------------------------------------------- positions
+
+
+def test_waves_of_places() -> None:
+    """The first two columns turn fastest; a shift is a rotation of each pair of columns."""
+    waves = F.sinusoidal_positions(50, 6, float)
+    np.testing.assert_allclose(waves[:, 0], np.sin(np.arange(50)))
+    np.testing.assert_allclose(waves[:, 1], np.cos(np.arange(50)))
+    np.testing.assert_allclose(waves[:, 4], np.sin(np.arange(50) / 10000 ** (4 / 6)))
+    products = waves @ waves.T
+    np.testing.assert_allclose(products[0, 7], products[20, 27])
+    assert F.sinusoidal_positions(3, 5).shape == (3, 5)
