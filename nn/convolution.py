@@ -78,7 +78,7 @@ class _Convolution(Module):
     def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:
         """Count one for each weight and each place where the kernel is laid."""
         places = inputs[0] if self.transposed else output
-        return self.weight.size * math.prod(places) // places[-self.axes - 1]
+        return int(self.weight.size * math.prod(places) // places[-self.axes - 1])
 
 
 def _short(value: Any) -> Any:
@@ -286,8 +286,9 @@ class ConvTranspose2d(_Convolution):
             "padding": padding,
             "dilation": dilation,
         }
+        steps = (numbers_of(name, what, how[what], 1, 2) for what in ("stride", "dilation"))
+        check_output_padding(name, self.output_padding, *steps)
         self._build((in_channels, out_channels), how, groups, bias, rng, dtype)
-        check_output_padding(name, self.output_padding, self.stride, self.dilation)
 
     def forward(self, x: Any) -> Any:
         """Spread x."""

@@ -1,14 +1,397 @@
 """Convolutions against compositions of small ops, the documents' numbers, numerical gradients."""
 
-import numpy as np
+import math
+import tracemalloc
+from typing import Any
 
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from numpy.lib.stride_tricks import sliding_window_view
+
+import graphgrad as gg
 from graphgrad import nn
+from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.nn.functional import correlation
+from graphgrad.nn.functional.convolution_ops import CONV2D
+from tests.equality import assert_equals_composition
+
+F = nn.functional
+NONE = ((0, 0), (0, 0))
+
+
+def composed(
+    x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    """Convolve by padding, windows and one einsum; padding is (top, bottom), (left, right)."""
+    (kh, kw), (dh, dw) = weight.shape[2:], dilation
+    padded = np.pad(x, ((0, 0), (0, 0), *padding))
+    windows = sliding_window_view(padded, (dh * (kh - 1) + 1, dw * (kw - 1) + 1), (2, 3))
+    windows = windows[:, :, :: stride[0], :: stride[1], ::dh, ::dw]
+    n, c, height, width = windows.shape[:4]
+    outputs = len(weight)
+    windows = windows.reshape(n, groups, c // groups, height, width, kh, kw)
+    kernel = weight.reshape(groups, outputs // groups, c // groups, kh, kw)
+    y = np.einsum("ngchwkl,gockl->ngohw", windows, kernel)
+    return y.reshape(n, outputs, height, width) + bias.reshape(-1, 1, 1)
+
+
+CASES: dict[str, tuple[Any, ...]] = {  # x, weight, stride, padding, dilation, groups
+    "plain": ((2, 2, 5, 4), (3, 2, 3, 2), (1, 1), NONE, (1, 1), 1),
+    "padded": ((2, 2, 4, 5), (2, 2, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
+    "padded past the kernel": ((1, 2, 2, 3), (2, 2, 2, 1), (1, 1), ((3, 2), (1, 2)), (1, 1), 1),
+    "strides that leave a rest": ((2, 1, 6, 7), (2, 1, 3, 2), (2, 3), NONE, (1, 1), 1),
+    "a stride past the kernel": ((1, 2, 7, 5), (2, 2, 1, 2), (3, 3), ((1, 0), (0, 1)), (1, 1), 1),
+    "dilated": ((1, 2, 6, 5), (1, 2, 3, 2), (1, 1), ((1, 1), (2, 2)), (2, 3), 1),
+    "dilated, with a stride": ((1, 2, 7, 6), (2, 2, 3, 2), (2, 2), ((1, 2), (0, 1)), (2, 3), 1),
+    "groups": ((2, 4, 4, 3), (6, 2, 2, 2), (1, 1), ((0, 1), (1, 0)), (1, 1), 2),
+    "depthwise": ((2, 3, 4, 4), (3, 1, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 3),
+    "1 × 1": ((2, 3, 9, 8), (2, 3, 1, 1), (1, 1), NONE, (1, 1), 1),
+    "1 × 1 on a few places": ((2, 3, 2, 2), (2, 3, 1, 1), (1, 1), NONE, (1, 1), 1),
+    "no images": ((0, 2, 4, 4), (3, 2, 3, 3), (1, 1), NONE, (1, 1), 1),
+}
+BLOCK_SIZES = {"one block": 1 << 21, "blocks of images": 2000, "blocks of rows": 200}
+
+
+def drawn(*shapes: tuple[int, ...], seed: int = 0) -> list[Any]:
+    """Draw standard normal arrays."""
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape) for shape in shapes]
+
+
+@pytest.mark.parametrize("block", BLOCK_SIZES)
+@pytest.mark.parametrize("lines", [True, False], ids=["by lines", "by windows"])
+@pytest.mark.parametrize("name", CASES)
+def test_conv2d_is_its_composition_to_second_order(
+    name: str, lines: bool, block: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever way it goes and however it is cut into blocks; the one that is chosen is fast."""
+    x, weight, stride, padding, dilation, groups = CASES[name]
+    if lines and max(stride) > 1:
+        pytest.skip("by lines only with stride 1")
+    monkeypatch.setattr(correlation, "BLOCK_BYTES", BLOCK_SIZES[block])
+    monkeypatch.setattr(
+        correlation,
+        "_lines_are_better",
+        lambda _shape, _groups, down, across: lines and down.stride == across.stride == 1,
+    )
+    how = (stride, padding, dilation, groups)
+    arrays = drawn(x, weight, weight[:1])
+    assert_equals_composition(
+        lambda x, w, b: CONV2D(x, w, b, *how), lambda x, w, b: composed(x, w, b, *how), *arrays
+    )
+
+
+def test_each_way_is_taken_where_it_is_faster() -> None:
+    """Few channels, strides and single elements by windows; wide kernels on stride 1 by lines."""
+
+    def by_lines(weight: tuple[int, ...], size: int = 28, groups: int = 1, stride: int = 1) -> bool:
+        axis = correlation.Axis(size, size, weight[2], stride)
+        return correlation._lines_are_better(weight, groups, axis, axis)
+
+    assert not by_lines((30, 1, 5, 5))
+    assert not by_lines((64, 32, 3, 3), stride=2)
+    assert not by_lines((64, 64, 1, 1))
+    assert by_lines((64, 64, 1, 1), size=7)
+    assert by_lines((32, 32, 3, 3))
+    assert by_lines((32, 1, 3, 3), groups=32)
+
+
+EXAMPLES = 40  # of random arguments
+numbers = st.integers(1, 3)
+
+
+@st.composite
+def convolutions(draw: Any) -> tuple[Any, ...]:
+    """Draw the arguments of a conv2d: shapes of x and weight, and how."""
+    groups = draw(st.integers(1, 2))
+    inner, outer = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    kernel = draw(st.tuples(numbers, numbers))
+    stride = draw(st.tuples(numbers, numbers))
+    padding = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    least = [max(1, d * (k - 1) + 1 - 2 * p) for k, p, d in zip(kernel, padding, dilation)]  # noqa: B905
+    size = [n + draw(st.integers(0, 3)) for n in least]
+    x = (draw(st.integers(1, 2)), groups * inner, *size)
+    return x, (groups * outer, inner, *kernel), stride, padding, dilation, groups
+
+
+@settings(max_examples=EXAMPLES)
+@given(case=convolutions())
+def test_conv2d_has_the_slopes_of_differences(case: Any) -> None:
+    x, weight, *how = case
+    arrays = drawn(x, weight, weight[:1])
+    report = gg.gradcheck(lambda x, w, b: F.conv2d(x, w, b, *how), *arrays)
+    assert report, report
+    stride, (down, across), dilation, groups = how
+    padding = ((down, down), (across, across))
+    expected = composed(*arrays, stride, padding, dilation, groups)
+    np.testing.assert_allclose(F.conv2d(*arrays, *how), expected, rtol=1e-12, atol=1e-12)
+
+
+@settings(max_examples=EXAMPLES)
+@given(case=convolutions())
+def test_conv_transpose2d_is_the_adjoint_and_has_the_slopes_of_differences(case: Any) -> None:
+    """⟨conv(x), y⟩ = ⟨x, convᵀ(y)⟩ for the x of the size that output_padding says."""
+    x, weight, stride, padding, dilation, groups = case
+    a, w, b = drawn(x, weight, (weight[1] * groups,))
+    out = F.conv2d(a, w, None, stride, padding, dilation, groups)
+    (y,) = drawn(out.shape, seed=1)
+    extra = []
+    for i in (0, 1):
+        reach = dilation[i] * (weight[2 + i] - 1) + 1
+        extra.append(x[2 + i] - ((y.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + reach))
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+        return
+    how: Any = (stride, padding, tuple(extra), groups, dilation)
+    back = F.conv_transpose2d(y, w, None, *how)
+    assert back.shape == x
+    assert np.sum(out * y) == pytest.approx(np.sum(a * back), rel=1e-10, abs=1e-10)
+    report = gg.gradcheck(lambda y, w, b: F.conv_transpose2d(y, w, b, *how), y, w, b)
+    assert report, report
+
+
+def test_sequences_are_images_of_one_row() -> None:
+    x, w, b = drawn((2, 4, 7), (6, 2, 3), (6,))
+    y = F.conv1d(x, w, b, 2, 1, 2, 2)
+    expected = composed(x[:, :, None], w[:, :, None], b, (1, 2), ((0, 0), (1, 1)), (1, 2), 2)
+    np.testing.assert_allclose(y, expected[:, :, 0], rtol=1e-12)
+    assert gg.gradcheck(lambda x, w, b: F.conv1d(x, w, b, 2, 1, 2, 2), x, w, b)
+    x, w, b = drawn((2, 4, 3), (4, 1, 3), (2,))
+    assert gg.gradcheck(lambda x, w, b: F.conv_transpose1d(x, w, b, 2, 1, 1, 2), x, w, b)
+    assert F.conv_transpose1d(x, w, b, 2, 1, 1, 2).shape == (2, 2, 6)
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "weight"),
+    [
+        (F.conv1d, (2, 5), (3, 2, 2)),
+        (F.conv2d, (2, 5, 4), (3, 2, 2, 2)),
+        (F.conv_transpose1d, (2, 5), (2, 3, 2)),
+        (F.conv_transpose2d, (2, 5, 4), (2, 3, 2, 2)),
+    ],
+)
+def test_a_single_image_needs_no_batch(function: Any, x: Any, weight: Any) -> None:
+    one, w = drawn(x, weight)
+    np.testing.assert_array_equal(function(one, w), function(one[None], w)[0])
+    assert gg.gradcheck(function, one, w)
+
+
+def test_same_keeps_the_size_and_puts_the_odd_zero_at_the_end() -> None:
+    x, w, b = drawn((1, 2, 5, 4), (3, 2, 2, 4), (3,))
+    same = F.conv2d(x, w, b, padding="same", dilation=(3, 1))
+    expected = composed(x, w, b, (1, 1), ((1, 2), (1, 2)), (3, 1), 1)
+    np.testing.assert_allclose(same, expected, rtol=1e-12)
+    np.testing.assert_array_equal(F.conv2d(x, w, b, padding="valid"), F.conv2d(x, w, b))
+
+
+# -------------------------------------------------------------------- numbers and memory
 
 
 def test_sizes_and_parameters_of_the_documents() -> None:
     """(W − F + 2P) / S + 1, and AlexNet's first layer."""
-    assert nn.Conv2d(1, 1, 3)(np.zeros((1, 7, 7), np.float32)).shape == (1, 5, 5)
-    assert nn.Conv2d(1, 1, 3, stride=2)(np.zeros((1, 7, 7), np.float32)).shape == (1, 3, 3)
+    image = np.zeros((1, 7, 7), np.float32)
+    assert nn.Conv2d(1, 1, 3)(image).shape == (1, 5, 5)
+    assert nn.Conv2d(1, 1, 3, stride=2)(image).shape == (1, 3, 3)
     first = nn.Conv2d(3, 96, 11, stride=4)
     assert first(np.zeros((3, 227, 227), np.float32)).shape == (96, 55, 55)
     assert sum(p.size for p in first.parameters()) == 34_944
+
+
+def test_dtypes() -> None:
+    x, w, b = (a.astype(np.float32) for a in drawn((2, 3, 5, 5), (4, 3, 3, 3), (4,)))
+    tensors = [gg.Tensor(a, requires_grad=True) for a in (x, w, b)]
+    y = F.conv2d(*tensors, padding=1)
+    y.sum().backward()
+    assert {y.dtype, *(t.grad.dtype for t in tensors if t.grad is not None)} == {
+        np.dtype(np.float32)
+    }
+    assert F.conv2d(x.astype(int), w).dtype == np.float64
+
+
+def test_halves_add_up_in_single_precision() -> None:
+    """2048 + 1 is 2048 in half precision."""
+    x = gg.Tensor(np.ones((2, 3000, 1, 1)), dtype=np.float16, requires_grad=True)
+    w = gg.Tensor(np.ones((1, 3000, 1, 1)), dtype=np.float16, requires_grad=True)
+    y = F.conv2d(x, w)
+    assert y.dtype == np.float16
+    assert y.numpy().ravel().tolist() == [3000, 3000]
+    b = gg.Tensor(np.zeros(1), dtype=np.float16, requires_grad=True)
+    image = np.ones((3, 1, 40, 25), np.float16)
+    kernel = gg.Tensor(np.ones((1, 1, 1, 1)), dtype=np.float16, requires_grad=True)
+    out = F.conv2d(image, kernel, b)
+    slope, constant = gg.gradients([out], [kernel, b], [np.ones(out.shape, np.float16)])
+    assert slope.item() == constant.item() == 3000
+
+
+def test_columns_are_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In and out are 512 KB each; the columns of all images would be 4.6 MB."""
+    monkeypatch.setattr(correlation, "BLOCK_BYTES", 1 << 16)
+    images, weights = drawn((8, 16, 32, 32), (16, 16, 3, 3))
+    x = gg.Tensor(images, dtype=np.float32, requires_grad=True)
+    w = gg.Tensor(weights, dtype=np.float32, requires_grad=True)
+    size = x.data.nbytes
+    tracemalloc.start()
+    try:
+        y = F.conv2d(x, w, padding=1)
+        recorded, during_forward = tracemalloc.get_traced_memory()
+        y.backward(np.ones(y.shape, np.float32))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert recorded < 1.1 * size  # the output
+    assert during_forward < 2 * size
+    assert peak < 5 * size  # output, upstream gradient and its copy, gradient of x
+
+
+# ------------------------------------------------------------------------------ bad input
+
+IMAGE = np.zeros((2, 3, 8, 8), np.float32)
+KERNEL = np.zeros((4, 3, 3, 3), np.float32)
+REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
+    "channels": (
+        lambda: F.conv2d(IMAGE, np.zeros((4, 5, 3, 3))),
+        ShapeError,
+        r"conv2d: x \(2, 3, 8, 8\) has 3 channels, weight \(4, 5, 3, 3\) wants 5 \(at test_nn_c",
+    ),
+    "channels in groups": (
+        lambda: F.conv2d(IMAGE, KERNEL, groups=2),
+        ShapeError,
+        r"has 3 channels, weight \(4, 3, 3, 3\) in 2 groups wants 6",
+    ),
+    "groups": (
+        lambda: F.conv2d(IMAGE, KERNEL, groups=3),
+        ShapeError,
+        "groups=3 must divide the 4 of weight",
+    ),
+    "no groups": (lambda: F.conv2d(IMAGE, KERNEL, groups=0), ShapeError, "groups=0 must divide"),
+    "half groups": (lambda: F.conv2d(IMAGE, KERNEL, groups=1.0), DtypeError, "groups=1.0 must be"),
+    "kernel": (
+        lambda: F.conv2d(IMAGE[..., :2], KERNEL, dilation=2, padding=(1, 0)),
+        ShapeError,
+        r"is \(10, 2\) with its padding, and the kernel spans \(5, 5\): pad more",
+    ),
+    "stride": (lambda: F.conv2d(IMAGE, KERNEL, stride=0), ShapeError, "stride=0 must be 1 or more"),
+    "padding": (
+        lambda: F.conv2d(IMAGE, KERNEL, padding=(1, -1)),
+        ShapeError,
+        r"padding=\(1, -1\) must be 0 or more",
+    ),
+    "dilation": (lambda: F.conv2d(IMAGE, KERNEL, dilation=(1,)), DtypeError, "dilation=.1,. must"),
+    "half a stride": (lambda: F.conv2d(IMAGE, KERNEL, stride=1.5), DtypeError, "stride=1.5 must"),
+    "same with a stride": (
+        lambda: F.conv2d(IMAGE, KERNEL, stride=2, padding="same"),
+        ShapeError,
+        'padding="same" keeps the size',
+    ),
+    "a word": (
+        lambda: F.conv2d(IMAGE, KERNEL, padding="full"),
+        ShapeError,
+        "padding='full' is neither",
+    ),
+    "axes": (lambda: F.conv2d(IMAGE[0, 0], KERNEL), ShapeError, r"x must be \(N, C, H, W\) or"),
+    "axes of a sequence": (
+        lambda: F.conv1d(IMAGE, KERNEL),
+        ShapeError,
+        r"x must be \(N, C, L\) or \(C, L\), and weight have 3 axes",
+    ),
+    "bias": (
+        lambda: F.conv2d(IMAGE, KERNEL, np.zeros(3)),
+        ShapeError,
+        r"bias \(3,\), weight \(4, 3, 3, 3\) wants \(4,\)",
+    ),
+    "nothing left": (
+        lambda: F.conv_transpose2d(IMAGE, KERNEL[:3], padding=6),
+        ShapeError,
+        r"padding=\(6, 6\) leaves \(-2, -2\): pad less",
+    ),
+    "output_padding": (
+        lambda: F.conv_transpose2d(IMAGE, KERNEL[:3], stride=2, output_padding=2),
+        ShapeError,
+        r"output_padding=\(2, 2\) must be smaller than stride=\(2, 2\) or",
+    ),
+    "channels of the transpose": (
+        lambda: F.conv_transpose2d(IMAGE, KERNEL),
+        ShapeError,
+        r"has 3 channels, weight \(4, 3, 3, 3\) wants 4",
+    ),
+    "Conv2d channels": (
+        lambda: nn.Conv2d(3, 0, 3),
+        ShapeError,
+        "Conv2d: in_channels=3, out_channels=0, groups=1; all must be above 0",
+    ),
+    "Conv2d groups": (lambda: nn.Conv2d(4, 6, 3, groups=4), ShapeError, "groups divide both"),
+    "Conv2d kernel": (lambda: nn.Conv2d(4, 6, 0), ShapeError, "Conv2d: kernel_size=0 must be 1"),
+    "Conv2d same": (
+        lambda: nn.Conv2d(4, 6, 3, stride=2, padding="same"),
+        ShapeError,
+        'Conv2d: padding="same"',
+    ),
+    "Conv1d pair": (lambda: nn.Conv1d(4, 6, (3, 3)), DtypeError, "kernel_size=.3, 3. must be a w"),
+    "ConvTranspose2d same": (
+        lambda: nn.ConvTranspose2d(4, 6, 3, padding="same"),
+        ShapeError,
+        "padding='same' must be a number",
+    ),
+    "ConvTranspose2d output_padding": (
+        lambda: nn.ConvTranspose2d(4, 6, 3, output_padding=1),
+        ShapeError,
+        r"output_padding=\(1, 1\) must be smaller",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_does_not_fit_is_refused(name: str) -> None:
+    attempt, kind, message = REFUSED[name]
+    with pytest.raises(kind, match=message):
+        attempt()
+
+
+def test_a_refused_layer_has_drawn_nothing() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(ShapeError):
+        nn.ConvTranspose2d(4, 6, 3, output_padding=1, rng=rng)
+    assert rng.random() == np.random.default_rng(0).random()
+
+
+# --------------------------------------------------------------------------------- layers
+
+
+def test_layers_show_their_arguments() -> None:
+    layer = nn.Conv2d(2, 4, (3, 1), stride=2, padding=(1, 0), groups=2, bias=False)
+    assert (
+        repr(layer)
+        == "Conv2d(2, 4, kernel_size=(3, 1), stride=2, padding=(1, 0), groups=2, bias=False)"
+    )
+    assert repr(nn.Conv1d(2, 4, 3, padding="same")) == (
+        "Conv1d(2, 4, kernel_size=3, padding='same')"
+    )
+    layer = nn.ConvTranspose2d(2, 4, 3, stride=2, output_padding=1)
+    assert repr(layer) == "ConvTranspose2d(2, 4, kernel_size=3, stride=2, output_padding=1)"
+
+
+@pytest.mark.parametrize(
+    ("layer", "fan_in"),
+    [
+        (nn.Conv1d(8, 90, 5, groups=2, rng=np.random.default_rng(0)), 20),
+        (nn.Conv2d(8, 90, (3, 2), rng=np.random.default_rng(0)), 48),
+        (nn.ConvTranspose2d(90, 8, (3, 2), groups=2, rng=np.random.default_rng(0)), 24),
+    ],
+)
+def test_initial_values_are_uniform_by_fan_in(layer: Any, fan_in: int) -> None:
+    bound = 1 / math.sqrt(fan_in)
+    for values in (layer.weight.data, layer.bias.data):
+        assert np.abs(values).max() <= bound
+        assert values.dtype == np.float32
+    assert layer.weight.data.std() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+
+
+def test_multiply_adds_are_counted() -> None:
+    """One for every weight at every place it is laid on."""
+    layer: Any = nn.Conv2d(4, 6, 3, padding=1, groups=2)
+    assert layer.multiply_adds(((10, 4, 8, 8),), (10, 6, 8, 8)) == 10 * 64 * 6 * 2 * 9
+    layer = nn.Conv1d(4, 6, 3)
+    assert layer.multiply_adds(((10, 4, 8),), (10, 6, 6)) == 10 * 6 * 6 * 4 * 3
+    layer = nn.ConvTranspose2d(4, 6, 3, stride=2)
+    assert layer.multiply_adds(((10, 4, 8, 8),), (10, 6, 17, 17)) == 10 * 64 * 4 * 6 * 9

@@ -151,7 +151,7 @@ def _convolution(
     dilation: Any,
     groups: int,
     axes: int,
-) -> Any:
+) -> Tensor:
     x, weight = _arrays(name, x, weight, axes)
     stride = numbers_of(name, "stride", stride, 1, axes)
     dilation = numbers_of(name, "dilation", dilation, 1, axes)
@@ -180,7 +180,7 @@ def _convolution(
 
 def _transposed(
     name: str, x: Any, weight: Any, bias: Any, how: tuple[Any, ...], groups: int, axes: int
-) -> Any:
+) -> Tensor:
     x, weight = _arrays(name, x, weight, axes)
     stride = numbers_of(name, "stride", how[0], 1, axes)
     padding = numbers_of(name, "padding", how[1], 0, axes)
@@ -205,11 +205,11 @@ def _transposed(
     return _without(out, single, axes)
 
 
-def _without(out: Any, single: bool, axes: int) -> Any:
+def _without(out: Any, single: bool, axes: int) -> Tensor:
     """Take off the axes that were put on."""
     if axes == 1:
-        return out[0, :, 0] if single else out[:, :, 0]
-    return out[0] if single else out
+        out = out[:, :, 0]
+    return out[0] if single else out  # type: ignore[no-any-return]
 
 
 # -------------------------------------------------------------------------------- checking

@@ -1,0 +1,119 @@
+"""Convolutions against PyTorch: values, first and second derivatives, over all arguments."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import graphgrad as gg
+from graphgrad import nn
+
+torch = pytest.importorskip("torch")
+F, TF = nn.functional, torch.nn.functional
+EXAMPLES = 60
+positive = st.integers(1, 3)
+
+
+def derivatives(function: Any, arrays: list[Any]) -> list[Any]:
+    """Return the output, its gradients along fixed weights, and the gradients of their squares."""
+    inputs = [gg.Tensor(a, requires_grad=True) for a in arrays]
+    y = function(*inputs)
+    weights = np.random.default_rng(1).standard_normal(y.shape)
+    first = gg.gradients((y * weights).sum(), inputs, create_graph=True)
+    total: Any = sum((g * g).sum() for g in first)
+    return [*(t.numpy() for t in (y, *first)), *gg.gradients(total, inputs)]
+
+
+def torchs(function: Any, arrays: list[Any]) -> list[Any]:
+    inputs = [torch.tensor(a, requires_grad=True) for a in arrays]
+    y = function(*inputs)
+    weights = torch.tensor(np.random.default_rng(1).standard_normal(tuple(y.shape)))
+    first = torch.autograd.grad((y * weights).sum(), inputs, create_graph=True)
+    total: Any = sum((g * g).sum() for g in first)
+    second = torch.autograd.grad(total, inputs, materialize_grads=True)
+    return [t.detach().numpy() for t in (y, *first, *second)]
+
+
+def compare(ours: Any, theirs: Any, *shapes: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(shape) for shape in shapes]
+    for a, b in zip(derivatives(ours, arrays), torchs(theirs, arrays), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+@st.composite
+def arguments(draw: Any, axes: int) -> tuple[Any, ...]:
+    """Draw shapes of x (without the batch) and weight, stride, padding, dilation, groups."""
+    groups = draw(st.integers(1, 3))
+    inner, outer = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    several = st.tuples(*[positive] * axes)
+    kernel, stride, dilation = draw(several), draw(several), draw(several)
+    padding = draw(st.tuples(*[st.integers(0, 3)] * axes))
+    spans = [d * (k - 1) + 1 - 2 * p for k, p, d in zip(kernel, padding, dilation, strict=True)]
+    size = [max(1, span) + draw(st.integers(0, 4)) for span in spans]
+    shape = (groups * inner, *size)
+    return shape, (groups * outer, inner, *kernel), stride, padding, dilation, groups
+
+
+@settings(max_examples=EXAMPLES)
+@given(how=arguments(axes=2))
+def test_conv2d(how: Any) -> None:
+    shape, weight, *rest = how
+    compare(
+        lambda x, w, b: F.conv2d(x, w, b, *rest),
+        lambda x, w, b: TF.conv2d(x, w, b, *rest),
+        (2, *shape),
+        weight,
+        weight[:1],
+    )
+
+
+@settings(max_examples=EXAMPLES)
+@given(how=arguments(axes=1), single=st.booleans())
+def test_conv1d(how: Any, single: bool) -> None:
+    shape, weight, *rest = how
+    compare(
+        lambda x, w, b: F.conv1d(x, w, b, *rest),
+        lambda x, w, b: TF.conv1d(x, w, b, *rest),
+        shape if single else (2, *shape),
+        weight,
+        weight[:1],
+    )
+
+
+@settings(max_examples=EXAMPLES)
+@given(data=st.data(), axes=st.integers(1, 2))
+def test_transposed(data: Any, axes: int) -> None:
+    shape, weight, stride, padding, dilation, groups = data.draw(arguments(axes))
+    extra = tuple(
+        data.draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True)
+    )
+    shape = (weight[0], *shape[1:])
+    steps = zip(shape[1:], weight[2:], stride, padding, extra, dilation, strict=True)
+    if any((n - 1) * s - 2 * p + d * (k - 1) + e < 0 for n, k, s, p, e, d in steps):
+        return
+    rest = (stride, padding, extra, groups, dilation)
+    ours = F.conv_transpose1d if axes == 1 else F.conv_transpose2d
+    theirs = TF.conv_transpose1d if axes == 1 else TF.conv_transpose2d
+    compare(
+        lambda x, w, b: ours(x, w, b, *rest),
+        lambda x, w, b: theirs(x, w, b, *rest),
+        (2, *shape),
+        weight,
+        (weight[1] * groups,),
+    )
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("kernel", [(2, 3), (4, 1)])
+@pytest.mark.parametrize("dilation", [1, (3, 2)])
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_padding_by_name(padding: str, kernel: Any, dilation: Any) -> None:
+    how: dict[str, Any] = {"padding": padding, "dilation": dilation}
+    compare(
+        lambda x, w: F.conv2d(x, w, **how),
+        lambda x, w: TF.conv2d(x, w, **how),
+        (2, 2, 10, 9),
+        (3, 2, *kernel),
+    )
