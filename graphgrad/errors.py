@@ -43,6 +43,10 @@ class FileFormatError(GraphgradError, ValueError):
     """A file that is damaged, or not of the kind that was asked for."""
 
 
+class DownloadError(GraphgradError, OSError):
+    """A published file that is not there and cannot be had, or is another one."""
+
+
 class NonFiniteError(GraphgradError, FloatingPointError):
     """A NaN or infinity caught by ``detect_anomaly()``."""
 

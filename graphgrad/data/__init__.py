@@ -21,3 +21,9 @@ from graphgrad.data.preprocessing import (
     Standardize as Standardize,
     Whiten as Whiten,
 )
+from graphgrad.data.sets import (
+    load_cifar10 as load_cifar10,
+    load_digits as load_digits,
+    load_fashion_mnist as load_fashion_mnist,
+    load_mnist as load_mnist,
+)
