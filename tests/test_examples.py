@@ -13,6 +13,15 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
+    "annealing": [
+        r"least training loss is 0\.73066\d",
+        r"constant +0\.(0[2-9]|[1-9])",  # it keeps jumping about; the others come to rest
+        *(
+            rf"{name} +0\.00\d{{4}} "
+            for name in ("step", "exponential", "1/t", "  cosine", "warm-up, then cosine")
+        ),
+        *(rf"{name} +0\.00\d{{4}} " for name in ("one cycle", "on plateau", "rising momentum")),
+    ],
     "apples_and_oranges": [
         r"price +715 +715\n",
         r"∂ apple +2\.2 +2\.2\n",
@@ -45,6 +54,7 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
     "weight_gradient": [r"loss +0\.20713\n", r"0\.0293956\d +0\.0828562\d +-0\.1122518\d"],
 }
 PICTURES: dict[str, set[str]] = {
+    "annealing": {"annealing.png", "schedules.png"},
     "apples_and_oranges": {"apples_and_oranges.svg"},
     "circuits": {
         f"circuit_{name}.svg"
