@@ -151,6 +151,19 @@ def test_conv_transpose2d_is_the_adjoint_and_has_the_slopes_of_differences(case:
     assert report, report
 
 
+def test_output_padding_past_the_stride() -> None:
+    """Rows that no stride explains, only a dilation allows: zeros, to every order."""
+    y, w = drawn((1, 1, 2, 2), (1, 1, 2, 2))
+
+    def spread(y: Any, w: Any) -> Any:
+        return F.conv_transpose2d(y, w, None, 1, 0, (2, 1), 1, 3)
+
+    out = spread(y, w)
+    assert out.shape == (1, 1, 7, 6)
+    np.testing.assert_array_equal(out[:, :, 5:], 0)
+    assert gg.gradcheck(spread, y, w, order=2)
+
+
 def test_sequences_are_images_of_one_row() -> None:
     x, w, b = drawn((2, 4, 7), (6, 2, 3), (6,))
     y = F.conv1d(x, w, b, 2, 1, 2, 2)

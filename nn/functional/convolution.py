@@ -196,7 +196,10 @@ def _transposed(
         raise ShapeError(f"{message}: pad less (at {here()})")
     single = x.ndim == axes + 1
     x = x[None] if single else x
-    margins = tuple((p, p) for p in padding)
+    # A convolution of what comes out reaches no further than x: of output_padding only what is
+    # less than a stride stays in its remainder.
+    steps = zip(padding, extra, stride, strict=True)
+    margins = tuple((p, p - e // s * s) for p, e, s in steps)
     if axes == 1:
         x, weight = x[:, :, None], weight[:, :, None]
         stride, dilation, margins = (1, *stride), (1, *dilation), ((0, 0), *margins)
