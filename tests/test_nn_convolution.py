@@ -70,6 +70,7 @@ def test_conv2d_is_its_composition_to_second_order(
     if lines and max(stride) > 1:
         pytest.skip("by lines only with stride 1")
     monkeypatch.setattr(correlation, "BLOCK_BYTES", BLOCK_SIZES[block])
+    monkeypatch.setattr(correlation, "LEAST_PLACES", 1)
     monkeypatch.setattr(
         correlation,
         "_lines_are_better",
@@ -240,6 +241,7 @@ def test_halves_add_up_in_single_precision() -> None:
 def test_columns_are_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """In and out are 512 KB each; the columns of all images would be 4.6 MB."""
     monkeypatch.setattr(correlation, "BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(correlation, "LEAST_PLACES", 1)
     images, weights = drawn((8, 16, 32, 32), (16, 16, 3, 3))
     x = gg.Tensor(images, dtype=np.float32, requires_grad=True)
     w = gg.Tensor(weights, dtype=np.float32, requires_grad=True)

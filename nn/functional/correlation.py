@@ -23,6 +23,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 BLOCK_BYTES = 1 << 21  # of columns and products in a block
+LEAST_PLACES = 768  # of a block, so that the weight of many channels is not packed too often
 FEW_PLACES = 64  # of an output, below which a product per image is too small
 
 
@@ -112,11 +113,12 @@ class Block(NamedTuple):
     height: int  # of the rows
 
 
-def _blocks(images: int, rows: int, bytes_per_image: int) -> Iterator[Block]:
-    """Divide images, or the rows of each, into blocks of about one size."""
-    at_once = min(images, max(1, BLOCK_BYTES // bytes_per_image))
+def _blocks(images: int, rows: int, places: int, bytes_per_place: int) -> Iterator[Block]:
+    """Divide images of so many places, or the rows of each, into blocks of about one size."""
+    most = max(BLOCK_BYTES // bytes_per_place, LEAST_PLACES)
+    at_once = min(images, max(1, most // places))
     at_once = -(-images // -(-images // at_once)) if images else 1
-    parts = min(rows, -(-bytes_per_image // BLOCK_BYTES)) if at_once == 1 else 1
+    parts = min(rows, -(-places // most)) if at_once == 1 else 1
     height = -(-rows // parts)
     for first in range(0, images, at_once):
         last = min(first + at_once, images)
@@ -136,7 +138,7 @@ def _windows(
     kernel = (down.kernel, across.kernel)
     taps = channels // groups * kernel[0] * kernel[1]
     places = down.out * across.out
-    blocks = list(_blocks(n, down.out, dtype.itemsize * places * (groups * taps + outputs)))
+    blocks = list(_blocks(n, down.out, places, dtype.itemsize * (groups * taps + outputs)))
     if not blocks:
         return
     height = down.length(blocks[0].height)
@@ -215,7 +217,7 @@ def _lines(
     width = across.out + across.reach - across.shared
     whole = down.out + down.reach - down.shared
     bytes_per_place = dtype.itemsize * groups * (kw * channels + down.kernel * outputs)
-    blocks = list(_blocks(n, down.out, bytes_per_place * whole * width))
+    blocks = list(_blocks(n, down.out, whole * width, bytes_per_place))
     if not blocks:
         return
     reach = down.reach * width
