@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-BYTES = 1 << 15  # of a piece; a function of twenty steps takes half the time of whole arrays
+BYTES = 1 << 16  # of a piece; a function of thirty steps takes a third of the time of whole arrays
 
 
 def in_blocks(function: Callable[..., Any], *arrays: Any) -> Any:
