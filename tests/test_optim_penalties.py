@@ -81,13 +81,24 @@ def test_dtype_stays_and_many_small_terms_are_not_lost(dtype: str, rel: float) -
     assert w.grad.dtype == dtype
 
 
-def test_l2_is_weight_decay_for_sgd() -> None:
-    """w ← w − lr (∂L/∂w + λw): what the shell of a weight decay does to plain descent."""
+def path(make: Any, penalty: float, decay: float) -> Any:
+    """Follow Σ w⁴ + Σ w downhill, the weights pulled in by a penalty or by the optimizer."""
     w = leaf(V)
-    optimizer = optim.SGD([w], lr=0.5)
-    (w.sum() + optim.l2_penalty([w], 0.2)).backward()
-    optimizer.step()
-    np.testing.assert_allclose(w.numpy(), V - 0.5 * (1 + 0.2 * V), rtol=1e-14)
+    optimizer = make([w], lr=0.01, weight_decay=decay)
+    for _ in range(20):
+        optimizer.zero_grad()
+        ((w**4).sum() + w.sum() + optim.l2_penalty([w], penalty)).backward()
+        optimizer.step()
+    return w.numpy()
+
+
+def test_l2_is_weight_decay_for_sgd_and_not_for_adamw() -> None:
+    def sgd(*args: Any, **options: Any) -> Any:
+        return optim.SGD(*args, momentum=0.9, **options)
+
+    np.testing.assert_allclose(path(sgd, 0.2, 0.0), path(sgd, 0.0, 0.2), rtol=1e-13)
+    assert abs(path(sgd, 0.2, 0.0) - path(sgd, 0.0, 0.0)).max() > 1e-3
+    assert abs(path(optim.AdamW, 0.2, 0.0) - path(optim.AdamW, 0.0, 0.2)).max() > 1e-3
 
 
 @pytest.mark.parametrize(

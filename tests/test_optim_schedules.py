@@ -3,8 +3,10 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
+import graphgrad as gg
 from graphgrad import optim
 from graphgrad.errors import DtypeError, GraphError, NonFiniteError, ShapeError
 from tests.groups import Groups
@@ -196,6 +198,85 @@ def test_one_cycle_is_defined_at_every_step(steps: int, pct: float, three_phase:
     assert all(4e-6 * 0.99 <= schedule.lr_at(t) <= 1.0 for t in range(steps + 1))
     assert schedule.lr_at(steps) == pytest.approx(4e-6)
     assert schedule.lr_at(steps - 1) == pytest.approx(1.0 if pct == 1.0 else 4e-6)
+
+
+# ------------------------------------------------------------------------ real optimizers
+
+
+def quartic(w: gg.Tensor) -> gg.Tensor:
+    """Return something to go down."""
+    return (w**4).sum() + w.sum()
+
+
+def trained(optimizer: Any, schedules: list[Any], steps: int) -> Any:
+    """Take steps, the schedules after each."""
+    (w,) = optimizer.param_groups[0]["params"]
+    for _ in range(steps):
+        optimizer.zero_grad()
+        quartic(w).backward()
+        optimizer.step()
+        for schedule in schedules:
+            schedule.step()
+    return w.numpy()
+
+
+def leaf() -> gg.Tensor:
+    """Make a parameter."""
+    return gg.Tensor([1.0, -2.0], requires_grad=True)
+
+
+def test_the_steps_use_the_rates() -> None:
+    w, found = leaf(), []
+    optimizer = optim.SGD([w], lr=0.5)
+    schedule = optim.StepLR(optimizer, 2, gamma=0.1)
+    for _ in range(5):
+        before = w.numpy().copy()
+        w.grad = np.array([1.0, 1.0])
+        optimizer.step()
+        schedule.step()
+        found.append((before - w.numpy())[0])
+    assert found == pytest.approx([0.5, 0.5, 0.05, 0.05, 0.005])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: optim.SGD(p, lr=0.01, momentum=0.9),
+        lambda p: optim.SGD(p, lr=0.01, momentum=0.9, nesterov=True),
+        lambda p: optim.Adam(p, lr=0.01),
+    ],
+)
+@pytest.mark.parametrize("optimizer_first", [True, False])
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(make: Any, optimizer_first: bool) -> None:
+    """The optimizer's state holds the rate, and the initial rate; so does the schedule's."""
+
+    def both(w: gg.Tensor) -> tuple[Any, list[Any]]:
+        optimizer = make([w])
+        warm = optim.CosineAnnealingLR(optimizer, 20, warmup=3)
+        return optimizer, [warm, optim.MomentumSchedule(optimizer, 20)]
+
+    optimizer, schedules = both(leaf())
+    whole = trained(optimizer, schedules, 12)
+    optimizer, schedules = both(leaf())
+    half = trained(optimizer, schedules, 5)
+    saved = [schedule.state_dict() for schedule in schedules]
+    other, resumed = both(gg.Tensor(half, requires_grad=True))
+    if optimizer_first:
+        other.load_state_dict(optimizer.state_dict())
+    for schedule, state in zip(resumed, saved, strict=True):
+        schedule.load_state_dict(state)
+    if not optimizer_first:
+        other.load_state_dict(optimizer.state_dict())
+    np.testing.assert_array_equal(trained(other, resumed, 7), whole)
+
+
+def test_a_group_added_to_an_optimizer() -> None:
+    optimizer = optim.SGD([leaf()], lr=1.0, momentum=0.9)
+    schedule = optim.ExponentialLR(optimizer, 0.5)
+    schedule.step()
+    optimizer.add_param_group({"params": [leaf()], "lr": 0.1})
+    schedule.step()
+    assert rates(optimizer) == [0.25, 0.025]
 
 
 # ---------------------------------------------------------------------------- on a plateau
