@@ -48,5 +48,11 @@ from graphgrad.nn.recurrent import (
     LSTMCell as LSTMCell,
     RNNCell as RNNCell,
 )
+from graphgrad.nn.storage import load as load, save as save
 from graphgrad.nn.substitution import functional_call as functional_call
 from graphgrad.nn.summaries import summary as summary
+from graphgrad.nn.transformer import (
+    PositionalEncoding as PositionalEncoding,
+    TransformerEncoder as TransformerEncoder,
+    TransformerEncoderLayer as TransformerEncoderLayer,
+)

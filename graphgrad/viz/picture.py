@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphgrad.errors import PictureError
+from graphgrad.files import replacing
 from graphgrad.viz.dot_writer import dot, readable, value_lines
 from graphgrad.viz.layout import STARTS, draw
 from graphgrad.viz.snapshot import Snapshot
@@ -55,13 +56,9 @@ class Graph:
         if not path.parent.is_dir():
             raise PictureError(f"render: there is no folder '{path.parent}'")
         data = draw(self.to_dot(), suffix, timeout)
-        unfinished = path.with_name(f".{os.getpid()}.{path.name}")
         try:
-            try:
+            with replacing(path) as unfinished:
                 unfinished.write_bytes(data)
-                unfinished.replace(path)
-            finally:
-                unfinished.unlink(missing_ok=True)
         except OSError as error:
             raise PictureError(f"render: cannot write '{path}': {error.strerror}") from error
         return path
