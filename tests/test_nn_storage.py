@@ -32,7 +32,7 @@ def test_a_model_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_arrays_of_any_layout(tmp_path: Path) -> None:
-    arrays = {
+    arrays: dict[str, Any] = {
         "transposed": np.arange(6.0).reshape(2, 3).T,
         "number": np.float32(3),
         "half": np.ones(2, np.float16),
@@ -85,7 +85,7 @@ def test_damaged_files_are_clear_errors(tmp_path: Path) -> None:
     path = tmp_path / "x"
     whole = nn.save(model(), path).read_bytes()
     draw = random.Random(0)
-    errors = 0
+    errors: list[str] = []
     for number in range(200):
         content = bytearray(whole)
         for _ in range(draw.randint(1, 5)):
@@ -96,11 +96,11 @@ def test_damaged_files_are_clear_errors(tmp_path: Path) -> None:
         try:
             nn.load(path)
         except FileFormatError as error:
-            errors += 1
-            assert str(path) in str(error)
-    assert errors > 50
-    for content in (b"", b"PK\x03\x04 a zip file", b"\xff" * 100):
-        path.write_bytes(content)
+            errors.append(str(error))
+    assert len(errors) > 50
+    assert all(str(path) in error for error in errors)
+    for foreign in (b"", b"PK\x03\x04 a zip file", b"\xff" * 100):
+        path.write_bytes(foreign)
         with pytest.raises(FileFormatError):
             nn.load(path)
 
@@ -108,10 +108,15 @@ def test_damaged_files_are_clear_errors(tmp_path: Path) -> None:
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text("old")
-    with pytest.raises(RuntimeError), replacing(path, durable=True) as unfinished:
-        unfinished.write_text("new")
-        assert path.read_text() == "old"
-        raise RuntimeError
+
+    def fail() -> None:
+        with replacing(path, durable=True) as unfinished:
+            unfinished.write_text("new")
+            assert path.read_text() == "old"
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
     with replacing(path, durable=True) as unfinished:
