@@ -144,7 +144,7 @@ def _norm(arrays: list[Any], p: float) -> float:
         for array in arrays
         for block in blocks(array, np.float64)
     )
-    return scale * math.fsum(parts) ** (1 / p)
+    return float(scale * math.fsum(parts) ** (1 / p))
 
 
 def _largest_of(arrays: list[Any]) -> float:

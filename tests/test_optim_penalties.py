@@ -40,11 +40,12 @@ def test_equals_its_composition(l1: float, l2: float) -> None:
 
 def test_values_and_gradients() -> None:
     """½ · 0.1 · (9 + 1 + 0.25 + 4 + 4 + 16 + 1) and 0.1 · (3 + 1 + 0.5 + 2 + 2 + 4 + 1)."""
-    for penalty, value, slope in (
+    cases: list[tuple[Any, float, Any]] = [
         (lambda p: optim.l2_penalty(p, 0.1), 1.7625, 0.1 * W),
         (lambda p: optim.l1_penalty(p, 0.1), 1.35, 0.1 * np.sign(W)),
         (lambda p: optim.elastic_penalty(p, 0.1, 0.1), 3.1125, 0.1 * np.sign(W) + 0.1 * W),
-    ):
+    ]
+    for penalty, value, slope in cases:
         w, v = leaf(W), leaf(V)
         out = penalty([w, v])
         assert out.item() == pytest.approx(value, rel=1e-14)
@@ -93,8 +94,8 @@ def path(make: Any, penalty: float, decay: float) -> Any:
 
 
 def test_l2_is_weight_decay_for_sgd_and_not_for_adamw() -> None:
-    def sgd(*args: Any, **options: Any) -> Any:
-        return optim.SGD(*args, momentum=0.9, **options)
+    def sgd(params: Any, **options: Any) -> Any:
+        return optim.SGD(params, momentum=0.9, **options)
 
     np.testing.assert_allclose(path(sgd, 0.2, 0.0), path(sgd, 0.0, 0.2), rtol=1e-13)
     assert abs(path(sgd, 0.2, 0.0) - path(sgd, 0.0, 0.0)).max() > 1e-3

@@ -409,12 +409,15 @@ def test_missing_names_of_a_state_are_listed() -> None:
 
 # ---------------------------------------------------------------------------------- errors
 
+PLATEAU: Any = optim.ReduceLROnPlateau
+WHOLE: Any = 2.5
+FUNCTION: Any = 0.5
 WRONG: dict[str, tuple[Any, str]] = {
     "gamma 0": (lambda o: optim.StepLR(o, 3, gamma=0), "gamma = 0.0 must be finite and positive"),
     "gamma below 0": (lambda o: optim.ExponentialLR(o, -0.9), "ExponentialLR: gamma"),
     "gamma NaN": (lambda o: optim.MultiStepLR(o, [3], gamma=math.nan), "MultiStepLR: gamma"),
     "step_size 0": (lambda o: optim.StepLR(o, 0), "step_size = 0 must be at least 1"),
-    "step_size 2.5": (lambda o: optim.StepLR(o, 2.5), "step_size = 2.5 must be a whole number"),
+    "step_size 2.5": (lambda o: optim.StepLR(o, WHOLE), "step_size = 2.5 must be a whole number"),
     "milestones": (lambda o: optim.MultiStepLR(o, [5, 3]), r"\[5, 3\] must increase"),
     "equal milestones": (lambda o: optim.MultiStepLR(o, [5, 5]), "must increase"),
     "milestone 0": (lambda o: optim.MultiStepLR(o, [0, 5]), "milestone = 0"),
@@ -423,7 +426,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "eta_min": (lambda o: optim.CosineAnnealingLR(o, 5, eta_min=-1), "eta_min"),
     "warmup": (lambda o: optim.CosineAnnealingLR(o, 5, warmup=-1), "warmup = -1"),
     "start_factor": (lambda o: optim.LinearLR(o, 0.0), "start_factor"),
-    "lambda": (lambda o: optim.LambdaLR(o, 0.5), "give a function"),
+    "lambda": (lambda o: optim.LambdaLR(o, FUNCTION), "give a function"),
     "negative lambda": (lambda o: optim.LambdaLR(o, lambda t: t - 1), r"lr_lambda\(0\) = -1"),
     "a sequence too short": (
         lambda o: optim.SequentialLR(o, [optim.StepLR(o, 3)], [3]),
@@ -434,7 +437,7 @@ WRONG: dict[str, tuple[Any, str]] = {
         "made for this optimizer",
     ),
     "a plateau in a sequence": (
-        lambda o: optim.SequentialLR(o, [optim.ReduceLROnPlateau(o)], []),
+        lambda o: optim.SequentialLR(o, [PLATEAU(o)], []),
         "no schedule of the learning rate by t",
     ),
     "one cycle without length": (lambda o: optim.OneCycleLR(o, 1.0), "give total_steps, or epochs"),
