@@ -22,6 +22,14 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         ),
         *(rf"{name} +0\.00\d{{4}} " for name in ("one cycle", "on plateau", "rising momentum")),
     ],
+    "activations": [
+        r"step of -1, 0, 1 = \[0\. 0\. 1\.\]\n",
+        r"σ\(1\) = 0\.731",
+        r"differ by \de-1\d at most\n",
+        r"\[9\.99954600e-01 4\.53978686e-05 2\.06106005e-09\]\n",
+        r"\[0\.71 0\.04 0\.26\]\n",
+        r"\[0\.55 0\.12 0\.33\]",
+    ],
     "apples_and_oranges": [
         r"price +715 +715\n",
         r"∂ apple +2\.2 +2\.2\n",
@@ -29,6 +37,10 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"∂ orange +3\.3 +3\.3\n",
         r"∂ number of oranges +165 +165\n",
         r"∂ tax +650 +650\n",
+    ],
+    "batch_normalization": [
+        r"with it: 1[2-6] of 16 scales reach 90 %",
+        r"without: [12] of 16 scales reach 90 %",
     ],
     "circuits": [
         r"out = -12, ∂x = -4, ∂y = -4, ∂z = 3\n",
@@ -49,13 +61,27 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"1437 images learnt, 360 held back",
         r"Next:",
     ],
+    "digits_row_by_row": [r"after 1 row: [34]\d", r"after 8 rows: 9[5-9]\.\d% of 360 test digits"],
+    "initialisation": [
+        r"Xavier, 1 / n_in +0\.1000 wanted, 0\.09\d+ drawn\n",
+        r"He, 2 / n_in +0\.1414 wanted, 0\.14\d+ drawn\n",
+        r"zeros +loss 2\.\d+, hidden units that differ: 1\n",
+        r"Xavier +loss 0\.\d+, hidden units that differ: 50\n",
+    ],
+    "local_response": [r"from the formula: [\d.]+e-1[45]", r"channel  3:  40\.0 →   6\.35\n"],
     "numerical_differentiation": [r"one_sided h = 1e-01", r"right\n", r"lr = 10: .* diverges\n"],
+    "sorting_digits": [
+        r"backwards: 9[4-9]\.\d% of 2000 digits said right",
+        r"ascending: (8[4-9]|9\d)\.\d% of 2000 digits said right",
+    ],
     "three_layer_network": [r"\[5, 11, 17\]\n", r"\[0\.31682708 0\.69627909\]\n"],
     "weight_gradient": [r"loss +0\.20713\n", r"0\.0293956\d +0\.0828562\d +-0\.1122518\d"],
 }
 PICTURES: dict[str, set[str]] = {
     "annealing": {"annealing.png", "schedules.png"},
+    "activations": {"activations.png"},
     "apples_and_oranges": {"apples_and_oranges.svg"},
+    "batch_normalization": {"batch_normalization.png"},
     "circuits": {
         f"circuit_{name}.svg"
         for name in (
@@ -69,7 +95,11 @@ PICTURES: dict[str, set[str]] = {
         )
     },
     "demo": {"apples_and_oranges.svg", "digits.png"},
+    "digits_row_by_row": {"digits_row_by_row.png"},
+    "initialisation": {"initialisation.png"},
+    "local_response": {"local_response.png"},
     "numerical_differentiation": {"error_against_h.png"},
+    "sorting_digits": {"sorting_digits.png"},
     "three_layer_network": set(),
     "weight_gradient": set(),
 }

@@ -1,0 +1,97 @@
+"""The numbers that the source documents print: activations, initial values.
+
+Tolerances are half a unit of the last digit given.
+"""
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.nn import functional
+from tests.test_seeds import example
+
+# ------------------------------------------------------------------------ row 2: activations
+
+
+def test_the_books_step_and_sigmoid() -> None:
+    np.testing.assert_array_equal(functional.step(np.array([-1.0, 1, 2])), [0, 1, 1])
+    sigmoid = functional.sigmoid(np.array([1.0, 2.0]))
+    np.testing.assert_allclose(sigmoid, [0.731, 0.880], rtol=0, atol=1e-3)  # cut, not rounded
+
+
+def test_tanh_is_a_sigmoid() -> None:
+    """In value and slope: tanh(x) = 2σ(2x) − 1."""
+    script = example("activations")
+    for ours, theirs in zip(
+        script.curve(functional.tanh), script.curve(script.twice_sigmoid), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-15)
+
+
+def test_softmax() -> None:
+    y = functional.softmax(np.array([1010.0, 1000, 990]))
+    np.testing.assert_allclose(y, [9.99954600e-01, 4.53978686e-05, 2.06106005e-09], rtol=5e-9)
+    scores = np.array([1.0, -2.0, 0.0])
+    for given, printed in ((scores, [0.7, 0.04, 0.26]), (scores / 2, [0.55, 0.12, 0.33])):
+        y = functional.softmax(given)
+        np.testing.assert_allclose(y, printed, rtol=0, atol=0.0055)  # 0.705 is printed as 0.7
+        assert y.sum() == pytest.approx(1, rel=1e-15)
+
+
+def test_every_curve_has_its_slope() -> None:
+    """The slopes in the picture are those of differences, but for the columns beside a kink."""
+    script = example("activations")
+    for name, function in script.CURVES.items():
+        y, slope = script.curve(function)
+        differences = np.gradient(y, script.X)
+        wrong = np.abs(slope - differences) > 1e-3
+        assert np.count_nonzero(wrong) <= 4, name
+
+
+# --------------------------------------------------------------------- row 14: initialisation
+
+FIVE = 5
+
+
+def spread(function: str, init: str) -> list[float]:
+    """Return the standard deviation of the activations of each layer."""
+    script = example("initialisation")
+    values = script.activations(script.ACTIVATIONS[function][0], script.INITS[init])
+    assert values.shape == (FIVE, 1000, 100)
+    return [float(layer.std()) for layer in values]
+
+
+def test_large_weights_saturate() -> None:
+    """N(0, 1): sigmoid at 0 and 1, tanh at −1 and 1, where the gradient vanishes."""
+    assert min(spread("sigmoid", "N(0, 1)")) > 0.4  # half of each would be 0.5
+    assert min(spread("tanh", "N(0, 1)")) > 0.9
+
+
+def test_small_weights_leave_nothing() -> None:
+    """N(0, 0.01²): each layer has a tenth of the one before; sigmoid says ½ to all."""
+    assert max(spread("sigmoid", "N(0, 0.01²)")) < 0.03
+    layers = spread("tanh", "N(0, 0.01²)")
+    ratios = np.divide(layers[1:], layers[:-1])
+    np.testing.assert_allclose(ratios, 0.1, rtol=0.15)
+    assert spread("ReLU", "N(0, 0.01²)")[-1] < 1e-5
+
+
+def test_xavier_keeps_tanh_alive_and_he_relu() -> None:
+    assert 0.3 < spread("tanh", "Xavier, 1 / n")[-1] < 0.7
+    he, xavier = spread("ReLU", "He, 2 / n"), spread("ReLU", "Xavier, 1 / n")
+    assert min(he) > 0.7
+    assert max(he) < 1.1
+    assert xavier[-1] < xavier[0] / 2, "Xavier's loses half the variance at each ReLU"
+
+
+def test_sparse_weights_of_the_same_variance_do_as_well() -> None:
+    sparse, xavier = spread("tanh", "sparse, 10 of N(0, 1 / 10)"), spread("tanh", "Xavier, 1 / n")
+    np.testing.assert_allclose(sparse, xavier, rtol=0.15)
+
+
+def test_equal_weights_stay_equal() -> None:
+    script = example("initialisation")
+    for draw, units in ((gg.nn.init.zeros, 1), (gg.nn.init.xavier_normal, 50)):
+        loss, distinct = script.learn(draw, steps=20)
+        assert distinct == units
+        assert loss < 2.31
