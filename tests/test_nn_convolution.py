@@ -120,14 +120,14 @@ def convolutions(draw: Any) -> tuple[Any, ...]:
 @settings(max_examples=EXAMPLES)
 @given(case=convolutions())
 def test_conv2d_has_the_slopes_of_differences(case: Any) -> None:
-    x, weight, *how = case
-    arrays = drawn(x, weight, weight[:1])
-    report = gg.gradcheck(lambda x, w, b: F.conv2d(x, w, b, *how), *arrays)
+    shape, kernel, stride, padding, dilation, groups = case
+    how = (stride, padding, dilation, groups)
+    x, w, b = drawn(shape, kernel, kernel[:1])
+    report = gg.gradcheck(lambda x, w, b: F.conv2d(x, w, b, *how), x, w, b)
     assert report, report
-    stride, (down, across), dilation, groups = how
-    padding = ((down, down), (across, across))
-    expected = composed(*arrays, stride, padding, dilation, groups)
-    np.testing.assert_allclose(F.conv2d(*arrays, *how), expected, rtol=1e-12, atol=1e-12)
+    margins = tuple((p, p) for p in padding)
+    expected = composed(x, w, b, stride, margins, dilation, groups)
+    np.testing.assert_allclose(F.conv2d(x, w, b, *how), expected, rtol=1e-12, atol=1e-12)
 
 
 @settings(max_examples=EXAMPLES)
@@ -215,7 +215,7 @@ def test_sizes_and_parameters_of_the_documents() -> None:
 def test_dtypes() -> None:
     x, w, b = (a.astype(np.float32) for a in drawn((2, 3, 5, 5), (4, 3, 3, 3), (4,)))
     tensors = [gg.Tensor(a, requires_grad=True) for a in (x, w, b)]
-    y = F.conv2d(*tensors, padding=1)
+    y = F.conv2d(tensors[0], tensors[1], tensors[2], padding=1)
     y.sum().backward()
     assert {y.dtype, *(t.grad.dtype for t in tensors if t.grad is not None)} == {
         np.dtype(np.float32)
@@ -280,7 +280,11 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
         "groups=3 must divide the 4 of weight",
     ),
     "no groups": (lambda: F.conv2d(IMAGE, KERNEL, groups=0), ShapeError, "groups=0 must divide"),
-    "half groups": (lambda: F.conv2d(IMAGE, KERNEL, groups=1.0), DtypeError, "groups=1.0 must be"),
+    "half groups": (
+        lambda: F.conv2d(IMAGE, KERNEL, groups=1.0),  # type: ignore[arg-type]
+        DtypeError,
+        "groups=1.0 must be",
+    ),
     "kernel": (
         lambda: F.conv2d(IMAGE[..., :2], KERNEL, dilation=2, padding=(1, 0)),
         ShapeError,
@@ -374,7 +378,7 @@ def test_a_refused_layer_has_drawn_nothing() -> None:
 
 
 def test_layers_show_their_arguments() -> None:
-    layer = nn.Conv2d(2, 4, (3, 1), stride=2, padding=(1, 0), groups=2, bias=False)
+    layer: nn.Module = nn.Conv2d(2, 4, (3, 1), stride=2, padding=(1, 0), groups=2, bias=False)
     assert (
         repr(layer)
         == "Conv2d(2, 4, kernel_size=(3, 1), stride=2, padding=(1, 0), groups=2, bias=False)"

@@ -119,7 +119,7 @@ def _over_images(g: Any) -> Any:
 
 def _cases(make: Any, kinds: Any) -> Cases:
     """Make a typical call for each kind of convolution."""
-    return Cases(*[lambda r, k=k: call(*make(r, *k)) for k in kinds])  # type: ignore[misc]
+    return Cases(*[lambda r, k=k: call(*make(r, *k)) for k in kinds])
 
 
 _NONE = ((0, 0), (0, 0))

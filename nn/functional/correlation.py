@@ -52,6 +52,10 @@ class Axis(NamedTuple):
         after = self.length(self.out) - self.size - self.before
         return max(0, min(self.before, after, self.reach))
 
+    def is_inside(self) -> bool:
+        """Say whether no output needs zeros from outside of the image."""
+        return self.before <= 0 and self.length(self.out) <= self.size + self.before
+
     def overlap(self, first: int, count: int) -> tuple[slice, slice]:
         """Return which of ``count`` places, of output ``first`` on, are in the image, and where."""
         start = self.stride * first - self.before
@@ -109,7 +113,7 @@ class Block(NamedTuple):
 
     images: slice
     rows: slice  # of the output
-    count: int  # of images
+    number: int  # of images
     height: int  # of the rows
 
 
@@ -135,40 +139,39 @@ def _windows(
 ) -> Iterator[tuple[Block, Any]]:
     """Yield blocks and their columns: (images, groups, channels · taps, places)."""
     n, channels, _, _ = x.shape
-    kernel = (down.kernel, across.kernel)
-    taps = channels // groups * kernel[0] * kernel[1]
+    kh, kw = down.kernel, across.kernel
+    taps = channels // groups * kh * kw
     places = down.out * across.out
     blocks = list(_blocks(n, down.out, places, dtype.itemsize * (groups * taps + outputs)))
     if not blocks:
         return
-    height = down.length(blocks[0].height)
-    margins, columns = None, None
-    inside = [a.overlap(0, a.length(a.out))[0] == slice(0, a.length(a.out)) for a in (down, across)]
-    if not all(inside):
-        shape = (blocks[0].count, channels, height, across.length(across.out))
-        margins = np.zeros_like(x, dtype, shape=shape)
+    count, height = blocks[0].number, blocks[0].height  # none is larger
+    width = across.length(across.out)
+    padded = not (down.is_inside() and across.is_inside())
+    if padded:
+        margins = np.zeros_like(x, dtype, shape=(count, channels, down.length(height), width))
+    plain = kh == kw == down.stride == across.stride == 1
+    if not plain:
+        columns = np.empty_like(x, dtype, shape=(count, channels, kh, kw, height, across.out))
+    there_across, cut = across.overlap(0, width)
     for block in blocks:
-        height = down.length(block.height)
-        there, rows = down.overlap(block.rows.start, height)
-        places, cut = across.overlap(0, across.length(across.out))
+        lines = down.length(block.height)
+        there, rows = down.overlap(block.rows.start, lines)
         images = x[block.images, :, rows, cut]
-        if margins is not None:
+        if padded:
             if block.height < down.out:
                 margins[...] = 0  # the block before had others
-            margins[: block.count, :, there, places] = images
-            images = margins[: block.count, :, :height]
-        shape = (block.count, groups, taps, block.height * across.out)
-        if kernel == (1, 1) and down.stride == across.stride == 1:
-            yield block, images.reshape(shape).astype(dtype, copy=False)
-            continue
-        seen = sliding_window_view(images, (down.reach + 1, across.reach + 1), (2, 3))
-        seen = seen[:, :, :: down.stride, :: across.stride, :: down.dilation, :: across.dilation]
-        if columns is None:
-            full = (*blocks[0][2:][:1], channels, *kernel, blocks[0].height, across.out)
-            columns = np.empty_like(x, dtype, shape=full)
-        part = columns[: block.count, ..., : block.height, :]
-        part[...] = seen.transpose(0, 1, 4, 5, 2, 3)
-        yield block, part.reshape(shape)
+            margins[: block.number, :, there, there_across] = images
+            images = margins[: block.number, :, :lines]
+        if plain:
+            part = images.astype(dtype, copy=False)
+        else:
+            seen = sliding_window_view(images, (down.reach + 1, across.reach + 1), (2, 3))
+            seen = seen[:, :, :: down.stride, :: across.stride]
+            seen = seen[..., :: down.dilation, :: across.dilation]
+            part = columns[: block.number, ..., : block.height, :]
+            part[...] = seen.transpose(0, 1, 4, 5, 2, 3)
+        yield block, part.reshape(block.number, groups, taps, block.height * across.out)
 
 
 def _by_windows(x: Any, weight: Any, bias: Any, out: Any, down: Axis, across: Axis) -> None:
@@ -176,7 +179,7 @@ def _by_windows(x: Any, weight: Any, bias: Any, out: Any, down: Axis, across: Ax
     matrix = weight.reshape(groups, outputs, -1)
     for block, columns in _windows(x, groups, weight.dtype, down, across, groups * outputs):
         target = out[block.images, :, block.rows]
-        shape = (block.count, groups, outputs, columns.shape[-1])
+        shape = (block.number, groups, outputs, columns.shape[-1])
         direct = target.flags.c_contiguous and target.dtype == weight.dtype
         product = target.reshape(shape) if direct else np.empty_like(columns, shape=shape)
         np.matmul(matrix, columns, out=product)
@@ -192,7 +195,7 @@ def _windows_with(x: Any, g: Any, total: Any, down: Axis, across: Axis) -> None:
     matrix = total.reshape(groups, outputs, taps)
     for block, columns in _windows(x, groups, total.dtype, down, across, groups * outputs):
         above = g[block.images, :, block.rows].astype(total.dtype, copy=False)
-        above = above.reshape(block.count, groups, outputs, -1)
+        above = above.reshape(block.number, groups, outputs, -1)
         if taps > outputs:  # the larger one first: 34 instead of 20 GFLOP/s, 144 × 16
             found = np.add.reduce(columns @ above.swapaxes(-1, -2), axis=0).swapaxes(-1, -2)
         else:
@@ -222,30 +225,26 @@ def _lines(
         return
     reach = down.reach * width
     first = blocks[0]
-    most = first.count * max(whole, first.height + down.reach) * width + reach + across.reach
+    most = first.number * max(whole, first.height + down.reach) * width + reach + across.reach
     buffer = np.zeros_like(x, dtype, shape=(groups, kw, channels, most))
     places, cut = across.overlap(0, width)
     for block in blocks:
         lines = whole if block.height == down.out else block.height + down.reach
         there, rows = down.overlap(block.rows.start, lines)
-        grid = (block.count, lines, width)
-        length = ((block.count - 1) * lines + block.height) * width
+        grid = (block.number, lines, width)
+        length = ((block.number - 1) * lines + block.height) * width
         if block.height < down.out:
             buffer[:, 0] = 0  # the block before had other margins
         images = _grouped(x[block.images, :, rows, cut], groups)
-        on_grid(buffer[:, 0], grid)[..., there, places] = images
+        _on_grid(buffer[:, 0], grid)[..., there, places] = images
         for tap in range(1, kw):
             ahead = across.dilation * tap
             buffer[:, tap, :, : length + reach] = buffer[:, 0, :, ahead : ahead + length + reach]
-        yield (
-            block,
-            buffer.reshape(groups, kw * channels, most)[..., : length + reach],
-            grid,
-            length,
-        )
+        columns = buffer.reshape(groups, kw * channels, most)[..., : length + reach]
+        yield block, columns, grid, length
 
 
-def on_grid(buffer: Any, grid: tuple[int, int, int]) -> Any:
+def _on_grid(buffer: Any, grid: tuple[int, int, int]) -> Any:
     """See the places of a buffer (groups, channels, places) as images, lines and columns."""
     count, lines, width = grid
     return buffer[..., : count * lines * width].reshape(*buffer.shape[:2], *grid)
@@ -271,13 +270,13 @@ def _by_lines(x: Any, weight: Any, bias: Any, out: Any, down: Axis, across: Axis
         if bias is not None:
             total[..., :length] += bias
         target = _grouped(out[block.images, :, block.rows], groups)
-        target[...] = on_grid(total, grid)[..., : block.height, : across.out]
+        target[...] = _on_grid(total, grid)[..., : block.height, : across.out]
 
 
 def _lines_with(x: Any, g: Any, total: Any, down: Axis, across: Axis) -> None:
     groups, outputs, channels, kh, kw = total.shape
     buffer = None
-    found = 0
+    found: Any = 0
     for block, columns, grid, length in _lines(x, groups, total.dtype, down, across, outputs):
         end = columns.shape[-1]
         if buffer is None:
@@ -285,7 +284,7 @@ def _lines_with(x: Any, g: Any, total: Any, down: Axis, across: Axis) -> None:
             buffer = np.zeros_like(columns, shape=(groups, kh * outputs, most))
         first = buffer[:, :outputs]
         source = _grouped(g[block.images, :, block.rows], groups)
-        on_grid(first, grid)[..., : block.height, : across.out] = source
+        _on_grid(first, grid)[..., : block.height, : across.out] = source
         first[..., length:end] = 0
         for row in range(1, kh):
             moved = down.dilation * row * grid[2]
