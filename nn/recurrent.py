@@ -102,7 +102,7 @@ class _Recurrent(Module):
                 ends.append(last)
             x = np.concatenate(outputs, axis=-1) if self.bidirectional else outputs[0]
             if self.dropout and layer + 1 < self.num_layers:
-                x = _thinned(x, self.dropout, self.rng) if self.training else x
+                x = _thinned(x, self.dropout, self.training, rng=self.rng)
         finals = tuple(np.stack(column) for column in zip(*ends, strict=True))
         if not batched:
             x, finals = x[:, 0], tuple(state[:, 0] for state in finals)
@@ -156,7 +156,10 @@ class _Recurrent(Module):
         return steps * sum(w.size for pair in matrices for w in pair)
 
 
-def _thinned(x: Any, p: float, rng: np.random.Generator | None) -> Any:
+def _thinned(x: Any, p: float, training: bool, rng: np.random.Generator | None) -> Any:
+    """Set the share p to 0 in training, and divide the rest by 1 − p."""
+    if not (p and training):
+        return x
     kept = default_generator(rng).random(x.shape, np.float32) >= p
     return x * (kept * x.dtype.type(1 / (1 - p)))
 

@@ -149,4 +149,22 @@ EXAMPLES: dict[str, Example] = {
     "GRUCell": Example(
         lambda rng, dtype: nn.GRUCell(3, 2, rng=rng, dtype=dtype), lambda r: (r(2, 3), r(2, 2))
     ),
+    # ------------------------------------------------------------------------- transformer
+    "PositionalEncoding": Example(lambda *_: nn.PositionalEncoding(3), lambda r: (r(2, 2, 3),)),
+    "TransformerEncoderLayer": Example(
+        lambda rng, dtype: nn.TransformerEncoderLayer(
+            4, 2, 3, dropout=0.0, activation="gelu", norm_first=True, rng=rng, dtype=dtype
+        ),
+        lambda r: (r(3, 2, 4),),
+    ),
+    "TransformerEncoder": Example(
+        lambda rng, dtype: nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(
+                2, 1, 3, dropout=0.0, activation="gelu", batch_first=True, rng=rng, dtype=dtype
+            ),
+            2,
+            nn.LayerNorm(2, 0.1, dtype=dtype),
+        ),
+        lambda r: (r(1, 2, 2),),
+    ),
 }

@@ -281,3 +281,91 @@ def test_waves_of_places() -> None:
     products = waves @ waves.T
     np.testing.assert_allclose(products[0, 7], products[20, 27])
     assert F.sinusoidal_positions(3, 5).shape == (3, 5)
+
+
+# -------------------------------------------------------------------------------- transformers
+
+
+def layer(**options: Any) -> nn.TransformerEncoderLayer:
+    given = {"dropout": 0.0, "rng": np.random.default_rng(0), "dtype": float, **options}
+    return nn.TransformerEncoderLayer(4, 2, 5, **given)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_an_encoder_layer_is_its_parts(norm_first: bool) -> None:
+    net = layer(norm_first=norm_first, activation=np.tanh)
+    x = RNG.standard_normal((S, 2, 4))
+
+    def transform(x: Any) -> Any:
+        return net.linear2(np.tanh(net.linear1(x)))
+
+    if norm_first:
+        y = net.norm1(x)
+        middle = x + net.self_attn(y, y, y)[0]
+        expected = middle + transform(net.norm2(middle))
+    else:
+        middle = net.norm1(x + net.self_attn(x, x, x)[0])
+        expected = net.norm2(middle + transform(middle))
+    np.testing.assert_allclose(net(x).numpy(), expected.numpy(), rtol=1e-12)
+
+
+def test_an_encoder_is_its_layers_which_are_copies() -> None:
+    net = nn.TransformerEncoder(layer(), 2, nn.LayerNorm(4, dtype=float))
+    first, second = net.layers
+    np.testing.assert_array_equal(first.linear1.weight.data, second.linear1.weight.data)
+    first.linear1.weight.data += 1
+    assert np.all(first.linear1.weight.data != second.linear1.weight.data)
+    x = RNG.standard_normal((S, 2, 4))
+    mask = ~F.causal_mask(S, S)
+    padding = np.array([[False] * S, [False, False, True, False]])
+    expected = net.norm(second(first(x, mask, padding), mask, padding))  # type: ignore[misc]
+    np.testing.assert_array_equal(net(x, mask, padding).numpy(), expected.numpy())
+    causal = net(x, src_key_padding_mask=padding, is_causal=True)
+    np.testing.assert_allclose(causal.numpy(), expected.numpy(), rtol=1e-12)
+
+
+def test_the_layers_of_an_encoder_draw_from_one_generator() -> None:
+    """Copies of the generator would drop the same elements in every layer."""
+    net = nn.TransformerEncoder(layer(dropout=0.5), 2)
+    first, second = net.layers
+    assert first.rng is second.rng is first.self_attn.rng
+    x = RNG.standard_normal((S, 2, 4))
+    assert np.any(first(x).numpy() != second(x).numpy())
+    net.eval()
+    np.testing.assert_array_equal(first(x).numpy(), second(x).numpy())
+
+
+def test_without_places_order_does_not_matter() -> None:
+    """Attention commutes with permutations; the waves of places end that."""
+    net = nn.TransformerEncoder(layer(batch_first=True), 1)
+    places = nn.PositionalEncoding(4, batch_first=True)
+    x = RNG.standard_normal((2, S, 4))
+    np.testing.assert_allclose(net(x[:, ::-1]).numpy(), net(x).numpy()[:, ::-1], rtol=1e-12)
+    there, back = net(places(x)).numpy(), net(places(x[:, ::-1])).numpy()
+    assert np.all(np.abs(there - back[:, ::-1]) > 1e-6)
+
+
+def test_places_are_those_of_the_right_axis() -> None:
+    waves = F.sinusoidal_positions(3, 4, float)
+    x = np.zeros((3, 2, 4))
+    by_time, by_batch = nn.PositionalEncoding(4), nn.PositionalEncoding(4, batch_first=True)
+    np.testing.assert_array_equal(by_time(x), np.stack((waves, waves), axis=1))
+    np.testing.assert_array_equal(by_batch(x[:2, :, :]), [waves[:2]] * 2)
+    np.testing.assert_array_equal(by_time(x[:, 0]), waves)
+    np.testing.assert_array_equal(by_batch(x[:, 0]), waves)
+
+
+@pytest.mark.parametrize(
+    ("act", "error", "words"),
+    [
+        (lambda: layer(activation="elu"), ShapeError, "'elu'; there are relu, gelu"),
+        (lambda: nn.TransformerEncoder(layer(), 0), ShapeError, "0 layers; must be above 0"),
+        (lambda: nn.PositionalEncoding(0), ShapeError, "d_model 0 must be above 0"),
+        (lambda: nn.PositionalEncoding(4)(np.ones((3, 5))), ShapeError, r"\(3, 5\) .* E = 4"),
+        (lambda: layer()(np.ones((3, 2, 5))), ShapeError, "E = 4"),
+    ],
+)
+def test_bad_input_of_transformers(act: Any, error: Any, words: str) -> None:
+    with pytest.raises(error, match=words) as caught:
+        act()
+    assert "test_nn_attention.py" in str(caught.value)

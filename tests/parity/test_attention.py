@@ -122,3 +122,45 @@ def test_one_sequence() -> None:
     options = {n: torch.tensor(v) if n != "average_attn_weights" else v for n, v in options.items()}
     for y, t in zip(found, theirs(x, m, m, **options), strict=True):
         assert_close(y, t, 1e-10, "one sequence")
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize("mask", ["", "bool", "padding"])
+def test_transformer_encoder(norm_first: bool, activation: str, mask: str) -> None:
+    """Two layers and a norm, in training without dropout, with PyTorch's own weights."""
+    common: dict[str, Any] = {
+        "dropout": 0.0,
+        "activation": activation,
+        "norm_first": norm_first,
+        "batch_first": True,
+    }
+    theirs = torch.nn.TransformerEncoder(
+        torch.nn.TransformerEncoderLayer(E, HEADS, 7, **common),
+        2,
+        torch.nn.LayerNorm(E),
+        enable_nested_tensor=False,
+    ).double()
+    for p in theirs.parameters():  # biases of 0 would hide mistakes
+        torch.nn.init.normal_(p, std=0.5)
+    layer = nn.TransformerEncoderLayer(E, HEADS, 7, **common, dtype=float)
+    ours = nn.TransformerEncoder(layer, 2, nn.LayerNorm(E, dtype=float))
+    ours.load_state_dict({n: p.numpy() for n, p in theirs.state_dict().items()})
+    x = RNG.standard_normal((N, L, E))
+    options: dict[str, Any] = {
+        "": {},
+        "bool": {"mask": BOOL[:, :L]},
+        "padding": {"src_key_padding_mask": PADDING[:, :L]},
+    }[mask]
+    xs, ts = gg.Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    out = ours(xs, **options)
+    expected = theirs(ts, **{n: torch.tensor(v) for n, v in options.items()})
+    assert_close(out, expected, 1e-10, "output")
+    upstream = RNG.standard_normal(out.shape)
+    out.backward(upstream)
+    expected.backward(torch.tensor(upstream))
+    assert_close(xs.grad, ts.grad, 1e-9, "input")
+    grads = dict(theirs.named_parameters())
+    assert {n for n, _ in ours.named_parameters()} == set(grads)
+    for name, p in ours.named_parameters():
+        assert_close(p.grad, grads[name].grad, 1e-9, name)

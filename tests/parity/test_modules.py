@@ -70,8 +70,23 @@ COUNTERPARTS: dict[str, Callable[[], Any]] = {
     "RNNCell": lambda: tnn.RNNCell(3, 2),
     "LSTMCell": lambda: tnn.LSTMCell(3, 2),
     "GRUCell": lambda: tnn.GRUCell(3, 2),
+    # ------------------------------------------------------------------------- transformer
+    "TransformerEncoderLayer": lambda: tnn.TransformerEncoderLayer(
+        4, 2, 3, dropout=0.0, activation="gelu", norm_first=True
+    ),
+    "TransformerEncoder": lambda: tnn.TransformerEncoder(
+        tnn.TransformerEncoderLayer(2, 1, 3, dropout=0.0, activation="gelu", batch_first=True),
+        2,
+        tnn.LayerNorm(2, 0.1),
+        enable_nested_tensor=False,
+    ),
 }
-ABSENT: set[str] = {"Step", "Maxout", "Maxout without bias"}  # of which PyTorch has none
+ABSENT: set[str] = {
+    "PositionalEncoding",
+    "Step",
+    "Maxout",
+    "Maxout without bias",
+}  # of which PyTorch has none
 
 
 def test_every_example_has_a_counterpart_or_is_known_to_have_none() -> None:

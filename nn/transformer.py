@@ -1,0 +1,261 @@
+"""Transformer encoders: attention and a small network, layer upon layer."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from graphgrad.errors import ShapeError
+from graphgrad.nn.attention import MultiheadAttention
+from graphgrad.nn.containers import ModuleList
+from graphgrad.nn.dense import Affine
+from graphgrad.nn.functional.attention import sinusoidal_positions
+from graphgrad.nn.functional.gates import gelu
+from graphgrad.nn.module import Module
+from graphgrad.nn.normalization import LayerNorm
+from graphgrad.nn.recurrent import _thinned as dropout
+from graphgrad.node import here
+from graphgrad.ops.piecewise import relu
+
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": relu, "gelu": gelu}
+
+
+class TransformerEncoderLayer(Module):
+    """Self-attention, then the same two-layer network at every place, each added to its input.
+
+    As in the paper, and with ``norm_first`` (which trains more easily)::
+
+        x = norm1(x + dropout(self_attn(x)))          x = x + dropout(self_attn(norm1(x)))
+        x = norm2(x + dropout(network(x)))            x = x + dropout(network(norm2(x)))
+
+    with network(x) = linear2(dropout(φ(linear1(x)))). Vaswani et al., "Attention Is All You
+    Need", 2017, figure 1 and section 3.3; norm_first: Xiong et al., "On Layer Normalization in
+    the Transformer Architecture", 2020.
+
+    Shapes: src (S, N, E), or (N, S, E) if batch_first, or (S, E) for one sequence; the output
+    alike. Initial values are those of :class:`MultiheadAttention`, :class:`Affine` and
+    :class:`LayerNorm`.
+
+    Parameters
+    ----------
+    d_model, nhead
+        E, and the number of heads, which divides it.
+    dim_feedforward
+        The size inside the network.
+    dropout
+        The share that training sets to 0: of attention weights, and of what is added.
+    activation
+        φ: "relu", "gelu", or any function.
+    layer_norm_eps
+        What the normalisations add to the variance.
+    batch_first
+        Whether N is the first axis.
+    norm_first
+        Whether to normalise what goes into each part rather than the sums.
+    bias
+        Whether there are biases.
+    rng
+        None is the package's default generator.
+    dtype
+        Of the parameters.
+
+    Raises
+    ------
+    ShapeError
+        If ``nhead`` does not divide ``d_model``, the activation is unknown, or an input or a
+        mask does not fit.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: str | Callable[[Any], Any] = "relu",
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Draw the initial values."""
+        if isinstance(activation, str) and activation not in ACTIVATIONS:
+            message = (
+                f"TransformerEncoderLayer: activation {activation!r}; there are "
+                f"{', '.join(ACTIVATIONS)}, or give a function (at {here()})"
+            )
+            raise ShapeError(message)
+        self.activation = activation
+        self.dropout = dropout
+        self.norm_first = norm_first
+        self.rng = rng
+        self.self_attn = MultiheadAttention(
+            d_model, nhead, dropout, bias, batch_first, rng=rng, dtype=dtype
+        )
+        self.linear1 = Affine(d_model, dim_feedforward, bias, rng=rng, dtype=dtype)
+        self.linear2 = Affine(dim_feedforward, d_model, bias, rng=rng, dtype=dtype)
+        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
+        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
+
+    def forward(
+        self,
+        src: Any,
+        src_mask: Any = None,
+        src_key_padding_mask: Any = None,
+        is_causal: bool = False,
+    ) -> Any:
+        """Return the encoded sequence; the masks are those of :class:`MultiheadAttention`."""
+        masks = (src_mask, src_key_padding_mask, is_causal)
+        x = src if hasattr(src, "dtype") else np.asarray(src)
+        if self.norm_first:
+            x = x + self.attend(self.norm1(x), *masks)
+            return x + self.transform(self.norm2(x))
+        x = self.norm1(x + self.attend(x, *masks))
+        return self.norm2(x + self.transform(x))
+
+    def attend(self, x: Any, mask: Any, padding: Any, is_causal: bool) -> Any:
+        """Let each place look at the others."""
+        out, _ = self.self_attn(
+            x,
+            x,
+            x,
+            attn_mask=mask,
+            key_padding_mask=padding,
+            need_weights=False,
+            is_causal=is_causal,
+        )
+        return self._dropout(out)
+
+    def transform(self, x: Any) -> Any:
+        """Apply the network at every place."""
+        function = self.activation
+        phi = ACTIVATIONS[function] if isinstance(function, str) else function
+        return self._dropout(self.linear2(self._dropout(phi(self.linear1(x)))))
+
+    def _dropout(self, x: Any) -> Any:
+        return dropout(x, self.dropout, self.training, rng=self.rng)
+
+    def extra_repr(self) -> str:
+        """Return what the modules below do not tell."""
+        name = self.activation if isinstance(self.activation, str) else self.activation.__name__
+        order = ", norm_first=True" if self.norm_first else ""
+        return f"activation={name!r}, dropout={self.dropout}{order}"
+
+
+class TransformerEncoder(Module):
+    """Several layers of one kind, one on top of the other.
+
+    The layers are copies of the given one and so start with equal weights, as in PyTorch; give
+    ``layers`` other values for another start. Their generator is shared, not copied.
+
+    Shapes: as the layer.
+
+    Parameters
+    ----------
+    encoder_layer
+        The layer that is copied; itself it is not used.
+    num_layers
+        How many copies, above 0.
+    norm
+        A module for the output, such as LayerNorm; advisable behind layers with ``norm_first``.
+
+    Raises
+    ------
+    ShapeError
+        If there are no layers.
+    """
+
+    def __init__(
+        self, encoder_layer: TransformerEncoderLayer, num_layers: int, norm: Module | None = None
+    ) -> None:
+        """Copy the layer."""
+        if num_layers < 1:
+            message = f"TransformerEncoder: {num_layers} layers; must be above 0 (at {here()})"
+            raise ShapeError(message)
+        generators = [vars(m).get("rng") for m in encoder_layer.modules()]
+        shared = {id(rng): rng for rng in generators}
+        self.layers = ModuleList(
+            [copy.deepcopy(encoder_layer, dict(shared)) for _ in range(num_layers)]
+        )
+        self.norm = norm
+
+    def forward(
+        self, src: Any, mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False
+    ) -> Any:
+        """Return the encoded sequence; the masks are those of :class:`MultiheadAttention`."""
+        for layer in self.layers:
+            src = layer(src, mask, src_key_padding_mask, is_causal)
+        return src if self.norm is None else self.norm(src)
+
+
+class PositionalEncoding(Module):
+    """Add to each place of a sequence its own waves, for attention itself does not see order.
+
+    Column 2i gets sin(place / 10000^(2i / E)), column 2i + 1 the cosine. Vaswani et al.,
+    "Attention Is All You Need", 2017, section 3.5.
+
+    Shapes: x (S, N, E), or (N, S, E) if batch_first, or (S, E); the output alike.
+
+    Parameters
+    ----------
+    d_model
+        E.
+    dropout
+        The share of the sums that training sets to 0.
+    batch_first
+        Whether N is the first axis.
+    rng
+        For dropout. None is the package's default generator.
+
+    Raises
+    ------
+    ShapeError
+        If an input does not fit.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+        *,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        """Note the arguments."""
+        if d_model < 1 or not 0 <= dropout < 1:
+            message = (
+                f"PositionalEncoding: d_model {d_model} must be above 0, dropout {dropout} at "
+                f"least 0 and below 1 (at {here()})"
+            )
+            raise ShapeError(message)
+        self.d_model = d_model
+        self.dropout = dropout
+        self.batch_first = batch_first
+        self.rng = rng
+
+    def forward(self, x: Any) -> Any:
+        """Return x and its waves."""
+        x = x if hasattr(x, "dtype") else np.asarray(x)
+        if x.ndim not in (2, 3) or x.shape[-1] != self.d_model:
+            layout = "(N, S, E)" if self.batch_first else "(S, N, E)"
+            message = (
+                f"PositionalEncoding: x {x.shape} must be {layout}, or (S, E) for one sequence, "
+                f"with E = {self.d_model} (at {here()})"
+            )
+            raise ShapeError(message)
+        places = -2 if self.batch_first else 0
+        waves = sinusoidal_positions(x.shape[places], self.d_model, x.dtype)
+        if x.ndim == 3 and not self.batch_first:
+            waves = waves[:, None]
+        return dropout(x + waves, self.dropout, self.training, rng=self.rng)
+
+    def extra_repr(self) -> str:
+        """Return the arguments, as far as they are not the usual ones."""
+        options = {"dropout": (self.dropout, 0.0), "batch_first": (self.batch_first, False)}
+        named = [f"{k}={value!r}" for k, (value, usual) in options.items() if value != usual]
+        return ", ".join([str(self.d_model), *named])
