@@ -376,9 +376,12 @@ COUNTERPARTS: dict[str, Function] = {
     "copy": torch.clone,
     "copysign": on_tensors(torch.copysign),
     "degrees": torch.rad2deg,
+    "elu": functional.elu,
     "fabs": torch.abs,
     "fix": torch.fix,
     "frexp": torch.frexp,
+    "gelu": lambda x, approximate: functional.gelu(x, approximate=approximate),
+    "leaky_relu": functional.leaky_relu,
     "ldexp": lambda x, n: torch.ldexp(x, tensor(n).double()),
     "log_softmax": softmax(torch.log_softmax),
     "logsigmoid": functional.logsigmoid,
@@ -388,11 +391,13 @@ COUNTERPARTS: dict[str, Function] = {
     "modf": lambda x: (torch.frac(x), torch.trunc(x)),
     "nan_to_num": torch.nan_to_num,
     "one_minus_square": lambda x: 1 - x * x,
+    "prelu": on_tensors(lambda x, w: torch.where(x > 0, x, w * x)),  # its own takes no broadcast
     "radians": torch.deg2rad,
     "real": lambda x: x,
     "relu": torch.relu,
     "rint": torch.round,
     "select": select,
+    "silu": functional.silu,
     "softmax": softmax(torch.softmax),
     "softplus": functional.softplus,
     "where": lambda condition, x, y: torch.where(condition != 0, tensor(x), tensor(y)),
@@ -517,8 +522,8 @@ COUNTERPARTS: dict[str, Function] = {
     "vector_outer": torch.outer,
 }
 SAME_NAME = """
-    add arccos arccosh arcsin arcsinh arctan arctan2 arctanh ceil cos cosh deg2rad divide exp exp2
-    expm1 float_power floor fmax fmin fmod hypot log log10 log1p log2
+    add arccos arccosh arcsin arcsinh arctan arctan2 arctanh ceil cos cosh deg2rad divide erf erfc
+    exp exp2 expm1 float_power floor fmax fmin fmod hypot log log10 log1p log2
     logaddexp logaddexp2 maximum minimum multiply negative nextafter positive power rad2deg
     reciprocal remainder round sigmoid sign sin sinc sinh sqrt square subtract tan tanh trunc
 """
@@ -540,4 +545,5 @@ ABSENT = {
     ),
     **dict.fromkeys(("from_diagonal", "overlap_add", "unpad", "sinc_derivative"), "part of a rule"),
     **dict.fromkeys(("recur", "recur_back"), "part of a rule"),
+    **dict.fromkeys(("bell", "elu_slope", "gelu_slope", "silu_slope"), "part of a rule"),
 }
