@@ -32,6 +32,19 @@ from graphgrad.nn.convolution import (
 )
 from graphgrad.nn.dense import Affine as Affine, Linear as Linear
 from graphgrad.nn.embeddings import Embedding as Embedding
+from graphgrad.nn.losses import (
+    AttributeHingeLoss as AttributeHingeLoss,
+    BCEWithLogitsLoss as BCEWithLogitsLoss,
+    CrossEntropyLoss as CrossEntropyLoss,
+    HalfSquaredError as HalfSquaredError,
+    HingeLoss as HingeLoss,
+    HuberLoss as HuberLoss,
+    KLDivLoss as KLDivLoss,
+    L1Loss as L1Loss,
+    MSELoss as MSELoss,
+    MultiMarginLoss as MultiMarginLoss,
+    NLLLoss as NLLLoss,
+)
 from graphgrad.nn.module import Buffer as Buffer, Module as Module, Parameter as Parameter
 from graphgrad.nn.normalization import (
     BatchNorm1d as BatchNorm1d,

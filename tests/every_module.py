@@ -95,6 +95,50 @@ EXAMPLES: dict[str, Example] = {
         lambda rng, dtype: nn.Embedding(4, 3, padding_idx=1, rng=rng, dtype=dtype),
         lambda _: (np.array([[0, 3], [3, 2]]),),
     ),
+    # ----------------------------------------------------------------------------- losses
+    "MSELoss": Example(lambda *_: nn.MSELoss(), lambda r: (r(2, 3), r(2, 3))),
+    "HalfSquaredError": Example(lambda *_: nn.HalfSquaredError(), lambda r: (r(2, 3), r(2, 3))),
+    "L1Loss": Example(lambda *_: nn.L1Loss(reduction="none"), lambda r: (r(2, 2), r(2, 2))),
+    "HuberLoss": Example(lambda *_: nn.HuberLoss(delta=0.6), lambda r: (r(2, 2), r(2, 2))),
+    "CrossEntropyLoss": Example(
+        lambda *_: nn.CrossEntropyLoss(), lambda r: (r(4, 3), np.array([0, 2, 2, 1]))
+    ),
+    "CrossEntropyLoss with options": Example(
+        lambda _, dtype: nn.CrossEntropyLoss(
+            np.array([0.5, 2.0, 1.0], dtype), ignore_index=1, label_smoothing=0.25
+        ),
+        lambda r: (r(2, 3, 2), np.array([[0, 1], [2, 2]])),
+    ),
+    "NLLLoss": Example(
+        lambda _, dtype: nn.NLLLoss(
+            np.array([0.5, 2.0, 1.0], dtype), ignore_index=1, reduction="sum"
+        ),
+        lambda r: (r(4, 3), np.array([0, 2, 1, 2])),
+    ),
+    "BCEWithLogitsLoss": Example(
+        lambda _, dtype: nn.BCEWithLogitsLoss(
+            np.array([[2.0], [0.5]], dtype), pos_weight=np.array([1.0, 3.0, 0.5], dtype)
+        ),
+        lambda r: (r(2, 3), np.array([[0, 1, 1], [1, 0, 0]])),
+    ),
+    "KLDivLoss": Example(
+        lambda *_: nn.KLDivLoss(reduction="batchmean"), lambda r: (r(2, 3), r(2, 3) ** 2 + 0.1)
+    ),
+    "KLDivLoss of logarithms": Example(
+        lambda *_: nn.KLDivLoss(log_target=True), lambda r: (r(2, 3), r(2, 3))
+    ),
+    "HingeLoss": Example(lambda *_: nn.HingeLoss(0.5), lambda r: (r(4, 3), np.array([0, 2, 2, 1]))),
+    "HingeLoss, squared": Example(
+        lambda *_: nn.HingeLoss(squared=True, reduction="sum"),
+        lambda r: (r(4, 3), np.array([0, 2, 2, 1])),
+    ),
+    "AttributeHingeLoss": Example(
+        lambda *_: nn.AttributeHingeLoss(), lambda r: (r(2, 3), np.array([[1, -1, -1], [-1, 1, 1]]))
+    ),
+    "MultiMarginLoss": Example(
+        lambda _, dtype: nn.MultiMarginLoss(2, 0.5, np.array([0.5, 2.0, 1.0], dtype)),
+        lambda r: (r(4, 3), np.array([0, 2, 2, 1])),
+    ),
     # ----------------------------------------------------------------------- normalization
     "BatchNorm1d": Example(lambda _, dtype: nn.BatchNorm1d(3, dtype=dtype), lambda r: (r(4, 3),)),
     "BatchNorm1d of sequences": Example(

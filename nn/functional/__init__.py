@@ -29,9 +29,27 @@ from graphgrad.nn.functional.convolution import (
     conv_transpose1d as conv_transpose1d,
     conv_transpose2d as conv_transpose2d,
 )
+from graphgrad.nn.functional.distances import (
+    half_squared_error as half_squared_error,
+    huber_loss as huber_loss,
+    l1_loss as l1_loss,
+    mse_loss as mse_loss,
+)
+from graphgrad.nn.functional.entropies import (
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+    kl_div as kl_div,
+)
 from graphgrad.nn.functional.gates import gelu as gelu, silu as silu
+from graphgrad.nn.functional.hinges import (
+    attribute_hinge_loss as attribute_hinge_loss,
+    hinge_loss as hinge_loss,
+    multi_margin_loss as multi_margin_loss,
+)
+from graphgrad.nn.functional.likelihoods import (
+    cross_entropy as cross_entropy,
+    nll_loss as nll_loss,
+)
 from graphgrad.nn.functional.lookup import embedding as embedding
-from graphgrad.nn.functional.losses import cross_entropy as cross_entropy
 from graphgrad.nn.functional.normalization import (
     batch_norm as batch_norm,
     group_norm as group_norm,

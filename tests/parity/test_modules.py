@@ -14,6 +14,14 @@ from tests.test_modules import inputs_of, made, outputs
 torch = pytest.importorskip("torch")
 tnn = torch.nn
 
+
+class BCEWithLogitsOfLabels(tnn.BCEWithLogitsLoss):  # type: ignore[misc]
+    """PyTorch's takes floating targets only."""
+
+    def forward(self, x: Any, target: Any) -> Any:
+        return super().forward(x, target.double())
+
+
 COUNTERPARTS: dict[str, Callable[[], Any]] = {
     # ------------------------------------------------------------------------- activations
     "Identity": tnn.Identity,
@@ -49,6 +57,19 @@ COUNTERPARTS: dict[str, Callable[[], Any]] = {
     "Affine without bias": lambda: tnn.Linear(3, 2, bias=False),
     # -------------------------------------------------------------------------- embeddings
     "Embedding": lambda: tnn.Embedding(4, 3, padding_idx=1),
+    # ----------------------------------------------------------------------------- losses
+    "MSELoss": tnn.MSELoss,
+    "L1Loss": lambda: tnn.L1Loss(reduction="none"),
+    "HuberLoss": lambda: tnn.HuberLoss(delta=0.6),
+    "CrossEntropyLoss": tnn.CrossEntropyLoss,
+    "CrossEntropyLoss with options": lambda: tnn.CrossEntropyLoss(
+        torch.ones(3), ignore_index=1, label_smoothing=0.25
+    ),
+    "NLLLoss": lambda: tnn.NLLLoss(torch.ones(3), ignore_index=1, reduction="sum"),
+    "BCEWithLogitsLoss": lambda: BCEWithLogitsOfLabels(torch.ones(2, 1), pos_weight=torch.ones(3)),
+    "KLDivLoss": lambda: tnn.KLDivLoss(reduction="batchmean"),
+    "KLDivLoss of logarithms": lambda: tnn.KLDivLoss(log_target=True),
+    "MultiMarginLoss": lambda: tnn.MultiMarginLoss(2, 0.5, torch.ones(3)),
     # ----------------------------------------------------------------------- normalization
     "BatchNorm1d": lambda: tnn.BatchNorm1d(3),
     "BatchNorm1d of sequences": lambda: tnn.BatchNorm1d(2, 0.1, momentum=None),
@@ -86,6 +107,10 @@ ABSENT: set[str] = {
     "Step",
     "Maxout",
     "Maxout without bias",
+    "HalfSquaredError",
+    "HingeLoss",
+    "HingeLoss, squared",
+    "AttributeHingeLoss",
 }  # of which PyTorch has none
 
 

@@ -1,0 +1,127 @@
+"""Losses of regression: how far numbers are from numbers."""
+
+from typing import Any
+
+import numpy as np
+
+from graphgrad.domains import Cases, call
+from graphgrad.errors import ShapeError
+from graphgrad.nn.functional.targets import matched, reduced
+from graphgrad.node import here
+from graphgrad.ops.elementwise import Elementary, square
+from graphgrad.ops.piecewise import absolute
+from graphgrad.ops.reduce import sum as total
+from graphgrad.registry import op
+from graphgrad.tensor import Tensor
+
+
+def mse_loss(x: Any, target: Any, *, reduction: str = "mean") -> Tensor:
+    """Return the mean of (x − target)², over all elements.
+
+    Its gradient is 2 (x − target) / count; that of :func:`half_squared_error` has no 2, and N
+    in place of the count.
+
+    Parameters
+    ----------
+    x, target
+        Arrays of one shape, any; nothing is broadcast. Differentiable in both.
+    reduction
+        "mean", "sum" (the L2 loss ‖x − target‖² of CS231n), or "none": each element's.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, or there is nothing to take the mean of.
+    """
+    x, target = matched("mse_loss", x, target, reduction)
+    return reduced(square(x - target), reduction)
+
+
+def half_squared_error(x: Any, target: Any, *, reduction: str = "mean") -> Tensor:
+    """Return ½ Σ (x − target)² of each sample, averaged over the batch.
+
+    The sum runs over the last axis, the features; all others count samples. The gradient is
+    (x − target) / N, like that of softmax with cross-entropy. Saito, "Deep Learning from
+    Scratch", section 4.2.1.
+
+    Parameters
+    ----------
+    x, target
+        Arrays of one shape, (D,) or (…, D); nothing is broadcast. Differentiable in both.
+    reduction
+        "mean" over the samples, "sum", or "none": the loss of each sample.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ or are (), or there is nothing to take the mean of.
+    """
+    x, target = matched("half_squared_error", x, target, reduction)
+    if not x.ndim:
+        message = "half_squared_error: a number has no features to sum over; give (D,) or (…, D)"
+        raise ShapeError(f"{message} (at {here()})")
+    return reduced(0.5 * total(square(x - target), -1), reduction)
+
+
+def l1_loss(x: Any, target: Any, *, reduction: str = "mean") -> Tensor:
+    """Return the mean of |x − target|, over all elements.
+
+    The gradient is sign(x − target) / count, 0 where they are equal.
+
+    Parameters
+    ----------
+    x, target
+        Arrays of one shape, any; nothing is broadcast. Differentiable in both.
+    reduction
+        "mean", "sum" (the L1 loss ‖x − target‖₁ of CS231n), or "none": each element's.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, or there is nothing to take the mean of.
+    """
+    x, target = matched("l1_loss", x, target, reduction)
+    return reduced(absolute(x - target), reduction)
+
+
+_HUBER: Elementary = op(
+    lambda d, delta: np.where(
+        np.abs(d) <= delta, 0.5 * d * d, delta * (np.abs(d) - 0.5 * delta)
+    ).astype(d.dtype, copy=False),
+    lambda g, d, delta: g * np.clip(d, -delta, delta),
+    elementwise=True,
+    name="huber",
+    symbol="Huber",
+    domain=Cases(
+        lambda r: call(r(2, 3), 0.95),
+        lambda r: call(r(3), 10.0),
+        lambda r: call(r(), 0.01),
+    ),
+    doc="½ d² up to |d| = δ, then δ (|d| − δ / 2). Gradient: g · d, limited to ±δ.",
+)
+
+
+def huber_loss(x: Any, target: Any, *, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    """Return the mean of ½ d² where |d| ≤ δ, else δ (|d| − ½ δ), with d = x − target.
+
+    Outliers pull with the force δ, not more: the gradient is d limited to ±δ, over the count.
+    Its own derivative at |d| = δ is 0. Huber, "Robust Estimation of a Location Parameter", 1964.
+
+    Parameters
+    ----------
+    x, target
+        Arrays of one shape, any; nothing is broadcast. Differentiable in both.
+    reduction
+        "mean", "sum", or "none": each element's.
+    delta
+        δ, above 0.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, δ is not above 0, or there is nothing to take the mean of.
+    """
+    if not delta > 0:
+        raise ShapeError(f"huber_loss: delta={delta} is not above 0 (at {here()})")
+    x, target = matched("huber_loss", x, target, reduction)
+    return reduced(_HUBER(x - target, float(delta)), reduction)

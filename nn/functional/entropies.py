@@ -1,0 +1,181 @@
+"""Binary cross-entropy on logits, and the divergence of distributions."""
+
+from typing import Any
+
+import numpy as np
+
+from graphgrad.domains import elementwise
+from graphgrad.errors import ShapeError
+from graphgrad.nn.functional.targets import (
+    as_plain,
+    in_dtype_of,
+    matched,
+    reduced,
+)
+from graphgrad.node import here
+from graphgrad.ops.choice import keep
+from graphgrad.ops.elementwise import Elementary
+from graphgrad.ops.reduce import sum as total
+from graphgrad.ops.transcendental import sigmoid
+from graphgrad.record import unwrapped
+from graphgrad.registry import op
+from graphgrad.tensor import Tensor
+
+# ------------------------------------------------------------------------------ two classes
+
+
+def _binary_cross_entropy(x: Any, target: Any, pos_weight: Any) -> Any:
+    """Return w t softplus(−x) + (1 − t) softplus(x): no digit is lost in a difference."""
+    tail = np.log1p(np.exp(-np.abs(x)))
+    yes, no = np.maximum(-x, 0) + tail, np.maximum(x, 0) + tail
+    with np.errstate(invalid="ignore"):
+        out = pos_weight * target * yes + (1 - target) * no
+        if np.isnan(np.add.reduce(out, axis=None)):  # 0 · ∞: what is excluded costs nothing
+            yes = np.where(target == 0, 0, pos_weight * target * yes)
+            out = yes + np.where(target == 1, 0, (1 - target) * no)
+    return out
+
+
+_BINARY: Elementary = op(
+    _binary_cross_entropy,
+    lambda g, x, target, pos_weight: (
+        g * ((1 - target) * sigmoid(x) - pos_weight * target * sigmoid(-x))
+    ),
+    None,
+    None,
+    elementwise=True,
+    name="binary_cross_entropy_with_logits",
+    symbol="BCE",
+    domain=elementwise((-3.0, 3.0), (0.0, 1.0), (0.5, 2.0)),
+    doc="w t softplus(−x) + (1 − t) softplus(x). Gradient: g ((1 − t) σ(x) − w t σ(−x)).",
+)
+
+
+def binary_cross_entropy_with_logits(
+    logits: Any,
+    target: Any,
+    weight: Any = None,
+    *,
+    reduction: str = "mean",
+    pos_weight: Any = None,
+) -> Tensor:
+    """Return the mean of −t log σ(x) − (1 − t) log σ(−x), exact for logits of any size.
+
+    Each logit is a question of its own: the logistic loss of one class against the other, or
+    of several attributes. The gradient is (σ(x) − t) / count.
+
+    Parameters
+    ----------
+    logits
+        Scores before any sigmoid, of any shape.
+    target
+        Probabilities, 0 … 1, of the same shape; 0 and 1 are the two classes.
+    weight
+        A factor for each loss, of a shape that broadcasts to the logits; the mean is divided
+        by the number of losses all the same.
+    reduction
+        "mean", "sum", or "none": the loss of each logit.
+    pos_weight
+        A factor for the losses of t = 1, of a shape that broadcasts to the logits.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit, a target is outside 0 … 1, or there is nothing to take the
+        mean of.
+    """
+    who = "binary_cross_entropy_with_logits"
+    target = as_plain(who, target, "target")
+    x, target = matched(who, logits, target, reduction, "logits")
+    if target.size and not (target.min() >= 0 and target.max() <= 1):
+        problem = f"targets from {target.min()} to {target.max()}, allowed are 0 to 1"
+        raise ShapeError(f"{who}: {problem} (at {here()})")
+    factors = []
+    for name, factor in (("weight", weight), ("pos_weight", pos_weight)):
+        array = 1.0 if factor is None else in_dtype_of(x, as_plain(who, factor, name))
+        if factor is not None and not _fits(array.shape, x.shape):
+            problem = f"{name} {array.shape} does not broadcast to the logits {x.shape}"
+            raise ShapeError(f"{who}: {problem} (at {here()})")
+        factors.append(array)
+    losses = _BINARY(x, target, factors[1])
+    return reduced(losses if weight is None else losses * factors[0], reduction)
+
+
+def _fits(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    pairs = zip(reversed(shape), reversed(to), strict=False)
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in pairs)
+
+
+# ------------------------------------------------------------------------------- divergence
+
+
+def _divergence(x: Any, target: Any) -> Any:
+    """Return t (log t − x), 0 where t is: also for an x of −∞."""
+    nothing = target == 0
+    with np.errstate(invalid="ignore"):
+        return np.where(nothing, 0, target * (np.log(np.where(nothing, 1, target)) - x))
+
+
+def _log_divergence(x: Any, target: Any) -> Any:
+    """Return e^t (t − x), 0 where t is −∞: also for an x of −∞."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isneginf(target), 0, np.exp(target) * (target - x))
+
+
+_DIVERGENCE: Elementary = op(
+    _divergence,
+    lambda g, target: -g * target,
+    lambda g, x, target: g * (np.log(target) + 1 - x),
+    elementwise=True,
+    name="kl_div",
+    symbol="KL",
+    domain=elementwise((-3.0, 0.0), (0.1, 0.9)),
+    doc="t (log t − x). Gradients: −g t, and g (log t + 1 − x): infinite at t = 0.",
+)
+_LOG_DIVERGENCE: Elementary = op(
+    _log_divergence,
+    lambda g, target: -g * np.exp(target),
+    lambda g, x, target: g * keep(np.exp(target) * (target + 1 - x), target > -np.inf),
+    elementwise=True,
+    name="kl_div of logarithms",
+    symbol="KL",
+    domain=elementwise((-3.0, 0.0), (-3.0, 0.0)),
+    doc="e^t (t − x). Gradients: −g e^t, and g e^t (t + 1 − x).",
+)
+
+
+def kl_div(
+    log_probabilities: Any, target: Any, *, reduction: str = "mean", log_target: bool = False
+) -> Tensor:
+    """Return how far a distribution is from the target: t (log t − x), element by element.
+
+    Summed over a distribution this is the Kullback-Leibler divergence Σ t log(t / eˣ). Note
+    the order of the arguments, and that "mean" divides by the number of elements, both as in
+    PyTorch; "batchmean" is the divergence itself, averaged over the batch.
+
+    Parameters
+    ----------
+    log_probabilities
+        x, the logarithms of the distribution to judge, of any shape (N, …).
+    target
+        t, the distribution that is right, of the same shape, ≥ 0; differentiable too.
+    reduction
+        "batchmean": the sum over N; "mean": the sum over the number of elements; "sum"; "none".
+    log_target
+        Whether the target is given as logarithms.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, a target is negative, or there is nothing to take the mean of.
+    """
+    who = "kl_div"
+    x, target = matched(who, log_probabilities, target, reduction)
+    if not log_target and target.size and not np.min(unwrapped(target)) >= 0:
+        raise ShapeError(
+            f"{who}: targets below 0: for logarithms say log_target=True (at {here()})"
+        )
+    losses = (_LOG_DIVERGENCE if log_target else _DIVERGENCE)(x, target)
+    if reduction == "batchmean":
+        return total(losses) / (x.shape[0] if x.ndim else 1)
+    return reduced(losses, reduction)

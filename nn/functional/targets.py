@@ -1,0 +1,129 @@
+"""What every loss asks of its arguments, and how it puts the samples together."""
+
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.node import Recorded, here, recording
+from graphgrad.ops.reduce import mean, sum as total
+from graphgrad.record import needs_gradient
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def as_values(x: Any) -> Any:
+    """Return an array or Tensor as it is, and a list as an array."""
+    return x if hasattr(x, "dtype") else np.asarray(x)
+
+
+def as_plain(who: str, x: Any, name: str) -> Any:
+    """Return the array of something that no gradient goes to."""
+    if isinstance(x, Recorded):
+        if needs_gradient(x) and recording.enabled:
+            message = f"{who}: not differentiable in {name}; use .detach() (at {here()})"
+            raise UnsupportedError(message)
+        return x._data
+    return x if hasattr(x, "dtype") else np.asarray(x)
+
+
+def in_dtype_of(x: Any, array: Any) -> Any:
+    """Cast what is plain to the dtype of x, so that float32 stays float32."""
+    if x.dtype.kind != "f" or array.dtype == x.dtype:
+        return array
+    if isinstance(array, Recorded) and needs_gradient(array):
+        return array
+    return array.astype(x.dtype)
+
+
+def check_reduction(who: str, reduction: str, allowed: tuple[str, ...] = REDUCTIONS) -> None:
+    """Refuse a reduction that does not exist."""
+    if reduction not in allowed:
+        names = ", ".join(map(repr, allowed))
+        raise ShapeError(f"{who}: reduction={reduction!r}; there are {names} (at {here()})")
+
+
+def reduced(losses: Any, reduction: str, factor: float = 1.0) -> Any:
+    """Take the mean, times a factor, or the sum, or neither."""
+    if reduction == "none":
+        return losses
+    if reduction == "sum":
+        return total(losses)
+    return mean(losses) if factor == 1 else mean(losses) * factor
+
+
+def matched(who: str, x: Any, target: Any, reduction: str, name: str = "x") -> tuple[Any, Any]:
+    """Return two arrays of one shape, or say how to give them one: nothing is broadcast here."""
+    check_reduction(who, reduction, (*REDUCTIONS, "batchmean") if who == "kl_div" else REDUCTIONS)
+    x, target = as_values(x), as_values(target)
+    if x.shape != target.shape:
+        message = f"{who}: {name} {x.shape}, target {target.shape}: the shapes must be equal"
+        if x.shape == (*target.shape, 1):
+            message += f"; use {name}[..., 0], or target[..., None]"
+        elif target.shape == (*x.shape, 1):
+            message += f"; use target[..., 0], or {name}[..., None]"
+        else:
+            message += "; nothing is broadcast, use gg.broadcast_to where that is meant"
+        raise ShapeError(f"{message} (at {here()})")
+    if not x.size and "mean" in reduction:
+        message = f"{who}: {name} {x.shape} is empty, and the mean of nothing is undefined"
+        raise ShapeError(f"{message}; leave the batch out, or use reduction='sum' (at {here()})")
+    return x, in_dtype_of(x, target)
+
+
+def check_labels(
+    who: str, labels: Any, shape: tuple[int, ...], ignore_index: int | None = None
+) -> Any:
+    """Refuse class numbers that do not fit scores of a shape; return the mask of the ignored.
+
+    The classes stand on axis 1, or on the only one. None means that none is ignored.
+    """
+    classes = shape[1] if len(shape) > 1 else shape[0]
+    error: type[Exception] = ShapeError
+    if labels.dtype.kind not in "iu":
+        problem, error = "class numbers must be integers, use .astype(int)", DtypeError
+    elif not labels.size:
+        return None
+    else:
+        low, high = labels.min(), labels.max()
+        ignored = None
+        if ignore_index is not None and low <= ignore_index <= high:
+            ignored = labels == ignore_index
+            counted = labels[~ignored]
+            low, high = (counted.min(), counted.max()) if counted.size else (0, 0)
+        if low >= 0 and high < classes:
+            return ignored
+        problem = f"class numbers from {low} to {high}, allowed are 0 to {classes - 1}"
+    raise error(f"{who}: {problem}: {facts(shape, labels)} (at {here()})")
+
+
+def facts(shape: tuple[int, ...], labels: Any) -> str:
+    """Name the shapes, for an error."""
+    return f"scores {shape}, labels {labels.shape} {labels.dtype}"
+
+
+def class_weights(who: str, weight: Any, x: Any, classes: int) -> Any:
+    """Return the weights of the classes as an array of the dtype of x; None stays None."""
+    if weight is None:
+        return None
+    weight = in_dtype_of(x, as_plain(who, weight, "weight"))
+    if weight.shape != (classes,):
+        message = f"{who}: weight {weight.shape}, for {classes} classes it is ({classes},)"
+        raise ShapeError(f"{message} (at {here()})")
+    return weight
+
+
+def share_of(weight: Any, labels: Any, dtype: Any) -> Any:
+    """Look up how much each label counts: its weight or 1, and 0 for the ignored, which are −1."""
+    counted = (labels >= 0).astype(dtype)
+    return counted if weight is None else counted * weight[np.maximum(labels, 0)]
+
+
+def mean_factor(who: str, shares: Any) -> float:
+    """Return what turns the mean of losses into their sum over the sum of their shares."""
+    count = float(np.sum(shares, dtype=np.float64))
+    if count:
+        return shares.size / count
+    message = f"{who}: no sample counts, as the batch is empty or each label ignored or of weight 0"
+    remedy = "leave the batch out, or use reduction='sum'"
+    raise ShapeError(f"{message}; the mean of nothing is undefined: {remedy} (at {here()})")
