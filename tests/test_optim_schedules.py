@@ -173,6 +173,12 @@ def test_two_schedules_of_one_optimizer_keep_apart() -> None:
     assert optimizer.param_groups[0]["momentum"] == pytest.approx(0.549)
 
 
+def test_one_cycle_counts_batches_by_epochs() -> None:
+    one = optim.OneCycleLR(groups(), 1.0, 12, anneal_strategy="linear")
+    other = optim.OneCycleLR(groups(), 1.0, epochs=4, steps_per_epoch=3, anneal_strategy="linear")
+    assert [one.lr_at(t) for t in range(13)] == [other.lr_at(t) for t in range(13)]
+
+
 def test_one_cycle_ends() -> None:
     """step() is called after the last batch too; one more is a mistake in the counting."""
     optimizer = groups()
@@ -398,6 +404,15 @@ def test_a_wrong_state_is_refused_and_nothing_changes(change: dict[str, Any], sa
     with pytest.raises((ShapeError, DtypeError), match=says):
         schedule.load_state_dict({**schedule.state_dict(), **change})
     assert (schedule.state_dict(), optimizer.param_groups) == before
+
+
+def test_a_plateau_refuses_the_state_of_other_groups() -> None:
+    optimizer = two()
+    schedule = optim.ReduceLROnPlateau(optimizer)
+    state = optim.ReduceLROnPlateau(groups()).state_dict()
+    with pytest.raises(ShapeError, match="1 groups, the optimizer has 2"):
+        schedule.load_state_dict(state)
+    assert rates(optimizer) == [1.0, 0.1]
 
 
 def test_missing_names_of_a_state_are_listed() -> None:
