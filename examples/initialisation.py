@@ -22,7 +22,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[Any], Any], tuple[float, float]]] = {
     "tanh": (F.tanh, (-1, 1)),
     "ReLU": (F.relu, (0, 3)),
 }
-INITS: dict[str, Callable[..., Any]] = {
+INITS: dict[str, Callable[..., Any]] = {  # of equal widths both of Xavier's, and 1 / √n, are one
     "N(0, 1)": init.normal,
     "N(0, 0.01²)": partial(init.normal, std=0.01),
     "Xavier, 1 / n": partial(init.xavier_normal, fan="in"),
@@ -91,12 +91,13 @@ def main(folder: Path) -> None:
     """Show both."""
     shape = (50, 100)
     print("standard deviation of 50 × 100 weights")
-    for name, function, expected in (
+    table: list[tuple[str, Callable[..., Any], float]] = [
         ("Xavier, 1 / n_in", partial(init.xavier_normal, fan="in"), (1 / 100) ** 0.5),
         ("Xavier, 2 / (n_in + n_out)", init.xavier_normal, (2 / 150) ** 0.5),
         ("He, 2 / n_in", init.he_normal, (2 / 100) ** 0.5),
         ("1 / √n_in", init.lecun_normal, 100**-0.5),
-    ):
+    ]
+    for name, function, expected in table:
         drawn = function(shape, np.random.default_rng(0)).std()
         print(f"    {name:28} {expected:.4f} wanted, {drawn:.4f} drawn")
 

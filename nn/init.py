@@ -4,7 +4,8 @@ Each takes ``(shape, rng, dtype)`` and options by name. ``rng`` None is the pack
 generator, seeded by ``gg.manual_seed``; those that draw nothing take it too, so that each can stand
 for another. A shape is (out, in), or (out, in, height, width) for a convolution, as ``weight`` is
 stored: n_in is the product of all lengths but the first, n_out the first times those after the
-second. The matrix of ``x @ W`` is the transpose: ``he_normal((out, in)).T``.
+second. The matrix of ``x @ W`` is the transpose: ``he_normal((out, in)).T``. (A transposed
+convolution stores (in, out, …), and is taken for the convolution that it transposes.)
 """
 
 import math

@@ -89,7 +89,7 @@ def test_unstack_is_there_too() -> None:
     assert not hasattr(np, "unstack") or TABLE[np.unstack] is gg.unstack
 
 
-@pytest.mark.parametrize("name", ["logsumexp", "relu", "sigmoid"])
+@pytest.mark.parametrize("name", ["erf", "erfc", "logsumexp", "relu", "sigmoid"])
 def test_what_numpy_lacks_is_there(name: str) -> None:
     assert isinstance(getattr(gg, name), Op | Composite)
 
