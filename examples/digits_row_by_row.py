@@ -70,7 +70,8 @@ def learn(
 def plot(images: Any, found: Any, accuracy: Any, path: Path) -> None:
     """Draw some digits beside what the net believed after each row, and the accuracy."""
     figure = Figure(figsize=(11.5, 3.9), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1.8, 1))
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1.8, 1))
+    left, right = halves
     axes = left.subplots(2, 6, width_ratios=(8, 10) * 3)
     for number, (image, belief) in enumerate(zip(images, found, strict=True)):
         row, column = divmod(number, 3)

@@ -69,11 +69,12 @@ def learn(
 def say(net: Reader, images: Any) -> tuple[Any, list[Any]]:
     """Return the digits said, (N, LENGTH), and each layer's attention, (N, LENGTH, LENGTH)."""
     maps: list[Any] = []
+    layers: Any = net.encoder.layers
     removers = [
         layer.self_attn.register_forward_hook(  # the encoder itself does without the weights
             lambda attention, x, _: maps.append(attention.forward(*x)[1].numpy())
         )
-        for layer in net.encoder.layers
+        for layer in layers
     ]
     with gg.no_grad():
         said = net(images).numpy().argmax(axis=2)

@@ -120,6 +120,8 @@ class MultiheadAttention(Module):
         q, k, v = self._projected(query, key, value, alone)
         mask = self._mask(q, k, key_padding_mask, attn_mask)
         p = self.dropout if self.training else 0.0
+        out: Any
+        weights: Any
         out, weights = attention_weights(q, k, v, mask, p, is_causal, rng=self.rng)
         # (N, h, L, E / h) back to the order of the query
         out = np.transpose(out, (0, 2, 1, 3) if self.batch_first or alone else (2, 0, 1, 3))
@@ -142,10 +144,11 @@ class MultiheadAttention(Module):
         heads: list[Any] = []
         for x, first, last in groups:
             rows = slice(first * size, last * size)
-            weight, bias = self.in_proj_weight, self.in_proj_bias
+            weight: Any = self.in_proj_weight
+            bias: Any = self.in_proj_bias
             if len(groups) > 1:
                 weight, bias = weight[rows], None if bias is None else bias[rows]
-            z = affine(x, weight, bias)
+            z: Any = affine(x, weight, bias)
             lengths = (1, *z.shape[:1]) if alone else z.shape[:2]
             z = np.reshape(z, (*lengths, last - first, self.num_heads, size // self.num_heads))
             z = np.transpose(z, (2, 0, 3, 1, 4) if self.batch_first or alone else (2, 1, 3, 0, 4))

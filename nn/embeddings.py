@@ -72,7 +72,8 @@ class Embedding(Module):
         if table.ndim != 2 or table.dtype.kind != "f":
             message = f"Embedding.from_pretrained: {table.shape} {table.dtype}; give floats (V, D)"
             raise ShapeError(f"{message} (at {here()})")
-        made = cls(*table.shape, padding_idx, rng=np.random.default_rng(0))
+        rows, size = table.shape
+        made = cls(rows, size, padding_idx, rng=np.random.default_rng(0))
         made.weight = Parameter(table, requires_grad=not freeze)
         return made
 

@@ -58,7 +58,10 @@ class _Recurrent(Module):
         for layer in range(num_layers):
             inputs = input_size if layer == 0 else hidden_size * self.directions
             for reverse in range(self.directions):
-                shapes = {"weight_ih": (rows, inputs), "weight_hh": (rows, hidden_size)}
+                shapes: dict[str, tuple[int, ...]] = {
+                    "weight_ih": (rows, inputs),
+                    "weight_hh": (rows, hidden_size),
+                }
                 if bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
                 for name, shape in shapes.items():
@@ -153,7 +156,7 @@ class _Recurrent(Module):
         matrices = [
             self.weights(k, r)[:2] for k in range(self.num_layers) for r in range(self.directions)
         ]
-        return steps * sum(w.size for pair in matrices for w in pair)
+        return int(steps * sum(w.size for pair in matrices for w in pair))
 
 
 def _thinned(x: Any, p: float, training: bool, rng: np.random.Generator | None) -> Any:
@@ -242,10 +245,8 @@ class RNN(_Recurrent):
 
     def run(self, x: Any, states: tuple[Any, ...], layer: int, reverse: int) -> tuple[Any, ...]:
         """Run one layer in one direction."""
-        weights = self.weights(layer, reverse)
-        return rnn_layer(
-            x, *states, *weights, nonlinearity=self.nonlinearity, reverse=bool(reverse)
-        )
+        (h0,), weights = states, self.weights(layer, reverse)
+        return rnn_layer(x, h0, *weights, nonlinearity=self.nonlinearity, reverse=bool(reverse))
 
     def extra_repr(self) -> str:
         """Return the arguments, as far as they are not the usual ones."""
@@ -271,7 +272,8 @@ class LSTM(_Recurrent):
 
     def run(self, x: Any, states: tuple[Any, ...], layer: int, reverse: int) -> tuple[Any, ...]:
         """Run one layer in one direction."""
-        return lstm_layer(x, *states, *self.weights(layer, reverse), reverse=bool(reverse))
+        h0, c0 = states
+        return lstm_layer(x, h0, c0, *self.weights(layer, reverse), reverse=bool(reverse))
 
 
 class GRU(_Recurrent):
@@ -291,7 +293,8 @@ class GRU(_Recurrent):
 
     def run(self, x: Any, states: tuple[Any, ...], layer: int, reverse: int) -> tuple[Any, ...]:
         """Run one layer in one direction."""
-        return gru_layer(x, *states, *self.weights(layer, reverse), reverse=bool(reverse))
+        (h0,) = states
+        return gru_layer(x, h0, *self.weights(layer, reverse), reverse=bool(reverse))
 
 
 def _check_nonlinearity(who: str, nonlinearity: str) -> None:
@@ -407,7 +410,8 @@ class RNNCell(_Cell):
 
     def step(self, x: Any, states: tuple[Any, ...]) -> tuple[Any, ...]:
         """Run a layer over the only step."""
-        return rnn_layer(x, *states, *self.weights(), nonlinearity=self.nonlinearity)
+        (h0,) = states
+        return rnn_layer(x, h0, *self.weights(), nonlinearity=self.nonlinearity)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
@@ -432,7 +436,8 @@ class LSTMCell(_Cell):
 
     def step(self, x: Any, states: tuple[Any, ...]) -> tuple[Any, ...]:
         """Run a layer over the only step."""
-        return lstm_layer(x, *states, *self.weights())
+        h0, c0 = states
+        return lstm_layer(x, h0, c0, *self.weights())
 
 
 class GRUCell(_Cell):
@@ -451,4 +456,5 @@ class GRUCell(_Cell):
 
     def step(self, x: Any, states: tuple[Any, ...]) -> tuple[Any, ...]:
         """Run a layer over the only step."""
-        return gru_layer(x, *states, *self.weights())
+        (h0,) = states
+        return gru_layer(x, h0, *self.weights())

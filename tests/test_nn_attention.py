@@ -11,12 +11,14 @@ from graphgrad.errors import DtypeError, ShapeError
 from tests.equality import assert_equals_composition
 
 F = nn.functional
+attend: Any = F.scaled_dot_product_attention
+attend_with_weights: Any = F.attention_weights
 RNG = np.random.default_rng(0)
 L, S, E = 3, 4, 2
 MASK = np.array([[1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 1, 0]], bool)
 
 
-def by_definition(q: Any, k: Any, v: Any, mask: Any = None) -> Any:
+def by_definition(q: Any, k: Any, v: Any, mask: Any = None, /) -> Any:
     """Write the equation down, one small op after the other."""
     scores = q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1])
     if mask is not None:
@@ -33,20 +35,20 @@ def qkv(*batch: int) -> list[Any]:
 @pytest.mark.parametrize("mask", [None, MASK, np.stack((MASK, ~MASK | MASK[:, ::-1]))])
 def test_attention_equals_small_steps_to_second_order(mask: Any) -> None:
     assert_equals_composition(
-        lambda *x: F.attention_weights(*x, mask),
-        lambda *x: by_definition(*x, mask),
+        lambda *x: attend_with_weights(*x, mask),
+        lambda q, k, v: by_definition(q, k, v, mask),
         *qkv(2),
     )
     assert_equals_composition(
-        lambda *x: F.scaled_dot_product_attention(*x, mask),
-        lambda *x: by_definition(*x, mask)[0],
+        lambda *x: attend(*x, mask),
+        lambda q, k, v: by_definition(q, k, v, mask)[0],
         *qkv(2),
     )
 
 
 def test_a_floating_mask_is_differentiated_also_where_it_is_broadcast() -> None:
     assert_equals_composition(
-        F.scaled_dot_product_attention,
+        attend,
         lambda q, k, v, m: by_definition(q, k, v, m)[0],
         *qkv(2),
         RNG.standard_normal((L, S)),
@@ -55,16 +57,13 @@ def test_a_floating_mask_is_differentiated_also_where_it_is_broadcast() -> None:
 
 def test_axes_before_the_last_two_broadcast() -> None:
     q, k, v = RNG.standard_normal((2, 1, L, E)), *qkv(3)[1:]
-    assert_equals_composition(
-        F.scaled_dot_product_attention, lambda *x: by_definition(*x)[0], q, k, v
-    )
+    assert_equals_composition(attend, lambda *x: by_definition(*x)[0], q, k, v)
 
 
 def test_causal_is_a_mask_and_joins_others() -> None:
     q, k, v = qkv()
     ahead = F.causal_mask(L, S)
     np.testing.assert_array_equal(ahead, [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]])
-    attend = F.scaled_dot_product_attention
     np.testing.assert_array_equal(attend(q, k, v, is_causal=True), attend(q, k, v, ahead))
     np.testing.assert_array_equal(
         attend(q, k, v, MASK, is_causal=True), attend(q, k, v, MASK & ahead)
@@ -77,9 +76,7 @@ def test_causal_is_a_mask_and_joins_others() -> None:
 
 def test_a_later_key_has_no_influence_on_a_causal_query() -> None:
     q, k, v = qkv()
-    jacobian = gg.jacobian(
-        lambda k: F.scaled_dot_product_attention(q, k, v, is_causal=True), argnums=0
-    )(k)
+    jacobian = gg.jacobian(lambda k: attend(q, k, v, is_causal=True), argnums=0)(k)
     for query in range(L):
         assert np.any(jacobian[query, :, : query + 1]) == (query > 0)  # one key: weight 1
         assert not np.any(jacobian[query, :, query + 1 :])
@@ -90,7 +87,7 @@ def test_a_query_that_sees_no_key_has_output_and_gradient_zero(bool_mask: bool) 
     seen = np.array([[False] * S, [True, False, True, True], [True] * S])
     mask = seen if bool_mask else np.where(seen, 0.0, -np.inf)
     xs = [gg.Tensor(x, requires_grad=True) for x in qkv()]
-    out, weights = F.attention_weights(*xs, mask)
+    out, weights = attend_with_weights(*xs, mask)
     np.testing.assert_array_equal(out.numpy()[0], 0)
     np.testing.assert_array_equal(weights.numpy()[0], 0)
     first = gg.gradients((out * out).sum(), xs, create_graph=True)
@@ -101,13 +98,13 @@ def test_a_query_that_sees_no_key_has_output_and_gradient_zero(bool_mask: bool) 
 
 
 def test_no_keys_at_all_give_zeros() -> None:
-    out = F.scaled_dot_product_attention(np.ones((L, E)), np.ones((0, E)), np.ones((0, 5)))
+    out = attend(np.ones((L, E)), np.ones((0, E)), np.ones((0, 5)))
     np.testing.assert_array_equal(out, np.zeros((L, 5)))
 
 
 def test_scores_of_thousands_stay_exact() -> None:
     q = np.array([[3000.0], [-3000.0]])
-    out, weights = F.attention_weights(q, np.array([[1.0], [0.0]]), np.eye(2), scale=1.0)
+    out, weights = attend_with_weights(q, np.array([[1.0], [0.0]]), np.eye(2), scale=1.0)
     np.testing.assert_array_equal(weights, [[1, 0], [0, 1]])
     np.testing.assert_array_equal(out, [[1, 0], [0, 1]])
 
@@ -116,7 +113,7 @@ def test_dropout_scales_what_is_left_and_is_differentiated_as_it_was_drawn() -> 
     q, k, v = qkv()
 
     def run(*x: Any) -> Any:
-        return F.attention_weights(*x, dropout_p=0.5, rng=np.random.default_rng(1))
+        return attend_with_weights(*x, dropout_p=0.5, rng=np.random.default_rng(1))
 
     weights, kept = by_definition(gg.Tensor(q), k, v)[1].numpy(), run(q, k, v)[1]
     assert np.all((kept == 0) | np.isclose(kept, 2 * weights))
@@ -132,23 +129,23 @@ def test_dropout_scales_what_is_left_and_is_differentiated_as_it_was_drawn() -> 
 
 def test_a_float64_mask_does_not_widen_float32() -> None:
     q, k, v = (x.astype(np.float32) for x in qkv())
-    out = F.scaled_dot_product_attention(q, k, v, np.zeros((L, S)))
+    out = attend(q, k, v, np.zeros((L, S)))
     assert out.dtype == np.float32
 
 
 # --------------------------------------------------------------------------------- several heads
 
 
-def attention(**options: Any) -> nn.MultiheadAttention:
+def attention(**options: Any) -> Any:
     return nn.MultiheadAttention(4, 2, rng=np.random.default_rng(0), dtype=float, **options)
 
 
 def test_heads_see_their_own_columns() -> None:
     """By hand: project, cut into heads, attend, put side by side, project."""
     net = attention(batch_first=True)
-    net.in_proj_bias.data += RNG.standard_normal(12)  # type: ignore[union-attr]
+    net.in_proj_bias.data += RNG.standard_normal(12)
     x, m = RNG.standard_normal((2, L, 4)), RNG.standard_normal((2, S, 4))
-    w, b = np.split(net.in_proj_weight.data, 3), np.split(net.in_proj_bias.data, 3)  # type: ignore[union-attr]
+    w, b = np.split(net.in_proj_weight.data, 3), np.split(net.in_proj_bias.data, 3)
     q, k, v = (z @ w[i].T + b[i] for i, z in enumerate((x, m, m)))
     parts = [
         by_definition(gg.Tensor(q[..., c]), k[..., c], v[..., c])
@@ -194,48 +191,42 @@ def test_dropout_of_weights_in_training_only() -> None:
     ("act", "error", "words"),
     [
         (
-            lambda: F.scaled_dot_product_attention(np.ones(3), np.ones((2, 3)), np.ones((2, 3))),
+            lambda: attend(np.ones(3), np.ones((2, 3)), np.ones((2, 3))),
             ShapeError,
             "each needs two axes",
         ),
         (
-            lambda: F.scaled_dot_product_attention(
-                np.ones((2, 3)), np.ones((2, 4)), np.ones((2, 4))
-            ),
+            lambda: attend(np.ones((2, 3)), np.ones((2, 4)), np.ones((2, 4))),
             ShapeError,
             r"one size, .* query \(2, 3\), key \(2, 4\)",
         ),
         (
-            lambda: F.scaled_dot_product_attention(
-                np.ones((2, 3)), np.ones((2, 3)), np.ones((1, 3))
-            ),
+            lambda: attend(np.ones((2, 3)), np.ones((2, 3)), np.ones((1, 3))),
             ShapeError,
             "a value for each key",
         ),
         (
-            lambda: F.scaled_dot_product_attention(
-                np.ones((2, 1, 3)), np.ones((3, 1, 3)), np.ones((3, 1, 3))
-            ),
+            lambda: attend(np.ones((2, 1, 3)), np.ones((3, 1, 3)), np.ones((3, 1, 3))),
             ShapeError,
             "must be equal or 1",
         ),
         (
-            lambda: F.scaled_dot_product_attention(*qkv(), np.ones((4, 3), bool)),
+            lambda: attend(*qkv(), np.ones((4, 3), bool)),
             ShapeError,
             r"attn_mask \(4, 3\) must broadcast to \(3, 4\)",
         ),
         (
-            lambda: F.scaled_dot_product_attention(*qkv(), np.ones((3, 4), int)),
+            lambda: attend(*qkv(), np.ones((3, 4), int)),
             DtypeError,
             "int64; give bool",
         ),
         (
-            lambda: F.scaled_dot_product_attention(*[np.ones((2, 2), int)] * 3),
+            lambda: attend(*[np.ones((2, 2), int)] * 3),
             DtypeError,
             r"query is int64; use \.astype",
         ),
         (
-            lambda: F.scaled_dot_product_attention(*qkv(), dropout_p=1.0),
+            lambda: attend(*qkv(), dropout_p=1.0),
             ShapeError,
             "dropout_p 1.0",
         ),
@@ -286,8 +277,8 @@ def test_waves_of_places() -> None:
 # -------------------------------------------------------------------------------- transformers
 
 
-def layer(**options: Any) -> nn.TransformerEncoderLayer:
-    given = {"dropout": 0.0, "rng": np.random.default_rng(0), "dtype": float, **options}
+def layer(**options: Any) -> Any:
+    given: Any = {"dropout": 0.0, "rng": np.random.default_rng(0), "dtype": float, **options}
     return nn.TransformerEncoderLayer(4, 2, 5, **given)
 
 
@@ -310,7 +301,7 @@ def test_an_encoder_layer_is_its_parts(norm_first: bool) -> None:
 
 
 def test_an_encoder_is_its_layers_which_are_copies() -> None:
-    net = nn.TransformerEncoder(layer(), 2, nn.LayerNorm(4, dtype=float))
+    net: Any = nn.TransformerEncoder(layer(), 2, nn.LayerNorm(4, dtype=float))
     first, second = net.layers
     np.testing.assert_array_equal(first.linear1.weight.data, second.linear1.weight.data)
     first.linear1.weight.data += 1
@@ -318,7 +309,7 @@ def test_an_encoder_is_its_layers_which_are_copies() -> None:
     x = RNG.standard_normal((S, 2, 4))
     mask = ~F.causal_mask(S, S)
     padding = np.array([[False] * S, [False, False, True, False]])
-    expected = net.norm(second(first(x, mask, padding), mask, padding))  # type: ignore[misc]
+    expected = net.norm(second(first(x, mask, padding), mask, padding))
     np.testing.assert_array_equal(net(x, mask, padding).numpy(), expected.numpy())
     causal = net(x, src_key_padding_mask=padding, is_causal=True)
     np.testing.assert_allclose(causal.numpy(), expected.numpy(), rtol=1e-12)
@@ -326,7 +317,7 @@ def test_an_encoder_is_its_layers_which_are_copies() -> None:
 
 def test_the_layers_of_an_encoder_draw_from_one_generator() -> None:
     """Copies of the generator would drop the same elements in every layer."""
-    net = nn.TransformerEncoder(layer(dropout=0.5), 2)
+    net: Any = nn.TransformerEncoder(layer(dropout=0.5), 2)
     first, second = net.layers
     assert first.rng is second.rng is first.self_attn.rng
     x = RNG.standard_normal((S, 2, 4))

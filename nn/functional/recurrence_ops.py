@@ -95,12 +95,12 @@ RNN_STEPS: Op[Tensor] = op(
 
 def _lstm(z: Any, h0: Any, c0: Any, w_hh: Any, reverse: bool = False) -> tuple[Any, Any, Any]:
     """Return hidden states, cell states and the gates i, f, g, o, (T, N, H) and (T, N, 4, H)."""
-    length, n, size = *z.shape[:2], h0.shape[-1]
-    gates = np.empty_like(z, dtype=np.result_type(z, h0, c0, w_hh))
+    (length, n, _), size = z.shape, h0.shape[-1]
+    gates: Any = np.empty_like(z, dtype=np.result_type(z, h0, c0, w_hh))
     hs, cs = (np.empty_like(gates, shape=(length, n, size)) for _ in range(2))
     product, h, c = _multiplier(w_hh, gates[0]), h0, c0
     # σ(x) = tanh(x / 2) / 2 + 1/2, so that one tanh serves all gates
-    half = np.full((4, size), 0.5, gates.dtype)
+    half: Any = np.full((4, size), 0.5, gates.dtype)
     half[2] = 1
     half, offset = half.reshape(-1), (1 - half).reshape(-1)
     for t in _forth(length, reverse):
@@ -164,12 +164,12 @@ LSTM_STEPS: Op[Any] = op(
 
 def _gru(z: Any, h0: Any, w_hh: Any, b_hh: Any, reverse: bool = False) -> tuple[Any, Any, Any]:
     """Return hidden states, the gates r, z, n, (T, N, 3, H), and what r multiplies."""
-    length, n, size = *z.shape[:2], h0.shape[-1]
-    gates = np.empty_like(z, dtype=np.result_type(z, h0, w_hh, b_hh))
+    (length, n, _), size = z.shape, h0.shape[-1]
+    gates: Any = np.empty_like(z, dtype=np.result_type(z, h0, w_hh, b_hh))
     hs, recalled = (np.empty_like(gates, shape=(length, n, size)) for _ in range(2))
     product, h = _multiplier(w_hh, gates[0]), h0
     for t in _forth(length, reverse):
-        u = product(h)
+        u: Any = product(h)
         u += b_hh
         logistic, candidate = gates[t, :, : 2 * size], gates[t, :, 2 * size :]
         np.add(z[t, :, : 2 * size], u[:, : 2 * size], out=logistic)

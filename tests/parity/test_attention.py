@@ -11,6 +11,7 @@ from graphgrad import nn
 from graphgrad.record import unwrapped
 
 torch = pytest.importorskip("torch")
+attend: Any = nn.functional.scaled_dot_product_attention
 N, L, S, E, HEADS = 2, 3, 4, 6, 2
 RNG = np.random.default_rng(0)
 BOOL = np.array([[0, 1, 0, 0], [0, 0, 1, 1], [0, 1, 1, 0]], bool)  # leaves each query a key
@@ -34,7 +35,7 @@ def test_scaled_dot_product_attention(masked: str) -> None:
     xs = [gg.Tensor(a, requires_grad=True) for a in arrays]
     ts = [torch.tensor(a, requires_grad=True) for a in arrays]
     causal = masked == "causal"
-    out = nn.functional.scaled_dot_product_attention(*xs, mask, is_causal=causal)
+    out = attend(*xs, mask, is_causal=causal)
     theirs = torch.nn.functional.scaled_dot_product_attention(
         *ts, None if mask is None else torch.tensor(mask), is_causal=causal
     )
