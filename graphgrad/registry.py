@@ -217,6 +217,9 @@ class Op(Generic[R]):
             self.order = tuple(n for n, _ in self.binder.own)
             required = sum(default is REQUIRED for _, default in self.binder.own)
             self.inputs = 1 if variadic else (inputs or (required if joint else len(rules)))
+        # whether a full list of positional arguments is in our order, and need not be bound
+        ours = self.inputs == len(self.order) or self.binder.order == self.order
+        self.positional = ours and not variadic
         if not joint and len(self.rules) != (self.inputs or 1):
             message = (
                 f"{self.name}: {len(self.rules)} gradient rules for the inputs {self.order}; "
@@ -257,8 +260,8 @@ class Op(Generic[R]):
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         """Split the arguments of a call into inputs and parameters."""
-        if not kwargs and len(args) == self.inputs == len(self.order) and not self.variadic:
-            return args, ()
+        if not kwargs and len(args) == len(self.order) and self.positional:
+            return args[: self.inputs], args[self.inputs :]
         bound = self.binder.bind(args, kwargs)
         if self.variadic:
             return tuple(bound[0]), bound[1:]
