@@ -22,10 +22,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-# Of columns and products in a block. 32 → 32, 3 × 3 on 14 × 14, forward: 256 KB 12.1 ms, 512 KB 9.7,
-# 1 MB 9.2, 2 MB 7.9, 4 MB 8.5.
+# Of columns and products in a block. 32 → 32, 3 × 3 on 14 × 14, forward: 256 KB 12.1 ms,
+# 512 KB 9.7, 1 MB 9.2, 2 MB 7.9, 4 MB 8.5.
 BLOCK_BYTES = 1 << 21
-# Of a block at least, for the weight is packed anew for each. 512 → 512: 160 places 196 ms, 680 111.
+# Of a block at least, for the weight is packed anew for each. 512 → 512 channels: with 160 places
+# 196 ms, with 680 111.
 LEAST_PLACES = 768
 FEW_PLACES = 64  # of an output, below which a product per image is too small
 
