@@ -6,6 +6,7 @@ and its node into a recorded value; the same rules then record themselves.
 """
 
 import functools
+import math
 from collections.abc import Callable, Collection, Mapping
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -387,14 +388,22 @@ def scatter_add(buffer: Any, index: Any, values: Any) -> None:
     """``buffer[index] += values``, duplicates summed: the one place that does it."""
     if is_basic(index):
         buffer[index] += values
-    elif (
-        buffer.ndim > 1
-        and np.size(values) > max(1000, buffer.size // 4)
-        and buffer.flags.c_contiguous
-    ):
-        # Seen as one axis: NumPy adds there several times faster, which pays for the places.
-        places = np.arange(buffer.size).reshape(buffer.shape)[index]
+        return
+    places = None
+    if buffer.ndim > 1 and np.size(values) > 1000 and buffer.flags.c_contiguous:
+        places = _places(index, buffer.shape, np.size(values))
+    if places is None:
+        np.add.at(buffer, index, values)
+    else:  # seen as one axis: NumPy adds there several times faster
         values = np.broadcast_to(values, places.shape)
         np.add.at(buffer.reshape(-1), places.reshape(-1), values.reshape(-1))
-    else:
-        np.add.at(buffer, index, values)
+
+
+def _places(index: Any, shape: tuple[int, ...], count: int) -> Any:
+    """Return where in flat memory the elements of an index lie; None where that costs too much."""
+    size = math.prod(shape)
+    if getattr(getattr(index, "dtype", None), "kind", None) in ("i", "u"):  # rows of a table
+        row = math.prod(shape[1:])
+        rows = index.astype(np.intp)[..., None] * row + np.arange(row)
+        return rows.reshape(index.shape + shape[1:])
+    return np.arange(size).reshape(shape)[index] if count > size // 4 else None

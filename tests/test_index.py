@@ -122,6 +122,7 @@ def test_many_values_are_added_as_few_are(dtype: Any, order: Any) -> None:
     rows, columns = rng.integers(-60, 60, 3000), rng.integers(-20, 20, 3000)
     indices: list[Any] = [rows, (rows, columns), (slice(None), columns[:30]), rng.random(60) < 0.9]
     indices += [(rows[:60, None], columns[:40]), (None, rows), rng.random((60, 20)) < 0.9]
+    indices += [rows.astype(np.int8), rows[:80].reshape(2, 40).astype(np.int8)]
     for index in indices:
         x = gg.Tensor(np.zeros((60, 20), dtype), requires_grad=True)
         y = x[index]
