@@ -31,6 +31,12 @@ from graphgrad.nn.convolution import (
     ConvTranspose2d as ConvTranspose2d,
 )
 from graphgrad.nn.dense import Affine as Affine, Linear as Linear
+from graphgrad.nn.dropping import (
+    DropConnect as DropConnect,
+    Dropout as Dropout,
+    Dropout2d as Dropout2d,
+    VanillaDropout as VanillaDropout,
+)
 from graphgrad.nn.embeddings import Embedding as Embedding
 from graphgrad.nn.losses import (
     AttributeHingeLoss as AttributeHingeLoss,
@@ -61,6 +67,7 @@ from graphgrad.nn.recurrent import (
     LSTMCell as LSTMCell,
     RNNCell as RNNCell,
 )
+from graphgrad.nn.shape import Flatten as Flatten
 from graphgrad.nn.storage import load as load, save as save
 from graphgrad.nn.substitution import functional_call as functional_call
 from graphgrad.nn.summaries import summary as summary

@@ -6,7 +6,11 @@ from numpy.typing import ArrayLike
 
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.distances import half_squared_error, huber_loss, l1_loss, mse_loss
-from graphgrad.nn.functional.entropies import binary_cross_entropy_with_logits, kl_div
+from graphgrad.nn.functional.entropies import (
+    KL_REDUCTIONS,
+    binary_cross_entropy_with_logits,
+    kl_div,
+)
 from graphgrad.nn.functional.hinges import attribute_hinge_loss, hinge_loss, multi_margin_loss
 from graphgrad.nn.functional.likelihoods import cross_entropy, nll_loss
 from graphgrad.nn.functional.targets import REDUCTIONS, check_reduction
@@ -23,7 +27,7 @@ class Loss(Module):
         "mean", "sum", or "none": an array of losses.
     """
 
-    reductions = REDUCTIONS
+    reductions: tuple[str, ...] = REDUCTIONS
 
     def __init__(self, *, reduction: str = "mean") -> None:
         """Remember the options."""
@@ -290,7 +294,7 @@ class KLDivLoss(Loss):
         Whether the target is given as logarithms.
     """
 
-    reductions = (*REDUCTIONS, "batchmean")
+    reductions = KL_REDUCTIONS
 
     def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
         """Remember the options."""

@@ -90,6 +90,19 @@ EXAMPLES: dict[str, Example] = {
         lambda rng, dtype: nn.Affine(3, 2, bias=False, rng=rng, dtype=dtype),
         lambda r: (r(2, 2, 3),),
     ),
+    # ----------------------------------------------------------------------------- dropout
+    "Dropout": Example(lambda rng, _: nn.Dropout(0.4, rng=rng), lambda r: (r(3, 4),), False),
+    "Dropout2d": Example(
+        lambda rng, _: nn.Dropout2d(0.4, rng=rng), lambda r: (r(2, 3, 2, 2),), False
+    ),
+    "VanillaDropout": Example(
+        lambda rng, _: nn.VanillaDropout(0.4, rng=rng), lambda r: (r(3, 4),), False
+    ),
+    "DropConnect": Example(
+        lambda rng, dtype: nn.DropConnect(3, 2, 0.4, rng=rng, dtype=dtype),
+        lambda r: (r(4, 3),),
+        False,
+    ),
     # -------------------------------------------------------------------------- embeddings
     "Embedding": Example(
         lambda rng, dtype: nn.Embedding(4, 3, padding_idx=1, rng=rng, dtype=dtype),
@@ -193,6 +206,9 @@ EXAMPLES: dict[str, Example] = {
     "GRUCell": Example(
         lambda rng, dtype: nn.GRUCell(3, 2, rng=rng, dtype=dtype), lambda r: (r(2, 3), r(2, 2))
     ),
+    # ------------------------------------------------------------------------------ shape
+    "Flatten": Example(lambda *_: nn.Flatten(), lambda r: (r(2, 3, 2),)),
+    "Flatten of some axes": Example(lambda *_: nn.Flatten(0, 1), lambda r: (r(2, 3, 2),)),
     # ------------------------------------------------------------------------- transformer
     "PositionalEncoding": Example(lambda *_: nn.PositionalEncoding(3), lambda r: (r(2, 2, 3),)),
     "TransformerEncoderLayer": Example(

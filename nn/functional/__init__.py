@@ -35,6 +35,11 @@ from graphgrad.nn.functional.distances import (
     l1_loss as l1_loss,
     mse_loss as mse_loss,
 )
+from graphgrad.nn.functional.dropping import (
+    dropout as dropout,
+    dropout2d as dropout2d,
+    vanilla_dropout as vanilla_dropout,
+)
 from graphgrad.nn.functional.entropies import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
     kl_div as kl_div,

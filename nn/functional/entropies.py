@@ -7,6 +7,7 @@ import numpy as np
 from graphgrad.domains import elementwise
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.targets import (
+    REDUCTIONS,
     as_plain,
     in_dtype_of,
     matched,
@@ -92,7 +93,7 @@ def binary_cross_entropy_with_logits(
         raise ShapeError(f"{who}: {problem} (at {here()})")
     factors = []
     for name, factor in (("weight", weight), ("pos_weight", pos_weight)):
-        array = 1.0 if factor is None else in_dtype_of(x, as_plain(who, factor, name))
+        array: Any = 1.0 if factor is None else in_dtype_of(x, as_plain(who, factor, name))
         if factor is not None and not _fits(array.shape, x.shape):
             problem = f"{name} {array.shape} does not broadcast to the logits {x.shape}"
             raise ShapeError(f"{who}: {problem} (at {here()})")
@@ -144,6 +145,9 @@ _LOG_DIVERGENCE: Elementary = op(
 )
 
 
+KL_REDUCTIONS = (*REDUCTIONS, "batchmean")
+
+
 def kl_div(
     log_probabilities: Any, target: Any, *, reduction: str = "mean", log_target: bool = False
 ) -> Tensor:
@@ -170,11 +174,10 @@ def kl_div(
         If the shapes differ, a target is negative, or there is nothing to take the mean of.
     """
     who = "kl_div"
-    x, target = matched(who, log_probabilities, target, reduction)
+    x, target = matched(who, log_probabilities, target, reduction, allowed=KL_REDUCTIONS)
     if not log_target and target.size and not np.min(unwrapped(target)) >= 0:
-        raise ShapeError(
-            f"{who}: targets below 0: for logarithms say log_target=True (at {here()})"
-        )
+        message = f"{who}: targets below 0; for logarithms say log_target=True (at {here()})"
+        raise ShapeError(message)
     losses = (_LOG_DIVERGENCE if log_target else _DIVERGENCE)(x, target)
     if reduction == "batchmean":
         return total(losses) / (x.shape[0] if x.ndim else 1)

@@ -236,7 +236,7 @@ def cross_entropy(
 
 def _optional_cross_entropy(
     logits: Any, labels: Any, weight: Any, ignored: Any, reduction: str, smoothing: float
-) -> Any:
+) -> Tensor:
     """Return the cross-entropy with whatever option there is."""
     who = "cross_entropy"
     check_reduction(who, reduction)

@@ -8,6 +8,7 @@ from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.node import Recorded, here, recording
 from graphgrad.ops.reduce import mean, sum as total
 from graphgrad.record import needs_gradient
+from graphgrad.tensor import Tensor
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -43,18 +44,25 @@ def check_reduction(who: str, reduction: str, allowed: tuple[str, ...] = REDUCTI
         raise ShapeError(f"{who}: reduction={reduction!r}; there are {names} (at {here()})")
 
 
-def reduced(losses: Any, reduction: str, factor: float = 1.0) -> Any:
+def reduced(losses: Any, reduction: str, factor: float = 1.0) -> Tensor:
     """Take the mean, times a factor, or the sum, or neither."""
     if reduction == "none":
-        return losses
+        return losses  # type: ignore[no-any-return]
     if reduction == "sum":
         return total(losses)
     return mean(losses) if factor == 1 else mean(losses) * factor
 
 
-def matched(who: str, x: Any, target: Any, reduction: str, name: str = "x") -> tuple[Any, Any]:
+def matched(
+    who: str,
+    x: Any,
+    target: Any,
+    reduction: str,
+    name: str = "x",
+    allowed: tuple[str, ...] = REDUCTIONS,
+) -> tuple[Any, Any]:
     """Return two arrays of one shape, or say how to give them one: nothing is broadcast here."""
-    check_reduction(who, reduction, (*REDUCTIONS, "batchmean") if who == "kl_div" else REDUCTIONS)
+    check_reduction(who, reduction, allowed)
     x, target = as_values(x), as_values(target)
     if x.shape != target.shape:
         message = f"{who}: {name} {x.shape}, target {target.shape}: the shapes must be equal"
@@ -123,7 +131,7 @@ def mean_factor(who: str, shares: Any) -> float:
     """Return what turns the mean of losses into their sum over the sum of their shares."""
     count = float(np.sum(shares, dtype=np.float64))
     if count:
-        return shares.size / count
+        return float(shares.size / count)
     message = f"{who}: no sample counts, as the batch is empty or each label ignored or of weight 0"
     remedy = "leave the batch out, or use reduction='sum'"
     raise ShapeError(f"{message}; the mean of nothing is undefined: {remedy} (at {here()})")

@@ -55,6 +55,10 @@ COUNTERPARTS: dict[str, Callable[[], Any]] = {
     # ------------------------------------------------------------------------------ dense
     "Affine": lambda: tnn.Linear(3, 2),
     "Affine without bias": lambda: tnn.Linear(3, 2, bias=False),
+    # ---------------------------------------------------------------------------- dropout
+    "Dropout": lambda: tnn.Dropout(0.4),
+    "Dropout2d": lambda: tnn.Dropout2d(0.4),
+    "DropConnect": lambda: tnn.Linear(3, 2),  # in evaluation
     # -------------------------------------------------------------------------- embeddings
     "Embedding": lambda: tnn.Embedding(4, 3, padding_idx=1),
     # ----------------------------------------------------------------------------- losses
@@ -91,6 +95,9 @@ COUNTERPARTS: dict[str, Callable[[], Any]] = {
     "RNNCell": lambda: tnn.RNNCell(3, 2),
     "LSTMCell": lambda: tnn.LSTMCell(3, 2),
     "GRUCell": lambda: tnn.GRUCell(3, 2),
+    # ------------------------------------------------------------------------------ shape
+    "Flatten": tnn.Flatten,
+    "Flatten of some axes": lambda: tnn.Flatten(0, 1),
     # ------------------------------------------------------------------------- transformer
     "TransformerEncoderLayer": lambda: tnn.TransformerEncoderLayer(
         4, 2, 3, dropout=0.0, activation="gelu", norm_first=True
@@ -103,6 +110,7 @@ COUNTERPARTS: dict[str, Callable[[], Any]] = {
     ),
 }
 ABSENT: set[str] = {
+    "VanillaDropout",
     "PositionalEncoding",
     "Step",
     "Maxout",

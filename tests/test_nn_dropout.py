@@ -1,0 +1,238 @@
+"""Dropout: what is dropped and how often, the same mask for the gradient; and flattening."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad import nn
+from graphgrad.errors import GraphError, ShapeError
+from graphgrad.nn.functional.dropping import kept
+from tests.equality import assert_equals_composition
+
+F = nn.functional
+
+
+def seeded(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+class Evenly:
+    """A stand-in for a generator that gives every byte, and every number, equally often."""
+
+    def integers(self, _low: int, _high: int, count: int, *_: object, **__: object) -> Any:
+        return np.resize(np.arange(256, dtype=np.uint8), 8 * count).view(np.uint64)
+
+    def random(self, count: int) -> Any:
+        return (np.arange(count) + 0.5) / count
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5, 0.001, 1 / 256, 0.999, 0.25])
+def test_the_probability_is_exact(p: float) -> None:
+    """A byte alone would round p to 1/256; here a thousand of each byte share it exactly."""
+    mask = kept((256, 1000), p, Evenly())  # type: ignore[arg-type]
+    assert mask.dtype == bool
+    assert np.sum(~mask) == round(p * 256_000)
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5, 0.002])
+def test_as_many_are_dropped_as_chance_allows(p: float) -> None:
+    count = 200_003  # not a multiple of eight
+    dropped = count - np.count_nonzero(kept((count,), p, seeded()))
+    assert abs(dropped - p * count) < 4 * np.sqrt(count * p * (1 - p))
+
+
+def test_what_is_kept_is_divided_and_the_gradient_goes_the_same_way() -> None:
+    x = gg.Tensor(seeded().uniform(1, 2, (50, 40)), requires_grad=True)
+    y = F.dropout(x, 0.4, rng=seeded(1))
+    dropped = y.numpy() == 0
+    assert 0.3 < dropped.mean() < 0.5
+    np.testing.assert_array_equal(y.numpy(), np.where(dropped, 0, x.numpy() / 0.6))
+    upstream = seeded(2).uniform(1, 2, x.shape)
+    y.backward(upstream)
+    np.testing.assert_array_equal(x.grad, np.where(dropped, 0, upstream / 0.6))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 2, 2, 2)])
+def test_dropout_is_a_product_with_its_mask(shape: tuple[int, ...]) -> None:
+    x = seeded(3).uniform(-1, 1, shape)
+    mask = kept(shape, 0.3, seeded(5))
+    assert_equals_composition(
+        lambda x: F.dropout(x * x, 0.3, rng=seeded(5)), lambda x: x * x * mask / 0.7, x
+    )
+
+
+@pytest.mark.parametrize("function", [F.dropout, F.vanilla_dropout, F.dropout2d])
+def test_p_of_0_and_of_1_are_exact(function: Callable[..., Any]) -> None:
+    x = gg.Tensor(np.full((2, 2, 2, 2), np.inf), requires_grad=True)
+    for p, value in ((0, np.inf), (1, 0)):
+        y = function(x, p, rng=seeded())
+        np.testing.assert_array_equal(y.numpy(), np.full(x.shape, value))
+        x.grad = None
+        y.sum().backward()
+        np.testing.assert_array_equal(x.grad, np.full(x.shape, 1 - p))
+
+
+@pytest.mark.parametrize("function", [F.dropout, F.dropout2d])
+def test_evaluation_leaves_everything_alone(function: Callable[..., Any]) -> None:
+    x, rng = gg.Tensor(np.ones((1, 2, 3, 3)), requires_grad=True), seeded()
+    before = rng.bit_generator.state
+    assert function(x, 0.5, training=False, rng=rng) is x
+    assert rng.bit_generator.state == before, "nothing was drawn"
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("function", [F.dropout, F.vanilla_dropout, F.dropout2d])
+def test_dtypes_stay(function: Callable[..., Any], dtype: Any) -> None:
+    x = gg.Tensor(np.ones((2, 2, 2, 2)), dtype=dtype, requires_grad=True)
+    for training in (True, False):
+        y = function(x, np.float64(0.3), training, rng=seeded())
+        assert y.dtype == dtype
+    assert function(np.ones((2, 2, 2, 2), dtype), 0.3, rng=seeded()).dtype == dtype
+
+
+def test_whole_channels_are_dropped_each_image_its_own() -> None:
+    x = np.ones((8, 6, 3, 2), np.float32)
+    y = F.dropout2d(x, 0.5, rng=seeded())
+    sums = np.asarray(y).sum(axis=(2, 3))
+    assert set(np.unique(sums)) == {0, 12}
+    assert len(np.unique(sums, axis=0)) > 1
+
+
+def test_the_books_dropout_scales_in_use_instead() -> None:
+    """With one mask the two forms differ by 1 − p, in training and in use."""
+    x = gg.Tensor(seeded().uniform(1, 2, (20, 20)), requires_grad=True)
+    vanilla = F.vanilla_dropout(x, 0.2, rng=seeded(1))
+    inverted = F.dropout(x, 0.2, rng=seeded(1))
+    np.testing.assert_allclose(vanilla.numpy(), inverted.numpy() * 0.8)
+    used = F.vanilla_dropout(x, 0.2, training=False)
+    np.testing.assert_allclose(used.numpy(), x.numpy() * 0.8)
+
+
+def test_a_node_keeps_a_byte_for_each_element() -> None:
+    x = gg.Tensor(np.ones((100, 100), np.float32), requires_grad=True)
+    node: Any = F.dropout(x, 0.5, rng=seeded())._node
+    assert sum(np.asarray(v).nbytes for v in node.values) <= x.size + 8
+
+
+def test_the_default_generator_is_seeded_by_manual_seed() -> None:
+    gg.manual_seed(3)
+    first = nn.Dropout(0.5)(np.ones(100))
+    second = nn.Dropout(0.5)(np.ones(100))
+    gg.manual_seed(3)
+    np.testing.assert_array_equal(nn.Dropout(0.5)(np.ones(100)), first)
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("of_its_own", [True, False], ids=["own generator", "default generator"])
+def test_a_checkpoint_drops_the_same_again(of_its_own: bool) -> None:
+    x = seeded().uniform(1, 2, (4, 5))
+
+    def gradients(*, checkpointed: bool) -> list[Any]:
+        gg.manual_seed(1)
+        rng = seeded(2) if of_its_own else None
+        net = nn.Sequential(
+            nn.DropConnect(5, 6, 0.3, rng=seeded(4), dtype=np.float64), nn.Dropout(0.5, rng=rng)
+        )
+        net[0].rng = rng
+        t = gg.Tensor(x, requires_grad=True)
+        rngs = (rng,) if rng else ()
+        y = gg.checkpoint(net, t, rngs=rngs) if checkpointed else net(t)
+        after = y * nn.Dropout(0.5, rng=rng)(np.ones(y.shape))  # drawn in between
+        after.sum().backward()
+        return [t.grad, *(p.grad for p in net.parameters())]
+
+    for a, b in zip(gradients(checkpointed=True), gradients(checkpointed=False), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_checkpoint_that_was_not_told_of_the_generator_says_so() -> None:
+    t, layer = gg.Tensor(np.ones(100), requires_grad=True), nn.Dropout(0.5, rng=seeded())
+    y = gg.checkpoint(layer, t)
+    with pytest.raises(GraphError, match="rngs="):
+        y.sum().backward()
+
+
+def test_drop_connect_drops_weights() -> None:
+    layer = nn.DropConnect(30, 40, 0.25, rng=seeded(), dtype=np.float64)
+    bias = layer.state_dict()["bias"]
+    x = seeded(1).uniform(1, 2, (3, 30))
+    plain = x @ layer.weight.numpy().T + bias
+    np.testing.assert_allclose(layer.eval()(x).numpy(), plain, rtol=1e-12)
+    layer.train()
+    state = layer.rng.bit_generator.state  # type: ignore[union-attr]
+    y = layer(x)
+    layer.rng.bit_generator.state = state  # type: ignore[union-attr]
+    mask = kept((40, 30), 0.25, layer.rng)
+    expected = x @ (layer.weight.numpy() * mask / 0.75).T + bias
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12)
+    y.sum().backward()
+    np.testing.assert_allclose(layer.weight.grad, mask / 0.75 * x.sum(axis=0), rtol=1e-12)
+
+
+def test_drop_connect_is_its_plain_layer_in_the_mean() -> None:
+    layer = nn.DropConnect(4, 3, 0.5, rng=seeded(), dtype=np.float64)
+    x = np.array([1.0, -1.0, 2.0, 0.5])
+    with gg.no_grad():
+        outs = np.stack([np.asarray(layer(x)) for _ in range(4000)])
+        usual = layer.eval()(x).numpy()
+    spread = outs.std(axis=0) / np.sqrt(len(outs))
+    assert (np.abs(outs.mean(axis=0) - usual) < 4 * spread).all()
+
+
+def test_switching_a_model_to_use_stops_all_dropping() -> None:
+    net = nn.Sequential(nn.DropConnect(3, 3, rng=seeded()), nn.Dropout(), nn.VanillaDropout(0.25))
+    x = np.ones((2, 3), np.float32)
+    net.eval()
+    np.testing.assert_array_equal(net(x).numpy(), net(x).numpy())
+    scaled = net[0](x).numpy() * np.float32(0.75)
+    np.testing.assert_allclose(net(x).numpy(), scaled, rtol=1e-6)
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.5, np.nan])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda p: F.dropout(np.ones(3), p),
+        lambda p: F.vanilla_dropout(np.ones(3), p, training=False),
+        lambda p: F.dropout2d(np.ones((1, 1, 1, 1)), p),
+        nn.Dropout,
+        lambda p: nn.DropConnect(2, 3, p),
+    ],
+)
+def test_what_is_no_probability_is_refused(use: Callable[[float], Any], p: float) -> None:
+    with pytest.raises(ShapeError, match=rf"p={p} is not in 0 … 1 \(at test_nn_dropout.py:"):
+        use(p)
+
+
+def test_channels_need_four_axes() -> None:
+    with pytest.raises(ShapeError, match=r"\(2, 3, 4\) is not \(N, C, H, W\)"):
+        nn.Dropout2d()(np.ones((2, 3, 4)))
+
+
+# ------------------------------------------------------------------------------- flattening
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape"),
+    [((), (2, 60)), ((0,), (120,)), ((1, 2), (2, 12, 5)), ((-2, -1), (2, 3, 20)), ((2, 2), None)],
+)
+def test_flatten(axes: tuple[int, ...], shape: tuple[int, ...] | None) -> None:
+    x = gg.Tensor(np.arange(120.0).reshape(2, 3, 4, 5), requires_grad=True)
+    y = nn.Flatten(*axes)(x)
+    assert y.shape == (shape or x.shape)
+    np.testing.assert_array_equal(y.numpy().ravel(), x.numpy().ravel())
+    (y * y).sum().backward()
+    np.testing.assert_array_equal(x.grad, 2 * x.numpy())
+
+
+def test_flatten_of_an_empty_batch_knows_its_features() -> None:
+    assert nn.Flatten()(np.zeros((0, 3, 4))).shape == (0, 12)
+
+
+@pytest.mark.parametrize("axes", [(1, 0), (2, 5), (-5, -1)])
+def test_flatten_refuses_axes_that_are_not_there(axes: tuple[int, int]) -> None:
+    with pytest.raises(ShapeError, match=r"Flatten\(.*\): x \(2, 3, 4\) has no axes"):
+        nn.Flatten(*axes)(np.zeros((2, 3, 4)))
