@@ -74,6 +74,17 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"backwards: 9[4-9]\.\d% of 2000 digits said right",
         r"ascending: (8[4-9]|9\d)\.\d% of 2000 digits said right",
     ],
+    "regularisation": [
+        r"all labels right: training 100\.00%, test 9\d",
+        r"none +training +(99|100)\.\d\d% +test +7\d\.",  # memorised, errors and all
+        *(
+            rf"{name} +training +[78]\d\.\d\d% +test +(8[3-9]|9\d)\."
+            for name in (
+                *("L2", "L1", "elastic net", "max-norm"),
+                *("as in the book", "inverted dropout", "dropconnect"),
+            )
+        ),
+    ],
     "three_layer_network": [r"\[5, 11, 17\]\n", r"\[0\.31682708 0\.69627909\]\n"],
     "weight_gradient": [r"loss +0\.20713\n", r"0\.0293956\d +0\.0828562\d +-0\.1122518\d"],
 }
@@ -100,6 +111,7 @@ PICTURES: dict[str, set[str]] = {
     "local_response": {"local_response.png"},
     "numerical_differentiation": {"error_against_h.png"},
     "sorting_digits": {"sorting_digits.png"},
+    "regularisation": {"regularisation.png"},
     "three_layer_network": set(),
     "weight_gradient": set(),
 }
