@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.nn.functional.dropping import dropout
 from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_layer, rnn_layer
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
@@ -105,7 +106,7 @@ class _Recurrent(Module):
                 ends.append(last)
             x = np.concatenate(outputs, axis=-1) if self.bidirectional else outputs[0]
             if self.dropout and layer + 1 < self.num_layers:
-                x = _thinned(x, self.dropout, self.training, rng=self.rng)
+                x = dropout(x, self.dropout, self.training, rng=self.rng)
         finals = tuple(np.stack(column) for column in zip(*ends, strict=True))
         if not batched:
             x, finals = x[:, 0], tuple(state[:, 0] for state in finals)
@@ -157,14 +158,6 @@ class _Recurrent(Module):
             self.weights(k, r)[:2] for k in range(self.num_layers) for r in range(self.directions)
         ]
         return int(steps * sum(w.size for pair in matrices for w in pair))
-
-
-def _thinned(x: Any, p: float, training: bool, rng: np.random.Generator | None) -> Any:
-    """Set the share p to 0 in training, and divide the rest by 1 − p."""
-    if not (p and training):
-        return x
-    kept = default_generator(rng).random(x.shape, np.float32) >= p
-    return x * (kept * x.dtype.type(1 / (1 - p)))
 
 
 def _name(name: str, layer: int, reverse: int) -> str:

@@ -12,10 +12,10 @@ from graphgrad.nn.attention import MultiheadAttention
 from graphgrad.nn.containers import ModuleList
 from graphgrad.nn.dense import Affine
 from graphgrad.nn.functional.attention import sinusoidal_positions
+from graphgrad.nn.functional.dropping import dropout
 from graphgrad.nn.functional.gates import gelu
 from graphgrad.nn.module import Module
 from graphgrad.nn.normalization import LayerNorm
-from graphgrad.nn.recurrent import _thinned as dropout
 from graphgrad.node import here
 from graphgrad.ops.piecewise import relu
 

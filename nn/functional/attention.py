@@ -8,8 +8,8 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.nn.functional.dropping import kept
 from graphgrad.node import here
-from graphgrad.randomness import default_generator
 from graphgrad.record import unwrapped
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
@@ -127,8 +127,8 @@ def attention_weights(
         batch = np.broadcast_shapes(
             query.shape[:-2], key.shape[:-2], () if mask is None else mask.shape[:-2]
         )
-        draw = default_generator(rng).random((*batch, length, key.shape[-2]), np.float32)
-        dropped = (draw >= dropout_p) * query.dtype.type(1 / (1 - dropout_p))
+        mask_of_weights = kept((*batch, length, key.shape[-2]), dropout_p, rng)
+        dropped = mask_of_weights * query.dtype.type(1 / (1 - dropout_p))
     factor = (1 / math.sqrt(size) if size else 1.0) if scale is None else float(scale)
     out, weights = _ATTENTION(query, key, value, 0.0 if mask is None else mask, dropped, factor)
     return out, weights if dropped is None else weights * dropped
