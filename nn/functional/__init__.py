@@ -22,6 +22,7 @@ from graphgrad.nn.functional.attention import (
     attention_weights as attention_weights,
     causal_mask as causal_mask,
     scaled_dot_product_attention as scaled_dot_product_attention,
+    sinusoidal_positions as sinusoidal_positions,
 )
 from graphgrad.nn.functional.convolution import (
     conv1d as conv1d,
