@@ -1,0 +1,242 @@
+"""Losses equal PyTorch's: values, first and second derivatives, over shapes and options."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import graphgrad as gg
+from graphgrad import nn
+
+torch = pytest.importorskip("torch")
+F, T = nn.functional, torch.nn.functional
+REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
+
+
+def ours(f: Callable[..., Any], arrays: tuple[Any, ...]) -> list[Any]:
+    """Return the value, the gradients, and the gradients of their weighted sum."""
+    xs = [gg.Tensor(a, requires_grad=True) for a in arrays]
+    out = f(*xs)
+    first = gg.gradients([out.sum()], xs, create_graph=True)
+    slope = sum((g * np.arange(1.0, g.size + 1).reshape(g.shape)).sum() for g in first)
+    second = gg.gradients([slope], xs) if slope.requires_grad else [np.zeros_like(a) for a in xs]
+    return [out.numpy(), *(g.numpy() for g in first), *second]
+
+
+def theirs(f: Callable[..., Any], arrays: tuple[Any, ...], order: int) -> list[Any]:
+    """Return PyTorch's, up to an order."""
+    xs = [torch.tensor(a, requires_grad=True) for a in arrays]
+    out = f(*xs)
+    options = {"allow_unused": True, "materialize_grads": True}
+    first = torch.autograd.grad(out.sum(), xs, create_graph=order > 1, **options)
+    slope: Any = sum(
+        (g * torch.arange(1.0, g.numel() + 1, dtype=g.dtype).reshape(g.shape)).sum() for g in first
+    )
+    second = [torch.zeros_like(x) for x in xs] if order > 1 else []
+    if slope.requires_grad:
+        second = torch.autograd.grad(slope, xs, **options)
+    return [y.numpy(force=True) for y in (out, *first, *second)]
+
+
+def agree(f: Callable[..., Any], g: Callable[..., Any], *arrays: Any, order: int = 2) -> None:
+    for a, b in zip(
+        ours(f, arrays)[: 1 + order * len(arrays)], theirs(g, arrays, order), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+@st.composite
+def classifications(draw: Any) -> tuple[Any, Any, Any, int]:
+    """Draw logits, class numbers with some ignored, weights and the ignored number."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    classes = draw(st.integers(1, 5))
+    shape = draw(st.sampled_from([(classes,), (4, classes), (2, classes, 3), (2, classes, 1, 2)]))
+    places = shape[:1] + shape[2:] if len(shape) > 1 else ()
+    ignore_index = draw(st.sampled_from([-100, 0, -1]))
+    labels = rng.integers(0, classes, places)
+    labels = np.where(rng.uniform(size=places) < 0.25, ignore_index, labels)
+    weight = draw(st.sampled_from([None, rng.uniform(0.1, 2, classes)]))
+    return rng.uniform(-4, 4, shape), labels, weight, ignore_index
+
+
+def torch_weight(weight: Any) -> Any:
+    return None if weight is None else torch.tensor(weight)
+
+
+@given(classifications(), REDUCTIONS, st.sampled_from([0.0, 0.1, 1.0]))
+@settings(max_examples=80)
+def test_cross_entropy_of_labels(
+    problem: tuple[Any, Any, Any, int], reduction: str, smoothing: float
+) -> None:
+    logits, labels, weight, ignore_index = problem
+    if reduction == "mean" and (labels == ignore_index).all():
+        return  # PyTorch: NaN; here an error
+    options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": smoothing}
+    agree(
+        lambda x: F.cross_entropy(x, labels, weight, **options),
+        lambda x: T.cross_entropy(x, torch.tensor(labels), torch_weight(weight), **options),
+        logits,
+    )
+
+
+@given(classifications(), REDUCTIONS)
+@settings(max_examples=40)
+def test_nll_loss(problem: tuple[Any, Any, Any, int], reduction: str) -> None:
+    x, labels, weight, ignore_index = problem
+    if reduction == "mean" and (labels == ignore_index).all():
+        return
+    options = {"ignore_index": ignore_index, "reduction": reduction}
+    agree(
+        lambda x: F.nll_loss(x * x, labels, weight, **options),
+        lambda x: T.nll_loss(x * x, torch.tensor(labels), torch_weight(weight), **options),
+        x,
+    )
+
+
+@given(classifications(), REDUCTIONS, st.sampled_from([0.0, 0.1]))
+@settings(max_examples=40)
+def test_cross_entropy_of_distributions(
+    problem: tuple[Any, Any, Any, int], reduction: str, smoothing: float
+) -> None:
+    logits, _, weight, _ = problem
+    axis = min(1, logits.ndim - 1)
+    target = np.exp(np.sin(logits))
+    target /= target.sum(axis=axis, keepdims=True)
+    options = {"reduction": reduction, "label_smoothing": smoothing}
+    agree(
+        lambda x: F.cross_entropy(x, target, weight, **options),
+        lambda x: T.cross_entropy(x, torch.tensor(target), torch_weight(weight), **options),
+        logits,
+    )
+
+
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([(), (3,), (2, 3), (2, 1, 3)]),
+    REDUCTIONS,
+    st.booleans(),
+    st.booleans(),
+)
+@settings(max_examples=40)
+def test_binary_cross_entropy(
+    seed: int, shape: tuple[int, ...], reduction: str, weighted: bool, pos_weighted: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    x, t = rng.uniform(-5, 5, shape), rng.integers(0, 3, shape) / 2
+    weights = [
+        rng.uniform(0.1, 2, shape[-1:]) if given else None for given in (weighted, pos_weighted)
+    ]
+    agree(
+        lambda x: F.binary_cross_entropy_with_logits(
+            x, t, weights[0], reduction=reduction, pos_weight=weights[1]
+        ),
+        lambda x: T.binary_cross_entropy_with_logits(
+            x,
+            torch.tensor(t),
+            torch_weight(weights[0]),
+            reduction=reduction,
+            pos_weight=torch_weight(weights[1]),
+        ),
+        x,
+    )
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("mse_loss", {}), ("l1_loss", {}), ("huber_loss", {}), ("huber_loss", {"delta": 0.3})],
+)
+def test_regression(name: str, options: dict[str, Any], reduction: str) -> None:
+    x, t = np.random.default_rng(0).uniform(-2, 2, (2, 3, 4))
+    agree(
+        lambda x, t: getattr(F, name)(x, t, reduction=reduction, **options),
+        lambda x, t: getattr(T, name)(x, t, reduction=reduction, **options),
+        x,
+        t,
+    )
+
+
+@pytest.mark.filterwarnings("ignore:reduction")
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none", "batchmean"])
+@pytest.mark.parametrize("log_target", [False, True])
+def test_divergence(log_target: bool, reduction: str) -> None:
+    x, t = np.random.default_rng(0).uniform(0.1, 2, (2, 3, 4))
+    options: dict[str, Any] = {"reduction": reduction, "log_target": log_target}
+    agree(lambda x, t: F.kl_div(x, t, **options), lambda x, t: T.kl_div(x, t, **options), x, t)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("p", [1, 2])
+def test_multi_margin_loss_and_what_the_hinge_loss_is_to_it(p: int, reduction: str) -> None:
+    """Its second derivative is not implemented there."""
+    rng = np.random.default_rng(0)
+    x, labels, weight = rng.uniform(-1, 1, (5, 4)), rng.integers(0, 4, 5), rng.uniform(0.1, 2, 4)
+
+    def expected(x: Any, **options: Any) -> Any:
+        labels_there = torch.tensor(labels)
+        return T.multi_margin_loss(x, labels_there, p, 0.6, reduction=reduction, **options)
+
+    agree(
+        lambda x: F.multi_margin_loss(x, labels, p, 0.6, weight, reduction=reduction),
+        lambda x: expected(x, weight=torch.tensor(weight)),
+        x,
+        order=1,
+    )
+    agree(
+        lambda x: F.hinge_loss(x, labels, delta=0.6, squared=p == 2, reduction=reduction),
+        lambda x: 4 * expected(x),
+        x,
+        order=1,
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_far_out_pytorch_is_exact_too(dtype: Any) -> None:
+    far = np.array([[1000.0, -1000.0], [-1000.0, 1000.0]], dtype)
+    agree(
+        lambda x: F.cross_entropy(x, [0, 0], label_smoothing=0.5),
+        lambda x: T.cross_entropy(x, torch.tensor([0, 0]), label_smoothing=0.5),
+        far,
+    )
+    t = np.array([[1, 0], [1, 0]], dtype)
+    agree(
+        lambda x: F.binary_cross_entropy_with_logits(x, t),
+        lambda x: T.binary_cross_entropy_with_logits(x, torch.tensor(t)),
+        far,
+    )
+
+
+def gradient(f: Callable[[Any], Any], at: Any) -> tuple[float, list[Any]]:
+    x = torch.tensor(at, requires_grad=True)
+    y = f(x)
+    y.backward()
+    return y.item(), x.grad.tolist()
+
+
+@pytest.mark.filterwarnings("ignore:Using a target size")
+def test_where_pytorch_differs_docs_conventions_says_how() -> None:
+    inf = np.inf
+    for value, _ in (
+        gradient(lambda x: T.cross_entropy(x, torch.tensor([0.0, 1.0])), [-inf, 0.0]),
+        gradient(
+            lambda x: T.binary_cross_entropy_with_logits(x, torch.tensor([0.0, 1.0])), [-inf, 0.0]
+        ),
+        gradient(lambda x: T.kl_div(x, torch.tensor([0.0, 1.0]), reduction="sum"), [-inf, 0.0]),
+        gradient(lambda x: T.cross_entropy(x, torch.tensor([-100])), [[1.0, 0.0]]),
+        gradient(
+            lambda x: T.cross_entropy(x[:0], torch.tensor([], dtype=torch.long)), [[1.0, 0.0]]
+        ),
+    ):
+        assert np.isnan(value)
+    sure = gradient(lambda x: T.binary_cross_entropy_with_logits(x, torch.tensor([1.0])), [20.0])
+    assert sure[1] == [0]
+    labels = torch.tensor([-100, 1])
+    _, ignored = gradient(lambda x: T.cross_entropy(x, labels), [[inf, 0.0], [0.0, 0.0]])
+    assert np.isnan(ignored[0]).all()
+    assert T.mse_loss(torch.zeros(3), torch.ones(3, 1), reduction="none").shape == (3, 3)
+    assert torch.isnan(T.dropout(torch.tensor([inf]), 1.0)).all()
+    assert gradient(lambda x: T.multi_margin_loss(x, torch.tensor(0)), [2.0, 1.0])[1] == [0, 0]
+    at_delta = gradient(lambda x: T.huber_loss(x, torch.zeros(1), delta=2.0), [2.0])
+    assert at_delta[1] == [2]
