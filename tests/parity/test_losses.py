@@ -73,7 +73,11 @@ def test_cross_entropy_of_labels(
     logits, labels, weight, ignore_index = problem
     if reduction == "mean" and (labels == ignore_index).all():
         return  # PyTorch: NaN; here an error
-    options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": smoothing}
+    options: dict[str, Any] = {
+        "ignore_index": ignore_index,
+        "reduction": reduction,
+        "label_smoothing": smoothing,
+    }
     agree(
         lambda x: F.cross_entropy(x, labels, weight, **options),
         lambda x: T.cross_entropy(x, torch.tensor(labels), torch_weight(weight), **options),
@@ -87,7 +91,7 @@ def test_nll_loss(problem: tuple[Any, Any, Any, int], reduction: str) -> None:
     x, labels, weight, ignore_index = problem
     if reduction == "mean" and (labels == ignore_index).all():
         return
-    options = {"ignore_index": ignore_index, "reduction": reduction}
+    options: dict[str, Any] = {"ignore_index": ignore_index, "reduction": reduction}
     agree(
         lambda x: F.nll_loss(x * x, labels, weight, **options),
         lambda x: T.nll_loss(x * x, torch.tensor(labels), torch_weight(weight), **options),
@@ -104,7 +108,7 @@ def test_cross_entropy_of_distributions(
     axis = min(1, logits.ndim - 1)
     target = np.exp(np.sin(logits))
     target /= target.sum(axis=axis, keepdims=True)
-    options = {"reduction": reduction, "label_smoothing": smoothing}
+    options: dict[str, Any] = {"reduction": reduction, "label_smoothing": smoothing}
     agree(
         lambda x: F.cross_entropy(x, target, weight, **options),
         lambda x: T.cross_entropy(x, torch.tensor(target), torch_weight(weight), **options),
