@@ -131,7 +131,7 @@ def _each_cross_entropy(
         y -= even
     y[places] -= share
     if nothing.any():  # whatever the logits are there, be it NaN
-        np.copyto(y, 0, where=np.expand_dims(nothing, axis))
+        np.moveaxis(y, axis, -1)[nothing] = 0
     return losses, y
 
 
@@ -222,15 +222,33 @@ def cross_entropy(
     labels = as_plain("cross_entropy", labels, "labels")
     logits = as_values(logits)
     shape = logits.shape
+    plain = weight is None and reduction == "mean" and not label_smoothing
+    if plain and _is_usual(labels, shape, ignore_index):
+        return _CROSS_ENTROPY(logits, labels)
     ignored = _check(labels, shape, ignore_index)
     dense = labels.ndim == len(shape)
     if dense and logits.dtype.kind == "f":  # float32 stays float32
         labels = labels.astype(logits.dtype, copy=False)
-    usual = weight is None and ignored is None and not label_smoothing and reduction == "mean"
-    if usual and len(shape) <= 2 and labels.size:
+    if plain and ignored is None and len(shape) <= 2 and labels.size:
         return _CROSS_ENTROPY(logits, labels)
     return _optional_cross_entropy(
         logits, labels, weight, ignored, reduction, float(label_smoothing)
+    )
+
+
+_UNSIGNED = {n: np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
+
+
+def _is_usual(labels: Any, shape: tuple[int, ...], ignore_index: int) -> bool:
+    """Whether there is nothing to check any more: a class for each row, none of them ignored."""
+    return (
+        ignore_index < 0
+        and 1 <= len(shape) <= 2
+        and labels.shape == shape[:-1]
+        and labels.dtype.kind in "iu"
+        and labels.size > 0
+        # a negative number, read without its sign, is larger than any class
+        and np.maximum.reduce(labels.view(_UNSIGNED[labels.dtype.itemsize]), axis=None) < shape[-1]
     )
 
 
