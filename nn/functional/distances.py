@@ -84,10 +84,13 @@ def l1_loss(x: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     return reduced(absolute(x - target), reduction)
 
 
+def _huber(d: Any, delta: float) -> Any:
+    near = np.clip(d, -delta, delta)
+    return near * (d - 0.5 * near)
+
+
 _HUBER: Elementary = op(
-    lambda d, delta: np.where(
-        np.abs(d) <= delta, 0.5 * d * d, delta * (np.abs(d) - 0.5 * delta)
-    ).astype(d.dtype, copy=False),
+    _huber,
     lambda g, d, delta: g * np.clip(d, -delta, delta),
     elementwise=True,
     name="huber",

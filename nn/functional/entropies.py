@@ -13,7 +13,7 @@ from graphgrad.nn.functional.targets import (
     matched,
     reduced,
 )
-from graphgrad.node import here
+from graphgrad.node import Recorded, here
 from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import Elementary
 from graphgrad.ops.reduce import sum as total
@@ -25,23 +25,41 @@ from graphgrad.tensor import Tensor
 # ------------------------------------------------------------------------------ two classes
 
 
+def _is_one(pos_weight: Any) -> bool:
+    """Whether it is the number 1, which stands for none."""
+    return isinstance(pos_weight, float) and pos_weight == 1
+
+
 def _binary_cross_entropy(x: Any, target: Any, pos_weight: Any) -> Any:
     """Return w t softplus(−x) + (1 − t) softplus(x): no digit is lost in a difference."""
     tail = np.log1p(np.exp(-np.abs(x)))
-    yes, no = np.maximum(-x, 0) + tail, np.maximum(x, 0) + tail
+    above = np.maximum(x, 0)
     with np.errstate(invalid="ignore"):
-        out = pos_weight * target * yes + (1 - target) * no
+        if _is_one(pos_weight):
+            out = above - x * target + tail
+        else:
+            out = pos_weight * target * (above - x + tail) + (1 - target) * (above + tail)
         if np.isnan(np.add.reduce(out, axis=None)):  # 0 · ∞: what is excluded costs nothing
-            yes = np.where(target == 0, 0, pos_weight * target * yes)
-            out = yes + np.where(target == 1, 0, (1 - target) * no)
+            yes = np.where(target == 0, 0, pos_weight * target * (np.maximum(-x, 0) + tail))
+            out = yes + np.where(target == 1, 0, (1 - target) * (above + tail))
     return out
+
+
+def _binary_rule(g: Any, x: Any, target: Any, pos_weight: Any) -> Any:
+    """Return g ((1 − t) σ(x) − w t σ(−x)); σ(x) − t would lose the digits of a sure answer."""
+    if isinstance(x, Recorded):
+        yes, no = sigmoid(-x), sigmoid(x)
+    else:  # both sigmoids at the cost of one
+        yes, no = np.exp(np.minimum(-x, 0)), np.exp(np.minimum(x, 0))
+        g = g / (1 + yes * no)  # of which one is 1, the other e^−|x|
+    if not _is_one(pos_weight):
+        yes = yes * pos_weight
+    return g * ((1 - target) * no - target * yes)
 
 
 _BINARY: Elementary = op(
     _binary_cross_entropy,
-    lambda g, x, target, pos_weight: (
-        g * ((1 - target) * sigmoid(x) - pos_weight * target * sigmoid(-x))
-    ),
+    _binary_rule,
     None,
     None,
     elementwise=True,
