@@ -59,6 +59,17 @@ from graphgrad.nn.normalization import (
     LayerNorm as LayerNorm,
     LocalResponseNorm as LocalResponseNorm,
 )
+from graphgrad.nn.pooling import (
+    AdaptiveAvgPool2d as AdaptiveAvgPool2d,
+    AdaptiveMaxPool2d as AdaptiveMaxPool2d,
+    AvgPool1d as AvgPool1d,
+    AvgPool2d as AvgPool2d,
+    GlobalAvgPool2d as GlobalAvgPool2d,
+    GlobalMaxPool2d as GlobalMaxPool2d,
+    LPPool2d as LPPool2d,
+    MaxPool1d as MaxPool1d,
+    MaxPool2d as MaxPool2d,
+)
 from graphgrad.nn.recurrent import (
     GRU as GRU,
     LSTM as LSTM,

@@ -176,6 +176,28 @@ EXAMPLES: dict[str, Example] = {
     "LocalResponseNorm": Example(
         lambda *_: nn.LocalResponseNorm(3, alpha=0.5, k=2.0), lambda r: (r(2, 5, 2),)
     ),
+    # ----------------------------------------------------------------------------- pooling
+    "MaxPool1d": Example(lambda *_: nn.MaxPool1d(3, 2, 1), lambda r: (r(2, 1, 5),)),
+    "MaxPool2d": Example(lambda *_: nn.MaxPool2d(2), lambda r: (r(1, 2, 4, 5),)),
+    "MaxPool2d with options": Example(
+        lambda *_: nn.MaxPool2d((2, 3), 2, (1, 0), (2, 1), ceil_mode=True),
+        lambda r: (r(1, 2, 4, 4),),
+    ),
+    "AvgPool1d": Example(lambda *_: nn.AvgPool1d(2), lambda r: (r(2, 4),)),
+    "AvgPool2d": Example(
+        lambda *_: nn.AvgPool2d(3, 2, 1, count_include_pad=False), lambda r: (r(1, 2, 4, 3),)
+    ),
+    "AvgPool2d with a divisor": Example(
+        lambda *_: nn.AvgPool2d((2, 1), (1, 2), 0, True, divisor_override=3),
+        lambda r: (r(1, 1, 3, 4),),
+    ),
+    "LPPool2d": Example(lambda *_: nn.LPPool2d(2, 2), lambda r: (r(1, 1, 4, 2),)),
+    "AdaptiveAvgPool2d": Example(
+        lambda *_: nn.AdaptiveAvgPool2d((2, None)), lambda r: (r(1, 2, 3, 2),)
+    ),
+    "AdaptiveMaxPool2d": Example(lambda *_: nn.AdaptiveMaxPool2d(2), lambda r: (r(1, 2, 3, 2),)),
+    "GlobalAvgPool2d": Example(lambda *_: nn.GlobalAvgPool2d(), lambda r: (r(2, 2, 3, 2),)),
+    "GlobalMaxPool2d": Example(lambda *_: nn.GlobalMaxPool2d(), lambda r: (r(2, 2, 3, 2),)),
     # --------------------------------------------------------------------------- recurrent
     "RNN": Example(
         lambda rng, dtype: nn.RNN(3, 2, bidirectional=True, rng=rng, dtype=dtype),

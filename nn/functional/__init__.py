@@ -61,6 +61,17 @@ from graphgrad.nn.functional.normalization import (
     group_norm as group_norm,
     layer_norm as layer_norm,
 )
+from graphgrad.nn.functional.pooling import (
+    adaptive_avg_pool2d as adaptive_avg_pool2d,
+    adaptive_max_pool2d as adaptive_max_pool2d,
+    avg_pool1d as avg_pool1d,
+    avg_pool2d as avg_pool2d,
+    global_avg_pool2d as global_avg_pool2d,
+    global_max_pool2d as global_max_pool2d,
+    lp_pool2d as lp_pool2d,
+    max_pool1d as max_pool1d,
+    max_pool2d as max_pool2d,
+)
 from graphgrad.nn.functional.projections import affine as affine, linear as linear
 from graphgrad.nn.functional.recurrence import (
     gru_layer as gru_layer,

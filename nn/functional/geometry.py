@@ -1,11 +1,15 @@
-"""Arguments that windows over images share: kernels, strides, margins."""
+"""Arguments that windows over images share: kernels, strides, margins, and what fits."""
 
 from typing import Any
 
 import numpy as np
 
 from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.nn.functional.correlation import Axis
 from graphgrad.node import here
+
+Axes = tuple[Axis, Axis]  # down and across
+_LAYOUTS = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)"}
 
 
 def numbers_of(name: str, what: str, value: Any, least: int, axes: int) -> tuple[int, ...]:
@@ -17,3 +21,102 @@ def numbers_of(name: str, what: str, value: Any, least: int, axes: int) -> tuple
     if min(numbers) < least:
         raise ShapeError(f"{name}: {what}={value!r} must be {least} or more (at {here()})")
     return tuple(map(int, numbers))
+
+
+def image_of(name: str, x: Any, axes: int = 2) -> Any:
+    """Return an array of images, one or many, or say that it is none."""
+    x = x if hasattr(x, "dtype") else np.asarray(x)
+    if x.ndim - axes not in (1, 2):
+        raise ShapeError(f"{name}: x {x.shape} must be {_LAYOUTS[axes]} (at {here()})")
+    return x
+
+
+def windows_on(
+    name: str,
+    shape: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    ceil_mode: bool = False,
+) -> Axes:
+    """Count the windows, (W − F + 2P) / S + 1 along an axis; for sequences the first axis is one.
+
+    ``ceil_mode`` rounds up, as long as a window starts inside the image or its first margin.
+
+    Raises
+    ------
+    ShapeError
+        If not even one window fits.
+    """
+    sizes = shape[-len(kernel) :]
+    found = []
+    for size, k, s, p, d in zip(sizes, kernel, stride, padding, dilation, strict=True):
+        room = size + 2 * p - d * (k - 1) - 1
+        out = (-(-room // s) if ceil_mode else room // s) + 1
+        if ceil_mode and (out - 1) * s >= size + p:
+            out -= 1
+        if room < 0:
+            spans = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+            padded = tuple(n + 2 * p for n, p in zip(sizes, padding, strict=True))
+            raise ShapeError(
+                f"{name}: x {shape} is {padded} with its padding, and the window spans {spans}: "
+                f"take a smaller window, or pad more (at {here()})"
+            )
+        found.append(Axis(size, out, k, s, d, p))
+    down, across = found if len(found) == 2 else (Axis(1, 1, 1), *found)
+    return down, across
+
+
+def overlaps(axis: Axis) -> bool:
+    """Whether an element can belong to several windows."""
+    return axis.out > 1 and axis.dilation * (axis.kernel - 1) >= axis.stride
+
+
+def tap_of(axis: Axis, tap: int) -> slice:
+    """Return the elements that one tap meets, counted from the start of the margin."""
+    first = axis.dilation * tap
+    return slice(first, first + axis.stride * (axis.out - 1) + 1, axis.stride)
+
+
+def span_of(axis: Axis) -> int:
+    """Return how many elements, margins included, lie under the windows."""
+    return axis.stride * (axis.out - 1) + axis.dilation * (axis.kernel - 1) + 1
+
+
+def room_of(down: Axis, across: Axis) -> tuple[int, int]:
+    """Return the size of an image with the margins that its windows need."""
+    spans = span_of(down), span_of(across)
+    sizes = down.size, across.size
+    fits = not (down.before or across.before or spans[0] > sizes[0] or spans[1] > sizes[1])
+    return sizes if fits else spans
+
+
+def _inner(laid: Any, down: Axis, across: Axis) -> Any:
+    """Return the part of an image with margins that is not margin."""
+    height, width = room_of(down, across)
+    rows = slice(down.before, min(down.before + down.size, height))
+    return laid[..., rows, across.before : min(across.before + across.size, width)]
+
+
+def with_margins(x: Any, down: Axis, across: Axis, fill: float = 0.0) -> Any:
+    """Lay images out with the margins that their windows need; without any, return them."""
+    room = room_of(down, across)
+    if room == x.shape[-2:]:
+        return x
+    out = np.full_like(x, fill, shape=(*x.shape[:-2], *room))
+    inner = _inner(out, down, across)
+    inner[...] = x[..., : inner.shape[-2], : inner.shape[-1]]
+    return out
+
+
+def without_margins(laid: Any, down: Axis, across: Axis) -> Any:
+    """Cut the margins off, the adjoint of `with_margins`: what no window meets is 0."""
+    if room_of(down, across) == (down.size, across.size):
+        return laid
+    inner = _inner(laid, down, across)
+    if inner.shape[-2:] == (down.size, across.size):
+        return inner
+    out = np.zeros_like(laid, shape=(*laid.shape[:-2], down.size, across.size))
+    out[..., : inner.shape[-2], : inner.shape[-1]] = inner
+    return out

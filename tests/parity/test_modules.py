@@ -86,6 +86,18 @@ COUNTERPARTS: dict[str, Callable[[], Any]] = {
     "GroupNorm": lambda: tnn.GroupNorm(2, 4),
     "GroupNorm without weight": lambda: tnn.GroupNorm(1, 2, affine=False),
     "LocalResponseNorm": lambda: tnn.LocalResponseNorm(3, alpha=0.5, k=2.0),
+    # ---------------------------------------------------------------------------- pooling
+    "MaxPool1d": lambda: tnn.MaxPool1d(3, 2, 1),
+    "MaxPool2d": lambda: tnn.MaxPool2d(2),
+    "MaxPool2d with options": lambda: tnn.MaxPool2d((2, 3), 2, (1, 0), (2, 1), ceil_mode=True),
+    "AvgPool1d": lambda: tnn.AvgPool1d(2),
+    "AvgPool2d": lambda: tnn.AvgPool2d(3, 2, 1, count_include_pad=False),
+    "AvgPool2d with a divisor": lambda: tnn.AvgPool2d((2, 1), (1, 2), 0, True, True, 3),
+    "LPPool2d": lambda: tnn.LPPool2d(2, 2),
+    "AdaptiveAvgPool2d": lambda: tnn.AdaptiveAvgPool2d((2, None)),
+    "AdaptiveMaxPool2d": lambda: tnn.AdaptiveMaxPool2d(2),
+    "GlobalAvgPool2d": lambda: tnn.Sequential(tnn.AdaptiveAvgPool2d(1), tnn.Flatten()),
+    "GlobalMaxPool2d": lambda: tnn.Sequential(tnn.AdaptiveMaxPool2d(1), tnn.Flatten()),
     # --------------------------------------------------------------------------- recurrent
     "RNN": lambda: tnn.RNN(3, 2, bidirectional=True),
     "RNN of relu": lambda: tnn.RNN(2, 2, nonlinearity="relu", bias=False),

@@ -1,0 +1,356 @@
+"""Pooling: one number for every window of an image."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.nn.functional.geometry import Axes, image_of, numbers_of, windows_on
+from graphgrad.nn.functional.pooling_ops import (
+    BIN_MEAN,
+    LP_POOL,
+    MAX_POOL,
+    WINDOW_MEAN,
+    bin_maxima,
+    bins_of,
+)
+from graphgrad.node import Recorded, here
+from graphgrad.tensor import Tensor
+
+
+def max_pool2d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """Return the largest element of each window.
+
+    y[n, c, i, j] = max over k, l of x[n, c, stride · i + dilation · k − padding, …]; what lies
+    outside of x is −∞. NaN counts as the largest. The gradient goes to the first of equal
+    maxima, row by row; where windows overlap an element gets the sum.
+
+    Parameters
+    ----------
+    x
+        (N, C, H, W), or (C, H, W) for a single image.
+    kernel_size, stride, dilation
+        A number or (down, across), above 0; a stride of None is the kernel size.
+    padding
+        Rows and columns at both ends: a number or (down, across), at most half of the kernel.
+    ceil_mode
+        Whether a last window that is only partly over the image is there.
+
+    Returns
+    -------
+    Tensor
+        (N, C, OH, OW) with OH = ⌊(H + 2 padding − dilation (kh − 1) − 1) / stride⌋ + 1.
+
+    Raises
+    ------
+    ShapeError
+        If x is no image, the window larger than it, or the padding over half of the window.
+    DtypeError
+        If a number is not whole.
+    """
+    who = "max_pool2d"
+    return _pooled(
+        MAX_POOL, *_windows(who, x, 2, kernel_size, stride, padding, dilation, ceil_mode)
+    )
+
+
+def max_pool1d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """Return the largest element of each window of sequences, (N, C, L) or (C, L).
+
+    The rest is as in `max_pool2d`, which it is on images of one row.
+    """
+    who = "max_pool1d"
+    return _pooled(
+        MAX_POOL, *_windows(who, x, 1, kernel_size, stride, padding, dilation, ceil_mode)
+    )
+
+
+def avg_pool2d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """Return the mean of each window; what lies outside of x is 0.
+
+    Each element of a window gets the gradient over the number of elements.
+
+    Parameters
+    ----------
+    x
+        (N, C, H, W), or (C, H, W) for a single image.
+    kernel_size, stride, padding, ceil_mode
+        As in `max_pool2d`.
+    count_include_pad
+        Whether the zeros of the padding count as elements.
+    divisor_override
+        What to divide the sum by instead of the number of elements.
+
+    Raises
+    ------
+    ShapeError
+        As `max_pool2d`, or if the divisor is 0.
+    DtypeError
+        If a number is not whole.
+    """
+    how = (kernel_size, stride, padding, ceil_mode)
+    return _averaged("avg_pool2d", x, 2, *how, count_include_pad, divisor_override)
+
+
+def avg_pool1d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """Return the mean of each window of sequences, (N, C, L) or (C, L).
+
+    The rest is as in `avg_pool2d`, which it is on images of one row.
+    """
+    how = (kernel_size, stride, padding, ceil_mode)
+    return _averaged("avg_pool1d", x, 1, *how, count_include_pad, None)
+
+
+def lp_pool2d(
+    x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Tensor:
+    """Return (Σ xᵖ)^(1/p) of each window: for p = 2 its length, for p = 1 its sum.
+
+    The sum is of xᵖ, not of |x|ᵖ: take ``abs(x)`` first where p is odd and x can be negative.
+    The gradient is xᵖ⁻¹ / yᵖ⁻¹; where y is 0 it is 0, to every order (p = 1 apart, which has no
+    kink).
+
+    Parameters
+    ----------
+    x
+        (N, C, H, W), or (C, H, W) for a single image.
+    norm_type
+        p, a number from 1 on.
+    kernel_size, stride, ceil_mode
+        As in `max_pool2d`.
+
+    Raises
+    ------
+    ShapeError
+        As `max_pool2d`, or if p is less than 1 or infinite.
+    """
+    power = check_norm_type("lp_pool2d", norm_type)
+    x, axes, single = _windows("lp_pool2d", x, 2, kernel_size, stride, 0, 1, ceil_mode)
+    return _pooled(LP_POOL, _floating(x), axes, single, power)
+
+
+def adaptive_avg_pool2d(x: Any, output_size: Any) -> Tensor:
+    """Return the means of bins that divide an image of any size into a given number.
+
+    Bin i of n goes from row ⌊i · H / n⌋ to row ⌈(i + 1) · H / n⌉, the latter not included.
+
+    Parameters
+    ----------
+    x
+        (N, C, H, W), or (C, H, W) for a single image.
+    output_size
+        How many bins: a number or (down, across), above 0; None keeps the size of x.
+
+    Raises
+    ------
+    ShapeError
+        If x is no image or has no elements along an axis, or a number is not above 0.
+    DtypeError
+        If a number is not whole.
+    """
+    x, (down, across) = _bins("adaptive_avg_pool2d", x, output_size)
+    return BIN_MEAN(_floating(x), bins_of(x.shape[-2], down), bins_of(x.shape[-1], across))
+
+
+def adaptive_max_pool2d(x: Any, output_size: Any) -> Tensor:
+    """Return the maxima of bins that divide an image of any size into a given number.
+
+    The bins are those of `adaptive_avg_pool2d`; the gradient goes to the first of equal maxima.
+
+    Parameters
+    ----------
+    x
+        (N, C, H, W), or (C, H, W) for a single image.
+    output_size
+        How many bins: a number or (down, across), above 0; None keeps the size of x.
+
+    Raises
+    ------
+    ShapeError
+        If x is no image or has no elements along an axis, or a number is not above 0.
+    DtypeError
+        If a number is not whole.
+    """
+    x, (down, across) = _bins("adaptive_max_pool2d", x, output_size)
+    height, width = x.shape[-2:]
+    if height % down == 0 and width % across == 0:
+        kernel = height // down, width // across
+        windows = windows_on("adaptive_max_pool2d", x.shape, kernel, kernel, (0, 0), (1, 1))
+        return MAX_POOL(x, *windows)
+    plain = x._data if isinstance(x, Recorded) else x
+    places = bin_maxima(plain, bins_of(height, down), bins_of(width, across))
+    flat = places.reshape(*places.shape[:-2], down * across)
+    found = np.take_along_axis(x.reshape(*x.shape[:-2], -1), flat, axis=-1)
+    return found.reshape(places.shape)  # type: ignore[return-value]
+
+
+def global_avg_pool2d(x: Any) -> Tensor:
+    """Return the mean of each channel: (N, C) of images (N, C, H, W), (C,) of one, (C, H, W).
+
+    Source: Lin, Chen, Yan, Network In Network, 2013, section 3.2.
+    """
+    out = adaptive_avg_pool2d(_image("global_avg_pool2d", x), 1)
+    return out.reshape(out.shape[:-2])  # type: ignore[no-any-return]
+
+
+def global_max_pool2d(x: Any) -> Tensor:
+    """Return the largest element of each channel: (N, C) of images (N, C, H, W), (C,) of one.
+
+    The gradient goes to the first of equal maxima.
+    """
+    out = adaptive_max_pool2d(_image("global_max_pool2d", x), 1)
+    return out.reshape(out.shape[:-2])  # type: ignore[no-any-return]
+
+
+# ------------------------------------------------------------------------ checked, then run
+
+
+class Numbers:
+    """The checked numbers of a pooling layer or function."""
+
+    __slots__ = ("dilation", "kernel", "padding", "stride")
+
+    def __init__(
+        self,
+        name: str,
+        axes: int,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+    ) -> None:
+        """Write each out per axis, or say what is wrong."""
+        self.kernel = numbers_of(name, "kernel_size", kernel_size, 1, axes)
+        self.stride = self.kernel if stride is None else numbers_of(name, "stride", stride, 1, axes)
+        self.padding = numbers_of(name, "padding", padding, 0, axes)
+        self.dilation = numbers_of(name, "dilation", dilation, 1, axes)
+        if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
+            raise ShapeError(
+                f"{name}: padding={padding!r} is over half of kernel_size={kernel_size!r}: some "
+                f"windows would hold nothing of the image; pad less (at {here()})"
+            )
+
+
+def check_norm_type(name: str, norm_type: Any) -> float:
+    """Return p as a number, or say what is wrong."""
+    if not isinstance(norm_type, int | float | np.number):
+        raise DtypeError(f"{name}: norm_type={norm_type!r} must be a number (at {here()})")
+    if not 1 <= norm_type < math.inf:
+        hint = "; for the largest element take max_pool2d" if norm_type == math.inf else ""
+        message = f"{name}: norm_type={norm_type!r} must be 1 or more and finite{hint}"
+        raise ShapeError(f"{message} (at {here()})")
+    return float(norm_type)
+
+
+def check_divisor(name: str, divisor: Any) -> None:
+    """Say so if it is 0."""
+    if divisor == 0:
+        raise ShapeError(f"{name}: divisor_override=0; nothing can be divided by it (at {here()})")
+
+
+def _windows(
+    name: str,
+    x: Any,
+    axes: int,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+) -> tuple[Any, Axes, int]:
+    """Check everything; return x as images, the windows, and how many axes to take off again."""
+    n = Numbers(name, axes, kernel_size, stride, padding, dilation)
+    x = _numeric(name, image_of(name, x, axes))
+    windows = windows_on(name, x.shape, n.kernel, n.stride, n.padding, n.dilation, ceil_mode)
+    return (x[..., None, :] if axes == 1 else x), windows, axes
+
+
+def _pooled(op: Any, x: Any, windows: Axes, axes: int, *params: Any) -> Any:
+    out = op(x, *windows, *params)
+    return out[..., 0, :] if axes == 1 else out
+
+
+def _averaged(
+    name: str,
+    x: Any,
+    axes: int,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor: int | None,
+) -> Any:
+    check_divisor(name, divisor)
+    x, windows, axes = _windows(name, x, axes, kernel_size, stride, padding, 1, ceil_mode)
+    counts = _counts(windows, count_include_pad) if divisor is None else float(divisor)
+    return _pooled(WINDOW_MEAN, _floating(x), windows, axes, counts)
+
+
+def _counts(windows: Axes, count_include_pad: bool) -> Any:
+    """Return the number of elements of each window, one number if all have the same."""
+    sizes = []
+    for a in windows:
+        start = a.stride * np.arange(a.out) - a.before
+        margin = a.before if count_include_pad else 0
+        end = np.minimum(start + a.kernel, a.size + margin)
+        sizes.append(end - np.maximum(start, -margin))
+    if all((n == n[0]).all() for n in sizes):
+        return float(sizes[0][0] * sizes[1][0])
+    return np.outer(*sizes).astype(np.float32)  # whole numbers: exact, and float32 stays it
+
+
+def _bins(name: str, x: Any, output_size: Any) -> tuple[Any, tuple[int, ...]]:
+    x = _image(name, x)
+    wanted = output_size if isinstance(output_size, tuple | list) else (output_size,) * 2
+    sizes = x.shape[-2:]
+    if len(wanted) == 2:
+        wanted = tuple(n if w is None else w for w, n in zip(wanted, sizes, strict=True))
+    return x, numbers_of(name, "output_size", wanted, 1, 2)
+
+
+def _image(name: str, x: Any) -> Any:
+    x = _numeric(name, image_of(name, x))
+    if 0 in x.shape[-2:]:
+        raise ShapeError(f"{name}: x {x.shape} has no elements to pool (at {here()})")
+    return x
+
+
+def _numeric(name: str, x: Any) -> Any:
+    if x.dtype.kind not in "fiu":
+        raise DtypeError(f"{name}: x is {x.dtype}, pooling takes real numbers (at {here()})")
+    return x
+
+
+def _floating(x: Any) -> Any:
+    return x if x.dtype.kind == "f" else x.astype(float)
