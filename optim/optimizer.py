@@ -61,6 +61,7 @@ class Recipe(NamedTuple):
     state: tuple[str, ...]
     options: tuple[str, ...]
     counts: bool  # whether it asks for the number of the step
+    stateful: bool  # whether there is anything to keep from step to step
 
 
 @functools.cache
@@ -69,7 +70,9 @@ def recipe(rule: Callable[..., Any]) -> Recipe:
     arguments = inspect.signature(rule).parameters.values()
     keywords = [a.name for a in arguments if a.kind is a.KEYWORD_ONLY]
     state = [a.name for a in arguments if a.kind is not a.KEYWORD_ONLY][2:]
-    return Recipe(tuple(state), tuple(k for k in keywords if k != "step"), "step" in keywords)
+    counts = "step" in keywords
+    options = tuple(k for k in keywords if k != "step")
+    return Recipe(tuple(state), options, counts, stateful=bool(state) or counts)
 
 
 # ------------------------------------------------------------------------ writing in place
@@ -90,23 +93,32 @@ def pieces(arrays: Sequence[Any], length: int) -> Iterator[Sequence[Any]]:
 def update(
     rule: Callable[..., Any], w: Any, g: Any, state: Sequence[Any], keywords: Mapping[str, Any]
 ) -> None:
-    """Do w ← w − d and state ← new state, piece by piece, in place.
+    """Do w ← w − d and state ← new state in place, by pieces where the arrays are large.
 
-    float16 is computed in float32, in which its state is kept, and rounded once.
+    float16 is computed in float32, in which its state is, and rounded once.
     """
-    half = w.dtype == np.float16
-    whole = w.nbytes <= WHOLE or not isinstance(w, np.ndarray)
-    arrays = (w, g, *state)
-    for w_, g_, *old in [arrays] if whole else pieces(arrays, BLOCK // w.itemsize):
-        now = (w_.astype(np.float32), g_.astype(np.float32)) if half else (w_, g_)
-        new = rule(*now, *old, **keywords)
-        if old:
-            d, *new = new
-            for array, value in zip(old, new, strict=True):
-                array[...] = value
-        else:
-            d = new
-        np.subtract(w_, d, out=w_, casting="same_kind")
+    if w.nbytes > WHOLE and isinstance(w, np.ndarray):
+        for w_, g_, *state_ in pieces((w, g, *state), BLOCK // w.itemsize):
+            _update(rule, w_, g_, state_, keywords)
+    elif state or w.itemsize == 2:
+        _update(rule, w, g, state, keywords)
+    else:
+        w -= rule(w, g, **keywords)
+
+
+def _update(rule: Any, w: Any, g: Any, state: Sequence[Any], keywords: Any) -> None:
+    now = w
+    if w.itemsize == 2:
+        now, g = w.astype(np.float32), g.astype(np.float32)
+    if state:
+        new = rule(now, g, *state, **keywords)
+        # what a rule hands on unchanged is about to be written over: keep its value
+        d, *new = [v.copy() if v is w or any(v is s for s in state) else v for v in new]
+        for array, value in zip(state, new, strict=True):
+            array[...] = value
+        w -= d
+    else:
+        w -= rule(now, g, **keywords)
 
 
 # ---------------------------------------------------------------------------- the optimizer
@@ -255,21 +267,26 @@ class Optimizer:
         ShapeError
             If an option is out of range by now; nothing was changed.
         """
-        work = self._work()
-        for p, w, g, rule, state, keywords in work:
-            if state is None:
-                update(rule, w, g, (), keywords)
-            else:
-                names = recipe(rule).state
-                update(rule, w, g, [state[name] for name in names], keywords)
+        for p, w, g, rule, asks, keywords in self._work():
+            if asks.stateful:
+                state = self._started(p, w, asks)
                 state["step"] += 1
+                counted = {**keywords, "step": state["step"]} if asks.counts else keywords
+                update(rule, w, g, [state[name] for name in asks.state], counted)
+            else:
+                update(rule, w, g, (), keywords)
             p.data = w  # the same array: this only tells the engine
 
     def _work(self) -> list[tuple[Any, ...]]:
         """List what a step has to do, having checked all of it."""
         work: list[tuple[Any, ...]] = []
         for group in self.param_groups:
-            self._refuse(self._complaints(group))
+            values = tuple(group.values())[1:]  # without the parameters
+            if values != self._checked.get(number):
+                options = {k: _plain(v) for k, v in group.items() if k != "params"}
+                self._refuse([f"group {number}: {c}" for c in self._complaints(options)])
+                group.update(options)
+                self._checked[number] = tuple(group.values())[1:]
             rule = self.rule(group)
             asks = recipe(rule)
             keywords = {name: group[name] for name in asks.options}
@@ -281,21 +298,19 @@ class Optimizer:
                 if isinstance(w, np.ndarray) and not w.flags.writeable:
                     message = f"{self._name}: the array of a parameter {w.shape} is read-only"
                     raise GraphError(f"{message} (at {here()})")
-                work.append((p, w, g, rule, *self._started(p, w, asks, keywords)))
+                work.append((p, w, g, rule, asks, keywords))
         if not work:
             message = f"{self._name}: no parameter has a gradient; call loss.backward() first"
             raise GraphError(f"{message} (at {here()})")
         return work
 
-    def _started(self, p: Tensor, w: Any, asks: Recipe, keywords: Any) -> tuple[Any, Any]:
-        """Return the state, at zero where there is none yet, and all keywords of the rule."""
-        if not (asks.state or asks.counts):
-            return None, keywords
+    def _started(self, p: Tensor, w: Any, asks: Recipe) -> dict[str, Any]:
+        """Return the state, at zero where there is none yet."""
         state = self.state.setdefault(p, {"step": 0})
         for name in asks.state:
             if name not in state:
                 state[name] = np.zeros_like(w, dtype=_state_dtype(w))
-        return state, {**keywords, "step": state["step"] + 1} if asks.counts else keywords
+        return state
 
     # ------------------------------------------------------------------ saving and loading
 
