@@ -79,3 +79,4 @@ from graphgrad.nn.functional.recurrence import (
     rnn_layer as rnn_layer,
 )
 from graphgrad.nn.functional.response import local_response_norm as local_response_norm
+from graphgrad.nn.functional.windows import col2im as col2im, im2col as im2col

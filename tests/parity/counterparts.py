@@ -363,6 +363,29 @@ def select(condlist: Any, choicelist: Any, default: Any = 0.0) -> Any:
     return result
 
 
+def along_axes(down: Any, across: Any) -> tuple[Any, ...]:
+    """Return kernel, dilation, padding and stride of windows, as PyTorch orders them."""
+    axes = (down, across)
+    names = ("kernel", "dilation", "before", "stride")
+    return tuple(tuple(getattr(a, name) for a in axes) for name in names)
+
+
+def unfold(x: Any, down: Any, across: Any) -> Any:
+    """Write windows as rows; PyTorch's are columns, image by image."""
+    if not x.numel():
+        return NotImplemented
+    columns = functional.unfold(x, *along_axes(down, across))
+    return columns.mT.reshape(-1, columns.shape[-2])
+
+
+def fold(columns: Any, shape: tuple[int, ...], down: Any, across: Any) -> Any:
+    """Add rows up where their windows meet."""
+    if not columns.numel():
+        return NotImplemented
+    images = columns.reshape(*shape[:-3], down.out * across.out, -1).mT
+    return functional.fold(images, shape[-2:], *along_axes(down, across))
+
+
 COUNTERPARTS: dict[str, Function] = {
     # elementwise
     "abs": torch.abs,
@@ -438,6 +461,7 @@ COUNTERPARTS: dict[str, Function] = {
     "broadcast_to": lambda x, shape: x.broadcast_to(
         shape if isinstance(shape, tuple) else (shape,)
     ),
+    "col2im": fold,
     "column_stack": torch.column_stack,
     "concatenate": lambda xs, axis=0: (
         torch.cat([x.flatten() for x in xs]) if axis is None else torch.cat(xs, axis)
@@ -454,6 +478,7 @@ COUNTERPARTS: dict[str, Function] = {
     "getitem": getitem,
     "hsplit": torch.hsplit,
     "hstack": torch.hstack,
+    "im2col": unfold,
     "matrix_diagonal": lambda x, offset=0: torch.diagonal(x, offset, -2, -1),
     "matrix_trace": lambda x, offset=0: torch.diagonal(x, offset, -2, -1).sum(-1),
     "matrix_transpose": lambda x: x.mT,

@@ -1,0 +1,130 @@
+"""Windows as rows: the book's shapes, the adjoint, and convolutions as one product."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import graphgrad as gg
+from graphgrad import nn
+from graphgrad.errors import DtypeError, ShapeError
+from tests.equality import assert_equals_composition
+
+F = nn.functional
+
+
+def drawn(*shapes: tuple[int, ...]) -> list[Any]:
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal(shape) for shape in shapes]
+
+
+@st.composite
+def layouts(draw: Any) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """Draw the shape of images and windows that fit on them."""
+    pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+    kernel, stride, dilation = draw(pairs), draw(pairs), draw(pairs)
+    padding = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+    least = [d * (k - 1) + 1 - 2 * p for k, d, p in zip(kernel, dilation, padding, strict=True)]
+    size = [max(1, n) + draw(st.integers(0, 3)) for n in least]
+    shape = (draw(st.integers(1, 2)), draw(st.integers(1, 2)), *size)
+    how = {"stride": stride, "padding": padding, "dilation": dilation}
+    return shape, {"kernel_size": kernel, **how}
+
+
+@pytest.mark.parametrize(("images", "rows"), [(1, 9), (10, 90)])
+def test_the_books_shapes(images: int, rows: int) -> None:
+    assert F.im2col(np.zeros((images, 3, 7, 7)), (5, 5)).shape == (rows, 75)
+
+
+def test_rows_and_columns_are_in_the_books_order() -> None:
+    """A row is a window: images, then places row by row; in it channels, then rows of the window.
+
+    In any other order a weight reshaped to a matrix would meet the wrong pixels.
+    """
+    x = np.arange(2 * 2 * 3 * 4).reshape(2, 2, 3, 4)
+    rows = F.im2col(x, (2, 3), stride=1)
+    places = [(n, i, j) for n in range(2) for i in range(2) for j in range(2)]
+    for row, (n, i, j) in zip(rows, places, strict=True):
+        np.testing.assert_array_equal(row, x[n, :, i : i + 2, j : j + 3].ravel())
+
+
+def test_what_comes_back_is_added_up_where_windows_meet() -> None:
+    ones = np.ones((1, 1, 3, 4))
+    back = F.col2im(F.im2col(ones, 2), ones.shape, 2)
+    np.testing.assert_array_equal(back[0, 0], [[1, 2, 2, 1], [2, 4, 4, 2], [1, 2, 2, 1]])
+    back = F.col2im(F.im2col(ones, 3, 2, 1), ones.shape, 3, 2, 1)
+    np.testing.assert_array_equal(back[0, 0], [[1, 2, 1, 1], [2, 4, 2, 2], [1, 2, 1, 1]])
+
+
+@settings(max_examples=40)
+@given(layout=layouts())
+def test_they_are_adjoint(layout: Any) -> None:
+    """⟨im2col x, c⟩ = ⟨x, col2im c⟩: each gradient is the other map."""
+    shape, how = layout
+    (x,) = drawn(shape)
+    columns = F.im2col(x, **how)
+    c = np.random.default_rng(1).standard_normal(columns.shape)
+    np.testing.assert_allclose(np.vdot(columns, c), np.vdot(x, F.col2im(c, shape, **how)))
+
+
+@settings(max_examples=25)
+@given(layout=layouts(), single=st.booleans())
+def test_a_convolution_is_one_product(layout: Any, single: bool) -> None:
+    """Values, first and second derivatives of conv2d, in x and in the weight."""
+    shape, how = layout
+    kernel = (2, shape[1], *how["kernel_size"])
+    rest = how["stride"], how["padding"], how["dilation"]
+    x, weight = drawn(shape[1:] if single else shape, kernel)
+
+    def by_product(x: Any, weight: Any) -> Any:
+        scores = F.im2col(x, kernel[2:], *rest) @ weight.reshape(2, -1).T
+        out = F.conv2d(x.numpy(), weight.numpy(), None, *rest).shape
+        places = scores.reshape(*out[:-3], *out[-2:], 2)
+        return np.moveaxis(places, -1, -3)
+
+    assert_equals_composition(lambda x, w: F.conv2d(x, w, None, *rest), by_product, x, weight)
+
+
+def test_dtypes() -> None:
+    """Single precision stays; halves are added up in it: 2049 ones would stick at 2048."""
+    x = np.ones((1, 1, 3, 3), np.float32)
+    assert F.im2col(x, 2).dtype == np.float32
+    assert F.im2col(np.ones((1, 1, 3, 3), int), 2).dtype == int
+    many = np.ones((2100, 2100), np.float16)
+    back = F.col2im(many, (1, 1, 1, 4199), (1, 2100))
+    assert back.dtype == np.float16
+    assert back.max() == 2100, "a sum in half precision stops at 2048"
+
+
+def test_no_images() -> None:
+    x = gg.Tensor(np.zeros((0, 2, 4, 4)), requires_grad=True)
+    columns = F.im2col(x, 3)
+    assert columns.shape == (0, 18)
+    F.col2im(columns, x.shape, 3).sum().backward()
+    assert x.grad is not None
+
+
+X = np.zeros((2, 3, 5, 5))
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "words"),
+    [
+        (lambda: F.im2col(X[0, 0], 2), ShapeError, r"im2col: x \(5, 5\) must be \(N, C, H, W\)"),
+        (lambda: F.im2col(X, 6), ShapeError, r"im2col: x \(2, 3, 5, 5\).*\(6, 6\): take a smaller"),
+        (lambda: F.im2col(X, 2, stride=0), ShapeError, "im2col: stride=0 must be 1 or more"),
+        (lambda: F.im2col(X, 2, padding=-1), ShapeError, "im2col: padding=-1 must be 0 or more"),
+        (lambda: F.im2col(X, 2.5), DtypeError, r"im2col: kernel_size=2\.5"),
+        (lambda: F.im2col(X, 2, dilation=(1, 2, 3)), DtypeError, "dilation=.* a pair"),
+        (
+            lambda: F.col2im(np.zeros((32, 11)), X.shape, 2),
+            ShapeError,
+            r"columns \(32, 11\).*\(2, 3, 5, 5\) make \(32, 12\)",
+        ),
+        (lambda: F.col2im(X, (5, 5), 2), ShapeError, r"image_shape=\(5, 5\) must be \(N, C"),
+    ],
+)
+def test_what_does_not_fit_is_refused(call: Any, kind: Any, words: str) -> None:
+    with pytest.raises(kind, match=rf"(?s){words}.*\(at .*test_nn_windows\.py:\d+\)"):
+        call()
