@@ -38,6 +38,7 @@ from graphgrad.nn.dropping import (
     VanillaDropout as VanillaDropout,
 )
 from graphgrad.nn.embeddings import Embedding as Embedding
+from graphgrad.nn.local import LocallyConnected2d as LocallyConnected2d
 from graphgrad.nn.losses import (
     AttributeHingeLoss as AttributeHingeLoss,
     BCEWithLogitsLoss as BCEWithLogitsLoss,

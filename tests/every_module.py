@@ -108,6 +108,17 @@ EXAMPLES: dict[str, Example] = {
         lambda rng, dtype: nn.Embedding(4, 3, padding_idx=1, rng=rng, dtype=dtype),
         lambda _: (np.array([[0, 3], [3, 2]]),),
     ),
+    # ------------------------------------------------------------------------------ local
+    "LocallyConnected2d": Example(
+        lambda rng, dtype: nn.LocallyConnected2d(1, 2, 3, 2, rng=rng, dtype=dtype),
+        lambda r: (r(2, 1, 3, 3),),
+    ),
+    "LocallyConnected2d with margins": Example(
+        lambda rng, dtype: nn.LocallyConnected2d(
+            1, 1, (2, 3), (1, 2), stride=(2, 3), padding=(1, 0), bias=False, rng=rng, dtype=dtype
+        ),
+        lambda r: (r(1, 1, 2, 3),),
+    ),
     # ----------------------------------------------------------------------------- losses
     "MSELoss": Example(lambda *_: nn.MSELoss(), lambda r: (r(2, 3), r(2, 3))),
     "HalfSquaredError": Example(lambda *_: nn.HalfSquaredError(), lambda r: (r(2, 3), r(2, 3))),

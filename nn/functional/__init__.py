@@ -55,6 +55,7 @@ from graphgrad.nn.functional.likelihoods import (
     cross_entropy as cross_entropy,
     nll_loss as nll_loss,
 )
+from graphgrad.nn.functional.local import locally_connected2d as locally_connected2d
 from graphgrad.nn.functional.lookup import embedding as embedding
 from graphgrad.nn.functional.normalization import (
     batch_norm as batch_norm,

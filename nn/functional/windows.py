@@ -78,7 +78,7 @@ _IM2COL: Op[Tensor] = op(
     lambda g, x_shape, down, across: _COL2IM(g, x_shape, down, across),
     name="im2col",
     symbol="im2col",
-    domain=Cases(*[lambda r, k=k: call(r(*k[0]), *k[1:]) for k in _KINDS]),  # type: ignore[misc]
+    domain=Cases(*[lambda r, k=k: call(r(*k[0]), *k[1:]) for k in _KINDS]),
     doc="Every window as a row. Gradient: the rows of g added up where windows meet.",
 )
 _COL2IM: Op[Tensor] = op(
@@ -86,9 +86,7 @@ _COL2IM: Op[Tensor] = op(
     lambda g, down, across: _IM2COL(g, down, across),
     name="col2im",
     symbol="col2im",
-    domain=Cases(
-        *[lambda r, k=k: call(r(*_columns_shape(*k)), *k) for k in _KINDS]  # type: ignore[misc]
-    ),
+    domain=Cases(*[lambda r, k=k: call(r(*_columns_shape(*k)), *k) for k in _KINDS]),
     doc="Rows put back as windows, added up where they meet. Gradient: the windows of g as rows.",
 )
 

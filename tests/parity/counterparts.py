@@ -571,4 +571,12 @@ ABSENT = {
     **dict.fromkeys(("from_diagonal", "overlap_add", "unpad", "sinc_derivative"), "part of a rule"),
     **dict.fromkeys(("recur", "recur_back"), "part of a rule"),
     **dict.fromkeys(("bell", "elu_slope", "gelu_slope", "silu_slope"), "part of a rule"),
+    **dict.fromkeys(
+        (
+            "locally_connected2d",
+            "locally_connected2d_transposed",
+            "locally_connected2d_weight_grad",
+        ),
+        "weights of their own at every place",
+    ),
 }

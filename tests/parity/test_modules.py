@@ -122,6 +122,8 @@ COUNTERPARTS: dict[str, Callable[[], Any]] = {
     ),
 }
 ABSENT: set[str] = {
+    "LocallyConnected2d",
+    "LocallyConnected2d with margins",
     "VanillaDropout",
     "PositionalEncoding",
     "Step",

@@ -1,0 +1,151 @@
+"""Locally connected layers against convolutions, and against small ops to second order."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import graphgrad as gg
+from graphgrad import nn
+from graphgrad.errors import DtypeError, ShapeError
+from tests.equality import assert_equals_composition
+
+F = nn.functional
+
+
+@st.composite
+def layouts(draw: Any) -> tuple[tuple[int, ...], tuple[int, ...], Any, Any, tuple[int, int]]:
+    """Draw shapes of x and of a convolution's weight, stride, padding, and the places."""
+    pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+    kernel, stride = draw(pairs), draw(pairs)
+    padding = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+    least = [max(1, k - 2 * p) for k, p in zip(kernel, padding, strict=True)]
+    size = [n + draw(st.integers(0, 3)) for n in least]
+    batch, inputs, outputs = (draw(st.integers(1, 2)) for _ in range(3))
+    fits = zip(size, kernel, stride, padding, strict=True)
+    places = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in fits)
+    shape = (batch, inputs, *size)
+    return shape, (outputs, inputs, *kernel), stride, padding, places
+
+
+def composed(x: Any, weight: Any, bias: Any, stride: Any, padding: Any) -> Any:
+    """Take every window by itself, by slicing, and contract it with the kernel of its place."""
+    (down, across), (top, left) = stride, padding
+    padded = np.pad(x, ((0, 0), (0, 0), (top, top), (left, left)))
+    height, width, _, _, kh, kw = weight.shape
+    rows = []
+    for i in range(height):
+        places = []
+        for j in range(width):
+            a, b = i * down, j * across
+            window = padded[:, :, a : a + kh, b : b + kw]
+            places.append(np.einsum("nckl,ockl->no", window, weight[i, j]))
+        rows.append(np.stack(places, axis=-1))
+    return np.stack(rows, axis=-2) + bias
+
+
+@settings(max_examples=25)
+@given(layout=layouts())
+def test_it_is_its_composition_to_second_order(layout: Any) -> None:
+    shape, kernel, stride, padding, places = layout
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(s) for s in (shape, (*places, *kernel), (kernel[0], *places))]
+    assert_equals_composition(
+        lambda x, w, b: F.locally_connected2d(x, w, b, stride, padding),
+        lambda x, w, b: composed(x, w, b, stride, padding),
+        *arrays,
+    )
+
+
+@settings(max_examples=25)
+@given(layout=layouts())
+def test_with_equal_kernels_it_is_a_convolution(layout: Any) -> None:
+    shape, kernel, stride, padding, places = layout
+    rng = np.random.default_rng(0)
+    x, weight, bias = (rng.standard_normal(s) for s in (shape, kernel, kernel[:1]))
+    same = np.broadcast_to(weight, (*places, *kernel))
+    biases = np.broadcast_to(bias[:, None, None], (len(bias), *places))
+    ours = F.locally_connected2d(x, same, biases, stride, padding)
+    np.testing.assert_allclose(ours, F.conv2d(x, weight, bias, stride, padding), 1e-12, 1e-12)
+    single = F.locally_connected2d(x[0], same, None, stride, padding)
+    np.testing.assert_allclose(single, F.conv2d(x[0], weight, None, stride, padding), 1e-12, 1e-12)
+
+
+def test_a_layer_with_the_numbers_of_a_convolution() -> None:
+    """Shapes of the parameters, their initial range, and that the layer passes all arguments on."""
+    conv = nn.Conv2d(2, 3, (3, 2), stride=(2, 1), padding=(0, 1), rng=np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    local = nn.LocallyConnected2d(2, 3, (7, 5), (3, 2), (2, 1), (0, 1), rng=rng)
+    assert local.weight.shape == (3, 6, 3, 2, 3, 2)
+    assert local.bias is not None
+    assert local.bias.shape == (3, 3, 6)
+    bound = 1 / np.sqrt(2 * 3 * 2)
+    assert 0.95 * bound < np.abs(local.weight.numpy()).max() <= bound
+    x = np.random.default_rng(2).standard_normal((4, 2, 7, 5)).astype(np.float32)
+    assert conv.bias is not None
+    local.weight.data[...] = conv.weight.numpy()
+    local.bias.data[...] = conv.bias.numpy()[:, None, None]
+    np.testing.assert_allclose(local(x).numpy(), conv(x).numpy(), rtol=1e-5, atol=1e-6)
+    table = nn.summary(local, (2, 7, 5))
+    assert table.rows[0].multiply_adds == nn.summary(conv, (2, 7, 5)).rows[0].multiply_adds
+    assert table.parameters == 18 * sum(p.size for p in conv.parameters())
+
+
+def test_each_place_learns_from_its_own_window() -> None:
+    """The gradient of one output is 0 for the kernels of all the others."""
+    rng = np.random.default_rng(0)
+    local = nn.LocallyConnected2d(1, 2, 4, 3, rng=rng)
+    local(rng.standard_normal((2, 1, 4, 4)).astype(np.float32))[:, 1, 0, 1].sum().backward()
+    grad = local.weight.grad
+    assert grad is not None
+    assert np.any(grad[0, 1, 1])
+    grad[0, 1, 1] = 0
+    assert not grad.any()
+
+
+def test_halves_are_added_up_in_single_precision() -> None:
+    x = gg.Tensor(np.ones((1, 1, 50, 50), np.float16), requires_grad=True)
+    weight = np.ones((1, 1, 1, 1, 50, 50), np.float16)
+    y = F.locally_connected2d(x, weight)
+    assert y.dtype == np.float16
+    assert y.item() == 2500, "in half precision the sum would stop at 2048"
+
+
+X, W = np.zeros((2, 3, 6, 5)), np.zeros((5, 4, 2, 3, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "words"),
+    [
+        (
+            lambda: F.locally_connected2d(X, W[0]),
+            ShapeError,
+            r"weight \(4, 2, 3, 2, 2\) must be \(OH",
+        ),
+        (
+            lambda: F.locally_connected2d(X[:, :2], W),
+            ShapeError,
+            r"x \(2, 2, 6, 5\) has 2 channels, .* wants 3",
+        ),
+        (
+            lambda: F.locally_connected2d(X[..., :4], W),
+            ShapeError,
+            "has 5 × 3 places, .* 5 × 4: it serves one size",
+        ),
+        (
+            lambda: F.locally_connected2d(X, W, np.zeros(2)),
+            ShapeError,
+            r"bias \(2,\), weight .* wants \(2, 5, 4\)",
+        ),
+        (lambda: F.locally_connected2d(X[0, 0], W), ShapeError, r"x \(6, 5\) must be \(N, C"),
+        (lambda: F.locally_connected2d(X, W, stride=1.5), DtypeError, r"stride=1\.5"),
+        (lambda: nn.LocallyConnected2d(0, 2, 5, 3), ShapeError, "in_channels=0"),
+        (lambda: nn.LocallyConnected2d(1, 2, 2, 3), ShapeError, r"spans \(3, 3\): take a smaller"),
+        (lambda: nn.LocallyConnected2d(1, 2, 5, 3, stride=0), ShapeError, "stride=0 must be 1"),
+        (lambda: nn.LocallyConnected2d(1, 2, (5, 4, 3), 3), DtypeError, "input_size="),
+    ],
+)
+def test_what_does_not_fit_is_refused(call: Any, kind: Any, words: str) -> None:
+    with pytest.raises(kind, match=rf"(?s)ocally.?[cC]onnected2d: .*{words}.*test_nn_local\.py:"):
+        call()
