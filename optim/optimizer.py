@@ -156,6 +156,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups = []
         self.state = {}
+        self._checked: dict[int, Any] = {}  # by group: the options that were found good
         if isinstance(params, Tensor):
             raise GraphError(f"{self._name}: params is one tensor; give [tensor] (at {here()})")
         if isinstance(params, Mapping):
@@ -280,7 +281,7 @@ class Optimizer:
     def _work(self) -> list[tuple[Any, ...]]:
         """List what a step has to do, having checked all of it."""
         work: list[tuple[Any, ...]] = []
-        for group in self.param_groups:
+        for number, group in enumerate(self.param_groups):
             values = tuple(group.values())[1:]  # without the parameters
             if values != self._checked.get(number):
                 options = {k: _plain(v) for k, v in group.items() if k != "params"}
