@@ -79,17 +79,16 @@ def tap_of(axis: Axis, tap: int) -> slice:
     return slice(first, first + axis.stride * (axis.out - 1) + 1, axis.stride)
 
 
-def span_of(axis: Axis) -> int:
-    """Return how many elements, margins included, lie under the windows."""
-    return axis.stride * (axis.out - 1) + axis.dilation * (axis.kernel - 1) + 1
+def fits(down: Axis, across: Axis) -> bool:
+    """Whether no window reaches into a margin."""
+    return down.is_inside() and across.is_inside()
 
 
 def room_of(down: Axis, across: Axis) -> tuple[int, int]:
     """Return the size of an image with the margins that its windows need."""
-    spans = span_of(down), span_of(across)
-    sizes = down.size, across.size
-    fits = not (down.before or across.before or spans[0] > sizes[0] or spans[1] > sizes[1])
-    return sizes if fits else spans
+    if fits(down, across):
+        return down.size, across.size
+    return down.length(down.out), across.length(across.out)
 
 
 def _inner(laid: Any, down: Axis, across: Axis) -> Any:
@@ -101,10 +100,9 @@ def _inner(laid: Any, down: Axis, across: Axis) -> Any:
 
 def with_margins(x: Any, down: Axis, across: Axis, fill: float = 0.0) -> Any:
     """Lay images out with the margins that their windows need; without any, return them."""
-    room = room_of(down, across)
-    if room == x.shape[-2:]:
+    if fits(down, across):
         return x
-    out = np.full_like(x, fill, shape=(*x.shape[:-2], *room))
+    out = np.full_like(x, fill, shape=(*x.shape[:-2], *room_of(down, across)))
     inner = _inner(out, down, across)
     inner[...] = x[..., : inner.shape[-2], : inner.shape[-1]]
     return out
@@ -112,7 +110,7 @@ def with_margins(x: Any, down: Axis, across: Axis, fill: float = 0.0) -> Any:
 
 def without_margins(laid: Any, down: Axis, across: Axis) -> Any:
     """Cut the margins off, the adjoint of `with_margins`: what no window meets is 0."""
-    if room_of(down, across) == (down.size, across.size):
+    if fits(down, across):
         return laid
     inner = _inner(laid, down, across)
     if inner.shape[-2:] == (down.size, across.size):

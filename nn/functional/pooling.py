@@ -16,6 +16,7 @@ from graphgrad.nn.functional.pooling_ops import (
     bins_of,
 )
 from graphgrad.node import Recorded, here
+from graphgrad.registry import Op
 from graphgrad.tensor import Tensor
 
 
@@ -40,7 +41,8 @@ def max_pool2d(
     kernel_size, stride, dilation
         A number or (down, across), above 0; a stride of None is the kernel size.
     padding
-        Rows and columns at both ends: a number or (down, across), at most half of the kernel.
+        Rows and columns at both ends: a number or (down, across), at most half of the
+        window.
     ceil_mode
         Whether a last window that is only partly over the image is there.
 
@@ -210,8 +212,8 @@ def adaptive_max_pool2d(x: Any, output_size: Any) -> Tensor:
     plain = x._data if isinstance(x, Recorded) else x
     places = bin_maxima(plain, bins_of(height, down), bins_of(width, across))
     flat = places.reshape(*places.shape[:-2], down * across)
-    found = np.take_along_axis(x.reshape(*x.shape[:-2], -1), flat, axis=-1)
-    return found.reshape(places.shape)  # type: ignore[return-value]
+    found: Any = np.take_along_axis(x.reshape(*x.shape[:-2], height * width), flat, axis=-1)
+    return found.reshape(places.shape)  # type: ignore[no-any-return]
 
 
 def global_avg_pool2d(x: Any) -> Tensor:
@@ -254,10 +256,11 @@ class Numbers:
         self.stride = self.kernel if stride is None else numbers_of(name, "stride", stride, 1, axes)
         self.padding = numbers_of(name, "padding", padding, 0, axes)
         self.dilation = numbers_of(name, "dilation", dilation, 1, axes)
-        if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
+        spans = [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True)]
+        if any(2 * p > span for p, span in zip(self.padding, spans, strict=True)):
             raise ShapeError(
-                f"{name}: padding={padding!r} is over half of kernel_size={kernel_size!r}: some "
-                f"windows would hold nothing of the image; pad less (at {here()})"
+                f"{name}: padding={padding!r} is over half of the window, kernel_size="
+                f"{kernel_size!r}: some would hold nothing of x; pad less (at {here()})"
             )
 
 
@@ -291,13 +294,14 @@ def _windows(
     """Check everything; return x as images, the windows, and how many axes to take off again."""
     n = Numbers(name, axes, kernel_size, stride, padding, dilation)
     x = _numeric(name, image_of(name, x, axes))
+    _check_elements(name, x, axes)
     windows = windows_on(name, x.shape, n.kernel, n.stride, n.padding, n.dilation, ceil_mode)
     return (x[..., None, :] if axes == 1 else x), windows, axes
 
 
-def _pooled(op: Any, x: Any, windows: Axes, axes: int, *params: Any) -> Any:
-    out = op(x, *windows, *params)
-    return out[..., 0, :] if axes == 1 else out
+def _pooled(op: Op[Tensor], x: Any, windows: Axes, axes: int, *params: Any) -> Tensor:
+    out: Any = op(x, *windows, *params)
+    return out[..., 0, :] if axes == 1 else out  # type: ignore[no-any-return]
 
 
 def _averaged(
@@ -310,7 +314,7 @@ def _averaged(
     ceil_mode: bool,
     count_include_pad: bool,
     divisor: int | None,
-) -> Any:
+) -> Tensor:
     check_divisor(name, divisor)
     x, windows, axes = _windows(name, x, axes, kernel_size, stride, padding, 1, ceil_mode)
     counts = _counts(windows, count_include_pad) if divisor is None else float(divisor)
@@ -341,9 +345,13 @@ def _bins(name: str, x: Any, output_size: Any) -> tuple[Any, tuple[int, ...]]:
 
 def _image(name: str, x: Any) -> Any:
     x = _numeric(name, image_of(name, x))
-    if 0 in x.shape[-2:]:
-        raise ShapeError(f"{name}: x {x.shape} has no elements to pool (at {here()})")
+    _check_elements(name, x, 2)
     return x
+
+
+def _check_elements(name: str, x: Any, axes: int) -> None:
+    if 0 in x.shape[-axes:]:
+        raise ShapeError(f"{name}: x {x.shape} has no elements to pool (at {here()})")
 
 
 def _numeric(name: str, x: Any) -> Any:

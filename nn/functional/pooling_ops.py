@@ -13,9 +13,9 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.nn.functional.correlation import Axis
 from graphgrad.nn.functional.geometry import (
+    fits,
     overlaps,
     room_of,
-    span_of,
     tap_of,
     with_margins,
     without_margins,
@@ -61,7 +61,7 @@ def _max_pool(x: Any, down: Axis, across: Axis) -> tuple[Any, Any]:
         _max_of_block(laid, down, across, out[block], winners[block])
     if floating:
         # NaN is larger than any other; and where all are −∞ the winner is no margin
-        odd = np.isnan(out) if room_of(down, across) == x.shape[-2:] else ~(out > -np.inf)
+        odd = np.isnan(out) if fits(down, across) else ~(out > -np.inf)
         if odd.any():
             _find_again(planes, down, across, odd, winners)
     shape = (*x.shape[:-2], down.out, across.out)
@@ -75,7 +75,7 @@ def _max_of_block(laid: Any, down: Axis, across: Axis, out: Any, winners: Any) -
     times whether they won: by integer arithmetic, for branches on such masks are slow.
     """
     number = winners.dtype.type
-    lines = laid[..., : span_of(down), :]
+    lines = laid[..., : down.length(down.out), :]
     best = np.ascontiguousarray(lines[..., tap_of(across, 0)])
     column = np.zeros_like(best, winners.dtype)
     for j in range(1, across.kernel):
@@ -134,11 +134,10 @@ def _unpool(g: Any, winners: Any, down: Axis, across: Axis) -> Any:
     by_taps = side_by_side and down.kernel * across.kernel <= FEW_TAPS
     out = np.empty_like(g, shape=(len(planes), down.size, across.size))
     room = room_of(down, across)
-    margins = room != (down.size, across.size)
     for block in _blocks(len(planes), down, across, g.dtype.itemsize):
         part, number, target = planes[block], numbers[block], out[block]
         wide = g.dtype if side_by_side else _wide(g.dtype)
-        same = not margins and wide == g.dtype
+        same = fits(down, across) and wide == g.dtype
         laid = target if same else np.empty_like(g, wide, shape=(len(part), *room))
         laid[...] = 0
         if by_taps:
@@ -174,7 +173,7 @@ def _sums(x: Any, down: Axis, across: Axis) -> Any:
     planes = _planes(x)
     out = np.empty_like(x, _wide(x.dtype), shape=(len(planes), down.out, across.out))
     for block in _blocks(len(planes), down, across, x.dtype.itemsize):
-        lines = with_margins(planes[block], down, across)[..., : span_of(down), :]
+        lines = with_margins(planes[block], down, across)[..., : down.length(down.out), :]
         total = lines[..., tap_of(across, 0)].astype(out.dtype)
         for j in range(1, across.kernel):
             total += lines[..., tap_of(across, j)]
@@ -269,7 +268,8 @@ def bin_maxima(x: Any, down: Bins, across: Bins) -> Any:
     for i, (top, bottom) in enumerate(down):
         for j, (left, right) in enumerate(across):
             part = x[..., top:bottom, left:right]
-            k = part.reshape(*part.shape[:-2], -1).argmax(axis=-1)
+            size = (bottom - top) * (right - left)
+            k = part.reshape(*part.shape[:-2], size).argmax(axis=-1)
             row, column = np.divmod(k, right - left)
             found[..., i, j] = (top + row) * x.shape[-1] + left + column
     return found
@@ -290,7 +290,7 @@ _KINDS = (  # image, windows
 
 def _cases(make: Any) -> Cases:
     """Make a typical call for each kind of windows."""
-    return Cases(*[lambda r, k=k: make(r, *k) for k in _KINDS])  # type: ignore[misc]
+    return Cases(*[lambda r, k=k: make(r, *k) for k in _KINDS])
 
 
 def _result(shape: tuple[int, ...], down: Axis, across: Axis) -> tuple[int, ...]:

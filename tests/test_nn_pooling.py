@@ -1,0 +1,489 @@
+"""Pooling against compositions of small ops and numerical gradients, and at its kinks."""
+
+import itertools
+import math
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from numpy.lib.stride_tricks import sliding_window_view
+
+import graphgrad as gg
+from graphgrad import nn
+from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.nn.functional import pooling_ops
+from tests.equality import assert_equals_composition
+
+F = nn.functional
+INF, NAN = math.inf, math.nan
+
+
+def distinct(shape: tuple[int, ...], seed: int = 0) -> Any:
+    """Draw numbers of both signs of which no two are close: equal ones are a kink."""
+    size = math.prod(shape)
+    order = np.random.default_rng(seed).permutation(size)
+    return ((order - size // 3) / 7.0 + 0.05).reshape(shape)
+
+
+# ------------------------------------------------------------- equal to small ops, composed
+
+
+def windows(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, fill: float) -> Any:
+    """See windows as two more axes, after padding at both ends."""
+    (kh, kw), (dh, dw) = kernel, dilation
+    padded = np.pad(x, ((0, 0), (0, 0), *((p, p) for p in padding)), constant_values=fill)
+    seen = sliding_window_view(padded, (dh * (kh - 1) + 1, dw * (kw - 1) + 1), (2, 3))
+    return seen[:, :, :: stride[0], :: stride[1], ::dh, ::dw]
+
+
+KINDS: dict[str, tuple[Any, ...]] = {  # x, kernel, stride, padding, dilation
+    "side by side, few taps": ((2, 2, 4, 6), (2, 3), (2, 3), (0, 0), (1, 1)),
+    "side by side, many taps": ((2, 1, 6, 6), (3, 3), (3, 3), (0, 0), (1, 1)),
+    "a rest that no window meets": ((2, 2, 5, 7), (2, 2), (2, 2), (0, 0), (1, 1)),
+    "overlapping": ((2, 2, 5, 7), (3, 3), (2, 2), (0, 0), (1, 1)),
+    "overlapping, padded": ((1, 2, 5, 4), (3, 2), (1, 2), (1, 1), (1, 1)),
+    "side by side, padded": ((1, 2, 5, 4), (2, 2), (2, 2), (1, 1), (1, 1)),
+    "a margin as wide as the rest": ((1, 2, 3, 3), (3, 3), (3, 3), (1, 1), (1, 1)),
+    "gaps between windows": ((2, 1, 7, 5), (2, 1), (3, 2), (0, 0), (1, 1)),
+    "dilated": ((1, 2, 7, 6), (3, 2), (1, 2), (1, 0), (2, 3)),
+    "a window of one element": ((2, 2, 3, 3), (1, 1), (1, 1), (0, 0), (1, 1)),
+    "one window": ((2, 2, 3, 4), (3, 4), (1, 1), (0, 0), (1, 1)),
+    "no images": ((0, 2, 4, 4), (2, 2), (2, 2), (0, 0), (1, 1)),
+}
+every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+undilated = pytest.mark.parametrize(
+    "kind", [k for k in KINDS.values() if k[4] == (1, 1)], ids=[n for n in KINDS if n != "dilated"]
+)
+
+
+@pytest.fixture(params=[1, 1 << 18], ids=["an image at a time", "all in one block"])
+def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pooling_ops, "BLOCK_BYTES", request.param)
+
+
+@pytest.mark.usefixtures("blocks")
+@every_kind
+def test_max_pool2d_is_the_maximum_over_windows(kind: Any) -> None:
+    shape, *how = kind
+    assert_equals_composition(
+        lambda x: F.max_pool2d(x, *how) ** 2,
+        lambda x: windows(x, *how, -INF).max((-2, -1)) ** 2,
+        distinct(shape),
+    )
+
+
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize("include", [True, False])
+@undilated
+def test_avg_pool2d_is_the_mean_over_windows(kind: Any, include: bool) -> None:
+    shape, kernel, stride, padding, ones = kind
+    how = kernel, stride, padding, ones
+    counts = windows(np.ones((1, 1, *shape[2:])), *how, float(include)).sum((-2, -1))
+    assert_equals_composition(
+        lambda x: F.avg_pool2d(x, kernel, stride, padding, count_include_pad=include) ** 2,
+        lambda x: (windows(x, *how, 0.0).sum((-2, -1)) / counts) ** 2,
+        distinct(shape),
+    )
+
+
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize("p", [1, 2, 3, 2.5])
+@undilated
+def test_lp_pool2d_is_the_root_of_the_sum_of_powers(kind: Any, p: float) -> None:
+    shape, kernel, stride, _, ones = kind
+    x = distinct(shape)
+    assert_equals_composition(
+        lambda x: F.lp_pool2d(x, p, kernel, stride),
+        lambda x: (windows(x, kernel, stride, (0, 0), ones, 0.0) ** p).sum((-2, -1)) ** (1 / p),
+        x if p == 2 else np.abs(x),
+        rtol=1e-8,
+    )
+
+
+BINS = {"dividing": ((2, 2, 4, 6), (2, 3)), "not dividing": ((2, 2, 5, 7), (3, 2))}
+BINS |= {"more bins than rows": ((1, 2, 2, 3), (3, 4)), "all": ((2, 3, 3, 2), (1, 1))}
+
+
+@pytest.mark.parametrize("what", ["mean", "max"])
+@pytest.mark.parametrize(("shape", "bins"), BINS.values(), ids=BINS)
+def test_adaptive_pooling_is_taken_over_bins(shape: Any, bins: Any, what: str) -> None:
+    def edges(n: int, size: int) -> list[slice]:
+        return [slice(math.floor(i * size / n), math.ceil((i + 1) * size / n)) for i in range(n)]
+
+    def composed(x: Any) -> Any:
+        down, across = (edges(n, size) for n, size in zip(bins, shape[2:], strict=True))
+        rows = [[getattr(x[..., i, j], what)((-2, -1)) for j in across] for i in down]
+        return np.stack([np.stack(row, -1) for row in rows], -2) ** 2
+
+    fused = F.adaptive_avg_pool2d if what == "mean" else F.adaptive_max_pool2d
+    assert_equals_composition(lambda x: fused(x, bins) ** 2, composed, distinct(shape))
+
+
+def test_global_pooling_is_a_reduction() -> None:
+    x = distinct((2, 3, 3, 4))
+    assert_equals_composition(
+        lambda x: F.global_avg_pool2d(x) ** 2, lambda x: x.mean((2, 3)) ** 2, x
+    )
+    assert_equals_composition(
+        lambda x: F.global_max_pool2d(x) ** 2, lambda x: x.max((2, 3)) ** 2, x
+    )
+
+
+# --------------------------------------------------------------------- numerical gradients
+
+
+@st.composite
+def arguments(draw: Any, axes: int, *, dilated: bool) -> dict[str, Any]:
+    """Draw a shape and arguments that fit."""
+    several = st.tuples(*[st.integers(1, 3)] * axes)
+    kernel, stride = draw(several), draw(several)
+    dilation = draw(several) if dilated else (1,) * axes
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    padding = tuple(draw(st.integers(0, span // 2)) for span in spans)
+    sizes = [
+        max(1, span - 2 * p) + draw(st.integers(0, 3))
+        for span, p in zip(spans, padding, strict=True)
+    ]
+    leading = draw(st.sampled_from([(1,), (2, 1), (1, 2)]))
+    found = {"shape": (*leading, *sizes), "kernel_size": kernel, "stride": stride}
+    found |= {"padding": padding, "ceil_mode": draw(st.booleans())}
+    return found | ({"dilation": dilation} if dilated else {})
+
+
+@settings(max_examples=100)
+@given(how=st.sampled_from([1, 2]).flatmap(lambda axes: arguments(axes, dilated=True)))
+def test_max_pooling_has_the_numerical_gradient(how: Any) -> None:
+    shape = how.pop("shape")
+    pool = F.max_pool2d if len(how["stride"]) == 2 else F.max_pool1d
+    with np.errstate(invalid="ignore"):  # a window over margins alone is −∞
+        y = pool(np.zeros(shape), **how)
+    if np.isfinite(np.asarray(y)).all():
+        assert gg.gradcheck(lambda x: (pool(x, **how) ** 2).sum(), distinct(shape))
+
+
+@settings(max_examples=100)
+@given(
+    how=st.sampled_from([1, 2]).flatmap(lambda axes: arguments(axes, dilated=False)),
+    include=st.booleans(),
+    divisor=st.sampled_from([None, 3]),
+)
+def test_mean_pooling_has_the_numerical_gradient(how: Any, include: bool, divisor: Any) -> None:
+    shape = how.pop("shape")
+    pool: Any = F.avg_pool1d
+    how["count_include_pad"] = include
+    if len(how["stride"]) == 2:
+        pool, how["divisor_override"] = F.avg_pool2d, divisor
+    assert gg.gradcheck(lambda x: (pool(x, **how) ** 2).sum(), distinct(shape))
+
+
+@settings(max_examples=60)
+@given(how=arguments(2, dilated=False), p=st.sampled_from([1, 2, 2.5, 4]))
+def test_lp_pooling_has_the_numerical_gradient(how: Any, p: float) -> None:
+    shape = how.pop("shape")
+    how.pop("padding")
+    how["kernel_size"] = tuple(map(min, how["kernel_size"], shape[-2:]))
+    x = distinct(shape) if p in (1, 2) else np.abs(distinct(shape)) + 0.1
+    assert gg.gradcheck(lambda x: (F.lp_pool2d(x, p, **how) ** 2).sum(), x)
+
+
+@settings(max_examples=60)
+@given(
+    sizes=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    bins=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+)
+def test_adaptive_pooling_has_the_numerical_gradient(sizes: Any, bins: Any) -> None:
+    x = distinct((2, *sizes))
+    assert gg.gradcheck(lambda x: (F.adaptive_avg_pool2d(x, bins) ** 2).sum(), x)
+    assert gg.gradcheck(lambda x: (F.adaptive_max_pool2d(x, bins) ** 2).sum(), x)
+
+
+# --------------------------------------------------------------- ties, NaN, −∞, all zeros
+
+
+def by_hand(x: Any, how: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the maxima of (1, H, W), and how many windows each element wins, by loops."""
+    kernel, stride, padding, dilation = (
+        how[k] for k in ("kernel_size", "stride", "padding", "dilation")
+    )
+    shape = F.max_pool2d(x, **how).shape
+    best, wins = np.full(shape, -INF), np.zeros_like(x)
+    for _, i, j in np.ndindex(shape):
+        winner = None
+        for k, m in itertools.product(*map(range, kernel)):
+            row = stride[0] * i + dilation[0] * k - padding[0]
+            column = stride[1] * j + dilation[1] * m - padding[1]
+            if not (0 <= row < x.shape[1] and 0 <= column < x.shape[2]):
+                continue
+            value = x[0, row, column]
+            older = None if winner is None else x[winner]
+            if older is None or value > older or (np.isnan(value) and not np.isnan(older)):
+                winner = (0, row, column)
+        if winner is not None:
+            best[0, i, j] = x[winner]
+            wins[winner] += 1
+    return best, wins
+
+
+@settings(max_examples=120)
+@given(how=arguments(2, dilated=True), data=st.data())
+def test_the_first_of_ties_wins_and_nan_beats_all(how: Any, data: Any) -> None:
+    """Also where everything is −∞: a margin, which is −∞ as well, never gets the gradient."""
+    shape = (1, *how.pop("shape")[-2:])
+    values = st.sampled_from([-INF, -1.0, 0.0, 1.0, INF, NAN])
+    drawn = data.draw(st.lists(values, min_size=math.prod(shape), max_size=math.prod(shape)))
+    x = np.array(drawn).reshape(shape)
+    best, wins = by_hand(x, how)
+    t = gg.Tensor(x, requires_grad=True)
+    y = F.max_pool2d(t, **how)
+    y.backward(np.ones(y.shape))
+    np.testing.assert_array_equal(y.numpy(), best)
+    np.testing.assert_array_equal(t.grad, wins)
+
+
+def test_ties() -> None:
+    def slope(x: Any, *how: Any) -> Any:
+        return gg.grad(lambda t: F.max_pool2d(t, *how).sum())(x)
+
+    np.testing.assert_array_equal(slope(np.ones((1, 2, 2)), 2), [[[1, 0], [0, 0]]])
+    one_each = [[[1, 1, 0], [1, 1, 0], [0, 0, 0]]]
+    np.testing.assert_array_equal(slope(np.ones((1, 3, 3)), 2, 1), one_each)
+    t = gg.Tensor(np.ones((1, 2, 2)), requires_grad=True)
+    F.adaptive_max_pool2d(t, (1, 1)).sum().backward()
+    np.testing.assert_array_equal(t.grad, [[[1, 0], [0, 0]]])
+    t = gg.Tensor(np.ones((1, 3, 3)), requires_grad=True)
+    F.adaptive_max_pool2d(t, 2).sum().backward()  # bins that overlap in the middle
+    np.testing.assert_array_equal(t.grad, one_each)
+
+
+def test_nan_is_the_largest() -> None:
+    x = np.array([[[1.0, NAN, INF, NAN]]])
+    for pool in (lambda t: F.max_pool2d(t, (1, 4)), lambda t: F.adaptive_max_pool2d(t, 1)):
+        t = gg.Tensor(x, requires_grad=True)
+        y = pool(t)
+        assert np.isnan(y.numpy()).all()
+        y.backward(np.ones((1, 1, 1)))
+        np.testing.assert_array_equal(t.grad, [[[0, 1, 0, 0]]])
+
+
+def test_padding_of_a_maximum_is_no_zero() -> None:
+    x = gg.Tensor(np.full((1, 2, 2), -5.0), requires_grad=True)
+    y = F.max_pool2d(x, 2, 2, 1)
+    np.testing.assert_array_equal(y.numpy(), np.full((1, 2, 2), -5.0))
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, np.ones((1, 2, 2)))
+
+
+@pytest.mark.parametrize("p", [2, 2.5, 3])
+def test_the_length_of_zeros_has_slope_0(p: float) -> None:
+    """And second derivative 0, while a window beside it is what it is."""
+    x = np.array([[[0.0, 0.0, 3.0, 4.0]]])
+
+    def total(t: Any) -> Any:
+        return F.lp_pool2d(t, p, (1, 2)).sum()
+
+    beside = gg.grad(lambda t: (t**p).sum() ** (1 / p))(x[0, 0, 2:])
+    np.testing.assert_allclose(gg.grad(total)(x)[0, 0], [0, 0, *beside], rtol=1e-12)
+    second = gg.hessian(total)(x).reshape(4, 4)
+    assert np.isfinite(second).all()
+    assert not second[:2].any()
+    assert not second[:, :2].any()
+    np.testing.assert_allclose(second[2:, 2:] @ x[0, 0, 2:], 0, atol=1e-12)
+    assert second[2, 2] > 0
+
+
+# --------------------------------------------------------------------- dtypes and memory
+
+POOLS = {
+    "max": lambda x: F.max_pool2d(x, 2),
+    "overlapping max": lambda x: F.max_pool2d(x, 3, 2, 1),
+    "mean": lambda x: F.avg_pool2d(x, 2),
+    "padded mean": lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
+    "length": lambda x: F.lp_pool2d(x, 2, 2),
+    "bins, mean": lambda x: F.adaptive_avg_pool2d(x, 3),
+    "bins, max": lambda x: F.adaptive_max_pool2d(x, 3),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
+def test_dtypes_stay(pool: Any, dtype: Any) -> None:
+    x = distinct((2, 2, 4, 4))
+    t = gg.Tensor(x.astype(dtype), requires_grad=True)
+    y = pool(t)
+    assert y.dtype == dtype
+    y.sum().backward()
+    assert t.grad is not None
+    assert t.grad.dtype == dtype
+    exact = gg.grad(lambda t: pool(t).sum())(x)
+    np.testing.assert_allclose(t.grad, exact, atol=2e-3 if dtype == np.float16 else 1e-6)
+
+
+def test_halves_are_added_up_in_single_precision() -> None:
+    x = np.full((1, 64, 64), 100, np.float16)  # the sum is 409,600, over the largest half
+    for pool in (F.global_avg_pool2d, lambda x: F.avg_pool2d(x, 64)):
+        assert float(pool(x).reshape(())) == 100
+    assert float(F.lp_pool2d(np.full((1, 2, 2), 300, np.float16), 2, 2).reshape(())) == 600
+    ones = gg.Tensor(np.ones((1, 1, 4096), np.float16), requires_grad=True)
+    F.avg_pool2d(ones, (1, 1), (1, 1)).sum().backward()
+    np.testing.assert_array_equal(ones.grad, np.ones((1, 1, 4096)))
+
+
+def test_whole_numbers() -> None:
+    """Their maxima are whole; what divides gives floats."""
+    x = np.arange(16).reshape(1, 4, 4)
+    for dtype in (np.int64, np.uint8, np.int16):
+        y: Any = F.max_pool2d(x.astype(dtype), 2, padding=1)
+        assert y.dtype == dtype
+        np.testing.assert_array_equal(y, [[[0, 2, 3], [8, 10, 11], [12, 14, 15]]])
+    assert F.avg_pool2d(x, 2).dtype == float
+    np.testing.assert_array_equal(F.avg_pool2d(x, 2), [[[2.5, 4.5], [10.5, 12.5]]])
+
+
+def test_a_maximum_keeps_one_byte_for_a_window() -> None:
+    x = gg.Tensor(np.ones((10, 8, 64, 64), np.float32), requires_grad=True)
+    tracemalloc.start()
+    y = F.max_pool2d(x, 2)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < y.data.nbytes + y.data.size + 20_000
+
+
+# ----------------------------------------------------------------------- what is refused
+
+IMAGE = np.zeros((1, 2, 4, 5))
+REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
+    "padding over half": (
+        lambda: F.max_pool2d(IMAGE, 3, padding=2),
+        ShapeError,
+        r"max_pool2d: padding=2 is over half .*kernel_size=3.*pad less",
+    ),
+    "padding over half, of a layer": (
+        lambda: nn.AvgPool2d(2, padding=(1, 2)),
+        ShapeError,
+        r"AvgPool2d: padding=\(1, 2\) is over half",
+    ),
+    "padding over half, sequences": (
+        lambda: nn.MaxPool1d(2, padding=2),
+        ShapeError,
+        "MaxPool1d: padding=2 is over half",
+    ),
+    "too large a window": (
+        lambda: F.max_pool2d(IMAGE, (5, 2)),
+        ShapeError,
+        r"x \(1, 2, 4, 5\) is \(4, 5\) with its padding, and the window spans \(5, 2\)",
+    ),
+    "too large once dilated": (
+        lambda: nn.MaxPool2d(3, dilation=2)(IMAGE),
+        ShapeError,
+        r"max_pool2d: .* spans \(5, 5\): take a smaller window",
+    ),
+    "too large a window, ceil mode": (
+        lambda: F.avg_pool2d(IMAGE, 6, ceil_mode=True),
+        ShapeError,
+        "avg_pool2d: .* smaller window",
+    ),
+    "a kernel of 0": (
+        lambda: F.max_pool2d(IMAGE, 0),
+        ShapeError,
+        r"max_pool2d: kernel_size=0 must be 1 or more",
+    ),
+    "a stride of 0": (
+        lambda: nn.MaxPool2d(2, (0, 1)),
+        ShapeError,
+        r"MaxPool2d: stride=\(0, 1\) must be 1 or more",
+    ),
+    "negative padding": (lambda: nn.AvgPool1d(2, padding=-1), ShapeError, "padding=-1 must be 0"),
+    "a kernel that is not whole": (
+        lambda: nn.LPPool2d(2, 2.5),
+        DtypeError,
+        r"LPPool2d: kernel_size=2\.5 must be a whole number or a pair",
+    ),
+    "three numbers": (lambda: nn.MaxPool2d((2, 2, 2)), DtypeError, "must be a whole number or a p"),
+    "no image": (
+        lambda: F.max_pool2d(np.zeros((4, 4)), 2),
+        ShapeError,
+        r"max_pool2d: x \(4, 4\) must be \(N, C, H, W\) or \(C, H, W\)",
+    ),
+    "no sequence": (
+        lambda: F.avg_pool1d(IMAGE, 2),
+        ShapeError,
+        r"avg_pool1d: x \(1, 2, 4, 5\) must be \(N, C, L\) or \(C, L\)",
+    ),
+    "no image, global": (
+        lambda: F.global_avg_pool2d(np.zeros(4)),
+        ShapeError,
+        r"global_avg_pool2d: x \(4,\) must be",
+    ),
+    "no elements": (
+        lambda: F.max_pool2d(np.zeros((2, 1, 0, 3)), 2, padding=1),
+        ShapeError,
+        r"x \(2, 1, 0, 3\) has no elements",
+    ),
+    "no elements, global": (
+        lambda: nn.GlobalMaxPool2d()(np.zeros((2, 1, 0, 3))),
+        ShapeError,
+        r"global_max_pool2d: x \(2, 1, 0, 3\) has no elements",
+    ),
+    "a divisor of 0": (
+        lambda: nn.AvgPool2d(2, divisor_override=0),
+        ShapeError,
+        "AvgPool2d: divisor_override=0",
+    ),
+    "p of infinity": (
+        lambda: nn.LPPool2d(INF, 2),
+        ShapeError,
+        "LPPool2d: norm_type=inf must be 1 or more and finite; for the largest .* max_pool2d",
+    ),
+    "p below 1": (lambda: F.lp_pool2d(IMAGE, 0.5, 2), ShapeError, r"norm_type=0\.5 must be 1"),
+    "p that is no number": (lambda: F.lp_pool2d(IMAGE, "2", 2), DtypeError, "norm_type='2'"),
+    "no bins": (
+        lambda: nn.AdaptiveAvgPool2d(0),
+        ShapeError,
+        r"AdaptiveAvgPool2d: output_size=.* must be 1 or more",
+    ),
+    "half a bin": (lambda: F.adaptive_max_pool2d(IMAGE, 1.5), DtypeError, "output_size=.* whole"),
+    "truth values": (
+        lambda: F.max_pool2d(IMAGE > 0, 2),
+        DtypeError,
+        "max_pool2d: x is bool, pooling takes real numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "kind", "says"), REFUSED.values(), ids=REFUSED)
+def test_what_does_not_fit_is_refused(call: Any, kind: Any, says: str) -> None:
+    with pytest.raises(kind, match=says) as caught:
+        call()
+    assert "test_nn_pooling.py" in str(caught.value), "it names the user's line"
+
+
+def test_empty_batches() -> None:
+    x = gg.Tensor(np.zeros((0, 2, 5, 5)), requires_grad=True)
+    for name, pool in POOLS.items():
+        y = pool(x)
+        assert y.shape[:2] == (0, 2), name
+        y.sum().backward()
+    assert F.global_max_pool2d(x).shape == (0, 2)
+    assert x.grad is not None
+    assert x.grad.shape == x.shape
+
+
+def test_reprs_are_short() -> None:
+    layers = [
+        nn.MaxPool2d(2),
+        nn.MaxPool2d(3, 2, 1, ceil_mode=True),
+        nn.AvgPool2d((2, 1), (1, 2), count_include_pad=False),
+        nn.LPPool2d(2, 3, 2),
+        nn.AdaptiveAvgPool2d((3, None)),
+        nn.GlobalAvgPool2d(),
+    ]
+    assert [repr(layer) for layer in layers] == [
+        "MaxPool2d(2)",
+        "MaxPool2d(3, stride=2, padding=1, ceil_mode=True)",
+        "AvgPool2d((2, 1), stride=(1, 2), count_include_pad=False)",
+        "LPPool2d(2, 3, stride=2)",
+        "AdaptiveAvgPool2d((3, None))",
+        "GlobalAvgPool2d()",
+    ]
