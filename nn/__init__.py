@@ -25,6 +25,10 @@ from graphgrad.nn.activations import (
 )
 from graphgrad.nn.attention import MultiheadAttention as MultiheadAttention
 from graphgrad.nn.containers import ModuleList as ModuleList, Sequential as Sequential
+from graphgrad.nn.conversion import (
+    to_affine as to_affine,
+    to_convolution as to_convolution,
+)
 from graphgrad.nn.convolution import (
     Conv1d as Conv1d,
     Conv2d as Conv2d,

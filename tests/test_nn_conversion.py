@@ -1,0 +1,247 @@
+"""Fully connected layers as convolutions: one pass over a large image equals all its windows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad import nn
+from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+
+
+def generator(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def body(padding: int = 0) -> list[nn.Module]:
+    """Take images of one channel to four, 2 · 2 times smaller."""
+    rng = generator()
+    how: dict[str, Any] = {"stride": 2, "padding": padding, "dtype": np.float64}
+    return [
+        nn.Conv2d(1, 3, 4, rng=rng, **how),
+        nn.ReLU(),
+        nn.Conv2d(3, 4, 3, rng=rng, **how),
+        nn.ReLU(),
+    ]
+
+
+def head(inputs: int) -> list[nn.Module]:
+    """Score what Flatten makes of it, in two layers."""
+    rng = generator(1)
+    norm = nn.BatchNorm1d(8, dtype=np.float64)
+    norm.running_mean = nn.Buffer(rng.standard_normal(8))
+    norm.running_var = nn.Buffer(rng.uniform(1, 2, 8))
+    return [
+        nn.Flatten(),
+        nn.Dropout(0.5, rng=rng),
+        nn.Affine(inputs, 8, rng=rng, dtype=np.float64),
+        norm,
+        nn.PReLU(8, dtype=np.float64),
+        nn.Affine(8, 5, bias=False, rng=rng, dtype=np.float64),
+        nn.Softmax(),
+    ]
+
+
+def windows(image: Any, size: int, stride: int) -> Any:
+    """Cut an image (1, C, H, W) into windows, row by row."""
+    starts = range(0, image.shape[-1] - size + 1, stride)
+    cut = [image[:, :, i : i + size, j : j + size] for i in starts for j in starts]
+    return np.concatenate(cut)
+
+
+def map_and_windows(net: Any, *, size: int, image_size: int, stride: int) -> tuple[Any, Any]:
+    """Return the map of scores in one pass, and the scores of each window laid out like it."""
+    image = generator(2).standard_normal((1, 1, image_size, image_size))
+    found = nn.to_convolution(net, (1, size, size))(image).numpy()[0]
+    each = net(windows(image, size, stride)).numpy()
+    places = 1 + (image_size - size) // stride
+    return found, each.T.reshape(-1, places, places)
+
+
+def test_one_pass_gives_the_scores_of_all_windows() -> None:
+    """The lecture's 384 × 384 image under a network of 224 × 224, stride 32, made small.
+
+    Its 6 × 6 map has the scores of the 36 windows.
+    """
+    net = nn.Sequential(*body(), *head(4 * 6 * 6)).eval()
+    found, each = map_and_windows(net, size=28, image_size=48, stride=4)
+    assert found.shape == (5, 6, 6)
+    np.testing.assert_allclose(found, each, rtol=1e-12, atol=1e-14)
+    assert each.std(axis=(1, 2)).min() > 1e-3, "the windows differ, so the test sees their order"
+
+
+def test_with_pooling_too() -> None:
+    rng = generator()
+    net = nn.Sequential(
+        nn.Conv2d(1, 3, 3, rng=rng, dtype=np.float64), nn.MaxPool2d(2), *head(3 * 5 * 5)
+    ).eval()
+    found, each = map_and_windows(net, size=12, image_size=20, stride=2)
+    assert found.shape == (5, 5, 5)
+    np.testing.assert_allclose(found, each, rtol=1e-12, atol=1e-14)
+
+
+def test_with_zero_padding_the_windows_differ() -> None:
+    """Around a window there are zeros, within the large image there are its neighbours."""
+    net = nn.Sequential(*body(padding=1), *head(4 * 7 * 7)).eval()
+    found, each = map_and_windows(net, size=28, image_size=48, stride=4)
+    assert found.shape == each.shape
+    assert np.abs(found - each).max() > 1e-3
+    # For one image of the size it was made for nothing differs.
+    found, each = map_and_windows(net, size=28, image_size=28, stride=4)
+    np.testing.assert_allclose(found, each, rtol=1e-12)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_an_affine_there_and_back(bias: bool) -> None:
+    affine = nn.Affine(2 * 3 * 4, 5, bias, rng=generator())
+    conv = nn.to_convolution(affine, (2, 3, 4))
+    assert repr(conv) == f"Conv2d(2, 5, kernel_size=(3, 4){'' if bias else ', bias=False'})"
+    x = generator(1).standard_normal((6, 2, 3, 4)).astype(np.float32)
+    expected = affine(x.reshape(6, -1)).numpy()
+    np.testing.assert_allclose(conv(x).numpy()[..., 0, 0], expected, rtol=1e-5, atol=1e-6)
+    assert conv.weight.dtype == np.float32
+    again = nn.to_affine(conv)
+    assert repr(again) == repr(affine)
+    for name, array in affine.state_dict().items():
+        np.testing.assert_array_equal(again.state_dict()[name], array)
+
+
+@pytest.mark.parametrize(
+    ("shape", "how"),
+    [
+        ((2, 5, 4), {}),
+        ((2, 5, 4), {"stride": (2, 1), "padding": (1, 0)}),
+        ((2, 5, 4), {"padding": "same", "groups": 2}),
+        ((2, 6, 5), {"dilation": 2, "bias": False}),
+        ((2, 3, 2), {"padding": 1}),
+    ],
+)
+def test_a_convolution_is_a_large_affine_layer(shape: Any, how: Any) -> None:
+    conv = nn.Conv2d(2, 4, (3, 2), **how, rng=generator(), dtype=np.float64)
+    affine = nn.to_affine(conv, shape)
+    x = generator(1).standard_normal((3, *shape))
+    expected = conv(x).numpy().reshape(3, -1)
+    np.testing.assert_allclose(affine(x.reshape(3, -1)).numpy(), expected, 1e-12, 1e-12)
+    assert set(np.unique(affine.weight.numpy())) <= {0.0, *conv.weight.numpy().ravel()}
+
+
+def test_without_a_shape_the_image_is_as_large_as_the_kernel() -> None:
+    conv = nn.Conv2d(4, 2, (3, 2), dilation=(2, 1), groups=2, rng=generator())
+    assert nn.to_affine(conv).in_features == 4 * 5 * 2
+
+
+def test_nothing_is_shared_and_modes_stay() -> None:
+    net = nn.Sequential(*body(), nn.Flatten(), nn.Affine(144, 5, rng=generator())).freeze()
+    before = net.state_dict()
+    net[0].training = False
+    converted = nn.to_convolution(net, (1, 28, 28))
+    assert [layer.training for layer in converted] == [False, *[True] * 4]
+    assert not any(p.requires_grad for p in converted.parameters())
+    for p in converted.parameters():
+        p.data += 1
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_batch_normalisation_does_not_see_the_probe() -> None:
+    """What goes through the body to learn its shapes leaves no trace in running statistics."""
+    norm: Any = nn.BatchNorm2d(2)
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 3, rng=generator()), norm, nn.Flatten(), nn.Affine(18, 2, rng=generator())
+    )
+    converted = nn.to_convolution(net, (1, 5, 5))
+    for layer in (norm, converted[1]):
+        assert layer.num_batches_tracked.item() == 0
+        np.testing.assert_array_equal(layer.running_var.numpy(), [1, 1])
+
+
+def test_sequences_within_sequences_and_names() -> None:
+    rng = generator()
+    net = nn.Sequential(
+        {
+            "body": nn.Sequential(nn.Conv2d(1, 2, 3, rng=rng), nn.ReLU()),
+            "flat": nn.Flatten(),
+            "head": nn.Sequential(nn.Affine(18, 4, rng=rng), nn.Tanh(), nn.Affine(4, 3, rng=rng)),
+        }
+    )
+    converted = nn.to_convolution(net, (1, 5, 5))
+    assert [name for name, _ in converted.named_children()] == ["body", "head"]
+    assert converted["head"][2].weight.shape == (3, 4, 1, 1)
+    x = generator(1).standard_normal((2, 1, 5, 5)).astype(np.float32)
+    np.testing.assert_allclose(converted(x).numpy()[..., 0, 0], net(x).numpy(), 1e-5, 1e-6)
+
+
+def test_the_converted_network_learns() -> None:
+    """Gradients of a map of scores reach every parameter, the former Affine's among them."""
+    net = nn.to_convolution(nn.Sequential(*body(), *head(144)), (1, 28, 28)).eval()
+    net(np.ones((1, 1, 36, 36)))[:, 0].sum().backward()
+    assert all(p.grad is not None and np.any(p.grad) for p in net.parameters())
+
+
+class Residual(nn.Module):
+    """A module of a user, with one inside that is not local."""
+
+    def __init__(self) -> None:
+        self.norm = nn.GroupNorm(1, 1)
+
+    def forward(self, x: Any) -> Any:
+        return x + self.norm(x)
+
+
+def sequence(*layers: nn.Module) -> Callable[[], Any]:
+    return lambda: nn.to_convolution(nn.Sequential(*layers), (1, 4, 4))
+
+
+FRACTION: Any = (1, 4.0, 4)
+AFFINE = nn.Affine(16, 3, rng=generator())
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "words"),
+    [
+        (sequence(nn.Flatten(), nn.Affine(9, 2)), ShapeError, r'"1", .*takes 9 .* gets 16 from'),
+        (lambda: nn.to_convolution(AFFINE, (2, 4, 4)), ShapeError, r"gets 32 from .*\(2, 4, 4\)"),
+        (lambda: nn.to_convolution(AFFINE, (4, 4)), ShapeError, r"\(4, 4\) must be \(C, H, W\)"),
+        (lambda: nn.to_convolution(AFFINE, FRACTION), DtypeError, "must be whole numbers"),
+        (lambda: nn.to_convolution(nn.ReLU(), (1, 4, 4)), UnsupportedError, "ReLU is neither"),
+        (sequence(nn.ReLU()), UnsupportedError, "no Flatten and Affine"),
+        (sequence(nn.Affine(4, 3)), UnsupportedError, r'"0", Affine\(4, 3\).*a Flatten is missing'),
+        (sequence(Residual(), nn.Flatten(), AFFINE), UnsupportedError, "GroupNorm.*whole image"),
+        (
+            sequence(nn.LocallyConnected2d(1, 1, 4, 1), nn.Flatten(), AFFINE),
+            UnsupportedError,
+            "LocallyConnected2d.*one size",
+        ),
+        (
+            sequence(nn.Sequential(nn.GlobalAvgPool2d()), nn.Affine(1, 2)),
+            UnsupportedError,
+            r'"0\.0", GlobalAvgPool2d\(\), .*whole image',
+        ),
+        (sequence(nn.Softmax(), nn.Flatten(), AFFINE), UnsupportedError, "over the channels"),
+        (sequence(nn.Flatten(2), AFFINE), UnsupportedError, r"Flatten\(2, -1\).*all axes but"),
+        (
+            sequence(nn.Flatten(), nn.Softmax(), AFFINE),
+            UnsupportedError,
+            "only what goes element by",
+        ),
+        (
+            sequence(nn.Flatten(), nn.PReLU(16), AFFINE),
+            UnsupportedError,
+            "only what goes element by",
+        ),
+        (sequence(nn.Flatten(), AFFINE, nn.LayerNorm(3)), UnsupportedError, '"2", LayerNorm'),
+        (sequence(nn.Flatten(), nn.DropConnect(16, 2)), UnsupportedError, "DropConnect"),
+        (lambda: nn.to_affine(nn.Conv2d(1, 1, 3, padding=1)), ShapeError, "give their shape"),
+        (lambda: nn.to_affine(AFFINE), UnsupportedError, "Affine is no Conv2d"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_cannot_be_converted_is_named_and_why(call: Any, kind: Any, words: str) -> None:
+    with pytest.raises(kind, match=rf"(?s)to_(convolution|affine): .*{words}.*\(at .*:\d+\)"):
+        call()
+
+
+def test_what_a_layer_itself_refuses_comes_through() -> None:
+    with pytest.raises(gg.errors.ShapeError, match=r"has 1 channels, .* wants 3"):
+        sequence(nn.Conv2d(3, 2, 3), nn.Flatten(), AFFINE)()
