@@ -21,6 +21,8 @@ from graphgrad.optim.clipping import (
     clip_grad_value as clip_grad_value,
 )
 from graphgrad.optim.cycles import MomentumSchedule as MomentumSchedule, OneCycleLR as OneCycleLR
+from graphgrad.optim.lbfgs import LBFGS as LBFGS
+from graphgrad.optim.newton import Newton as Newton
 from graphgrad.optim.optimizer import Optimizer as Optimizer
 from graphgrad.optim.penalties import (
     elastic_penalty as elastic_penalty,
