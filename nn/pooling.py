@@ -72,7 +72,7 @@ class MaxPool2d(_Pool):
     kernel_size, stride, dilation
         A number or (down, across), above 0; a stride of None is the kernel size.
     padding
-        Rows and columns of −∞ at both ends, at most half of the window.
+        Rows and columns of −∞ at both ends, at most half of the kernel.
     ceil_mode
         Whether a last window that is only partly over the image is there.
 
@@ -120,7 +120,7 @@ class MaxPool1d(_Pool):
     kernel_size, stride, dilation
         Numbers above 0; a stride of None is the kernel size.
     padding
-        Elements of −∞ at both ends, at most half of the window.
+        Elements of −∞ at both ends, at most half of the kernel.
     ceil_mode
         Whether a last window that is only partly over the sequence is there.
 
@@ -167,7 +167,7 @@ class AvgPool2d(_Pool):
     kernel_size, stride
         A number or (down, across), above 0; a stride of None is the kernel size.
     padding
-        Rows and columns of zeros at both ends, at most half of the window.
+        Rows and columns of zeros at both ends, at most half of the kernel.
     ceil_mode
         Whether a last window that is only partly over the image is there.
     count_include_pad
@@ -225,7 +225,7 @@ class AvgPool1d(_Pool):
     kernel_size, stride
         Numbers above 0; a stride of None is the kernel size.
     padding
-        Zeros at both ends, at most half of the window.
+        Zeros at both ends, at most half of the kernel.
     ceil_mode
         Whether a last window that is only partly over the sequence is there.
     count_include_pad

@@ -3,7 +3,7 @@
 import itertools
 import math
 import tracemalloc
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -66,10 +66,10 @@ def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.usefixtures("blocks")
 @every_kind
 def test_max_pool2d_is_the_maximum_over_windows(kind: Any) -> None:
-    shape, *how = kind
+    shape, how = kind[0], kind[1:]
     assert_equals_composition(
         lambda x: F.max_pool2d(x, *how) ** 2,
-        lambda x: windows(x, *how, -INF).max((-2, -1)) ** 2,
+        lambda x: windows(x, *how, fill=-INF).max((-2, -1)) ** 2,
         distinct(shape),
     )
 
@@ -141,7 +141,7 @@ def arguments(draw: Any, axes: int, *, dilated: bool) -> dict[str, Any]:
     kernel, stride = draw(several), draw(several)
     dilation = draw(several) if dilated else (1,) * axes
     spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    padding = tuple(draw(st.integers(0, span // 2)) for span in spans)
+    padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
     sizes = [
         max(1, span - 2 * p) + draw(st.integers(0, 3))
         for span, p in zip(spans, padding, strict=True)
@@ -217,7 +217,7 @@ def by_hand(x: Any, how: dict[str, Any]) -> tuple[Any, Any]:
             if not (0 <= row < x.shape[1] and 0 <= column < x.shape[2]):
                 continue
             value = x[0, row, column]
-            older = None if winner is None else x[winner]
+            older: Any = None if winner is None else x[winner]
             if older is None or value > older or (np.isnan(value) and not np.isnan(older)):
                 winner = (0, row, column)
         if winner is not None:
@@ -259,7 +259,11 @@ def test_ties() -> None:
 
 def test_nan_is_the_largest() -> None:
     x = np.array([[[1.0, NAN, INF, NAN]]])
-    for pool in (lambda t: F.max_pool2d(t, (1, 4)), lambda t: F.adaptive_max_pool2d(t, 1)):
+    pools: list[Any] = [
+        lambda t: F.max_pool2d(t, (1, 4)),
+        lambda t: F.adaptive_max_pool2d(t, 1),
+    ]
+    for pool in pools:
         t = gg.Tensor(x, requires_grad=True)
         y = pool(t)
         assert np.isnan(y.numpy()).all()
@@ -295,7 +299,7 @@ def test_the_length_of_zeros_has_slope_0(p: float) -> None:
 
 # --------------------------------------------------------------------- dtypes and memory
 
-POOLS = {
+POOLS: dict[str, Any] = {
     "max": lambda x: F.max_pool2d(x, 2),
     "overlapping max": lambda x: F.max_pool2d(x, 3, 2, 1),
     "mean": lambda x: F.avg_pool2d(x, 2),
@@ -437,7 +441,11 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
         "LPPool2d: norm_type=inf must be 1 or more and finite; for the largest .* max_pool2d",
     ),
     "p below 1": (lambda: F.lp_pool2d(IMAGE, 0.5, 2), ShapeError, r"norm_type=0\.5 must be 1"),
-    "p that is no number": (lambda: F.lp_pool2d(IMAGE, "2", 2), DtypeError, "norm_type='2'"),
+    "p that is no number": (
+        lambda: F.lp_pool2d(IMAGE, cast("Any", "2"), 2),
+        DtypeError,
+        "norm_type='2'",
+    ),
     "no bins": (
         lambda: nn.AdaptiveAvgPool2d(0),
         ShapeError,

@@ -42,7 +42,7 @@ def max_pool2d(
         A number or (down, across), above 0; a stride of None is the kernel size.
     padding
         Rows and columns at both ends: a number or (down, across), at most half of the
-        window.
+        kernel.
     ceil_mode
         Whether a last window that is only partly over the image is there.
 
@@ -222,7 +222,7 @@ def global_avg_pool2d(x: Any) -> Tensor:
     Source: Lin, Chen, Yan, Network In Network, 2013, section 3.2.
     """
     out = adaptive_avg_pool2d(_image("global_avg_pool2d", x), 1)
-    return out.reshape(out.shape[:-2])  # type: ignore[no-any-return]
+    return out.reshape(out.shape[:-2])
 
 
 def global_max_pool2d(x: Any) -> Tensor:
@@ -231,7 +231,7 @@ def global_max_pool2d(x: Any) -> Tensor:
     The gradient goes to the first of equal maxima.
     """
     out = adaptive_max_pool2d(_image("global_max_pool2d", x), 1)
-    return out.reshape(out.shape[:-2])  # type: ignore[no-any-return]
+    return out.reshape(out.shape[:-2])
 
 
 # ------------------------------------------------------------------------ checked, then run
@@ -256,11 +256,10 @@ class Numbers:
         self.stride = self.kernel if stride is None else numbers_of(name, "stride", stride, 1, axes)
         self.padding = numbers_of(name, "padding", padding, 0, axes)
         self.dilation = numbers_of(name, "dilation", dilation, 1, axes)
-        spans = [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True)]
-        if any(2 * p > span for p, span in zip(self.padding, spans, strict=True)):
+        if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
             raise ShapeError(
-                f"{name}: padding={padding!r} is over half of the window, kernel_size="
-                f"{kernel_size!r}: some would hold nothing of x; pad less (at {here()})"
+                f"{name}: padding={padding!r} is over half of kernel_size={kernel_size!r}: some "
+                f"windows would hold nothing of x; pad less (at {here()})"
             )
 
 

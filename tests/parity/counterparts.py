@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from graphgrad.nn.functional.correlation import Axis
+
 Function = Callable[..., Any]
 
 
@@ -552,6 +554,37 @@ SAME_NAME = """
     logaddexp logaddexp2 maximum minimum multiply negative nextafter positive power rad2deg
     reciprocal remainder round sigmoid sign sin sinc sinh sqrt square subtract tan tanh trunc
 """
+
+
+def over_windows(function: Function, fill: float) -> Function:
+    """Pool as an op does, which gets the windows of each axis worked out: no padding is left."""
+
+    def pool(x: Any, down: Any, across: Any, *more: Any) -> Any:
+        down, across = Axis(*down), Axis(*across)
+        margins = [(a.before, a.length(a.out) - a.size - a.before) for a in (across, down)]
+        padded = functional.pad(x, [n for pair in margins for n in pair], value=fill)
+        return function(padded, *zip(down[2:5], across[2:5], strict=True), *more)
+
+    return pool
+
+
+def over_bins(x: Any, down: Any, across: Any) -> Any:
+    """Take means over bins, of images without channels as well."""
+    images = x.reshape(*(1,) * (4 - x.ndim), *x.shape)
+    y = functional.adaptive_avg_pool2d(images, (len(down), len(across)))
+    return y.reshape(*x.shape[:-2], *y.shape[-2:])
+
+
+COUNTERPARTS |= {
+    "bin_mean (adaptive_avg_pool)": over_bins,
+    "lp_pool": over_windows(
+        lambda x, kernel, stride, _, p: functional.lp_pool2d(x, p, kernel, stride), 0.0
+    ),
+    "max_pool": over_windows(
+        lambda x, kernel, stride, dilation: functional.max_pool2d(x, kernel, stride, 0, dilation),
+        -math.inf,
+    ),
+}
 COUNTERPARTS |= {
     name: on_tensors(getattr(torch, {"power": "pow"}.get(name, name))) for name in SAME_NAME.split()
 }
@@ -570,6 +603,8 @@ ABSENT = {
     ),
     **dict.fromkeys(("from_diagonal", "overlap_add", "unpad", "sinc_derivative"), "part of a rule"),
     **dict.fromkeys(("recur", "recur_back"), "part of a rule"),
+    **dict.fromkeys(("unpool", "pick", "spread", "bin_spread"), "part of a rule"),
+    "window_mean (avg_pool)": "dilation, and a count for each window",
     **dict.fromkeys(("bell", "elu_slope", "gelu_slope", "silu_slope"), "part of a rule"),
     **dict.fromkeys(
         (

@@ -1,0 +1,130 @@
+"""Pooling against PyTorch: values, first and second derivatives, over all arguments."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import graphgrad as gg
+from graphgrad import nn
+from tests.parity.test_convolution import derivatives, torchs
+from tests.test_nn_pooling import arguments
+
+torch = pytest.importorskip("torch")
+F, TF = nn.functional, torch.nn.functional
+EXAMPLES = 80
+either = st.sampled_from([1, 2])
+
+
+def compare(ours: Any, theirs: Any, x: Any) -> None:
+    found = derivatives(lambda t: ours(t) ** 2, [x])
+    for a, b in zip(found, torchs(lambda t: theirs(t) ** 2, [x]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+def drawn(shape: Any) -> Any:
+    return np.random.default_rng(0).standard_normal(shape)
+
+
+@settings(max_examples=EXAMPLES)
+@given(how=either.flatmap(lambda axes: arguments(axes, dilated=True)), ties=st.booleans())
+def test_max_pooling(how: Any, ties: bool) -> None:
+    """Among equal elements PyTorch takes the first as well."""
+    x = drawn(how.pop("shape"))
+    if ties:
+        x = np.round(x)
+    ours, theirs = (
+        (F.max_pool2d, TF.max_pool2d) if len(how["stride"]) == 2 else (F.max_pool1d, TF.max_pool1d)
+    )
+    if np.isfinite(np.asarray(ours(x, **how))).all():  # else a dilated window is all margin
+        compare(lambda t: ours(t, **how), lambda t: theirs(t, **how), x)
+
+
+@settings(max_examples=EXAMPLES)
+@given(
+    how=either.flatmap(lambda axes: arguments(axes, dilated=False)),
+    include=st.booleans(),
+    divisor=st.sampled_from([None, 3]),
+)
+def test_mean_pooling(how: Any, include: bool, divisor: Any) -> None:
+    x = drawn(how.pop("shape"))
+    how["count_include_pad"] = include
+    ours, theirs = F.avg_pool1d, TF.avg_pool1d
+    if len(how["stride"]) == 2:
+        ours, theirs = F.avg_pool2d, TF.avg_pool2d
+        how["divisor_override"] = divisor
+    compare(lambda t: ours(t, **how), lambda t: theirs(t, **how), x)
+
+
+@settings(max_examples=EXAMPLES)
+@given(how=arguments(2, dilated=False), p=st.sampled_from([1, 2, 3, 2.5]))
+def test_lp_pooling(how: Any, p: float) -> None:
+    shape = how["shape"]
+    kernel = tuple(map(min, how["kernel_size"], shape[-2:]))
+    x = np.abs(drawn(shape)) + 0.1
+    ours, theirs = F.lp_pool2d, TF.lp_pool2d
+    compare(
+        lambda t: ours(t, p, kernel, how["stride"]),
+        lambda t: theirs(t, p, kernel, how["stride"]),
+        x,
+    )
+
+
+@settings(max_examples=EXAMPLES)
+@given(
+    sizes=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    bins=st.tuples(st.integers(1, 4), st.none() | st.integers(1, 4)),
+    single=st.booleans(),
+    ties=st.booleans(),
+)
+def test_adaptive_pooling(sizes: Any, bins: Any, single: bool, ties: bool) -> None:
+    x = drawn((2, *sizes) if single else (2, 2, *sizes))
+    if ties:
+        x = np.round(x)
+    for name in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
+        ours, theirs = getattr(F, name), getattr(TF, name)
+        compare(lambda t, f=ours: f(t, bins), lambda t, f=theirs: f(t, bins), x)
+
+
+def slopes(ours: Any, theirs: Any, x: Any) -> tuple[Any, Any]:
+    """Return the gradients of the sum of what each computes."""
+    t = torch.tensor(x, requires_grad=True)
+    theirs(t).sum().backward()
+    v = gg.Tensor(x, requires_grad=True)
+    ours(v).sum().backward()
+    return v.grad, t.grad.numpy()
+
+
+def test_infinities() -> None:
+    """A window over −∞ alone, in part over a margin, sends its gradient to the image."""
+    for value in (-math.inf, math.inf):
+        x = np.full((1, 1, 3, 3), value)
+        ours, theirs = slopes(
+            lambda t: F.max_pool2d(t, 2, 2, 1), lambda t: TF.max_pool2d(t, 2, 2, 1), x
+        )
+        np.testing.assert_array_equal(ours, theirs)
+        assert ours.sum() == 4
+
+
+def test_the_length_of_zeros() -> None:
+    for p in (2, 2.5, 3):
+        compare(
+            lambda t, p=p: F.lp_pool2d(t, p, 2),
+            lambda t, p=p: TF.lp_pool2d(t, p, 2),
+            np.zeros((1, 1, 2, 2)),
+        )
+
+
+def test_where_pytorch_differs_docs_conventions_says_how() -> None:
+    # the gradient goes to the first NaN; PyTorch's to the last
+    x = np.array([[[[1, math.nan, 2, math.nan]]]])
+    ours, theirs = slopes(lambda t: F.max_pool2d(t, (1, 4)), lambda t: TF.max_pool2d(t, (1, 4)), x)
+    np.testing.assert_array_equal(ours, [[[[0, 1, 0, 0]]]])
+    np.testing.assert_array_equal(theirs, [[[[0, 0, 0, 1]]]])
+    # a window partly over the image: its length; PyTorch's is that of its mean, times its size
+    ones = np.ones((1, 1, 1, 3))
+    np.testing.assert_allclose(F.lp_pool2d(ones, 1, (1, 2), ceil_mode=True)[0, 0], [[2, 1]])
+    theirs = TF.lp_pool2d(torch.tensor(ones), 1, (1, 2), ceil_mode=True)
+    np.testing.assert_allclose(theirs[0, 0], [[2, 2]])
