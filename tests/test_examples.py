@@ -62,6 +62,13 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"Next:",
     ],
     "digits_row_by_row": [r"after 1 row: [34]\d", r"after 8 rows: 9[5-9]\.\d% of 360 test digits"],
+    "fully_connected_as_convolution": [
+        r"Affine\(288, 64\) is now Conv2d\(32, 64, kernel_size=3\)\n",
+        r"(9|1[0-2]) of 12 test digits read right",
+        r"against 841 windows: scores differ by [\d.]+e-0[67] ",
+        r"with zero padding: by (0\.[1-9]|[1-9])\d*",
+        r"multiplications: 22\.7 against 70\.0, 3\.1 times fewer\n",
+    ],
     "initialisation": [
         r"Xavier, 1 / n_in +0\.1000 wanted, 0\.09\d+ drawn\n",
         r"He, 2 / n_in +0\.1414 wanted, 0\.14\d+ drawn\n",
@@ -121,6 +128,7 @@ PICTURES: dict[str, set[str]] = {
     },
     "demo": {"apples_and_oranges.svg", "digits.png"},
     "digits_row_by_row": {"digits_row_by_row.png"},
+    "fully_connected_as_convolution": {"fully_connected_as_convolution.png"},
     "initialisation": {"initialisation.png"},
     "layers": set(),
     "losses": {"losses.png"},
