@@ -4,12 +4,11 @@ Each is a function ``(images, rng) -> images`` on (N, H, W) or (N, C, H, W) arra
 anew for every image; `Batches(augment=[…])` applies them.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import ShapeError, UnsupportedError
+from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.node import here
 
 
@@ -18,17 +17,27 @@ def _checked(who: str, images: Any) -> Any:
     if images.ndim not in (3, 4):
         message = f"{who}: images {images.shape}; they must be (N, H, W) or (N, C, H, W)"
         raise ShapeError(f"{message} (at {here()})")
+    if images.dtype.kind not in "fiu":
+        message = f"{who}: images of {images.dtype}; they must be floats or integers"
+        raise DtypeError(f"{message} (at {here()})")
     return images
 
 
-def _not_negative(who: str, value: float) -> float:
-    if not 0 <= value < math.inf:
-        raise ShapeError(f"{who}: {value} must be 0 or more (at {here()})")
+def _whole(who: str, value: int, least: int) -> int:
+    if not isinstance(value, int | np.integer) or value < least:
+        message = f"{who}: {value} must be a whole number from {least} on (at {here()})"
+        raise ShapeError(message)
+    return int(value)
+
+
+def _share(who: str, value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ShapeError(f"{who}: {value} must be from 0 to 1 (at {here()})")
     return value
 
 
 def _moved(images: Any, places: Any) -> Any:
-    """Take image n at rows and columns ``places[n]``, a (2, 2) matrix and a shift (2,), bilinear.
+    """Take image n at rows and columns ``places[n]``, a (2, 2) matrix, bilinear.
 
     Places are counted from the middle of the image; outside of it, images are 0.
     """
@@ -37,15 +46,29 @@ def _moved(images: Any, places: Any) -> Any:
     except ImportError as error:
         message = "rotating and scaling need SciPy: pip install 'graphgrad[train]'"
         raise UnsupportedError(message) from error
-    floating = images if images.dtype.kind == "f" else images.astype(np.float32)
+    floating = images.astype(np.result_type(images.dtype, np.float32), copy=False)
     out = np.empty_like(floating)
     middle = (np.array(images.shape[-2:]) - 1) / 2
-    for image, moved, (matrix, shift) in zip(floating, out, places, strict=True):
-        offset = middle - matrix @ middle + shift
+    for image, moved, matrix in zip(floating, out, places, strict=True):
         planes = (image[None], moved[None]) if image.ndim == 2 else (image, moved)
         for plane, target in zip(*planes, strict=True):
-            ndimage.affine_transform(plane, matrix, offset, output=target, order=1)
-    return out if floating is images else np.rint(out).astype(images.dtype)
+            # "grid-constant": "constant" makes 0 of what rounding puts just outside of the edge
+            ndimage.affine_transform(
+                plane,
+                matrix,
+                middle - matrix @ middle,
+                output=target,
+                order=1,
+                mode="grid-constant",
+            )
+    return (np.rint(out) if images.dtype.kind in "iu" else out).astype(images.dtype, copy=False)
+
+
+def _cut(images: Any, size: tuple[int, int], rng: np.random.Generator) -> Any:
+    """Cut a window of a size out of each image, at a random place."""
+    windows = np.lib.stride_tricks.sliding_window_view(images, size, axis=(-2, -1))
+    rows, columns = (rng.integers(0, n, len(images)) for n in windows.shape[-4:-2])
+    return windows[np.arange(len(images)), ..., rows, columns, :, :]
 
 
 class Shift:
@@ -53,7 +76,7 @@ class Shift:
 
     def __init__(self, pixels: int) -> None:
         """Take the largest shift."""
-        self.pixels = int(_not_negative("Shift", pixels))
+        self.pixels = _whole("Shift", pixels, 0)
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:
         """Return the moved images."""
@@ -76,10 +99,8 @@ class Crop:
 
     def __init__(self, height: int, width: int, padding: int = 0) -> None:
         """Take the size."""
-        if min(height, width) < 1:
-            raise ShapeError(f"Crop: {height} × {width} must be above 0 (at {here()})")
-        self.size = (height, width)
-        self.padding = int(_not_negative("Crop", padding))
+        self.size = (_whole("Crop", height, 1), _whole("Crop", width, 1))
+        self.padding = _whole("Crop", padding, 0)
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:
         """Return the windows."""
@@ -92,26 +113,12 @@ class Crop:
         return _cut(padded, self.size, rng)
 
 
-def _cut(images: Any, size: tuple[int, ...], rng: np.random.Generator) -> Any:
-    """Cut a window of a size out of each image, at a random place."""
-    height, width = size
-    rows = rng.integers(0, images.shape[-2] - height + 1, len(images))
-    columns = rng.integers(0, images.shape[-1] - width + 1, len(images))
-    windows = [
-        image[..., row : row + height, column : column + width]
-        for image, row, column in zip(images, rows, columns, strict=True)
-    ]
-    return np.stack(windows)
-
-
 class Flip:
     """Mirror each image left to right with a probability. Not for digits: a mirrored 2 is none."""
 
     def __init__(self, probability: float = 0.5) -> None:
         """Take the probability."""
-        if not 0 <= probability <= 1:
-            raise ShapeError(f"Flip: probability {probability} is not in [0, 1] (at {here()})")
-        self.probability = probability
+        self.probability = _share("Flip", probability)
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:
         """Return the images, some of them mirrored."""
@@ -122,11 +129,11 @@ class Flip:
 
 
 class Brightness:
-    """Multiply each image by a factor from 1 − amount to 1 + amount."""
+    """Multiply each image by a factor from 1 − amount to 1 + amount, 0 ≤ amount ≤ 1."""
 
     def __init__(self, amount: float) -> None:
         """Take the largest change."""
-        self.amount = _not_negative("Brightness", amount)
+        self.amount = _share("Brightness", amount)
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:
         """Return the brightened and darkened images; integers stay in their range."""
@@ -144,14 +151,16 @@ class Rotate:
 
     def __init__(self, degrees: float) -> None:
         """Take the largest angle."""
-        self.degrees = _not_negative("Rotate", degrees)
+        if not 0 <= degrees <= 180:
+            raise ShapeError(f"Rotate: {degrees} must be from 0 to 180 degrees (at {here()})")
+        self.degrees = degrees
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:
         """Return the turned images."""
         images = _checked("Rotate", images)
         angles = np.deg2rad(rng.uniform(-self.degrees, self.degrees, len(images)))
         turns = [np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in angles]
-        return _moved(images, [(turn, 0) for turn in turns])
+        return _moved(images, turns)
 
 
 class Scale:
@@ -167,4 +176,4 @@ class Scale:
         """Return the scaled images."""
         images = _checked("Scale", images)
         factors = rng.uniform(1 - self.amount, 1 + self.amount, len(images))
-        return _moved(images, [(np.eye(2) / factor, 0) for factor in factors])
+        return _moved(images, [np.eye(2) / factor for factor in factors])

@@ -24,8 +24,8 @@ class Batches:
             ...
 
     Everything random comes from three numbers: the order in epoch e from the generator seeded
-    by (seed, e), the augmentation of its batch b from the one seeded by (seed, e, b). So the
-    state of the last batch handed out is known however far a thread has prepared others, and
+    by (seed, e, 0), the augmentation of its b-th batch from the one seeded by (seed, e, b). So
+    the state of the last batch handed out is known however far a thread has prepared others, and
     ``load_state_dict`` goes on with the very next one.
 
     Parameters
@@ -50,6 +50,8 @@ class Batches:
     ------
     ShapeError
         If the dataset is empty, lengths differ, or a batch is larger than the data.
+    DtypeError
+        If ``batch_size`` or ``prefetch`` is no whole number.
     """
 
     def __init__(
@@ -64,7 +66,10 @@ class Batches:
         prefetch: int = 2,
     ) -> None:
         """Check the arguments and draw the seed."""
-        self.dataset = checked("Batches", *dataset)
+        self.dataset = checked("Batches", dataset)
+        if not all(isinstance(number, int | np.integer) for number in (batch_size, prefetch)):
+            message = f"Batches: batch_size={batch_size} and prefetch={prefetch} must be integers"
+            raise DtypeError(f"{message} (at {here()})")
         if not 1 <= batch_size <= self.dataset.size:
             message = (
                 f"Batches: batch_size={batch_size} of {self.dataset.size} samples; it must be "
@@ -107,11 +112,12 @@ class Batches:
     def _made(self, epoch: int, first: int) -> Generator[Dataset, None, None]:
         order = np.arange(self.dataset.size)
         if self.shuffle:
-            np.random.default_rng([self.seed, epoch]).shuffle(order)
+            np.random.default_rng([self.seed, epoch, 0]).shuffle(order)
         for number in range(first, len(self)):
             start = number * self.batch_size
             images, labels = self.dataset.take(order[start : start + self.batch_size])
-            rng = np.random.default_rng([self.seed, epoch, number])
+            # not (…, number): 0 is the order's, and NumPy takes a missing number for 0
+            rng = np.random.default_rng([self.seed, epoch, number + 1])
             for change in self.augment:
                 images = change(images, rng)
             yield Dataset(images, labels)

@@ -26,9 +26,12 @@ class Dataset(NamedTuple):
         return Dataset(self.images[index], self.labels[index])
 
 
-def checked(who: str, images: Any, labels: Any) -> Dataset:
-    """Return a dataset, or say why these are none."""
-    images, labels = (x if hasattr(x, "dtype") else np.asarray(x) for x in (images, labels))
+def checked(who: str, dataset: tuple[Any, Any]) -> Dataset:
+    """Return a dataset, or say why this is none."""
+    if len(dataset) != 2:
+        message = f"{who}: give (images, labels), not {len(dataset)} things (at {here()})"
+        raise ShapeError(message)
+    images, labels = (x if hasattr(x, "dtype") else np.asarray(x) for x in dataset)
     if not images.ndim or not labels.ndim or len(images) != len(labels) or not len(images):
         message = (
             f"{who}: images {images.shape}, labels {labels.shape}; give one label per image, "
@@ -60,6 +63,7 @@ def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) ->
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":
         raise DtypeError(f"one_hot: labels are {labels.dtype}; use .astype(int) (at {here()})")
+    labels = labels.astype(np.int64)
     classes = int(labels.max(initial=-1)) + 1 if classes is None else classes
     if labels.min(initial=0) < 0 or labels.max(initial=-1) >= classes:
         message = f"one_hot: labels from {labels.min()} to {labels.max()}, {classes} classes"
@@ -93,7 +97,7 @@ def split(
     ShapeError
         If a part would be empty, or a class too small to be in both.
     """
-    dataset = checked("split", *dataset)
+    dataset = checked("split", dataset)
     selection = _scikit_learn("split")
     try:
         rest, held = selection.train_test_split(
@@ -129,7 +133,7 @@ def k_folds(
     ShapeError
         If k is below 2, or above the number of samples of each class.
     """
-    dataset = checked("k_folds", *dataset)
+    dataset = checked("k_folds", dataset)
     selection = _scikit_learn("k_folds")
     try:
         folds = selection.StratifiedKFold(k, shuffle=True, random_state=_seed(rng))

@@ -33,7 +33,7 @@ def fetched(file: Published, folder: str | Path | None, download: bool) -> Path:
         there is not the published file.
     """
     pooch = _pooch()
-    place = Path(folder) if folder is not None else cache_folder()
+    place = Path(folder).expanduser() if folder is not None else cache_folder()
     path = place / file.name
     if path.exists():
         if not pooch.hashes.hash_matches(str(path), file.checksum):
@@ -42,6 +42,11 @@ def fetched(file: Published, folder: str | Path | None, download: bool) -> Path:
         return path
     reasons = []
     if download:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"{file.name} would go to {place}: {error.strerror}; name another folder"
+            raise DownloadError(message) from error
         for mirror in file.mirrors:
             try:
                 pooch.retrieve(
@@ -52,7 +57,8 @@ def fetched(file: Published, folder: str | Path | None, download: bool) -> Path:
                     progressbar=True,
                 )
             except Exception as error:  # noqa: BLE001 - of any kind: the next mirror may do
-                reasons.append(f"{mirror}: {type(error).__name__}")
+                why = getattr(error, "strerror", None) or type(error).__name__
+                reasons.append(f"{mirror}: {why}")
             else:
                 return path
     tried = "; ".join(reasons) or "download=False"

@@ -9,7 +9,7 @@ import math
 import struct
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,8 +18,9 @@ import numpy as np
 from graphgrad.errors import FileFormatError
 
 _IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-_LIMIT = 1 << 32  # bytes of content: sixteen times the largest of these files
+_LIMIT = 1 << 30  # bytes of content: twenty times the largest of these files
 _CHUNK = 1 << 20
+_AXES = 32
 
 CIFAR10_RECORD = 1 + 3 * 32 * 32  # a label, then the red, green and blue planes
 
@@ -51,20 +52,22 @@ def _idx(source: BinaryIO, path: Path) -> Any:
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _IDX_TYPES or head[3] == 0:
         raise FileFormatError(f"{path}: no IDX file: it begins with {head!r}")
     axes = head[3]
+    if axes > _AXES:
+        raise FileFormatError(f"{path}: {axes} axes; arrays here have {_AXES} at most")
     lengths = source.read(4 * axes)
     if len(lengths) < 4 * axes:
         raise FileFormatError(f"{path}: truncated: {axes} axes, of which the header has fewer")
     shape = struct.unpack(f">{axes}I", lengths)
     dtype = np.dtype(_IDX_TYPES[head[2]])
     size = math.prod(shape) * dtype.itemsize
-    if size > _LIMIT:
+    if not 0 < size <= _LIMIT:
         raise FileFormatError(f"{path}: its header claims {shape} {dtype}: {size:,} bytes")
     content = _at_most(source, size + 1)
     if len(content) != size:
         there = "more" if len(content) > size else f"{len(content):,}"
         message = f"{path}: its header claims {shape} {dtype}, {size:,} bytes; there are {there}"
         raise FileFormatError(message)
-    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
 def _at_most(source: Any, size: int) -> bytearray:
@@ -93,7 +96,7 @@ def parse_cifar10(content: bytes | bytearray, name: str) -> tuple[Any, Any]:
     return records[:, 1:].reshape(-1, 3, 32, 32).copy(), labels.astype(np.int64)
 
 
-def cifar10_files(path: str | Path, wanted: list[str]) -> Iterator[tuple[Any, Any]]:
+def cifar10_files(path: str | Path, wanted: Sequence[str]) -> list[tuple[Any, Any]]:
     """Read files of CIFAR-10 by their names, from a folder or from the published archive.
 
     Nothing is unpacked to disk.
@@ -106,32 +109,41 @@ def cifar10_files(path: str | Path, wanted: list[str]) -> Iterator[tuple[Any, An
         If the folder or archive cannot be read.
     """
     path = Path(path)
-    limit = 10_000 * CIFAR10_RECORD + 1
+    found: dict[str, tuple[Any, Any]] = {}
     if path.is_dir():
         for name in wanted:
-            file = next((f for f in (path / name, path / _FOLDER / name) if f.is_file()), None)
-            if file is None:
-                raise FileFormatError(f"{path}: there is no {name} in it")
-            with file.open("rb") as source:
-                yield parse_cifar10(_checked_size(_at_most(source, limit), limit, name), name)
-        return
-    try:
-        with tarfile.open(path) as archive:
-            members = {Path(m.name).name: m for m in archive if m.isfile()}
-            for name in wanted:
-                member = archive.extractfile(members[name]) if name in members else None
-                if member is None:
-                    raise FileFormatError(f"{path}: there is no {name} in it")
-                content = _checked_size(_at_most(member, limit), limit, name)
-                yield parse_cifar10(content, name)
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise FileFormatError(f"{path}: damaged archive: {error}") from error
+            file = cifar10_file(path, name)
+            if file is not None:
+                with file.open("rb") as source:
+                    found[name] = _cifar10(source, str(file))
+    else:
+        try:
+            with gzip.open(path) as raw:
+                with tarfile.TarFile(fileobj=raw) as archive:
+                    for member in archive:  # in the archive's order: going back costs
+                        name = Path(member.name).name
+                        source = archive.extractfile(member) if name in wanted else None
+                        if source is not None:
+                            found[name] = _cifar10(source, f"{path}: {name}")
+                while raw.read(_CHUNK):  # the checksum stands at the end
+                    pass
+        except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise FileFormatError(f"{path}: damaged archive: {error}") from error
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise FileFormatError(f"{path}: there is no {', '.join(missing)} in it")
+    return [found[name] for name in wanted]
 
 
-_FOLDER = "cifar-10-batches-bin"
+def cifar10_file(folder: Path, name: str) -> Path | None:
+    """Return where a file of CIFAR-10 is: in the folder, or in the one the archive unpacks to."""
+    places = (folder / name, folder / "cifar-10-batches-bin" / name)
+    return next((file for file in places if file.is_file()), None)
 
 
-def _checked_size(content: bytearray, limit: int, name: str) -> bytearray:
-    if len(content) >= limit:
+def _cifar10(source: Any, name: str) -> tuple[Any, Any]:
+    limit = 10_000 * CIFAR10_RECORD
+    content = _at_most(source, limit + 1)
+    if len(content) > limit:
         raise FileFormatError(f"{name}: larger than the 10,000 records of a CIFAR-10 file")
-    return content
+    return parse_cifar10(content, name)

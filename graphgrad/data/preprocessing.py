@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from graphgrad.errors import GraphError, ShapeError
+from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.node import here
 
 
@@ -17,14 +17,17 @@ class _Fitted:
 
     mean: Any = None
 
-    def _checked(self, images: Any) -> Any:
-        images = np.asarray(images)
-        who = type(self).__name__
+    def _refuse_unfitted(self) -> None:
         if self.mean is None:
-            message = f"{who}: nothing learnt yet; call .fit(training images) first (at {here()})"
-            raise GraphError(message)
-        if images.shape[1:] != self.mean.shape:
-            message = f"{who}: images {images.shape}, fitted to (N, {str(self.mean.shape)[1:]}"
+            message = f"{type(self).__name__}: nothing learnt yet; call .fit(training images) first"
+            raise GraphError(f"{message} (at {here()})")
+
+    def _checked(self, images: Any) -> Any:
+        self._refuse_unfitted()
+        images = np.asarray(images)
+        if images.ndim < 1 or images.shape[1:] != self.mean.shape:
+            fitted = ", ".join(["N", *map(str, self.mean.shape)])
+            message = f"{type(self).__name__}: images {images.shape}, fitted to ({fitted})"
             raise ShapeError(f"{message} (at {here()})")
         return images
 
@@ -33,7 +36,15 @@ class _Fitted:
         if images.ndim < 2 or not len(images):
             message = f"{type(self).__name__}: images {images.shape}; give (N, …), N above 0"
             raise ShapeError(f"{message} (at {here()})")
-        return images if images.dtype.kind == "f" else images.astype(np.float32)
+        if images.dtype.kind not in "fiu":
+            message = f"{type(self).__name__}: images of {images.dtype}; give floats or integers"
+            raise DtypeError(f"{message} (at {here()})")
+        return images.astype(np.float64 if images.dtype == np.float64 else np.float32, copy=False)
+
+
+def _mean(images: Any) -> Any:
+    """Average over the images; float32 would lose digits in adding up tens of thousands."""
+    return images.mean(axis=0, dtype=np.float64).astype(images.dtype)
 
 
 class Center(_Fitted):
@@ -41,8 +52,7 @@ class Center(_Fitted):
 
     def fit(self, images: Any) -> Self:
         """Learn the means from images (N, …)."""
-        images = self._training(images)
-        self.mean = images.mean(axis=0)
+        self.mean = _mean(self._training(images))
         return self
 
     def __call__(self, images: Any) -> Any:
@@ -59,9 +69,10 @@ class Standardize(_Fitted):
     def fit(self, images: Any) -> Self:
         """Learn means and standard deviations from images (N, …)."""
         images = self._training(images)
-        self.mean = images.mean(axis=0)
-        deviation = images.std(axis=0)
-        self.deviation = np.where(deviation == 0, np.ones_like(deviation), deviation)
+        mean = _mean(images)
+        deviation = np.sqrt(_mean((images - mean) ** 2))
+        still = images.min(axis=0) == images.max(axis=0)  # rounding may leave it a deviation
+        self.mean, self.deviation = mean, np.where(still, np.ones_like(mean), deviation)
         return self
 
     def __call__(self, images: Any) -> Any:
@@ -83,7 +94,7 @@ class PCA(_Fitted):
     Raises
     ------
     ShapeError
-        If there are fewer axes than components.
+        If there are fewer axes than components, or fewer than one is asked for.
     """
 
     epsilon: float | None = None
@@ -97,13 +108,15 @@ class PCA(_Fitted):
         images = self._training(images)
         rows = images.reshape(len(images), -1)
         axes_there = min(rows.shape)
-        if not 1 <= (self.components or axes_there) <= axes_there:
-            message = f"PCA: {self.components} components of images {images.shape}, which have "
-            raise ShapeError(f"{message}{axes_there} axes (at {here()})")
-        mean = rows.mean(axis=0)
-        _, singular, axes = np.linalg.svd(rows - mean, full_matrices=False)
-        self.axes = axes[: self.components]
-        self.variances = (singular**2 / len(rows))[: self.components]
+        kept = axes_there if self.components is None else self.components
+        if not 1 <= kept <= axes_there:
+            message = f"{type(self).__name__}: {kept} components of images {images.shape}, which"
+            raise ShapeError(f"{message} have {axes_there} axes (at {here()})")
+        mean = _mean(rows)
+        triangle = np.linalg.qr(rows - mean, mode="r")  # same S and V as of the many rows
+        _, singular, axes = np.linalg.svd(triangle, full_matrices=False)
+        self.axes = axes[:kept]
+        self.variances = (singular**2 / len(rows))[:kept]
         self.mean = mean.reshape(images.shape[1:])
         return self
 
@@ -117,10 +130,11 @@ class PCA(_Fitted):
 
     def inverse(self, coordinates: Any) -> Any:
         """Return images (N, …) from coordinates; what was not kept is the mean's."""
+        self._refuse_unfitted()
         coordinates = np.asarray(coordinates)
-        if self.mean is None or coordinates.shape[1:] != self.variances.shape:
-            message = f"{type(self).__name__}.inverse: coordinates {coordinates.shape}; fit first, "
-            raise ShapeError(f"{message}and give (N, components) (at {here()})")
+        if coordinates.ndim != 2 or coordinates.shape[1:] != self.variances.shape:
+            message = f"{type(self).__name__}.inverse: coordinates {coordinates.shape}; give "
+            raise ShapeError(f"{message}(N, {len(self.variances)}) (at {here()})")
         if self.epsilon is not None:
             coordinates = coordinates * np.sqrt(self.variances + self.epsilon)
         return (coordinates @ self.axes).reshape(-1, *self.mean.shape) + self.mean
@@ -139,5 +153,7 @@ class Whiten(PCA):
 
     def __init__(self, components: int | None = None, epsilon: float = 1e-5) -> None:
         """Remember both."""
+        if not epsilon >= 0:
+            raise ShapeError(f"Whiten: epsilon={epsilon} must be 0 or more (at {here()})")
         super().__init__(components)
         self.epsilon = epsilon

@@ -7,7 +7,7 @@ import numpy as np
 
 from graphgrad.data.dataset import Dataset, one_hot, split
 from graphgrad.data.downloads import Published, cache_folder, fetched
-from graphgrad.data.formats import cifar10_files, read_idx
+from graphgrad.data.formats import cifar10_file, cifar10_files, read_idx
 from graphgrad.errors import FileFormatError, UnsupportedError
 
 Pair = tuple[Dataset, Dataset]
@@ -43,8 +43,8 @@ _FASHION = [
         name,
         f"md5:{checksum}",
         (
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         ),
     )
     for name, checksum in zip(
@@ -127,7 +127,7 @@ def load_mnist(
     one_hot_label
         Whether labels are (N, 10) of 0 and 1, or class numbers (N,).
     folder
-        With the four ``.gz`` files; None is the user's cache.
+        With the four files, as published (``.gz``) or unpacked; None is the user's cache.
     download
         Whether files that are not there are fetched.
 
@@ -167,10 +167,8 @@ def load_cifar10(
 
     ``folder`` holds the archive ``cifar-10-binary.tar.gz``, or the ``.bin`` files out of it.
     """
-    source: Path
-    if folder is not None and any(Path(folder).rglob(_CIFAR10_TEST[0])):
-        source = Path(folder)
-    else:
+    source = Path(folder or "").expanduser()
+    if folder is None or cifar10_file(source, _CIFAR10_TEST[0]) is None:
         source = fetched(_CIFAR10, folder, download)
     return read_cifar10(source, normalize, flatten, one_hot_label)
 
@@ -182,14 +180,9 @@ def read_cifar10(
     one_hot_label: bool = False,
 ) -> Pair:
     """Return CIFAR-10 from its archive or from a folder of its ``.bin`` files."""
-    pair = tuple(_joined(source, names) for names in (_CIFAR10_TRAIN, _CIFAR10_TEST))
-    return _switched((pair[0], pair[1]), 255, normalize, flatten, one_hot_label)
-
-
-def _joined(source: str | Path, names: list[str]) -> Dataset:
-    parts = list(cifar10_files(source, names))
-    images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Dataset(images, labels)
+    *parts, test = cifar10_files(source, [*_CIFAR10_TRAIN, *_CIFAR10_TEST])
+    train = Dataset(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    return _switched((train, Dataset(*test)), 255, normalize, flatten, one_hot_label)
 
 
 def read_mnist(paths: Sequence[str | Path], *switches: bool) -> Pair:
@@ -210,9 +203,10 @@ def read_mnist(paths: Sequence[str | Path], *switches: bool) -> Pair:
     arrays = [read_idx(path) for path in paths]
     pairs = []
     for images, labels, path in zip(arrays[::2], arrays[1::2], paths[1::2], strict=True):
-        if images.ndim != 3 or labels.shape != images.shape[:1] or labels.max(initial=0) > 9:
-            message = f"{path}: labels {labels.shape} up to {labels.max(initial=0)} do not belong "
-            raise FileFormatError(f"{message}to images {images.shape}")
+        fit = images.ndim == 3 and labels.shape == images.shape[:1]
+        if not fit or images.dtype != np.uint8 or labels.dtype != np.uint8 or labels.max() > 9:
+            message = f"{path}: labels {labels.shape} {labels.dtype} up to {labels.max()} do not "
+            raise FileFormatError(f"{message}belong to images {images.shape} {images.dtype}")
         pairs.append(Dataset(images[:, None], labels.astype(np.int64)))
     return _switched((pairs[0], pairs[1]), 255, *switches)
 
@@ -223,7 +217,12 @@ def _idx_pair(
     download: bool,
     switches: tuple[bool, bool, bool],
 ) -> Pair:
-    return read_mnist([fetched(file, folder, download) for file in files], *switches)
+    paths = []
+    for file in files:
+        unpacked = Path(folder or "").expanduser() / file.name.removesuffix(".gz")
+        there = folder is not None and unpacked.is_file()
+        paths.append(unpacked if there else fetched(file, folder, download))
+    return read_mnist(paths, *switches)
 
 
 def _switched(
