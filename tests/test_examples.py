@@ -51,6 +51,14 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"out = 1\.545645, ∂x = 2\.0595\d+, ∂y = 1\.5922\d+\n",
         r"out \(5, 3\), ∂W \(5, 10\), ∂X \(10, 3\)\n",
     ],
+    "convolution": [
+        r"Conv2d\(1, 1, kernel_size=3\) +7×7×1 +5×5×1 +5 +10\n",
+        r"Conv2d\(1, 1, kernel_size=3, stride=2\) +7×7×1 +3×3×1 +3 +10\n",
+        r"227×227×3 +55×55×96 +55 +34,944\n",
+        r"maximum, 2×2: \[\[2\.0, 3\.0\], \[4\.0, 2\.0\]\]",
+        r"mean, 2×2: \[\[1\.0, 1\.5\], \[2\.25, 1\.0\]\]",
+        r"length \(L2\), 2×2: \[\[2\.45, 3\.74\], \[5\.39, 2\.45\]\]",
+    ],
     "demo": [
         r"price = 715\n",
         r"∂price/∂\(apple\) = 2\.2\n",
@@ -126,6 +134,7 @@ PICTURES: dict[str, set[str]] = {
             "matrices",
         )
     },
+    "convolution": {"convolution.png"},
     "demo": {"apples_and_oranges.svg", "digits.png"},
     "digits_row_by_row": {"digits_row_by_row.png"},
     "fully_connected_as_convolution": {"fully_connected_as_convolution.png"},

@@ -30,7 +30,7 @@ def distinct(shape: tuple[int, ...], seed: int = 0) -> Any:
 # ------------------------------------------------------------- equal to small ops, composed
 
 
-def windows(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, fill: float) -> Any:
+def windows(fill: float, x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Any:
     """See windows as two more axes, after padding at both ends."""
     (kh, kw), (dh, dw) = kernel, dilation
     padded = np.pad(x, ((0, 0), (0, 0), *((p, p) for p in padding)), constant_values=fill)
@@ -66,10 +66,10 @@ def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.usefixtures("blocks")
 @every_kind
 def test_max_pool2d_is_the_maximum_over_windows(kind: Any) -> None:
-    shape, how = kind[0], kind[1:]
+    shape, *how = kind
     assert_equals_composition(
         lambda x: F.max_pool2d(x, *how) ** 2,
-        lambda x: windows(x, *how, fill=-INF).max((-2, -1)) ** 2,
+        lambda x: windows(-INF, x, *how).max((-2, -1)) ** 2,
         distinct(shape),
     )
 
@@ -80,10 +80,10 @@ def test_max_pool2d_is_the_maximum_over_windows(kind: Any) -> None:
 def test_avg_pool2d_is_the_mean_over_windows(kind: Any, include: bool) -> None:
     shape, kernel, stride, padding, ones = kind
     how = kernel, stride, padding, ones
-    counts = windows(np.ones((1, 1, *shape[2:])), *how, float(include)).sum((-2, -1))
+    counts = windows(float(include), np.ones((1, 1, *shape[2:])), *how).sum((-2, -1))
     assert_equals_composition(
         lambda x: F.avg_pool2d(x, kernel, stride, padding, count_include_pad=include) ** 2,
-        lambda x: (windows(x, *how, 0.0).sum((-2, -1)) / counts) ** 2,
+        lambda x: (windows(0.0, x, *how).sum((-2, -1)) / counts) ** 2,
         distinct(shape),
     )
 
@@ -96,7 +96,7 @@ def test_lp_pool2d_is_the_root_of_the_sum_of_powers(kind: Any, p: float) -> None
     x = distinct(shape)
     assert_equals_composition(
         lambda x: F.lp_pool2d(x, p, kernel, stride),
-        lambda x: (windows(x, kernel, stride, (0, 0), ones, 0.0) ** p).sum((-2, -1)) ** (1 / p),
+        lambda x: (windows(0.0, x, kernel, stride, (0, 0), ones) ** p).sum((-2, -1)) ** (1 / p),
         x if p == 2 else np.abs(x),
         rtol=1e-8,
     )
@@ -240,6 +240,24 @@ def test_the_first_of_ties_wins_and_nan_beats_all(how: Any, data: Any) -> None:
     y.backward(np.ones(y.shape))
     np.testing.assert_array_equal(y.numpy(), best)
     np.testing.assert_array_equal(t.grad, wins)
+
+
+def test_the_numbers_of_the_documents() -> None:
+    x = np.array([[[1.0, 2, 1, 0], [0, 1, 2, 3], [3, 0, 1, 2], [2, 4, 0, 1]]])
+    np.testing.assert_array_equal(F.max_pool2d(x, 2), [[[2, 3], [4, 2]]])
+    np.testing.assert_array_equal(F.avg_pool2d(x, 2), [[[1, 1.5], [2.25, 1]]])
+    np.testing.assert_allclose(F.lp_pool2d(x, 2, 2), np.sqrt([[[6, 14], [29, 6]]]))
+    maps = np.zeros((1, 224, 224), np.float32)
+    assert nn.MaxPool2d(2)(maps).shape == (1, 112, 112)
+    overlapping = nn.MaxPool2d(3, stride=2)
+    assert overlapping(maps[:, :55, :55]).shape == (1, 27, 27)  # (55 − 3) / 2 + 1
+
+
+def test_a_window_partly_over_the_image_has_the_length_of_its_part() -> None:
+    y: Any = F.lp_pool2d(np.array([[[3.0, 4, 5]]]), 2, (1, 2), ceil_mode=True)
+    np.testing.assert_allclose(y, [[[5, 5]]])
+    y = F.avg_pool2d(np.array([[[3.0, 4, 5]]]), (1, 2), ceil_mode=True)
+    np.testing.assert_allclose(y, [[[3.5, 5]]])
 
 
 def test_ties() -> None:
