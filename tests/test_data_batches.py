@@ -142,7 +142,7 @@ def test_an_error_in_an_augmentation_reaches_the_caller(prefetch: int) -> None:
         return images
 
     ours = batches(augment=breaks, prefetch=prefetch)
-    got = []
+    got: list[data.Dataset] = []
     with pytest.raises(LookupError, match="the fourth batch"):
         got.extend(ours)
     assert ours.batch == 3  # those before it were handed out, and are known as such

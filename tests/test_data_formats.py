@@ -22,7 +22,8 @@ def idx(array: Any) -> bytes:
     """Write an array as IDX."""
     code = CODES[array.dtype.str[1:]]
     head = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
-    return head + array.astype(array.dtype.newbyteorder(">")).tobytes()
+    content: bytes = array.astype(array.dtype.newbyteorder(">")).tobytes()
+    return head + content
 
 
 def cifar10(images: Any, labels: Any) -> bytes:

@@ -37,9 +37,9 @@ def _share(who: str, value: float) -> float:
 
 
 def _moved(images: Any, places: Any) -> Any:
-    """Take image n at rows and columns ``places[n]``, a (2, 2) matrix, bilinear.
+    """Fill each place p of image n, counted from its middle, from ``places[n] @ p``; bilinear.
 
-    Places are counted from the middle of the image; outside of it, images are 0.
+    Outside of itself, an image is 0.
     """
     try:
         from scipy import ndimage
@@ -159,7 +159,7 @@ class Rotate:
         """Return the turned images."""
         images = _checked("Rotate", images)
         angles = np.deg2rad(rng.uniform(-self.degrees, self.degrees, len(images)))
-        turns = [np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in angles]
+        turns = [np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]) for a in angles]
         return _moved(images, turns)
 
 

@@ -122,9 +122,9 @@ def cifar10_files(path: str | Path, wanted: Sequence[str]) -> list[tuple[Any, An
                 with tarfile.TarFile(fileobj=raw) as archive:
                     for member in archive:  # in the archive's order: going back costs
                         name = Path(member.name).name
-                        source = archive.extractfile(member) if name in wanted else None
-                        if source is not None:
-                            found[name] = _cifar10(source, f"{path}: {name}")
+                        content = archive.extractfile(member) if name in wanted else None
+                        if content is not None:
+                            found[name] = _cifar10(content, f"{path}: {name}")
                 while raw.read(_CHUNK):  # the checksum stands at the end
                     pass
         except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
