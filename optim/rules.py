@@ -159,8 +159,9 @@ def adam(
     g = _decayed(w, g, weight_decay)
     m = b1 * m + (1 - b1) * g
     v = b2 * v + (1 - b2) * (g * g)
-    # the numbers are gathered first, and √v̂ = √v / √(1 − β₂ᵗ): fewer passes over the arrays
-    return (lr / (1 - b1**step)) * m / (np.sqrt(v) * (1 - b2**step) ** -0.5 + eps), m, v
+    # numerator and denominator times √(1 − β₂ᵗ): numbers are gathered, arrays passed over less
+    root = math.sqrt(1 - b2**step)
+    return (lr * root / (1 - b1**step)) * m / (np.sqrt(v) + eps * root), m, v
 
 
 def amsgrad(
@@ -182,8 +183,8 @@ def amsgrad(
     m = b1 * m + (1 - b1) * g
     v = b2 * v + (1 - b2) * (g * g)
     v_max = np.maximum(v_max, v)
-    root = np.sqrt(v_max) / math.sqrt(1 - b2**step)
-    return (lr / (1 - b1**step)) * m / (root + eps), m, v, v_max
+    root = math.sqrt(1 - b2**step)
+    return (lr * root / (1 - b1**step)) * m / (np.sqrt(v_max) + eps * root), m, v, v_max
 
 
 def adamw(
