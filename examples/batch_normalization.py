@@ -16,7 +16,7 @@ import graphgrad as gg
 from graphgrad import nn, optim
 
 SCALES = np.logspace(0, -4, 16)  # standard deviations of the initial weights
-LAYERS, UNITS, IMAGES, BATCH, EPOCHS, LR = 5, 100, 1000, 100, 12, 0.1
+LAYERS, UNITS, IMAGES, BATCH, EPOCHS, LR = 5, 100, 1000, 100, 10, 0.1
 
 
 def network(scale: float, *, normalise: bool, rng: np.random.Generator) -> nn.Sequential:
@@ -78,7 +78,7 @@ def plot(curves: dict[float, tuple[list[float], list[float]]], path: Path) -> No
         axes.set_title(f"weights from N(0, {scale:.2g}²)", fontsize=10)
         axes.set(xlim=(0, EPOCHS), ylim=(0, 1.02))
         axes.yaxis.set_major_formatter("{x:.0%}")
-        axes.set_xticks(range(0, EPOCHS + 1, 4))
+        axes.set_xticks(range(0, EPOCHS + 1, 5))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     lines, labels = axes.get_legend_handles_labels()

@@ -7,10 +7,10 @@ from tests.test_seeds import example
 
 
 def test_batch_normalisation_learns_from_any_scale_of_weights() -> None:
-    """Without it, weights of N(0, 1) overflow and those of N(0, 0.001²) never begin."""
+    """Without it, large weights overflow and small ones never begin."""
     script = example("batch_normalization")
     assert len(script.SCALES) == 16
-    curves = script.experiment([1.0, 0.01, 0.001])
+    curves = script.experiment([0.54, 0.004])
     for with_it, without in curves.values():
         assert with_it[-1] >= 0.95
         assert max(without) <= 0.2, "chance is 0.1"
