@@ -99,6 +99,25 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
     ],
     "local_response": [r"from the formula: [\d.]+e-1[45]", r"channel  3:  40\.0 →   6\.35\n"],
     "numerical_differentiation": [r"one_sided h = 1e-01", r"right\n", r"lr = 10: .* diverges\n"],
+    "optimizers": [
+        r"SGD +\(-0\.3504, \+0\.0848\)",
+        r"Newton +\(\+0\.0000, \+0\.0000\), loss \d\.\de[-+]",
+        r"as in CS231n and PyTorch  1\.90",
+        r"one document's code       2\.71",
+        r"Newton +never: its first step ends on the saddle, \(0, 0\)",
+        *(
+            rf"{name} +from \({x}, 2\): {end}"
+            for name in ("SGD", "AdaGrad", "Adam")
+            for x, end in (
+                (r"-0\.5", r"\(-4\.00, .*, value -51[12]\.\d"),
+                (r"\+0\.5", r"\(\+2\.00, .*, value -(80|79)\."),
+            )
+        ),
+        r"lr = 0\.9  -0\.80 \+0\.64 -0\.51",
+        r"lr = 1\.0  -1\.00 \+1\.00 -1\.00 … \+1\.00\n",
+        r"lr = 1\.05 -1\.10 \+1\.21 -1\.33 … \+6\.73\n",
+        *(rf"{name} +training loss .*, test 9\d" for name in ("SGD", "Nesterov", "Adam", "L-BFGS")),
+    ],
     "sorting_digits": [
         r"backwards: 9[4-9]\.\d% of 2000 digits said right",
         r"ascending: (8[4-9]|9\d)\.\d% of 2000 digits said right",
@@ -143,6 +162,7 @@ PICTURES: dict[str, set[str]] = {
     "losses": {"losses.png"},
     "local_response": {"local_response.png"},
     "numerical_differentiation": {"error_against_h.png"},
+    "optimizers": {f"optimizers{name}.png" for name in ("", "_elsewhere", "_digits")},
     "sorting_digits": {"sorting_digits.png"},
     "regularisation": {"regularisation.png"},
     "three_layer_network": set(),
