@@ -87,6 +87,7 @@ def test_pca_has_the_axes_and_variances_of_the_covariance(
     fitted = data.PCA(kept).fit(train)
     assert fitted.axes.shape == (kept, d)
     np.testing.assert_allclose(fitted.axes @ fitted.axes.T, np.eye(kept), atol=1e-12)
+    assert (fitted.axes.max(axis=1) == np.abs(fitted.axes).max(axis=1)).all()
     covariance = np.cov(train.T, bias=True).reshape(d, d)
     largest = np.linalg.eigvalsh(covariance)[::-1][:kept]
     np.testing.assert_allclose(fitted.variances, largest, atol=1e-10)

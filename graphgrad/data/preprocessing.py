@@ -83,8 +83,8 @@ class Standardize(_Fitted):
 class PCA(_Fitted):
     """Rotate onto the axes of largest variance, and keep the first of them.
 
-    With the centred training data X = U S Vᵀ, (N, D), the axes are the rows of Vᵀ, and their
-    variances S² / N.
+    With the centred training data X = U S Vᵀ, (N, D), the axes are the rows of Vᵀ, each
+    with the sign that makes its largest entry positive, and their variances S² / N.
 
     Parameters
     ----------
@@ -115,7 +115,8 @@ class PCA(_Fitted):
         mean = _mean(rows)
         triangle = np.linalg.qr(rows - mean, mode="r")  # same S and V as of the many rows
         _, singular, axes = np.linalg.svd(triangle, full_matrices=False)
-        self.axes = axes[:kept]
+        largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
+        self.axes = (axes * np.sign(largest))[:kept]  # else it would depend on the machine
         self.variances = (singular**2 / len(rows))[:kept]
         self.mean = mean.reshape(images.shape[1:])
         return self
