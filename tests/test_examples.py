@@ -38,6 +38,11 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"∂ number of oranges +165 +165\n",
         r"∂ tax +650 +650\n",
     ],
+    "augmentation": [
+        r"shift by ±1 pixel +5\d\.\d % +9[789]\.\d %\n",
+        r"rotate by ±25° +[89]\d\.\d % +9[789]\.\d %\n",
+        r"scale by ±25 % +[89]\d\.\d % +9[789]\.\d %\n",
+    ],
     "batch_normalization": [
         r"with it: 1[2-6] of 16 scales reach 90 %",
         r"without: [12] of 16 scales reach 90 %",
@@ -99,6 +104,13 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
     ],
     "local_response": [r"from the formula: [\d.]+e-1[45]", r"channel  3:  40\.0 →   6\.35\n"],
     "numerical_differentiation": [r"one_sided h = 1e-01", r"right\n", r"lr = 10: .* diverges\n"],
+    "preprocessing": [
+        r"as it came +3\.80 +2\.91 +5\.79 +3\.16 +2\.08 ",
+        r"and scaled +0\.00 +0\.00 +1\.00 +0\.91 +1\.00 ",
+        r"PCA\) +0\.00 +0\.00 +7\.60 +0\.00 +0\.27 ",
+        r"whitened +0\.00 +0\.00 +1\.00 +0\.00 +1\.00 ",
+        r"20 of 64 numbers keep +88\.9 % of the variance of the test digits\n",
+    ],
     "optimizers": [
         r"SGD +\(-0\.3504, \+0\.0848\)",
         r"Newton +\(\+0\.0000, \+0\.0000\), loss \d\.\de[-+]",
@@ -140,6 +152,7 @@ PICTURES: dict[str, set[str]] = {
     "annealing": {"annealing.png", "schedules.png"},
     "activations": {"activations.png"},
     "apples_and_oranges": {"apples_and_oranges.svg"},
+    "augmentation": {"augmentation.png"},
     "batch_normalization": {"batch_normalization.png"},
     "circuits": {
         f"circuit_{name}.svg"
@@ -162,6 +175,7 @@ PICTURES: dict[str, set[str]] = {
     "losses": {"losses.png"},
     "local_response": {"local_response.png"},
     "numerical_differentiation": {"error_against_h.png"},
+    "preprocessing": {"preprocessing.png", "digits_by_few_numbers.png"},
     "optimizers": {f"optimizers{name}.png" for name in ("", "_elsewhere", "_digits")},
     "sorting_digits": {"sorting_digits.png"},
     "regularisation": {"regularisation.png"},
