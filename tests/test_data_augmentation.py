@@ -188,6 +188,14 @@ def test_bilinear_pixels_stay_in_the_range_of_the_image() -> None:
         assert changed.max() <= images.max()
 
 
+@pytest.mark.parametrize("name", ["Rotate", "Scale"])
+def test_integers_between_pixels_are_rounded_not_cut(name: str) -> None:
+    images = drawn((5, 8, 8), np.uint8)
+    whole = EVERY[name](images, np.random.default_rng(0))
+    exact = EVERY[name](images.astype(np.float64), np.random.default_rng(0))
+    assert np.abs(whole - exact).max() < 0.501
+
+
 def test_batches_change_images_and_leave_labels() -> None:
     train, _ = data.load_digits(flatten=False)
     plain = data.Batches(train, 100, np.random.default_rng(0))

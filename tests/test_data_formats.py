@@ -168,7 +168,7 @@ def test_no_damage_does_anything_but_a_clear_error(name: str, tmp_path: Path) ->
     }[name]
     path = tmp_path / name
     refusals = 0
-    for _ in range(400):
+    for _ in range(250):
         content = damaged(whole, rng)
         if name == "cifar.bin":  # in a folder
             for file in NAMES:
@@ -186,7 +186,7 @@ def test_no_damage_does_anything_but_a_clear_error(name: str, tmp_path: Path) ->
         except FileFormatError as error:
             assert str(path) in str(error)  # noqa: PT017 - some damage is not seen: a pixel
             refusals += 1
-    assert refusals > 100
+    assert refusals > 60
 
 
 # -------------------------------------------------------------------------------- CIFAR-10
