@@ -113,8 +113,7 @@ class PCA(_Fitted):
             message = f"{type(self).__name__}: {kept} components of images {images.shape}, which"
             raise ShapeError(f"{message} have {axes_there} axes (at {here()})")
         mean = _mean(rows)
-        triangle = np.linalg.qr(rows - mean, mode="r")  # same S and V as of the many rows
-        _, singular, axes = np.linalg.svd(triangle, full_matrices=False)
+        _, singular, axes = np.linalg.svd(rows - mean, full_matrices=False)
         largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
         self.axes = (axes * np.sign(largest))[:kept]  # else it would depend on the machine
         self.variances = (singular**2 / len(rows))[:kept]
