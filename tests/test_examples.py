@@ -130,6 +130,11 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"lr = 1\.05 -1\.10 \+1\.21 -1\.33 … \+6\.73\n",
         *(rf"{name} +training loss .*, test 9\d" for name in ("SGD", "Nesterov", "Adam", "L-BFGS")),
     ],
+    "simple_convnet": [
+        r"total +49,410 ",
+        r"seed 4: ",
+        r"mean of 5 seeds: (98\.[3-9]|99\.)\d*%",
+    ],
     "sorting_digits": [
         r"backwards: 9[4-9]\.\d% of 2000 digits said right",
         r"ascending: (8[4-9]|9\d)\.\d% of 2000 digits said right",
@@ -177,6 +182,7 @@ PICTURES: dict[str, set[str]] = {
     "numerical_differentiation": {"error_against_h.png"},
     "preprocessing": {"preprocessing.png", "digits_by_few_numbers.png"},
     "optimizers": {f"optimizers{name}.png" for name in ("", "_elsewhere", "_digits")},
+    "simple_convnet": {"simple_convnet.png"},
     "sorting_digits": {"sorting_digits.png"},
     "regularisation": {"regularisation.png"},
     "three_layer_network": set(),
@@ -198,7 +204,7 @@ def run(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         encoding="utf-8",
         check=False,
-        timeout=120,
+        timeout=240,
     )
 
 

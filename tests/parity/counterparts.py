@@ -614,4 +614,15 @@ ABSENT = {
         ),
         "weights of their own at every place",
     ),
+    # the fused ops of networks, behind functions with PyTorch's arguments: compared there
+    **dict.fromkeys(("conv2d", "conv_transpose2d", "conv2d_weight_grad"), "test_convolution"),
+    **dict.fromkeys(("batch_norm", "running_norm", "layer_norm"), "test_normalization"),
+    **dict.fromkeys(("group_norm", "neighbours", "local_response_norm"), "test_normalization"),
+    **dict.fromkeys(("cross_entropy", "each_cross_entropy (cross_entropies)"), "test_losses"),
+    **dict.fromkeys(("huber", "binary (binary_cross_entropy_with_logits)"), "test_losses"),
+    **dict.fromkeys(("divergence (kl_div)", "margins"), "test_losses"),
+    "log_divergence (kl_div of logarithms)": "test_losses",
+    **dict.fromkeys(("rnn_steps (rnn)", "lstm_steps (lstm)", "gru_steps (gru)"), "test_recurrent"),
+    **dict.fromkeys(("attention", "embedding", "affine", "leaky (leaky_relu)"), "test_modules"),
+    "dropout": "its own mask",
 }
