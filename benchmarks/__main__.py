@@ -159,8 +159,8 @@ def compared(report: Report, heading: str, cases: Cases, rounds: int) -> None:
     rows = []
     for label, (work, goal) in cases.items():
         both = {name: work(name) for name in ("graphgrad", "PyTorch")}
-        results = [np.asarray(run()) for run in both.values()]
-        np.testing.assert_allclose(*results, rtol=1e-3, atol=1e-4, err_msg=label)
+        ours, theirs = (np.asarray(run()) for run in both.values())
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4, err_msg=label)
         times = Times(both, rounds)
         ratio = against(times.ratio("graphgrad", "PyTorch"), goal)
         rows.append([label, *[duration(times.median(name)) for name in both], ratio])

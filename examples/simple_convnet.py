@@ -61,8 +61,8 @@ def learn(seed: int) -> tuple[nn.Module, dict[str, list[float]]]:
 def plot(before: Any, after: Any, runs: list[dict[str, list[float]]], path: Path) -> None:
     """Draw the filters before and after learning, and the accuracies of all seeds."""
     figure = Figure(figsize=(12, 4.5), layout="constrained")
-    left, middle, right = figure.subfigures(1, 3, width_ratios=(3, 3, 5))
-    for part, filters, title in ((left, before, "before"), (middle, after, "after")):
+    *parts, right = figure.subfigures(1, 3, width_ratios=(3, 3, 5), squeeze=False)[0]
+    for part, filters, title in zip(parts, (before, after), ("before", "after"), strict=True):
         part.suptitle(f"The 30 filters {title} learning")
         limit = np.abs(filters).max()
         for axes, image in zip(part.subplots(6, 5).flat, filters[:, 0], strict=True):

@@ -1,6 +1,5 @@
 """Initial values against their definitions."""
 
-
 import numpy as np
 import pytest
 

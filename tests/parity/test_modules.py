@@ -12,7 +12,7 @@ from tests.every_module import EXAMPLES
 from tests.test_modules import inputs_of, made, outputs
 
 torch = pytest.importorskip("torch")
-tnn = torch.nn
+tnn: Any = torch.nn
 
 
 class BCEWithLogitsOfLabels(tnn.BCEWithLogitsLoss):  # type: ignore[misc]
