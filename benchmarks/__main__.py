@@ -23,6 +23,7 @@ GOALS = {  # case, then peer: at most this share of its time
     "step": {"PyTorch": 0.6, "NumPy by hand": 1.3},
 }
 NODE_BYTES = 600
+IN_A_ROW = 0.02  # seconds of training steps that a contestant takes at a time
 PEAK = 1.2  # share of PyTorch's memory in a training step
 Cases = dict[str, tuple[Callable[[str], Callable[[], Any]], float | None]]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -104,7 +105,7 @@ def step(report: Report, there: list[str], rounds: int) -> None:
     report.say(
         f"Forward, cross-entropy, backward, update, threads: {threads}. MyGrad and HIPS",
         "autograd as their users would write it; PyTorch with addmm and its own SGD; NumPy written",
-        "out by hand. Wall-clock time.",
+        "out by hand. Wall-clock time; each takes some 20 ms of steps in a row.",
     )
     problem = peers.Problem()
     names = ["graphgrad", "NumPy by hand", *there]
@@ -112,7 +113,7 @@ def step(report: Report, there: list[str], rounds: int) -> None:
     losses = {name: [step() for _ in range(3)] for name, step in work.items()}
     for name in names:
         np.testing.assert_allclose(losses[name], losses["graphgrad"], rtol=1e-4, err_msg=name)
-    times = Times(work, rounds)
+    times = Times(work, rounds, sample=IN_A_ROW)
     rows = [["graphgrad", duration(times.median("graphgrad")), ""]]
     for name in names[1:]:
         ratio = against(times.ratio("graphgrad", name), GOALS["step"].get(name))
@@ -161,7 +162,7 @@ def compared(report: Report, heading: str, cases: Cases, rounds: int) -> None:
         both = {name: work(name) for name in ("graphgrad", "PyTorch")}
         ours, theirs = (np.asarray(run()) for run in both.values())
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4, err_msg=label)
-        times = Times(both, rounds)
+        times = Times(both, rounds, sample=IN_A_ROW)
         ratio = against(times.ratio("graphgrad", "PyTorch"), goal)
         rows.append([label, *[duration(times.median(name)) for name in both], ratio])
     report.table([heading, "graphgrad", "PyTorch", "share of PyTorch's time"], rows)
@@ -176,7 +177,8 @@ def nets(report: Report, there: list[str], rounds: int) -> None:
     threads = os.environ.get(THREADS[0], "as many threads as each likes")
     report.say(
         "The same modules with the same numbers in both libraries. A step is forward,",
-        f"cross-entropy, backward, update; threads: {threads}. Wall-clock time.",
+        f"cross-entropy, backward, update; threads: {threads}. Wall-clock time; each takes some",
+        "20 ms of them in a row.",
     )
     steps: Cases = {
         label: (functools.partial(networks.training_step, network=case), case.goal)

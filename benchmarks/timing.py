@@ -30,8 +30,12 @@ class Times:
         contestants: Mapping[str, Work],
         rounds: int,
         clock: Callable[[], float] = time.perf_counter,
+        sample: float = SAMPLE,
     ) -> None:
         """Let the contestants take turns, the order reversed every other round.
+
+        A turn takes ``sample`` seconds: where it is one call of a millisecond, each contestant
+        finds the caches as another left them, which is not how a training loop runs.
 
         The garbage collector is off while a sample runs. What runs on one core is better timed
         by ``time.process_time``, on which other programs have less influence.
@@ -40,7 +44,7 @@ class Times:
         calls = {}
         for name, timer in timers.items():
             seconds = min(timer.timeit(10) for _ in range(5)) / 10
-            calls[name] = max(1, round(SAMPLE / seconds))
+            calls[name] = max(1, round(sample / seconds))
         self.seconds: dict[str, list[float]] = {name: [] for name in timers}
         order = list(timers)
         for _ in range(rounds):
