@@ -70,8 +70,8 @@ def experiment(scales: Any) -> dict[float, tuple[list[float], list[float]]]:
 def plot(curves: dict[float, tuple[list[float], list[float]]], path: Path) -> None:
     """Draw a panel for each scale."""
     figure = Figure(figsize=(11, 9), layout="constrained")
-    panels = figure.subplots(4, 4, sharex=True, sharey=True).flat
-    for axes, (scale, (with_it, without)) in zip(panels, curves.items(), strict=True):
+    panels = figure.subplots(4, 4, sharex=True, sharey=True)
+    for axes, (scale, (with_it, without)) in zip(panels.flat, curves.items(), strict=True):
         epochs = range(len(with_it))
         axes.plot(epochs, with_it, color="#005A9C", lw=2, label="with batch normalisation")
         axes.plot(epochs, without, color="#B34700", lw=2, ls="--", label="without")
@@ -81,7 +81,7 @@ def plot(curves: dict[float, tuple[list[float], list[float]]], path: Path) -> No
         axes.set_xticks(range(0, EPOCHS + 1, 5))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    lines, labels = axes.get_legend_handles_labels()
+    lines, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(lines, labels, loc="outside upper center", ncols=2, frameon=False)
     figure.supxlabel("epoch")
     figure.supylabel(f"share of {IMAGES} training digits recognised")

@@ -101,7 +101,8 @@ def main(folder: Path) -> None:
     pooled()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "convolution.png"
-    plot(load_digits().images[0], path)
+    pixels, _ = load_digits(return_X_y=True)
+    plot(pixels[0].reshape(8, 8), path)
     print(f"drawn: {path}")
 
 

@@ -103,9 +103,8 @@ def main(folder: Path) -> float:
     folder.mkdir(parents=True, exist_ok=True)
     pixels, digit = load_digits(return_X_y=True)
     images = np.float32(pixels / 16).reshape(-1, ROWS, 8)
-    x, x_test, digits, digits_test = train_test_split(
-        images, digit, test_size=0.2, stratify=digit, random_state=0
-    )
+    parts = train_test_split(images, digit, test_size=0.2, stratify=digit, random_state=0)
+    x, x_test, digits, digits_test = map(np.asarray, parts)
     net, losses = learn(x, digits)
     print(nn.summary(net, x.shape[1:]))
     print(f"\nloss: {losses[0]:.3f} in the first epoch, {losses[-1]:.3f} in the last")

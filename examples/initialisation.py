@@ -77,14 +77,16 @@ def learn(draw: Callable[..., Any], steps: int = 200) -> tuple[float, int]:
     model = nn.Sequential(nn.Affine(64, 50, rng=rng), nn.Sigmoid(), nn.Affine(50, 10, rng=rng))
     init.initialize(model, draw, rng=rng)
     optimizer = optim.SGD(list(model.parameters()), lr=1.0)
+    last = np.nan
     for _ in range(steps):
         model.zero_grad()
         loss = F.cross_entropy(model(x), digit)
         loss.backward()
         optimizer.step()
+        last = loss.item()
     units = next(model.parameters()).data
     distinct = 1 + sum(not np.allclose(units[i], units[:i], atol=1e-3) for i in range(1, 50))
-    return loss.item(), distinct
+    return last, distinct
 
 
 def main(folder: Path) -> None:

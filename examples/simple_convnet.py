@@ -88,16 +88,17 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     print(nn.summary(simple_convnet(np.random.default_rng(0)), (1, 8, 8)))
     start = time.perf_counter()
+    before = after = simple_convnet(np.random.default_rng(SEEDS[-1])).state_dict()["0.weight"]
     runs = []
     for seed in SEEDS:
         net, curves = learn(seed)
+        after = net.state_dict()["0.weight"]
         runs.append(curves)
         print(f"seed {seed}: {curves['test'][-1]:.2%} of the test digits")
     mean = np.mean([curves["test"][-1] for curves in runs])
     print(f"mean of {len(runs)} seeds: {mean:.2%}, {time.perf_counter() - start:.1f} s")
-    before = simple_convnet(np.random.default_rng(SEEDS[-1])).state_dict()["0.weight"]
     path = folder / "simple_convnet.png"
-    plot(before, net.state_dict()["0.weight"], runs, path)
+    plot(before, after, runs, path)
     print(f"drawn: {path}")
 
 

@@ -181,7 +181,7 @@ class MultiheadAttention(Module):
         """Join the masks: bool, True where a key takes part, or floats to add to the scores."""
         (n, heads, length), size = q.shape[:3], k.shape[2]
         if mask is not None:
-            shapes = {
+            shapes: dict[tuple[int, ...], tuple[int, ...]] = {
                 (length, size): (length, size),
                 (n * heads, length, size): (n, heads, length, size),
             }

@@ -312,7 +312,26 @@ class KLDivLoss(Loss):
         )
 
 
-class HingeLoss(Loss):
+class _Hinge(Loss):
+    """What HingeLoss and AttributeHingeLoss share: their options."""
+
+    def __init__(
+        self, delta: float = 1.0, *, squared: bool = False, reduction: str = "mean"
+    ) -> None:
+        """Remember the options."""
+        super().__init__(reduction=reduction)
+        self.delta = delta
+        self.squared = squared
+
+    def options(self) -> dict[str, Any]:
+        """Return the options that are not as usual, by name."""
+        own: dict[str, Any] = {} if self.delta == 1 else {"delta": self.delta}
+        if self.squared:
+            own["squared"] = True
+        return own | super().options()
+
+
+class HingeLoss(_Hinge):
     """The multiclass hinge loss Σ_j max(0, s_j − s_label + Δ) of the CS231n notes.
 
     A sum over the classes; PyTorch's :class:`MultiMarginLoss` is this divided by C. See
@@ -331,21 +350,6 @@ class HingeLoss(Loss):
         "mean" over the samples, "sum" or "none".
     """
 
-    def __init__(
-        self, delta: float = 1.0, *, squared: bool = False, reduction: str = "mean"
-    ) -> None:
-        """Remember the options."""
-        super().__init__(reduction=reduction)
-        self.delta = delta
-        self.squared = squared
-
-    def options(self) -> dict[str, Any]:
-        """Return the options that are not as usual, by name."""
-        own: dict[str, Any] = {} if self.delta == 1 else {"delta": self.delta}
-        if self.squared:
-            own["squared"] = True
-        return own | super().options()
-
     def forward(self, scores: Any, labels: Any) -> Any:
         """Return the loss."""
         return hinge_loss(
@@ -353,7 +357,7 @@ class HingeLoss(Loss):
         )
 
 
-class AttributeHingeLoss(HingeLoss):
+class AttributeHingeLoss(_Hinge):
     """Σ_j max(0, Δ − t_j s_j): a binary support vector machine for each attribute.
 
     See ``nn.functional.attribute_hinge_loss``, and :class:`HingeLoss` for the parameters.

@@ -112,7 +112,7 @@ class _Recurrent(Module):
             x, finals = x[:, 0], tuple(state[:, 0] for state in finals)
         elif self.batch_first:
             x = np.swapaxes(x, 0, 1)
-        return x, finals if len(finals) > 1 else finals[0]
+        return x, finals[0] if len(finals) == 1 else finals
 
     def _checked(self, x: Any, hx: Any) -> tuple[Any, ...]:
         """Return the initial states, None for each where none are given."""

@@ -55,7 +55,7 @@ class Summary:
 
     def __str__(self) -> str:
         head = ("layer", "output", "parameters", "activations", "memory", "multiply-adds")
-        cells = [head]
+        cells: list[tuple[str, ...]] = [head]
         for row in self.rows:
             label = f"{'  ' * row.depth}{row.name.rpartition('.')[2] or self.model}"
             label = f"{label}: {row.kind}" if row.name else label

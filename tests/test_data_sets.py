@@ -188,7 +188,7 @@ class Server:
                 half = files[name][: len(files[name]) // 2]
                 self.wfile.write(half if self.path.startswith("/cut") else files[name])
 
-            def log_message(self, *args: object) -> None:
+            def log_message(self, *args: object, **options: object) -> None:
                 """Be quiet."""
 
         self.asked = asked

@@ -115,7 +115,7 @@ def test_its_repr_is_what_one_would_type(example: Example) -> None:
     module = made(example)
     if next(module.children(), None) is not None:
         return
-    again = eval(repr(module), vars(nn))  # our own text
+    again = eval(repr(module), nn.__dict__)  # our own text
     assert type(again) is type(module)
     assert repr(again) == repr(module)
     shapes = {name: p.shape for name, p in module.named_parameters()}

@@ -22,7 +22,7 @@ def by_definition(q: Any, k: Any, v: Any, mask: Any = None, /) -> Any:
     """Write the equation down, one small op after the other."""
     scores = q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1])
     if mask is not None:
-        scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+        scores = gg.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
     e = np.exp(scores - scores.numpy().max(axis=-1, keepdims=True))
     weights = e / e.sum(axis=-1, keepdims=True)
     return weights @ v, weights

@@ -155,13 +155,13 @@ def test_one_sequence_and_batch_first_are_the_same_numbers(name: str) -> None:
     other = STACKED[name][0](D, H, batch_first=True, rng=np.random.default_rng(0), **options)
     x = rng.standard_normal((T, N, D))
     hx = tuple(rng.standard_normal((4, N, H)) for _ in net.states)
-    given = hx if len(hx) > 1 else hx[0]
+    given = hx[0] if len(hx) == 1 else hx
     out, end = net(x, given)
     swapped, swapped_end = other(np.swapaxes(x, 0, 1), given)
     np.testing.assert_array_equal(np.swapaxes(swapped.numpy(), 0, 1), out.numpy())
     np.testing.assert_array_equal(first(swapped_end).numpy(), first(end).numpy())
     alone = tuple(s[:, 1] for s in hx)
-    out_1, end_1 = net(x[:, 1], alone if len(hx) > 1 else alone[0])
+    out_1, end_1 = net(x[:, 1], alone[0] if len(alone) == 1 else alone)
     np.testing.assert_allclose(out_1.numpy(), out.numpy()[:, 1], rtol=1e-12)
     np.testing.assert_allclose(first(end_1).numpy(), first(end).numpy()[:, 1], rtol=1e-12)
 

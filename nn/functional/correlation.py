@@ -151,23 +151,22 @@ def _windows(
         return
     count, height = blocks[0].number, blocks[0].height  # none is larger
     width = across.length(across.out)
-    padded = not (down.is_inside() and across.is_inside())
-    if padded:
+    margins = columns = None  # where there is no need of them
+    if not (down.is_inside() and across.is_inside()):
         margins = np.zeros_like(x, dtype, shape=(count, channels, down.length(height), width))
-    plain = kh == kw == down.stride == across.stride == 1
-    if not plain:
+    if not kh == kw == down.stride == across.stride == 1:
         columns = np.empty_like(x, dtype, shape=(count, channels, kh, kw, height, across.out))
     there_across, cut = across.overlap(0, width)
     for block in blocks:
         lines = down.length(block.height)
         there, rows = down.overlap(block.rows.start, lines)
         images = x[block.images, :, rows, cut]
-        if padded:
+        if margins is not None:
             if block.height < down.out:
                 margins[...] = 0  # the block before had others
             margins[: block.number, :, there, there_across] = images
             images = margins[: block.number, :, :lines]
-        if plain:
+        if columns is None:
             part = images.astype(dtype, copy=False)
         else:
             seen = sliding_window_view(images, (down.reach + 1, across.reach + 1), (2, 3))

@@ -47,8 +47,8 @@ def _binary_cross_entropy(x: Any, target: Any, pos_weight: Any) -> Any:
 
 def _binary_rule(g: Any, x: Any, target: Any, pos_weight: Any) -> Any:
     """Return g ((1 − t) σ(x) − w t σ(−x)); σ(x) − t would lose the digits of a sure answer."""
-    recorded = isinstance(x, Recorded)
-    if recorded:
+    tensor = x  # a second name, for type checkers think that a Recorded has no minus
+    if isinstance(tensor, Recorded):
         yes, no = sigmoid(-x), sigmoid(x)
     else:  # both sigmoids at the cost of one
         yes, no = np.exp(np.minimum(-x, 0)), np.exp(np.minimum(x, 0))

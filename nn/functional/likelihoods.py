@@ -117,6 +117,7 @@ def _each_cross_entropy(
     share = share_of(weight, labels, y.dtype) * (1 - smoothing)
     whole, ignored = share, labels < 0
     nothing = share == 0
+    even = None
     losses = _product(share, np.squeeze(cost, axis) - shifted[places])
     if smoothing:  # besides the label, each class has a small target
         even = np.ones((), y.dtype) if weight is None else _along(weight, axis, y.ndim)
@@ -127,7 +128,7 @@ def _each_cross_entropy(
         nothing = ignored
     if weight is not None or smoothing:
         y *= np.expand_dims(whole, axis)
-    if smoothing:
+    if even is not None:
         y -= even
     y[places] -= share
     if nothing.any():  # whatever the logits are there, be it NaN

@@ -73,8 +73,10 @@ def _channels(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 def _normalised(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Moments, Any]:
     dtype = np.result_type(x, weight, bias)
-    out, *found = normalised_batch(_seen(x, dtype, _channels(x.shape)), weight, bias, eps)
-    return (out.reshape(x.shape).astype(dtype, copy=False), *found)
+    out, moments, variance = normalised_batch(
+        _seen(x, dtype, _channels(x.shape)), weight, bias, eps
+    )
+    return out.reshape(x.shape).astype(dtype, copy=False), moments, variance
 
 
 def _batch_norm(

@@ -15,7 +15,8 @@ from graphgrad.nn.functional.pooling_ops import (
     bin_maxima,
     bins_of,
 )
-from graphgrad.node import Recorded, here
+from graphgrad.node import here
+from graphgrad.record import unwrapped
 from graphgrad.registry import Op
 from graphgrad.tensor import Tensor
 
@@ -209,8 +210,7 @@ def adaptive_max_pool2d(x: Any, output_size: Any) -> Tensor:
         kernel = height // down, width // across
         windows = windows_on("adaptive_max_pool2d", x.shape, kernel, kernel, (0, 0), (1, 1))
         return MAX_POOL(x, *windows)
-    plain = x._data if isinstance(x, Recorded) else x
-    places = bin_maxima(plain, bins_of(height, down), bins_of(width, across))
+    places = bin_maxima(unwrapped(x), bins_of(height, down), bins_of(width, across))
     flat = places.reshape(*places.shape[:-2], down * across)
     found: Any = np.take_along_axis(x.reshape(*x.shape[:-2], height * width), flat, axis=-1)
     return found.reshape(places.shape)  # type: ignore[no-any-return]

@@ -64,7 +64,8 @@ def _local_response_rule(
     total = saved
     if x.dtype == HALF:
         g, x = g.astype(np.float32), x.astype(np.float32)
-    if isinstance(x, Recorded):
+    recorded = isinstance(x, Recorded)
+    if recorded:
         total = _denominator(x, size, alpha, k)
     direct = g * total**-beta
     before, after = _margins(size)

@@ -32,7 +32,8 @@ def in_dtype_of(x: Any, array: Any) -> Any:
     """Cast what is plain to the dtype of x, so that float32 stays float32."""
     if x.dtype.kind != "f" or array.dtype == x.dtype:
         return array
-    if isinstance(array, Recorded) and needs_gradient(array):
+    tensor = array  # a second name, for type checkers think that a Recorded has no astype
+    if isinstance(tensor, Recorded) and needs_gradient(tensor):
         return array
     return array.astype(x.dtype)
 
@@ -86,7 +87,7 @@ def check_labels(
 
     The classes stand on axis 1, or on the only one. None means that none is ignored.
     """
-    classes = shape[1] if len(shape) > 1 else shape[0]
+    classes = shape[1 if len(shape) > 1 else 0]
     error: type[Exception] = ShapeError
     if labels.dtype.kind not in "iu":
         problem, error = "class numbers must be integers, use .astype(int)", DtypeError

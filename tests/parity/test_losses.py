@@ -15,12 +15,16 @@ F, T = nn.functional, torch.nn.functional
 REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
 
 
+def weighted_sum(gradients: Any) -> Any:
+    return sum((g * np.arange(1.0, g.size + 1).reshape(g.shape)).sum() for g in gradients)
+
+
 def ours(f: Callable[..., Any], arrays: tuple[Any, ...]) -> list[Any]:
     """Return the value, the gradients, and the gradients of their weighted sum."""
     xs = [gg.Tensor(a, requires_grad=True) for a in arrays]
     out = f(*xs)
     first = gg.gradients([out.sum()], xs, create_graph=True)
-    slope = sum((g * np.arange(1.0, g.size + 1).reshape(g.shape)).sum() for g in first)
+    slope = weighted_sum(first)
     second = gg.gradients([slope], xs) if slope.requires_grad else [np.zeros_like(a) for a in xs]
     return [out.numpy(), *(g.numpy() for g in first), *second]
 

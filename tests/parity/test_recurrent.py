@@ -86,7 +86,7 @@ def test_layers(
         arrays += [rng.standard_normal((count, *middle, hidden)) for _ in range(number)]
 
     def call(net: Any, x: Any, *hx: Any) -> list[Any]:
-        out, end = net(x, hx if len(hx) > 1 else hx[0]) if hx else net(x)
+        out, end = net(x, hx[0] if len(hx) == 1 else hx) if hx else net(x)
         return [out, *flat(end)]
 
     compare(ours, theirs, arrays, call)
@@ -104,7 +104,7 @@ def test_cells(kind: str, batched: bool, bias: bool) -> None:
     arrays += [rng.standard_normal((*middle, 4)) for _ in range(2 if kind == "LSTMCell" else 1)]
 
     def call(net: Any, x: Any, *hx: Any) -> list[Any]:
-        return flat(net(x, hx if len(hx) > 1 else hx[0]))
+        return flat(net(x, hx[0] if len(hx) == 1 else hx))
 
     compare(ours, theirs, arrays, call)
     compare(ours, theirs, arrays[:1], lambda net, x: flat(net(x)))
