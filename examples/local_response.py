@@ -1,4 +1,4 @@
-"""Local response normalisation: a strongly active channel quiets its neighbours.
+"""Local response normalisation, and a layer whose kernels are other ones at every place.
 
 python examples/local_response.py [folder for the pictures]
 """
@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import graphgrad as gg
+from graphgrad import nn
 from graphgrad.nn.functional import local_response_norm
 
 K, N, ALPHA, BETA = 2.0, 5, 1e-4, 0.75  # of AlexNet's paper
@@ -40,6 +41,24 @@ def activity() -> Any:
 def inhibition(a: Any) -> Any:
     """Return the slope ∂b_i/∂a_j as a matrix."""
     return gg.jacobian(lambda t: as_in_the_paper(t).ravel())(a).reshape(16, 16)
+
+
+def locally_connected() -> tuple[int, int, float]:
+    """Count the parameters of a convolution and of a locally connected layer, and compare them.
+
+    The comparison gives the latter the former's kernel at every place: how far apart are they?
+    """
+    rng = np.random.default_rng(0)
+    one = nn.Conv2d(1, 4, 3, rng=rng, dtype=np.float64)
+    many = nn.LocallyConnected2d(1, 4, (8, 8), 3, rng=rng, dtype=np.float64)
+    counts = [sum(p.size for p in layer.parameters()) for layer in (one, many)]
+    kernel, bias = one.state_dict().values()
+    shapes = {name: p.shape for name, p in many.named_parameters()}
+    everywhere = {"weight": kernel, "bias": bias[:, None, None]}
+    many.load_state_dict({n: np.broadcast_to(everywhere[n], shapes[n]) for n in shapes})
+    x = rng.standard_normal((5, 1, 8, 8))
+    apart = np.abs(one(x).numpy() - many(x).numpy()).max()
+    return counts[0], counts[1], float(apart)
 
 
 def plot(a: Any, path: Path) -> None:
@@ -80,6 +99,9 @@ def main(folder: Path) -> None:
     print(f"∂ output 3 / ∂ input 3 = {slopes[3, 3]:.4f}")
     print(f"∂ output 3 / ∂ input 4 = {slopes[3, 4]:.4f}: more of 4 is less of 3")
     print(f"∂ output 3 / ∂ input 9 = {slopes[3, 9]:.4f}: too far away")
+    shared, own, apart = locally_connected()
+    print(f"3×3 kernels, 4 channels on 8×8: {shared} parameters shared, {own:,} locally connected;")
+    print(f"with the shared kernel at every place they differ by {apart:.0e}")
     path = folder / "local_response.png"
     plot(a, path)
     print(f"drawn: {path}")

@@ -102,7 +102,11 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"SVM +9\.0000\n",
         r"\[ +0\. +2000\.\], no overflow",
     ],
-    "local_response": [r"from the formula: [\d.]+e-1[45]", r"channel  3:  40\.0 →   6\.35\n"],
+    "local_response": [
+        r"from the formula: \d(e-1[3-9]|e\+00)\n",
+        r"channel  3:  40\.0 →   6\.35\n",
+        r"40 parameters shared, 1,440 locally connected;\n.* differ by \d(e-1[5-9]|e\+00)\n",
+    ],
     "numerical_differentiation": [r"one_sided h = 1e-01", r"right\n", r"lr = 10: .* diverges\n"],
     "preprocessing": [
         r"as it came +3\.80 +2\.91 +5\.79 +3\.16 +2\.08 ",
