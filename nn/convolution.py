@@ -86,7 +86,34 @@ def _short(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 
-class Conv1d(_Convolution):
+class _Correlation(_Convolution):
+    """What Conv1d and Conv2d share: the constructor."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Draw the initial values."""
+        how = {
+            "kernel_size": kernel_size,
+            "stride": stride,
+            "padding": padding,
+            "dilation": dilation,
+        }
+        self._build((in_channels, out_channels), how, groups, bias, rng, dtype)
+
+
+class Conv1d(_Correlation):
     """A kernel of weights slid along sequences: `nn.functional.conv1d`, with its parameters.
 
     y[n, o, i] = b[o] + Σ W[o, c, k] x[n, c, stride · i + dilation · k − padding]
@@ -122,29 +149,6 @@ class Conv1d(_Convolution):
 
     axes = 1
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-        bias: bool = True,
-        *,
-        rng: np.random.Generator | None = None,
-        dtype: DTypeLike = np.float32,
-    ) -> None:
-        """Draw the initial values."""
-        how = {
-            "kernel_size": kernel_size,
-            "stride": stride,
-            "padding": padding,
-            "dilation": dilation,
-        }
-        self._build((in_channels, out_channels), how, groups, bias, rng, dtype)
-
     def forward(self, x: Any) -> Any:
         """Convolve."""
         return conv1d(
@@ -152,7 +156,7 @@ class Conv1d(_Convolution):
         )
 
 
-class Conv2d(_Convolution):
+class Conv2d(_Correlation):
     """A kernel of weights slid over images: `nn.functional.conv2d`, with its parameters.
 
     y[n, o, i, j] = b[o] + Σ W[o, c, k, l] x[n, c, stride · i + dilation · k − padding, …]
@@ -187,29 +191,6 @@ class Conv2d(_Convolution):
     ShapeError
         If arguments or an input do not fit.
     """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-        bias: bool = True,
-        *,
-        rng: np.random.Generator | None = None,
-        dtype: DTypeLike = np.float32,
-    ) -> None:
-        """Draw the initial values."""
-        how = {
-            "kernel_size": kernel_size,
-            "stride": stride,
-            "padding": padding,
-            "dilation": dilation,
-        }
-        self._build((in_channels, out_channels), how, groups, bias, rng, dtype)
 
     def forward(self, x: Any) -> Any:
         """Convolve."""
