@@ -224,6 +224,11 @@ _HINTS = (  # what to do about it, by a phrase of NumPy's message
 )
 
 
+def as_values(x: Any) -> Any:
+    """Return an array or Tensor as it is, and a list as an array; nothing is checked."""
+    return x if hasattr(x, "dtype") else np.asarray(x)
+
+
 def shape_of(x: Any) -> tuple[int, ...]:
     """Return the shape of an operand; ``np.shape`` takes a detour on a Tensor."""
     return x.shape if hasattr(x, "shape") else np.shape(x)

@@ -13,7 +13,7 @@ from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
 from graphgrad.randomness import default_generator
-from graphgrad.record import unwrapped
+from graphgrad.record import as_values, unwrapped
 
 
 class MultiheadAttention(Module):
@@ -159,7 +159,7 @@ class MultiheadAttention(Module):
         """Return the inputs as arrays or Tensors; those that are one object stay one."""
         arrays: dict[int, Any] = {}
         for x in (query, key, value):
-            arrays[id(x)] = x if hasattr(x, "dtype") else np.asarray(x)
+            arrays[id(x)] = as_values(x)
         q, k, v = (arrays[id(x)] for x in (query, key, value))
         length, batch = (1, 0) if self.batch_first else (0, 1)
         fits = (

@@ -12,6 +12,7 @@ from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_l
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
 from graphgrad.randomness import default_generator
+from graphgrad.record import as_values, shape_of
 
 
 def _draw(rng: np.random.Generator, size: int, dtype: DTypeLike, *shape: int) -> Parameter:
@@ -85,7 +86,7 @@ class _Recurrent(Module):
 
     def forward(self, x: Any, hx: Any = None) -> tuple[Any, Any]:
         """Return the states of the last layer, and the last state of each layer."""
-        x = x if hasattr(x, "dtype") else np.asarray(x)
+        x = as_values(x)
         given = (hx,) if hx is not None and len(self.states) == 1 else hx
         given = self._checked(x, given)
         batched = x.ndim == 3
@@ -134,8 +135,8 @@ class _Recurrent(Module):
         batch = (x.shape[0 if self.batch_first else 1],) if x.ndim == 3 else ()
         shape = (self.num_layers * self.directions, *batch, self.hidden_size)
         for name, state in zip(self.states, hx, strict=True):
-            if np.shape(state) != shape:
-                message = f"{who}: the initial {name} {np.shape(state)} must be {shape}"
+            if shape_of(state) != shape:
+                message = f"{who}: the initial {name} {shape_of(state)} must be {shape}"
                 raise ShapeError(f"{message} (at {here()})")
         return tuple(s if hasattr(s, "dtype") else np.asarray(s) for s in hx)
 
@@ -340,7 +341,7 @@ class _Cell(Module):
 
     def forward(self, x: Any, hx: Any = None) -> Any:
         """Return the state after the step; of several, a tuple."""
-        x = x if hasattr(x, "dtype") else np.asarray(x)
+        x = as_values(x)
         who = type(self).__name__
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             message = f"{who}: x {x.shape} must be (N, {self.input_size}) or ({self.input_size},)"
@@ -350,7 +351,7 @@ class _Cell(Module):
         else:
             given = (hx,) if self.states == 1 else tuple(hx)
             shape = (*x.shape[:-1], self.hidden_size)
-            found = [np.shape(s) for s in given]
+            found = [shape_of(s) for s in given]
             if found != [shape] * self.states:
                 message = f"{who}: initial states {found} must be {[shape] * self.states}"
                 raise ShapeError(f"{message} (at {here()})")

@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 from graphgrad.errors import ShapeError
-from graphgrad.nn.functional.targets import as_values
 from graphgrad.nn.module import Module
 from graphgrad.node import here
+from graphgrad.record import as_values
 
 
 class Flatten(Module):

@@ -18,6 +18,7 @@ from graphgrad.nn.module import Module
 from graphgrad.nn.normalization import LayerNorm
 from graphgrad.node import here
 from graphgrad.ops.piecewise import relu
+from graphgrad.record import as_values
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": relu, "gelu": gelu}
 
@@ -240,7 +241,7 @@ class PositionalEncoding(Module):
 
     def forward(self, x: Any) -> Any:
         """Return x and its waves."""
-        x = x if hasattr(x, "dtype") else np.asarray(x)
+        x = as_values(x)
         if x.ndim not in (2, 3) or x.shape[-1] != self.d_model:
             layout = "(N, S, E)" if self.batch_first else "(S, N, E)"
             message = (

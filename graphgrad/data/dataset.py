@@ -8,6 +8,7 @@ import numpy as np
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.node import here
 from graphgrad.randomness import default_generator
+from graphgrad.record import as_values
 
 
 class Dataset(NamedTuple):
@@ -31,7 +32,7 @@ def checked(who: str, dataset: tuple[Any, Any]) -> Dataset:
     if len(dataset) != 2:
         message = f"{who}: give (images, labels), not {len(dataset)} things (at {here()})"
         raise ShapeError(message)
-    images, labels = (x if hasattr(x, "dtype") else np.asarray(x) for x in dataset)
+    images, labels = map(as_values, dataset)
     if not images.ndim or not labels.ndim or len(images) != len(labels) or not len(images):
         message = (
             f"{who}: images {images.shape}, labels {labels.shape}; give one label per image, "

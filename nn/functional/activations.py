@@ -24,7 +24,7 @@ from graphgrad.ops.transcendental import (
     softplus as _softplus,
     tanh as tanh,
 )
-from graphgrad.record import unwrapped
+from graphgrad.record import as_values, shape_of, unwrapped
 from graphgrad.registry import op
 from graphgrad.tensor import Tensor
 
@@ -70,20 +70,16 @@ def softplus(x: Any, beta: float = 1.0, threshold: float | None = None) -> Tenso
         If beta is not above 0.
     """
     check_beta("softplus", beta)
-    out: Any = _softplus(x) if beta == 1 else _softplus(beta * _array(x)) / beta
+    out: Any = _softplus(x) if beta == 1 else _softplus(beta * as_values(x)) / beta
     if threshold is None:
         return out  # type: ignore[no-any-return]
-    return where(beta * unwrapped(_array(x)) > threshold, x, out)
+    return where(beta * unwrapped(as_values(x)) > threshold, x, out)
 
 
 def check_beta(who: str, beta: float) -> None:
     """Refuse a sharpness that bends nothing."""
     if not beta > 0:
         raise ShapeError(f"{who}: beta={beta}; it must be above 0 (at {here()})")
-
-
-def _array(x: Any) -> Any:
-    return x if hasattr(x, "dtype") else np.asarray(x)
 
 
 # ------------------------------------------------------------------------ two slopes and a kink
@@ -168,7 +164,7 @@ def prelu(x: Any, weight: Any) -> Tensor:
     ShapeError
         If there are several slopes, but not one for each channel.
     """
-    shape, slopes = np.shape(x), np.shape(weight)
+    shape, slopes = shape_of(x), shape_of(weight)
     if slopes in ((), (1,)) and shape:
         return _PRELU(x, weight)
     if not slopes or (slopes == (1,) and not shape):
@@ -281,7 +277,7 @@ def maxout(x: Any, pieces: int, axis: int = -1) -> Tensor:
     ShapeError
         If the axis is not there, or k does not divide C.
     """
-    shape = np.shape(x)
+    shape = shape_of(x)
     if not -len(shape) <= axis < len(shape) or pieces < 1 or shape[axis] % pieces:
         message = (
             f"maxout: x {shape}, pieces={pieces}, axis={axis}; the length of that axis must be "

@@ -10,7 +10,7 @@ from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.functional.dropping import kept
 from graphgrad.node import here
-from graphgrad.record import unwrapped
+from graphgrad.record import as_values, unwrapped
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 
@@ -105,7 +105,7 @@ def attention_weights(
     See :func:`scaled_dot_product_attention`. The weights are those that multiplied the values:
     after dropout.
     """
-    query, key, value = (x if hasattr(x, "dtype") else np.asarray(x) for x in (query, key, value))
+    query, key, value = map(as_values, (query, key, value))
     if query.dtype.kind != "f":
         message = f"attention: query is {query.dtype}; use .astype(np.float32) (at {here()})"
         raise DtypeError(message)

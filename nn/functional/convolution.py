@@ -13,6 +13,7 @@ from graphgrad.nn.functional.convolution_ops import (
 )
 from graphgrad.nn.functional.geometry import numbers_of
 from graphgrad.node import here
+from graphgrad.record import as_values, shape_of
 from graphgrad.tensor import Tensor
 
 _LAYOUTS = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)"}
@@ -246,7 +247,7 @@ def check_output_padding(
 
 
 def _arrays(name: str, x: Any, weight: Any, axes: int) -> tuple[Any, Any]:
-    x, weight = (a if hasattr(a, "dtype") else np.asarray(a) for a in (x, weight))
+    x, weight = as_values(x), as_values(weight)
     if x.ndim - axes not in (1, 2) or weight.ndim != axes + 2 or 0 in weight.shape:
         message = (
             f"{name}: x {x.shape}, weight {weight.shape}; x must be {_LAYOUTS[axes]}, and weight "
@@ -274,7 +275,7 @@ def _check_channels(
 def _bias(name: str, bias: Any, weight: Any, outputs: int) -> Any:
     if bias is None:
         return 0.0
-    if np.shape(bias) != (outputs,):
-        message = f"{name}: bias {np.shape(bias)}, weight {weight.shape} wants ({outputs},)"
+    if shape_of(bias) != (outputs,):
+        message = f"{name}: bias {shape_of(bias)}, weight {weight.shape} wants ({outputs},)"
         raise ShapeError(f"{message} (at {here()})")
     return bias

@@ -7,10 +7,10 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
-from graphgrad.nn.functional.targets import as_values
 from graphgrad.node import here
 from graphgrad.ops.choice import keep
 from graphgrad.randomness import default_generator
+from graphgrad.record import as_values
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 

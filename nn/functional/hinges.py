@@ -8,7 +8,6 @@ from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.targets import (
     as_plain,
-    as_values,
     check_labels,
     check_reduction,
     class_weights,
@@ -23,6 +22,7 @@ from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import square
 from graphgrad.ops.piecewise import relu
 from graphgrad.ops.reduce import sum as total
+from graphgrad.record import as_values
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 

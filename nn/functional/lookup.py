@@ -9,6 +9,7 @@ from graphgrad.errors import DtypeError, IndexingError, ShapeError, UnsupportedE
 from graphgrad.node import here, recording
 from graphgrad.ops.choice import keep
 from graphgrad.ops.index import frozen
+from graphgrad.record import shape_of
 from graphgrad.registry import Op, Scatter, op
 from graphgrad.tensor import Tensor
 
@@ -72,7 +73,7 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Tensor
             raise UnsupportedError(message)
         index = index.numpy()
     index = index if hasattr(index, "dtype") else np.asarray(index)
-    shape = np.shape(weight)
+    shape = shape_of(weight)
     if len(shape) != 2:
         raise ShapeError(f"embedding: weight {shape} must be (V, D) (at {here()})")
     if index.dtype.kind not in "iu":

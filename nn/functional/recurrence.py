@@ -8,6 +8,7 @@ from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.functional.recurrence_ops import GRU_STEPS, LSTM_STEPS, RNN_STEPS
 from graphgrad.node import here
+from graphgrad.record import as_values, shape_of
 from graphgrad.tensor import Tensor
 
 NONLINEARITIES = ("tanh", "relu")
@@ -16,22 +17,22 @@ NONLINEARITIES = ("tanh", "relu")
 def _check(name: str, x: Any, states: dict[str, Any], weights: tuple[Any, ...], gates: int) -> None:
     """Refuse what does not fit, before anything is computed."""
     w_ih, w_hh, b_ih, b_hh = weights
-    x_shape, (rows, size) = np.shape(x), np.shape(w_hh)
+    x_shape, (rows, size) = shape_of(x), shape_of(w_hh)
     problem = ""
-    if rows != gates * size or np.shape(w_ih)[:1] != (rows,) or np.ndim(w_ih) != 2:
+    if rows != gates * size or shape_of(w_ih)[:1] != (rows,) or np.ndim(w_ih) != 2:
         problem = f"weights must be ({gates}·H, D) and ({gates}·H, H)"
-    elif len(x_shape) != 3 or x_shape[2] != np.shape(w_ih)[1]:
-        problem = f"x must be (T, N, D) with D = {np.shape(w_ih)[1]}; transpose or reshape it"
+    elif len(x_shape) != 3 or x_shape[2] != shape_of(w_ih)[1]:
+        problem = f"x must be (T, N, D) with D = {shape_of(w_ih)[1]}; transpose or reshape it"
     elif x_shape[0] == 0:
         problem = "there must be at least one step"
     for bias in (b_ih, b_hh):
-        if bias is not None and np.shape(bias) != (rows,):
+        if bias is not None and shape_of(bias) != (rows,):
             problem = f"biases must be {(rows,)}"
     for label, state in states.items():
-        if state is not None and not problem and np.shape(state) != (x_shape[1], size):
-            problem = f"{label} {np.shape(state)} must be {(x_shape[1], size)}"
+        if state is not None and not problem and shape_of(state) != (x_shape[1], size):
+            problem = f"{label} {shape_of(state)} must be {(x_shape[1], size)}"
     if problem:
-        shapes = f"x {x_shape}, w_ih {np.shape(w_ih)}, w_hh {np.shape(w_hh)}"
+        shapes = f"x {x_shape}, w_ih {shape_of(w_ih)}, w_hh {shape_of(w_hh)}"
         raise ShapeError(f"{name}: {problem}: {shapes} (at {here()})")
     if x.dtype.kind != "f":
         raise DtypeError(f"{name}: x is {x.dtype}; use .astype(np.float32) (at {here()})")
@@ -92,7 +93,7 @@ def rnn_layer(
     if nonlinearity not in NONLINEARITIES:
         message = f"rnn_layer: nonlinearity {nonlinearity!r}; there are {NONLINEARITIES}"
         raise ShapeError(f"{message} (at {here()})")
-    x = x if hasattr(x, "dtype") else np.asarray(x)
+    x = as_values(x)
     _check("rnn_layer", x, {"h0": h0}, (w_ih, w_hh, b_ih, b_hh), 1)
     z = affine(x, w_ih, _sum(b_ih, b_hh))
     hs = RNN_STEPS(z, _start(h0, x, w_hh), w_hh, nonlinearity, reverse)
@@ -145,7 +146,7 @@ def lstm_layer(
     DtypeError
         If x is not floating.
     """
-    x = x if hasattr(x, "dtype") else np.asarray(x)
+    x = as_values(x)
     _check("lstm_layer", x, {"h0": h0, "c0": c0}, (w_ih, w_hh, b_ih, b_hh), 4)
     z = affine(x, w_ih, _sum(b_ih, b_hh))
     hs, cs, _ = LSTM_STEPS(z, _start(h0, x, w_hh), _start(c0, x, w_hh), w_hh, reverse)
@@ -199,7 +200,7 @@ def gru_layer(
     DtypeError
         If x is not floating.
     """
-    x = x if hasattr(x, "dtype") else np.asarray(x)
+    x = as_values(x)
     _check("gru_layer", x, {"h0": h0}, (w_ih, w_hh, b_ih, b_hh), 3)
     z = affine(x, w_ih, b_ih)
     hs, _, _ = GRU_STEPS(z, _start(h0, x, w_hh), w_hh, 0.0 if b_hh is None else b_hh, reverse)

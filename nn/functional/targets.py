@@ -7,15 +7,10 @@ import numpy as np
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.node import Recorded, here, recording
 from graphgrad.ops.reduce import mean, sum as total
-from graphgrad.record import needs_gradient
+from graphgrad.record import as_values, needs_gradient
 from graphgrad.tensor import Tensor
 
 REDUCTIONS = ("mean", "sum", "none")
-
-
-def as_values(x: Any) -> Any:
-    """Return an array or Tensor as it is, and a list as an array."""
-    return x if hasattr(x, "dtype") else np.asarray(x)
 
 
 def as_plain(who: str, x: Any, name: str) -> Any:
@@ -25,7 +20,7 @@ def as_plain(who: str, x: Any, name: str) -> Any:
             message = f"{who}: not differentiable in {name}; use .detach() (at {here()})"
             raise UnsupportedError(message)
         return x._data
-    return x if hasattr(x, "dtype") else np.asarray(x)
+    return as_values(x)
 
 
 def in_dtype_of(x: Any, array: Any) -> Any:
