@@ -15,6 +15,7 @@ from graphgrad.nn.functional.convolution import (
     margins_of,
 )
 from graphgrad.nn.functional.geometry import numbers_of
+from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
 from graphgrad.randomness import default_generator
@@ -60,10 +61,10 @@ class _Convolution(Module):
         first, second = (inputs, outputs) if self.transposed else (outputs, inputs)
         shape = (first, second // groups, *self.kernel_size)
         bound = 1 / math.sqrt(math.prod(shape[1:]))
-        self.weight = Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
+        self.weight = uniform_parameter(shape, bound, rng, dtype)
         self.bias = None
         if bias:
-            self.bias = Parameter(rng.uniform(-bound, bound, outputs).astype(dtype))
+            self.bias = uniform_parameter((outputs,), bound, rng, dtype)
 
     def extra_repr(self) -> str:
         """Return the arguments, those that have their defaults left out."""

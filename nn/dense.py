@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.projections import affine
+from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
 from graphgrad.randomness import default_generator
@@ -57,11 +58,10 @@ class Affine(Module):
         self.out_features = out_features
         rng = default_generator(rng)
         bound = 1 / math.sqrt(in_features)
-        draw = rng.uniform(-bound, bound, (out_features, in_features))
-        self.weight = Parameter(draw.astype(dtype))
+        self.weight = uniform_parameter((out_features, in_features), bound, rng, dtype)
         self.bias = None
         if bias:
-            self.bias = Parameter(rng.uniform(-bound, bound, out_features).astype(dtype))
+            self.bias = uniform_parameter((out_features,), bound, rng, dtype)
 
     @classmethod
     def from_matrix(cls, W: ArrayLike, b: ArrayLike | None = None) -> "Affine":

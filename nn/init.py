@@ -22,6 +22,27 @@ from graphgrad.randomness import default_generator
 
 Shape = tuple[int, ...]
 Generator = np.random.Generator
+BLOCK = 2**17  # numbers drawn at a time: 1 MiB of float64
+
+
+def _drawn_into(out: Any, draw: Callable[[int], Any]) -> Any:
+    """Fill an array with draws, block by block; the numbers are those of one draw of all.
+
+    NumPy draws in float64: drawn at once, the weight of VGG-16's first affine layer, 392 MiB,
+    would need 784 MiB besides.
+    """
+    flat = out.reshape(-1)
+    for start in range(0, flat.size, BLOCK):
+        flat[start : start + BLOCK] = draw(min(BLOCK, flat.size - start))
+    return out
+
+
+def uniform_parameter(shape: Shape, bound: float, rng: Generator, dtype: DTypeLike) -> Parameter:
+    """Make a parameter, even in ±bound, without a second copy of it: the layers' own default."""
+    p = Parameter(np.broadcast_to(np.zeros((), dtype), shape))  # which it copies
+    _drawn_into(p.data, lambda count: rng.uniform(-bound, bound, count))
+    return p
+
 
 # --------------------------------------------------------------------------- whatever the fan
 
@@ -59,7 +80,10 @@ def normal(
     """
     if std < 0:
         raise ShapeError(f"normal: std={std}; it must not be negative (at {here()})")
-    return (mean + std * default_generator(rng).standard_normal(shape)).astype(dtype)
+    generator = default_generator(rng)
+    return _drawn_into(
+        np.empty(shape, dtype), lambda count: mean + std * generator.standard_normal(count)
+    )
 
 
 def uniform(
@@ -79,7 +103,8 @@ def uniform(
     """
     if low > high:
         raise ShapeError(f"uniform: low={low} is above high={high} (at {here()})")
-    return default_generator(rng).uniform(low, high, shape).astype(dtype)
+    generator = default_generator(rng)
+    return _drawn_into(np.empty(shape, dtype), lambda count: generator.uniform(low, high, count))
 
 
 # ------------------------------------------------------------------------------- by the fan
@@ -113,8 +138,10 @@ def _draw(shape: Shape, std: float, even: bool, rng: Generator | None, dtype: DT
     generator = default_generator(rng)
     if even:
         bound = math.sqrt(3) * std
-        return generator.uniform(-bound, bound, shape).astype(dtype)
-    return (std * generator.standard_normal(shape)).astype(dtype)
+        return _drawn_into(
+            np.empty(shape, dtype), lambda count: generator.uniform(-bound, bound, count)
+        )
+    return _drawn_into(np.empty(shape, dtype), lambda count: std * generator.standard_normal(count))
 
 
 def xavier_normal(
