@@ -1,0 +1,16 @@
+"""Networks that made history, buildable by one call; names of parameters are torchvision's."""
+
+from graphgrad.nn.models.book import DeepConvNet as DeepConvNet, SimpleConvNet as SimpleConvNet
+from graphgrad.nn.models.large_kernels import (
+    AlexNet as AlexNet,
+    ZFNet as ZFNet,
+    alexnet as alexnet,
+    zfnet as zfnet,
+)
+from graphgrad.nn.models.lenet import LeNet5 as LeNet5
+from graphgrad.nn.models.vgg import (
+    VGG as VGG,
+    vgg11 as vgg11,
+    vgg16 as vgg16,
+    vgg19 as vgg19,
+)

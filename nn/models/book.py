@@ -1,0 +1,152 @@
+"""The two convolutional networks of Saito's "Deep Learning from Scratch"."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from graphgrad.errors import ShapeError
+from graphgrad.nn.activations import ReLU
+from graphgrad.nn.containers import Sequential
+from graphgrad.nn.convolution import Conv2d
+from graphgrad.nn.dense import Affine
+from graphgrad.nn.dropping import Dropout
+from graphgrad.nn.init import he_normal, initialize
+from graphgrad.nn.models.images import FixedSize, Shape, overwritten, size_after
+from graphgrad.nn.pooling import MaxPool2d
+from graphgrad.node import here
+
+
+class SimpleConvNet(FixedSize):
+    """Convolution, ReLU, pooling by 2; affine, ReLU; affine: the book's chapter 7.
+
+    For the real digits of scikit-learn, 8×8::
+
+        nn.models.SimpleConvNet((1, 8, 8), kernel_size=3, padding=1)
+
+    Weights start as N(0, 2 / n_in), He's, and biases as 0. The book's N(0, 0.01²) is
+    ``nn.init.initialize(net, nn.init.normal, std=0.01, rng=rng)``.
+
+    Shapes: x (N, *input_shape); the scores (N, num_classes).
+
+    Parameters
+    ----------
+    input_shape
+        (channels, height, width).
+    num_classes
+        Number of scores.
+    filters, kernel_size, stride, padding
+        Of the convolution.
+    hidden
+        Units between the affine layers.
+    rng
+        None is the package's default generator.
+    dtype
+        Of the parameters.
+
+    Raises
+    ------
+    ShapeError
+        If the images are too small, or those given later are of another shape.
+    """
+
+    def __init__(
+        self,
+        input_shape: Shape = (1, 28, 28),
+        num_classes: int = 10,
+        *,
+        filters: int = 30,
+        kernel_size: int = 5,
+        stride: int = 1,
+        padding: int = 0,
+        hidden: int = 100,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Draw the initial values."""
+        how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
+        self.input_shape = tuple(input_shape)
+        self.features = Sequential(
+            Conv2d(input_shape[0], filters, kernel_size, stride, padding, **how),
+            ReLU(),
+            MaxPool2d(2),
+        )
+        height, width = size_after("SimpleConvNet", self.features, self.input_shape)
+        self.classifier = Sequential(
+            Affine(filters * height * width, hidden, **how),
+            ReLU(),
+            Affine(hidden, num_classes, **how),
+        )
+        initialize(self, he_normal, rng=rng)
+
+
+class DeepConvNet(FixedSize):
+    """Six convolutions of 3×3, pooling by 2 after each second, and two affine layers: chapter 8.
+
+    Dropout follows the ReLU of the hidden units and, as in the book, the scores too. All
+    convolutions pad by 1, the fourth by 2 where that is what makes its maps even: of the book's
+    28×28, pooled to 14×14, it makes 16×16. Images of 8×8 need no such thing.
+
+    Weights start as N(0, 2 / n_in), He's, as in the book, and biases as 0.
+
+    Shapes: x (N, *input_shape); the scores (N, num_classes).
+
+    Parameters
+    ----------
+    input_shape
+        (channels, height, width), at least 8×8.
+    num_classes
+        Number of scores.
+    maps
+        Output channels of the six convolutions.
+    hidden
+        Units between the affine layers.
+    dropout
+        Probability to drop each unit in training; 0 for none.
+    rng
+        Of the initial values and of dropout; None is the package's default generator.
+    dtype
+        Of the parameters.
+
+    Raises
+    ------
+    ShapeError
+        If the images are too small, or those given later are of another shape, or ``maps`` are
+        not six.
+    """
+
+    def __init__(
+        self,
+        input_shape: Shape = (1, 28, 28),
+        num_classes: int = 10,
+        *,
+        maps: tuple[int, ...] = (16, 16, 32, 32, 64, 64),
+        hidden: int = 50,
+        dropout: float = 0.5,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Draw the initial values."""
+        if len(maps) != 6:
+            message = f"DeepConvNet: maps={maps}; six convolutions need six numbers (at {here()})"
+            raise ShapeError(message)
+        how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
+        self.input_shape = tuple(input_shape)
+        self.features = Sequential()
+        channels = input_shape[0]
+        fourth = tuple(2 if n // 2 % 4 == 2 else 1 for n in input_shape[1:])  # 14 → 16
+        for i, count in enumerate(maps):
+            padding: Any = fourth if i == 3 else 1
+            self.features.append(Conv2d(channels, count, 3, padding=padding, **how)).append(ReLU())
+            if i % 2:
+                self.features.append(MaxPool2d(2))
+            channels = count
+        height, width = size_after("DeepConvNet", self.features, self.input_shape)
+        self.classifier = Sequential(
+            Affine(channels * height * width, hidden, **how),
+            ReLU(),
+            Dropout(dropout, rng=rng),
+            Affine(hidden, num_classes, **how),
+            Dropout(dropout, rng=rng),
+        )
+        initialize(self, he_normal, rng=rng)

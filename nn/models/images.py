@@ -1,0 +1,126 @@
+"""What the models share: checking images before anything is computed, and sizes in proportion."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import ShapeError
+from graphgrad.nn.containers import Sequential
+from graphgrad.nn.module import Module
+from graphgrad.node import here
+from graphgrad.record import as_values
+
+Shape = tuple[int, ...]
+
+
+def scaled(who: str, count: int, width: float) -> int:
+    """Return a number of channels or units in a model of another width, at least 1.
+
+    Raises
+    ------
+    ShapeError
+        If the width is not above 0.
+    """
+    if not width > 0:
+        raise ShapeError(
+            f"{who}: width={width}; it must be above 0, 1 is the original (at {here()})"
+        )
+    return max(1, round(count * width))
+
+
+class _Zeros(np.random.Generator):
+    """Draws nothing but zeros, in no time."""
+
+    def uniform(self, *_: Any, **__: Any) -> Any:
+        """Return 0."""
+        return 0.0
+
+
+def overwritten() -> np.random.Generator:
+    """Return a generator for layers whose initial values are drawn later, in another way."""
+    return _Zeros(np.random.PCG64(0))
+
+
+def images_of(who: str, x: Any, channels: int, smallest: int) -> Any:
+    """Return the input as an array or tensor, once it is known to be a batch of fitting images.
+
+    Raises
+    ------
+    ShapeError
+        If x is not (N, channels, H, W), with H and W at least ``smallest``.
+    """
+    x = as_values(x)
+    shape = x.shape
+    if len(shape) != 4:
+        remedy = "x[None] is a batch of one" if len(shape) == 3 else "see np.reshape"
+        raise ShapeError(f"{who}: x {shape}; images are (N, C, H, W): {remedy} (at {here()})")
+    if shape[1] != channels:
+        same = f"np.repeat(x, {channels}, axis=1)" if shape[1] == 1 else "convert the images"
+        message = (
+            f"{who}: x {shape} has {shape[1]} channels, this model wants {channels}: {same}, or "
+            f"make the model with channels={shape[1]} (at {here()})"
+        )
+        raise ShapeError(message)
+    if min(shape[2:]) < smallest:
+        message = (
+            f"{who}: x {shape}; images of {shape[2]}×{shape[3]} are too small, the layers shrink "
+            f"them to nothing: enlarge them to {smallest}×{smallest} or more (at {here()})"
+        )
+        raise ShapeError(message)
+    return x
+
+
+def size_after(who: str, layers: Sequential, input_shape: Shape) -> Shape:
+    """Return height and width of what convolutions and pooling leave of an image.
+
+    Raises
+    ------
+    ShapeError
+        If the shape is not that of an image, or nothing is left.
+    """
+    if len(input_shape) != 3 or min(input_shape) < 1:
+        message = f"{who}: input_shape={input_shape}; it is (channels, height, width), all above 0"
+        raise ShapeError(f"{message} (at {here()})")
+    size: Shape = input_shape[1:]
+    for layer in layers:
+        if hasattr(layer, "kernel_size"):
+            of = zip(size, layer.kernel_size, layer.stride, layer.padding, strict=True)
+            left = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in of)
+            if min(left) < 1:
+                message = (
+                    f"{who}: input_shape={input_shape} is too small: {layer!r} gets "
+                    f"{size[0]}×{size[1]}; enlarge the images, or choose a smaller kernel or more "
+                    f"padding (at {here()})"
+                )
+                raise ShapeError(message)
+            size = left
+    return size
+
+
+def flat(maps: Any) -> Any:
+    """Return (N, C · H · W) of (N, C, H, W)."""
+    return maps.reshape(maps.shape[0], math.prod(maps.shape[1:]))
+
+
+class FixedSize(Module):
+    """A model for images of one size: ``features``, flattened, then ``classifier``."""
+
+    input_shape: Shape
+    features: Sequential
+    classifier: Sequential
+
+    def forward(self, x: Any) -> Any:
+        """Return scores (N, num_classes)."""
+        x = as_values(x)
+        if x.shape[1:] != self.input_shape or x.ndim != 4:
+            who, sizes = type(self).__name__, ", ".join(map(str, self.input_shape))
+            if x.ndim == 4:
+                remedy = f"resize the images, or make the model with input_shape={x.shape[1:]}"
+            elif x.shape == self.input_shape:
+                remedy = "x[None] is a batch of one"
+            else:
+                remedy = f"x.reshape(-1, {sizes}), if that is what it holds"
+            message = f"{who}: x {x.shape}; this model is for images (N, {sizes}): {remedy}"
+            raise ShapeError(f"{message} (at {here()})")
+        return self.classifier(flat(self.features(x)))

@@ -1,0 +1,209 @@
+"""AlexNet and ZFNet: a few convolutions, of which the first see much of the image at once."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from graphgrad.errors import ShapeError
+from graphgrad.nn.activations import ReLU
+from graphgrad.nn.containers import Sequential
+from graphgrad.nn.convolution import Conv2d
+from graphgrad.nn.dense import Affine
+from graphgrad.nn.dropping import Dropout
+from graphgrad.nn.models.images import flat, images_of, scaled
+from graphgrad.nn.module import Module
+from graphgrad.nn.normalization import LocalResponseNorm
+from graphgrad.nn.pooling import AdaptiveAvgPool2d, MaxPool2d
+from graphgrad.node import here
+from graphgrad.randomness import default_generator
+
+PLACES = 6  # height and width of the maps that the first affine layer sees
+
+
+class Geometry(NamedTuple):
+    """Kernel, stride and padding of the first two convolutions, and padding of the pooling."""
+
+    first: tuple[int, int, int]
+    second: tuple[int, int, int]
+    pooling: int
+    smallest: int  # height and width of images of which something is left
+
+
+class _FiveConvolutions(Module):
+    """Five convolutions, the last three of 3×3; pooling after the first, second and fifth."""
+
+    geometry: Geometry
+    features: Sequential
+    avgpool: AdaptiveAvgPool2d
+    classifier: Sequential
+
+    def _build(
+        self,
+        num_classes: int,
+        dropout: float,
+        channels: int,
+        maps: tuple[int, ...],
+        width: float,
+        local_response: bool,
+        rng: np.random.Generator | None,
+        dtype: DTypeLike,
+    ) -> None:
+        who = type(self).__name__
+        if len(maps) != 5:
+            message = f"{who}: maps={maps}; five convolutions need five numbers (at {here()})"
+            raise ShapeError(message)
+        counts = [scaled(who, count, width) for count in maps]
+        hidden = scaled(who, 4096, width)
+        how: dict[str, Any] = {"rng": default_generator(rng), "dtype": dtype}
+        small = (3, 1, 1)
+        kernels = (self.geometry.first, self.geometry.second, small, small, small)
+        layers: dict[str, Module] = {}
+        number = 0
+
+        def add(module: Module) -> None:
+            nonlocal number
+            layers[str(number)] = module
+            number += 1
+
+        inputs = channels
+        for i, (count, kernel) in enumerate(zip(counts, kernels, strict=True)):
+            add(Conv2d(inputs, count, *kernel, **how))
+            add(ReLU())
+            if local_response and i < 2:  # beside the numbering, which is torchvision's
+                layers[f"norm{i}"] = LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+            if i in {0, 1, 4}:
+                add(MaxPool2d(3, 2, self.geometry.pooling if i < 2 else 0))
+            inputs = count
+        self.in_channels = channels
+        self.features = Sequential(layers)
+        self.avgpool = AdaptiveAvgPool2d(PLACES)
+        self.classifier = Sequential(
+            Dropout(dropout, rng=rng),
+            Affine(inputs * PLACES * PLACES, hidden, **how),
+            ReLU(),
+            Dropout(dropout, rng=rng),
+            Affine(hidden, hidden, **how),
+            ReLU(),
+            Affine(hidden, num_classes, **how),
+        )
+
+    def forward(self, x: Any) -> Any:
+        """Return scores (N, num_classes)."""
+        x = images_of(type(self).__name__, x, self.in_channels, self.geometry.smallest)
+        return self.classifier(flat(self.avgpool(self.features(x))))
+
+
+class AlexNet(_FiveConvolutions):
+    """The network that won ImageNet in 2012: deeper and larger than LeNet, ReLU, dropout.
+
+    11×11 with stride 4, 5×5, and three of 3×3, then 4096 and 4096 units and the scores:
+    61,100,840 parameters for 1000 classes. Numbers of kernels and names of parameters are those
+    of torchvision's, which follows Krizhevsky, "One weird trick for parallelizing convolutional
+    neural networks", 2014: one tower, and no local response normalisation. The first paper
+    (Krizhevsky, Sutskever, Hinton, 2012) has 96, 256, 384, 384, 256 kernels in two halves that
+    hardly see each other, and normalises after the first two; without the halves that is::
+
+        nn.models.AlexNet(maps=(96, 256, 384, 384, 256), local_response=True)
+
+    All parameters start as those of their layers, uniform in ±1/√n_in, as in torchvision.
+
+    Shapes: x (N, channels, H, W), H and W at least 63, usually 224; the scores (N, num_classes).
+    Where the maps are not 6×6 in the end, they are averaged, or repeated, to be.
+
+    Parameters
+    ----------
+    num_classes
+        Number of scores.
+    dropout
+        Probability to drop each input of the two hidden layers in training.
+    channels
+        Of the images.
+    maps
+        Output channels of the five convolutions.
+    width
+        Factor on the numbers of channels and hidden units.
+    local_response
+        Whether maps are normalised after the first two convolutions.
+    rng
+        Of the initial values and of dropout; None is the package's default generator.
+    dtype
+        Of the parameters.
+
+    Raises
+    ------
+    ShapeError
+        If an argument makes no sense, or the images given are too small or of other channels.
+    """
+
+    geometry = Geometry((11, 4, 2), (5, 1, 2), pooling=0, smallest=63)
+
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        dropout: float = 0.5,
+        *,
+        channels: int = 3,
+        maps: tuple[int, ...] = (64, 192, 384, 256, 256),
+        width: float = 1.0,
+        local_response: bool = False,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Draw the initial values."""
+        self._build(num_classes, dropout, channels, maps, width, local_response, rng, dtype)
+
+
+class ZFNet(_FiveConvolutions):
+    """The network that won ImageNet in 2013: AlexNet with a finer first layer and more maps.
+
+    The first convolution is 7×7 with stride 2 instead of 11×11 with stride 4, so that its kernels
+    lose less of the image; the second has stride 2 in turn. 512, 1024 and 512 maps follow:
+    107,627,624 parameters for 1000 classes. Zeiler & Fergus, "Visualizing and understanding
+    convolutional networks", 2013; their figure 3 has fewer, ``maps=(96, 256, 384, 384, 256)``,
+    and table 2 the larger ones. They normalise contrast across maps after the first two
+    convolutions, for which local response normalisation stands here, before the pooling.
+
+    All parameters start as those of their layers, uniform in ±1/√n_in; the paper's weights as
+    0.01 (``nn.init.constant``), its biases as 0.
+
+    Shapes: x (N, channels, H, W), H and W at least 53, usually 224; the scores (N, num_classes).
+    Where the maps are not 6×6 in the end, they are averaged, or repeated, to be.
+
+    Parameters
+    ----------
+    num_classes, dropout, channels, maps, width, local_response, rng, dtype
+        As of :class:`AlexNet`.
+
+    Raises
+    ------
+    ShapeError
+        If an argument makes no sense, or the images given are too small or of other channels.
+    """
+
+    geometry = Geometry((7, 2, 1), (5, 2, 0), pooling=1, smallest=53)
+
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        dropout: float = 0.5,
+        *,
+        channels: int = 3,
+        maps: tuple[int, ...] = (96, 256, 512, 1024, 512),
+        width: float = 1.0,
+        local_response: bool = True,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Draw the initial values."""
+        self._build(num_classes, dropout, channels, maps, width, local_response, rng, dtype)
+
+
+def alexnet(num_classes: int = 1000, **options: Any) -> AlexNet:
+    """Make an :class:`AlexNet`, which names the options."""
+    return AlexNet(num_classes, **options)
+
+
+def zfnet(num_classes: int = 1000, **options: Any) -> ZFNet:
+    """Make a :class:`ZFNet`, which names the options."""
+    return ZFNet(num_classes, **options)

@@ -1,0 +1,130 @@
+"""VGG: depth from the smallest kernels."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from graphgrad.errors import ShapeError
+from graphgrad.nn.activations import ReLU
+from graphgrad.nn.containers import Sequential
+from graphgrad.nn.convolution import Conv2d
+from graphgrad.nn.dense import Affine
+from graphgrad.nn.dropping import Dropout
+from graphgrad.nn.init import he_normal, initialize, normal
+from graphgrad.nn.models.images import flat, images_of, overwritten, scaled
+from graphgrad.nn.module import Module
+from graphgrad.nn.pooling import AdaptiveAvgPool2d, MaxPool2d
+from graphgrad.node import here
+from graphgrad.randomness import default_generator
+
+MAPS = (64, 128, 256, 512, 512)  # of the five stages
+PLACES = 7  # height and width of the maps that the first affine layer sees
+
+
+class VGG(Module):
+    """Convolutions of 3×3 alone, two to four in a row, then pooling by 2; five such stages.
+
+    Two 3×3 kernels in a row see 5×5 pixels, three see 7×7, with fewer weights and a ReLU between
+    each two. Simonyan & Zisserman, "Very deep convolutional networks for large-scale image
+    recognition", 2014. :func:`vgg11`, :func:`vgg16` and :func:`vgg19` are configurations A, D
+    and E there: so many layers have weights, the last three being fully connected. Names of
+    parameters are torchvision's.
+
+    VGG-16 has 138,357,544 parameters for 1000 classes, 102,764,544 of them in the first fully
+    connected layer. The table of the CS231n notes counts 15.2 million activations for an image of
+    224×224: the image, and the outputs of convolutions, pooling and fully connected layers. Its
+    last line says 24 million (93 MB), which is a slip: the sum of its lines is 15,237,608 (61 MB).
+    ``nn.summary`` has lines for ReLU and dropout too.
+
+    The weights of convolutions start as N(0, 2 / n_out), He's for gradients, those of the fully
+    connected layers as N(0, 0.01²), and biases as 0, as in torchvision.
+
+    Shapes: x (N, channels, H, W), H and W at least 32, usually 224; the scores (N, num_classes).
+    Where the maps are not 7×7 in the end, they are averaged, or repeated, to be.
+
+    Parameters
+    ----------
+    stages
+        Numbers of convolutions in each of the five stages.
+    num_classes
+        Number of scores.
+    dropout
+        Probability to drop each unit of the two hidden layers in training.
+    channels
+        Of the images.
+    width
+        Factor on the numbers of channels and hidden units.
+    rng
+        Of the initial values and of dropout; None is the package's default generator.
+    dtype
+        Of the parameters.
+
+    Raises
+    ------
+    ShapeError
+        If an argument makes no sense, or the images given are too small or of other channels.
+    """
+
+    def __init__(
+        self,
+        stages: tuple[int, ...],
+        num_classes: int = 1000,
+        dropout: float = 0.5,
+        *,
+        channels: int = 3,
+        width: float = 1.0,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Draw the initial values."""
+        if len(stages) != len(MAPS) or min(stages) < 1:
+            message = f"VGG: stages={stages}; five numbers above 0, (2, 2, 3, 3, 3) is VGG-16"
+            raise ShapeError(f"{message} (at {here()})")
+        how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
+        self.features = Sequential()
+        inputs = channels
+        for count, maps in zip(stages, MAPS, strict=True):
+            for _ in range(count):
+                outputs = scaled("VGG", maps, width)
+                self.features.append(Conv2d(inputs, outputs, 3, padding=1, **how)).append(ReLU())
+                inputs = outputs
+            self.features.append(MaxPool2d(2))
+        hidden = scaled("VGG", 4096, width)
+        self.in_channels = channels
+        self.avgpool = AdaptiveAvgPool2d(PLACES)
+        self.classifier = Sequential(
+            Affine(inputs * PLACES * PLACES, hidden, **how),
+            ReLU(),
+            Dropout(dropout, rng=rng),
+            Affine(hidden, hidden, **how),
+            ReLU(),
+            Dropout(dropout, rng=rng),
+            Affine(hidden, num_classes, **how),
+        )
+        generator = default_generator(rng)
+        for layer in self.modules():  # one by one: no second copy of all the weights
+            if isinstance(layer, Conv2d):
+                initialize(layer, he_normal, fan="out", rng=generator)
+            elif isinstance(layer, Affine):
+                initialize(layer, normal, std=0.01, rng=generator)
+
+    def forward(self, x: Any) -> Any:
+        """Return scores (N, num_classes)."""
+        x = images_of("VGG", x, self.in_channels, 2 ** len(MAPS))
+        return self.classifier(flat(self.avgpool(self.features(x))))
+
+
+def vgg11(num_classes: int = 1000, **options: Any) -> VGG:
+    """Make a :class:`VGG` of 11 layers with weights."""
+    return VGG((1, 1, 2, 2, 2), num_classes, **options)
+
+
+def vgg16(num_classes: int = 1000, **options: Any) -> VGG:
+    """Make a :class:`VGG` of 16 layers with weights, 138,357,544 parameters for 1000 classes."""
+    return VGG((2, 2, 3, 3, 3), num_classes, **options)
+
+
+def vgg19(num_classes: int = 1000, **options: Any) -> VGG:
+    """Make a :class:`VGG` of 19 layers with weights."""
+    return VGG((2, 2, 4, 4, 4), num_classes, **options)
