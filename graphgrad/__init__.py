@@ -264,12 +264,11 @@ from graphgrad.transforms import (
     value_and_grad as value_and_grad,
     vjp as vjp,
 )
+from graphgrad.version import __version__ as __version__
 
 if TYPE_CHECKING:  # loaded on first use, see __getattr__
     from graphgrad import data as data, testing as testing, viz as viz
     from graphgrad.viz import graph as graph
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
