@@ -1,8 +1,8 @@
-"""Networks and layers in graphgrad and in PyTorch: one text builds both.
+"""Networks and layers in graphgrad and in PyTorch.
 
-The names of modules, their arguments and the names of their parameters are the same in both
-libraries, so a builder takes `nn` or `torch.nn`, and what one of them drew is loaded into the
-other: both start from the same numbers.
+The names of modules and their arguments are the same in both libraries, so a builder takes `nn`
+or `torch.nn`; the book's networks graphgrad has, in `nn.models`, and PyTorch gets their layers
+here. Shapes of parameters come in the same order, so both start from the same numbers.
 """
 
 import importlib
@@ -22,6 +22,8 @@ def mlp(m: Any) -> Any:
 
 def simple_convnet(m: Any) -> Any:
     """Build the book's SimpleConvNet: 30 filters 5×5, pooling, 100 hidden units."""
+    if hasattr(m, "models"):
+        return m.models.SimpleConvNet()
     return m.Sequential(
         m.Conv2d(1, 30, 5),
         m.ReLU(),
@@ -35,6 +37,8 @@ def simple_convnet(m: Any) -> Any:
 
 def deep_convnet(m: Any) -> Any:
     """Build the book's deep network of chapter 8, dropout left out so that losses are equal."""
+    if hasattr(m, "models"):
+        return m.models.DeepConvNet(dropout=0.0)
     layers: list[Any] = []
     channels = 1
     for out, padding in ((16, 1), (16, 1), (32, 1), (32, 2), (64, 1), (64, 1)):

@@ -17,19 +17,9 @@ from graphgrad import data, nn, optim
 EPOCHS, BATCH, LR, SEEDS = 15, 50, 2e-3, range(5)
 
 
-def simple_convnet(rng: np.random.Generator) -> nn.Sequential:
+def simple_convnet(rng: np.random.Generator) -> nn.models.SimpleConvNet:
     """30 filters of 3×3 with padding 1 (the images are 8×8), pooling, 100 hidden units."""
-    net = nn.Sequential(
-        nn.Conv2d(1, 30, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Affine(30 * 4 * 4, 100),
-        nn.ReLU(),
-        nn.Affine(100, 10),
-    )
-    nn.init.initialize(net, nn.init.he_normal, rng=rng)
-    return net
+    return nn.models.SimpleConvNet((1, 8, 8), kernel_size=3, padding=1, rng=rng)
 
 
 def accuracy(net: nn.Module, images: Any, digits: Any) -> float:
@@ -88,11 +78,12 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     print(nn.summary(simple_convnet(np.random.default_rng(0)), (1, 8, 8)))
     start = time.perf_counter()
-    before = after = simple_convnet(np.random.default_rng(SEEDS[-1])).state_dict()["0.weight"]
+    untrained = simple_convnet(np.random.default_rng(SEEDS[-1]))
+    before = after = untrained.state_dict()["features.0.weight"]
     runs = []
     for seed in SEEDS:
         net, curves = learn(seed)
-        after = net.state_dict()["0.weight"]
+        after = net.state_dict()["features.0.weight"]
         runs.append(curves)
         print(f"seed {seed}: {curves['test'][-1]:.2%} of the test digits")
     mean = np.mean([curves["test"][-1] for curves in runs])
