@@ -47,8 +47,16 @@ class DownloadError(GraphgradError, OSError):
     """A published file that is not there and cannot be had, or is another one."""
 
 
+class StorageError(GraphgradError, OSError):
+    """A folder or file that cannot be written."""
+
+
+class SearchError(GraphgradError, RuntimeError):
+    """A search that found nothing, or that cannot be carried out where it shall."""
+
+
 class NonFiniteError(GraphgradError, FloatingPointError):
-    """A NaN or infinity caught by ``detect_anomaly()``."""
+    """A NaN or infinity caught by ``detect_anomaly()``, or in a training."""
 
 
 def translate(error: Exception) -> type[GraphgradError] | None:

@@ -24,6 +24,7 @@ from graphgrad.nn.activations import (
     Tanh as Tanh,
 )
 from graphgrad.nn.attention import MultiheadAttention as MultiheadAttention
+from graphgrad.nn.checkpoints import Checkpoints as Checkpoints
 from graphgrad.nn.containers import ModuleList as ModuleList, Sequential as Sequential
 from graphgrad.nn.conversion import (
     to_affine as to_affine,
@@ -42,6 +43,8 @@ from graphgrad.nn.dropping import (
     VanillaDropout as VanillaDropout,
 )
 from graphgrad.nn.embeddings import Embedding as Embedding
+from graphgrad.nn.evaluation import accuracy as accuracy, predict as predict
+from graphgrad.nn.history import History as History
 from graphgrad.nn.local import LocallyConnected2d as LocallyConnected2d
 from graphgrad.nn.losses import (
     AttributeHingeLoss as AttributeHingeLoss,
@@ -87,6 +90,7 @@ from graphgrad.nn.shape import Flatten as Flatten
 from graphgrad.nn.storage import load as load, save as save
 from graphgrad.nn.substitution import functional_call as functional_call
 from graphgrad.nn.summaries import summary as summary
+from graphgrad.nn.trainer import Trainer as Trainer
 from graphgrad.nn.transformer import (
     PositionalEncoding as PositionalEncoding,
     TransformerEncoder as TransformerEncoder,

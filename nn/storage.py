@@ -12,6 +12,8 @@ from graphgrad.nn.module import Module
 from graphgrad.node import here
 from graphgrad.record import as_array, unwrapped
 
+CHECKPOINT = "graphgrad"  # the entry of the metadata that makes a file a checkpoint
+
 
 def save(source: Module | Mapping[str, Any], path: str | Path) -> Path:
     """Write the state of a module, or arrays by name, into a safetensors file.
@@ -44,6 +46,8 @@ def save(source: Module | Mapping[str, Any], path: str | Path) -> Path:
 def load(path: str | Path) -> dict[str, Any]:
     """Read arrays by name from a safetensors file: ``model.load_state_dict(nn.load(path))``.
 
+    Of a checkpoint, the weights of its model.
+
     Raises
     ------
     FileFormatError
@@ -51,7 +55,11 @@ def load(path: str | Path) -> dict[str, Any]:
     OSError
         If it cannot be read.
     """
-    return read(Path(path))[0]
+    arrays, metadata = read(Path(path))
+    if CHECKPOINT not in metadata:
+        return arrays
+    own = "model."
+    return {k.removeprefix(own): array for k, array in arrays.items() if k.startswith(own)}
 
 
 def write(arrays: Mapping[str, Any], path: Path, metadata: Mapping[str, str] | None = None) -> Path:

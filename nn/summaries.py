@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.errors import DtypeError
+from graphgrad.nn.evaluation import evaluating
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.node import here, recording
+from graphgrad.node import here
 
 Shape = tuple[int, ...]
 
@@ -120,22 +121,16 @@ def summary(
 
     rows: list[Row] = []
     names = {id(module): name for name, module in model.named_modules()}
-    modes = [(module, module.training) for module in model.modules()]
     seen: set[int] = set()
     unhook = [
         module.register_forward_hook(_watcher(rows, names, seen)) for module in model.modules()
     ]
-    enabled = recording.enabled
     try:
-        recording.enabled = False
-        model.eval()
-        model(*samples)
+        with evaluating(model):
+            model(*samples)
     finally:
-        recording.enabled = enabled
         for remove in unhook:
             remove()
-        for module, mode in modes:
-            module.training = mode
     order = {name: i for i, name in enumerate(names.values())}
     rows.sort(key=lambda row: order[row.name])
     parameters = list(model.parameters())

@@ -93,6 +93,12 @@ class Batches:
         whole, rest = divmod(self.dataset.size, self.batch_size)
         return whole + bool(rest and not self.drop_last)
 
+    @property
+    def samples(self) -> int:
+        """The number of samples in an epoch."""
+        whole = len(self) * self.batch_size
+        return whole if self.drop_last else self.dataset.size
+
     def __iter__(self) -> Iterator[Dataset]:
         """Go through an epoch; one that was left early is not taken up again, unless loaded."""
         if self.batch and not self._resumed:

@@ -1,0 +1,148 @@
+"""A model in use: predictions batch by batch, and how good they are."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from graphgrad.data.dataset import checked
+from graphgrad.errors import ShapeError
+from graphgrad.nn.module import Module
+from graphgrad.node import here, no_grad
+from graphgrad.record import as_values, unwrapped
+
+Metric = Callable[[Any, Any], float]  # scores, labels → the mean over the samples
+
+
+@contextlib.contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Evaluate inside: nothing is recorded, dropout passes on; each module's mode comes back."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        with no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def predict(model: Module, images: Any, batch_size: int = 256) -> Any:
+    """Return what a model makes of many images, a batch at a time, as one array.
+
+    Memory is that of one batch. The model is in evaluation mode meanwhile.
+
+    Parameters
+    ----------
+    model
+        Any module with one input and one output.
+    images
+        The inputs, (N, …).
+    batch_size
+        How many at a time.
+
+    Raises
+    ------
+    ShapeError
+        If there are none, or ``batch_size`` is below 1.
+    """
+    images = unwrapped(as_values(images))
+    if not images.ndim or not len(images) or batch_size < 1:
+        message = f"predict: images {images.shape}, batch_size={batch_size}; give at least one"
+        raise ShapeError(f"{message} (at {here()})")
+    with evaluating(model):
+        starts = range(0, len(images), batch_size)
+        parts = [unwrapped(model(images[start : start + batch_size])) for start in starts]
+    return np.concatenate(parts)
+
+
+def accuracy(scores: Any, labels: Any) -> float:
+    """Return the share of samples whose highest score is the right class's.
+
+    Parameters
+    ----------
+    scores
+        (N, C); of equal ones the first counts.
+    labels
+        Class numbers (N,), or one-hot rows (N, C).
+
+    Raises
+    ------
+    ShapeError
+        If the shapes are others.
+    """
+    scores, labels = unwrapped(as_values(scores)), unwrapped(as_values(labels))
+    if scores.ndim != 2 or labels.shape not in (scores.shape, scores.shape[:1]):
+        message = f"accuracy: scores {scores.shape}, labels {labels.shape}; they must be (N, C) "
+        raise ShapeError(f"{message}and (N,) or (N, C) (at {here()})")
+    right = labels if labels.ndim == 1 else labels.argmax(axis=1)
+    return float((scores.argmax(axis=1) == right).mean())
+
+
+def evaluate(
+    model: Module,
+    dataset: tuple[Any, Any],
+    metrics: Mapping[str, Metric],
+    batch_size: int = 256,
+) -> dict[str, float]:
+    """Return the mean of each metric over a dataset, a batch at a time, in evaluation mode.
+
+    Parameters
+    ----------
+    model
+        Any module.
+    dataset
+        Inputs and labels.
+    metrics
+        Functions ``(scores, labels) -> mean over the samples`` by name; losses are such.
+    batch_size
+        How many samples at a time.
+
+    Raises
+    ------
+    ShapeError
+        If the dataset is empty or its lengths differ.
+    """
+    dataset = checked("evaluate", dataset)
+    means = Means()
+    with evaluating(model):
+        for start in range(0, dataset.size, batch_size):
+            images, labels = dataset.take(slice(start, start + batch_size))
+            scores = model(images)
+            values = {name: number(metric(scores, labels)) for name, metric in metrics.items()}
+            means.add(values, len(images))
+    return means.values()
+
+
+class Means:
+    """Means over samples that come in batches."""
+
+    def __init__(self) -> None:
+        """Begin with no sample."""
+        self.samples = 0
+        self.sums: dict[str, float] = {}
+
+    def add(self, values: Mapping[str, float], samples: int) -> None:
+        """Take in the means over one batch."""
+        self.samples += samples
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + samples * value
+
+    def values(self) -> dict[str, float]:
+        """Return the means so far."""
+        return {name: total / self.samples for name, total in self.sums.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the sums."""
+        return {"samples": self.samples, "sums": dict(self.sums)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where ``state_dict`` was taken."""
+        sums = {str(name): float(total) for name, total in state["sums"].items()}
+        self.samples, self.sums = int(state["samples"]), sums
+
+
+def number(value: Any) -> float:
+    """Return a Tensor or array of one element as Python's number."""
+    return float(np.reshape(unwrapped(value), ()))

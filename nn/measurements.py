@@ -1,0 +1,114 @@
+"""What is kept of a step that was watched: histograms and numbers, never the arrays."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+BINS = 40
+_BLOCK = 1 << 16  # elements that are taken at a time, as float64
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How the values of an array are spread; mean, deviation and histogram of the finite ones."""
+
+    mean: float
+    std: float
+    low: float  # where the histogram begins
+    high: float  # and ends
+    counts: Any  # (40,) integers: how many values lie in each of equal bins
+    broken: float  # the share that is NaN or infinite
+
+    @property
+    def edges(self) -> Any:
+        """The 41 limits of the bins."""
+        return np.linspace(self.low, self.high, BINS + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerMeasure:
+    """What a layer put out in one step, and the gradient that came back to it."""
+
+    kind: str  # its class
+    weighted: bool  # whether it has a weight matrix of its own
+    activations: Distribution
+    gradients: Distribution | None  # None where no backward pass came by
+    saturated: float | None  # the share of values, of Tanh and Sigmoid
+    dead: Any  # (units,) of bool: whether it was at rest for every sample; None if not to be known
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterMeasure:
+    """Euclidean norms of a parameter, of what the step added to it, and of its gradient."""
+
+    matrix: bool  # whether it has two axes or more: a weight, not a bias
+    weight: float  # before the step
+    update: float
+    gradient: float | None  # as it stood after the step; None where there was none
+
+    @property
+    def ratio(self) -> float:
+        """Update / weight; NaN where the weight was 0."""
+        return self.update / self.weight if self.weight else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One step: layers in the order in which they ran, and parameters, by name."""
+
+    step: int
+    layers: dict[str, LayerMeasure]
+    parameters: dict[str, ParameterMeasure]
+
+
+def distribution(x: Any) -> Distribution:
+    """Measure an array of any shape and size, by blocks, so that no copy of it is made."""
+    count, total, low, high = 0, 0.0, math.inf, -math.inf
+    for block in _finite(x):
+        count += block.size
+        total += float(block.sum())
+        low = min(low, float(block.min(initial=math.inf)))
+        high = max(high, float(block.max(initial=-math.inf)))
+    counts = np.zeros(BINS, np.int64)
+    if not count:
+        return Distribution(math.nan, math.nan, 0.0, 1.0, counts, float(x.size > 0))
+    mean, squares = total / count, 0.0
+    for block in _finite(x):
+        squares += float(np.square(block - mean).sum())
+        if low < high:  # division first: the width may be too small to divide by
+            place = ((block - low) / (high - low) * BINS).astype(np.intp)
+            counts += np.bincount(place.clip(0, BINS - 1), minlength=BINS)
+    if low == high:
+        counts[BINS // 2] = count
+        half = abs(low) / 2 or 0.5
+        low, high = low - half, high + half
+    return Distribution(mean, math.sqrt(squares / count), low, high, counts, 1 - count / x.size)
+
+
+def norm(x: Any) -> float:
+    """Return the Euclidean norm of an array of any shape; NaN if it holds NaN."""
+    return math.sqrt(sum(float(np.square(block).sum()) for block in _blocks(x)))
+
+
+def saturated(values: Any) -> float:
+    """Return the share of values of a tanh where its slope, 1 − y², is below 5 % of that at 0.
+
+    The threshold is ours. σ(x) = (1 + tanh(x / 2)) / 2 has the same share for 2σ − 1.
+    """
+    far = sum(int((np.square(block) > 0.95).sum()) for block in _blocks(values))
+    return far / max(values.size, 1)
+
+
+def _blocks(x: Any) -> Iterator[Any]:
+    flat = np.asarray(x).reshape(-1)
+    for start in range(0, flat.size, _BLOCK):
+        yield flat[start : start + _BLOCK].astype(np.float64)
+
+
+def _finite(x: Any) -> Iterator[Any]:
+    for block in _blocks(x):
+        good = np.isfinite(block)
+        yield block if good.all() else block[good]

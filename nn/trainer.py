@@ -1,0 +1,334 @@
+"""The training loop: batches, validation, schedules, checkpoints, and a clean end."""
+
+import contextlib
+import math
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphgrad.data.batches import Batches
+from graphgrad.data.dataset import Dataset, checked
+from graphgrad.errors import (
+    GraphError,
+    NonFiniteError,
+    ShapeError,
+    UnsupportedError,
+)
+from graphgrad.nn.checkpoints import Checkpoints
+from graphgrad.nn.evaluation import Means, Metric, accuracy, evaluate, number
+from graphgrad.nn.functional.likelihoods import cross_entropy
+from graphgrad.nn.history import History
+from graphgrad.nn.module import Module
+from graphgrad.nn.nonfinite import cause_of
+from graphgrad.nn.progress import progress_bar
+from graphgrad.nn.training import Training
+from graphgrad.node import here
+from graphgrad.optim.arguments import whole
+from graphgrad.optim.averaging import RunningAverage
+from graphgrad.optim.clipping import clip_grad_norm
+from graphgrad.optim.closures import ClosureOptimizer
+from graphgrad.optim.optimizer import Optimizer
+from graphgrad.optim.plateau import ReduceLROnPlateau
+from graphgrad.optim.schedules import Schedule
+
+Loss = Callable[[Any, Any], Any]  # scores, labels → one number, the mean over the samples
+
+
+class Trainer(Training):
+    """Let a model learn from batches.
+
+    ::
+
+        trainer = nn.Trainer(model, optimizer, data.Batches(train, 100, rng), validation=held)
+        history = trainer.fit(20)
+        print(trainer.evaluate(test))
+
+    Each batch: scores, loss, ``backward()``, ``optimizer.step()``, ``schedule.step()``,
+    ``average.update()``. After each epoch: validation, a line of the history, a checkpoint.
+
+    Ctrl-C ends ``fit`` after the batch at hand, with a checkpoint and the history so far; a
+    second one ends it at once, without a checkpoint. A loss that is not finite stops it with the
+    step, the batch and the op where the first NaN arose; the checkpoints before it are good.
+
+    Modules are left in the mode in which they are, so that frozen parts may be in evaluation
+    mode; a model that is wholly so is switched to training.
+
+    Parameters
+    ----------
+    model
+        Any module.
+    optimizer
+        Of its parameters; any but L-BFGS and Newton, which ask for a loop of their own.
+    batches
+        Samples in batches.
+    loss
+        A function or module ``(scores, labels) -> loss``, a mean over the samples.
+    validation
+        Samples that the model never learns from; what is best is chosen by them.
+    metrics
+        More functions ``(scores, labels) -> number`` by name; None is the accuracy, where labels
+        are class numbers or one-hot rows.
+    schedule
+        One or several; `ReduceLROnPlateau` gets the monitored value after each epoch.
+    schedule_each
+        Whether the others step after each ``"batch"`` or ``"epoch"``.
+    average
+        A running average of the parameters; validation and ``evaluate`` use it.
+    clip_norm
+        The largest norm of the gradient; None is any.
+    patience
+        After this many epochs in a row without a new best of ``monitor`` it ends; None is never.
+    monitor
+        The column of the history that tells what is best: the lowest, if its name ends in
+        "loss", else the highest. None is the loss, of the validation where there is one.
+    checkpoints
+        Where to write them; None is nowhere.
+    diagnosis
+        A `Diagnosis` that watches some of the steps.
+    rngs
+        More generators whose states are part of a checkpoint. The default one, those in
+        attributes of modules and that of the batches always are.
+    progress
+        Whether to show a bar for each epoch; None is in terminals and notebooks.
+
+    Raises
+    ------
+    GraphError
+        If the optimizer has parameters that the model has not.
+    ShapeError
+        If an argument is out of range, or the validation data are empty or of two lengths.
+    UnsupportedError
+        For an optimizer whose step asks for the loss several times.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        batches: Batches,
+        loss: Loss = cross_entropy,
+        *,
+        validation: tuple[Any, Any] | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+        schedule: Schedule | ReduceLROnPlateau | Sequence[Schedule | ReduceLROnPlateau] = (),
+        schedule_each: str = "batch",
+        average: RunningAverage | None = None,
+        clip_norm: float | None = None,
+        patience: int | None = None,
+        monitor: str | None = None,
+        checkpoints: Checkpoints | None = None,
+        diagnosis: Any = None,
+        rngs: Sequence[np.random.Generator] = (),
+        progress: bool | None = None,
+    ) -> None:
+        """Check the arguments; nothing runs yet."""
+        _check_optimizer(model, optimizer)
+        if schedule_each not in ("batch", "epoch"):
+            message = f"Trainer: schedule_each={schedule_each!r}; there are 'batch' and 'epoch'"
+            raise ShapeError(f"{message} (at {here()})")
+        if metrics is None:
+            metrics = {"accuracy": accuracy} if _classes(batches.dataset) else {}
+        self.loss = loss
+        self.validation = None if validation is None else checked("Trainer", validation)
+        self.metrics = {"loss": loss, **metrics}
+        self.schedule_each = schedule_each
+        self.clip_norm = clip_norm
+        self.patience = None if patience is None else whole("Trainer", "patience", patience, 1)
+        self.diagnosis = diagnosis
+        self.progress = progress
+        self.interrupted = False  # whether Ctrl-C ended the last fit
+        self._asked_to_stop = False
+        monitor = monitor or ("validation_loss" if validation else "loss")
+        known = [*self.metrics, *(f"validation_{m}" for m in self.metrics if validation), "lr"]
+        if monitor not in known:
+            message = f"Trainer: monitor={monitor!r}; the columns are {', '.join(known)}"
+            raise ShapeError(f"{message} (at {here()})")
+        schedules = schedule if isinstance(schedule, Sequence) else [schedule]
+        super().__init__(model, optimizer, batches, schedules, average, rngs, checkpoints, monitor)
+
+    # ----------------------------------------------------------------------------- learning
+
+    def fit(self, epochs: int, *, resume: bool = False) -> History:
+        """Learn until ``epochs`` epochs are done in all; return the history of all of them.
+
+        Parameters
+        ----------
+        epochs
+            Including those done before, by an earlier call or by the run that is resumed.
+        resume
+            Go on from the newest checkpoint, if there is any: bit for bit as if the run that
+            wrote it had never been interrupted.
+
+        Raises
+        ------
+        NonFiniteError
+            If the loss is not finite.
+        StorageError
+            If checkpoints cannot be written, or are there already and ``resume`` is False.
+        FileFormatError
+            If the newest checkpoint is damaged or of another training.
+        """
+        epochs = whole("Trainer.fit", "epochs", epochs, 1)
+        self._open_checkpoints(resume=resume)
+        self.interrupted = self._asked_to_stop = False
+        if not any(module.training for module in self.model.modules()):
+            self.model.train()
+        try:
+            with self._stoppable():
+                while self.epoch < epochs and not (self._asked_to_stop or self.stalled):
+                    self._fit_epoch(epochs)
+                self.interrupted = self._asked_to_stop
+        except KeyboardInterrupt:
+            self.interrupted = True
+        if self.interrupted:
+            done = f"{self.epoch} epochs and {self.step} steps are done"
+            sys.stderr.write(f"\ninterrupted: {done}\n")
+        return self.history
+
+    @property
+    def stalled(self) -> bool:
+        """Whether ``patience`` epochs have passed without a new best."""
+        if self.patience is None or not self.history.epochs:
+            return False
+        return self.history.epochs - 1 - self.history.best(self.monitor) >= self.patience
+
+    def _fit_epoch(self, epochs: int) -> None:
+        if self.means.samples:  # in the middle of one
+            self.batches.load_state_dict(self.batches.state_dict())
+        with progress_bar(
+            f"epoch {self.epoch + 1}/{epochs}",
+            self.batches.samples,
+            self.means.samples,
+            self.progress,
+        ) as show:
+            for images, labels in self.batches:
+                lr = self.optimizer.param_groups[0]["lr"]
+                self._learn(images, labels)
+                show(self.means.samples, self.means.values())
+                if self.batches.batch == 0:
+                    break  # the last one
+                if self._asked_to_stop:
+                    self._checkpoint()
+                    return
+                every = self.checkpoints and self.checkpoints.every
+                if every and self.step % every == 0:
+                    self._checkpoint()
+            row = self.means.values()
+            if self.validation is not None:
+                found = self.evaluate(self.validation)
+                row |= {f"validation_{name}": value for name, value in found.items()}
+            show(self.means.samples, row)
+        self._end_epoch({**row, "lr": lr})
+
+    def _learn(self, images: Any, labels: Any) -> None:
+        """Take one step."""
+        watched = self.diagnosis.step() if self.diagnosis else contextlib.nullcontext()
+        with watched:
+            scores = self.model(images)
+            loss = self.loss(scores, labels)
+            value = number(loss)
+            if not math.isfinite(value):
+                raise NonFiniteError(self._diagnosed(loss, value, images, labels))
+            self.optimizer.zero_grad()
+            loss.backward()
+            if self.clip_norm is not None:
+                clip_grad_norm(self.optimizer.params, self.clip_norm)
+            self.optimizer.step()
+        self.step += 1
+        if self.schedule_each == "batch":
+            self._step_schedules()
+        if self.average is not None:
+            self.average.update()
+        self.history.losses.append(value)
+        values = {k: number(f(scores, labels)) for k, f in self.metrics.items() if k != "loss"}
+        self.means.add({"loss": value, **values}, len(images))
+
+    def _end_epoch(self, row: Mapping[str, float]) -> None:
+        self.history.append(row)
+        self.epoch += 1
+        self.means = Means()
+        if self.schedule_each == "epoch":
+            self._step_schedules()
+        for schedule in self.schedules:
+            if isinstance(schedule, ReduceLROnPlateau):
+                schedule.step(row[self.monitor])
+        self._checkpoint()
+
+    def _step_schedules(self) -> None:
+        for schedule in self.schedules:
+            if isinstance(schedule, Schedule):
+                schedule.step()
+
+    @contextlib.contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Let the first Ctrl-C ask for an end after the batch at hand, the second raise."""
+        usual = signal.default_int_handler
+        alone = threading.current_thread() is not threading.main_thread()
+        if alone or signal.getsignal(signal.SIGINT) is not usual:
+            yield  # someone else decides what Ctrl-C does
+            return
+
+        def ask(*_: Any) -> None:
+            self._asked_to_stop = True
+            signal.signal(signal.SIGINT, usual)
+            sys.stderr.write("\nends after this batch; once more ends it now\n")
+
+        signal.signal(signal.SIGINT, ask)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, usual)
+
+    # ------------------------------------------------------------------------------ using it
+
+    def evaluate(self, dataset: tuple[Any, Any], batch_size: int = 256) -> dict[str, float]:
+        """Return the loss and the metrics over a dataset, of the averaged parameters if any.
+
+        Raises
+        ------
+        ShapeError
+            If the dataset is empty or of two lengths.
+        """
+        average = self.average if self.average and self.average.updates else None
+        with average.applied() if average else contextlib.nullcontext():
+            return evaluate(self.model, dataset, self.metrics, batch_size)
+
+    # ------------------------------------------------------------------- what is not finite
+
+    def _diagnosed(self, loss: Any, value: float, images: Any, labels: Any) -> str:
+        """Say where a loss that is not finite comes from, and what to do."""
+        cause = cause_of(loss, self.model, lambda: self.loss(self.model(images), labels), images)
+        where = f"epoch {self.epoch + 1}, batch {self.batches.batch or len(self.batches)}"
+        message = f"Trainer: the loss is {value} at step {self.step + 1} ({where} of "
+        return f"{message}{len(self.batches)}): {cause}; {self._remedy()} (at {here()})"
+
+    def __repr__(self) -> str:
+        """Show how far it is."""
+        name = type(self.model).__name__
+        return f"<Trainer of {name} after {self.epoch} epochs, {self.step} steps>"
+
+
+def _check_optimizer(model: Module, optimizer: Optimizer) -> None:
+    if isinstance(optimizer, ClosureOptimizer):
+        name = type(optimizer).__name__
+        message = f"Trainer: {name} asks for the loss several times a step; write its loop"
+        raise UnsupportedError(f"{message}: optimizer.step(closure) (at {here()})")
+    own = set(model.parameters())
+    if foreign := sum(p not in own for p in optimizer.params):
+        message = (
+            f"Trainer: {foreign} of the optimizer's {len(optimizer.params)} parameters are not "
+            f"this model's; make it with model.parameters() (at {here()})"
+        )
+        raise GraphError(message)
+
+
+def _classes(dataset: Dataset) -> bool:
+    """Whether the labels are class numbers or one-hot rows."""
+    labels = dataset.labels
+    if labels.ndim == 1:
+        return bool(labels.dtype.kind in "iu")
+    return bool(labels.ndim == 2 and np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all())
