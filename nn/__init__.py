@@ -45,6 +45,7 @@ from graphgrad.nn.dropping import (
 from graphgrad.nn.embeddings import Embedding as Embedding
 from graphgrad.nn.evaluation import accuracy as accuracy, predict as predict
 from graphgrad.nn.history import History as History
+from graphgrad.nn.hyperparameters import search as search
 from graphgrad.nn.local import LocallyConnected2d as LocallyConnected2d
 from graphgrad.nn.losses import (
     AttributeHingeLoss as AttributeHingeLoss,
@@ -78,6 +79,7 @@ from graphgrad.nn.pooling import (
     MaxPool1d as MaxPool1d,
     MaxPool2d as MaxPool2d,
 )
+from graphgrad.nn.ranges import Choice as Choice, Range as Range
 from graphgrad.nn.recurrent import (
     GRU as GRU,
     LSTM as LSTM,

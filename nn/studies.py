@@ -1,0 +1,132 @@
+"""Optuna's studies in SQLite files: one search each, one owner at a time."""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from graphgrad.errors import FileFormatError, SearchError, UnsupportedError
+from graphgrad.files import replacing
+from graphgrad.nn.ranges import Choice, Range
+from graphgrad.node import here
+
+NAME = "graphgrad.nn.search"  # of the study in its file
+Space = Mapping[str, Range | Choice]
+
+
+@contextlib.contextmanager
+def opened(
+    optuna: Any,
+    storage: str | Path | None,
+    space: Space,
+    maximize: bool,
+    seed: int,
+    folder: Path | None,
+) -> Iterator[Any]:
+    """Open a study that nobody else is using, or make it, whole or not at all."""
+    written = {
+        "seed": seed,
+        "space": json.dumps({name: str(space[name]) for name in sorted(space)}),
+    }
+
+    def made(kept: Any) -> Any:
+        if folder is not None and any(folder.glob("trial-*")):
+            message = f"search: {folder} holds checkpoints of another search; name another folder"
+            raise SearchError(f"{message} (at {here()})")
+        direction = "maximize" if maximize else "minimize"
+        study = optuna.create_study(storage=kept, study_name=NAME, direction=direction)
+        for name, value in written.items():
+            study.set_user_attr(name, value)
+        return study
+
+    if storage is None:
+        yield made(None)
+        return
+    path = Path(storage)
+    with _owned(path):
+        if not path.exists():
+            with replacing(path, durable=True) as unfinished, _kept(optuna, unfinished) as kept:
+                made(kept)
+        _must_be_ours(path)
+        with _kept(optuna, path) as kept:
+            study = optuna.load_study(study_name=NAME, storage=kept)
+            there = (study.user_attrs["space"], study.direction.name == "MAXIMIZE")
+            if there != (written["space"], maximize):
+                message = (
+                    f"search: {path} holds a search that {'maximizes' if there[1] else 'minimizes'}"
+                    f" over {there[0]}, not this one, which {'max' if maximize else 'min'}imizes "
+                    f"over {written['space']}; name another file"
+                )
+                raise FileFormatError(f"{message} (at {here()})")
+            yield study
+
+
+@contextlib.contextmanager
+def _owned(path: Path) -> Iterator[None]:
+    """Hold a lock beside a file, which the operating system releases however we end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f"{path.name}.lock")
+    with contextlib.ExitStack() as stack:
+        try:
+            connection = sqlite3.connect(lock, timeout=0, isolation_level=None)
+            stack.callback(connection.close)
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            why = "another search is using it" if "locked" in str(error) else f"{lock}: {error}"
+            raise SearchError(f"search: {path}: {why} (at {here()})") from error
+        yield
+    with contextlib.suppress(OSError):
+        lock.unlink()
+
+
+def _must_be_ours(path: Path) -> None:
+    message = f"search: {path} holds no search of ours; it is as it was, name another file"
+    try:
+        # not read-only: after a crash, SQLite first takes back what was half written
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)
+        with contextlib.closing(connection):
+            names = connection.execute("SELECT study_name FROM studies").fetchall()
+    except sqlite3.Error as error:
+        raise FileFormatError(f"{message}: {error} (at {here()})") from error
+    if (NAME,) not in names:
+        raise FileFormatError(f"{message} (at {here()})")
+
+
+@contextlib.contextmanager
+def _kept(optuna: Any, path: Path) -> Iterator[Any]:
+    """Open Optuna's storage in a file of any name, and close it for good."""
+    connect = {"creator": lambda: sqlite3.connect(path)}
+    try:
+        kept = optuna.storages.RDBStorage("sqlite://", engine_kwargs=connect)
+    except RuntimeError as error:  # of another version of Optuna
+        raise FileFormatError(f"search: {path}: {error} (at {here()})") from error
+    try:
+        yield kept
+    except optuna.exceptions.StorageInternalError as error:
+        raise SearchError(f"search: {path} cannot be written: {error} (at {here()})") from error
+    finally:
+        kept.remove_session()
+        kept.engine.dispose()
+
+
+@contextlib.contextmanager
+def quiet(optuna: Any) -> Iterator[None]:
+    """Have Optuna log errors only."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def import_optuna() -> Any:
+    """Import Optuna where it is needed; it takes a while, and is optional."""
+    try:
+        import optuna
+    except ImportError as error:
+        message = "a search needs optuna: pip install 'graphgrad[train]'"
+        raise UnsupportedError(message) from error
+    return optuna
