@@ -1,6 +1,11 @@
 """Networks that made history, buildable by one call; names of parameters are torchvision's."""
 
 from graphgrad.nn.models.book import DeepConvNet as DeepConvNet, SimpleConvNet as SimpleConvNet
+from graphgrad.nn.models.googlenet import (
+    GoogLeNet as GoogLeNet,
+    auxiliary_cross_entropy as auxiliary_cross_entropy,
+    googlenet as googlenet,
+)
 from graphgrad.nn.models.large_kernels import (
     AlexNet as AlexNet,
     ZFNet as ZFNet,
@@ -8,6 +13,14 @@ from graphgrad.nn.models.large_kernels import (
     zfnet as zfnet,
 )
 from graphgrad.nn.models.lenet import LeNet5 as LeNet5
+from graphgrad.nn.models.resnet import (
+    BasicBlock as BasicBlock,
+    Bottleneck as Bottleneck,
+    ResNet as ResNet,
+    resnet18 as resnet18,
+    resnet34 as resnet34,
+    resnet50 as resnet50,
+)
 from graphgrad.nn.models.vgg import (
     VGG as VGG,
     vgg11 as vgg11,

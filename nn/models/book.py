@@ -12,7 +12,7 @@ from graphgrad.nn.convolution import Conv2d
 from graphgrad.nn.dense import Affine
 from graphgrad.nn.dropping import Dropout
 from graphgrad.nn.init import he_normal, initialize
-from graphgrad.nn.models.images import FixedSize, Shape, overwritten, size_after
+from graphgrad.nn.models.images import FixedSize, Shape, image_shape, overwritten, size_after
 from graphgrad.nn.pooling import MaxPool2d
 from graphgrad.node import here
 
@@ -65,7 +65,7 @@ class SimpleConvNet(FixedSize):
     ) -> None:
         """Draw the initial values."""
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
-        self.input_shape = tuple(input_shape)
+        self.input_shape = image_shape("SimpleConvNet", input_shape)
         self.features = Sequential(
             Conv2d(input_shape[0], filters, kernel_size, stride, padding, **how),
             ReLU(),
@@ -131,7 +131,7 @@ class DeepConvNet(FixedSize):
             message = f"DeepConvNet: maps={maps}; six convolutions need six numbers (at {here()})"
             raise ShapeError(message)
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
-        self.input_shape = tuple(input_shape)
+        self.input_shape = image_shape("DeepConvNet", input_shape)
         self.features = Sequential()
         channels = input_shape[0]
         fourth = tuple(2 if n // 2 % 4 == 2 else 1 for n in input_shape[1:])  # 14 → 16

@@ -71,17 +71,28 @@ def images_of(who: str, x: Any, channels: int, smallest: int) -> Any:
     return x
 
 
+def image_shape(who: str, shape: Any) -> Shape:
+    """Return the shape of an image, once it is known to be one.
+
+    Raises
+    ------
+    ShapeError
+        If it is not (channels, height, width), all above 0.
+    """
+    if not isinstance(shape, tuple | list) or len(shape) != 3 or min(shape) < 1:
+        message = f"{who}: input_shape={shape!r}; it is (channels, height, width), all above 0"
+        raise ShapeError(f"{message} (at {here()})")
+    return tuple(map(int, shape))
+
+
 def size_after(who: str, layers: Sequential, input_shape: Shape) -> Shape:
     """Return height and width of what convolutions and pooling leave of an image.
 
     Raises
     ------
     ShapeError
-        If the shape is not that of an image, or nothing is left.
+        If nothing is left.
     """
-    if len(input_shape) != 3 or min(input_shape) < 1:
-        message = f"{who}: input_shape={input_shape}; it is (channels, height, width), all above 0"
-        raise ShapeError(f"{message} (at {here()})")
     size: Shape = input_shape[1:]
     for layer in layers:
         if hasattr(layer, "kernel_size"):

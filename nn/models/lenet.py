@@ -9,7 +9,7 @@ from graphgrad.nn.activations import Sigmoid
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.convolution import Conv2d
 from graphgrad.nn.dense import Affine
-from graphgrad.nn.models.images import FixedSize, Shape, size_after
+from graphgrad.nn.models.images import FixedSize, Shape, image_shape, size_after
 from graphgrad.nn.module import Module
 from graphgrad.nn.pooling import AvgPool2d
 from graphgrad.randomness import default_generator
@@ -69,7 +69,7 @@ class LeNet5(FixedSize):
     ) -> None:
         """Draw the initial values."""
         rng = default_generator(rng)
-        self.input_shape = tuple(input_shape)
+        self.input_shape = image_shape("LeNet5", input_shape)
         self.features = Sequential(
             Conv2d(input_shape[0], 6, 5, padding=padding, rng=rng, dtype=dtype),
             activation(),

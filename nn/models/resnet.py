@@ -1,0 +1,258 @@
+"""ResNet: layers that learn what to add to their input."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.nn.activations import Identity, ReLU
+from graphgrad.nn.containers import Sequential
+from graphgrad.nn.convolution import Conv2d
+from graphgrad.nn.dense import Affine
+from graphgrad.nn.init import he_normal, initialize
+from graphgrad.nn.models.images import flat, images_of, overwritten, scaled
+from graphgrad.nn.module import Module
+from graphgrad.nn.normalization import BatchNorm2d
+from graphgrad.nn.pooling import AdaptiveAvgPool2d, MaxPool2d
+from graphgrad.node import here
+from graphgrad.randomness import default_generator
+
+
+class _Block(Module):
+    """y = ReLU(F(x) + x), where x takes a 1×1 convolution if F changes its shape."""
+
+    expansion: ClassVar[int]  # outputs for each of the planes
+    downsample: Sequential | None
+
+    def _shortcut(self, inputs: int, outputs: int, stride: int, dtype: DTypeLike) -> None:
+        self.downsample = None
+        if stride != 1 or inputs != outputs:
+            how: dict[str, Any] = {"bias": False, "rng": overwritten(), "dtype": dtype}
+            self.downsample = Sequential(
+                Conv2d(inputs, outputs, 1, stride, **how), BatchNorm2d(outputs, dtype=dtype)
+            )
+
+    def residual(self, x: Any) -> Any:
+        """Return F(x)."""
+        raise NotImplementedError
+
+    def last_norm(self) -> BatchNorm2d:
+        """Return the normalisation that F ends with."""
+        raise NotImplementedError
+
+    def forward(self, x: Any) -> Any:
+        """Return the rectified sum."""
+        residual = self.residual(x)
+        return self.relu(residual + (x if self.downsample is None else self.downsample(x)))
+
+    relu: ReLU
+
+
+class BasicBlock(_Block):
+    """Two convolutions of 3×3, the first with the stride, and the way past them.
+
+    y = ReLU(BN(W₂ ∗ ReLU(BN(W₁ ∗ x))) + x). Where the shape changes, x is replaced by its 1×1
+    convolution with the same stride, normalised. He, Zhang, Ren & Sun, "Deep residual learning for
+    image recognition", 2015, figure 5 left.
+
+    Shapes: x (N, inputs, H, W); the output (N, planes, H / stride, W / stride).
+
+    Parameters
+    ----------
+    inputs, planes
+        Numbers of channels that come and go.
+    stride
+        Of the first convolution.
+    dtype
+        Of the parameters. The convolutions start as 0: a :class:`ResNet` draws them.
+    """
+
+    expansion: ClassVar[int] = 1
+
+    def __init__(
+        self, inputs: int, planes: int, stride: int = 1, *, dtype: DTypeLike = np.float32
+    ) -> None:
+        """Make the layers."""
+        how: dict[str, Any] = {"padding": 1, "bias": False, "rng": overwritten(), "dtype": dtype}
+        self.conv1 = Conv2d(inputs, planes, 3, stride, **how)
+        self.bn1 = BatchNorm2d(planes, dtype=dtype)
+        self.relu1 = ReLU()
+        self.conv2 = Conv2d(planes, planes, 3, **how)
+        self.bn2 = BatchNorm2d(planes, dtype=dtype)
+        self._shortcut(inputs, planes, stride, dtype)
+        self.relu = ReLU()
+
+    def residual(self, x: Any) -> Any:
+        """Return what is added to x."""
+        return self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
+
+    def last_norm(self) -> BatchNorm2d:
+        """Return the normalisation after the second convolution."""
+        return self.bn2
+
+
+class Bottleneck(_Block):
+    """1×1 to fewer channels, 3×3 among them, 1×1 to four times as many, and the way past them.
+
+    The stride is that of the 3×3, as torchvision has it; in the paper (He et al., 2015, figure 5
+    right) it is that of the first 1×1, which then sees one place in four only. The shapes of the
+    parameters are the same, and so weights trained one way load the other way, but give other
+    scores.
+
+    Shapes: x (N, inputs, H, W); the output (N, 4 planes, H / stride, W / stride).
+
+    Parameters
+    ----------
+    inputs, planes
+        Numbers of channels that come, and that the 3×3 convolution sees.
+    stride
+        Of the 3×3 convolution.
+    dtype
+        Of the parameters. The convolutions start as 0: a :class:`ResNet` draws them.
+    """
+
+    expansion: ClassVar[int] = 4
+
+    def __init__(
+        self, inputs: int, planes: int, stride: int = 1, *, dtype: DTypeLike = np.float32
+    ) -> None:
+        """Make the layers."""
+        how: dict[str, Any] = {"bias": False, "rng": overwritten(), "dtype": dtype}
+        outputs = self.expansion * planes
+        self.conv1 = Conv2d(inputs, planes, 1, **how)
+        self.bn1 = BatchNorm2d(planes, dtype=dtype)
+        self.relu1 = ReLU()
+        self.conv2 = Conv2d(planes, planes, 3, stride, 1, **how)
+        self.bn2 = BatchNorm2d(planes, dtype=dtype)
+        self.relu2 = ReLU()
+        self.conv3 = Conv2d(planes, outputs, 1, **how)
+        self.bn3 = BatchNorm2d(outputs, dtype=dtype)
+        self._shortcut(inputs, outputs, stride, dtype)
+        self.relu = ReLU()
+
+    def residual(self, x: Any) -> Any:
+        """Return what is added to x."""
+        x = self.relu1(self.bn1(self.conv1(x)))
+        return self.bn3(self.conv3(self.relu2(self.bn2(self.conv2(x)))))
+
+    def last_norm(self) -> BatchNorm2d:
+        """Return the normalisation after the third convolution."""
+        return self.bn3
+
+
+class ResNet(Module):
+    """Stages of blocks that add to what they get: gradients reach the first layer undiminished.
+
+    A convolution of 7×7 and pooling, both by 2; stages of blocks, each but the first halving the
+    image and doubling the channels; the mean of each channel; scores. He, Zhang, Ren & Sun, "Deep
+    residual learning for image recognition", 2015, table 1; names of parameters and buffers are
+    torchvision's. :func:`resnet18`, :func:`resnet34` and :func:`resnet50` have 11,689,512,
+    21,797,672 and 25,557,032 parameters for 1000 classes.
+
+    The weights of convolutions start as N(0, 2 / n_out), He's for gradients; normalisations with
+    scale 1 and shift 0; the last layer uniform in ±1/√n_in.
+
+    Shapes: x (N, channels, H, W) of any size, usually 224; the scores (N, num_classes).
+
+    Parameters
+    ----------
+    block
+        :class:`BasicBlock` or :class:`Bottleneck`.
+    layers
+        Number of blocks in each stage; the stages are named layer1, layer2, …
+    num_classes
+        Number of scores.
+    zero_init_residual
+        Whether the last normalisation of each block starts with scale 0, so that at first a block
+        adds nothing (Goyal et al., "Accurate, large minibatch SGD", 2017, section 5.1).
+    channels
+        Of the images.
+    width
+        Factor on the numbers of channels, 64 in the first stage.
+    small_images
+        Whether to begin with a convolution of 3×3 with stride 1 and no pooling, as the paper does
+        for images of 32×32 (section 4.2); it is right for 8×8 too.
+    rng
+        Of the initial values; None is the package's default generator.
+    dtype
+        Of the parameters.
+
+    Raises
+    ------
+    ShapeError
+        If an argument makes no sense, or the images given have other channels.
+    DtypeError
+        If the block is neither of the two.
+    """
+
+    def __init__(
+        self,
+        block: type[BasicBlock | Bottleneck],
+        layers: tuple[int, ...],
+        num_classes: int = 1000,
+        zero_init_residual: bool = False,
+        *,
+        channels: int = 3,
+        width: float = 1.0,
+        small_images: bool = False,
+        rng: np.random.Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Draw the initial values."""
+        if not (isinstance(block, type) and issubclass(block, _Block)):
+            message = f"ResNet: block={block!r}; it is BasicBlock or Bottleneck (at {here()})"
+            raise DtypeError(message)
+        counts = tuple(layers)
+        if not counts or min(counts) < 1:
+            message = f"ResNet: layers={layers}; numbers of blocks, (2, 2, 2, 2) is ResNet-18"
+            raise ShapeError(f"{message} (at {here()})")
+        inputs = scaled("ResNet", 64, width)
+        self.in_channels = channels
+        stem = (3, 1, 1) if small_images else (7, 2, 3)
+        self.conv1 = Conv2d(channels, inputs, *stem, bias=False, rng=overwritten(), dtype=dtype)
+        self.bn1 = BatchNorm2d(inputs, dtype=dtype)
+        self.relu = ReLU()
+        self.maxpool = Identity() if small_images else MaxPool2d(3, 2, 1)
+        self.stages = len(counts)
+        for number, count in enumerate(counts):
+            planes = scaled("ResNet", 64 * 2**number, width)
+            stage = Sequential()
+            for i in range(count):
+                stride = 2 if i == 0 and number > 0 else 1
+                stage.append(block(inputs, planes, stride, dtype=dtype))
+                inputs = planes * block.expansion
+            setattr(self, f"layer{number + 1}", stage)
+        self.avgpool = AdaptiveAvgPool2d(1)
+        generator = default_generator(rng)
+        for layer in self.modules():  # one by one: no second copy of all the weights
+            if isinstance(layer, Conv2d):
+                initialize(layer, he_normal, fan="out", rng=generator)
+            elif zero_init_residual and isinstance(layer, _Block):
+                gain = layer.last_norm().weight
+                if gain is not None:
+                    gain.data = np.zeros_like(gain.data)
+        self.fc = Affine(inputs, num_classes, rng=generator, dtype=dtype)
+
+    def forward(self, x: Any) -> Any:
+        """Return scores (N, num_classes)."""
+        x = images_of("ResNet", x, self.in_channels, 1)
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for number in range(1, self.stages + 1):
+            x = getattr(self, f"layer{number}")(x)
+        return self.fc(flat(self.avgpool(x)))
+
+
+def resnet18(num_classes: int = 1000, **options: Any) -> ResNet:
+    """Make a :class:`ResNet` of 18 layers with weights."""
+    return ResNet(BasicBlock, (2, 2, 2, 2), num_classes, **options)
+
+
+def resnet34(num_classes: int = 1000, **options: Any) -> ResNet:
+    """Make a :class:`ResNet` of 34 layers with weights."""
+    return ResNet(BasicBlock, (3, 4, 6, 3), num_classes, **options)
+
+
+def resnet50(num_classes: int = 1000, **options: Any) -> ResNet:
+    """Make a :class:`ResNet` of 50 layers with weights."""
+    return ResNet(Bottleneck, (3, 4, 6, 3), num_classes, **options)
