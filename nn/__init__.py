@@ -36,6 +36,7 @@ from graphgrad.nn.convolution import (
     ConvTranspose2d as ConvTranspose2d,
 )
 from graphgrad.nn.dense import Affine as Affine, Linear as Linear
+from graphgrad.nn.diagnosis import Diagnosis as Diagnosis
 from graphgrad.nn.dropping import (
     DropConnect as DropConnect,
     Dropout as Dropout,
@@ -88,6 +89,7 @@ from graphgrad.nn.recurrent import (
     LSTMCell as LSTMCell,
     RNNCell as RNNCell,
 )
+from graphgrad.nn.sanity import SanityReport as SanityReport, sanity_checks as sanity_checks
 from graphgrad.nn.shape import Flatten as Flatten
 from graphgrad.nn.storage import load as load, save as save
 from graphgrad.nn.substitution import functional_call as functional_call

@@ -266,7 +266,7 @@ class _Watched:
 
     def _end_of_pass(self, _module: Module, _inputs: Any, out: Any) -> None:
         """Stop looking: later passes do not count."""
-        self._taken(_module, (out,), None)
+        self._taken(_module, out if isinstance(out, list | tuple) else (out,), None)
         self.open = False
 
     def _taken(self, _module: Module, inputs: Any, _out: Any) -> None:

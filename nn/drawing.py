@@ -1,0 +1,123 @@
+"""Drawing watched steps: histograms per layer, and what changed over time. Needs matplotlib."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphgrad.nn.measurements import Distribution, Record
+from graphgrad.nn.symptoms import USUAL
+from graphgrad.viz import plots
+
+LAYERS = 16  # drawn at most
+CURVES = 12  # at most
+BAND = USUAL / 10**0.5, USUAL * 10**0.5
+
+
+def draw(
+    records: Sequence[Record], resting: Sequence[Mapping[str, float | None]], path: Path
+) -> Path:
+    """Draw the newest record, outlined by the first one, beside curves over all."""
+    first, newest = records[0], records[-1]
+    names, left_out = _chosen(newest)
+    figure = plots.figure(13, max(5.0, 1.0 + 0.85 * len(names)))
+    title = f"Step {newest.step}, outlined: step {first.step}"
+    figure.suptitle(f"{title}; {left_out} more layers are not drawn" if left_out else title)
+    left, right = figure.subfigures(1, 2, width_ratios=[1.5, 1])
+    grid = left.subplots(len(names), 2, squeeze=False)
+    for row, name in zip(grid, names, strict=True):
+        now, then = newest.layers[name], first.layers.get(name)
+        _histogram(row[0], now.activations, then and then.activations, plots.COLOURS[0])
+        _histogram(row[1], now.gradients, then and then.gradients, plots.COLOURS[1])
+        label = name if name == now.kind else f"{name}: {now.kind}"
+        row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=10)
+    grid[0, 0].set_title("activations")
+    grid[0, 1].set_title("gradients of the loss there")
+    ratios, rests = right.subplots(2, 1, height_ratios=[1.3, 1])
+    _ratios(ratios, records)
+    _resting(rests, records, resting)
+    return plots.save(figure, path)
+
+
+def _chosen(record: Record) -> tuple[list[str], int]:
+    names = list(record.layers)
+    if len(names) > LAYERS:
+        names = [name for name in names if record.layers[name].weighted] or names
+    if len(names) > LAYERS:
+        places = np.linspace(0, len(names) - 1, LAYERS).round().astype(int)
+        names = [names[i] for i in places]
+    return names, len(record.layers) - len(names)
+
+
+def _histogram(axes: Any, now: Distribution | None, then: Distribution | None, colour: str) -> None:
+    """Draw shares of the values; the highest bar of each histogram reaches the top."""
+    axes.set(yticks=[], ylim=(0, 1.08))
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    axes.locator_params(axis="x", nbins=5)
+    axes.ticklabel_format(axis="x", scilimits=(-2, 4))
+    axes.xaxis.get_offset_text().set_fontsize(8)
+    if now is None or not now.counts.any():
+        text = "no gradient" if now is None else "NaN or infinite"
+        axes.text(0.5, 0.4, text, transform=axes.transAxes, ha="center")
+        axes.set_xticks([])
+        return
+    axes.stairs(_heights(now), now.edges, fill=True, color=colour, alpha=0.45, lw=0)
+    low, high = now.low, now.high
+    if then is not None and then.counts.any():
+        axes.stairs(_heights(then), then.edges, color="#222222", lw=0.9)
+        low, high = min(low, then.low), max(high, then.high)
+    axes.set_xlim(low, high)
+    axes.text(0.99, 0.8, f"std {now.std:.2g}", transform=axes.transAxes, ha="right", fontsize=8.5)
+
+
+def _heights(d: Distribution) -> Any:
+    """Return counts per width, the largest 1."""
+    return d.counts / d.counts.max()
+
+
+def _ratios(axes: Any, records: Sequence[Record]) -> None:
+    weights = [name for name, p in records[-1].parameters.items() if p.matrix]
+    steps = [record.step for record in records]
+    series = {
+        name: [
+            record.parameters[name].ratio if name in record.parameters else math.nan
+            for record in records
+        ]
+        for name in _spaced(weights)
+    }
+    axes.axhspan(*BAND, color="#222222", alpha=0.1, lw=0)
+    if series:
+        plots.show_curves(axes, series, xlabel="", log=True, x=steps)
+    axes.set(title="update / weight (grey: about 1e-3)", xlabel="step", yscale="log")
+    values = [v for row in series.values() for v in row if v > 0]
+    axes.set_ylim(min([3e-5, *values]) / 1.5, max([3e-2, *values]) * 1.5)
+    _legend(axes)
+
+
+def _resting(
+    axes: Any, records: Sequence[Record], resting: Sequence[Mapping[str, float | None]]
+) -> None:
+    names = [name for name, share in resting[-1].items() if share is not None]
+    series = {
+        name: [math.nan if (share := row.get(name)) is None else share for row in resting]
+        for name in _spaced(names)
+    }
+    if series:
+        steps = [record.step for record in records]
+        plots.show_curves(axes, series, xlabel="", x=steps, percent=True)
+    axes.set(title="units dead, or values saturated", xlabel="step", ylim=(-0.03, 1.03))
+    _legend(axes)
+
+
+def _spaced(names: list[str]) -> list[str]:
+    if len(names) <= CURVES:
+        return names
+    return [names[i] for i in np.linspace(0, len(names) - 1, CURVES).round().astype(int)]
+
+
+def _legend(axes: Any) -> None:
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(frameon=False, fontsize=8.5, ncols=2)
