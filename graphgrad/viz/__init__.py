@@ -1,8 +1,9 @@
-"""Pictures of graphs: snapshot, then layout, then a writer for each form."""
+"""Pictures of graphs: snapshot, then layout, then a writer for each form; `plots` of arrays."""
 
 from graphgrad.errors import DtypeError
 from graphgrad.node import here
 from graphgrad.tensor import Tensor
+from graphgrad.viz import plots as plots
 from graphgrad.viz.picture import Graph as Graph
 from graphgrad.viz.snapshot import Numbers as Numbers, Snapshot as Snapshot, Value as Value, take
 

@@ -1,0 +1,298 @@
+"""Pictures of arrays, drawn by matplotlib (extra: train): images, curves, and saving them."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphgrad.errors import DtypeError, PictureError, ShapeError, UnsupportedError
+from graphgrad.files import replacing
+from graphgrad.node import here
+from graphgrad.record import unwrapped
+
+if TYPE_CHECKING:  # matplotlib is optional, and slow to import
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+# Told apart by those who see colours differently too, and by their style on a grey print.
+COLOURS = ("#005A9C", "#B34700", "#D4A017", "#222222", "#5DB7E8", "#C86FA5")
+STYLES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
+BROKEN = "#FF00AA"  # NaN and infinity: no colour of any scale here
+
+
+def show_images(
+    figure: "Figure | SubFigure",
+    images: Any,
+    titles: Sequence[Any] | None = None,
+    columns: int = 10,
+    title: str = "",
+    diverging: bool = False,
+) -> "list[Axes]":
+    """Draw images in rows, all to one scale, and return their axes.
+
+    One channel is ink on paper: 0 is white (or the least value, if that is lower), the largest
+    value of all images is black. Three channels are red, green and blue, 0 to 1, or 0 to 255
+    for integers. NaN and infinity are pink.
+
+    Parameters
+    ----------
+    figure
+        A matplotlib Figure or SubFigure, best with ``layout="constrained"``.
+    images
+        (N, H, W) or (N, C, H, W) with 1 or 3 channels C.
+    titles
+        What stands above each image, one for each.
+    columns
+        The number of images in a row.
+    title
+        What stands above all.
+    diverging
+        Whether values are signed, as those of filters are: red above 0, white at 0, blue below,
+        with one limit for all. With three channels grey is 0.
+
+    Raises
+    ------
+    ShapeError
+        If the shape is no shape of images, titles are not as many, or colours leave their range.
+    DtypeError
+        If values are no real numbers, or ``figure`` is no Figure.
+    UnsupportedError
+        Without matplotlib.
+    """
+    colormaps = _matplotlib("show_images").colormaps
+    if not hasattr(figure, "subplots"):
+        message = f"show_images: draws onto a Figure or SubFigure, not {type(figure).__name__}"
+        raise DtypeError(f"{message} (at {here()})")
+    pixels = _checked_images(images)
+    count = len(pixels)
+    if titles is not None and len(titles) != count:
+        message = f"show_images: {len(titles)} titles for {count} images; give one for each"
+        raise ShapeError(f"{message} (at {here()})")
+    if columns < 1:
+        raise ShapeError(f"show_images: columns={columns}, below 1 (at {here()})")
+    low, high = _extent(pixels)
+    limit = max(-low, high) or 1.0
+    if pixels.ndim == 4:
+        drawn, options = _colours(pixels, limit if diverging else None), {}
+    else:
+        low, high = (-limit, limit) if diverging else (low, high if high > low else low + 1)
+        name = "RdBu_r" if diverging else "gray_r"
+        options = {"cmap": colormaps[name].with_extremes(bad=BROKEN), "vmin": low, "vmax": high}
+        drawn = pixels
+    columns = min(columns, count)
+    grid = figure.subplots(-(-count // columns), columns, squeeze=False).ravel()
+    for axes in grid[count:]:
+        axes.remove()
+    for number, axes in enumerate(grid[:count]):
+        # matplotlib would smooth images which it enlarges but little
+        axes.imshow(drawn[number], interpolation="nearest", **options)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(color="#BBBBBB", linewidth=0.6)
+        if titles is not None:
+            axes.set_title(str(titles[number]), fontsize=9, pad=3)
+    if title:
+        figure.suptitle(title)
+    return list(grid[:count])
+
+
+def show_curves(
+    axes: "Axes",
+    series: Mapping[str, Sequence[float]],
+    title: str = "",
+    xlabel: str = "epoch",
+    ylabel: str = "",
+    log: bool = False,
+    *,
+    x: Sequence[float] | None = None,
+    percent: bool = False,
+) -> None:
+    """Draw series of numbers against 1, 2, 3, …, each in its colour and style, with a legend.
+
+    A name that the axes already show is drawn in the same way and not listed again, so that the
+    runs of several seeds can be laid over one another. NaN and None leave a gap, and so does
+    what is not above 0 on a logarithmic scale.
+
+    Parameters
+    ----------
+    axes
+        Of matplotlib.
+    series
+        The numbers by name.
+    title, xlabel, ylabel
+        Words around the curves.
+    log
+        Whether the vertical scale is logarithmic.
+    x
+        Where the numbers stand, for all series; None is 1, 2, 3, ….
+    percent
+        Whether shares are written as percentages.
+
+    Raises
+    ------
+    ShapeError
+        If a series is empty or not one-dimensional, or ``x`` has another length.
+    DtypeError
+        If a value is no real number, or ``axes`` is no Axes.
+    UnsupportedError
+        Without matplotlib.
+    """
+    ticker = _matplotlib("show_curves").ticker
+    if not hasattr(axes, "plot"):
+        message = f"show_curves: draws onto Axes, not {type(axes).__name__}"
+        raise DtypeError(f"{message} (at {here()})")
+    curves = {str(name): _checked_curve(name, values, x) for name, values in series.items()}
+    known = {
+        str(line.get_label()): line
+        for line in axes.get_lines()
+        if line.get_transform() == axes.transData  # unlike those of axhline
+    }
+    number = sum(not label.startswith("_") for label in known)
+    for name, (places, values) in curves.items():
+        colour, style = look(number)
+        (line,) = axes.plot(places, values, color=colour, ls=style, lw=2, label=name)
+        if name in known:
+            line.update_from(known[name])
+            line.set_label("_again")
+        else:
+            number += 1
+        line.set_marker("o" if len(values) == 1 else "")  # a line of one point is invisible
+    if log:
+        axes.set_yscale("log", nonpositive="mask")
+    if x is None:
+        axes.xaxis.set_major_locator(ticker.MaxNLocator("auto", integer=True))
+    if percent:
+        axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    tidy(axes)
+
+
+def look(number: int) -> tuple[str, Any]:
+    """Return the colour and the line style of curve 0, 1, 2, …; 36 differ."""
+    turn, place = divmod(number, len(COLOURS))
+    return COLOURS[place], STYLES[(place + turn) % len(STYLES)]
+
+
+def tidy(axes: "Axes") -> None:
+    """Give axes a light grid, no frame at the top and right, and a legend if curves have names."""
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(frameon=False)
+
+
+def save(figure: "Figure | SubFigure", path: str | os.PathLike[str], *, dpi: int = 120) -> Path:
+    """Write a figure into a file, whole or not at all; an old one is replaced.
+
+    Parameters
+    ----------
+    figure
+        A Figure, or a SubFigure, for the whole that it belongs to.
+    path
+        Where to; the suffix says what: .png, .svg, .pdf and whatever else matplotlib writes.
+    dpi
+        Dots per inch.
+
+    Raises
+    ------
+    PictureError
+        For a suffix that is not known, a folder that is not there, a path that cannot be written.
+    UnsupportedError
+        Without matplotlib.
+    """
+    _matplotlib("save")
+    path = Path(path)
+    whole = figure.figure  # of a Figure: itself
+    suffix = path.suffix.lower().removeprefix(".")
+    known = whole.canvas.get_supported_filetypes()
+    if suffix not in known:
+        raise PictureError(f"save: '{path}' ends in none of {', '.join(f'.{s}' for s in known)}")
+    if not path.parent.is_dir():
+        raise PictureError(f"save: there is no folder '{path.parent}'")
+    try:
+        with replacing(path) as unfinished:
+            whole.savefig(unfinished, format=suffix, dpi=dpi)
+    except OSError as error:
+        raise PictureError(f"save: cannot write '{path}': {error.strerror}") from error
+    return path
+
+
+# ------------------------------------------------------------------------------- checks
+
+
+def _checked_images(images: Any) -> Any:
+    """Return (N, H, W), or (N, H, W, 3) as matplotlib wants colours; floats or integers."""
+    try:
+        pixels = np.asarray(unwrapped(images))
+    except ValueError as error:
+        message = "show_images: the images differ in shape; draw each shape by itself"
+        raise ShapeError(f"{message} (at {here()})") from error
+    if pixels.dtype.kind not in "biuf":
+        message = f"show_images: images are {pixels.dtype}; give real numbers (at {here()})"
+        raise DtypeError(message)
+    shape = pixels.shape
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[1] not in (1, 3)) or 0 in shape:
+        message = (
+            f"show_images: {shape}; give images (N, H, W), or (N, C, H, W) with 1 or 3 channels C"
+            f"{', as images.reshape(-1, 8, 8) makes from 64 pixels' if len(shape) == 2 else ''} "
+            f"(at {here()})"
+        )
+        raise ShapeError(message)
+    if pixels.dtype.kind == "b" or pixels.dtype == np.float16:
+        pixels = pixels.astype(np.float32)
+    if len(shape) == 3:
+        return pixels
+    return pixels[:, 0] if shape[1] == 1 else pixels.transpose(0, 2, 3, 1)
+
+
+def _extent(pixels: Any) -> tuple[float, float]:
+    """Return the least and the largest finite value, 0 among them."""
+    finite = pixels[np.isfinite(pixels)]
+    return float(finite.min(initial=0)), float(finite.max(initial=0))
+
+
+def _colours(pixels: Any, limit: float | None) -> Any:
+    """Return colours from 0 to 1, (N, H, W, 3), or say that these are none."""
+    if limit is not None:
+        shares = 0.5 + pixels / (2 * limit)
+    else:
+        whole = pixels.dtype.kind in "iu"
+        low, high = _extent(pixels)
+        top = 255 if whole else 1
+        slack = 0 if whole else 1e-6  # sums of float32 may be a hair above 1
+        if low < -slack or high > top + slack:
+            message = (
+                f"show_images: colours from {low:g} to {high:g}, not in 0 … {top}; scale them, "
+                f"or pass diverging=True for signed values (at {here()})"
+            )
+            raise ShapeError(message)
+        shares = pixels / top
+    broken = ~np.isfinite(shares).all(axis=-1, keepdims=True)
+    pink = [int(BROKEN[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return np.where(broken, pink, shares.clip(0, 1))
+
+
+def _checked_curve(name: str, values: Any, x: Any) -> tuple[Any, Any]:
+    """Return the places and the numbers of a series."""
+    try:
+        numbers = np.asarray(unwrapped(values), dtype=float)
+        places = np.arange(1, numbers.size + 1) if x is None else np.asarray(unwrapped(x), float)
+    except (TypeError, ValueError) as error:
+        message = f"show_curves: '{name}' is no row of real numbers: {error} (at {here()})"
+        raise DtypeError(message) from error
+    if numbers.ndim != 1 or not numbers.size or places.shape != numbers.shape:
+        at = "" if x is None else f" at x {places.shape}"
+        message = f"show_curves: '{name}' is {numbers.shape}{at}; give a row of numbers"
+        raise ShapeError(f"{message}{', as many as x has' if at else ''} (at {here()})")
+    return places, numbers
+
+
+def _matplotlib(who: str) -> Any:
+    try:
+        import matplotlib as mpl
+        import matplotlib.ticker
+    except ImportError as error:
+        message = f"{who} needs matplotlib: pip install 'graphgrad[train]'"
+        raise UnsupportedError(message) from error
+    return mpl

@@ -1,0 +1,319 @@
+"""Pictures of arrays: that values are shown true, and that mistakes are named."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+import graphgrad as gg
+from graphgrad.errors import DtypeError, PictureError, ShapeError, UnsupportedError
+from graphgrad.viz import plots
+
+
+def shown(axes: Any) -> Any:
+    """The colours of an image's pixels as a reader of the picture sees them, (H, W, 3)."""
+    (image,) = axes.get_images()
+    return image.to_rgba(image.get_array())[..., :3]
+
+
+# -------------------------------------------------------------------------------- images
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize(("count", "columns", "rows"), [(7, 3, 3), (2, 10, 1), (6, 3, 2)])
+def test_one_image_per_place_and_no_empty_frames(
+    whole: bool, count: int, columns: int, rows: int
+) -> None:
+    figure = Figure(layout="constrained")
+    parts: Any = figure.subfigures(1, 2)
+    place = figure if whole else parts[0]
+    images = np.arange(count * 6.0).reshape(count, 2, 3)
+    drawn = plots.show_images(place, images, [f"no. {i}" for i in range(count)], columns, "all")
+    assert drawn == figure.axes
+    assert [a.get_title() for a in drawn] == [f"no. {i}" for i in range(count)]
+    assert place.get_suptitle() == "all"
+    spec: Any = drawn[0].get_subplotspec()
+    assert spec.get_gridspec().get_geometry() == (rows, min(columns, count))
+    for axes, image in zip(drawn, images, strict=True):
+        np.testing.assert_array_equal(axes.get_images()[0].get_array(), image)
+        assert axes.get_images()[0].get_interpolation() == "nearest"
+    figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize(
+    ("images", "limits"),
+    [
+        ([[[0.0, 0.5]], [[0.25, 4.0]]], (0, 4)),
+        ([[[-1.0, 0.5]], [[0.25, 0.0]]], (-1, 0.5)),
+        ([[[0.0]], [[0.0]]], (0, 1)),  # nothing is white, not black
+        ([[[3.0]], [[3.0]]], (0, 3)),
+        (np.array([[[0, 255]]], np.uint8), (0, 255)),
+        (np.array([[[True, False]]]), (0, 1)),
+        ([[[np.nan, np.inf, 2.0]]], (0, 2)),
+    ],
+)
+def test_ink_has_one_scale_for_all_images(images: Any, limits: tuple[float, float]) -> None:
+    """Else a faint image would look like a dark one."""
+    for axes in plots.show_images(Figure(), images):
+        assert axes.get_images()[0].get_clim() == limits
+
+
+def test_more_is_darker() -> None:
+    (axes,) = plots.show_images(Figure(), gg.Tensor([[[0.0, 0.5, 1.0]]]))
+    white, grey, black = shown(axes)[0].mean(axis=-1)
+    assert (white, black) == (1, 0)
+    assert 0.45 < grey < 0.55
+
+
+def test_signed_values_are_red_above_and_blue_below() -> None:
+    images = np.array([[[-2, 0, 2]], [[-1, 0, 0]], [[-128, 127, 0]]], np.int8)[:2]
+    first, second = plots.show_images(Figure(), images, diverging=True)
+    assert first.get_images()[0].get_clim() == second.get_images()[0].get_clim() == (-2, 2)
+    blue, white, red = shown(first)[0]
+    assert blue[2] > blue[0] + 0.2
+    assert red[0] > red[2] + 0.2
+    assert white.min() > 0.95
+    assert np.linalg.norm(1 - shown(second)[0, 0]) < np.linalg.norm(1 - blue)
+
+
+def test_the_least_integer_has_no_absolute_value() -> None:
+    """|−128| is −128 in int8."""
+    (axes,) = plots.show_images(Figure(), np.array([[[-128, 1]]], np.int8), diverging=True)
+    assert axes.get_images()[0].get_clim() == (-128, 128)
+
+
+@pytest.mark.parametrize(("dtype", "top"), [(np.float32, 1), (np.uint8, 255), (np.int64, 255)])
+def test_colours_are_themselves(dtype: Any, top: int) -> None:
+    colours = np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0]])
+    images = (top * colours).T.reshape(1, 3, 1, 3).astype(dtype)
+    (axes,) = plots.show_images(Figure(), images)
+    np.testing.assert_array_equal(axes.get_images()[0].get_array(), [colours])
+
+
+def test_signed_colours_are_grey_at_zero() -> None:
+    image = np.array([[-4.0, 0, 4], [0, 0, 2], [0, 0, 0]]).T.reshape(1, 3, 1, 3)
+    (axes,) = plots.show_images(Figure(), image, diverging=True)
+    expected = [[[0, 0.5, 1], [0.5, 0.5, 0.75], [0.5, 0.5, 0.5]]]
+    np.testing.assert_array_equal(axes.get_images()[0].get_array(), expected)
+
+
+@pytest.mark.parametrize("diverging", [True, False])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_broken_values_stand_out(channels: int, diverging: bool) -> None:
+    images = np.zeros((1, channels, 1, 3))
+    images[0, 0, 0] = np.nan, 0.5, np.inf
+    (axes,) = plots.show_images(Figure(), images, diverging=diverging)
+    image: Any = axes.get_images()[0]
+    pixels = image.to_rgba(np.ma.masked_invalid(image.get_array()))[0, :, :3]
+    for broken in pixels[[0, 2]]:
+        np.testing.assert_allclose(broken, to_rgb(plots.BROKEN), atol=0.01)
+    assert abs(pixels[1] - pixels[0]).max() > 0.3
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "words"),
+    [
+        (np.zeros((5, 64)), ShapeError, r"\(5, 64\).*images\.reshape"),
+        (np.zeros((5, 2, 8, 8)), ShapeError, r"\(5, 2, 8, 8\).*1 or 3 channels"),
+        (np.zeros((0, 8, 8)), ShapeError, r"\(0, 8, 8\)"),
+        ([np.zeros((2, 2)), np.zeros((3, 3))], ShapeError, "differ in shape"),
+        (np.zeros((1, 2, 2), complex), DtypeError, "complex128"),
+        (np.array([["a"]]), DtypeError, "<U1"),
+        (np.full((1, 3, 2, 2), 1.5), ShapeError, r"0 to 1\.5, not in 0 … 1.*diverging=True"),
+        (np.full((1, 3, 2, 2), -1), ShapeError, r"-1 to 0, not in 0 … 255"),
+    ],
+)
+def test_what_is_no_image_is_named(images: Any, error: type[Exception], words: str) -> None:
+    figure = Figure()
+    with pytest.raises(error, match=rf"show_images: .*{words}.*\(at .*test_plots\.py"):
+        plots.show_images(figure, images)
+    assert not figure.axes
+
+
+def test_other_arguments_of_images() -> None:
+    figure = Figure()
+    images = np.zeros((2, 3, 3))
+    with pytest.raises(ShapeError, match="1 titles for 2 images"):
+        plots.show_images(figure, images, ["one"])
+    with pytest.raises(ShapeError, match="columns=0"):
+        plots.show_images(figure, images, columns=0)
+    assert not figure.axes
+    with pytest.raises(DtypeError, match="not Axes"):
+        plots.show_images(figure.subplots(), images)  # type: ignore[arg-type]
+
+
+# -------------------------------------------------------------------------------- curves
+
+
+def test_curves_are_the_numbers() -> None:
+    axes: Any = Figure().subplots()
+    series: dict[str, Any] = {"training": [0.5, 0.75, 1.0], "test": gg.Tensor([0.25, 0.5])}
+    plots.show_curves(axes, series, "Accuracy", ylabel="share", percent=True)
+    first, second = axes.get_lines()
+    np.testing.assert_array_equal(first.get_xydata(), [[1, 0.5], [2, 0.75], [3, 1]])
+    np.testing.assert_array_equal(second.get_xydata(), [[1, 0.25], [2, 0.5]])
+    assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == (
+        "Accuracy",
+        "epoch",
+        "share",
+    )
+    assert axes.get_legend_handles_labels()[1] == ["training", "test"]
+    assert axes.get_yscale() == "linear"
+    assert axes.yaxis.get_major_formatter()(0.5) == "50%"
+    axes.figure.draw_without_rendering()
+    assert all(place == int(place) for place in axes.get_xticks()), "there is no epoch 1.5"
+
+
+def test_logarithmic_scale_leaves_out_zero() -> None:
+    """Drawn at the lower edge it would look like a small loss."""
+    axes: Any = Figure().subplots()
+    plots.show_curves(axes, {"loss": [1.0, 0.0, 0.01]}, log=True, x=[0, 10, 20])
+    assert axes.get_yscale() == "log"
+    path = axes.transData.transform(axes.get_lines()[0].get_xydata())
+    assert np.isfinite(path).all(axis=1).tolist() == [True, False, True]
+    assert axes.get_lines()[0].get_xdata().tolist() == [0, 10, 20]
+
+
+def test_gaps() -> None:
+    axes: Any = Figure().subplots()
+    plots.show_curves(axes, {"validation": [0.5, None, 0.75]})  # type: ignore[list-item]
+    np.testing.assert_array_equal(axes.get_lines()[0].get_ydata(), [0.5, np.nan, 0.75])
+
+
+def test_a_single_point_is_seen() -> None:
+    axes: Any = Figure().subplots()
+    plots.show_curves(axes, {"one epoch": [0.5], "two": [0.5, 0.6]})
+    assert [line.get_marker() not in ("", "None") for line in axes.get_lines()] == [True, False]
+
+
+def test_seeds_over_one_another_look_alike() -> None:
+    axes: Any = Figure().subplots()
+    axes.axhline(0.1, label="guessing")
+    for seed in range(3):
+        plots.show_curves(axes, {f"curve {i}": [i, i + seed] for i in range(6)})
+    lines = axes.get_lines()[1:]
+    assert len(lines) == 18
+    for again in (lines[6:12], lines[12:]):
+        for line, first in zip(again, lines, strict=False):
+            assert line.get_color() == first.get_color()
+            assert line.is_dashed() == first.is_dashed()
+            assert line.get_linewidth() == first.get_linewidth()
+    assert lines[12].get_ydata().tolist() == [0, 2]
+    names = axes.get_legend_handles_labels()[1]
+    assert names == ["guessing", *(f"curve {i}" for i in range(6))]
+
+
+def test_36_curves_differ_in_colour_or_style() -> None:
+    looks = [plots.look(number) for number in range(36)]
+    assert len(set(looks)) == 36
+    first = looks[: len(plots.COLOURS)]
+    assert len({colour for colour, _ in first}) == len({style for _, style in first}) == len(first)
+
+
+# Of linear RGB, for those without one of the three cones (Machado and others, 2009, severity 1).
+SIGHT: dict[str, Any] = {
+    "all cones": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "no L": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "no M": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "no S": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_everyone_tells_the_colours_apart(sight: str) -> None:
+    """By their distance in CIELAB, where about 2 is just noticed."""
+    rgb = np.array([to_rgb(colour) for colour in plots.COLOURS])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = (linear @ np.transpose(SIGHT[sight])).clip(0, 1)
+    to_xyz = [[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0177, 0.1095, 0.8729]]
+    f = seen @ np.transpose(to_xyz)
+    f = np.where(f > 0.008856, np.cbrt(f), 7.787 * f + 16 / 116)
+    lab = np.stack([116 * f[:, 1], 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+    distances = np.linalg.norm(lab[:, None] - lab, axis=-1)
+    assert distances[np.triu_indices(len(lab), 1)].min() > 15
+    assert distances[0, 1] > 50, "training and test, nearly every picture has them"
+
+
+@pytest.mark.parametrize(
+    ("series", "options", "error", "words"),
+    [
+        ({"loss": [[1.0, 2.0]]}, {}, ShapeError, r"'loss' is \(1, 2\); give a row"),
+        ({"loss": []}, {}, ShapeError, r"'loss' is \(0,\)"),
+        ({"loss": [1, 2]}, {"x": [1, 2, 3]}, ShapeError, r"'loss' is \(2,\) at x \(3,\)"),
+        ({"fine": [1.0], "loss": ["a"]}, {}, DtypeError, "'loss' is no row of real numbers"),
+        ({"loss": [1j]}, {}, DtypeError, "'loss' is no row of real numbers"),
+    ],
+)
+def test_what_is_no_curve_is_named(
+    series: Any, options: Any, error: type[Exception], words: str
+) -> None:
+    axes: Any = Figure().subplots()
+    with pytest.raises(error, match=rf"show_curves: {words}.*\(at .*test_plots\.py"):
+        plots.show_curves(axes, series, **options)
+    assert not axes.get_lines()
+    with pytest.raises(DtypeError, match="not Figure"):
+        plots.show_curves(Figure(), {"loss": [1]})  # type: ignore[arg-type]
+
+
+# -------------------------------------------------------------------------------- saving
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [("a.png", b"\x89PNG"), ("a.PNG", b"\x89PNG"), ("a.pdf", b"%PDF"), ("a.svg", b"<?xml")],
+)
+def test_saves(tmp_path: Path, name: str, start: bytes) -> None:
+    figure = Figure(figsize=(1, 1))
+    parts: Any = figure.subfigures(1, 2)
+    for drawn in (figure, parts[0]):  # the part stands for the whole
+        assert plots.save(drawn, str(tmp_path / name)) == tmp_path / name
+        assert (tmp_path / name).read_bytes().startswith(start)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_an_old_picture_stays_when_a_new_one_fails(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    plots.save(Figure(figsize=(1, 1)), path)
+    old = path.read_bytes()
+    broken = Figure(figsize=(1, 1))
+    broken.suptitle("$unbalanced {$")  # fails while it is drawn
+    with pytest.raises(ValueError, match="unbalanced"):
+        plots.save(broken, path)
+    assert path.read_bytes() == old
+    assert [found.name for found in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_places_that_cannot_be_saved_to(tmp_path: Path) -> None:
+    figure = Figure()
+    with pytest.raises(PictureError, match=r"'.*a\.txt' ends in none of .*\.png"):
+        plots.save(figure, tmp_path / "a.txt")
+    with pytest.raises(PictureError, match="there is no folder"):
+        plots.save(figure, tmp_path / "missing" / "a.png")
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(PictureError, match=r"cannot write '.*a\.png'"):
+        plots.save(figure, tmp_path / "a.png")
+
+
+def test_matplotlib_is_optional(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for call in (
+        lambda: plots.show_images(figure, np.zeros((1, 2, 2))),
+        lambda: plots.show_curves(axes, {"a": [1]}),
+        lambda: plots.save(figure, tmp_path / "a.png"),
+    ):
+        with pytest.raises(UnsupportedError, match=r"needs matplotlib: pip install .*\[train\]"):
+            call()
+
+
+def test_matplotlib_is_not_imported_unasked() -> None:
+    """It takes longer than everything else here together."""
+    code = "import sys, graphgrad as gg; gg.viz.plots.look(0); print('matplotlib' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
