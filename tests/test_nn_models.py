@@ -22,7 +22,7 @@ class Zeros(np.random.Generator):
     def uniform(self, *_: Any) -> Any:
         return 0.0
 
-    def standard_normal(self, *_: Any) -> Any:
+    def standard_normal(self, *_: Any) -> Any:  # type: ignore[override]
         return 0.0
 
 

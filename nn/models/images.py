@@ -94,6 +94,7 @@ def size_after(who: str, layers: Sequential, input_shape: Shape) -> Shape:
         If nothing is left.
     """
     size: Shape = input_shape[1:]
+    layer: Any
     for layer in layers:
         if hasattr(layer, "kernel_size"):
             of = zip(size, layer.kernel_size, layer.stride, layer.padding, strict=True)
