@@ -70,7 +70,11 @@ def _histogram(axes: Any, now: Distribution | None, then: Distribution | None, c
         axes.stairs(_heights(then), then.edges, color="#222222", lw=0.9)
         low, high = min(low, then.low), max(high, then.high)
     axes.set_xlim(low, high)
-    axes.text(0.99, 0.8, f"std {now.std:.2g}", transform=axes.transAxes, ha="right", fontsize=8.5)
+    right = now.edges[1:] > low + 0.7 * (high - low)
+    free = _heights(now)[right].max(initial=0) < 0.6
+    where: dict[str, Any] = {"x": 0.99, "ha": "right"} if free else {"x": 0.01, "ha": "left"}
+    text = f"std {now.std:.2g}"
+    axes.text(y=0.8, s=text, transform=axes.transAxes, fontsize=8.5, **where)
 
 
 def _heights(d: Distribution) -> Any:
