@@ -147,6 +147,15 @@ def test_other_arguments_of_images() -> None:
         plots.show_images(figure.subplots(), images)  # type: ignore[arg-type]
 
 
+def test_figures_have_the_size_asked_for_and_room_for_titles() -> None:
+    figure = plots.figure(5, 3)
+    assert figure.get_size_inches().tolist() == [5, 3]
+    plots.show_images(figure, np.zeros((20, 2, 2)), ["two lines\nof words"] * 20)
+    figure.draw_without_rendering()
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i] if a and b)
+
+
 # -------------------------------------------------------------------------------- curves
 
 
@@ -304,6 +313,7 @@ def test_matplotlib_is_optional(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     axes = figure.subplots()
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     for call in (
+        lambda: plots.figure(1, 1),
         lambda: plots.show_images(figure, np.zeros((1, 2, 2))),
         lambda: plots.show_curves(axes, {"a": [1]}),
         lambda: plots.save(figure, tmp_path / "a.png"),

@@ -22,6 +22,17 @@ STYLES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
 BROKEN = "#FF00AA"  # NaN and infinity: no colour of any scale here
 
 
+def figure(width: float, height: float) -> "Figure":
+    """Return an empty figure of this size in inches, whose parts make room for one another.
+
+    It belongs to no window; see `save`. Raises UnsupportedError without matplotlib.
+    """
+    _matplotlib("figure")
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def show_images(
     figure: "Figure | SubFigure",
     images: Any,
