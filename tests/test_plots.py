@@ -150,7 +150,7 @@ def test_other_arguments_of_images() -> None:
 def test_figures_have_the_size_asked_for_and_room_for_titles() -> None:
     figure = plots.figure(5, 3)
     assert figure.get_size_inches().tolist() == [5, 3]
-    plots.show_images(figure, np.zeros((20, 2, 2)), ["two lines\nof words"] * 20)
+    plots.show_images(figure, np.zeros((20, 2, 2)), ["a\nb"] * 20)
     figure.draw_without_rendering()
     boxes = [axes.get_tightbbox() for axes in figure.axes]
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i] if a and b)
