@@ -12,6 +12,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ShapeError
 from graphgrad.nn import models
+from tests.golden.shapes import shapes
 
 Make = Callable[..., nn.Module]
 
@@ -87,6 +88,13 @@ def images(shape: tuple[int, ...], count: int = 2, dtype: Any = np.float32) -> A
 )
 def test_numbers_of_parameters(make: Make, options: dict[str, Any], count: int) -> None:
     assert parameters(full(make, **options)) == count
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg11", "vgg16", "vgg19"])
+def test_names_and_shapes_are_torchvisions(name: str) -> None:
+    model = full(getattr(models, name))
+    found = {name: p.shape for name, p in model.named_parameters()}
+    assert {"parameters": found, "buffers": {}} == shapes(name)
 
 
 def test_vgg16_is_the_table_of_the_cs231n_notes() -> None:
@@ -184,14 +192,21 @@ def test_initial_values_are_those_of_the_docstrings() -> None:
                 assert p.data.std() == pytest.approx(np.sqrt(2 / np.prod(p.shape[1:])), rel=0.1)
 
 
+def test_vgg_without_initial_values_waits_for_those_of_a_file() -> None:
+    empty = models.vgg11(5, width=1 / 32, init_weights=False)
+    assert not any(p.data.any() for p in empty.parameters())
+    assert list(empty.state_dict()) == list(models.vgg11(5, width=1 / 32).state_dict())
+
+
 @pytest.mark.parametrize(
     ("make", "limit"),
     [
         (lambda rng: nn.Affine(1000, 2000, rng=rng), 1.2),
         (lambda rng: models.alexnet(10, width=1 / 4, rng=rng), 1.3),
+        (lambda rng: models.vgg11(10, width=1 / 4, rng=rng, init_weights=False), 1.2),
         (lambda rng: models.vgg11(10, width=1 / 4, rng=rng), 2.0),  # one more of one layer
     ],
-    ids=["Affine", "alexnet", "vgg11"],
+    ids=["Affine", "alexnet", "empty vgg11", "vgg11"],
 )
 def test_initial_values_need_no_second_copy(make: Callable[[Any], nn.Module], limit: float) -> None:
     rng = np.random.default_rng(0)

@@ -55,6 +55,9 @@ class VGG(Module):
         Of the images.
     width
         Factor on the numbers of channels and hidden units.
+    init_weights
+        Whether to draw initial values, which takes seconds; else all are 0, until
+        ``load_state_dict`` brings others.
     rng
         Of the initial values and of dropout; None is the package's default generator.
     dtype
@@ -74,6 +77,7 @@ class VGG(Module):
         *,
         channels: int = 3,
         width: float = 1.0,
+        init_weights: bool = True,
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
@@ -102,6 +106,8 @@ class VGG(Module):
             Dropout(dropout, rng=rng),
             Affine(hidden, num_classes, **how),
         )
+        if not init_weights:
+            return
         generator = default_generator(rng)
         for layer in self.modules():  # one by one: no second copy of all the weights
             if isinstance(layer, Conv2d):

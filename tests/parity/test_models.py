@@ -1,6 +1,8 @@
 """The models beside the same layers in plain PyTorch: from equal weights, equal results."""
 
+from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,91 +13,104 @@ from graphgrad import nn
 from graphgrad.nn import models
 
 torch = pytest.importorskip("torch")
+save_file = pytest.importorskip("safetensors.torch").save_file
 t: Any = torch.nn
 
 
-def convolutions(inputs: int, *stages: tuple[int, ...]) -> list[Any]:
-    """List stages of 3×3 convolutions with so many outputs, a pooling after each."""
-    layers: list[Any] = []
-    for stage in stages:
-        for outputs in stage:
-            layers += [t.Conv2d(inputs, outputs, 3, padding=1), t.ReLU()]
-            inputs = outputs
-        layers.append(t.MaxPool2d(2))
-    return layers
-
-
-def five(c: list[Any], *pools: Any, norm: bool) -> list[Any]:
-    """List AlexNet's features, convolutions and poolings given."""
-    between = [t.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)] if norm else []
-    return [
-        *(c[0], t.ReLU(), *between, pools[0]),
-        *(c[1], t.ReLU(), *between, pools[1]),
-        *(c[2], t.ReLU(), c[3], t.ReLU(), c[4], t.ReLU(), pools[2]),
-    ]
-
-
-def head(*units: int, places: int, dropout_first: bool = False) -> list[Any]:
-    """List average pooling and three fully connected layers."""
-    a, b, c, d = units
-    layers = [t.Linear(a * places**2, b), t.ReLU(), t.Linear(b, c), t.ReLU(), t.Linear(c, d)]
-    first = [t.Dropout()] if dropout_first else []
-    return [t.AdaptiveAvgPool2d(places), t.Flatten(), *first, *layers]
+def named(features: list[Any], classifier: list[Any], places: int | None = None) -> Any:
+    """Give the parts the names which the models, and torchvision's, have."""
+    pool = t.Identity() if places is None else t.AdaptiveAvgPool2d(places)
+    parts = {
+        "features": t.Sequential(*features),
+        "avgpool": pool,
+        "flatten": t.Flatten(),
+        "classifier": t.Sequential(*classifier),
+    }
+    return t.Sequential(OrderedDict(parts))
 
 
 def lenet() -> Any:
-    return t.Sequential(
-        *(t.Conv2d(1, 6, 5), t.Sigmoid(), t.AvgPool2d(2)),
-        *(t.Conv2d(6, 16, 5), t.Sigmoid(), t.AvgPool2d(2), t.Flatten()),
-        *(t.Linear(400, 120), t.Sigmoid(), t.Linear(120, 84), t.Sigmoid(), t.Linear(84, 10)),
+    return named(
+        [
+            *(t.Conv2d(1, 6, 5), t.Sigmoid(), t.AvgPool2d(2)),
+            *(t.Conv2d(6, 16, 5), t.Sigmoid(), t.AvgPool2d(2)),
+        ],
+        [t.Linear(400, 120), t.Sigmoid(), t.Linear(120, 84), t.Sigmoid(), t.Linear(84, 10)],
     )
 
 
 def simple() -> Any:
-    return t.Sequential(
-        *(t.Conv2d(2, 30, 5, stride=2, padding=1), t.ReLU(), t.MaxPool2d(2), t.Flatten()),
-        *(t.Linear(30 * 3 * 3, 20), t.ReLU(), t.Linear(20, 10)),
+    return named(
+        [t.Conv2d(2, 30, 5, stride=2, padding=1), t.ReLU(), t.MaxPool2d(2)],
+        [t.Linear(30 * 3 * 3, 20), t.ReLU(), t.Linear(20, 10)],
     )
 
 
 def deep() -> Any:
-    return t.Sequential(
-        *(t.Conv2d(1, 16, 3, padding=1), t.ReLU(), t.Conv2d(16, 16, 3, padding=1), t.ReLU()),
-        *(t.MaxPool2d(2), t.Conv2d(16, 32, 3, padding=1), t.ReLU()),
-        *(t.Conv2d(32, 32, 3, padding=2), t.ReLU(), t.MaxPool2d(2)),
-        *(t.Conv2d(32, 64, 3, padding=1), t.ReLU(), t.Conv2d(64, 64, 3, padding=1), t.ReLU()),
-        *(t.MaxPool2d(2), t.Flatten(), t.Linear(1024, 50), t.ReLU(), t.Linear(50, 10)),
+    return named(
+        [
+            *(t.Conv2d(1, 16, 3, padding=1), t.ReLU(), t.Conv2d(16, 16, 3, padding=1), t.ReLU()),
+            *(t.MaxPool2d(2), t.Conv2d(16, 32, 3, padding=1), t.ReLU()),
+            *(t.Conv2d(32, 32, 3, padding=2), t.ReLU(), t.MaxPool2d(2)),
+            *(t.Conv2d(32, 64, 3, padding=1), t.ReLU(), t.Conv2d(64, 64, 3, padding=1), t.ReLU()),
+            t.MaxPool2d(2),
+        ],
+        [t.Linear(1024, 50), t.ReLU(), t.Dropout(), t.Linear(50, 10), t.Dropout()],
     )
 
 
 def alexnet() -> Any:
     """1/16 of the width."""
-    kernels = [
-        *(t.Conv2d(3, 4, 11, stride=4, padding=2), t.Conv2d(4, 12, 5, padding=2)),
-        *(t.Conv2d(12, 24, 3, padding=1), t.Conv2d(24, 16, 3, padding=1)),
-        t.Conv2d(16, 16, 3, padding=1),
-    ]
-    pools = [t.MaxPool2d(3, 2) for _ in range(3)]
-    rest = head(16, 256, 256, 7, places=6, dropout_first=True)
-    return t.Sequential(*five(kernels, *pools, norm=False), *rest)
+    return named(
+        [
+            *(t.Conv2d(3, 4, 11, stride=4, padding=2), t.ReLU(), t.MaxPool2d(3, 2)),
+            *(t.Conv2d(4, 12, 5, padding=2), t.ReLU(), t.MaxPool2d(3, 2)),
+            *(t.Conv2d(12, 24, 3, padding=1), t.ReLU(), t.Conv2d(24, 16, 3, padding=1), t.ReLU()),
+            *(t.Conv2d(16, 16, 3, padding=1), t.ReLU(), t.MaxPool2d(3, 2)),
+        ],
+        [
+            *(t.Dropout(), t.Linear(16 * 36, 256), t.ReLU()),
+            *(t.Dropout(), t.Linear(256, 256), t.ReLU(), t.Linear(256, 7)),
+        ],
+        places=6,
+    )
 
 
 def zfnet() -> Any:
     """1/32 of the width."""
-    kernels = [
-        *(t.Conv2d(3, 3, 7, stride=2, padding=1), t.Conv2d(3, 8, 5, stride=2)),
-        *(t.Conv2d(8, 16, 3, padding=1), t.Conv2d(16, 32, 3, padding=1)),
-        t.Conv2d(32, 16, 3, padding=1),
-    ]
-    pools = [t.MaxPool2d(3, 2, padding=1), t.MaxPool2d(3, 2, padding=1), t.MaxPool2d(3, 2)]
-    return t.Sequential(*five(kernels, *pools, norm=True), *head(16, 128, 128, 7, places=6))
+    net = named(
+        [
+            *(t.Conv2d(3, 3, 7, stride=2, padding=1), t.ReLU(), t.MaxPool2d(3, 2, padding=1)),
+            *(t.Conv2d(3, 8, 5, stride=2), t.ReLU(), t.MaxPool2d(3, 2, padding=1)),
+            *(t.Conv2d(8, 16, 3, padding=1), t.ReLU(), t.Conv2d(16, 32, 3, padding=1), t.ReLU()),
+            *(t.Conv2d(32, 16, 3, padding=1), t.ReLU(), t.MaxPool2d(3, 2)),
+        ],
+        [
+            *(t.Dropout(), t.Linear(16 * 36, 128), t.ReLU()),
+            *(t.Dropout(), t.Linear(128, 128), t.ReLU(), t.Linear(128, 7)),
+        ],
+        places=6,
+    )
+    for i in (1, 4):  # beside the numbering
+        norm = t.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+        net.features[i] = t.Sequential(t.ReLU(), norm)
+    return net
 
 
 def vgg(*counts: int) -> Any:
     """1/32 of the width."""
-    widths = (2, 4, 8, 16, 16)
-    stages = [(width,) * count for width, count in zip(widths, counts, strict=True)]
-    return t.Sequential(*convolutions(3, *stages), *head(16, 128, 128, 7, places=7))
+    layers: list[Any] = []
+    inputs = 3
+    for outputs, count in zip((2, 4, 8, 16, 16), counts, strict=True):
+        for _ in range(count):
+            layers += [t.Conv2d(inputs, outputs, 3, padding=1), t.ReLU()]
+            inputs = outputs
+        layers.append(t.MaxPool2d(2))
+    classifier = [
+        *(t.Linear(16 * 49, 128), t.ReLU(), t.Dropout()),
+        *(t.Linear(128, 128), t.ReLU(), t.Dropout(), t.Linear(128, 7)),
+    ]
+    return named(layers, classifier, places=7)
 
 
 class Twins(NamedTuple):
@@ -128,17 +143,20 @@ TWINS = {
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", TWINS)
-def test_twins_agree(name: str, dtype: Any) -> None:
+def test_twins_agree(name: str, dtype: Any, tmp_path: Path) -> None:
+    """From the weights of a file that PyTorch wrote."""
     twins = TWINS[name]
     rng = np.random.default_rng(0)
     ours, theirs = twins.ours(rng=rng, dtype=dtype).eval(), twins.theirs().eval()
     theirs = theirs.to(torch.float32 if dtype == np.float32 else torch.float64)
-    nn.init.initialize(ours, nn.init.he_normal, bias=0.1, rng=rng)  # scores that differ
-    weights = zip(ours.parameters(), theirs.parameters(), strict=True)
+    shapes = [(key, tuple(p.shape)) for key, p in theirs.named_parameters()]
+    assert shapes == [(key, p.shape) for key, p in ours.named_parameters()]
     with torch.no_grad():
-        for p, q in weights:
-            assert p.shape == tuple(q.shape)
-            q.copy_(torch.tensor(p.data))
+        for p in theirs.parameters():  # so large that scores differ
+            values = nn.init.he_normal(p.shape, rng) if p.ndim > 1 else 0.1 * rng.random(p.shape)
+            p.copy_(torch.tensor(values))
+    save_file(theirs.state_dict(), tmp_path / "weights.safetensors")
+    ours.load_state_dict(nn.load(tmp_path / "weights.safetensors"))
     array = rng.standard_normal((3, *twins.shape)).astype(dtype)
     labels = np.array([0, 3, 6])
     x, y = gg.Tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
