@@ -47,6 +47,16 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"with it: 1[2-6] of 16 scales reach 90 %",
         r"without: [12] of 16 scales reach 90 %",
     ],
+    "case_studies": [
+        r"VGG-16, 2014\nVGG, input \(3, 224, 224\)\n",
+        r"total +138,357,544 ",
+        r"of VGG-16: 15,237,608 activations,\n61 MB;",
+        r"LeNet-5 +61,706 ",
+        r"AlexNet +61,100,840 ",
+        r"GoogLeNet +6,624,904 ",
+        r"ResNet-50 +25,557,032 ",
+        r"loss [67]\.\d+, ln 1000 = 6\.908; gradients of 138,357,544 parameters",
+    ],
     "circuits": [
         r"out = -12, ∂x = -4, ∂y = -4, ∂z = 3\n",
         r"out = -12, ∂x = -3, ∂y = 4\n",
@@ -163,6 +173,7 @@ PICTURES: dict[str, set[str]] = {
     "apples_and_oranges": {"apples_and_oranges.svg"},
     "augmentation": {"augmentation.png"},
     "batch_normalization": {"batch_normalization.png"},
+    "case_studies": {"case_studies.png"},
     "circuits": {
         f"circuit_{name}.svg"
         for name in (
