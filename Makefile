@@ -15,7 +15,7 @@ TORCH_BIN := $(TORCH_VENV)/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint format bench parity package canary cover lock env clean
+.PHONY: help demo test kill lint format bench parity package canary cover lock env clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +26,9 @@ demo: $(VENV)/.installed-viz,train  ## the main job: drawn graph, digits learnt
 test: $(VENV)/.installed-test  ## every test that needs no PyTorch
 	$(if $(NUMPY),$(BIN)/python -m pip install --quiet 'numpy==$(NUMPY)')
 	$(BIN)/python -m pytest $(ARGS)
+
+kill: $(VENV)/.installed-test  ## a hundred trainings killed at all points of writing (make test: ten)
+	GRAPHGRAD_KILLS=100 $(BIN)/python -m pytest tests/test_kill.py $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## formatting, ruff, mypy --strict, pyright
 	$(BIN)/ruff format --check

@@ -73,7 +73,7 @@ class History(Mapping[str, list[float]]):
         for name, values in self.columns.items():
             kind = name.removeprefix("validation_")
             label = "training" if kind == name else "validation"
-            kinds.setdefault(kind, {})["" if kind == "lr" else label] = values
+            kinds.setdefault(kind, {})[label] = values
         figure = plots.figure(4.2 * len(kinds), 3.4)
         for axes, (kind, series) in zip(
             np.atleast_1d(figure.subplots(1, len(kinds))), kinds.items(), strict=True

@@ -1,0 +1,639 @@
+"""Trainer: what a loop by hand does, and a good end whatever comes between."""
+
+import contextlib
+import math
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad import data, nn, optim
+from graphgrad.errors import (
+    DtypeError,
+    FileFormatError,
+    GraphError,
+    NonFiniteError,
+    ShapeError,
+    StorageError,
+    UnsupportedError,
+)
+from graphgrad.nn.checkpoints import read_state, write_state
+
+
+def samples(n: int = 40, seed: int = 0) -> data.Dataset:
+    """Make two classes that a straight line divides."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, n)
+    points = rng.standard_normal((n, 3)).astype(np.float32) + 2 * labels[:, None]
+    return data.Dataset(points.astype(np.float32), labels)
+
+
+def network(seed: int = 0, hidden: int = 5) -> nn.Sequential:
+    rng = np.random.default_rng(seed)
+    return nn.Sequential(
+        nn.Affine(3, hidden, rng=rng),
+        nn.ReLU(),
+        nn.Dropout(0.2, rng=rng),
+        nn.Affine(hidden, 2, rng=rng),
+    )
+
+
+def trainer(model: nn.Module | None = None, lr: float = 1e-2, **how: Any) -> nn.Trainer:
+    model = model or network()
+    optimizer = how.pop("optimizer", None) or optim.Adam(model.parameters(), lr=lr)
+    batches = data.Batches(samples(), 16, np.random.default_rng(1))
+    return nn.Trainer(model, optimizer, batches, **{"validation": samples(20, 1), **how})
+
+
+def equal(a: nn.Trainer, b: nn.Trainer) -> bool:
+    """Whether two trainings are at the same point, bit for bit."""
+    return repr(a.state_dict()) == repr(b.state_dict()) and all(
+        np.array_equal(x, b.model.state_dict()[name]) for name, x in a.model.state_dict().items()
+    )
+
+
+# --------------------------------------------------------------------------- what it does
+
+
+def test_it_does_what_a_loop_by_hand_does() -> None:
+    ours = trainer(schedule=None or ())
+    ours.fit(3)
+    model = network()
+    optimizer = optim.Adam(model.parameters(), lr=1e-2)
+    batches = data.Batches(samples(), 16, np.random.default_rng(1))
+    losses = []
+    for _ in range(3):
+        for x, labels in batches:
+            loss = nn.functional.cross_entropy(model(x), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(ours.model.state_dict()[name], array)
+    assert ours.history.losses == losses
+    sizes = np.array([16, 16, 8])
+    means = np.reshape(losses, (3, 3)) @ sizes / 40
+    np.testing.assert_allclose(ours.history["loss"], means, rtol=1e-12)
+    assert ours.step == 9
+    assert ours.epoch == ours.history.epochs == 3
+    assert set(ours.history) == {
+        "loss", "accuracy", "validation_loss", "validation_accuracy", "lr",
+    }  # fmt: skip
+
+
+def test_validation_is_in_evaluation_mode_and_modes_come_back() -> None:
+    model = network()
+    model[2].eval()  # a frozen part stays as its owner wants it
+    ours = trainer(model)
+    ours.fit(1)
+    assert [m.training for m in model] == [True, True, False, True]
+    found = ours.evaluate(samples(20, 1))
+    assert found == {"loss": ours.history["validation_loss"][-1],
+                     "accuracy": ours.history["validation_accuracy"][-1]}  # fmt: skip
+    assert ours.evaluate(samples(20, 1), batch_size=7)["loss"] == pytest.approx(found["loss"])
+    assert [m.training for m in model] == [True, True, False, True]
+
+
+def test_a_model_left_in_evaluation_mode_is_trained_all_the_same() -> None:
+    model = network().eval()
+    trainer(model).fit(1)
+    assert model.training
+    assert model[2].training
+
+
+def test_schedules_step_by_batch_or_epoch_and_plateaus_by_what_is_monitored() -> None:
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    ours = trainer(model, optimizer=optimizer, schedule=optim.StepLR(optimizer, 4, 0.5))
+    ours.fit(3)
+    np.testing.assert_allclose(ours.history["lr"], [0.1, 0.05, 0.025])  # that of the last batch
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    plateau = optim.ReduceLROnPlateau(optimizer, patience=0, threshold=1e9)
+    schedules = [optim.StepLR(optimizer, 1, 0.5), plateau]
+    ours = trainer(model, optimizer=optimizer, schedule=schedules, schedule_each="epoch")
+    ours.fit(1)
+    assert optimizer.lr == pytest.approx(0.05)
+    assert plateau.best == ours.history["validation_loss"][0]
+
+
+def test_averages_are_what_validation_sees() -> None:
+    model = network()
+    average = optim.RunningAverage(model.parameters(), 0.5)
+    ours = trainer(model, average=average)
+    ours.fit(2)
+    with average.applied():
+        scores = nn.predict(model, samples(20, 1).images)
+    loss = nn.functional.cross_entropy(scores, samples(20, 1).labels)
+    assert ours.history["validation_loss"][-1] == pytest.approx(float(np.asarray(loss)), rel=1e-6)
+    assert average.updates == ours.step
+
+
+def test_gradients_are_clipped() -> None:
+    model = network()
+    norms = []
+
+    class Watching(optim.SGD):
+        def step(self) -> None:
+            norms.append(math.sqrt(sum(float((p.grad**2).sum()) for p in self.params)))
+            super().step()
+
+    trainer(model, optimizer=Watching(model.parameters(), lr=0.1), clip_norm=1e-3).fit(1)
+    assert max(norms) <= 1e-3 * (1 + 1e-5)
+
+
+def test_it_stops_early_after_patience_epochs_without_a_new_best() -> None:
+    ours = trainer(lr=0.0, patience=3)
+    history = ours.fit(50)
+    assert history.epochs == 4, "the first is the best, three more are not better"
+    assert ours.stalled
+    assert ours.fit(60).epochs == 4, "asked again it does not go on"
+
+
+def test_metrics_of_ones_own_and_none_for_real_labels() -> None:
+    points = samples()
+    real = data.Dataset(points.images, points.images.sum(axis=1, keepdims=True))
+    model = nn.Affine(3, 1, rng=np.random.default_rng(0))
+    batches = data.Batches(real, 10, np.random.default_rng(0))
+    ours = nn.Trainer(
+        model,
+        optim.SGD(model.parameters(), lr=0.1),
+        batches,
+        nn.functional.mse_loss,
+        metrics={"worst": lambda scores, labels: float(np.abs(scores.data - labels).max())},
+    )
+    history = ours.fit(20)
+    assert set(history) == {"loss", "worst", "lr"}
+    assert history["loss"][-1] < 1e-3
+    assert set(nn.Trainer(model, ours.optimizer, batches).metrics) == {"loss"}, "no accuracy"
+
+
+def test_one_hot_labels_have_an_accuracy() -> None:
+    points = samples()
+    model = network()
+    batches = data.Batches((points.images, data.one_hot(points.labels, 2)), 10)
+    history = nn.Trainer(model, optim.Adam(model.parameters()), batches).fit(1)
+    assert 0 <= history["accuracy"][0] <= 1
+
+
+def test_predictions_of_many_images_are_those_of_one_by_one() -> None:
+    model = network()
+    images = samples().images
+    whole = nn.predict(model, images)
+    assert whole.shape == (40, 2)
+    assert isinstance(whole, np.ndarray)
+    np.testing.assert_array_equal(nn.predict(model, images, 7), whole)
+    np.testing.assert_allclose(nn.predict(model, images, 1), whole, rtol=1e-5)
+    assert all(p.grad is None for p in model.parameters())
+    with pytest.raises(ShapeError, match="at least one"):
+        nn.predict(model, images[:0])
+    with pytest.raises(ShapeError, match=r"accuracy: scores \(40, 2\), labels \(3,\)"):
+        nn.accuracy(whole, np.zeros(3, int))
+
+
+# --------------------------------------------------------------------------------- its end
+
+
+@contextlib.contextmanager
+def ctrl_c_at(step: int, times: int = 1) -> Iterator[Any]:
+    """Give a metric that presses Ctrl-C while a step is being taken."""
+    seen = 0
+
+    def press(scores: Any, labels: Any) -> float:
+        nonlocal seen
+        seen += 1
+        if seen == step:
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGINT)
+        return nn.accuracy(scores, labels)
+
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield press
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_after_the_batch_and_the_rest_comes_later(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference = trainer()
+    reference.fit(3)
+    with ctrl_c_at(2) as press:
+        ours = trainer(metrics={"accuracy": press}, checkpoints=nn.Checkpoints(tmp_path))
+        history = ours.fit(3)
+    assert ours.interrupted
+    assert ours.step == len(history.losses) == 2
+    assert history.epochs == 0
+    assert "interrupted: 0 epochs and 2 steps are done" in capsys.readouterr().err
+    assert read_state(nn.Checkpoints(tmp_path).latest or "")["step"] == 2
+    # here and now, and from the file
+    again = trainer(checkpoints=nn.Checkpoints(tmp_path))
+    again.fit(3, resume=True)
+    ours.fit(3)
+    assert not ours.interrupted
+    assert equal(ours, reference)
+    assert equal(again, reference)
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ctrl_c_at(5, times=2) as press:
+        ours = trainer(metrics={"accuracy": press}, checkpoints=nn.Checkpoints(tmp_path))
+        history = ours.fit(3)
+    assert ours.interrupted
+    assert history.epochs == 1
+    assert "once more ends it now" in capsys.readouterr().err
+    assert nn.Checkpoints(tmp_path).best is not None, "that of the first epoch"
+
+
+def test_handlers_of_others_are_left_alone() -> None:
+    def own(*_: Any) -> None: ...
+
+    before = signal.signal(signal.SIGINT, own)
+    try:
+        trainer().fit(1)
+        assert signal.getsignal(signal.SIGINT) is own
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with ctrl_c_at(-1):
+        trainer().fit(1)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_it_runs_in_a_thread_that_is_not_the_main_one() -> None:
+    ours = trainer()
+    thread = threading.Thread(target=ours.fit, args=(1,))
+    thread.start()
+    thread.join()
+    assert ours.epoch == 1
+
+
+class Poison(nn.Module):
+    """Takes the logarithm of a negative number at one step."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def forward(self, x: Any) -> Any:
+        if self.training:
+            self.left -= 1
+        return gg.log(gg.abs(x) - (1e9 if self.left <= 0 else -1.0))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in log")
+def test_a_nan_stops_with_step_batch_layer_and_op_and_the_last_good_checkpoint(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Affine(3, 4, rng=rng), Poison(5), nn.Affine(4, 2, rng=rng))
+    ours = trainer(model, checkpoints=nn.Checkpoints(tmp_path))
+    with pytest.raises(NonFiniteError) as caught:
+        ours.fit(4)
+    message = str(caught.value)
+    assert "the loss is nan at step 5 (epoch 2, batch 2 of 3)" in message
+    assert "1 (Poison): log (16, 4) float32" in message, "the layer and the op"
+    assert "step-00000003.safetensors" in message, "the last good checkpoint"
+    assert ours.history.epochs == 1
+    state = read_state(tmp_path / "step-00000003.safetensors")
+    assert all(np.isfinite(x).all() for x in state["model"].values())
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+def test_a_nan_in_the_data_or_from_the_step_before_is_told_apart() -> None:
+    ours = trainer()
+    ours.batches.dataset.images[:] = np.nan
+    with pytest.raises(NonFiniteError, match="the images of this batch are not finite"):
+        ours.fit(1)
+    ours = trainer()
+    next(iter(ours.model.parameters())).data[0, 0] = np.inf
+    with pytest.raises(NonFiniteError, match=r"0\.weight is not finite, since the step before"):
+        ours.fit(1)
+
+
+def test_a_broken_model_is_never_saved(tmp_path: Path) -> None:
+    """The last step of an epoch may break what no loss has seen yet."""
+    ours = trainer(checkpoints=nn.Checkpoints(tmp_path), validation=None)
+    ours.fit(1)
+    weights = next(iter(ours.model.parameters()))
+
+    class Breaking(optim.SGD):
+        def step(self) -> None:
+            super().step()
+            if ours.step == 5:
+                weights.data[0, 0] = np.nan
+
+    ours.optimizer = Breaking(ours.model.parameters(), lr=0.01)
+    with pytest.raises(NonFiniteError, match=r"0\.weight is not finite after step 6.*00003"):
+        ours.fit(2)
+    assert [p.name for p in nn.Checkpoints(tmp_path).paths] == ["step-00000003.safetensors"]
+
+
+# --------------------------------------------------------------------- checkpoints, and files
+
+
+@pytest.mark.parametrize("prefetch", [0, 3])
+def test_a_checkpoint_in_the_middle_goes_on_to_the_bit(tmp_path: Path, prefetch: int) -> None:
+    def make() -> nn.Trainer:
+        gg.manual_seed(3)
+        ours = trainer(nn.Sequential(*network(), nn.Dropout(0.1)))  # one draws from the default
+        ours.batches.prefetch = prefetch
+        return ours
+
+    reference = make()
+    reference.fit(2)
+    ours = make()
+    ours.checkpoints = nn.Checkpoints(tmp_path / "x", every=2, keep=10)
+    ours.fit(2)
+    names = [p.name for p in ours.checkpoints.paths]
+    assert names == [f"step-{n:08}.safetensors" for n in (2, 3, 4, 6)]
+    for name in names:
+        again = make()
+        gg.manual_seed(99)
+        again.load(tmp_path / "x" / name)
+        again.fit(2)
+        assert equal(again, reference), name
+
+
+def test_the_last_few_are_kept_and_the_best_is_marked(tmp_path: Path) -> None:
+    values = iter([0.5, 0.9, 0.7, 0.9, 0.1])
+
+    def validated(_scores: Any, labels: Any) -> float:
+        return next(values) if len(labels) == 20 else 0.0
+
+    ours = trainer(
+        metrics={"score": validated},
+        monitor="validation_score",
+        checkpoints=nn.Checkpoints(tmp_path, keep=2),
+    )
+    ours.fit(5)
+    checkpoints = nn.Checkpoints(tmp_path)
+    assert [p.name for p in checkpoints.paths] == [
+        "step-00000012.safetensors",
+        "step-00000015.safetensors",
+    ]
+    assert checkpoints.best is not None
+    assert read_state(checkpoints.best)["epoch"] == 2, "of equal ones the first"
+    assert "2, keep=3" in repr(checkpoints)
+
+
+def test_weights_are_read_out_of_a_checkpoint(tmp_path: Path) -> None:
+    ours = trainer()
+    ours.fit(1)
+    ours.save(tmp_path / "x")
+    weights = nn.load(tmp_path / "x")
+    assert weights.keys() == ours.model.state_dict().keys()
+    network(5).load_state_dict(weights)
+
+
+def test_nothing_of_an_earlier_training_is_overwritten(tmp_path: Path) -> None:
+    trainer(checkpoints=nn.Checkpoints(tmp_path)).fit(1)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(StorageError, match=r"resume=True goes on from step-00000003"):
+        trainer(checkpoints=nn.Checkpoints(tmp_path)).fit(1)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+    ours = trainer(checkpoints=nn.Checkpoints(tmp_path))
+    ours.fit(2, resume=True)
+    ours.fit(3)  # its own
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model": network(hidden=6)}, r"0\.weight is \(6, 3\) here, \(5, 3\) in the state"),
+        ({"model": nn.Sequential(*network(), nn.Affine(2, 2))}, "missing: 4"),
+        ({"schedule": "cosine"}, "schedules here: 1, in the state: 0"),
+        ({"average": True}, "a running average here: True"),
+        ({"optimizer": optim.SGD}, "the state is of Adam"),
+        ({"rngs": [np.random.default_rng(0)]}, "generators here"),
+    ],
+)
+def test_a_checkpoint_of_another_training_changes_nothing(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    ours = trainer()
+    ours.fit(1)
+    ours.save(tmp_path / "x")
+    model = change.pop("model", None) or network(4)
+    optimizer = change.pop("optimizer", optim.Adam)(model.parameters(), lr=0.1)
+    if change.pop("schedule", None):
+        change["schedule"] = optim.CosineAnnealingLR(optimizer, 5)
+    if change.pop("average", None):
+        change["average"] = optim.RunningAverage(model.parameters())
+    other = trainer(model, optimizer=optimizer, **change)
+    before = repr(other.state_dict())
+    with pytest.raises(FileFormatError, match=f"x is of another training: .*{words}"):
+        other.load(tmp_path / "x")
+    assert repr(other.state_dict()) == before
+
+
+def test_damaged_and_newer_checkpoints_are_clear_errors_and_change_nothing(tmp_path: Path) -> None:
+    """Whatever bytes come: an error of ours that names the file, or a state; no half-way load."""
+    ours = trainer(schedule=())
+    ours.fit(1)
+    path = tmp_path / "x"
+    ours.save(path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    start = repr(ours.state_dict())
+    header = int.from_bytes(whole[:8], "little")
+    refused: list[str] = []
+    unchanged = True
+    for number in range(300):
+        content = bytearray(whole)
+        for _ in range(int(rng.integers(1, 4))):
+            # most of them in the JSON, where almost every byte matters
+            place = rng.integers(8, 8 + header) if number % 3 else rng.integers(len(whole))
+            content[int(place)] = int(rng.integers(32, 127))
+        if number % 10 == 0:
+            del content[int(rng.integers(len(content))) :]
+        path.write_bytes(content)
+        try:
+            ours.load(path)
+        except FileFormatError as error:
+            refused.append(str(error))
+            unchanged &= repr(ours.state_dict()) == start
+        else:
+            path.write_bytes(whole)
+            ours.load(path)
+    assert len(refused) > 150
+    assert unchanged
+    assert all(str(path) in message for message in refused)
+
+
+def test_foreign_files_are_named(tmp_path: Path) -> None:
+    ours = trainer()
+    path = tmp_path / "x"
+    for content in (b"", b"PK\x03\x04", b"\x80\x04\x95 a pickle"):
+        path.write_bytes(content)
+        with pytest.raises(FileFormatError, match="x"):
+            ours.load(path)
+    nn.save(ours.model, path)
+    with pytest.raises(FileFormatError, match=r"no checkpoint, but weights alone; nn\.load"):
+        ours.load(path)
+    write_state({"model": {}}, path)
+    with pytest.raises(FileFormatError, match="parts here"):
+        ours.load(path)
+    text = path.read_bytes().replace(b'\\"format\\":1', b'\\"format\\":7')
+    path.write_bytes(text)
+    with pytest.raises(FileFormatError, match="in format 7; this one reads format 1"):
+        ours.load(path)
+    with pytest.raises(FileNotFoundError):
+        ours.load(tmp_path / "nowhere")
+    with pytest.raises(DtypeError, match=r"a\.0 is a set"):
+        write_state({"a": [set()]}, tmp_path / "y")
+    with pytest.raises(DtypeError, match="not the key 3"):
+        write_state({3: 1}, tmp_path / "y")  # type: ignore[dict-item]
+    assert not (tmp_path / "y").exists()
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    state = {
+        "numbers": [1, 2.5, -math.inf, 2**127, None, True, np.float32(0.5)],
+        "a": {"b": np.arange(3.0)},
+        "a.b": np.arange(4),
+        "empty": [],
+        "text": "µ\n",
+    }
+    write_state(state, tmp_path / "x")
+    found = read_state(tmp_path / "x")
+    assert found["numbers"] == [1, 2.5, -math.inf, 2**127, None, True, 0.5]
+    np.testing.assert_array_equal(found["a"]["b"], np.arange(3.0))
+    np.testing.assert_array_equal(found["a.b"], np.arange(4))
+    assert found["text"] == "µ\n"
+
+
+def test_every_kind_of_generator_is_kept(tmp_path: Path) -> None:
+    kinds = [np.random.MT19937, np.random.Philox, np.random.SFC64, np.random.PCG64DXSM]
+    rngs = [np.random.Generator(kind(5)) for kind in kinds]
+    ours = trainer(rngs=rngs)
+    ours.save(tmp_path / "x")
+    expected = [rng.random(5).tolist() for rng in rngs]
+    ours.load(tmp_path / "x")
+    assert [rng.random(5).tolist() for rng in rngs] == expected
+
+
+def test_a_full_disk_leaves_the_checkpoints_before(tmp_path: Path) -> None:
+    """The limit on the size of files makes writing fail in the middle, as a full disk does."""
+    resource: Any = pytest.importorskip("resource", reason="only POSIX has such limits")
+    ours = trainer(checkpoints=nn.Checkpoints(tmp_path))
+    ours.fit(1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(StorageError, match=r"00006.*could not be written.*00003.*is whole"):
+            ours.fit(3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names == ["best.safetensors", "step-00000003.safetensors"]
+    again = trainer(checkpoints=nn.Checkpoints(tmp_path))
+    again.fit(3, resume=True)
+    ours.fit(3)
+    assert equal(again, ours), "who is still there goes on as well"
+
+
+@contextlib.contextmanager
+def nobody() -> Iterator[None]:
+    """Be a user whom permissions hold back, which they do not the superuser."""
+    own = os.geteuid()
+    if own == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(own)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_learned(
+    tmp_path: Path,
+) -> None:
+    with tempfile.TemporaryDirectory() as top:  # unlike tmp_path, everyone may look into it
+        Path(top).chmod(0o755)
+        folder = Path(top) / "read only"
+        trainer(checkpoints=nn.Checkpoints(folder)).fit(1)
+        before = sorted(p.name for p in folder.iterdir())
+        folder.chmod(0o555)
+        ours = trainer(checkpoints=nn.Checkpoints(folder))
+        with nobody(), pytest.raises(StorageError, match=r"cannot be written to .*read only"):
+            ours.fit(2, resume=True)
+        assert ours.step == 0
+        folder.chmod(0o755)
+        assert sorted(p.name for p in folder.iterdir()) == before
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="Not a directory"):
+        trainer(checkpoints=nn.Checkpoints(tmp_path / "file" / "x")).fit(1)
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".step-00000003.safetensors.123.unfinished").write_text("half")
+    (tmp_path / ".mine").write_text("not theirs")
+    trainer(checkpoints=nn.Checkpoints(tmp_path)).fit(1)
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names == [".mine", "best.safetensors", "step-00000003.safetensors"]
+
+
+# ------------------------------------------------------------------------ history, bad input
+
+
+def test_a_history_is_a_table_and_a_picture(tmp_path: Path) -> None:
+    history = trainer().fit(2)
+    lines = repr(history).splitlines()
+    assert lines[0].split() == ["epoch", *history]
+    assert len(lines) == 3
+    assert history.best("loss") == int(np.argmin(history["loss"]))
+    assert history.best("accuracy") == int(np.argmax(history["accuracy"]))
+    assert history.plot(tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ShapeError, match="no column 'x'"):
+        history.best("x")
+    with pytest.raises(ShapeError, match="use one set"):
+        history.append({"loss": 1.0})
+    with pytest.raises(ShapeError, match="no epoch to draw"):
+        nn.History().plot(tmp_path / "x.png")
+
+
+def test_progress_shows_rate_loss_and_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
+    trainer(progress=True).fit(1)
+    shown = capsys.readouterr().err
+    for word in ("epoch 1/1", "40/40", "samples/s", "loss", "accuracy", "validation_loss"):
+        assert word in shown
+    trainer(progress=False).fit(1)
+    trainer().fit(1)  # not a terminal here
+    assert capsys.readouterr().err == ""
+
+
+def test_bad_input_is_named() -> None:
+    model = network()
+    adam = optim.Adam(model.parameters())
+    batches = data.Batches(samples(), 10)
+    with pytest.raises(GraphError, match="4 of the optimizer's 4 parameters are not this model's"):
+        nn.Trainer(network(), adam, batches)
+    with pytest.raises(UnsupportedError, match="LBFGS asks for the loss several times"):
+        nn.Trainer(model, optim.LBFGS(model.parameters()), batches)
+    with pytest.raises(ShapeError, match="the columns are loss, accuracy, lr"):
+        nn.Trainer(model, adam, batches, monitor="validation_loss")
+    with pytest.raises(ShapeError, match="schedule_each='step'"):
+        nn.Trainer(model, adam, batches, schedule_each="step")
+    with pytest.raises(ShapeError, match="give one label per image"):
+        nn.Trainer(model, adam, batches, validation=(np.zeros((3, 3)), np.zeros(2)))
+    with pytest.raises(ShapeError, match="patience = 0"):
+        nn.Trainer(model, adam, batches, patience=0)
+    with pytest.raises(ShapeError, match="epochs = 0"):
+        nn.Trainer(model, adam, batches).fit(0)
+    with pytest.raises(GraphError, match="resume=True needs checkpoints="):
+        nn.Trainer(model, adam, batches).fit(1, resume=True)
+    with pytest.raises(ShapeError, match="keep=0"):
+        nn.Checkpoints("x", keep=0)
+    with pytest.raises(ShapeError, match="give one label per image"):
+        nn.Trainer(model, adam, batches).evaluate((np.zeros((0, 3)), np.zeros(0)))
