@@ -290,12 +290,11 @@ class _Watched:
             self.units_last = matrices[0].ndim == 2
         axis = -1 if self.units_last or values.ndim < 2 else 1
         part = self.parts[name] = {"kind": type(module).__name__, "weighted": bool(matrices)}
-        with np.errstate(all="ignore"):
-            part["activations"] = distribution(values)
-            if isinstance(module, Tanh):
-                part["saturated"] = saturated(values)
-            elif isinstance(module, Sigmoid):
-                part["saturated"] = saturated(2 * values - 1)
+        part["activations"] = distribution(values)
+        if isinstance(module, Tanh):
+            part["saturated"] = saturated(values)
+        elif isinstance(module, Sigmoid):
+            part["saturated"] = saturated(2 * values - 1)
         if isinstance(module, ReLU):
             part["dead"] = _for_all(values == 0, axis)
         elif getattr(tensor, "requires_grad", False):
@@ -322,8 +321,7 @@ class _Watched:
 def _gradient(part: dict[str, Any], axis: int, g: Any) -> None:
     """Measure the gradient of a layer's output; the hook of that tensor, so it knows only g."""
     values = unwrapped(g)
-    with np.errstate(all="ignore"):
-        part["gradients"] = distribution(values)
+    part["gradients"] = distribution(values)
     if "below" in part:
         part["still"] = _for_all(values == 0, axis)
 

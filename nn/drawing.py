@@ -11,6 +11,7 @@ from graphgrad.nn.measurements import Distribution, Record
 from graphgrad.nn.symptoms import USUAL
 from graphgrad.viz import plots
 
+KINDS = "activations", "gradients"
 LAYERS = 16  # drawn at most
 CURVES = 12  # at most
 BAND = USUAL / 10**0.5, USUAL * 10**0.5
@@ -25,12 +26,14 @@ def draw(
     figure = plots.figure(13, max(5.0, 1.0 + 0.85 * len(names)))
     title = f"Step {newest.step}, outlined: step {first.step}"
     figure.suptitle(f"{title}; {left_out} more layers are not drawn" if left_out else title)
-    left, right = figure.subfigures(1, 2, width_ratios=[1.5, 1])
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.5, 1])[0]
     grid = left.subplots(len(names), 2, squeeze=False)
     for row, name in zip(grid, names, strict=True):
         now, then = newest.layers[name], first.layers.get(name)
-        _histogram(row[0], now.activations, then and then.activations, plots.COLOURS[0])
-        _histogram(row[1], now.gradients, then and then.gradients, plots.COLOURS[1])
+        for axes, what, colour in zip(
+            row, ("activations", "gradients"), plots.COLOURS, strict=False
+        ):
+            _histogram(axes, getattr(now, what), getattr(then, what, None), colour)
         label = name if name == now.kind else f"{name}: {now.kind}"
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=10)
     grid[0, 0].set_title("activations")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 BINS = 40
+_quiet = np.errstate(all="ignore")  # what is measured may have overflowed, and may here
 _BLOCK = 1 << 16  # elements that are taken at a time, as float64
 
 
@@ -64,6 +65,7 @@ class Record:
     parameters: dict[str, ParameterMeasure]
 
 
+@_quiet
 def distribution(x: Any) -> Distribution:
     """Measure an array of any shape and size, by blocks, so that no copy of it is made."""
     count, total, low, high = 0, 0.0, math.inf, -math.inf
@@ -88,18 +90,20 @@ def distribution(x: Any) -> Distribution:
     return Distribution(mean, math.sqrt(squares / count), low, high, counts, 1 - count / x.size)
 
 
+@_quiet
 def norm(x: Any) -> float:
     """Return the Euclidean norm of an array of any shape; NaN if it holds NaN."""
     return math.sqrt(sum(float(np.square(block).sum()) for block in _blocks(x)))
 
 
+@_quiet
 def saturated(values: Any) -> float:
     """Return the share of values of a tanh where its slope, 1 − y², is below 5 % of that at 0.
 
     The threshold is ours. σ(x) = (1 + tanh(x / 2)) / 2 has the same share for 2σ − 1.
     """
     far = sum(int((np.square(block) > 0.95).sum()) for block in _blocks(values))
-    return far / max(values.size, 1)
+    return far / max(int(values.size), 1)
 
 
 def _blocks(x: Any) -> Iterator[Any]:

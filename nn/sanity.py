@@ -246,6 +246,8 @@ def _overfitted(
     text = f"loss {values[0]:.4g} → {values[-1]:.2g} on {data.size} samples in {len(values) - 1} "
     text += "steps" if good else f"steps, not below {goal * values[0]:.2g}"
     learnt = SanityCheck(name, good, text)
+    if len(values) == 1:
+        return learnt, SanityCheck(every, None, "no step was taken")
     still = [key for key, p in learning.items() if np.array_equal(p.data, before[key])]
     frozen = len(named) - len(learning)
     text = f"{len(learning) - len(still)} of {len(learning)} parameters changed"

@@ -1,0 +1,657 @@
+"""Watching a model learn, and checks before it does: planted faults are found, nothing changes."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from hypothesis.extra import numpy as hnp
+
+import graphgrad as gg
+from graphgrad import nn, optim
+from graphgrad.errors import (
+    DtypeError,
+    GraphError,
+    IndexingError,
+    PictureError,
+    ShapeError,
+)
+from graphgrad.nn.measurements import BINS, distribution, norm
+
+F = nn.functional
+RNG = np.random.default_rng
+X = RNG(1).random((60, 8)).astype(np.float32)
+LABELS = np.argmax(X[:, :3], axis=1)
+
+
+def network(activation: type[nn.Module] = nn.ReLU, seed: int = 0) -> nn.Sequential:
+    rng = RNG(seed)
+    return nn.Sequential(
+        {
+            "hidden": nn.Affine(8, 10, rng=rng),
+            "between": activation(),
+            "scores": nn.Affine(10, 3, rng=rng),
+        }
+    )
+
+
+def learn(
+    model: nn.Module,
+    watch: nn.Diagnosis | None,
+    steps: int = 6,
+    optimizer: Any = None,
+    x: Any = X,
+    loss: Callable[..., Any] = F.cross_entropy,
+) -> list[float]:
+    optimizer = optimizer or optim.SGD(model.parameters(), lr=0.1)
+    losses = []
+    for _ in range(steps):
+        if watch is None:
+            value = one_step(model, optimizer, x, loss)
+        else:
+            with watch.step():
+                value = one_step(model, optimizer, x, loss)
+        losses.append(value.item())
+    return losses
+
+
+def one_step(model: Any, optimizer: Any, x: Any = X, loss: Any = F.cross_entropy) -> Any:
+    optimizer.zero_grad()
+    value = loss(model(x), LABELS)
+    value.backward()
+    optimizer.step()
+    return value
+
+
+def hooks(model: nn.Module) -> int:
+    return sum(len(m._forward_hooks or {}) for m in model.modules())
+
+
+# -------------------------------------------------------------------------- distributions
+
+
+@given(
+    hnp.arrays(
+        st.sampled_from([np.float16, np.float32, np.float64]),
+        hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5),
+        elements=st.floats(width=16),
+    )
+)
+def test_every_finite_value_is_in_the_histogram(x: Any) -> None:
+    """Also where NaN, infinities, equal values, huge or denormal ranges come in."""
+    finite = x[np.isfinite(x)].astype(float)
+    with np.errstate(all="ignore"):
+        d = distribution(x)
+    assert d.counts.sum() == finite.size
+    assert d.broken * x.size == pytest.approx(x.size - finite.size)
+    if finite.size:
+        assert d.mean == pytest.approx(finite.mean(), abs=1e-12, rel=1e-12)
+        assert d.std == pytest.approx(finite.std(), abs=1e-12, rel=1e-9)
+        assert d.low <= finite.min() <= finite.max() <= d.high
+        assert len(d.edges) == BINS + 1 == len(d.counts) + 1
+        if finite.min() < finite.max():
+            assert d.counts[0] >= (finite == d.low).sum()
+
+
+@pytest.mark.parametrize("width", [1e-323, 1e-45, 1e-8, 1.0, 1e300])
+def test_a_histogram_of_any_width(width: float) -> None:
+    """NumPy's own refuses ranges that are too narrow for its bins; gradients that vanish are."""
+    d = distribution(np.linspace(0, width, 41))
+    assert (d.counts[0], d.counts[-1], d.counts.sum()) == pytest.approx((1, 2, 41), abs=20)
+    assert d.low == 0
+    assert d.high == width
+
+
+def test_large_arrays_are_measured_in_blocks_as_if_whole() -> None:
+    x = RNG(0).standard_normal((300, 1001)).astype(np.float32)[:, ::2]  # not contiguous
+    d = distribution(x)
+    assert d.mean == pytest.approx(x.mean(dtype=float), rel=1e-9)
+    assert d.std == pytest.approx(x.std(dtype=float), rel=1e-9)
+    assert d.counts.sum() == x.size
+    assert norm(x) == pytest.approx(np.linalg.norm(x.astype(float)))
+    expected, _ = np.histogram(x.astype(float), BINS, (d.low, d.high))
+    assert np.abs(d.counts - expected).sum() <= 4  # a value on a limit may fall on either side
+
+
+# ---------------------------------------------------------------------- the ratio of updates
+
+
+def test_the_ratio_of_plain_descent_is_rate_times_gradient_over_weight() -> None:
+    """As the documents compute it by hand: ‖lr · dW‖ / ‖W‖."""
+    model = network()
+    expected = {}
+    value = F.cross_entropy(model(X), LABELS)
+    value.backward()
+    for name, p in model.named_parameters():
+        expected[name] = 0.1 * np.linalg.norm(p.grad) / np.linalg.norm(p.numpy())
+    watch = nn.Diagnosis(model, every=1)
+    learn(model, watch, 1)
+    measured = watch.records[0].parameters
+    assert measured.keys() == expected.keys()
+    for name, p in model.named_parameters():
+        assert measured[name].ratio == pytest.approx(expected[name], rel=1e-4)
+        assert measured[name].gradient == pytest.approx(norm(p.grad))
+        assert measured[name].matrix == (p.ndim == 2)
+
+
+def test_the_ratio_needs_nothing_of_the_optimizer() -> None:
+    """Momentum, Adam: what counts is how the weight moved, not what the gradient was."""
+    for optimizer in (lambda p: optim.SGD(p, lr=0.1, momentum=0.9), optim.Adam):
+        model = network()
+        watch = nn.Diagnosis(model, every=2)
+        make = optimizer(model.parameters())
+        learn(model, watch, 2, make)
+        before = model["hidden"].weight.numpy().copy()
+        learn(model, watch, 1, make)
+        moved = np.linalg.norm(model["hidden"].weight.numpy() - before) / np.linalg.norm(before)
+        assert watch.records[-1].step == 2
+        assert watch.records[-1].parameters["hidden.weight"].ratio == pytest.approx(moved, rel=1e-4)
+
+
+def test_a_parameter_that_was_zero_has_no_ratio() -> None:
+    model = network()
+    model["scores"].bias = nn.Parameter(np.zeros(3, np.float32))
+    watch = nn.Diagnosis(model, every=1)
+    learn(model, watch, 1)
+    assert math.isnan(watch.records[0].parameters["scores.bias"].ratio)
+
+
+# ------------------------------------------------------------------- activations and gradients
+
+
+def test_activations_and_gradients_of_a_layer_are_those_of_the_graph() -> None:
+    model = network(nn.Tanh)
+    watch = nn.Diagnosis(model, every=1)
+    hidden: Any = model["hidden"](X)
+    hidden.retain_grad()
+    out = gg.tanh(hidden)
+    F.cross_entropy(model["scores"](out), LABELS).backward()
+    model.zero_grad()
+    learn(model, watch, 1)
+    layers = watch.records[0].layers
+    assert list(layers) == ["hidden", "between", "scores"]
+    assert [m.kind for m in layers.values()] == ["Affine", "Tanh", "Affine"]
+    measured = layers["hidden"]
+    assert measured.activations.mean == pytest.approx(hidden.numpy().mean(), rel=1e-5)
+    assert measured.activations.std == pytest.approx(hidden.numpy().std(), rel=1e-5)
+    assert measured.activations.counts.sum() == hidden.size
+    assert measured.gradients is not None
+    assert measured.gradients.std == pytest.approx(hidden.grad.std(), rel=1e-4)
+    assert measured.gradients.counts.sum() == hidden.size
+
+
+class Written(nn.Module):
+    """ReLU as a function, convolutions, a layer that runs twice, a reshape."""
+
+    def __init__(self) -> None:
+        rng = RNG(0)
+        self.conv = nn.Conv2d(1, 4, 3, padding=1, rng=rng)
+        self.again = nn.Affine(16, 16, rng=rng)
+        self.scores = nn.Affine(16, 3, rng=rng)
+
+    def forward(self, x: Any) -> Any:
+        x = self.conv(x.reshape(-1, 1, 2, 2)).reshape(-1, 16).relu()
+        x = self.again(x).relu()
+        return self.scores(self.again(x).relu())
+
+
+def test_dead_units_are_found_behind_a_function_too() -> None:
+    """A channel of a convolution is one unit; a layer that runs twice is listed twice."""
+    model = Written()
+    model.conv.bias.data[1] = -100.0  # type: ignore[union-attr]
+    model.again.bias.data[:5] = -100.0  # type: ignore[union-attr]
+    watch = nn.Diagnosis(model, every=1)
+    learn(model, watch, 2, x=X[:, :4])
+    layers = watch.records[-1].layers
+    assert list(layers) == ["conv", "again", "again (2)", "scores"]
+    assert layers["conv"].dead.tolist() == [False, True, False, False]
+    assert layers["again"].dead[:5].all()
+    assert layers["again"].dead.shape == (16,)
+    assert layers["scores"].dead is None  # what the model returns is no ReLU's input
+    assert any(text.startswith("conv: 25% of the units are dead") for text in watch.findings())
+
+
+def test_dead_units_of_relu_layers_are_counted_once() -> None:
+    model = network()
+    model["hidden"].bias.data[:4] = -100.0
+    watch = nn.Diagnosis(model, every=1)
+    learn(model, watch, 3)
+    layers = watch.records[-1].layers
+    assert layers["between"].dead[:4].all()
+    assert layers["hidden"].dead is None
+    assert sum("dead" in text for text in watch.findings()) == 1
+    assert "between: 40% of the units are dead: lower the learning rate" in watch.findings()[0]
+
+
+def test_a_unit_is_dead_only_if_it_rests_in_every_step_of_the_window() -> None:
+    model = network()
+    watch = nn.Diagnosis(model, every=1, window=2)
+    bias = model["hidden"].bias
+    optimizer = optim.SGD(model.parameters(), lr=1e-6)
+    for down in ([0, 1, 2, 3, 4], [3, 4, 5, 6, 7], [3, 4, 8, 9]):
+        bias.data[:] = 0.5
+        bias.data[down] = -100.0
+        learn(model, watch, 1, optimizer)
+    assert [len(r.layers["between"].dead.nonzero()[0]) for r in watch.records] == [5, 5, 4]
+    assert any("20% of the units are dead" in text for text in watch.findings())
+
+
+@pytest.mark.parametrize(("kind", "share"), [(nn.Tanh, 0.3), (nn.Sigmoid, 0.3), (nn.ReLU, None)])
+def test_saturated_values_are_found(kind: type[nn.Module], share: float | None) -> None:
+    """Slopes below 5 % of the largest: |tanh| above √0.95, and σ where 2σ − 1 is there."""
+    model = network(kind)
+    model["hidden"].weight.data *= 0.01
+    model["hidden"].bias.data[:] = [0, 1.0, -1, 2, -0.5, 0.5, 0, 30, -30, 12]
+    watch = nn.Diagnosis(model, every=1)
+    learn(model, watch, 1)
+    measured = watch.records[0].layers["between"].saturated
+    assert measured == (share if share is None else pytest.approx(share))
+    assert not any("saturated" in text for text in watch.findings())
+    model["hidden"].bias.data[:6] = -30
+    learn(model, watch, 3)
+    assert any("between: 90% of the values" in t for t in watch.findings()) == (share is not None)
+
+
+def test_gradients_that_vanish_are_named_from_layer_to_layer() -> None:
+    layers: list[nn.Module] = [nn.Affine(8, 8, rng=RNG(0)), nn.Sigmoid()] * 1
+    for seed in range(1, 6):
+        layers += [nn.Affine(8, 8, rng=RNG(seed)), nn.Sigmoid()]
+    deep = nn.Sequential(*layers, nn.Affine(8, 3, rng=RNG(9)))
+    watch = nn.Diagnosis(deep, every=1)
+    learn(deep, watch, 3)
+    newest = watch.records[-1].layers
+    assert newest["0"].gradients is not None
+    assert newest["12"].gradients is not None
+    assert newest["0"].gradients.std < 1e-3 * newest["12"].gradients.std
+    assert any(text.startswith("gradients vanish: at 0 ") for text in watch.findings())
+
+
+# ----------------------------------------------------------------------------------- words
+
+
+def test_updates_of_another_size_than_usual_are_named() -> None:
+    for lr, word in ((10.0, "lower"), (1e-6, "raise")):
+        model = network()
+        watch = nn.Diagnosis(model, every=1)
+        learn(model, watch, 1, optim.SGD(model.parameters(), lr=lr))
+        ratio = watch.records[0].parameters["hidden.weight"].ratio
+        text = next(t for t in watch.findings() if t.startswith("hidden.weight: "))
+        assert f"updates are {ratio:.0e} of the weights, about 1e-03 is usual" in text
+        assert f"{word} the learning rate" in text
+    model = network()
+    watch = nn.Diagnosis(model, every=1)
+    learn(model, watch, 5, optim.SGD(model.parameters(), lr=0.02))
+    assert watch.findings() == []
+    assert str(watch).endswith("nothing unusual")
+
+
+def test_what_does_not_learn_is_named() -> None:
+    model = network()
+    watch = nn.Diagnosis(model, every=1)
+    learn(model, watch, 1, optim.SGD(model["scores"].parameters(), lr=0.1))
+    assert "hidden.weight: never changes: give it to the optimizer, or freeze it" in (
+        watch.findings()
+    )
+    model["hidden"].freeze()  # on purpose: nothing to complain about
+    watch = nn.Diagnosis(model, every=1)
+    learn(model, watch, 1, optim.SGD(model["scores"].parameters(), lr=0.1))
+    assert watch.findings() == []
+    assert "hidden.weight" not in watch.records[0].parameters
+
+    watch = nn.Diagnosis(model, every=1)
+    with watch.step():
+        F.cross_entropy(model(X), LABELS).backward()
+    assert watch.findings() == ["no weight changed: is optimizer.step() inside the block?"]
+
+    watch = nn.Diagnosis(Cut(), every=1)
+    learn(watch.model, watch, 1, optim.SGD(watch.model.parameters(), lr=0.01))
+    assert [text.split(": gets no gradient")[0] for text in watch.findings()] == [
+        "first.weight",
+        "first.bias",
+    ]
+
+
+class Cut(nn.Module):
+    """A mistake: the graph is cut between the layers."""
+
+    def __init__(self) -> None:
+        self.first = nn.Affine(8, 8, rng=RNG(0))
+        self.second = nn.Affine(8, 3, rng=RNG(1))
+
+    def forward(self, x: Any) -> Any:
+        return self.second(self.first(x).detach())
+
+
+def test_nan_is_named() -> None:
+    model = network()
+    watch = nn.Diagnosis(model, every=1)
+    x = X.copy()
+    x[0] = np.nan
+    learn(model, watch, 1, x=x)
+    assert watch.findings()[0].startswith("hidden: up to 2% of the activations are NaN")
+    assert "nan" in str(watch)
+
+
+def test_prints_a_table_with_a_line_per_layer() -> None:
+    model = network()
+    watch = nn.Diagnosis(model, every=2)
+    assert str(watch) == "Sequential: nothing recorded yet"
+    assert watch.findings() == []
+    learn(model, watch, 5)
+    lines = str(watch).splitlines()
+    assert lines[0] == "Sequential, step 4 (3 steps recorded)"
+    assert lines[1].split() == [
+        *("layer", "mean", "std", "at", "rest", "gradient", "std", "update/weight")
+    ]
+    assert [line.split()[0] for line in lines[3:6]] == ["hidden:", "between:", "scores:"]
+    newest = watch.records[-1]
+    assert lines[3].endswith(f"{newest.parameters['hidden.weight'].ratio:.1e}")
+    assert f"{newest.layers['between'].activations.std:.3g}" in lines[4]
+    assert "% dead" in lines[4]
+    assert repr(watch) == "Diagnosis(Sequential, every=2)"
+
+
+# ------------------------------------------------------------------------- nothing changes
+
+
+def convnet() -> nn.Sequential:
+    rng = RNG(3)
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1, rng=rng),
+        nn.BatchNorm2d(3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.3, rng=rng),
+        nn.Affine(6, 3, rng=rng),
+    )
+
+
+@pytest.mark.parametrize("make", [network, convnet, Written])
+def test_training_is_the_same_bit_for_bit(make: Callable[[], nn.Module]) -> None:
+    """Losses, weights, statistics and gradients, whether watched or not."""
+    x: Any = {network: X, convnet: X.reshape(-1, 1, 2, 4), Written: X[:, :4]}[make]
+    runs = []
+    for every in (None, 1, 2):
+        model = make()
+        watch = nn.Diagnosis(model, every) if every else None
+        losses = learn(model, watch, 5, optim.Adam(model.parameters()), x)
+        grads = [p.grad for p in model.parameters()]
+        runs.append((losses, list(model.state_dict().values()), grads))
+        assert watch is None or len(watch.records) == {1: 5, 2: 3}[every or 0]
+        assert hooks(model) == 0
+    for losses, state, grads in runs[1:]:
+        assert losses == runs[0][0]
+        for ours, theirs in zip(state + grads, runs[0][1] + runs[0][2], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_exception_leaves_no_hook_and_no_record() -> None:
+    model = network()
+    watch = nn.Diagnosis(model, every=1)
+    kept: list[Any] = []
+
+    def interrupted() -> None:
+        with watch.step():
+            kept.append(model(X))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert hooks(model) == 0
+    assert not kept[0]._node.hooks
+    assert not watch.records
+    learn(model, watch, 1)
+    assert [r.step for r in watch.records] == [1]
+
+
+def test_what_is_watched_is_neither_kept_alive_nor_hooked_afterwards() -> None:
+    model = network()
+    watch = nn.Diagnosis(model, every=1)
+    with watch.step():
+        loss = F.cross_entropy(model(X), LABELS)
+        loss.backward(retain_graph=True)
+    record = watch.records[0]
+    loss.backward()  # after the block: of no concern
+    model(X)
+    assert watch.records[0] is record
+    assert len(watch.records) == 1
+    arrays = [m.dead for m in record.layers.values() if m.dead is not None]
+    assert all(a.size <= 10 for a in arrays)  # a flag for each unit, no activations
+
+
+def test_only_the_first_forward_pass_of_a_step_counts() -> None:
+    model = network()
+    watch = nn.Diagnosis(model, every=1)
+    with watch.step():
+        loss = F.cross_entropy(model(X), LABELS)
+        with gg.no_grad():
+            model(100 * X)
+        loss.backward()
+    layers = watch.records[0].layers
+    assert list(layers) == ["hidden", "between", "scores"]
+    assert layers["hidden"].activations.std < 2
+    assert layers["hidden"].gradients is not None
+
+
+def test_only_every_so_many_step_is_watched_and_the_newest_are_kept() -> None:
+    model = network()
+    watch = nn.Diagnosis(model, every=3, last=2)
+    learn(model, watch, 10)
+    assert [r.step for r in watch.records] == [6, 9]
+    with watch.step(300):  # the number of one's own, as after a break
+        one_step(model, optim.SGD(model.parameters(), lr=0.1))
+    assert [r.step for r in watch.records] == [9, 300]
+    assert watch.step(301) is watch.step(302)  # nothing happens there
+
+
+def test_layers_by_name_come_with_their_parameters_only() -> None:
+    model = nn.Sequential({"a": network(), "b": nn.Affine(3, 3, rng=RNG(0))})
+    watch = nn.Diagnosis(model, every=1, layers=["a", "a.hidden"])
+    learn(model, watch, 1)
+    record = watch.records[0]
+    assert list(record.layers) == ["a.hidden", "a"]
+    assert [p for p in record.parameters if p.endswith("weight")] == [
+        "a.hidden.weight",
+        "a.scores.weight",
+    ]
+    assert "a.scores.weight" in str(watch)  # its layer is not watched itself
+
+
+def test_a_model_that_is_one_layer_and_one_with_several_outputs() -> None:
+    watch = nn.Diagnosis(nn.Affine(8, 3, rng=RNG(0)), every=1)
+    learn(watch.model, watch, 1)
+    assert list(watch.records[0].layers) == ["Affine"]
+    assert watch.records[0].parameters.keys() == {"weight", "bias"}
+
+    rnn = nn.RNN(2, 5, rng=RNG(0))
+    watch = nn.Diagnosis(rnn, every=1)
+    with watch.step():
+        out, _ = rnn(RNG(0).random((4, 3, 2)).astype(np.float32))
+        out.sum().backward()
+    assert watch.records[0].layers["RNN"].activations.counts.sum() == 4 * 3 * 5
+
+
+# ------------------------------------------------------------------------------- bad input
+
+
+def test_bad_input_is_refused() -> None:
+    model = network()
+    with pytest.raises(DtypeError, match="is no Module"):
+        nn.Diagnosis([])  # type: ignore[arg-type]
+    for option in ({"every": 0}, {"every": 2.5}, {"window": 0}, {"last": -1}):
+        with pytest.raises(ShapeError, match=r"must be an integer above 0 .*test_nn_diagnosis"):
+            nn.Diagnosis(model, **option)
+    with pytest.raises(IndexingError, match=r"no layer hiden; there are hidden, between, scores"):
+        nn.Diagnosis(model, layers=["hidden", "hiden"])
+    watch = nn.Diagnosis(model, every=1)
+    with watch.step(), pytest.raises(GraphError, match="inside the block"), watch.step():
+        pass
+    assert hooks(model) == 0
+
+
+def test_draws_a_picture_or_says_why_not(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    watch = nn.Diagnosis(network(nn.Tanh), every=2)
+    with pytest.raises(GraphError, match="nothing is recorded"):
+        watch.plot(tmp_path / "none.png")
+    learn(watch.model, watch, 4)
+    path = watch.plot(tmp_path / "layers.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(PictureError, match="no folder"):
+        watch.plot(tmp_path / "missing" / "layers.png")
+    many = nn.Sequential(*[nn.Affine(8, 8, rng=RNG(i)) for i in range(18)])
+    watch = nn.Diagnosis(many, every=1)
+    with watch.step():  # no gradient, and values that are not finite
+        many(np.full((2, 8), np.nan, np.float32))
+    watch.plot(tmp_path / "many.svg")
+    assert "2 more layers are not drawn" in (tmp_path / "many.svg").read_text("utf-8")
+
+
+# --------------------------------------------------------------------------- sanity checks
+
+
+def test_a_sound_model_passes_and_the_numbers_are_those_of_the_theory() -> None:
+    """Row 27: ln 3 for softmax, 3 − 1 for the hinge, 20 samples learnt by heart."""
+    report = nn.sanity_checks(network(), (X, LABELS), penalty=optim.l2_penalty)
+    assert report.passed
+    assert [check.name for check in report.checks] == [
+        "initial loss",
+        "penalty",
+        "overfitting",
+        "all layers learn",
+    ]
+    assert "in theory ln 3 = 1.099" in report["initial loss"].detail
+    assert "on 20 samples" in report["overfitting"].detail
+    assert str(report).count("✓") == 4
+    hinge = nn.sanity_checks(network(), (X, LABELS), F.hinge_loss)
+    assert hinge.passed
+    assert "in theory 3 − 1 = 2" in hinge["initial loss"].detail
+    assert hinge["penalty"].passed is None
+    assert "– penalty: none given" in str(hinge)
+
+
+def test_the_initial_losses_of_ten_classes() -> None:
+    """2.302 and 9, as the documents have it."""
+    ten = nn.Affine(8, 10, rng=RNG(0))
+    ten.weight.data *= 0.1
+    assert ten.bias is not None
+    ten.bias.data *= 0.1
+    losses: list[tuple[Any, float]] = [
+        (F.cross_entropy, math.log(10)),
+        (nn.CrossEntropyLoss(), math.log(10)),
+        (F.hinge_loss, 9),
+        (nn.HingeLoss(2.0), 18),
+        (nn.HingeLoss(2.0, squared=True), 36),
+        (F.multi_margin_loss, 0.9),
+        (nn.MultiMarginLoss(2), 0.9),
+    ]
+    for loss, expected in losses:
+        report = nn.sanity_checks(ten, (X, LABELS), loss, steps=1, tolerance=0.1)
+        assert report["initial loss"].passed, report
+        assert report["initial loss"].detail.endswith(f"{expected:.4g}")
+
+
+def test_a_loss_without_theory_wants_the_number() -> None:
+    data = X, X[:, :3]
+    report = nn.sanity_checks(network(), data, F.mse_loss, steps=1)
+    assert report["initial loss"].passed is None
+    assert "give expected=" in report["initial loss"].detail
+    assert nn.sanity_checks(network(), data, F.mse_loss, steps=1, expected=99.0)[
+        "initial loss"
+    ].passed is (False)
+
+
+def shuffled() -> Callable[..., Any]:
+    rng = RNG(0)
+    return lambda scores, labels: F.cross_entropy(scores, rng.permutation(labels))
+
+
+def large() -> nn.Module:
+    model = network()
+    model["scores"].weight.data *= 100
+    return model
+
+
+def frozen() -> nn.Module:
+    return network().freeze()
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "failing"),
+    [
+        (large, {}, ["initial loss"]),
+        (network, {"loss": shuffled(), "expected": math.log(3), "steps": 100}, ["overfitting"]),
+        (network, {"loss": lambda y, t: F.cross_entropy(F.softmax(y), t)}, ["overfitting"]),
+        (frozen, {}, ["overfitting"]),
+        (Cut, {"steps": 20, "goal": 0.95}, ["all layers learn"]),
+        (network, {"penalty": lambda w, s: -optim.l2_penalty(w, s)}, ["penalty"]),
+        (network, {"loss": lambda y, t: F.cross_entropy(y, t) * np.nan}, ["overfitting"]),
+    ],
+)
+def test_a_sabotaged_model_fails_the_check_that_is_for_it(
+    make: Callable[[], nn.Module], options: dict[str, Any], failing: list[str]
+) -> None:
+    """Large weights, labels shuffled at each step, softmax twice, frozen, a graph cut in two, …"""
+    report = nn.sanity_checks(make(), (X, LABELS), **options)
+    assert [check.name for check in report.checks if check.passed is False] == failing
+    assert not report.passed
+    assert str(report).count("✗") == 1
+
+
+def test_sanity_checks_change_nothing() -> None:
+    """Model, modes, gradients, and where chance stands, of layers and of the package."""
+    model = nn.Sequential(
+        nn.Affine(8, 16, rng=RNG(0)),
+        nn.BatchNorm1d(16),
+        nn.ReLU(),
+        nn.Dropout(0.9),  # draws from the package's generator
+        nn.Dropout(0.9, rng=RNG(5)),
+        nn.Affine(16, 3, rng=RNG(1)),
+    )
+    learn(model, None, 1)
+    model[1].eval()
+    modes = [m.training for m in model.modules()]
+    state, grads = model.state_dict(), [p.grad.copy() for p in model.parameters()]
+    gg.manual_seed(0)
+    first = RNG(0).random()
+    chance = model[4].rng.bit_generator.state
+    report = nn.sanity_checks(model, (X, LABELS), tolerance=1.0)
+    assert report["overfitting"].passed, report  # nothing is dropped in it
+    assert [m.training for m in model.modules()] == modes
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, state[name])
+    for p, grad in zip(model.parameters(), grads, strict=True):
+        np.testing.assert_array_equal(p.grad, grad)
+    assert model[4].rng.bit_generator.state == chance
+    assert gg.randomness.default_generator().random() == first
+
+
+def test_dropout_inside_recurrent_layers_is_off_too() -> None:
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            self.rnn = nn.GRU(2, 12, 2, dropout=0.9, batch_first=True, rng=RNG(0))
+            self.scores = nn.Affine(12, 3, rng=RNG(1))
+
+        def forward(self, x: Any) -> Any:
+            return self.scores(self.rnn(x.reshape(-1, 4, 2))[0][:, -1])
+
+    model = Reader()
+    assert nn.sanity_checks(model, (X, LABELS), lr=1e-2)["overfitting"].passed
+    assert model.rnn.dropout == 0.9
+
+
+def test_sanity_checks_refuse_bad_input() -> None:
+    model = network()
+    with pytest.raises(DtypeError, match="is no Module"):
+        nn.sanity_checks(F.relu, (X, LABELS))  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match="one label per image"):
+        nn.sanity_checks(model, (X, LABELS[:-1]))
+    for option in ({"samples": 0}, {"steps": 1.5}, {"tolerance": 0}, {"lr": -1.0}, {"goal": 0.0}):
+        with pytest.raises(ShapeError, match=f"{next(iter(option))}="):
+            nn.sanity_checks(model, (X, LABELS), **option)
+    with pytest.raises(ShapeError, match="must be one number"):
+        nn.sanity_checks(model, (X, LABELS), nn.CrossEntropyLoss(reduction="none"))
