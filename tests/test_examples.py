@@ -118,6 +118,12 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"40 parameters shared, 1,440 locally connected;\n.* differ by \d(e-1[5-9]|e\+00)\n",
     ],
     "numerical_differentiation": [r"one_sided h = 1e-01", r"right\n", r"lr = 10: .* diverges\n"],
+    "perceptrons": [
+        r" 0  0 +0 +1 +0 +0\n 0  1 +0 +1 +1 +1\n 1  0 +0 +1 +1 +1\n 1  1 +1 +0 +1 +0\n",
+        r"the best of 9261 perceptrons has 3 right\n",
+        r"two layers learned: 0\.0\d [01]\.[09]\d [01]\.[09]\d 0\.0\d, loss 0\.00",
+        r"from 10 starts: (9|10) learned it\n",
+    ],
     "preprocessing": [
         r"as it came +3\.80 +2\.91 +5\.79 +3\.16 +2\.08 ",
         r"and scaled +0\.00 +0\.00 +1\.00 +0\.91 +1\.00 ",
@@ -195,6 +201,7 @@ PICTURES: dict[str, set[str]] = {
     "losses": {"losses.png"},
     "local_response": {"local_response.png"},
     "numerical_differentiation": {"error_against_h.png"},
+    "perceptrons": {"perceptrons.png"},
     "preprocessing": {"preprocessing.png", "digits_by_few_numbers.png"},
     "optimizers": {f"optimizers{name}.png" for name in ("", "_elsewhere", "_digits")},
     "simple_convnet": {"simple_convnet.png"},
