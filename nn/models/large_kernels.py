@@ -22,11 +22,12 @@ PLACES = 6  # height and width of the maps that the first affine layer sees
 
 
 class Geometry(NamedTuple):
-    """Kernel, stride and padding of the first two convolutions, and padding of the pooling."""
+    """In what the two networks differ."""
 
-    first: tuple[int, int, int]
-    second: tuple[int, int, int]
-    pooling: int
+    first: tuple[int, int, int]  # kernel, stride and padding of the first convolution
+    second: tuple[int, int, int]  # and of the second
+    pooling: int  # padding of the pooling after them
+    pooled_first: bool  # whether that comes before local response normalisation
     smallest: int  # height and width of images of which something is left
 
 
@@ -70,10 +71,13 @@ class _FiveConvolutions(Module):
         for i, (count, kernel) in enumerate(zip(counts, kernels, strict=True)):
             add(Conv2d(inputs, count, *kernel, **how))
             add(ReLU())
+            pool = MaxPool2d(3, 2, self.geometry.pooling if i < 2 else 0)
+            if i in {0, 1, 4} and self.geometry.pooled_first:
+                add(pool)
             if local_response and i < 2:  # beside the numbering, which is torchvision's
                 layers[f"norm{i}"] = LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
-            if i in {0, 1, 4}:
-                add(MaxPool2d(3, 2, self.geometry.pooling if i < 2 else 0))
+            if i in {0, 1, 4} and not self.geometry.pooled_first:
+                add(pool)
             inputs = count
         self.in_channels = channels
         self.features = Sequential(layers)
@@ -136,7 +140,7 @@ class AlexNet(_FiveConvolutions):
         If an argument makes no sense, or the images given are too small or of other channels.
     """
 
-    geometry = Geometry((11, 4, 2), (5, 1, 2), pooling=0, smallest=63)
+    geometry = Geometry((11, 4, 2), (5, 1, 2), pooling=0, pooled_first=False, smallest=63)
 
     def __init__(
         self,
@@ -161,11 +165,10 @@ class ZFNet(_FiveConvolutions):
     lose less of the image; the second has stride 2 in turn. 512, 1024 and 512 maps follow:
     107,627,624 parameters for 1000 classes. Zeiler & Fergus, "Visualizing and understanding
     convolutional networks", 2013; their figure 3 has fewer, ``maps=(96, 256, 384, 384, 256)``,
-    and table 2 the larger ones. They normalise contrast across maps after the first two
-    convolutions, for which local response normalisation stands here, before the pooling.
+    and table 2 the larger ones. Maps pooled for the first and second time are normalised in their
+    contrast across channels there, by local response normalisation here.
 
-    All parameters start as those of their layers, uniform in ±1/√n_in; the paper's weights as
-    0.01 (``nn.init.constant``), its biases as 0.
+    All parameters start as those of their layers, uniform in ±1/√n_in.
 
     Shapes: x (N, channels, H, W), H and W at least 53, usually 224; the scores (N, num_classes).
     Where the maps are not 6×6 in the end, they are averaged, or repeated, to be.
@@ -181,7 +184,7 @@ class ZFNet(_FiveConvolutions):
         If an argument makes no sense, or the images given are too small or of other channels.
     """
 
-    geometry = Geometry((7, 2, 1), (5, 2, 0), pooling=1, smallest=53)
+    geometry = Geometry((7, 2, 1), (5, 2, 0), pooling=1, pooled_first=True, smallest=53)
 
     def __init__(
         self,

@@ -27,9 +27,9 @@ class LeNet5(FixedSize):
     It differs from the network of LeCun et al., "Gradient-based learning applied to document
     recognition", 1998, in this: subsampling there multiplied the mean by a weight learned for
     each map, added a bias, and only then came the sigmoid; the sigmoid was
-    1.7159 tanh(2/3 a); each kernel of the second convolution saw 3 to 6 of the 6 maps, a choice
-    that broke the symmetry between them and saved 900 weights; and the scores were distances to
-    fixed pictures of the digits rather than sums for a softmax.
+    1.7159 tanh(2/3 a); each kernel of the second convolution saw 3, 4 or all of the 6 maps, a
+    choice that broke the symmetry between them and saved 900 weights; and the scores were
+    distances to fixed pictures of the digits rather than sums for a softmax.
 
     All parameters start as those of their layers, uniform in ±1/√n_in.
 

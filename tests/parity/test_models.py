@@ -29,6 +29,14 @@ def named(features: list[Any], classifier: list[Any], places: int | None = None)
     return t.Sequential(OrderedDict(parts))
 
 
+def normalised(net: Any, *places: int) -> Any:
+    """Normalise what some of the features give, beside the numbering."""
+    for i in places:
+        norm = t.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+        net.features[i] = t.Sequential(net.features[i], norm)
+    return net
+
+
 def lenet() -> Any:
     return named(
         [
@@ -91,10 +99,7 @@ def zfnet() -> Any:
         ],
         places=6,
     )
-    for i in (1, 4):  # beside the numbering
-        norm = t.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
-        net.features[i] = t.Sequential(t.ReLU(), norm)
-    return net
+    return normalised(net, 2, 5)
 
 
 def vgg(*counts: int) -> Any:
@@ -128,6 +133,11 @@ TWINS = {
     ),
     "DeepConvNet": Twins(models.DeepConvNet, deep, (1, 28, 28)),
     "alexnet": Twins(lambda **how: models.alexnet(7, width=1 / 16, **how), alexnet, (3, 127, 100)),
+    "alexnet, normalised": Twins(
+        lambda **how: models.alexnet(7, width=1 / 16, local_response=True, **how),
+        lambda: normalised(alexnet(), 1, 4),
+        (3, 63, 80),
+    ),
     "zfnet": Twins(lambda **how: models.zfnet(7, width=1 / 32, **how), zfnet, (3, 90, 110)),
     "vgg11": Twins(
         lambda **how: models.vgg11(7, width=1 / 32, **how), lambda: vgg(1, 1, 2, 2, 2), (3, 64, 32)
