@@ -40,9 +40,9 @@ def numerical_gradient(
 ) -> Any:
     """Differentiate a function of one array by differences of its values.
 
-    Central: (f(x + h) − f(x − h)) / 2h. Forward: (f(x + h) − f(x)) / h. One element of x
-    moves at a time, in float64. f is given fresh copies, so x is never written to, and f
-    must compute with its argument rather than with an array that it closes over.
+    Central: (f(x + h) − f(x − h)) / 2h. Forward: (f(x + h) − f(x)) / h, where f(x) is computed
+    once. One element of x moves at a time, in float64. f is given fresh copies, so x is never
+    written to, and f must compute with its argument rather than with an array that it closes over.
 
     Parameters
     ----------
@@ -110,9 +110,13 @@ def differences(
         place = float(fresh[which][index])  # the step that rounding left
         return place, [_plain(y) for y in f(fresh)]
 
+    at_x = []
+    if kind == "forward" and x.size:  # once for all elements; copied, lest f returns one buffer
+        at_x = [np.copy(_plain(y)) for y in f([p.copy() for p in points])]
     for index in np.ndindex(x.shape):
         right, above = moved(index, float(steps[index]))
-        left, below = moved(index, -float(steps[index]) if kind == "central" else 0.0)
+        central = kind == "central"
+        left, below = moved(index, -float(steps[index])) if central else (float(x[index]), at_x)
         with np.errstate(all="ignore"):
             rises = zip(above, below, cotangents, strict=True)
             total = sum(float(np.sum((a - b) * c)) for a, b, c in rises)

@@ -54,6 +54,19 @@ def test_forward_differences_are_one_sided() -> None:
     assert numerical_gradient(abs, 0.0, kind="central") == 0
 
 
+def test_forward_differences_compute_f_at_x_once() -> None:
+    """Also where f hands out one and the same buffer each time."""
+    calls, buffer = [], np.zeros(())
+
+    def f(x: Any) -> Any:
+        calls.append(x)
+        return np.sum(x * x, out=buffer)
+
+    slopes = numerical_gradient(f, [1.0, 2.0, 3.0], kind="forward")
+    np.testing.assert_allclose(slopes, [2, 4, 6], rtol=1e-7)
+    assert len(calls) == 4
+
+
 def test_truncation_is_of_first_and_second_order() -> None:
     """Ten times smaller h: a tenth of the error one-sided, a hundredth central."""
     for kind, factor in (("forward", 10), ("central", 100)):
