@@ -44,6 +44,7 @@ from graphgrad.nn.dropping import (
     VanillaDropout as VanillaDropout,
 )
 from graphgrad.nn.embeddings import Embedding as Embedding
+from graphgrad.nn.ensemble import Ensemble as Ensemble
 from graphgrad.nn.evaluation import accuracy as accuracy, predict as predict
 from graphgrad.nn.history import History as History
 from graphgrad.nn.hyperparameters import search as search

@@ -92,6 +92,7 @@ class Checkpoints:
             raise StorageError(f"{message}; name another folder (at {here()})") from error
         for unfinished in self.folder.glob(".*.safetensors.*.unfinished"):
             unfinished.unlink(missing_ok=True)
+        self._forget()
 
     def save(self, state: Mapping[str, Any], step: int, *, best: bool = False) -> Path:
         """Write the state after a step, mark it if it is the best, forget the oldest.
@@ -110,9 +111,12 @@ class Checkpoints:
             kept = f"{self.latest} is whole" if self.latest else "there is none before it"
             message = f"{path} could not be written: {error.strerror}; {kept} (at {here()})"
             raise StorageError(message) from error
+        self._forget()
+        return path
+
+    def _forget(self) -> None:
         for old in self.paths[: -self.keep]:
             old.unlink(missing_ok=True)
-        return path
 
     def mark_best(self, path: Path) -> None:
         """Let ``best.safetensors`` be this checkpoint."""

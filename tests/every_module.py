@@ -55,6 +55,15 @@ EXAMPLES: dict[str, Example] = {
         lambda r: (r(2, 2, 4), r(2, 3, 4), r(2, 3, 4)),
     ),
     # ------------------------------------------------------------------------- containers
+    **{
+        f"Ensemble, mean of {mean}": Example(
+            lambda rng, dtype, mean=mean: nn.Ensemble(
+                [nn.Affine(3, 4, rng=rng, dtype=dtype) for _ in range(2)], mean
+            ),
+            lambda r: (r(2, 3),),
+        )
+        for mean in ("probabilities", "outputs")
+    },
     "Sequential": Example(
         lambda rng, dtype: nn.Sequential(
             nn.Affine(3, 4, rng=rng, dtype=dtype), nn.Affine(4, 2, rng=rng, dtype=dtype)

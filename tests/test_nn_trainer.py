@@ -579,7 +579,10 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_learned(
 def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
     (tmp_path / ".step-00000003.safetensors.123.unfinished").write_text("half")
     (tmp_path / ".mine").write_text("not theirs")
-    trainer(checkpoints=nn.Checkpoints(tmp_path)).fit(1)
+    ours = trainer(checkpoints=nn.Checkpoints(tmp_path, keep=9))
+    ours.fit(1)
+    ours.save(tmp_path / "step-00000002.safetensors")  # killed before it forgot this one
+    trainer(checkpoints=nn.Checkpoints(tmp_path, keep=1)).fit(1, resume=True)
     names = sorted(p.name for p in tmp_path.iterdir())
     assert names == [".mine", "best.safetensors", "step-00000003.safetensors"]
 
