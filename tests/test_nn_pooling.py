@@ -142,13 +142,15 @@ def arguments(draw: Any, axes: int, *, dilated: bool) -> dict[str, Any]:
     dilation = draw(several) if dilated else (1,) * axes
     spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
-    sizes = [
-        max(1, span - 2 * p) + draw(st.integers(0, 3))
-        for span, p in zip(spans, padding, strict=True)
+    ceil_mode = draw(st.booleans())
+    least = [  # rounding up, the first window may reach over the end
+        max(1, span - 2 * p - (s - 1 if ceil_mode else 0))
+        for span, p, s in zip(spans, padding, stride, strict=True)
     ]
+    sizes = [n + draw(st.integers(0, 3)) for n in least]
     leading = draw(st.sampled_from([(1,), (2, 1), (1, 2)]))
     found = {"shape": (*leading, *sizes), "kernel_size": kernel, "stride": stride}
-    found |= {"padding": padding, "ceil_mode": draw(st.booleans())}
+    found |= {"padding": padding, "ceil_mode": ceil_mode}
     return found | ({"dilation": dilation} if dilated else {})
 
 
@@ -402,7 +404,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
         r"max_pool2d: .* spans \(5, 5\): take a smaller window",
     ),
     "too large a window, ceil mode": (
-        lambda: F.avg_pool2d(IMAGE, 6, ceil_mode=True),
+        lambda: F.avg_pool2d(IMAGE, 6, 1, ceil_mode=True),
         ShapeError,
         "avg_pool2d: .* smaller window",
     ),

@@ -43,7 +43,8 @@ def windows_on(
 ) -> Axes:
     """Count the windows, (W − F + 2P) / S + 1 along an axis; for sequences the first axis is one.
 
-    ``ceil_mode`` rounds up, as long as a window starts inside the image or its first margin.
+    ``ceil_mode`` rounds up, as long as a window starts inside the image or its first margin: a
+    window larger than all of it may be the only one, as in PyTorch.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def windows_on(
         out = (-(-room // s) if ceil_mode else room // s) + 1
         if ceil_mode and (out - 1) * s >= size + p:
             out -= 1
-        if room < 0:
+        if out < 1:
             spans = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
             padded = tuple(n + 2 * p for n, p in zip(sizes, padding, strict=True))
             raise ShapeError(
