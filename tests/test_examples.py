@@ -85,6 +85,13 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"Next:",
     ],
     "digits_row_by_row": [r"after 1 row: [34]\d", r"after 8 rows: 9[5-9]\.\d% of 360 test digits"],
+    "following_the_gradient": [
+        r"differ by \de-0[5-7] of the largest",
+        r"random search +loss +[5-7]\.\d+, [12]\d\.\d+%",
+        r"random local search +loss +0\.[34]\d+, (8[4-9]|9[0-2])\.\d+%",
+        r"gradient descent +loss +0\.0\d+, 9[5-8]\.\d+%",
+        r"15\.5 % and 21\.4 %",
+    ],
     "fully_connected_as_convolution": [
         r"Affine\(288, 64\) is now Conv2d\(32, 64, kernel_size=3\)\n",
         r"(9|1[0-2]) of 12 test digits read right",
@@ -103,6 +110,16 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"relu, x \(2, 3, 4\): loss (\d\.\d{6}) by hand, \1\n",
         r"sigmoid, x \(4,\): loss (\d\.\d{6}) by hand, \1\n",
     ],
+    "linear_classifiers": [
+        r"cat, dog, ship +\[-96\.8 +437\.9 +60\.75\]\n",
+        r"SVM +1\.58\n",
+        r"gradient of b: differ by (\de-1[5-9]|0e\+00) at most\n",
+        *(
+            rf"{name}, gradient of 650 weights .*:\ngradcheck: passed"
+            for name in ("SVM", "softmax")
+        ),
+        *(rf"{name}: .*mean of 5 seeds: 9[4-7]\.\d\d%" for name in ("SVM", "softmax")),
+    ],
     "losses": [
         r"sum of squares, y against class 2 +0\.0975\n",
         r"class 2 +0\.5108\n",
@@ -116,6 +133,16 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"from the formula: \d(e-1[3-9]|e\+00)\n",
         r"channel  3:  40\.0 →   6\.35\n",
         r"40 parameters shared, 1,440 locally connected;\n.* differ by \d(e-1[5-9]|e\+00)\n",
+    ],
+    "nearest_neighbours": [
+        r"k =   1 +9[789]\.\d\d% +9[789]\.\d\d% ± ",
+        r"k = 100 +(89|9\d)\.\d\d% +(89|9[012])\.\d\d% ± ",
+        r"mean of 5 seeds: (98\.[3-9]|99\.)\d*%",
+        r"L1 38\.6 %, L2 35\.4 %",
+    ],
+    "neighbours_in_a_plane": [
+        *(rf"{name} +2\.677\n" for name in ("shifted by a pixel", "dimmed", "under a box")),
+        r"nearest of another class +1\.979\n",
     ],
     "numerical_differentiation": [r"one_sided h = 1e-01", r"right\n", r"lr = 10: .* diverges\n"],
     "perceptrons": [
@@ -195,11 +222,15 @@ PICTURES: dict[str, set[str]] = {
     "convolution": {"convolution.png"},
     "demo": {"apples_and_oranges.svg", "digits.png"},
     "digits_row_by_row": {"digits_row_by_row.png"},
+    "following_the_gradient": {"following_the_gradient.png", "loss_slices.png"},
     "fully_connected_as_convolution": {"fully_connected_as_convolution.png"},
     "initialisation": {"initialisation.png"},
     "layers": set(),
+    "linear_classifiers": {"linear_classifiers.png"},
     "losses": {"losses.png"},
     "local_response": {"local_response.png"},
+    "nearest_neighbours": {"nearest_neighbours.png"},
+    "neighbours_in_a_plane": {"neighbours_in_a_plane.png"},
     "numerical_differentiation": {"error_against_h.png"},
     "perceptrons": {"perceptrons.png"},
     "preprocessing": {"preprocessing.png", "digits_by_few_numbers.png"},

@@ -1,0 +1,178 @@
+"""Row 26: nearest neighbours, linear classifiers, and ways down a loss, from examples/."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+
+import graphgrad as gg
+from graphgrad import data
+from tests.test_seeds import example
+
+# ---------------------------------------------------------------------- nearest neighbours
+
+
+def test_l1_of_the_notes() -> None:
+    """Two 4×4 images whose differences add up to 456."""
+    test = [[56, 32, 10, 18], [90, 23, 128, 133], [24, 26, 178, 200], [2, 0, 255, 220]]
+    train = [[10, 20, 24, 17], [8, 10, 89, 100], [12, 16, 178, 170], [4, 32, 233, 112]]
+    rows = [np.reshape(image, (1, 16)) for image in (test, train)]
+    assert example("nearest_neighbours").l1(*rows) == [[456]]
+
+
+@pytest.mark.parametrize(("name", "metric"), [("L1", "manhattan"), ("L2", "euclidean")])
+def test_neighbours_and_votes_are_those_of_scikit_learn(name: str, metric: str) -> None:
+    script, rng = example("nearest_neighbours"), np.random.default_rng(0)
+    stored, images = rng.standard_normal((120, 7)), rng.standard_normal((30, 7))
+    labels = rng.integers(4, size=120)
+    distances = script.DISTANCES[name](images, stored)
+    said = script.predict(distances, labels, script.KS)
+    for k, ours in zip(script.KS, said, strict=True):
+        theirs = KNeighborsClassifier(k, metric=metric, algorithm="brute").fit(stored, labels)
+        np.testing.assert_allclose(
+            np.sort(distances)[:, :k], theirs.kneighbors(images)[0], rtol=1e-7
+        )
+        np.testing.assert_array_equal(ours, theirs.predict(images))
+
+
+def test_no_image_votes_on_itself() -> None:
+    """Labels that mean nothing are guessed no better than by chance, also with k = 1."""
+    script, rng = example("nearest_neighbours"), np.random.default_rng(1)
+    noise = data.Dataset(rng.standard_normal((600, 3)), np.tile(np.arange(10), 60))
+    for once, folds in script.choose(noise, 0).values():
+        assert once.max() < 0.25
+        assert folds.shape == (script.FOLDS, len(script.KS))
+        assert folds.mean(axis=0).max() < 0.17
+
+
+def test_the_choice_is_the_highest_mean_over_the_folds() -> None:
+    script = example("nearest_neighbours")
+    low, high = (np.full((5, len(script.KS)), share) for share in (0.5, 0.6))
+    high[:, 3] += [0.3, 0, 0, 0, 0]
+    high[:, 5] += 0.05
+    validation = np.linspace(1, 0, len(script.KS))
+    assert script.best({"L1": (validation, low), "L2": (validation, high)}) == ("L2", 7)
+
+
+def test_where_two_classes_share_the_lead_none_wins() -> None:
+    script = example("neighbours_in_a_plane")
+    points, labels = np.array([[0.0, 0], [1, 0], [5, 5]]), np.array([0, 1, 2])
+    grid = np.array([[0.1, 0.0], [0.9, 0.0], [4.0, 4.0]])
+    assert script.regions(points, labels, grid, 1).tolist() == [0, 1, 2]
+    assert script.regions(points, labels, grid[:2], 2).tolist() == [script.TIE] * 2
+
+
+def test_images_unlike_each_other_are_equally_far_from_one() -> None:
+    script = example("neighbours_in_a_plane")
+    image, *others = np.random.default_rng(0).uniform(0, 1, (6, 8, 8))
+    shown, distances = script.look_alikes(image, np.stack(others))
+    assert distances[0] == 0
+    np.testing.assert_allclose(distances[2:4], distances[1], rtol=1e-12)
+    assert np.ptp(shown[3][2:6, 2:6]) == 0
+    assert distances[4] == min(np.linalg.norm(other - image) for other in others)
+
+
+# ---------------------------------------------------------------------- linear classifiers
+
+NUMBERS: dict[str, tuple[Any, float]] = {  # value, half a unit of the last digit given
+    "cat, dog, ship": ([-96.8, 437.9, 60.75], 1e-9),  # the notes leave the ship's bias out:
+    "ship without its bias": (61.95, 1e-9),
+    "SVM": (1.58, 1e-9),
+    "softmax": (1.04, 5e-3),  # the notes print its logarithm to base 10:
+    "softmax, logarithm to base 10": (0.452, 5e-4),
+    "SVM of [10, -2, 3], [10, 9, 9]": ([0, 0], 0),
+    "softmax of [10, 9, 9], [10, -100, -100]": ([0.551, 0], 5e-4),
+    "ΣW² of two templates alike to [1, 1, 1, 1]": ([1, 0.25], 0),
+}
+
+
+def test_numbers_of_linear_classification() -> None:
+    found = example("linear_classifiers").numbers()
+    assert set(found) == set(NUMBERS)
+    for name, (value, tolerance) in NUMBERS.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=tolerance, err_msg=name)
+
+
+def test_a_column_of_w_does_what_the_bias_does() -> None:
+    rng = np.random.default_rng(0)
+    images, digits = rng.standard_normal((6, 5)), rng.integers(10, size=6)
+    gaps = example("linear_classifiers").bias_trick(images, digits, rng)
+    assert set(gaps) == {"scores", "gradient of W", "gradient of b"}
+    assert max(gaps.values()) < 1e-14
+
+
+@pytest.mark.parametrize("name", ["SVM", "softmax"])
+def test_the_objective_and_its_gradient(name: str) -> None:
+    script, rng = example("linear_classifiers"), np.random.default_rng(0)
+    images, digits = script.with_one(rng.standard_normal((8, 6))), rng.integers(10, size=8)
+    W = rng.standard_normal((10, 7))
+
+    def of(strength: float) -> Any:
+        return lambda W: script.objective(name, W, images, digits, strength)
+
+    assert gg.gradcheck(of(0.3), W)
+    penalty = of(0.3)(gg.Tensor(W)) - of(0.0)(gg.Tensor(W))
+    np.testing.assert_allclose(penalty.numpy(), 0.3 * (W[:, :-1] ** 2).sum(), rtol=1e-12)
+
+
+# ----------------------------------------------------------------- following the gradient
+
+
+def counting(loss: Any) -> tuple[Any, list[int]]:
+    """Return the loss, and a list that grows by 1 for every call."""
+    calls: list[int] = []
+
+    def counted(W: Any) -> Any:
+        calls.append(1)
+        return loss(W)
+
+    return counted, calls
+
+
+def test_all_ways_keep_to_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = example("following_the_gradient")
+    monkeypatch.setattr(script, "BUDGET", 50)
+    few = script.digits(0)[0].take(slice(100))
+    for name in ("random search", "random local search"):
+        loss, calls = counting(script.loss_of(few))
+        counts, losses, Ws = zip(*script.WALKS[name](loss, np.random.default_rng(0)), strict=True)
+        assert list(counts) == list(range(1, 51))
+        assert len(calls) == 50
+        assert all(np.diff(losses) <= 0)
+        assert losses[-1] == float(loss(Ws[-1]))
+    walk = script.WALKS["gradient descent"](script.loss_of(few), np.random.default_rng(0))
+    assert [count for count, _, _ in walk] == list(range(3, 51, 3))
+
+
+def test_differences_cost_one_loss_per_weight_and_one_more() -> None:
+    script = example("following_the_gradient")
+    few = script.digits(0)[0].take(slice(20))
+    loss, calls = counting(script.loss_of(few))
+    W = script.random_weights(np.random.default_rng(0))
+    near = script.by_differences(loss, W)
+    assert len(calls) == W.size + 1 == 651
+    np.testing.assert_allclose(near, script.by_backward(loss, W), rtol=1e-3, atol=1e-5)
+
+
+def test_the_loss_is_a_bowl_and_that_of_one_digit_made_of_straight_pieces() -> None:
+    script = example("following_the_gradient")
+    train, _ = script.digits(0)
+    for count in (1, 100):
+        places, line, plane = script.slices(script.loss_of(train.take(slice(count))), 0.5)
+        assert line[len(places) // 2] == pytest.approx(9), "W = 0: the margins are all 1"
+        assert min(np.diff(plane, 2, axis=axis).min() for axis in (0, 1)) > -1e-9
+        bends = np.diff(line, 2) > 1e-9
+        if count == 1:  # at most a corner for each wrong class, seen by two neighbours
+            assert 0 < bends.sum() <= 2 * 9
+
+
+def test_too_small_a_step_does_little_and_too_large_a_one_harm() -> None:
+    script = example("following_the_gradient")
+    loss = script.loss_of(script.digits(0)[0])
+    before, sizes, after = script.steps(loss, script.random_weights(np.random.default_rng(0)))
+    small, large = after[0], after[-1]
+    assert before * 0.999 < small < before < large
+    assert min(after) < before / 4
+    tenfold = large / after[-2]  # far out, the loss is a straight line
+    assert tenfold == pytest.approx(sizes[-1] / sizes[-2], rel=0.05)
