@@ -1,7 +1,7 @@
 """Networks that made history, buildable by one call; names of parameters are torchvision's."""
 
 from graphgrad.nn.models.book import DeepConvNet as DeepConvNet, SimpleConvNet as SimpleConvNet
-from graphgrad.nn.models.googlenet import (
+from graphgrad.nn.models.inception import (
     GoogLeNet as GoogLeNet,
     auxiliary_cross_entropy as auxiliary_cross_entropy,
     googlenet as googlenet,

@@ -142,9 +142,7 @@ class Inception(Module):
             NormalizedConv2d(inputs, before_five, 1, **how),
             NormalizedConv2d(before_five, five, 3, padding=1, **how),
         )
-        self.branch4 = Sequential(
-            MaxPool2d(3, 1, 1), NormalizedConv2d(inputs, pooled, 1, **how)
-        )
+        self.branch4 = Sequential(MaxPool2d(3, 1, 1), NormalizedConv2d(inputs, pooled, 1, **how))
 
     def forward(self, x: Any) -> Any:
         """Return all maps."""
@@ -217,6 +215,8 @@ class GoogLeNet(Module):
         Of the images.
     width
         Factor on the numbers of channels and hidden units.
+    init_weights
+        Whether to draw initial values; else all weights are 0 until trained ones are loaded.
     rng
         Of the initial values and of dropout; None is the package's default generator.
     dtype
@@ -238,6 +238,7 @@ class GoogLeNet(Module):
         *,
         channels: int = 3,
         width: float = 1.0,
+        init_weights: bool = True,
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
@@ -285,6 +286,8 @@ class GoogLeNet(Module):
         self.avgpool = AdaptiveAvgPool2d(1)
         self.dropout = Dropout(dropout, rng=rng)
         self.fc = Affine(inputs, num_classes, **how)
+        if not init_weights:
+            return
         generator = default_generator(rng)
         for layer in self.modules():  # one by one: no second copy of all the weights
             if isinstance(layer, Conv2d | Affine):

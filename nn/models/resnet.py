@@ -24,6 +24,7 @@ class _Block(Module):
 
     expansion: ClassVar[int]  # outputs for each of the planes
     downsample: Sequential | None
+    relu: ReLU
 
     def _shortcut(self, inputs: int, outputs: int, stride: int, dtype: DTypeLike) -> None:
         self.downsample = None
@@ -45,8 +46,6 @@ class _Block(Module):
         """Return the rectified sum."""
         residual = self.residual(x)
         return self.relu(residual + (x if self.downsample is None else self.downsample(x)))
-
-    relu: ReLU
 
 
 class BasicBlock(_Block):
@@ -173,6 +172,8 @@ class ResNet(Module):
     small_images
         Whether to begin with a convolution of 3×3 with stride 1 and no pooling, as the paper does
         for images of 32×32 (section 4.2); it is right for 8×8 too.
+    init_weights
+        Whether to draw initial values; else all weights are 0 until trained ones are loaded.
     rng
         Of the initial values; None is the package's default generator.
     dtype
@@ -196,6 +197,7 @@ class ResNet(Module):
         channels: int = 3,
         width: float = 1.0,
         small_images: bool = False,
+        init_weights: bool = True,
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
@@ -224,14 +226,15 @@ class ResNet(Module):
                 inputs = planes * block.expansion
             setattr(self, f"layer{number + 1}", stage)
         self.avgpool = AdaptiveAvgPool2d(1)
-        generator = default_generator(rng)
-        for layer in self.modules():  # one by one: no second copy of all the weights
-            if isinstance(layer, Conv2d):
-                initialize(layer, he_normal, fan="out", rng=generator)
-            elif zero_init_residual and isinstance(layer, _Block):
-                gain = layer.last_norm().weight
-                if gain is not None:
-                    gain.data = np.zeros_like(gain.data)
+        for layer in self.modules():
+            gain = layer.last_norm().weight if isinstance(layer, _Block) else None
+            if zero_init_residual and gain is not None:
+                gain.data = np.zeros_like(gain.data)
+        generator = default_generator(rng) if init_weights else overwritten()
+        if init_weights:
+            for layer in self.modules():  # one by one: no second copy of all the weights
+                if isinstance(layer, Conv2d):
+                    initialize(layer, he_normal, fan="out", rng=generator)
         self.fc = Affine(inputs, num_classes, rng=generator, dtype=dtype)
 
     def forward(self, x: Any) -> Any:
