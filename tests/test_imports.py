@@ -104,7 +104,7 @@ def test_engine_needs_neither_nn_nor_optim() -> None:
 
 def test_no_module_bears_the_name_of_a_public_function() -> None:
     """Else `import graphgrad.grad` would put a module where the function was."""
-    spaces = [gg, gg.nn, gg.optim, getattr(gg, "linalg", None), getattr(gg.nn, "functional", None)]
+    spaces = [gg, gg.nn, gg.nn.functional, gg.nn.models, gg.optim, getattr(gg, "linalg", None)]
     functions = {
         name
         for space in spaces
