@@ -73,16 +73,29 @@ def _histogram(axes: Any, now: Distribution | None, then: Distribution | None, c
         axes.stairs(_heights(then), then.edges, color="#222222", lw=0.9)
         low, high = min(low, then.low), max(high, then.high)
     axes.set_xlim(low, high)
-    right = now.edges[1:] > low + 0.7 * (high - low)
-    free = _heights(now)[right].max(initial=0) < 0.6
-    where: dict[str, Any] = {"x": 0.99, "ha": "right"} if free else {"x": 0.01, "ha": "left"}
-    text = f"std {now.std:.2g}"
-    axes.text(y=0.8, s=text, transform=axes.transAxes, fontsize=8.5, **where)
+    axes.text(
+        y=0.8,
+        s=f"std {now.std:.2g}",
+        transform=axes.transAxes,
+        fontsize=8.5,
+        **_free_place(now, low, high),
+    )
 
 
 def _heights(d: Distribution) -> Any:
     """Return counts per width, the largest 1."""
     return d.counts / d.counts.max()
+
+
+def _free_place(d: Distribution, low: float, high: float) -> dict[str, Any]:
+    """Return where no high bars are, of right, left and middle."""
+    places = (d.edges[1:] + d.edges[:-1]) / 2
+    share, heights = (places - low) / (high - low), _heights(d)
+    thirds = [heights[share > 0.75], heights[share < 0.25], heights[abs(share - 0.5) < 0.15]]
+    tops = [part.max(initial=0) for part in thirds]
+    spots = {"right": 0.99, "left": 0.01, "center": 0.5}
+    ha, x = list(spots.items())[int(np.argmin(np.maximum(tops, 0.6)))]
+    return {"x": x, "ha": ha}
 
 
 def _ratios(axes: Any, records: Sequence[Record]) -> None:
@@ -101,6 +114,7 @@ def _ratios(axes: Any, records: Sequence[Record]) -> None:
     axes.set(title="update / weight (grey: about 1e-3)", xlabel="step", yscale="log")
     values = [v for row in series.values() for v in row if v > 0]
     axes.set_ylim(min([3e-5, *values]) / 1.5, max([3e-2, *values]) * 1.5)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     _legend(axes)
 
 
@@ -116,6 +130,7 @@ def _resting(
         steps = [record.step for record in records]
         plots.show_curves(axes, series, xlabel="", x=steps, percent=True)
     axes.set(title="units dead, or values saturated", xlabel="step", ylim=(-0.03, 1.03))
+    axes.xaxis.get_major_locator().set_params(integer=True)
     _legend(axes)
 
 

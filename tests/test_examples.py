@@ -84,6 +84,22 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"1437 images learnt, 360 held back",
         r"Next:",
     ],
+    "diagnosis": [
+        r"a sound model\n✓ initial loss: 2\.\d+, in theory ln 10 = 2\.303\n",
+        r"hinge loss\n✓ initial loss: [\d.]+, in theory 10 − 1 = 9\n",
+        r"✓ overfitting: loss 2\.\d+ → 0\.0\d+ on 20 samples",
+        r"0 to 255 instead of 0 to 1\n✗ initial loss: \d{3}",
+        r"takes logits\n✓ .*\n.*\n✗ overfitting: loss 2\.\d+ → 1\.5 on 20 samples",
+        r"too high: 3 .* 2\.3\d\d +(9|10|11)\.\d\d%\n",
+        r"good: 0\.3 .* 0\.0\d\d +9[5-9]\.\d\d%\n",
+        r"low: 0\.01 +2\.\d+ +1\.8\d\d +1\.3\d\d ",
+        r"weight decay 0 .* gap (2[5-9]|3\d)\.\d\d%\n",
+        r"weight decay 0\.02 .* gap ([2-9]|1[0-2])\.\d\d%\n",
+        r"tanh, Xavier's weights\n(.*\n){10}nothing unusual\n",
+        r"too small\n(.*\n){10}- gradients vanish: at 0 ",
+        r"too large\n(.*\n){10}(- \d: [5-9]\d% of the values are saturated: .*\n){3}",
+        r"too high\n(.*\n){10}(- .*\n)*- \d: \d\d% of the units are dead: ",
+    ],
     "digits_row_by_row": [r"after 1 row: [34]\d", r"after 8 rows: 9[5-9]\.\d% of 360 test digits"],
     "following_the_gradient": [
         r"differ by \de-0[5-7] of the largest",
@@ -221,6 +237,9 @@ PICTURES: dict[str, set[str]] = {
     },
     "convolution": {"convolution.png"},
     "demo": {"apples_and_oranges.svg", "digits.png"},
+    "diagnosis": {
+        f"diagnosis_{name}.png" for name in ("curves", "good", "small", "large", "dead")
+    },
     "digits_row_by_row": {"digits_row_by_row.png"},
     "following_the_gradient": {"following_the_gradient.png", "loss_slices.png"},
     "fully_connected_as_convolution": {"fully_connected_as_convolution.png"},

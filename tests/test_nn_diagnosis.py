@@ -587,7 +587,7 @@ def frozen() -> nn.Module:
         (network, {"loss": shuffled(), "expected": math.log(3), "steps": 100}, ["overfitting"]),
         (network, {"loss": lambda y, t: F.cross_entropy(F.softmax(y), t)}, ["overfitting"]),
         (frozen, {}, ["overfitting"]),
-        (Cut, {"steps": 20, "goal": 0.95}, ["all layers learn"]),
+        (Cut, {"steps": 100, "lr": 0.03, "goal": 0.9}, ["all layers learn"]),
         (network, {"penalty": lambda w, s: -optim.l2_penalty(w, s)}, ["penalty"]),
         (network, {"loss": lambda y, t: F.cross_entropy(y, t) * np.nan}, ["overfitting"]),
     ],
