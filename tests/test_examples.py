@@ -134,7 +134,7 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
             rf"{name}, gradient of 650 weights .*:\ngradcheck: passed"
             for name in ("SVM", "softmax")
         ),
-        *(rf"{name}: .*mean of 5 seeds: 9[4-7]\.\d\d%" for name in ("SVM", "softmax")),
+        *(rf"{name}: mean of 5 seeds: 9[4-7]\.\d\d%" for name in ("SVM", "softmax")),
     ],
     "losses": [
         r"sum of squares, y against class 2 +0\.0975\n",
@@ -193,6 +193,12 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"lr = 1\.05 -1\.10 \+1\.21 -1\.33 … \+6\.73\n",
         *(rf"{name} +training loss .*, test 9\d" for name in ("SGD", "Nesterov", "Adam", "L-BFGS")),
     ],
+    "showing_digits": [
+        r"True +True +True +\(1437, 64\) +float32 +0 … 1 +\(1437, 10\)\n",
+        r"False +False +False +\(1437, 1, 8, 8\) +uint8 +0 … 16 +\(1437,\)\n",
+        r"9[5-9]\.\d\d% of the test digits recognised\n.* that differ: 0\n",
+        r"one by one takes ([2-9]|\d\d+) times as long\n",
+    ],
     "simple_convnet": [
         r"total +49,410 ",
         r"seed 4: ",
@@ -212,6 +218,10 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
                 *("as in the book", "inverted dropout", "dropconnect"),
             )
         ),
+    ],
+    "two_layer_net": [
+        *(rf"{name} +mean \|difference\| \d\.\de-1\d\n" for name in (r"0\.weight", r"2\.bias")),
+        r"mean of 5: 9[789]\.\d\d%",
     ],
     "three_layer_network": [r"\[5, 11, 17\]\n", r"\[0\.31682708 0\.69627909\]\n"],
     "weight_gradient": [r"loss +0\.20713\n", r"0\.0293956\d +0\.0828562\d +-0\.1122518\d"],
@@ -254,9 +264,11 @@ PICTURES: dict[str, set[str]] = {
     "perceptrons": {"perceptrons.png"},
     "preprocessing": {"preprocessing.png", "digits_by_few_numbers.png"},
     "optimizers": {f"optimizers{name}.png" for name in ("", "_elsewhere", "_digits")},
+    "showing_digits": {"showing_digits.png"},
     "simple_convnet": {"simple_convnet.png"},
     "sorting_digits": {"sorting_digits.png"},
     "regularisation": {"regularisation.png"},
+    "two_layer_net": {"two_layer_net.png"},
     "three_layer_network": set(),
     "weight_gradient": set(),
 }
