@@ -1,0 +1,297 @@
+"""GoogLeNet and ResNet beside the same networks in plain PyTorch, of reduced width."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad import nn, optim
+from graphgrad.nn import models
+
+torch = pytest.importorskip("torch")
+save_file = pytest.importorskip("safetensors.torch").save_file
+load_file = pytest.importorskip("safetensors.torch").load_file
+t: Any = torch.nn
+LABELS = np.array([0, 3, 6, 1])
+
+
+class Torch(t.Module):  # type: ignore[misc]
+    """A module whose parts are given by name, and its way through them by a function."""
+
+    def __init__(self, way: Callable[[Any, Any], Any], **parts: Any) -> None:
+        super().__init__()
+        self.way = way
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, x: Any) -> Any:
+        return self.way(self, x)
+
+
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> Any:
+    return t.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+
+
+def block(inputs: int, planes: int, stride: int, expansion: int) -> Any:
+    """A residual block; with expansion 4 a bottleneck."""
+    outputs = planes * expansion
+    kernels = [(3, stride), (3, 1)] if expansion == 1 else [(1, 1), (3, stride), (1, 1)]
+    parts, before = {}, inputs
+    for number, (kernel, step) in enumerate(kernels, 1):
+        after = outputs if number == len(kernels) else planes
+        parts[f"conv{number}"] = conv(before, after, kernel, step)
+        parts[f"bn{number}"] = t.BatchNorm2d(after)
+        before = after
+    if stride != 1 or inputs != outputs:
+        parts["downsample"] = t.Sequential(conv(inputs, outputs, 1, stride), t.BatchNorm2d(outputs))
+
+    def way(self: Any, x: Any) -> Any:
+        y = x
+        for number in range(1, len(kernels) + 1):
+            y = getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(y))
+            y = y if number == len(kernels) else y.relu()
+        return (y + (self.downsample(x) if "downsample" in parts else x)).relu()
+
+    return Torch(way, **parts)
+
+
+def resnet(counts: tuple[int, ...], expansion: int) -> Any:
+    """4 channels in the first stage instead of 64."""
+    parts: dict[str, Any] = {"conv1": conv(3, 4, 7, 2), "bn1": t.BatchNorm2d(4)}
+    inputs = 4
+    for number, count in enumerate(counts):
+        planes = 4 * 2**number
+        blocks = []
+        for i in range(count):
+            blocks.append(block(inputs, planes, 2 if i == 0 and number else 1, expansion))
+            inputs = planes * expansion
+        parts[f"layer{number + 1}"] = t.Sequential(*blocks)
+    parts["fc"] = t.Linear(inputs, 7)
+
+    def way(self: Any, x: Any) -> Any:
+        x = t.functional.max_pool2d(self.bn1(self.conv1(x)).relu(), 3, 2, 1)
+        for number in range(len(counts)):
+            x = getattr(self, f"layer{number + 1}")(x)
+        return self.fc(x.mean((2, 3)))
+
+    return Torch(way, **parts)
+
+
+def normalised(inputs: int, outputs: int, kernel: int, stride: int = 1) -> Any:
+    return Torch(
+        lambda self, x: self.bn(self.conv(x)).relu(),
+        conv=conv(inputs, outputs, kernel, stride),
+        bn=t.BatchNorm2d(outputs, eps=0.001),
+    )
+
+
+def inception(inputs: int, *counts: int) -> Any:
+    one, before_three, three, before_five, five, pooled = counts
+    return Torch(
+        lambda self, x: torch.cat([getattr(self, f"branch{i}")(x) for i in (1, 2, 3, 4)], 1),
+        branch1=normalised(inputs, one, 1),
+        branch2=t.Sequential(
+            normalised(inputs, before_three, 1), normalised(before_three, three, 3)
+        ),
+        branch3=t.Sequential(normalised(inputs, before_five, 1), normalised(before_five, five, 3)),
+        branch4=t.Sequential(t.MaxPool2d(3, 1, 1), normalised(inputs, pooled, 1)),
+    )
+
+
+def auxiliary(inputs: int) -> Any:
+    return Torch(
+        lambda self, x: self.fc2(
+            self.fc1(self.conv(t.functional.adaptive_avg_pool2d(x, 4)).flatten(1)).relu()
+        ),
+        conv=normalised(inputs, 8, 1),
+        fc1=t.Linear(128, 64),
+        fc2=t.Linear(64, 7),
+    )
+
+
+def googlenet() -> Any:
+    """1/16 of the width, as table 1 of the paper divided by 16; dropout of 0."""
+    counts = {
+        "3a": (4, 6, 8, 1, 2, 2),
+        "3b": (8, 8, 12, 2, 6, 4),
+        "4a": (12, 6, 13, 1, 3, 4),
+        "4b": (10, 7, 14, 2, 4, 4),
+        "4c": (8, 8, 16, 2, 4, 4),
+        "4d": (7, 9, 18, 2, 4, 4),
+        "4e": (16, 10, 20, 2, 8, 8),
+        "5a": (16, 10, 20, 2, 8, 8),
+        "5b": (24, 12, 24, 3, 8, 8),
+    }
+    parts = {"conv1": normalised(3, 4, 7, 2), "conv2": normalised(4, 4, 1)}
+    parts["conv3"] = normalised(4, 12, 3)
+    inputs, outputs = 12, {}
+    for name, numbers in counts.items():
+        parts[f"inception{name}"] = inception(inputs, *numbers)
+        inputs = outputs[name] = numbers[0] + numbers[2] + numbers[4] + numbers[5]
+    parts["aux1"], parts["aux2"] = auxiliary(outputs["4a"]), auxiliary(outputs["4d"])
+    parts["fc"] = t.Linear(inputs, 7)
+
+    def halved(x: Any, kernel: int = 3) -> Any:
+        return t.functional.max_pool2d(x, kernel, 2, ceil_mode=True)
+
+    def way(self: Any, x: Any) -> Any:
+        x = halved(self.conv3(self.conv2(halved(self.conv1(x)))))
+        a = self.inception4a(halved(self.inception3b(self.inception3a(x))))
+        d = self.inception4d(self.inception4c(self.inception4b(a)))
+        x = self.inception5b(self.inception5a(halved(self.inception4e(d), 2)))
+        logits = self.fc(x.mean((2, 3)))
+        return (logits, self.aux2(d), self.aux1(a)) if self.training else logits
+
+    return Torch(way, **parts)
+
+
+class Twins(NamedTuple):
+    ours: Callable[..., nn.Module]
+    theirs: Callable[[], Any]
+    shape: tuple[int, ...]
+
+
+TWINS = {
+    "googlenet": Twins(
+        lambda **how: models.googlenet(7, width=1 / 16, dropout=0.0, dropout_aux=0.0, **how),
+        googlenet,
+        (3, 40, 33),
+    ),
+    "resnet18": Twins(
+        lambda **how: models.resnet18(7, width=1 / 16, **how),
+        lambda: resnet((2, 2, 2, 2), 1),
+        (3, 40, 33),
+    ),
+    "resnet34": Twins(
+        lambda **how: models.resnet34(7, width=1 / 16, **how),
+        lambda: resnet((3, 4, 6, 3), 1),
+        (3, 40, 40),
+    ),
+    "resnet50": Twins(
+        lambda **how: models.resnet50(7, width=1 / 16, **how),
+        lambda: resnet((3, 4, 6, 3), 4),
+        (3, 40, 40),
+    ),
+}
+every_twin = pytest.mark.parametrize("twins", TWINS.values(), ids=TWINS)
+
+
+def filled(net: Any, rng: np.random.Generator) -> Any:
+    """Draw values with which no layer does nothing, running statistics included."""
+    for key, value in net.state_dict().items():
+        if value.ndim > 1:
+            value.copy_(torch.tensor(nn.init.he_normal(value.shape, rng, np.float64)))
+        elif key.endswith(("running_var", "bn.weight")) or "bn" in key:
+            low = -0.2 if key.endswith(("bias", "mean")) else 0.5
+            if value.ndim:
+                value.copy_(torch.tensor(rng.uniform(low, low + 0.7, value.shape)))
+        elif value.ndim:
+            value.copy_(torch.tensor(rng.uniform(0.3, 0.9, value.shape)))
+    return net
+
+
+def pair(twins: Twins, dtype: Any, folder: Path) -> tuple[Any, Any, Any]:
+    """Return ours with the weights from a file that PyTorch wrote, theirs, and images."""
+    rng = np.random.default_rng(0)
+    theirs = filled(twins.theirs().to(getattr(torch, dtype.__name__)), rng)
+    save_file(theirs.state_dict(), folder / "weights.safetensors")
+    ours = twins.ours(init_weights=False, dtype=dtype)
+    ours.load_state_dict(nn.load(folder / "weights.safetensors"))
+    return ours, theirs, rng.standard_normal((len(LABELS), *twins.shape)).astype(dtype)
+
+
+def loss_of(scores: Any) -> Any:
+    if not isinstance(scores, tuple):
+        return t.functional.cross_entropy(scores, torch.tensor(LABELS))
+    main, *others = (t.functional.cross_entropy(s, torch.tensor(LABELS)) for s in scores)
+    return main + 0.3 * sum(others)
+
+
+def agree(a: Any, b: Any, tolerance: float, what: str = "") -> None:
+    """Compare, relative to the largest element."""
+    b = b.detach().numpy()
+    assert np.asarray(a).dtype == b.dtype
+    np.testing.assert_allclose(a, b, tolerance, tolerance * np.abs(b).max(), err_msg=what)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+@every_twin
+def test_twins_agree(twins: Twins, training: bool, dtype: Any, tmp_path: Path) -> None:
+    """Not each gradient in training with float32.
+
+    Normalisation by few values magnifies rounding, until somewhere it turns a ReLU or an argmax
+    the other way; PyTorch's own float32 then is as far from its float64, now and then by percents.
+    """
+    ours, theirs, array = pair(twins, dtype, tmp_path)
+    ours.train(training)
+    theirs.train(training)
+    x, y = gg.Tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
+    scores, their_scores = ours(x), theirs(y)
+    tight, loose = (1e-4 if training else 1e-5, 1e-4) if dtype == np.float32 else (1e-11, 1e-9)
+    assert isinstance(scores, tuple) == isinstance(their_scores, tuple)
+    for a, b in zip(scores, their_scores, strict=True):
+        assert np.ptp(a.numpy()) > 0.1
+        agree(a.numpy(), b, tight)
+    models.auxiliary_cross_entropy(scores, LABELS).backward()
+    loss_of(their_scores).backward()
+    statistics = dict(theirs.named_buffers())
+    for name, b in ours.named_buffers():
+        agree(b.numpy(), statistics[name], tight, name)
+    if training and dtype == np.float32:
+        difference = np.linalg.norm(x.grad - y.grad.numpy())
+        assert difference < 0.1 * np.linalg.norm(x.grad)
+        return
+    agree(x.grad, y.grad, loose)
+    for (name, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        if p.grad is None:  # an auxiliary classifier in evaluation
+            assert q.grad is None
+        else:
+            agree(p.grad, q.grad, loose, name)
+
+
+@every_twin
+def test_steps_of_training_agree(twins: Twins, tmp_path: Path) -> None:
+    """Two steps of SGD with momentum, then evaluation by the running statistics."""
+    ours, theirs, x = pair(twins, np.float64, tmp_path)
+    optimizer = optim.SGD(ours.parameters(), lr=0.01, momentum=0.9)
+    their_optimizer = torch.optim.SGD(theirs.parameters(), lr=0.01, momentum=0.9)
+    for _ in range(2):
+        optimizer.zero_grad()
+        their_optimizer.zero_grad()
+        models.auxiliary_cross_entropy(ours(x), LABELS).backward()
+        loss_of(theirs(torch.tensor(x))).backward()
+        optimizer.step()
+        their_optimizer.step()
+    state = theirs.state_dict()
+    for name, value in ours.state_dict().items():
+        agree(value, state[name], 1e-7, name)
+    agree(ours.eval()(x).numpy(), theirs.eval()(torch.tensor(x)), 1e-7)
+
+
+@every_twin
+def test_pytorch_reads_what_was_saved_here(twins: Twins, tmp_path: Path) -> None:
+    trained = twins.ours(rng=np.random.default_rng(0), dtype=np.float64)
+    x = np.random.default_rng(1).standard_normal((4, *twins.shape))
+    trained(x)  # moves the running statistics
+    theirs = twins.theirs().double()
+    theirs.load_state_dict(load_file(nn.save(trained, tmp_path / "weights.safetensors")))
+    assert theirs.state_dict().keys() == trained.state_dict().keys()
+    agree(trained.eval()(x).numpy(), theirs.eval()(torch.tensor(x)), 1e-10)
+
+
+def test_torchvision_itself_when_it_is_there(tmp_path: Path) -> None:
+    torchvision = pytest.importorskip("torchvision")
+    x = np.random.default_rng(1).standard_normal((2, 3, 70, 64)).astype(np.float32)
+    for name in ("googlenet", "resnet18", "resnet50"):
+        options: dict[str, Any] = {"init_weights": False} if name == "googlenet" else {}
+        torch.manual_seed(0)
+        theirs = getattr(torchvision.models, name)(**options)
+        theirs.train()(torch.tensor(x))  # moves the running statistics
+        save_file(theirs.state_dict(), tmp_path / "weights.safetensors")
+        ours = getattr(models, name)(init_weights=False).eval()
+        ours.load_state_dict(nn.load(tmp_path / "weights.safetensors"))
+        agree(ours(x).numpy(), theirs.eval()(torch.tensor(x)), 1e-4)
