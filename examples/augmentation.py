@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from graphgrad import data
+from graphgrad.viz import plots
 
 CHANGES: dict[str, Any] = {
     "shift by ±1 pixel": data.Shift(1),
@@ -39,16 +39,13 @@ def plot(images: Any, path: Path) -> None:
     """Draw a digit in each column, and a change in each row."""
     rng = np.random.default_rng(3)
     rows = {"as they are": images} | {k: change(images, rng) for k, change in CHANGES.items()}
-    figure = Figure(figsize=(9.5, 6.4), layout="constrained")
-    figure.suptitle("Small random changes; the labels stay true (but a mirrored 2 is none)")
-    grid = figure.subplots(len(rows), len(images))
-    for axes, (name, changed) in zip(grid, rows.items(), strict=True):
-        for ax, image in zip(axes, changed, strict=True):
-            ax.imshow(image[0], cmap="gray_r", vmin=0, vmax=1)
-            ax.set(xticks=[], yticks=[])
-        colour = "black" if changed is images else "#005A9C"
-        axes[0].set_ylabel(name, rotation=0, ha="right", va="center", color=colour)
-    figure.savefig(path, dpi=120)
+    figure = plots.figure(9.5, 6.4)
+    title = "Small random changes; the labels stay true (but a mirrored 2 is none)"
+    axes = plots.show_images(figure, np.concatenate(list(rows.values())), title=title)
+    for ax, name in zip(axes[:: len(images)], rows, strict=True):
+        colour = "black" if ax is axes[0] else "#005A9C"
+        ax.set_ylabel(name, rotation=0, ha="right", va="center", color=colour)
+    plots.save(figure, path)
 
 
 def main(folder: Path) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.nn.functional import local_response_norm
+from graphgrad.viz import plots
 
 K, N, ALPHA, BETA = 2.0, 5, 1e-4, 0.75  # of AlexNet's paper
 
@@ -63,7 +63,7 @@ def locally_connected() -> tuple[int, int, float]:
 
 def plot(a: Any, path: Path) -> None:
     """Draw channels before and after, and the output against the input among neighbours."""
-    figure = Figure(figsize=(11, 4), layout="constrained")
+    figure = plots.figure(11, 4)
     left, right = figure.subplots(1, 2)
     channels = np.arange(16)
     quiet = K**-BETA  # what is left of a channel among silent ones
@@ -80,10 +80,8 @@ def plot(a: Any, path: Path) -> None:
         right.plot(own, y, color=colour, lw=2, label=f"four neighbours at {others}")
     right.set(title="A channel among its neighbours", xlabel="its activity", ylabel="its output")
     for axes in (left, right):
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
-    figure.savefig(path, dpi=120)
+        plots.tidy(axes)
+    plots.save(figure, path)
 
 
 def main(folder: Path) -> None:
