@@ -49,7 +49,8 @@ class Diagnosis:
     for each layer mean, deviation and a histogram of its output and of the gradient there, the
     share of saturated values (of Tanh and Sigmoid), and which units are dead. The model, its
     gradients and every number of the training stay as they are, and no hook is left behind. A
-    watched step needs memory for a second copy of the parameters; any other step costs nothing.
+    watched step takes a few times as long as usual and needs memory for a second copy of the
+    parameters; any other step costs nothing.
 
     A unit (a channel, behind a convolution) is dead if it was at rest for every sample of every
     watched step in the window: the output of a ReLU layer is 0; that of a layer which no other
@@ -130,6 +131,7 @@ class Diagnosis:
     def findings(self) -> list[str]:
         """Say in words what is unusual in the newest records, and what helps; [] if nothing is.
 
+        What is so in more than three places is said once, of the worst.
         The thresholds stand in ``graphgrad/nn/symptoms.py``, each with its source.
         """
         return findings(self._window())
@@ -187,7 +189,7 @@ class Diagnosis:
             shown.update(weights[:1])
             ratio = f"{newest.parameters[weights[0]].ratio:.1e}" if weights else ""
             dead = dead_share(name, window)
-            rest = f"{dead:.0%} dead" if dead is not None else ""
+            rest = f"{dead:.0%} dead" if dead or (dead == 0 and m.kind == "ReLU") else ""
             rest = rest if m.saturated is None else f"{m.saturated:.0%} saturated"
             back = f"{m.gradients.std:.2g}" if m.gradients else ""
             label = name if name == m.kind else f"{name}: {m.kind}"

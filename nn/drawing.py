@@ -122,6 +122,7 @@ def _resting(
     axes: Any, records: Sequence[Record], resting: Sequence[Mapping[str, float | None]]
 ) -> None:
     names = [name for name, share in resting[-1].items() if share is not None]
+    names = [name for name in names if any(row.get(name) for row in resting)] or names
     series = {
         name: [math.nan if (share := row.get(name)) is None else share for row in resting]
         for name in _spaced(names)

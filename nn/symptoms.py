@@ -16,7 +16,7 @@ The thresholds, and where they come from:
 import math
 from collections.abc import Sequence
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ USUAL, FACTOR = 1e-3, 30.0  # of update / weight
 DEAD = 0.2  # the share of units
 SATURATED = 0.5  # the share of values
 SPREAD = 1000.0  # from layer to layer
+TOLD = 3  # findings of one kind
 
 _INITIAL = "take Xavier's or He's initial weights, or batch normalisation"
 
@@ -41,47 +42,68 @@ def dead_share(name: str, records: Sequence[Record]) -> float | None:
     return float(np.logical_and.reduce(alike).mean())
 
 
+class _Symptom(NamedTuple):
+    """Something unusual at one place."""
+
+    place: str  # a layer or parameter
+    text: str
+    remedy: str
+    severity: float = 0.0
+
+
 def findings(records: Sequence[Record]) -> list[str]:
-    """Say what is unusual in these steps."""
+    """Say what is unusual in these steps; what is so in many places is said once, for the worst."""
     if not records:
         return []
-    found = []
+    symptoms: list[_Symptom] = []
     for name in records[-1].layers:
         measures = [r.layers[name] for r in records if name in r.layers]
-        found += [f"{name}: {text}" for text in _of_layer(name, measures, records)]
-    found += _of_depth(records)
+        symptoms += _of_layer(name, measures, dead_share(name, records))
+    symptoms += _of_depth(records)
     updates = [p.update for r in records for p in r.parameters.values()]
     if updates and not any(updates):
-        return [*found, "no weight changed: is optimizer.step() inside the block?"]
+        return [*_told(symptoms), "no weight changed: is optimizer.step() inside the block?"]
     for name in records[-1].parameters:
-        measured = [r.parameters[name] for r in records if name in r.parameters]
-        text = _of_parameter(measured)
-        found += [f"{name}: {text}"] if text else []
-    return found
+        symptoms += _of_parameter(
+            name, [r.parameters[name] for r in records if name in r.parameters]
+        )
+    return _told(symptoms)
 
 
-def _of_layer(name: str, measures: list[LayerMeasure], records: Sequence[Record]) -> list[str]:
+def _told(symptoms: list[_Symptom]) -> list[str]:
+    """Write them out; of more than three with one remedy only the worst."""
+    groups: dict[str, list[_Symptom]] = {}
+    for symptom in symptoms:
+        groups.setdefault(symptom.remedy, []).append(symptom)
+    lines = []
+    for remedy, group in groups.items():
+        told = group if len(group) <= TOLD else [max(group, key=lambda s: s.severity)]
+        more = f" (and {len(group) - 1} more)" if len(group) > TOLD else ""
+        lines += [f"{place}{more}: {text}: {remedy}" for place, text, _, _ in told]
+    return lines
+
+
+def _of_layer(name: str, measures: list[LayerMeasure], dead: float | None) -> list[_Symptom]:
     found = []
     for what in ("activations", "gradients"):
         broken = max((getattr(m, what).broken for m in measures if getattr(m, what)), default=0)
         if broken:
-            found.append(f"up to {broken:.0%} of the {what} are NaN or infinite: lower the rate")
-    dead = dead_share(name, records)
+            text = f"up to {broken:.0%} of the {what} are NaN or infinite"
+            remedy = "look at the inputs, and lower the learning rate"
+            found.append(_Symptom(name, text, remedy, broken))
     if dead is not None and dead >= DEAD:
-        found.append(
-            f"{dead:.0%} of the units are dead: lower the learning rate, start with smaller "
-            "weights and biases at 0, or use LeakyReLU"
+        remedy = (
+            "lower the learning rate, start with smaller weights and biases at 0, or use LeakyReLU"
         )
+        found.append(_Symptom(name, f"{dead:.0%} of the units are dead", remedy, dead))
     shares = [m.saturated for m in measures if m.saturated is not None]
-    if shares and median(shares) >= SATURATED:
-        found.append(
-            f"{median(shares):.0%} of the values are saturated: start with smaller weights, or "
-            "lower the learning rate"
-        )
+    if shares and (share := median(shares)) >= SATURATED:
+        remedy = "start with smaller weights, or lower the learning rate"
+        found.append(_Symptom(name, f"{share:.0%} of the values are saturated", remedy, share))
     return found
 
 
-def _of_depth(records: Sequence[Record]) -> list[str]:
+def _of_depth(records: Sequence[Record]) -> list[_Symptom]:
     """Compare the first layer with weights and the last."""
     names = [name for name, m in records[-1].layers.items() if m.weighted]
     if len(names) < 2:
@@ -97,26 +119,28 @@ def _of_depth(records: Sequence[Record]) -> list[str]:
     ):
         happens = "vanish" if spread < 1 / SPREAD else "explode" if spread > SPREAD else ""
         if happens:
-            text = f"{what} {happens}: at {here} their spread is {spread:.0e} times that at {there}"
-            found.append(f"{text}: {_INITIAL}, {cure}")
+            text = f"at {here} their spread is {spread:.0e} times that at {there}"
+            found.append(_Symptom(f"{what} {happens}", text, f"{_INITIAL}, {cure}"))
     return found
 
 
-def _of_parameter(measures: list[ParameterMeasure]) -> str:
+def _of_parameter(name: str, measures: list[ParameterMeasure]) -> list[_Symptom]:
     if not any(m.update for m in measures):
         if all(m.gradient is None for m in measures):
-            return "gets no gradient: does the loss depend on it? If it must not learn, freeze it"
+            remedy = "does the loss depend on it? If it must not learn, freeze it"
+            return [_Symptom(name, "gets no gradient", remedy)]
         if any(m.gradient for m in measures):
-            return "never changes: give it to the optimizer, or freeze it"
+            return [_Symptom(name, "never changes", "give it to the optimizer, or freeze it")]
     typical = _typical([m.ratio for m in measures])
     if not measures[-1].matrix or not 0 < typical < math.inf:
-        return ""
+        return []
     text = f"updates are {typical:.0e} of the weights, about {USUAL:.0e} is usual"
     if typical > USUAL * FACTOR:
-        return f"{text}: lower the learning rate"
+        return [_Symptom(name, text, "lower the learning rate", typical)]
     if typical < USUAL / FACTOR:
-        return f"{text}: raise the learning rate, unless the loss is at its end"
-    return ""
+        remedy = "raise the learning rate, unless the loss is at its end"
+        return [_Symptom(name, text, remedy, -typical)]
+    return []
 
 
 def _quotient(a: Any, b: Any) -> float:

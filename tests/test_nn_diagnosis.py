@@ -325,13 +325,24 @@ class Cut(nn.Module):
         return self.second(self.first(x).detach())
 
 
+def test_what_is_so_in_many_places_is_said_once_of_the_worst() -> None:
+    deep = nn.Sequential(*[nn.Affine(8, 8, rng=RNG(i)) for i in range(5)])
+    deep[3].weight.data *= 1e-3  # so that its update is the largest in proportion
+    watch = nn.Diagnosis(deep, every=1)
+    learn(deep, watch, 1, optim.SGD(deep.parameters(), lr=1e3))
+    (text,) = [t for t in watch.findings() if "updates" in t]
+    assert text.startswith("3.weight (and 4 more): updates are ")
+
+
 def test_nan_is_named() -> None:
     model = network()
     watch = nn.Diagnosis(model, every=1)
     x = X.copy()
     x[0] = np.nan
     learn(model, watch, 1, x=x)
-    assert watch.findings()[0].startswith("hidden: up to 2% of the activations are NaN")
+    assert watch.findings()[0].startswith(
+        "hidden (and 4 more): up to 2% of the activations are NaN or infinite: look at the inputs"
+    )
     assert "nan" in str(watch)
 
 
@@ -387,6 +398,20 @@ def test_training_is_the_same_bit_for_bit(make: Callable[[], nn.Module]) -> None
         assert losses == runs[0][0]
         for ours, theirs in zip(state + grads, runs[0][1] + runs[0][2], strict=True):
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_trainer_watches_each_of_its_steps() -> None:
+    histories = []
+    for every in (None, 4):
+        model = network()
+        watch = nn.Diagnosis(model, every) if every else None
+        batches = gg.data.Batches(gg.data.Dataset(X, LABELS), 10, RNG(0))
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        trainer = nn.Trainer(model, optimizer, batches, diagnosis=watch)
+        histories.append(trainer.fit(2).losses)
+    assert histories[0] == histories[1]
+    assert watch is not None
+    assert [r.step for r in watch.records] == [0, 4, 8]
 
 
 def test_an_exception_leaves_no_hook_and_no_record() -> None:
@@ -493,8 +518,9 @@ def test_bad_input_is_refused() -> None:
     assert hooks(model) == 0
 
 
-def test_draws_a_picture_or_says_why_not(tmp_path: Path) -> None:
+def test_draws_a_picture_or_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
+    monkeypatch.setattr("graphgrad.nn.drawing.LAYERS", 3)
     watch = nn.Diagnosis(network(nn.Tanh), every=2)
     with pytest.raises(GraphError, match="nothing is recorded"):
         watch.plot(tmp_path / "none.png")
@@ -503,7 +529,7 @@ def test_draws_a_picture_or_says_why_not(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(PictureError, match="no folder"):
         watch.plot(tmp_path / "missing" / "layers.png")
-    many = nn.Sequential(*[nn.Affine(8, 8, rng=RNG(i)) for i in range(18)])
+    many = nn.Sequential(*[nn.Affine(8, 8, rng=RNG(i)) for i in range(5)])
     watch = nn.Diagnosis(many, every=1)
     with watch.step():  # no gradient, and values that are not finite
         many(np.full((2, 8), np.nan, np.float32))
