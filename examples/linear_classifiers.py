@@ -1,9 +1,9 @@
 """Linear classifiers on digits: SVM and softmax, with the bias as one more column of W.
 
-python examples/linear_classifiers.py [folder for the picture]
+python examples/linear_classifiers.py [folder for the picture] [--data cifar10]
 """
 
-import sys
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,11 @@ F = nn.functional
 LOSSES: dict[str, Any] = {"SVM": F.hinge_loss, "softmax": F.cross_entropy}
 COLOURS = {"SVM": "#005A9C", "softmax": "#B34700"}
 STRENGTHS = [1e-1, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5]  # λ of λ ΣW²; of equals the first is chosen
-STEPS, BATCH, LR, SEEDS = 200, 100, 0.5, range(5)
+STEPS, BATCH, LR = 200, 100, 3.0
+CLASSES = {
+    "digits": list("0123456789"),
+    "cifar10": ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
+}
 CAT = {  # an image of four pixels, its scores for cat, dog, ship
     "W": np.array([[0.2, -0.5, 0.1, 2.0], [1.5, 1.3, 2.1, 0.0], [0.0, 0.25, 0.2, -0.3]]),
     "x": np.array([56.0, 231, 24, 2]),
@@ -53,7 +57,7 @@ def numbers() -> dict[str, Any]:
         "ship without its bias": cat[2] - CAT["b"][2],  # what the notes print
         "SVM": F.hinge_loss(SCORES, 2),
         "softmax": F.cross_entropy(SCORES, 2),
-        "softmax, logarithm to base 10": F.cross_entropy(SCORES, 2) / np.log(10),  # dito
+        "softmax, logarithm to base 10": F.cross_entropy(SCORES, 2) / np.log(10),  # as there
         "SVM of [10, -2, 3], [10, 9, 9]": [F.hinge_loss(s, 0) for s in ([10, -2, 3], near)],
         "softmax of [10, 9, 9], [10, -100, -100]": [F.cross_entropy(s, 0) for s in (near, far)],
         "ΣW² of two templates alike to [1, 1, 1, 1]": [(w**2).sum() for w in (one, spread)],
@@ -76,13 +80,15 @@ def bias_trick(images: Any, digits: Any, rng: np.random.Generator) -> dict[str, 
 
 
 def learn(name: str, train: data.Dataset, strength: float, seed: int) -> Any:
-    """Return W (10, D + 1) after some hundred mini-batches."""
+    """Return W (10, D + 1) after some hundred mini-batches, three epochs at least."""
     rng = np.random.default_rng(seed)
     images = with_one(train.images)
     W = gg.Tensor(1e-2 * rng.standard_normal((10, images.shape[1]), np.float32), requires_grad=True)
-    optimizer = optim.SGD([W], lr=LR, momentum=0.9, nesterov=True)
-    schedule = optim.CosineAnnealingLR(optimizer, STEPS)
-    for _ in range(STEPS):
+    rate = LR / float((images**2).sum(axis=1).mean())  # longer images have steeper losses
+    optimizer = optim.SGD([W], lr=rate, momentum=0.9, nesterov=True)
+    steps = max(STEPS, 3 * train.size // BATCH)
+    schedule = optim.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
         some = rng.integers(train.size, size=BATCH)
         optimizer.zero_grad()
         objective(name, W, images[some], train.labels[some], strength).backward()
@@ -96,9 +102,19 @@ def right(W: Any, images: Any, digits: Any) -> float:
     return float(((with_one(images) @ W.T).argmax(axis=1) == digits).mean())
 
 
-def run(name: str, seed: int) -> tuple[list[float], Any, float]:
+Learned = tuple[list[float], Any, float]
+
+
+def load(kind: str, files: Path | None, seed: int) -> tuple[data.Dataset, data.Dataset]:
+    """Return training and test images (N, D) with their labels."""
+    if kind == "digits":
+        return data.load_digits(seed=seed)
+    return data.load_cifar10(flatten=True, folder=files)
+
+
+def run(name: str, sets: tuple[data.Dataset, data.Dataset], seed: int) -> Learned:
     """Choose λ: shares right of the validation images, then W of the best and its test share."""
-    train, test = data.load_digits(seed=seed)
+    train, test = sets
     rest, held = data.split(train, 0.2, np.random.default_rng(seed))
     center = data.Center().fit(rest.images)
     rest, held, test = (
@@ -110,7 +126,7 @@ def run(name: str, seed: int) -> tuple[list[float], Any, float]:
     return shares, W, right(W, *test)
 
 
-def draw(runs: dict[str, list[tuple[list[float], Any, float]]], path: Path) -> None:
+def draw(runs: dict[str, list[Learned]], classes: list[str], path: Path) -> None:
     """Draw the validation shares against λ, and the rows of W of the first division as images."""
     figure = plots.figure(13, 6.4)
     left, right = figure.subfigures(1, 2, squeeze=False)[0]
@@ -120,23 +136,24 @@ def draw(runs: dict[str, list[tuple[list[float], Any, float]]], path: Path) -> N
         mean, deviation = shares.mean(axis=0), shares.std(axis=0)
         style = {"color": COLOURS[name], "capsize": 3, "label": name}
         axes.errorbar(shift * np.array(STRENGTHS), mean, deviation, **style)
-    axes.set(title="λ by validation", xlabel="λ of λ ΣW²", ylabel="share of validation digits")
+    axes.set(title="λ by validation", xlabel="λ of λ ΣW²", ylabel="share of validation images")
     axes.set_xscale("log")
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     for part, (name, found) in zip(right.subfigures(2, 1), runs.items(), strict=True):
-        templates = found[0][1][:, :-1].reshape(10, 8, 8)
-        titles = [f"{digit}" for digit in range(10)]
-        title = f"{name}: the template of each digit (red speaks for it, blue against)"
-        plots.show_images(part, templates, titles=titles, columns=5, title=title, diverging=True)
+        W = found[0][1][:, :-1]
+        grey = W.shape[1] == 64
+        templates = W.reshape(10, *((8, 8) if grey else (3, 32, 32)))
+        title = f"{name}: the template of each class"
+        title += " (red speaks for it, blue against)" if grey else ""
+        plots.show_images(part, templates, titles=classes, columns=5, title=title, diverging=True)
     plots.save(figure, path)
 
 
-def main(folder: Path) -> None:
-    """Print the worked examples, check trick and gradients, learn with five seeds, and draw."""
-    folder.mkdir(parents=True, exist_ok=True)
+def check() -> None:
+    """Print the worked examples, and check the trick and the gradients on digits."""
     for name, value in numbers().items():
         print(f"{name:44} {np.round(value, 3)}")
 
@@ -149,18 +166,29 @@ def main(folder: Path) -> None:
         report = gg.gradcheck(lambda W, name=name: data_loss(name, W, with_one(few), digits), W)
         print(f"{name}, gradient of 650 weights against differences:\n{report}")
 
+
+def main(folder: Path, kind: str = "digits", files: Path | None = None) -> None:
+    """Check, learn with all seeds, and draw."""
+    folder.mkdir(parents=True, exist_ok=True)
+    check()
+    seeds = range(5) if kind == "digits" else range(1)
+    sets = [load(kind, files, seed) for seed in seeds]
     runs = {}
     for name in LOSSES:
-        runs[name] = [run(name, seed) for seed in SEEDS]
+        runs[name] = [run(name, sets[seed], seed) for seed in seeds]
         chosen = [STRENGTHS[int(np.argmax(shares))] for shares, _, _ in runs[name]]
         mean = np.mean([share for _, _, share in runs[name]])
-        print(
-            f"{name}: λ chosen {chosen}, mean of {len(SEEDS)} seeds: {mean:.2%} of the test digits"
-        )
+        print(f"{name}: λ chosen {chosen}")
+        count = f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"
+        print(f"{name}: mean of {count}: {mean:.2%} of the test images")
     path = folder / "linear_classifiers.png"
-    draw(runs, path)
+    draw(runs, CLASSES[kind], path)
     print(f"drawn: {path}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo_output"))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("demo_output"))
+    parser.add_argument("--data", dest="kind", choices=CLASSES, default="digits")
+    parser.add_argument("--files", type=Path, help="the folder of CIFAR-10, if not to be fetched")
+    main(**vars(parser.parse_args()))

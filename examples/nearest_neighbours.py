@@ -2,10 +2,10 @@
 
 The distances are written out to be read; in earnest, use scikit-learn's KNeighborsClassifier.
 
-python examples/nearest_neighbours.py [folder for the picture]
+python examples/nearest_neighbours.py [folder for the picture] [--data cifar10]
 """
 
-import sys
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,11 @@ from graphgrad import data
 from graphgrad.viz import plots
 
 KS = [1, 3, 5, 7, 10, 20, 50, 100]
-FOLDS, SEEDS = 5, range(5)
+FOLDS, MOST = 5, 2500  # all pairs are compared: more than so many images would take hours
+CLASSES = {
+    "digits": list("0123456789"),
+    "cifar10": ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
+}
 BLUE, ORANGE = "#005A9C", "#B34700"
 
 
@@ -95,45 +99,60 @@ def show_choice(axes: Any, found: dict[str, tuple[Any, Any]]) -> None:
     axes.legend(frameon=False)
 
 
-def show_confusion(axes: Any, right: Any, said: Any) -> None:
-    """Draw which digit was taken for which, the right ones left out."""
+def show_confusion(axes: Any, tested: list[tuple[Any, Any]], classes: list[str]) -> None:
+    """Draw which class was taken for which, the right ones left out."""
     counts = np.zeros((10, 10), int)
-    np.add.at(counts, (right, said), 1)
+    for right, said in tested:
+        np.add.at(counts, (right, said), 1)
     np.fill_diagonal(counts, 0)
     axes.imshow(counts, cmap="Oranges", vmax=max(counts.max(), 1) * 1.5)
     for row, column in np.argwhere(counts):
         axes.text(column, row, counts[row, column], ha="center", va="center", fontsize=8)
-    axes.set_title(f"{counts.sum()} errors on {len(SEEDS)} test sets of {len(right) // len(SEEDS)}")
-    axes.set(xlabel="taken for", ylabel="is", xticks=range(10), yticks=range(10))
+    total = sum(len(right) for right, _ in tested)
+    axes.set_title(f"{counts.sum()} errors on {total:,} test images")
+    axes.set(xlabel="taken for", ylabel="is")
+    axes.set_xticks(range(10), classes, rotation=90 * (len(classes[0]) > 1))
+    axes.set_yticks(range(10), classes)
 
 
-def draw(found: Any, train: data.Dataset, test: data.Dataset, tested: Any, path: Path) -> None:
-    """Draw how k was chosen, all errors, and those of the first division with their neighbours."""
+def draw(
+    found: Any, sets: tuple[data.Dataset, data.Dataset], tested: Any, classes: Any, path: Path
+) -> None:
+    """Draw how k was chosen, all errors, and some of the first division with their neighbours."""
+    train, test = sets
     figure = plots.figure(14, 4.6)
     left, middle, part = figure.subfigures(1, 3, width_ratios=(4, 3, 4), squeeze=False)[0]
     show_choice(left.subplots(), found)
-    show_confusion(middle.subplots(), *np.concatenate(tested, axis=1))
-    digits, said = tested[0]
-    wrong = np.flatnonzero(digits != said)[:5]
+    show_confusion(middle.subplots(), tested, classes)
+    rows = np.argsort(np.equal(*tested[0]), kind="stable")[:5]
     name, _ = best(found)
-    near = nearest(DISTANCES[name](test.images[wrong], train.images), 5)
-    images = np.concatenate([test.images[wrong, None], train.images[near]], axis=1)
-    titles = np.concatenate([test.labels[wrong, None], train.labels[near]], axis=1)
+    near = nearest(DISTANCES[name](test.images[rows], train.images), 5)
+    images = np.concatenate([test.images[rows, None], train.images[near]], axis=1)
+    titles = np.concatenate([test.labels[rows, None], train.labels[near]], axis=1)
     plots.show_images(
         part,
-        images.reshape(-1, 8, 8),
-        titles=[f"{title}" for title in titles.flat],
+        images.reshape(-1, *((8, 8) if images.shape[-1] == 64 else (3, 32, 32))),
+        titles=[classes[number] for number in titles.flat],
         columns=6,
-        title="A digit read wrong, and its 5 nearest",
+        title="A test image, errors first; its 5 nearest",
     )
     plots.save(figure, path)
 
 
-def main(folder: Path) -> None:
-    """Choose on training images, test once for each of five divisions, and draw."""
+def load(kind: str, files: Path | None, seed: int) -> tuple[data.Dataset, data.Dataset]:
+    """Return training and test images (N, D) with their labels."""
+    if kind == "digits":
+        return data.load_digits(seed=seed)
+    train, test = data.load_cifar10(flatten=True, folder=files)
+    return train.take(slice(MOST)), test.take(slice(MOST))
+
+
+def main(folder: Path, kind: str = "digits", files: Path | None = None) -> None:
+    """Choose on training images, test once for each division, and draw."""
     folder.mkdir(parents=True, exist_ok=True)
-    sets = [data.load_digits(seed=seed) for seed in SEEDS]
-    choices = [choose(train, seed) for seed, (train, _) in zip(SEEDS, sets, strict=True)]
+    seeds = range(5) if kind == "digits" else range(1)
+    sets = [load(kind, files, seed) for seed in seeds]
+    choices = [choose(train, seed) for seed, (train, _) in zip(seeds, sets, strict=True)]
     print("         L1: validation, folds         L2: validation, folds")
     for column, k in enumerate(KS):
         cells = [
@@ -142,19 +161,23 @@ def main(folder: Path) -> None:
         ]
         print(f"k = {k:3}  {'      '.join(cells)}")
     tested = []
-    for seed, (train, test), found in zip(SEEDS, sets, choices, strict=True):
+    for seed, (train, test), found in zip(seeds, sets, choices, strict=True):
         name, k = best(found)
         (said,) = predict(DISTANCES[name](test.images, train.images), train.labels, [k])
         tested.append((test.labels, said))
         share = (said == test.labels).mean()
-        print(f"seed {seed}: {name}, k = {k}: {share:.2%} of the test digits")
-    mean = np.mean([digits == said for digits, said in tested])
-    print(f"mean of {len(SEEDS)} seeds: {mean:.2%}")
-    print("(one neighbour on CIFAR-10, say the CS231n notes: L1 38.6 %, L2 35.4 %)")
+        print(f"seed {seed}: {name}, k = {k}: {share:.2%} of the test images")
+    mean = np.mean([right == said for right, said in tested])
+    print(f"mean of {len(seeds)} seed{'s' * (len(seeds) > 1)}: {mean:.2%}")
+    print("(one neighbour on all of CIFAR-10, say the CS231n notes: L1 38.6 %, L2 35.4 %)")
     path = folder / "nearest_neighbours.png"
-    draw(choices[0], *sets[0], tested, path)
+    draw(choices[0], sets[0], tested, CLASSES[kind], path)
     print(f"drawn: {path}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo_output"))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("demo_output"))
+    parser.add_argument("--data", dest="kind", choices=CLASSES, default="digits")
+    parser.add_argument("--files", type=Path, help="the folder of CIFAR-10, if not to be fetched")
+    main(**vars(parser.parse_args()))

@@ -1,5 +1,7 @@
 """Row 26: nearest neighbours, linear classifiers, and ways down a loss, from examples/."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import graphgrad as gg
 from graphgrad import data
+from tests.test_data_formats import cifar10
 from tests.test_seeds import example
 
 # ---------------------------------------------------------------------- nearest neighbours
@@ -114,6 +117,32 @@ def test_the_objective_and_its_gradient(name: str) -> None:
     assert gg.gradcheck(of(0.3), W)
     penalty = of(0.3)(gg.Tensor(W)) - of(0.0)(gg.Tensor(W))
     np.testing.assert_allclose(penalty.numpy(), 0.3 * (W[:, :-1] ** 2).sum(), rtol=1e-12)
+
+
+# ------------------------------------------------------------------------- other pictures
+
+
+@pytest.mark.parametrize("name", ["nearest_neighbours", "linear_classifiers"])
+def test_colour_images_of_another_set(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files as CIFAR-10's, small ones, whose classes differ in colour."""
+    rng = np.random.default_rng(0)
+    for file in [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]:
+        labels = np.tile(np.arange(10), 4)
+        colours = np.random.default_rng(1).integers(60, 200, (10, 3))[labels]
+        images = colours[:, :, None, None] + rng.integers(-50, 50, (40, 3, 32, 32))
+        (tmp_path / file).write_bytes(cifar10(images.astype(np.uint8), labels))
+    script = example(name)
+    if name == "linear_classifiers":
+        monkeypatch.setattr(script, "check", lambda: None)
+        monkeypatch.setattr(script, "STEPS", 20)
+        monkeypatch.setattr(script, "STRENGTHS", [1e-2, 1e-3])
+    script.main(tmp_path / "pictures", "cifar10", tmp_path)
+    shares = re.findall(r"mean of 1 seeds?: ([\d.]+)%", capsys.readouterr().out)
+    assert shares
+    assert min(map(float, shares)) > 80
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == [f"{name}.png"]
 
 
 # ----------------------------------------------------------------- following the gradient
