@@ -46,6 +46,10 @@ from graphgrad.nn.dropping import (
 from graphgrad.nn.embeddings import Embedding as Embedding
 from graphgrad.nn.ensemble import Ensemble as Ensemble
 from graphgrad.nn.evaluation import accuracy as accuracy, predict as predict
+from graphgrad.nn.findings import (
+    SearchResult as SearchResult,
+    TrialResult as TrialResult,
+)
 from graphgrad.nn.history import History as History
 from graphgrad.nn.hyperparameters import search as search
 from graphgrad.nn.local import LocallyConnected2d as LocallyConnected2d
@@ -101,3 +105,4 @@ from graphgrad.nn.transformer import (
     TransformerEncoder as TransformerEncoder,
     TransformerEncoderLayer as TransformerEncoderLayer,
 )
+from graphgrad.nn.workers import Trial as Trial

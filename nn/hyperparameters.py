@@ -98,7 +98,8 @@ def search(
     folder = None if checkpoints is None else Path(checkpoints)
     seed = int(default_generator(rng).integers(2**63))
     with quiet(optuna), opened(optuna, storage, space, maximize, seed, folder) as study:
-        study.sampler, study.pruner = sampler, pruner or optuna.pruners.NopPruner()
+        study.sampler = sampler or optuna.samplers.RandomSampler()
+        study.pruner = pruner or optuna.pruners.NopPruner()
         ledger = _Ledger(study, space, trials, folder, progress)
         if sampler is None:
             ledger.random = optuna.samplers.RandomSampler
@@ -165,7 +166,8 @@ class _Ledger:
         self.running: dict[int, Any] = {}
         optuna = import_optuna()
         self.states = optuna.trial.TrialState
-        self.distributions = {name: r.distribution(optuna) for name, r in space.items()}
+        # sorted: the points must not depend on the order in which ranges are written
+        self.distributions = {name: space[name].distribution(optuna) for name in sorted(space)}
         self.seed = int(study.user_attrs["seed"])
         self.points: dict[int, dict[str, Any]] = {}  # drawn already
         self.enqueued: list[int] = []  # Optuna hands these out first, in this order
@@ -197,7 +199,8 @@ class _Ledger:
         trial = self.study.ask(self.distributions)
         trial.set_user_attr("number", number)
         self.points[number], self.running[number] = trial.params, trial
-        return Job(number, trial.params, self.seed, self._folder(number))
+        point = {name: trial.params[name] for name in self.space}
+        return Job(number, point, self.seed, self._folder(number))
 
     def report(self, job: Job, value: float, step: int) -> bool:
         """Write a value down, and ask the pruner."""

@@ -12,7 +12,7 @@ from graphgrad.node import here
 BORDER = 0.1  # a tenth of the scale: who lies closer to an end lies on the border
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Range:
     """Every number from ``low`` to ``high``, both included: ``Range(1e-6, 1e-2, log=True)``.
 
@@ -37,15 +37,20 @@ class Range:
 
     low: float
     high: float
-    log: bool = False
-    whole: bool = False
+    log: bool
+    whole: bool
 
-    def __post_init__(self) -> None:
-        wanted, kind = (Integral, "whole numbers") if self.whole else (Real, "numbers")
-        for name, end in (("low", self.low), ("high", self.high)):
+    def __init__(self, low: float, high: float, log: bool = False, whole: bool = False) -> None:
+        """Check the ends."""
+        wanted, kind = (Integral, "whole numbers") if whole else (Real, "numbers")
+        for end in (low, high):
             if isinstance(end, bool) or not isinstance(end, wanted):
-                raise DtypeError(f"{self}: {name}={end!r}; the ends must be {kind} (at {here()})")
-            object.__setattr__(self, name, int(end) if self.whole else float(end))
+                message = f"Range({low!r}, {high!r}): the ends must be {kind}, not {end!r}"
+                raise DtypeError(f"{message} (at {here()})")
+        object.__setattr__(self, "low", int(low) if whole else float(low))
+        object.__setattr__(self, "high", int(high) if whole else float(high))
+        object.__setattr__(self, "log", bool(log))
+        object.__setattr__(self, "whole", bool(whole))
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise ShapeError(f"{self}: low must be below high, both finite (at {here()})")
         if self.log and self.low <= 0:
@@ -99,10 +104,11 @@ class Range:
 
     def __str__(self) -> str:
         scale = "".join([", log=True" * self.log, ", whole=True" * self.whole])
-        return f"Range({self.low!r}, {self.high!r}{scale})"
+        low, high = (f"{end:d}" if self.whole else f"{end:.3g}" for end in (self.low, self.high))
+        return f"Range({low}, {high}{scale})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Choice:
     """One of several values: ``Choice(["relu", "tanh"])``.
 
@@ -119,13 +125,14 @@ class Choice:
         If there is no value, or one twice, or NaN or infinity.
     """
 
-    values: Sequence[Any]
+    values: tuple[Any, ...]
 
-    def __post_init__(self) -> None:
-        if isinstance(self.values, str):
-            message = f"Choice: {self.values!r} is one string; give a list of values"
+    def __init__(self, values: Sequence[Any]) -> None:
+        """Check the values."""
+        if isinstance(values, str):
+            message = f"Choice: {values!r} is one string; give a list of values"
             raise DtypeError(f"{message} (at {here()})")
-        values = tuple(self.values)
+        values = tuple(values)
         for value in values:
             if not isinstance(value, str | int | float | None):
                 message = f"Choice: {value!r} is no string, number, bool or None; give a name, "

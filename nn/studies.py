@@ -28,7 +28,7 @@ def opened(
     """Open a study that nobody else is using, or make it, whole or not at all."""
     written = {
         "seed": seed,
-        "space": json.dumps({name: str(space[name]) for name in sorted(space)}),
+        "space": json.dumps({name: repr(space[name]) for name in sorted(space)}),
     }
 
     def made(kept: Any) -> Any:
@@ -76,9 +76,11 @@ def _owned(path: Path) -> Iterator[None]:
         except sqlite3.Error as error:
             why = "another search is using it" if "locked" in str(error) else f"{lock}: {error}"
             raise SearchError(f"search: {path}: {why} (at {here()})") from error
-        yield
-    with contextlib.suppress(OSError):
-        lock.unlink()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # an open file stays on some systems
+                lock.unlink()
 
 
 def _must_be_ours(path: Path) -> None:

@@ -115,6 +115,12 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"with zero padding: by (0\.0[1-9]|0\.[1-9]|[1-9])",
         r"multiplications: 18\.6 against 36\.0, 1\.9 times fewer\n",
     ],
+    "hyperparameter_search": [
+        r"warning: the best lr, 0\.00\d+, lies on the upper border of Range\(1e-06, 0\.01, log",
+        r"fine: lr in Range\(0\.000\d+, 0\.03\d*, log=True\)",
+        r"fine: [^:]*\n20 complete\n.*\n +\d+  0\.9[6-9]",  # better than the coarse search
+        r"9[5-9]\.\d\d% of 360 test digits are right",
+    ],
     "initialisation": [
         r"Xavier, 1 / n_in +0\.1000 wanted, 0\.09\d+ drawn\n",
         r"He, 2 / n_in +0\.1414 wanted, 0\.14\d+ drawn\n",
@@ -247,12 +253,11 @@ PICTURES: dict[str, set[str]] = {
     },
     "convolution": {"convolution.png"},
     "demo": {"apples_and_oranges.svg", "digits.png"},
-    "diagnosis": {
-        f"diagnosis_{name}.png" for name in ("curves", "good", "small", "large", "dead")
-    },
+    "diagnosis": {f"diagnosis_{name}.png" for name in ("curves", "good", "small", "large", "dead")},
     "digits_row_by_row": {"digits_row_by_row.png"},
     "following_the_gradient": {"following_the_gradient.png", "loss_slices.png"},
     "fully_connected_as_convolution": {"fully_connected_as_convolution.png"},
+    "hyperparameter_search": {"hyperparameter_search.png"},
     "initialisation": {"initialisation.png"},
     "layers": set(),
     "linear_classifiers": {"linear_classifiers.png"},
