@@ -99,15 +99,18 @@ def _must_be_ours(path: Path) -> None:
 @contextlib.contextmanager
 def _kept(optuna: Any, path: Path) -> Iterator[Any]:
     """Open Optuna's storage in a file of any name, and close it for good."""
+    from sqlalchemy.exc import SQLAlchemyError  # which Optuna brings
+
     connect = {"creator": lambda: sqlite3.connect(path)}
     try:
         kept = optuna.storages.RDBStorage("sqlite://", engine_kwargs=connect)
-    except RuntimeError as error:  # of another version of Optuna
+    except (RuntimeError, SQLAlchemyError) as error:  # of another version of Optuna; damaged
         raise FileFormatError(f"search: {path}: {error} (at {here()})") from error
     try:
         yield kept
-    except optuna.exceptions.StorageInternalError as error:
-        raise SearchError(f"search: {path} cannot be written: {error} (at {here()})") from error
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+        message = f"search: {path} cannot be read or written: {error} (at {here()})"
+        raise SearchError(message) from error
     finally:
         kept.remove_session()
         kept.engine.dispose()

@@ -49,6 +49,7 @@ class Ledger(Protocol):
 
     def report(self, job: Job, value: float, step: int) -> bool:
         """Take a value on the way; returns whether to end the trial here."""
+        ...
 
     def end(self, job: Job, outcome: Outcome) -> None:
         """Take the outcome."""

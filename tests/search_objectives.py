@@ -76,7 +76,7 @@ def undisturbed(point: dict[str, Any], trial: nn.Trial) -> float:
 
 def learning(point: dict[str, Any], trial: nn.Trial, log: Path, kill: bool) -> float:
     x = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
-    t = np.int64(x[:, 0] * x[:, 1] > 0)
+    t = (x[:, 0] * x[:, 1] > 0).astype(np.int64)
     train, held = data.Dataset(x[:200], t[:200]), data.Dataset(x[200:], t[200:])
     layers = [nn.Affine(2, 20, rng=trial.rng), nn.ReLU(), nn.Affine(20, 2, rng=trial.rng)]
     net = nn.Sequential(*layers)

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, strategies as st
 from sqlalchemy.pool import NullPool
 
-from graphgrad import nn
+from graphgrad import data, nn, optim
 from graphgrad.errors import (
     DtypeError,
     FileFormatError,
@@ -99,6 +99,13 @@ def test_the_default_generator_is_advanced_by_one_number() -> None:
     search(distance, rng=rng)
     other.integers(2**63)
     assert rng.random() == other.random()
+
+
+def test_progress_is_told_as_results_come_in() -> None:
+    told: list[nn.TrialResult] = []
+    result = search(reporting, progress=told.append, workers=2)
+    assert sorted(told, key=lambda trial: trial.value or 0) == list(result.trials)
+    assert str(result.best).startswith(f"{result.best.value:.4f} (lr ")
 
 
 def test_optunas_samplers_can_be_used() -> None:
@@ -418,8 +425,9 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint_to_the_bit(tmp_path: P
     assert all(list(reports) == [0, 1, 2, 3] for _, _, reports in told[0])
     assert "1:2 " in (tmp_path / "logTrue").read_text(), "two epochs were there already"
     best = results[1].best
-    assert best.folder == tmp_path / "checkpointsTrue" / f"trial-{best.number:03}"
-    assert nn.Checkpoints(best.folder).best is not None
+    folder = tmp_path / "checkpointsTrue" / f"trial-{best.number:03}"
+    assert best.folder == folder
+    assert (folder / "best.safetensors").exists()
 
 
 class Interrupted:
@@ -439,6 +447,19 @@ def test_a_trainer_that_was_interrupted_ends_the_search() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         search(objective)
+
+
+def test_a_trainer_that_has_learned_enough_ends_its_trial() -> None:
+    def objective(_: Any, trial: nn.Trial) -> float:
+        net = nn.Affine(2, 2, rng=trial.rng)
+        x, t = np.zeros((8, 2), np.float32), np.arange(8) % 2
+        batches = data.Batches(data.Dataset(x, t), 4, trial.rng)
+        optimizer = optim.SGD(net.parameters(), lr=0.0)
+        trainer = nn.Trainer(net, optimizer, batches, patience=2, progress=False)
+        return trial.fit(trainer, 20, "accuracy")
+
+    best = search(objective, trials=1).best
+    assert (best.value, list(best.reports)) == (0.5, [0, 1, 2])
 
 
 def test_checkpoints_of_another_search_are_not_taken_for_its_own(tmp_path: Path) -> None:
@@ -493,6 +514,12 @@ def other_space(path: Path) -> None:
     search(distance, {**SPACE, "lr": nn.Range(1e-6, 1e-1, log=True)}, storage=path)
 
 
+def torn(path: Path) -> None:
+    search(distance, storage=path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+
 def other_direction(path: Path) -> None:
     search(distance, storage=path, maximize=True)
 
@@ -507,6 +534,7 @@ def other_direction(path: Path) -> None:
         (foreign_study, "holds no search of ours"),
         (other_space, r"minimizes over .*high=0\.1.*, not this one, .*high=0\.01"),
         (other_direction, "holds a search that maximizes"),
+        (torn, "holds no search of ours|malformed"),
     ],
 )
 def test_another_file_is_refused_and_left_as_it_was(
@@ -528,6 +556,19 @@ def test_one_search_to_a_file_at_a_time(tmp_path: Path) -> None:
         return distance(point, trial)
 
     assert search(objective, storage=tmp_path / "s.db").trials == search(distance).trials
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    search(distance, storage=path, trials=1)
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "create trigger t before insert on trials begin select raise(fail, 'disk is full'); end"
+    )
+    connection.close()
+    with pytest.raises(SearchError, match=r"s\.db cannot be read or written.*disk is full"):
+        search(distance, storage=path)
+    assert len(search(distance, storage=path, trials=1).trials) == 1, "what was there is there"
 
 
 def test_a_study_is_made_whole_or_not_at_all(
