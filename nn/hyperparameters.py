@@ -15,7 +15,7 @@ import numpy as np
 from graphgrad.errors import DtypeError, SearchError, ShapeError
 from graphgrad.nn.findings import SearchResult, TrialResult
 from graphgrad.nn.ranges import Choice, Range
-from graphgrad.nn.studies import Space, import_optuna, opened, quiet
+from graphgrad.nn.studies import Space, finished, import_optuna, opened, quiet
 from graphgrad.nn.workers import Job, Objective, Outcome, try_here, try_in_workers
 from graphgrad.node import here
 from graphgrad.randomness import default_generator
@@ -178,10 +178,10 @@ class _Ledger:
                 self.enqueued.append(number)
             elif trial.state == self.states.RUNNING:  # its search is gone: nobody else has the file
                 study.tell(trial.number, state=self.states.FAIL)
-            if number is not None:
+            if number is not None and trial.params.keys() == space.keys():  # drawn to the end
                 self.points[number] = trial.params
-                if _finished(trial):
-                    done.add(number)
+            if finished(trial):
+                done.add(number)
         todo = (number for number in range(trials) if number not in {*done, *self.enqueued})
         self.missing = deque([*self.enqueued, *todo])
 
@@ -238,7 +238,7 @@ class _Ledger:
         return [
             self._result(number, trials)
             for number, trials in sorted(self._attempts().items())
-            if _finished(trials[-1])
+            if finished(trials[-1])
         ]
 
     def _attempts(self) -> dict[int, list[Any]]:
@@ -272,10 +272,3 @@ class _Ledger:
 
     def _folder(self, number: int) -> Path | None:
         return self.folder and self.folder / f"trial-{number:03}"
-
-
-def _finished(trial: Any) -> bool:
-    """Whether a trial came to an end, rather than being interrupted."""
-    return trial.state.name in {"COMPLETE", "PRUNED"} or (
-        trial.state.name == "FAIL" and "error" in trial.user_attrs
-    )

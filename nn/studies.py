@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,8 +50,13 @@ def opened(
                 made(kept)
         _must_be_ours(path)
         with _kept(optuna, path) as kept:
-            study = optuna.load_study(study_name=NAME, storage=kept)
-            there = (study.user_attrs["space"], study.direction.name == "MAXIMIZE")
+            try:
+                study = optuna.load_study(study_name=NAME, storage=kept)
+                there = (study.user_attrs["space"], study.direction.name == "MAXIMIZE")
+                _read(study)
+            except (ValueError, LookupError, TypeError) as error:  # from a byte that is wrong
+                message = f"search: {path} is damaged, name another file: {error!r}"
+                raise FileFormatError(f"{message} (at {here()})") from error
             if there != (written["space"], maximize):
                 message = (
                     f"search: {path} holds a search that {'maximizes' if there[1] else 'minimizes'}"
@@ -63,9 +67,30 @@ def opened(
             yield study
 
 
+def finished(trial: Any) -> bool:
+    """Whether a trial came to an end, rather than being interrupted."""
+    return trial.state.name in {"COMPLETE", "PRUNED"} or (
+        trial.state.name == "FAIL" and "error" in trial.user_attrs
+    )
+
+
+def _read(study: Any) -> None:
+    """Read all that is used later, and see that it is what was written."""
+    names = study.user_attrs["space"]
+    if study.user_attrs["seed"] < 0:
+        raise ValueError("a negative seed")
+    for trial in study.get_trials(deepcopy=False):
+        number = trial.user_attrs.get("number", 0)
+        whole = set(trial.params) == set(json.loads(names)) or not finished(trial)
+        if not isinstance(number, int) or number < 0 or not whole:
+            raise ValueError(f"trial {number!r} of {trial.params}")
+
+
 @contextlib.contextmanager
 def _owned(path: Path) -> Iterator[None]:
     """Hold a lock beside a file, which the operating system releases however we end."""
+    import sqlite3  # here and below: not every Python is built with it
+
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f"{path.name}.lock")
     with contextlib.ExitStack() as stack:
@@ -84,27 +109,32 @@ def _owned(path: Path) -> Iterator[None]:
 
 
 def _must_be_ours(path: Path) -> None:
+    import sqlite3
+
     message = f"search: {path} holds no search of ours; it is as it was, name another file"
     try:
         # not read-only: after a crash, SQLite first takes back what was half written
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)
         with contextlib.closing(connection):
             names = connection.execute("SELECT study_name FROM studies").fetchall()
-    except sqlite3.Error as error:
+            sound = connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    except (sqlite3.Error, ValueError) as error:
         raise FileFormatError(f"{message}: {error} (at {here()})") from error
-    if (NAME,) not in names:
+    if (NAME,) not in names or not sound:
         raise FileFormatError(f"{message} (at {here()})")
 
 
 @contextlib.contextmanager
 def _kept(optuna: Any, path: Path) -> Iterator[Any]:
     """Open Optuna's storage in a file of any name, and close it for good."""
+    import sqlite3
+
     from sqlalchemy.exc import SQLAlchemyError  # which Optuna brings
 
     connect = {"creator": lambda: sqlite3.connect(path)}
     try:
         kept = optuna.storages.RDBStorage("sqlite://", engine_kwargs=connect)
-    except (RuntimeError, SQLAlchemyError) as error:  # of another version of Optuna; damaged
+    except (RuntimeError, ValueError, SQLAlchemyError) as error:  # of another Optuna; damaged
         raise FileFormatError(f"search: {path}: {error} (at {here()})") from error
     try:
         yield kept

@@ -1,14 +1,12 @@
 """Trying points in this process, or in worker processes of one BLAS thread each."""
 
 import contextlib
-import multiprocessing
 import os
 import pickle
 import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -174,6 +172,8 @@ class _Worker:
 
     def __init__(self, pickled: bytes) -> None:
         """Start it; it says when it is ready."""
+        import multiprocessing  # here and below: not everywhere are there processes
+
         context = multiprocessing.get_context("spawn")
         self.pipe, end = context.Pipe()
         self.job: Job | None = None
@@ -229,6 +229,8 @@ def try_in_workers(ledger: Ledger, pickled: bytes, count: int) -> None:
     SearchError
         If a worker cannot start.
     """
+    from multiprocessing.connection import wait
+
     workers: dict[Any, _Worker] = {}
     try:
         for _ in range(count):
@@ -259,7 +261,7 @@ def _not_started(why: str) -> SearchError:
     )
 
 
-def _serve(pipe: Connection, pickled: bytes) -> None:
+def _serve(pipe: Any, pickled: bytes) -> None:
     """Be a worker: try points until there are none."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -279,6 +281,8 @@ def _serve(pipe: Connection, pickled: bytes) -> None:
 
 
 def _end_with_parent() -> None:
+    import multiprocessing
+
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,5 +1,6 @@
 """The search for hyper-parameters: real SQLite files, real processes, really killed."""
 
+import contextlib
 import math
 import os
 import re
@@ -378,23 +379,33 @@ def test_more_trials_are_those_that_would_have_followed(tmp_path: Path) -> None:
     assert len(search(broken, storage=tmp_path / "s.db", trials=2).trials) == 8, "nothing to do"
 
 
-@pytest.mark.parametrize("moment", ["enqueue_trial", "ask", "tell"])
-def test_an_end_at_any_moment_of_the_books_leaves_a_study_that_goes_on(
-    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("owner", "moment"),
+    [
+        (optuna.Study, "enqueue_trial"),
+        (optuna.Study, "ask"),
+        (optuna.Trial, "_suggest"),  # one hyper-parameter is drawn, the others are not
+        (optuna.Trial, "set_user_attr"),
+        (optuna.Trial, "report"),
+        (optuna.Study, "tell"),
+    ],
+)
+def test_an_end_at_any_moment_leaves_a_study_that_goes_on(
+    owner: Any, moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = tmp_path / "s.db"
-    objective = partial(killing, folder=tmp_path, victim="Ctrl-C")
-    with pytest.raises(KeyboardInterrupt):
-        search(objective, storage=storage)
-    usual = getattr(optuna.Study, moment)
+    usual = getattr(owner, moment)
 
     def ended(*args: Any, **keywords: Any) -> Any:
         usual(*args, **keywords)
         raise KeyboardInterrupt  # the work is done, but nobody heard of it
 
-    with monkeypatch.context() as patch:
-        patch.setattr(optuna.Study, moment, ended)
-        with pytest.raises(KeyboardInterrupt):
+    objective = partial(killing, folder=tmp_path, victim="Ctrl-C")
+    with pytest.raises(KeyboardInterrupt):
+        search(objective, storage=storage)
+    for _ in range(2):
+        with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+            patch.setattr(owner, moment, ended)
             search(objective, storage=storage)
     result = search(objective, storage=storage)
     assert result.trials == search(undisturbed).trials
@@ -547,6 +558,23 @@ def test_another_file_is_refused_and_left_as_it_was(
         search(distance, storage=path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    path, rng = tmp_path / "s.db", generator()
+    search(distance, storage=path, trials=2)
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    used = np.flatnonzero(whole)
+    told = 0
+    for _ in range(10):
+        damaged = whole.copy()
+        damaged[rng.choice(used, 5)] = rng.integers(256, size=5)
+        path.write_bytes(damaged.tobytes())
+        try:
+            search(distance, storage=path, trials=2)
+        except FileFormatError:  # any other kind of error fails the test
+            told += 1
+    assert told > 5
 
 
 def test_one_search_to_a_file_at_a_time(tmp_path: Path) -> None:
