@@ -15,7 +15,7 @@ TORCH_BIN := $(TORCH_VENV)/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test kill lint format bench parity package canary cover lock env clean
+.PHONY: help demo test kill goals lint format bench parity package canary cover lock env clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +29,9 @@ test: $(VENV)/.installed-test  ## every test that needs no PyTorch
 
 kill: $(VENV)/.installed-test  ## a hundred trainings killed at all points of writing (make test: ten)
 	GRAPHGRAD_KILLS=100 $(BIN)/python -m pytest tests/test_kill.py $(ARGS)
+
+goals: $(VENV)/.installed-test  ## the accuracies that the training scripts promise, five seeds each
+	GRAPHGRAD_GOALS=1 $(BIN)/python -m pytest tests/test_training_scripts.py $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## formatting, ruff, mypy --strict, pyright
 	$(BIN)/ruff format --check

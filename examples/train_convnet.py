@@ -1,0 +1,91 @@
+"""The book's SimpleConvNet learns real images: filters before and after, and what they see.
+
+python examples/train_convnet.py [folder] [--data mnist|fashion|cifar10] [--resume] [--epochs N]
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import (
+    Run,
+    arguments,
+    checkpoints,
+    draw_curves,
+    draw_filters,
+    draw_mistakes,
+    learn_all,
+    load,
+)
+
+from graphgrad import data, nn, optim
+from graphgrad.viz import plots
+
+EPOCHS, BATCH, LR = 40, 50, 2e-3
+
+
+def learn(options: argparse.Namespace, seed: int) -> Run:
+    """Learn with one seed: of a tenth of the training images only the validation takes note."""
+    train, test = load(options, seed)
+    rng = np.random.default_rng(seed)
+    train, held = data.split(train, 0.1, rng)
+    shape = train.images.shape[1:]
+    small: Any = {"kernel_size": 3, "padding": 1} if shape[1] < 20 else {}  # of 8×8; else 5×5
+    model = nn.models.SimpleConvNet(shape, **small, rng=rng)
+    before = model.features[0].weight.data.copy()
+    optimizer = optim.Adam(model.parameters(), lr=LR)
+    batches = data.Batches(train, BATCH, rng, augment=data.Rotate(10))
+    trainer = nn.Trainer(
+        model,
+        optimizer,
+        batches,
+        validation=held,
+        schedule=optim.CosineAnnealingLR(optimizer, options.epochs * len(batches)),
+        checkpoints=checkpoints(options, seed),
+    )
+    trainer.fit(options.epochs, resume=options.resume)
+    return Run(trainer, before, test)
+
+
+def draw_maps(run: Run, path: Path) -> None:
+    """Draw what each filter makes of an image, behind ReLU and behind pooling."""
+    model, image = run.model, run.test.images[:1]
+    seen: dict[str, Any] = {}
+
+    def note(name: str) -> nn.module.Hook:
+        return lambda _module, _inputs, out: void(seen.update({name: np.array(out.data[0])}))
+
+    unhook = [
+        model.features[i].register_forward_hook(note(name))
+        for i, name in ((1, "behind ReLU"), (2, "behind pooling"))
+    ]
+    nn.predict(model, image)
+    for remove in unhook:
+        remove()
+    figure = plots.figure(12, 4.4)
+    parts: Any = figure.subfigures(1, 3, width_ratios=(1, 3, 3))
+    plots.show_images(parts[0], image, [f"a {run.test.labels[0]}"])
+    for part, (name, maps) in zip(parts[1:], seen.items(), strict=True):
+        plots.show_images(part, maps, columns=6, title=f"the {len(maps)} maps {name}")
+    print(f"drawn: {plots.save(figure, path)}")
+
+
+def void(_: object) -> None:
+    """Return None, so that a hook replaces nothing."""
+
+
+def main(options: argparse.Namespace) -> None:
+    """Learn with each seed, and draw."""
+    runs = learn_all(options, learn)
+    draw_curves(runs, options.folder / "train_convnet_curves.png")
+    run = runs[-1]
+    after = run.model.features[0].weight.data
+    path = options.folder / "train_convnet_filters.png"
+    draw_filters(run.filters_before, after, path, f"The {len(after)} filters", columns=6)
+    draw_maps(run, options.folder / "train_convnet_maps.png")
+    draw_mistakes(runs, options.folder / "train_convnet_mistakes.png")
+
+
+if __name__ == "__main__":
+    main(arguments("Let the book's SimpleConvNet learn.", EPOCHS))

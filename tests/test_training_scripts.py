@@ -1,0 +1,85 @@
+"""The training scripts as a user calls them: other data, going on; their goals (`make goals`)."""
+
+import os
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphgrad.data import load_digits
+from tests.test_examples import run
+
+GOALS = {"train_mlp": 97.0, "train_convnet": 98.3, "train_deep_convnet": 98.0}
+
+
+def write_mnist(folder: Path) -> None:
+    """Write real digits, enlarged to 28×28, as MNIST's four files are once unpacked."""
+    folder.mkdir()
+    for split, kind, count in zip(
+        load_digits(flatten=False), ("train", "t10k"), (150, 30), strict=True
+    ):
+        digits = split.images[:count, 0]
+        images = np.pad(digits.repeat(3, 1).repeat(3, 2), ((0, 0), (2, 2), (2, 2)))
+        pixels = (images * 255).astype(np.uint8)
+        head = struct.pack(">I3I", 0x803, count, 28, 28)
+        (folder / f"{kind}-images-idx3-ubyte").write_bytes(head + pixels.tobytes())
+        labels = split.labels[:count].astype(np.uint8)
+        head = struct.pack(">II", 0x801, count)
+        (folder / f"{kind}-labels-idx1-ubyte").write_bytes(head + labels.tobytes())
+
+
+def write_cifar10(folder: Path) -> None:
+    """Write random images as the files of CIFAR-10."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        rows = rng.integers(0, 256, (40, 3073), np.uint8)
+        rows[:, 0] = np.arange(40) % 10
+        (folder / f"{name}.bin").write_bytes(rows.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("train_mlp", "cifar10"), ("train_convnet", "fashion"), ("train_deep_convnet", "mnist")],
+)
+def test_other_data_are_read_from_their_files(tmp_path: Path, name: str, kind: str) -> None:
+    """Small files in the true format; colours and other sizes reach every layer and picture."""
+    (write_cifar10 if kind == "cifar10" else write_mnist)(tmp_path / "files")
+    result = run(name, tmp_path, "--data", kind, "--files", "files", "--epochs", "1")
+    assert result.returncode == 0, result.stderr
+    assert "mean of 1 seeds" in result.stdout
+    assert (tmp_path / "pictures" / f"{name}_filters.png").exists()
+
+
+def test_data_that_are_not_there_are_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = run("train_mlp", tmp_path, "--data", "fashion", "--files", "empty")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "train-images-idx3-ubyte.gz is not in empty" in result.stderr
+    assert "--files names a folder that has it" in result.stderr
+
+
+def test_a_careless_second_run_is_refused_and_goes_on_with_resume(tmp_path: Path) -> None:
+    how = ("--seeds", "1", "--epochs")
+    assert run("train_mlp", tmp_path, *how, "2").returncode == 0
+    refused = run("train_mlp", tmp_path, *how, "2")
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    assert "--resume, or another folder" in refused.stderr
+    resumed = run("train_mlp", tmp_path, *how, "3", "--resume")
+    assert resumed.returncode == 0
+    steps = [path.stem for path in (tmp_path / "pictures").rglob("step-*")]
+    assert sorted(steps) == ["step-00000026", "step-00000052", "step-00000078"]
+
+
+@pytest.mark.skipif("GRAPHGRAD_GOALS" not in os.environ, reason="minutes long: make goals")
+@pytest.mark.parametrize(("name", "goal"), GOALS.items())
+def test_the_mean_accuracy_of_five_seeds_on_digits(tmp_path: Path, name: str, goal: float) -> None:
+    result = run(name, tmp_path)
+    assert result.returncode == 0, result.stderr
+    found = re.search(r"mean of 5 seeds: ([\d.]+)%", result.stdout)
+    assert found, result.stdout
+    assert float(found[1]) >= goal
