@@ -97,7 +97,8 @@ def search(
     optuna = import_optuna()
     folder = None if checkpoints is None else Path(checkpoints)
     seed = int(default_generator(rng).integers(2**63))
-    with quiet(optuna), opened(optuna, storage, space, maximize, seed, folder) as study:
+    file = opened(optuna, storage, space, maximize, seed, folder, here())
+    with quiet(optuna), file as study:
         study.sampler = sampler or optuna.samplers.RandomSampler()
         study.pruner = pruner or optuna.pruners.NopPruner()
         ledger = _Ledger(study, space, trials, folder, progress)

@@ -9,7 +9,6 @@ from typing import Any
 from graphgrad.errors import FileFormatError, SearchError, UnsupportedError
 from graphgrad.files import replacing
 from graphgrad.nn.ranges import Choice, Range
-from graphgrad.node import here
 
 NAME = "graphgrad.nn.search"  # of the study in its file
 Space = Mapping[str, Range | Choice]
@@ -23,8 +22,12 @@ def opened(
     maximize: bool,
     seed: int,
     folder: Path | None,
+    at: str,
 ) -> Iterator[Any]:
-    """Open a study that nobody else is using, or make it, whole or not at all."""
+    """Open a study that nobody else is using, or make it, whole or not at all.
+
+    Errors name the user's line ``at``, which cannot be seen from within a context manager.
+    """
     written = {
         "seed": seed,
         "space": json.dumps({name: repr(space[name]) for name in sorted(space)}),
@@ -33,7 +36,7 @@ def opened(
     def made(kept: Any) -> Any:
         if folder is not None and any(folder.glob("trial-*")):
             message = f"search: {folder} holds checkpoints of another search; name another folder"
-            raise SearchError(f"{message} (at {here()})")
+            raise SearchError(f"{message} (at {at})")
         direction = "maximize" if maximize else "minimize"
         study = optuna.create_study(storage=kept, study_name=NAME, direction=direction)
         for name, value in written.items():
@@ -44,26 +47,26 @@ def opened(
         yield made(None)
         return
     path = Path(storage)
-    with _owned(path):
+    with _owned(path, at):
         if not path.exists():
-            with replacing(path, durable=True) as unfinished, _kept(optuna, unfinished) as kept:
+            with replacing(path, durable=True) as unfinished, _kept(optuna, unfinished, at) as kept:
                 made(kept)
-        _must_be_ours(path)
-        with _kept(optuna, path) as kept:
+        _must_be_ours(path, at)
+        with _kept(optuna, path, at) as kept:
             try:
                 study = optuna.load_study(study_name=NAME, storage=kept)
                 there = (study.user_attrs["space"], study.direction.name == "MAXIMIZE")
                 _read(study)
             except (ValueError, LookupError, TypeError) as error:  # from a byte that is wrong
                 message = f"search: {path} is damaged, name another file: {error!r}"
-                raise FileFormatError(f"{message} (at {here()})") from error
+                raise FileFormatError(f"{message} (at {at})") from error
             if there != (written["space"], maximize):
                 message = (
                     f"search: {path} holds a search that {'maximizes' if there[1] else 'minimizes'}"
                     f" over {there[0]}, not this one, which {'max' if maximize else 'min'}imizes "
                     f"over {written['space']}; name another file"
                 )
-                raise FileFormatError(f"{message} (at {here()})")
+                raise FileFormatError(f"{message} (at {at})")
             yield study
 
 
@@ -87,7 +90,7 @@ def _read(study: Any) -> None:
 
 
 @contextlib.contextmanager
-def _owned(path: Path) -> Iterator[None]:
+def _owned(path: Path, at: str) -> Iterator[None]:
     """Hold a lock beside a file, which the operating system releases however we end."""
     import sqlite3  # here and below: not every Python is built with it
 
@@ -100,7 +103,7 @@ def _owned(path: Path) -> Iterator[None]:
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             why = "another search is using it" if "locked" in str(error) else f"{lock}: {error}"
-            raise SearchError(f"search: {path}: {why} (at {here()})") from error
+            raise SearchError(f"search: {path}: {why} (at {at})") from error
         try:
             yield
         finally:
@@ -108,7 +111,7 @@ def _owned(path: Path) -> Iterator[None]:
                 lock.unlink()
 
 
-def _must_be_ours(path: Path) -> None:
+def _must_be_ours(path: Path, at: str) -> None:
     import sqlite3
 
     message = f"search: {path} holds no search of ours; it is as it was, name another file"
@@ -119,13 +122,13 @@ def _must_be_ours(path: Path) -> None:
             names = connection.execute("SELECT study_name FROM studies").fetchall()
             sound = connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     except (sqlite3.Error, ValueError) as error:
-        raise FileFormatError(f"{message}: {error} (at {here()})") from error
+        raise FileFormatError(f"{message}: {error} (at {at})") from error
     if (NAME,) not in names or not sound:
-        raise FileFormatError(f"{message} (at {here()})")
+        raise FileFormatError(f"{message} (at {at})")
 
 
 @contextlib.contextmanager
-def _kept(optuna: Any, path: Path) -> Iterator[Any]:
+def _kept(optuna: Any, path: Path, at: str) -> Iterator[Any]:
     """Open Optuna's storage in a file of any name, and close it for good."""
     import sqlite3
 
@@ -135,11 +138,11 @@ def _kept(optuna: Any, path: Path) -> Iterator[Any]:
     try:
         kept = optuna.storages.RDBStorage("sqlite://", engine_kwargs=connect)
     except (RuntimeError, ValueError, SQLAlchemyError) as error:  # of another Optuna; damaged
-        raise FileFormatError(f"search: {path}: {error} (at {here()})") from error
+        raise FileFormatError(f"search: {path}: {error} (at {at})") from error
     try:
         yield kept
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
-        message = f"search: {path} cannot be read or written: {error} (at {here()})"
+        message = f"search: {path} cannot be read or written: {error} (at {at})"
         raise SearchError(message) from error
     finally:
         kept.remove_session()

@@ -554,8 +554,9 @@ def test_another_file_is_refused_and_left_as_it_was(
     path = tmp_path / "s.db"
     write(path)
     before = path.read_bytes()
-    with pytest.raises(FileFormatError, match=message):
+    with pytest.raises(FileFormatError, match=message) as caught:
         search(distance, storage=path)
+    assert "(at test_nn_hyperparameters.py:" in str(caught.value)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
