@@ -19,6 +19,7 @@ from graphgrad.errors import (
     UnsupportedError,
 )
 from graphgrad.nn.checkpoints import Checkpoints
+from graphgrad.nn.diagnosis import Diagnosis
 from graphgrad.nn.evaluation import Means, Metric, accuracy, evaluate, number
 from graphgrad.nn.functional.likelihoods import cross_entropy
 from graphgrad.nn.history import History
@@ -121,7 +122,7 @@ class Trainer(Training):
         patience: int | None = None,
         monitor: str | None = None,
         checkpoints: Checkpoints | None = None,
-        diagnosis: Any = None,
+        diagnosis: Diagnosis | None = None,
         rngs: Sequence[np.random.Generator] = (),
         progress: bool | None = None,
     ) -> None:
@@ -226,7 +227,7 @@ class Trainer(Training):
 
     def _learn(self, images: Any, labels: Any) -> None:
         """Take one step."""
-        watched = self.diagnosis.step() if self.diagnosis else contextlib.nullcontext()
+        watched = self.diagnosis.step(self.step) if self.diagnosis else contextlib.nullcontext()
         with watched:
             scores = self.model(images)
             loss = self.loss(scores, labels)

@@ -158,11 +158,13 @@ class Batches:
 def _ahead(items: Iterator[Any], count: int) -> Generator[Any, None, None]:
     """Let a thread prepare up to ``count`` items in advance; it ends with this generator."""
     end = object()
+    item = next(items, end)  # here, so that an error names the user's line
     pool = ThreadPoolExecutor(1, "graphgrad batches")  # one thread: items come in their order
     try:
         ready = deque(pool.submit(next, items, end) for _ in range(count))
-        while (item := ready.popleft().result()) is not end:
-            ready.append(pool.submit(next, items, end))
+        while item is not end:
             yield item
+            item = ready.popleft().result()
+            ready.append(pool.submit(next, items, end))
     finally:
         pool.shutdown(cancel_futures=True)
