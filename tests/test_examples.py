@@ -298,7 +298,9 @@ PICTURES: dict[str, set[str]] = {
 }
 
 
-def run(name: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    name: str, folder: Path, *arguments: str, timeout: float = 240
+) -> subprocess.CompletedProcess[str]:
     """Run an example in a folder of its own, its pictures going to `pictures` there."""
     return subprocess.run(
         [sys.executable, "-W", "error", EXAMPLES / f"{name}.py", "pictures", *arguments],
@@ -313,7 +315,7 @@ def run(name: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess
         capture_output=True,
         encoding="utf-8",
         check=False,
-        timeout=240,
+        timeout=timeout,
     )
 
 

@@ -78,7 +78,7 @@ def test_a_careless_second_run_is_refused_and_goes_on_with_resume(tmp_path: Path
 @pytest.mark.skipif("GRAPHGRAD_GOALS" not in os.environ, reason="minutes long: make goals")
 @pytest.mark.parametrize(("name", "goal"), GOALS.items())
 def test_the_mean_accuracy_of_five_seeds_on_digits(tmp_path: Path, name: str, goal: float) -> None:
-    result = run(name, tmp_path)
+    result = run(name, tmp_path, timeout=3600)
     assert result.returncode == 0, result.stderr
     found = re.search(r"mean of 5 seeds: ([\d.]+)%", result.stdout)
     assert found, result.stdout
