@@ -1,4 +1,4 @@
-"""Objectives of searches, in a module that worker processes import quickly."""
+"""Searches and their objectives, in a module that worker processes import quickly."""
 
 import math
 import os
@@ -11,6 +11,22 @@ from typing import Any
 import numpy as np
 
 from graphgrad import data, nn, optim
+
+RATE = nn.Range(1e-6, 1e-2, log=True)
+SPACE = {
+    "lr": RATE,
+    "hidden": nn.Range(20, 200, whole=True),
+    "act": nn.Choice(["relu", "tanh", None]),
+}
+
+
+def generator(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def search(objective: Any, space: Any = SPACE, **options: Any) -> nn.SearchResult:
+    options = {"trials": 6, "maximize": False, "rng": generator(), **options}
+    return nn.search(objective, space, **options)
 
 
 def distance(point: dict[str, Any], trial: nn.Trial) -> float:
