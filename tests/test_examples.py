@@ -228,6 +228,9 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
             )
         ),
     ],
+    "transfer_learning": [
+        r"frozen layers gain ([5-9]|[12]\d)\.\d points with 1 image of each, ([5-9]|[12]\d)\.\d ",
+    ],
     "two_layer_net": [
         *(rf"{name} +mean \|difference\| \d\.\de-1\d\n" for name in (r"0\.weight", r"2\.bias")),
         r"mean of 5: 9[789]\.\d\d%",
@@ -285,6 +288,7 @@ PICTURES: dict[str, set[str]] = {
     "showing_digits": {"showing_digits.png"},
     "sorting_digits": {"sorting_digits.png"},
     "regularisation": {"regularisation.png"},
+    "transfer_learning": {"transfer_learning.png"},
     "two_layer_net": {"two_layer_net.png"},
     "three_layer_network": set(),
     "train_convnet": {
