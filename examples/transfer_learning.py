@@ -1,6 +1,6 @@
 """Transfer learning: what a network learned of the digits 0 to 4 helps with 5 to 9.
 
-python examples/transfer_learning.py [folder for what is written]
+python examples/transfer_learning.py [folder for the picture]
 
 The digits lie anywhere in images of 12×12. One network learns 0 to 4 from all their images, each in
 four orientations, which are classes of their own: 20 in all. Its weights go into a file. Another
@@ -9,6 +9,7 @@ frozen or all of it learning on; and a third learns the same images from nothing
 """
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def compare(seed: int, folder: Path) -> tuple[Any, data.Dataset]:
 def plot(found: Any, few: data.Dataset, path: Path) -> None:
     """Draw some of the images, and accuracy against the number of images."""
     figure = plots.figure(10, 4.2)
-    left, right = figure.subfigures(1, 2, width_ratios=(4, 6))
+    left, right = figure.subfigures(1, 2, width_ratios=(4, 6), squeeze=False)[0]
     chosen = [np.flatnonzero(few.labels == c)[i] for i in range(5) for c in range(5)]
     plots.show_images(left, few.images[chosen], columns=5, title="Digits 5 to 9, anywhere")
     axes = right.subplots()
@@ -115,7 +116,8 @@ def main(folder: Path) -> None:
     found = np.empty((len(SEEDS), len(WAYS), len(FEW)))
     few: Any = None
     for seed in SEEDS:
-        found[seed], few = compare(seed, folder)
+        with tempfile.TemporaryDirectory() as weights:
+            found[seed], few = compare(seed, Path(weights))
         print(f"seed {seed}, 2 images of each: " + ", ".join(f"{a:.1%}" for a in found[seed, :, 1]))
     print(f"\n{'images of each of 5 to 9':26}" + "".join(f"{count:>16}" for count in FEW))
     for way, runs in zip(WAYS, found.transpose(1, 2, 0), strict=True):
