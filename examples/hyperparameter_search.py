@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from graphgrad import data, nn, optim
-from graphgrad.nn.checkpoints import read_state
+from graphgrad.nn.training.checkpoints import read_state
 from graphgrad.viz import plots
 
 SPACE = {

@@ -24,7 +24,6 @@ from graphgrad.nn.activations import (
     Tanh as Tanh,
 )
 from graphgrad.nn.attention import MultiheadAttention as MultiheadAttention
-from graphgrad.nn.checkpoints import Checkpoints as Checkpoints
 from graphgrad.nn.containers import ModuleList as ModuleList, Sequential as Sequential
 from graphgrad.nn.conversion import (
     to_affine as to_affine,
@@ -36,7 +35,11 @@ from graphgrad.nn.convolution import (
     ConvTranspose2d as ConvTranspose2d,
 )
 from graphgrad.nn.dense import Affine as Affine, Linear as Linear
-from graphgrad.nn.diagnosis import Diagnosis as Diagnosis
+from graphgrad.nn.diagnosis.sanity import (
+    SanityReport as SanityReport,
+    sanity_checks as sanity_checks,
+)
+from graphgrad.nn.diagnosis.watching import Diagnosis as Diagnosis
 from graphgrad.nn.dropping import (
     DropConnect as DropConnect,
     Dropout as Dropout,
@@ -46,12 +49,6 @@ from graphgrad.nn.dropping import (
 from graphgrad.nn.embeddings import Embedding as Embedding
 from graphgrad.nn.ensemble import Ensemble as Ensemble
 from graphgrad.nn.evaluation import accuracy as accuracy, predict as predict
-from graphgrad.nn.findings import (
-    SearchResult as SearchResult,
-    TrialResult as TrialResult,
-)
-from graphgrad.nn.history import History as History
-from graphgrad.nn.hyperparameters import search as search
 from graphgrad.nn.local import LocallyConnected2d as LocallyConnected2d
 from graphgrad.nn.losses import (
     AttributeHingeLoss as AttributeHingeLoss,
@@ -85,7 +82,6 @@ from graphgrad.nn.pooling import (
     MaxPool1d as MaxPool1d,
     MaxPool2d as MaxPool2d,
 )
-from graphgrad.nn.ranges import Choice as Choice, Range as Range
 from graphgrad.nn.recurrent import (
     GRU as GRU,
     LSTM as LSTM,
@@ -94,15 +90,22 @@ from graphgrad.nn.recurrent import (
     LSTMCell as LSTMCell,
     RNNCell as RNNCell,
 )
-from graphgrad.nn.sanity import SanityReport as SanityReport, sanity_checks as sanity_checks
 from graphgrad.nn.shape import Flatten as Flatten
 from graphgrad.nn.storage import load as load, save as save
 from graphgrad.nn.substitution import functional_call as functional_call
 from graphgrad.nn.summaries import summary as summary
-from graphgrad.nn.trainer import Trainer as Trainer
+from graphgrad.nn.training.checkpoints import Checkpoints as Checkpoints
+from graphgrad.nn.training.history import History as History
+from graphgrad.nn.training.trainer import Trainer as Trainer
 from graphgrad.nn.transformer import (
     PositionalEncoding as PositionalEncoding,
     TransformerEncoder as TransformerEncoder,
     TransformerEncoderLayer as TransformerEncoderLayer,
 )
-from graphgrad.nn.workers import Trial as Trial
+from graphgrad.nn.tuning.findings import (
+    SearchResult as SearchResult,
+    TrialResult as TrialResult,
+)
+from graphgrad.nn.tuning.hyperparameters import search as search
+from graphgrad.nn.tuning.ranges import Choice as Choice, Range as Range
+from graphgrad.nn.tuning.workers import Trial as Trial

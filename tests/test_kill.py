@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from graphgrad import nn
-from graphgrad.nn.checkpoints import read_state
+from graphgrad.nn.training.checkpoints import read_state
 from tests.killed_training import POINTS, main
 
 KILLS = int(os.environ.get("GRAPHGRAD_KILLS", "10"))

@@ -19,7 +19,7 @@ from graphgrad.errors import (
     PictureError,
     ShapeError,
 )
-from graphgrad.nn.measurements import BINS, distribution, norm
+from graphgrad.nn.diagnosis.measurements import BINS, distribution, norm
 
 F = nn.functional
 RNG = np.random.default_rng
@@ -520,7 +520,7 @@ def test_bad_input_is_refused() -> None:
 
 def test_draws_a_picture_or_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr("graphgrad.nn.drawing.LAYERS", 3)
+    monkeypatch.setattr("graphgrad.nn.diagnosis.drawing.LAYERS", 3)
     watch = nn.Diagnosis(network(nn.Tanh), every=2)
     with pytest.raises(GraphError, match="nothing is recorded"):
         watch.plot(tmp_path / "none.png")

@@ -24,7 +24,7 @@ from graphgrad.errors import (
     StorageError,
     UnsupportedError,
 )
-from graphgrad.nn.checkpoints import read_state, write_state
+from graphgrad.nn.training.checkpoints import read_state, write_state
 
 
 def samples(n: int = 40, seed: int = 0) -> data.Dataset:

@@ -15,11 +15,11 @@ from graphgrad.errors import (
     ShapeError,
     StorageError,
 )
-from graphgrad.nn.checkpoints import Checkpoints, read_state, write_state
 from graphgrad.nn.evaluation import Means
-from graphgrad.nn.history import History
 from graphgrad.nn.module import Module
-from graphgrad.nn.nonfinite import nonfinite_member
+from graphgrad.nn.training.checkpoints import Checkpoints, read_state, write_state
+from graphgrad.nn.training.history import History
+from graphgrad.nn.training.nonfinite import nonfinite_member
 from graphgrad.node import here
 from graphgrad.optim.averaging import RunningAverage
 from graphgrad.optim.optimizer import Optimizer

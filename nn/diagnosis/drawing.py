@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.nn.measurements import Distribution, Record
-from graphgrad.nn.symptoms import USUAL
+from graphgrad.nn.diagnosis.measurements import Distribution, Record
+from graphgrad.nn.diagnosis.symptoms import USUAL
 from graphgrad.viz import plots
 
 KINDS = "activations", "gradients"

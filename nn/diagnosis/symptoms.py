@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphgrad.nn.measurements import LayerMeasure, ParameterMeasure, Record
+from graphgrad.nn.diagnosis.measurements import LayerMeasure, ParameterMeasure, Record
 
 USUAL, FACTOR = 1e-3, 30.0  # of update / weight
 DEAD = 0.2  # the share of units

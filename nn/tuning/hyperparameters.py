@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import DtypeError, SearchError, ShapeError
-from graphgrad.nn.findings import SearchResult, TrialResult
-from graphgrad.nn.ranges import Choice, Range
-from graphgrad.nn.studies import Space, finished, import_optuna, opened, quiet
-from graphgrad.nn.workers import Job, Objective, Outcome, try_here, try_in_workers
+from graphgrad.nn.tuning.findings import SearchResult, TrialResult
+from graphgrad.nn.tuning.ranges import Choice, Range
+from graphgrad.nn.tuning.studies import Space, finished, import_optuna, opened, quiet
+from graphgrad.nn.tuning.workers import Job, Objective, Outcome, try_here, try_in_workers
 from graphgrad.node import here
 from graphgrad.randomness import default_generator
 

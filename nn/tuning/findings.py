@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from graphgrad.errors import ShapeError
-from graphgrad.nn.ranges import Choice, Range
+from graphgrad.nn.tuning.ranges import Choice, Range
 from graphgrad.node import here
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from graphgrad.errors import FileFormatError, SearchError, UnsupportedError
 from graphgrad.files import replacing
-from graphgrad.nn.ranges import Choice, Range
+from graphgrad.nn.tuning.ranges import Choice, Range
 
 NAME = "graphgrad.nn.search"  # of the study in its file
 Space = Mapping[str, Range | Choice]

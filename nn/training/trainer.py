@@ -18,15 +18,15 @@ from graphgrad.errors import (
     ShapeError,
     UnsupportedError,
 )
-from graphgrad.nn.checkpoints import Checkpoints
-from graphgrad.nn.diagnosis import Diagnosis
+from graphgrad.nn.diagnosis.watching import Diagnosis
 from graphgrad.nn.evaluation import Means, Metric, accuracy, evaluate, number
 from graphgrad.nn.functional.likelihoods import cross_entropy
-from graphgrad.nn.history import History
 from graphgrad.nn.module import Module
-from graphgrad.nn.nonfinite import cause_of
-from graphgrad.nn.progress import progress_bar
-from graphgrad.nn.training import Training
+from graphgrad.nn.training.checkpoints import Checkpoints
+from graphgrad.nn.training.history import History
+from graphgrad.nn.training.nonfinite import cause_of
+from graphgrad.nn.training.progress import progress_bar
+from graphgrad.nn.training.state import Training
 from graphgrad.node import here
 from graphgrad.optim.arguments import whole
 from graphgrad.optim.averaging import RunningAverage

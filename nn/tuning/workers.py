@@ -14,7 +14,7 @@ import numpy as np
 
 from graphgrad.errors import GraphError, NonFiniteError, SearchError, ShapeError
 from graphgrad.nn.evaluation import number
-from graphgrad.nn.trainer import Trainer
+from graphgrad.nn.training.trainer import Trainer
 
 THREADS = [
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),

@@ -13,7 +13,7 @@ import numpy as np
 
 from graphgrad.errors import DtypeError, GraphError, IndexingError, ShapeError
 from graphgrad.nn.activations import Identity, ReLU, Sigmoid, Tanh
-from graphgrad.nn.measurements import (
+from graphgrad.nn.diagnosis.measurements import (
     LayerMeasure,
     ParameterMeasure,
     Record,
@@ -21,9 +21,9 @@ from graphgrad.nn.measurements import (
     norm,
     saturated,
 )
+from graphgrad.nn.diagnosis.symptoms import dead_share, findings
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.nn.shape import Flatten
-from graphgrad.nn.symptoms import dead_share, findings
 from graphgrad.node import here
 from graphgrad.record import unwrapped
 
@@ -132,7 +132,7 @@ class Diagnosis:
         """Say in words what is unusual in the newest records, and what helps; [] if nothing is.
 
         What is so in more than three places is said once, of the worst.
-        The thresholds stand in ``graphgrad/nn/symptoms.py``, each with its source.
+        The thresholds stand in ``graphgrad/nn/diagnosis/symptoms.py``, each with its source.
         """
         return findings(self._window())
 
@@ -152,7 +152,7 @@ class Diagnosis:
         if not self.records:
             message = "Diagnosis: nothing is recorded; run steps inside `with watch.step():`"
             raise GraphError(f"{message} (at {here()})")
-        from graphgrad.nn.drawing import draw
+        from graphgrad.nn.diagnosis.drawing import draw
 
         return draw(list(self.records), self._resting(), Path(path))
 

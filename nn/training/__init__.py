@@ -1,0 +1,1 @@
+"""Learning from batches: the loop, its state, and the files that it goes on from."""
