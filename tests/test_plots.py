@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -15,10 +17,44 @@ from graphgrad.errors import DtypeError, PictureError, ShapeError, UnsupportedEr
 from graphgrad.viz import plots
 
 
-def shown(axes: Any) -> Any:
-    """The colours of an image's pixels as a reader of the picture sees them, (H, W, 3)."""
-    (image,) = axes.get_images()
-    return image.to_rgba(image.get_array())[..., :3]
+def drawn(axes: Any) -> Any:
+    """The whole picture from its bottom to its top, in colours from 0 to 255."""
+    canvas: Any = FigureCanvasAgg(axes.figure.figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[::-1, :, :3]
+
+
+def shown(axes: Any, shape: tuple[int, int]) -> Any:
+    """The colours of the images' pixels as a reader of the picture sees them, (N, H, W, 3)."""
+    picture = drawn(axes) / 255
+    images = []
+    for left, top, right, bottom in frames(axes):
+        rows = top + (np.arange(shape[0]) + 0.5) * (bottom - top) / shape[0]
+        columns = left + (np.arange(shape[1]) + 0.5) * (right - left) / shape[1]
+        places = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
+        x, y = axes.transData.transform(places).astype(int).T
+        images.append(picture[y, x].reshape(*shape, 3))
+    return np.array(images)
+
+
+def frames(axes: Any) -> Any:
+    """The frames around the images: left, top, right, bottom in the axes' coordinates."""
+    paths = axes.collections[0].get_paths()
+    return np.array([path.get_extents().extents for path in paths])
+
+
+def boxes(axes: Any, texts: Any = ()) -> Any:
+    """The places in the picture of the images, and of texts: left, bottom, right, top."""
+    axes.figure.figure.draw_without_rendering()
+    images = axes.transData.transform(frames(axes)[:, [0, 3, 2, 1]].reshape(-1, 2)).reshape(-1, 4)
+    return np.array([*images, *(text.get_window_extent().extents for text in texts)])
+
+
+def apart(places: Any) -> bool:
+    """Whether no two boxes overlap."""
+    low, high = places[:, None, :2], places[:, None, 2:]
+    overlap = ((low < high[:, 0] - 0.01) & (low[:, 0] < high - 0.01)).all(axis=-1)
+    return bool((overlap == np.eye(len(places), dtype=bool)).all())
 
 
 # -------------------------------------------------------------------------------- images
@@ -26,23 +62,28 @@ def shown(axes: Any) -> Any:
 
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize(("count", "columns", "rows"), [(7, 3, 3), (2, 10, 1), (6, 3, 2)])
-def test_one_image_per_place_and_no_empty_frames(
+def test_each_image_has_its_place_and_its_title(
     whole: bool, count: int, columns: int, rows: int
 ) -> None:
     figure = Figure(layout="constrained")
     parts: Any = figure.subfigures(1, 2)
     place = figure if whole else parts[0]
     images = np.arange(count * 6.0).reshape(count, 2, 3)
-    drawn = plots.show_images(place, images, [f"no. {i}" for i in range(count)], columns, "all")
-    assert drawn == figure.axes
-    assert [a.get_title() for a in drawn] == [f"no. {i}" for i in range(count)]
+    axes = plots.show_images(place, images, [f"no. {i}" for i in range(count)], columns, "all")
+    assert [axes] == figure.axes
     assert place.get_suptitle() == "all"
-    spec: Any = drawn[0].get_subplotspec()
-    assert spec.get_gridspec().get_geometry() == (rows, min(columns, count))
-    for axes, image in zip(drawn, images, strict=True):
-        np.testing.assert_array_equal(axes.get_images()[0].get_array(), image)
-        assert axes.get_images()[0].get_interpolation() == "nearest"
-    figure.draw_without_rendering()
+    np.testing.assert_allclose(shown(axes, (2, 3))[..., 0], 1 - images / images.max(), atol=0.008)
+    assert [text.get_text() for text in axes.texts] == [f"no. {i}" for i in range(count)]
+    at, above = boxes(axes, axes.texts).reshape(2, count, 4)
+    assert apart(np.concatenate([at, above]))
+    np.testing.assert_allclose(at[:, [0, 2]].sum(axis=1), above[:, [0, 2]].sum(axis=1), atol=2)
+    assert (above[:, 1] - at[:, 3] < 10).all(), "a title far from its image"
+    aspect = (at[:, 2] - at[:, 0]) / (at[:, 3] - at[:, 1])
+    np.testing.assert_allclose(aspect, 3 / 2, rtol=0.03)
+    order = np.lexsort((at[:, 0].round(), -at[:, 1].round()))  # as one reads
+    assert order.tolist() == list(range(count))
+    assert len(np.unique(at[:, 1].round())) == rows
+    assert len(np.unique(at[:, 0].round())) == min(columns, count)
 
 
 @pytest.mark.parametrize(
@@ -59,47 +100,54 @@ def test_one_image_per_place_and_no_empty_frames(
 )
 def test_ink_has_one_scale_for_all_images(images: Any, limits: tuple[float, float]) -> None:
     """Else a faint image would look like a dark one."""
-    for axes in plots.show_images(Figure(), images):
-        assert axes.get_images()[0].get_clim() == limits
+    low, high = limits
+    expected = 1 - (np.array(images, float) - low) / (high - low)
+    pixels = shown(plots.show_images(Figure(), images), expected.shape[1:])
+    kept = np.isfinite(expected)
+    np.testing.assert_allclose(pixels[kept].T, [expected[kept]] * 3, atol=0.008)
 
 
 def test_more_is_darker() -> None:
-    (axes,) = plots.show_images(Figure(), gg.Tensor([[[0.0, 0.5, 1.0]]]))
-    white, grey, black = shown(axes)[0].mean(axis=-1)
+    axes = plots.show_images(Figure(), gg.Tensor([[[0.0, 0.5, 1.0]]]))
+    white, grey, black = shown(axes, (1, 3))[0, 0].mean(axis=-1)
     assert (white, black) == (1, 0)
     assert 0.45 < grey < 0.55
 
 
 def test_signed_values_are_red_above_and_blue_below() -> None:
     images = np.array([[[-2, 0, 2]], [[-1, 0, 0]], [[-128, 127, 0]]], np.int8)[:2]
-    first, second = plots.show_images(Figure(), images, diverging=True)
-    assert first.get_images()[0].get_clim() == second.get_images()[0].get_clim() == (-2, 2)
-    blue, white, red = shown(first)[0]
+    axes = plots.show_images(Figure(), images, diverging=True)
+    first, second = shown(axes, (1, 3))
+    blue, white, red = first[0]
     assert blue[2] > blue[0] + 0.2
     assert red[0] > red[2] + 0.2
     assert white.min() > 0.95
-    assert np.linalg.norm(1 - shown(second)[0, 0]) < np.linalg.norm(1 - blue)
+    assert np.linalg.norm(1 - second[0, 0]) < np.linalg.norm(1 - blue)
+    np.testing.assert_array_equal(second[0, 1:], [white, white])
+    expected = colormaps["RdBu_r"]([0.0, 0.5, 1.0, 0.25])[:, :3]
+    np.testing.assert_allclose([*first[0], second[0, 0]], expected, atol=0.008)
 
 
 def test_the_least_integer_has_no_absolute_value() -> None:
     """|−128| is −128 in int8."""
-    (axes,) = plots.show_images(Figure(), np.array([[[-128, 1]]], np.int8), diverging=True)
-    assert axes.get_images()[0].get_clim() == (-128, 128)
+    axes = plots.show_images(Figure(), np.array([[[-128, 1]]], np.int8), diverging=True)
+    ends = colormaps["RdBu_r"]([0.0, 129 / 256])[:, :3]
+    np.testing.assert_allclose(shown(axes, (1, 2))[0, 0], ends, atol=0.01)
 
 
 @pytest.mark.parametrize(("dtype", "top"), [(np.float32, 1), (np.uint8, 255), (np.int64, 255)])
 def test_colours_are_themselves(dtype: Any, top: int) -> None:
     colours = np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0]])
     images = (top * colours).T.reshape(1, 3, 1, 3).astype(dtype)
-    (axes,) = plots.show_images(Figure(), images)
-    np.testing.assert_array_equal(axes.get_images()[0].get_array(), [colours])
+    axes = plots.show_images(Figure(), images)
+    np.testing.assert_array_equal(shown(axes, (1, 3)), [[colours]])
 
 
 def test_signed_colours_are_grey_at_zero() -> None:
     image = np.array([[-4.0, 0, 4], [0, 0, 2], [0, 0, 0]]).T.reshape(1, 3, 1, 3)
-    (axes,) = plots.show_images(Figure(), image, diverging=True)
+    axes = plots.show_images(Figure(), image, diverging=True)
     expected = [[[0, 0.5, 1], [0.5, 0.5, 0.75], [0.5, 0.5, 0.5]]]
-    np.testing.assert_array_equal(axes.get_images()[0].get_array(), expected)
+    np.testing.assert_allclose(shown(axes, (1, 3))[0], expected, atol=0.003)
 
 
 @pytest.mark.parametrize("diverging", [True, False])
@@ -107,9 +155,8 @@ def test_signed_colours_are_grey_at_zero() -> None:
 def test_broken_values_stand_out(channels: int, diverging: bool) -> None:
     images = np.zeros((1, channels, 1, 3))
     images[0, 0, 0] = np.nan, 0.5, np.inf
-    (axes,) = plots.show_images(Figure(), images, diverging=diverging)
-    image: Any = axes.get_images()[0]
-    pixels = image.to_rgba(np.ma.masked_invalid(image.get_array()))[0, :, :3]
+    axes = plots.show_images(Figure(), images, diverging=diverging)
+    pixels = shown(axes, (1, 3))[0, 0]
     for broken in pixels[[0, 2]]:
         np.testing.assert_allclose(broken, to_rgb(plots.BROKEN), atol=0.01)
     assert abs(pixels[1] - pixels[0]).max() > 0.3
@@ -150,10 +197,38 @@ def test_other_arguments_of_images() -> None:
 def test_figures_have_the_size_asked_for_and_room_for_titles() -> None:
     figure = plots.figure(5, 3)
     assert figure.get_size_inches().tolist() == [5, 3]
-    plots.show_images(figure, np.zeros((20, 2, 2)), ["a\nb"] * 20)
-    figure.draw_without_rendering()
-    boxes = [axes.get_tightbbox() for axes in figure.axes]
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i] if a and b)
+    axes = plots.show_images(figure, np.zeros((20, 2, 2)), ["a\nb"] * 20, title="all")
+    places = boxes(axes, [*axes.texts, *figure.texts])
+    assert apart(places)
+    assert (places > 0).all()
+    assert (places < np.tile(figure.bbox.size, 2)).all()
+
+
+def test_wide_titles_have_room_too() -> None:
+    figure = plots.figure(8, 2)
+    axes = plots.show_images(figure, np.ones((4, 2, 2)), ["a name wider than its image"] * 4)
+    places = boxes(axes, axes.texts)
+    assert apart(places)
+    assert (places > 0).all()
+    assert (places < np.tile(figure.bbox.size, 2)).all()
+
+
+def test_gaps_are_blank() -> None:
+    """They are no values: neither ink nor pink."""
+    axes = plots.show_images(plots.figure(3, 3), np.ones((3, 2, 2)), columns=2)
+    picture = drawn(axes)
+    for left, bottom, right, top in boxes(axes).astype(int):
+        picture[bottom - 1 : top + 3, left - 1 : right + 3] = 255
+    assert (picture == 255).all()
+
+
+def test_titles_without_room_are_still_drawn() -> None:
+    """However small the figure is, the images stay in their order and the right way up."""
+    for figure in (plots.figure(1, 1), Figure(figsize=(1, 0.2))):
+        axes = plots.show_images(figure, np.zeros((40, 2, 2)), ["long name"] * 40, 4, "all")
+        left, bottom, *_ = boxes(axes)[[0, 1, 4]].T
+        assert left[0] < left[1]
+        assert bottom[0] > bottom[2]
 
 
 # -------------------------------------------------------------------------------- curves

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # matplotlib is optional, and slow to import
 COLOURS = ("#005A9C", "#B34700", "#D4A017", "#222222", "#5DB7E8", "#C86FA5")
 STYLES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
 BROKEN = "#FF00AA"  # NaN and infinity: no colour of any scale here
+SMALL = 9  # points, the titles of images
 
 
 def figure(width: float, height: float) -> "Figure":
@@ -40,8 +41,11 @@ def show_images(
     columns: int = 10,
     title: str = "",
     diverging: bool = False,
-) -> "list[Axes]":
-    """Draw images in rows, all to one scale, and return their axes.
+) -> "Axes":
+    """Draw images in rows, all to one scale, and return the axes that all of them stand on.
+
+    The images are one mosaic, since matplotlib takes seconds for a hundred axes. Coordinates are
+    pixels of the images, to the right and down; ``axes.collections[0]`` has the frames in order.
 
     One channel is ink on paper: 0 is white (or the least value, if that is lower), the largest
     value of all images is black. Three channels are red, green and blue, 0 to 1, or 0 to 255
@@ -50,7 +54,8 @@ def show_images(
     Parameters
     ----------
     figure
-        A matplotlib Figure or SubFigure, best with ``layout="constrained"``.
+        A matplotlib Figure or SubFigure, best with ``layout="constrained"``; room for the titles
+        is measured by the size that it has now.
     images
         (N, H, W) or (N, C, H, W) with 1 or 3 channels C.
     titles
@@ -72,7 +77,7 @@ def show_images(
     UnsupportedError
         Without matplotlib.
     """
-    colormaps = _matplotlib("show_images").colormaps
+    mpl = _matplotlib("show_images")
     if not hasattr(figure, "subplots"):
         message = f"show_images: draws onto a Figure or SubFigure, not {type(figure).__name__}"
         raise DtypeError(f"{message} (at {here()})")
@@ -83,29 +88,39 @@ def show_images(
         raise ShapeError(f"{message} (at {here()})")
     if columns < 1:
         raise ShapeError(f"show_images: columns={columns}, below 1 (at {here()})")
-    low, high = _extent(pixels)
-    limit = max(-low, high) or 1.0
-    if pixels.ndim == 4:
-        drawn, options = _colours(pixels, limit if diverging else None), {}
-    else:
-        low, high = (-limit, limit) if diverging else (low, high if high > low else low + 1)
-        name = "RdBu_r" if diverging else "gray_r"
-        options = {"cmap": colormaps[name].with_extremes(bad=BROKEN), "vmin": low, "vmax": high}
-        drawn = pixels
+    colours = _colours(pixels, diverging) if pixels.ndim == 4 else _inks(mpl, pixels, diverging)
+    _, height, width, _ = colours.shape
     columns = min(columns, count)
-    grid = figure.subplots(-(-count // columns), columns, squeeze=False).ravel()
-    for axes in grid[count:]:
-        axes.remove()
-    for number, axes in enumerate(grid[:count]):
-        # matplotlib would smooth images which it enlarges but little
-        axes.imshow(drawn[number], interpolation="nearest", **options)
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set(color="#BBBBBB", linewidth=0.6)
-        if titles is not None:
-            axes.set_title(str(titles[number]), fontsize=9, pad=3)
+    rows = -(-count // columns)
+    words = [] if titles is None else [str(each) for each in titles]
+    layout = _steps(figure, (height, width), (rows, columns), words, bool(title))
+    across, down, above, point = layout
+
+    tiles = np.zeros((rows * columns, height + 1, width + 1, 4), np.uint8)  # gaps: transparent
+    tiles[:count, :-1, :-1, :3] = colours
+    tiles[:count, :-1, :-1, 3] = 255
+    shape = rows * (height + 1), columns * (width + 1), 4
+    mosaic = tiles.reshape(rows, columns, *tiles.shape[1:]).swapaxes(1, 2).reshape(shape)
+    x = np.add.outer(np.arange(columns) * across, np.arange(width + 1)).ravel()
+    y = np.add.outer(np.arange(rows) * down, np.arange(height + 1)).ravel()
+    axes = figure.subplots()
+    axes.pcolorfast(x, y, mosaic[:-1, :-1])  # unlike imshow: gaps of any width
+
+    corners = [(i % columns * across, i // columns * down) for i in range(count)]
+    frame = np.array([(0, 0), (width, 0), (width, height), (0, height)])
+    style = {"facecolors": "none", "edgecolors": "#BBBBBB", "linewidths": 0.6, "clip_on": False}
+    frames = mpl.collections.PolyCollection([frame + corner for corner in corners], **style)
+    axes.add_collection(frames, autolim=False)
+    for (left, top), text in zip(corners, words, strict=False):
+        place = left + width / 2, top - 4 * point
+        axes.text(*place, text, fontsize=SMALL, ha="center", in_layout=False)
+    beside = (across - width) / 2 - 3 * point  # half a gap less: where titles are wider
+    axes.set(xlim=(-beside, x[-1] + beside), ylim=(y[-1], -above))
+    axes.set(xticks=[], yticks=[], frame_on=False, aspect="equal")
     if title:
+        axes.set_anchor("N")  # next to the title
         figure.suptitle(title)
-    return list(grid[:count])
+    return axes
 
 
 def show_curves(
@@ -263,13 +278,23 @@ def _extent(pixels: Any) -> tuple[float, float]:
     return float(finite.min(initial=0)), float(finite.max(initial=0))
 
 
-def _colours(pixels: Any, limit: float | None) -> Any:
-    """Return colours from 0 to 1, (N, H, W, 3), or say that these are none."""
-    if limit is not None:
-        shares = 0.5 + pixels / (2 * limit)
+def _inks(mpl: Any, pixels: Any, diverging: bool) -> Any:
+    """Return the colours of values, (N, H, W, 3), from 0 to 255."""
+    low, high = _extent(pixels)
+    limit = max(-low, high) or 1.0
+    low, high = (-limit, limit) if diverging else (low, high if high > low else low + 1)
+    cmap = mpl.colormaps["RdBu_r" if diverging else "gray_r"].with_extremes(bad=BROKEN)
+    shares = mpl.colors.Normalize(low, high)(np.ma.masked_invalid(pixels))
+    return cmap(shares, bytes=True)[..., :3]
+
+
+def _colours(pixels: Any, diverging: bool) -> Any:
+    """Return colours from 0 to 255, (N, H, W, 3), or say that these are none."""
+    low, high = _extent(pixels)
+    if diverging:
+        shares = 0.5 + pixels / (2 * (max(-low, high) or 1.0))
     else:
         whole = pixels.dtype.kind in "iu"
-        low, high = _extent(pixels)
         top = 255 if whole else 1
         slack = 0 if whole else 1e-6  # sums of float32 may be a hair above 1
         if low < -slack or high > top + slack:
@@ -281,7 +306,33 @@ def _colours(pixels: Any, limit: float | None) -> Any:
         shares = pixels / top
     broken = ~np.isfinite(shares).all(axis=-1, keepdims=True)
     pink = [int(BROKEN[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    return np.where(broken, pink, shares.clip(0, 1))
+    return np.rint(255 * np.where(broken, pink, shares.clip(0, 1)))
+
+
+def _steps(
+    figure: Any,
+    shape: tuple[int, int],
+    grid: tuple[int, int],
+    titles: Sequence[str],
+    headed: bool,
+) -> tuple[float, float, float, float]:
+    """Return the steps across and down, the room for titles, and a point's length, in pixels.
+
+    Titles keep their size in points whatever that of the pixels is: the room that they want is
+    found from the room that there is.
+    """
+    texts = [text.split("\n") for text in titles]
+    above = 1.25 * SMALL * max(map(len, texts), default=0) + (4 if texts else 0)  # all in points
+    widest = 0.6 * SMALL * max((len(line) for text in texts for line in text), default=0)
+    gap = 6.0
+    room = 72 * np.array([figure.bbox.height, figure.bbox.width]) / figure.dpi
+    room = np.maximum(room - (gap + 20 * headed, gap), 1)
+    each = (room + gap) / grid
+    inner = np.maximum(each - (above + gap, gap), 0.2 * each)  # titles overlap if all too small
+    scale = float((inner / shape).min())
+    across = max(shape[1] * scale, min(widest, each[1] - gap)) + gap
+    down = shape[0] * scale + above + gap
+    return across / scale, down / scale, above / scale, 1 / scale
 
 
 def _checked_curve(name: str, values: Any, x: Any) -> tuple[Any, Any]:
@@ -302,6 +353,7 @@ def _checked_curve(name: str, values: Any, x: Any) -> tuple[Any, Any]:
 def _matplotlib(who: str) -> Any:
     try:
         import matplotlib as mpl
+        import matplotlib.collections
         import matplotlib.ticker
     except ImportError as error:
         message = f"{who} needs matplotlib: pip install 'graphgrad[train]'"
