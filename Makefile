@@ -25,7 +25,7 @@ demo: $(VENV)/.installed-viz,train  ## the main job: drawn graph, digits learnt
 
 test: $(VENV)/.installed-test  ## every test that needs no PyTorch
 	$(if $(NUMPY),$(BIN)/python -m pip install --quiet 'numpy==$(NUMPY)')
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 kill: $(VENV)/.installed-test  ## a hundred trainings killed at all points of writing (make test: ten)
 	GRAPHGRAD_KILLS=100 $(BIN)/python -m pytest tests/test_kill.py $(ARGS)

@@ -63,7 +63,8 @@ def accuracy(scores: Any, labels: Any) -> float:
     Parameters
     ----------
     scores
-        (N, C); of equal ones the first counts.
+        (N, C); of equal ones the first counts. Of a tuple, such as GoogLeNet's in training, the
+        first is meant.
     labels
         Class numbers (N,), or one-hot rows (N, C).
 
@@ -72,6 +73,7 @@ def accuracy(scores: Any, labels: Any) -> float:
     ShapeError
         If the shapes are others.
     """
+    scores = scores[0] if isinstance(scores, tuple) else scores
     scores, labels = unwrapped(as_values(scores)), unwrapped(as_values(labels))
     if scores.ndim != 2 or labels.shape not in (scores.shape, scores.shape[:1]):
         message = f"accuracy: scores {scores.shape}, labels {labels.shape}; they must be (N, C) "

@@ -10,8 +10,6 @@ from xml.etree import ElementTree as ET
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-# small products of matrices are several times slower where two threads share a busy machine
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
@@ -311,7 +309,6 @@ def run(
         cwd=folder,
         env={
             **os.environ,
-            **ONE_THREAD,
             "MPLBACKEND": "Agg",
             "PYTHONIOENCODING": "utf-8",
             "PYTHONPATH": os.pathsep.join(sys.path),

@@ -184,6 +184,20 @@ def test_one_hot_labels_have_an_accuracy() -> None:
     assert 0 <= history["accuracy"][0] <= 1
 
 
+def test_auxiliary_heads_are_for_the_loss_and_not_for_the_accuracy() -> None:
+    rng = np.random.default_rng(0)
+    model = nn.models.googlenet(3, width=1 / 64, rng=rng)
+    images = rng.standard_normal((4, 3, 32, 32)).astype(np.float32)
+    batches = data.Batches((images, np.arange(4) % 3), 4, rng)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    loss = nn.models.auxiliary_cross_entropy
+    history = nn.Trainer(
+        model, optimizer, batches, loss, validation=(images, batches.dataset.labels)
+    ).fit(2)
+    assert 0 <= history["accuracy"][0] <= 1
+    assert history["loss"][0] > history["validation_loss"][0], "that of the three heads"
+
+
 def test_predictions_of_many_images_are_those_of_one_by_one() -> None:
     model = network()
     images = samples().images
