@@ -18,6 +18,10 @@ class Example(NamedTuple):
     reproducible: bool = True  # False: what training draws differs from call to call
 
 
+def pair(rng: np.random.Generator, dtype: Any) -> list[nn.Module]:
+    return [nn.Affine(3, 4, rng=rng, dtype=dtype) for _ in range(2)]
+
+
 EXAMPLES: dict[str, Example] = {
     # ------------------------------------------------------------------------- activations
     "Step": Example(lambda *_: nn.Step(), lambda r: (r(2, 3),)),
@@ -55,15 +59,10 @@ EXAMPLES: dict[str, Example] = {
         lambda r: (r(2, 2, 4), r(2, 3, 4), r(2, 3, 4)),
     ),
     # ------------------------------------------------------------------------- containers
-    **{
-        f"Ensemble, mean of {mean}": Example(
-            lambda rng, dtype, mean=mean: nn.Ensemble(
-                [nn.Affine(3, 4, rng=rng, dtype=dtype) for _ in range(2)], mean
-            ),
-            lambda r: (r(2, 3),),
-        )
-        for mean in ("probabilities", "outputs")
-    },
+    "Ensemble": Example(lambda rng, dtype: nn.Ensemble(pair(rng, dtype)), lambda r: (r(2, 3),)),
+    "Ensemble of outputs": Example(
+        lambda rng, dtype: nn.Ensemble(pair(rng, dtype), "outputs"), lambda r: (r(2, 3),)
+    ),
     "Sequential": Example(
         lambda rng, dtype: nn.Sequential(
             nn.Affine(3, 4, rng=rng, dtype=dtype), nn.Affine(4, 2, rng=rng, dtype=dtype)

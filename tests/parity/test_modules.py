@@ -122,8 +122,8 @@ COUNTERPARTS: dict[str, Callable[[], Any]] = {
     ),
 }
 ABSENT: set[str] = {
-    "Ensemble, mean of probabilities",
-    "Ensemble, mean of outputs",
+    "Ensemble",
+    "Ensemble of outputs",
     "LocallyConnected2d",
     "LocallyConnected2d with margins",
     "VanillaDropout",
