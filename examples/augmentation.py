@@ -43,7 +43,7 @@ def plot(images: Any, path: Path) -> None:
     title = "Small random changes; the labels stay true (but a mirrored 2 is none)"
     axes = plots.show_images(figure, np.concatenate(list(rows.values())), title=title)
     frames = axes.collections[0].get_paths()[:: len(images)]
-    middles = [frame.get_extents().intervaly.mean() for frame in frames]
+    middles = [np.mean(frame.get_extents().intervaly) for frame in frames]
     axes.set_yticks(middles, rows, color="#005A9C")
     axes.get_yticklabels()[0].set_color("black")
     axes.tick_params(length=0)

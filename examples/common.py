@@ -87,15 +87,16 @@ def learn_all(options: argparse.Namespace, learn: Callable[[Any, int], Run]) -> 
 def draw_curves(runs: Sequence[Run], path: Path) -> None:
     """Draw loss and accuracy over the epochs, the seeds on top of one another."""
     figure = plots.figure(10, 3.8)
-    for axes, kind in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for run in runs:
-            history = run.trainer.history
+    losses, accuracies = figure.subplots(1, 2)
+    for run in runs:
+        history = run.trainer.history
+        for axes, kind in ((losses, "loss"), (accuracies, "accuracy")):
             series = {"training": history[kind], "validation": history[f"validation_{kind}"]}
             share = kind == "accuracy"
             plots.show_curves(axes, series, kind, log=not share, percent=share)
-        for line in axes.get_lines():
-            line.set_linewidth(1)
-    axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]), top=1.005)
+    for line in (*losses.get_lines(), *accuracies.get_lines()):
+        line.set_linewidth(1)
+    accuracies.set_ylim(max(0.0, accuracies.get_ylim()[0]), 1.005)
     print(f"drawn: {plots.save(figure, path)}")
 
 

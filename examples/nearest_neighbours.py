@@ -176,7 +176,7 @@ def main(folder: Path, kind: str = "digits", files: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path("demo_output"))
     parser.add_argument("--data", dest="kind", choices=CLASSES, default="digits")
     parser.add_argument("--files", type=Path, help="the folder of CIFAR-10, if not to be fetched")

@@ -4,6 +4,7 @@ python examples/train_convnet.py [folder] [--data mnist|fashion|cifar10] [--resu
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,11 @@ def draw_maps(run: Run, path: Path) -> None:
     model, image = run.model, run.test.images[:1]
     seen: dict[str, Any] = {}
 
-    def note(name: str) -> nn.module.Hook:
-        return lambda _module, _inputs, out: void(seen.update({name: np.array(out.data[0])}))
+    def note(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, _inputs: Any, out: Any) -> None:
+            seen[name] = np.array(out.data[0])
+
+        return hook
 
     unhook = [
         model.features[i].register_forward_hook(note(name))
@@ -69,10 +73,6 @@ def draw_maps(run: Run, path: Path) -> None:
     for part, (name, maps) in zip(parts[1:], seen.items(), strict=True):
         plots.show_images(part, maps, columns=6, title=f"the {len(maps)} maps {name}")
     print(f"drawn: {plots.save(figure, path)}")
-
-
-def void(_: object) -> None:
-    """Return None, so that a hook replaces nothing."""
 
 
 def main(options: argparse.Namespace) -> None:

@@ -101,7 +101,7 @@ def plot(found: Any, few: data.Dataset, path: Path) -> None:
     chosen = [np.flatnonzero(few.labels == c)[i] for i in range(5) for c in range(5)]
     plots.show_images(left, few.images[chosen], columns=5, title="Digits 5 to 9, anywhere")
     axes = right.subplots()
-    series = dict(zip(WAYS, found.mean(axis=0), strict=True))
+    series: dict[str, Any] = dict(zip(WAYS, found.mean(axis=0), strict=True))
     plots.show_curves(axes, series, x=FEW, percent=True, xlabel="images of each digit learned from")
     for number, runs in enumerate(found.transpose(1, 2, 0)):
         colour = plots.look(number)[0]

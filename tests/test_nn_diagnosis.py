@@ -507,6 +507,7 @@ def test_bad_input_is_refused() -> None:
     model = network()
     with pytest.raises(DtypeError, match="is no Module"):
         nn.Diagnosis([])  # type: ignore[arg-type]
+    option: dict[str, Any]
     for option in ({"every": 0}, {"every": 2.5}, {"window": 0}, {"last": -1}):
         with pytest.raises(ShapeError, match=r"must be an integer above 0 .*test_nn_diagnosis"):
             nn.Diagnosis(model, **option)
@@ -676,6 +677,7 @@ def test_sanity_checks_refuse_bad_input() -> None:
         nn.sanity_checks(F.relu, (X, LABELS))  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match="one label per image"):
         nn.sanity_checks(model, (X, LABELS[:-1]))
+    option: dict[str, Any]
     for option in ({"samples": 0}, {"steps": 1.5}, {"tolerance": 0}, {"lr": -1.0}, {"goal": 0.0}):
         with pytest.raises(ShapeError, match=f"{next(iter(option))}="):
             nn.sanity_checks(model, (X, LABELS), **option)

@@ -20,10 +20,10 @@ Make = Callable[..., nn.Module]
 class Zeros(np.random.Generator):
     """Draws zeros: models of full size come about quickly."""
 
-    def uniform(self, *_: Any) -> Any:
+    def uniform(self, *_: Any, **__: Any) -> Any:
         return 0.0
 
-    def standard_normal(self, *_: Any) -> Any:  # type: ignore[override]
+    def standard_normal(self, *_: Any, **__: Any) -> Any:
         return 0.0
 
 

@@ -11,6 +11,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn import models
+from graphgrad.nn.models.inception import Inception
 from tests.golden.shapes import shapes
 
 Make = Callable[..., nn.Module]
@@ -238,8 +239,8 @@ def test_images_may_be_as_small_as_the_message_says(monkeypatch: pytest.MonkeyPa
         (lambda: models.googlenet(width=-1), r"GoogLeNet: width=-1"),
         (lambda: models.googlenet(channels=1, transform_input=True), r"channels=1; transform_inp"),
         (lambda: models.googlenet(5, dropout=2.0, width=1 / 32), r"2\.0"),
-        (lambda: models.inception.Inception(4, (1, 2, 3)), r"channels=\(1, 2, 3\); six numbers"),
-        (lambda: models.inception.Inception(4, (1, 2, 3, 0, 5, 6)), r"six numbers above 0"),
+        (lambda: Inception(4, (1, 2, 3)), r"channels=\(1, 2, 3\); six numbers"),
+        (lambda: Inception(4, (1, 2, 3, 0, 5, 6)), r"six numbers above 0"),
     ],
 )
 def test_arguments_that_make_no_model(make: Callable[[], Any], message: str) -> None:

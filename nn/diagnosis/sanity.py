@@ -238,6 +238,7 @@ def _overfitted(
     before = {key: p.data.copy() for key, p in learning.items()}
     optimizer = Adam(learning.values(), lr=lr)
     values: list[float] = []
+    near = 0.0
     for _ in range(steps + 1):
         optimizer.zero_grad()
         value = loss(model(data.images), data.labels)

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 Show = Callable[[int, Mapping[str, float]], None]  # samples done, numbers to show
 
@@ -23,11 +24,8 @@ def progress_bar(title: str, total: int, done: int, wanted: bool | None) -> Iter
     """
     if wanted is None:
         wanted = sys.stderr.isatty() or "ipykernel" in sys.modules
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        wanted = False
-    if not wanted:
+    tqdm = _tqdm() if wanted else None
+    if tqdm is None:
         yield lambda _samples, _numbers: None
         return
     with tqdm(total=total, initial=done, desc=title, unit=" samples", dynamic_ncols=True) as bar:
@@ -37,6 +35,14 @@ def progress_bar(title: str, total: int, done: int, wanted: bool | None) -> Iter
             bar.update(samples - bar.n)
 
         yield show
+
+
+def _tqdm() -> Any:
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return None
+    return tqdm
 
 
 def _text(item: tuple[str, float]) -> str:

@@ -143,6 +143,7 @@ class Trainer(Training):
         self.progress = progress
         self.interrupted = False  # whether Ctrl-C ended the last fit
         self._asked_to_stop = False
+        self._rate = math.nan  # of the last step
         monitor = monitor or ("validation_loss" if validation else "loss")
         known = [*self.metrics, *(f"validation_{m}" for m in self.metrics if validation), "lr"]
         if monitor not in known:
@@ -207,7 +208,6 @@ class Trainer(Training):
             self.progress,
         ) as show:
             for images, labels in self.batches:
-                lr = self.optimizer.param_groups[0]["lr"]
                 self._learn(images, labels)
                 show(self.means.samples, self.means.values())
                 if self.batches.batch == 0:
@@ -223,7 +223,7 @@ class Trainer(Training):
                 found = self.evaluate(self.validation)
                 row |= {f"validation_{name}": value for name, value in found.items()}
             show(self.means.samples, row)
-        self._end_epoch({**row, "lr": lr})
+        self._end_epoch({**row, "lr": self._rate})
 
     def _learn(self, images: Any, labels: Any) -> None:
         """Take one step."""
@@ -240,6 +240,7 @@ class Trainer(Training):
                 clip_grad_norm(self.optimizer.params, self.clip_norm)
             self.optimizer.step()
         self.step += 1
+        self._rate = self.optimizer.param_groups[0]["lr"]  # before a schedule changes it
         if self.schedule_each == "batch":
             self._step_schedules()
         if self.average is not None:
