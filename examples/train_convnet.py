@@ -8,17 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import common
 import numpy as np
-from common import (
-    Run,
-    arguments,
-    checkpoints,
-    draw_curves,
-    draw_filters,
-    draw_mistakes,
-    learn_all,
-    load,
-)
 
 from graphgrad import data, nn, optim
 from graphgrad.viz import plots
@@ -26,9 +17,9 @@ from graphgrad.viz import plots
 EPOCHS, BATCH, LR = 40, 50, 2e-3
 
 
-def learn(options: argparse.Namespace, seed: int) -> Run:
+def learn(options: argparse.Namespace, seed: int) -> common.Run:
     """Learn with one seed: of a tenth of the training images only the validation takes note."""
-    train, test = load(options, seed)
+    train, test = common.load(options, seed)
     rng = np.random.default_rng(seed)
     train, held = data.split(train, 0.1, rng)
     shape = train.images.shape[1:]
@@ -43,13 +34,13 @@ def learn(options: argparse.Namespace, seed: int) -> Run:
         batches,
         validation=held,
         schedule=optim.CosineAnnealingLR(optimizer, options.epochs * len(batches)),
-        checkpoints=checkpoints(options, seed),
+        checkpoints=common.checkpoints(options, seed),
     )
     trainer.fit(options.epochs, resume=options.resume)
-    return Run(trainer, before, test)
+    return common.Run(trainer, before, test)
 
 
-def draw_maps(run: Run, path: Path) -> None:
+def draw_maps(run: common.Run, path: Path) -> None:
     """Draw what each filter makes of an image, behind ReLU and behind pooling."""
     model, image = run.model, run.test.images[:1]
     seen: dict[str, Any] = {}
@@ -77,15 +68,15 @@ def draw_maps(run: Run, path: Path) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Learn with each seed, and draw."""
-    runs = learn_all(options, learn)
-    draw_curves(runs, options.folder / "train_convnet_curves.png")
+    runs = common.learn_all(options, learn)
+    common.draw_curves(runs, options.folder / "train_convnet_curves.png")
     run = runs[-1]
     after = run.model.features[0].weight.data
     path = options.folder / "train_convnet_filters.png"
-    draw_filters(run.filters_before, after, path, f"The {len(after)} filters", columns=6)
+    common.draw_filters(run.filters_before, after, path, f"The {len(after)} filters", columns=6)
     draw_maps(run, options.folder / "train_convnet_maps.png")
-    draw_mistakes(runs, options.folder / "train_convnet_mistakes.png")
+    common.draw_mistakes(runs, options.folder / "train_convnet_mistakes.png")
 
 
 if __name__ == "__main__":
-    main(arguments("Let the book's SimpleConvNet learn.", EPOCHS))
+    main(common.arguments("Let the book's SimpleConvNet learn.", EPOCHS))

@@ -5,26 +5,17 @@ python examples/train_deep_convnet.py [folder] [--data mnist|fashion|cifar10] [-
 
 import argparse
 
+import common
 import numpy as np
-from common import (
-    Run,
-    arguments,
-    checkpoints,
-    draw_curves,
-    draw_filters,
-    draw_mistakes,
-    learn_all,
-    load,
-)
 
 from graphgrad import data, nn, optim
 
 EPOCHS, BATCH, LR = 40, 50, 1e-3
 
 
-def learn(options: argparse.Namespace, seed: int) -> Run:
+def learn(options: argparse.Namespace, seed: int) -> common.Run:
     """Learn with one seed: of a tenth of the training images only the validation takes note."""
-    train, test = load(options, seed)
+    train, test = common.load(options, seed)
     rng = np.random.default_rng(seed)
     train, held = data.split(train, 0.1, rng)
     model = nn.models.DeepConvNet(train.images.shape[1:], rng=rng)
@@ -37,21 +28,23 @@ def learn(options: argparse.Namespace, seed: int) -> Run:
         batches,
         validation=held,
         schedule=optim.CosineAnnealingLR(optimizer, options.epochs * len(batches)),
-        checkpoints=checkpoints(options, seed),
+        checkpoints=common.checkpoints(options, seed),
     )
     trainer.fit(options.epochs, resume=options.resume)
-    return Run(trainer, before, test)
+    return common.Run(trainer, before, test)
 
 
 def main(options: argparse.Namespace) -> None:
     """Learn with each seed, and draw."""
-    runs = learn_all(options, learn)
-    draw_curves(runs, options.folder / "train_deep_convnet_curves.png")
+    runs = common.learn_all(options, learn)
+    common.draw_curves(runs, options.folder / "train_deep_convnet_curves.png")
     after = runs[-1].model.features[0].weight.data
     path = options.folder / "train_deep_convnet_filters.png"
-    draw_filters(runs[-1].filters_before, after, path, "The 16 filters of the first layer", 8)
-    draw_mistakes(runs, options.folder / "train_deep_convnet_mistakes.png")
+    common.draw_filters(
+        runs[-1].filters_before, after, path, "The 16 first filters", 8
+    )
+    common.draw_mistakes(runs, options.folder / "train_deep_convnet_mistakes.png")
 
 
 if __name__ == "__main__":
-    main(arguments("Let the book's deep network learn.", EPOCHS))
+    main(common.arguments("Let the book's deep network learn.", EPOCHS))

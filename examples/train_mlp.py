@@ -6,26 +6,17 @@ python examples/train_mlp.py [folder] [--data mnist|fashion|cifar10] [--resume] 
 import argparse
 import math
 
+import common
 import numpy as np
-from common import (
-    Run,
-    arguments,
-    checkpoints,
-    draw_curves,
-    draw_filters,
-    draw_mistakes,
-    learn_all,
-    load,
-)
 
 from graphgrad import data, nn, optim
 
 EPOCHS, BATCH, LR = 60, 50, 5e-3
 
 
-def learn(options: argparse.Namespace, seed: int) -> Run:
+def learn(options: argparse.Namespace, seed: int) -> common.Run:
     """Learn with one seed: of a tenth of the training images only the validation takes note."""
-    train, test = load(options, seed)
+    train, test = common.load(options, seed)
     shape = train.images.shape[1:]
     rng = np.random.default_rng(seed)
     train, held = data.split(train, 0.1, rng)
@@ -41,22 +32,22 @@ def learn(options: argparse.Namespace, seed: int) -> Run:
         batches,
         validation=held,
         schedule=optim.CosineAnnealingLR(optimizer, options.epochs * len(batches)),
-        checkpoints=checkpoints(options, seed),
+        checkpoints=common.checkpoints(options, seed),
     )
     trainer.fit(options.epochs, resume=options.resume)
-    return Run(trainer, before, test)
+    return common.Run(trainer, before, test)
 
 
 def main(options: argparse.Namespace) -> None:
     """Learn with each seed, and draw."""
-    runs = learn_all(options, learn)
-    draw_curves(runs, options.folder / "train_mlp_curves.png")
+    runs = common.learn_all(options, learn)
+    common.draw_curves(runs, options.folder / "train_mlp_curves.png")
     before, model = runs[-1].filters_before[:40], runs[-1].model
     after = model[1].weight.data[:40].reshape(before.shape)
     title = "What the first 40 hidden units look for: their weights"
-    draw_filters(before, after, options.folder / "train_mlp_filters.png", title)
-    draw_mistakes(runs, options.folder / "train_mlp_mistakes.png")
+    common.draw_filters(before, after, options.folder / "train_mlp_filters.png", title)
+    common.draw_mistakes(runs, options.folder / "train_mlp_mistakes.png")
 
 
 if __name__ == "__main__":
-    main(arguments("Let two affine layers learn.", EPOCHS))
+    main(common.arguments("Let two affine layers learn.", EPOCHS))
