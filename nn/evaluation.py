@@ -75,11 +75,11 @@ def accuracy(scores: Any, labels: Any) -> float:
     """
     scores = scores[0] if isinstance(scores, tuple) else scores
     scores, labels = unwrapped(as_values(scores)), unwrapped(as_values(labels))
-    if scores.ndim != 2 or labels.shape not in (scores.shape, scores.shape[:1]):
+    if scores.ndim != 2 or not len(scores) or labels.shape not in (scores.shape, scores.shape[:1]):
         message = f"accuracy: scores {scores.shape}, labels {labels.shape}; they must be (N, C) "
         raise ShapeError(f"{message}and (N,) or (N, C) (at {here()})")
     right = labels if labels.ndim == 1 else labels.argmax(axis=1)
-    return float((scores.argmax(axis=1) == right).mean())
+    return float(np.count_nonzero(scores.argmax(axis=1) == right) / len(scores))
 
 
 def evaluate(
@@ -146,5 +146,16 @@ class Means:
 
 
 def number(value: Any) -> float:
-    """Return a Tensor or array of one element as Python's number."""
-    return float(np.reshape(unwrapped(value), ()))
+    """Return a loss or metric, a Tensor or array of one element or a number, as Python's number.
+
+    Raises
+    ------
+    ShapeError
+        If it is something else.
+    """
+    item = getattr(unwrapped(value), "item", None)
+    try:
+        return float(item() if item else value)
+    except (TypeError, ValueError) as error:
+        message = f"a loss or metric is one number, not {np.shape(unwrapped(value))}; take the mean"
+        raise ShapeError(f"{message} (at {here()})") from error

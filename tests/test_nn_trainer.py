@@ -650,6 +650,11 @@ def test_bad_input_is_named() -> None:
         nn.Trainer(model, adam, batches).fit(0)
     with pytest.raises(GraphError, match="resume=True needs checkpoints="):
         nn.Trainer(model, adam, batches).fit(1, resume=True)
+    each = nn.CrossEntropyLoss(reduction="none")
+    with pytest.raises(
+        ShapeError, match=r"one number, not \(10,\); take the mean .*test_nn_trainer"
+    ):
+        nn.Trainer(model, adam, batches, each).fit(1)
     with pytest.raises(ShapeError, match="keep=0"):
         nn.Checkpoints("x", keep=0)
     with pytest.raises(ShapeError, match="give one label per image"):
