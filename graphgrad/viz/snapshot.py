@@ -63,6 +63,27 @@ class Value:
     changed: bool = False  # whether it was written in place after the graph had used it
     gradient: Numbers | None = None  # None where there is none, or none was kept
     line: str | None = None  # the user's source line, as "file.py:18"
+    module: str | None = None  # path of the nn.Module that computed it; "": the outermost one
+    contributions: tuple[Numbers | None, ...] = ()  # per input: the gradient that is sent there
+    formula: str | None = None  # the op in mathematics: "x · y"
+    local: tuple[str | None, ...] = ()  # per input: what its rule sends there: "g · cos(x)"
+    local_numbers: tuple[float | None, ...] = ()  # per input: the local derivative of scalars
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleNote:
+    """A module of the network whose graph this is."""
+
+    path: str  # "features.0"; "": the outermost one
+    kind: str  # the name of its class
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One op, on the way forward or on the way back."""
+
+    direction: Literal["forward", "backward"]
+    id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +92,8 @@ class Snapshot:
 
     values: tuple[Value, ...]
     note: str | None  # what to know about the gradients, if anything
+    modules: tuple[ModuleNote, ...] = ()  # outermost first; none where nothing was traced
+    steps: tuple[Step, ...] = ()  # the ops as forward made them, then as backward visits them
 
     @property
     def result(self) -> Value:
