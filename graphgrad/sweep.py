@@ -187,7 +187,7 @@ class Sweep:
         if self.careful:
             c = self._examined(node, c, g)
         if shape != parent.shape:
-            c = _fitted(c, node, parent, g)
+            c = fitted(c, node, parent, g)
         grads = self.grads
         before = grads.get(parent)
         if before is None:
@@ -346,7 +346,7 @@ def _stretched(shape: tuple[int, ...], original: tuple[int, ...]) -> tuple[int, 
     )
 
 
-def _fitted(c: Any, node: Node, parent: Node, g: Any) -> Any:
+def fitted(c: Any, node: Node, parent: Node, g: Any) -> Any:
     """Un-broadcast a contribution, or say that the rule returned a wrong shape."""
     op = node.plan.op
     shape = parent.shape

@@ -5,7 +5,14 @@ from graphgrad.node import here
 from graphgrad.tensor import Tensor
 from graphgrad.viz import plots as plots
 from graphgrad.viz.picture import Graph as Graph
-from graphgrad.viz.snapshot import Numbers as Numbers, Snapshot as Snapshot, Value as Value, take
+from graphgrad.viz.snapshot import (
+    ModuleNote as ModuleNote,
+    Numbers as Numbers,
+    Snapshot as Snapshot,
+    Step as Step,
+    Value as Value,
+    take,
+)
 
 
 def graph(tensor: Tensor) -> Graph:

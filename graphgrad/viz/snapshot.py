@@ -6,8 +6,7 @@ they have few elements, else as mean, deviation and norm.
 """
 
 import functools
-import math
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +14,6 @@ import numpy as np
 
 from graphgrad.errors import GraphgradError
 from graphgrad.node import (
-    KEPT_ELEMENTS,
     Freed,
     Node,
     ancestors,
@@ -24,8 +22,9 @@ from graphgrad.node import (
     source_line,
 )
 from graphgrad.record import OUTPUT
-from graphgrad.sweep import Sweep
 from graphgrad.tensor import Tensor
+from graphgrad.viz.contributions import Retold, WatchedSweep
+from graphgrad.viz.digest import Numbers as Numbers, summarize as summarize
 
 Kind = Literal[
     "leaf",  # a value of the user's that wants a gradient
@@ -33,16 +32,6 @@ Kind = Literal[
     "op",  # what an op computed
     "output",  # one of several results of an op, which is its only input
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """An array in a few numbers."""
-
-    elements: tuple[float, ...] | None  # in C order; None where there are more than a few
-    mean: float
-    std: float
-    norm: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +99,12 @@ def take(tensor: Tensor) -> Snapshot:
         value = Value(id=1, kind="constant", shape=data.shape, dtype=kind, numbers=numbers)
         return Snapshot((value,), None)
     nodes = history(root)
-    gradients, note = _gradients(root, nodes, tensor._data)
+    outputs = _output_numbers(nodes)
+    backward = _backward(root, nodes, tensor._data, outputs)
+    uses = Counter(n.parents[i] for n in nodes if n.plan is not None for i in n.plan.wants)
     arrays = kept_arrays(nodes)
     arrays[root] = tensor._data
     changed = _changed(nodes)
-    outputs = _output_numbers(nodes)
     line = functools.cache(source_line)  # few lines build many nodes
     dtype = functools.cache(lambda dtype: np.dtype(dtype).name)
     ids: dict[Node, int] = {}
@@ -146,34 +136,18 @@ def take(tensor: Tensor) -> Snapshot:
                 needs=node.needs,
                 numbers=None if array is None else summarize(array),
                 changed=node in changed,
-                gradient=gradients.get(node.serial),
+                gradient=backward.gradients.get(node.serial),
                 line=where,
+                contributions=backward.shares(node, uses),
             )
         )
-    return Snapshot(tuple(values), note)
+    return Snapshot(tuple(values), backward.note, steps=_steps(values, ids, root))
 
 
 def _kind(node: Node) -> Kind:
     if node.plan is None:
         return "leaf" if node.needs else "constant"
     return "output" if node.plan.op is OUTPUT else "op"
-
-
-def summarize(array: Any) -> Numbers:
-    """Describe an array by a few numbers."""
-    size = array.size
-    if size > KEPT_ELEMENTS:
-        with np.errstate(all="ignore"):
-            wide = array.astype(np.float64)
-            norm = float(np.sqrt(np.sum(wide * wide)))
-            return Numbers(None, float(wide.mean()), float(wide.std()), norm)
-    if size == 1:
-        x = array.item()
-        return Numbers((x,), x, 0.0, abs(x))
-    elements = tuple(array.ravel().tolist())
-    mean = sum(elements) / size if size else math.nan
-    variance = sum((x - mean) * (x - mean) for x in elements) / size if size else math.nan
-    return Numbers(elements, mean, math.sqrt(variance), math.hypot(*elements))
 
 
 def _scalar(number: int, x: Any, line: str) -> Value:
@@ -215,27 +189,47 @@ def _output_numbers(nodes: list[Node]) -> dict[Node, int]:
     return numbers
 
 
-def _gradients(
-    root: Node, nodes: list[Node], data: Any
-) -> tuple[Mapping[int, Numbers], str | None]:
-    """Return the gradients by serial number, and what to say about them.
+@dataclass(slots=True)
+class _Backward:
+    """What is known about the way back."""
 
-    Those that ``backward()`` kept, if it kept all; else those of a sweep of the picture's
-    own, which touches no ``.grad`` and runs no hooks.
+    gradients: dict[int, Numbers]  # by serial number
+    contributions: dict[Node, dict[int, Numbers]]  # of an op, by the place of its input
+    note: str | None = None
+
+    def shares(self, node: Node, uses: Counter[Node]) -> tuple[Numbers | None, ...]:
+        """Return the gradient that an op sends to each of its inputs, where it is known."""
+        if node.plan is None:
+            return ()
+        found = self.contributions.get(node, {})
+        shares = [found.get(place) for place in range(len(node.parents))]
+        for place in node.plan.wants:
+            parent = node.parents[place]
+            if shares[place] is None and uses[parent] == 1 and not parent.hooks:
+                shares[place] = self.gradients.get(parent.serial)  # nobody else sends there
+        return tuple(shares)
+
+
+def _backward(root: Node, nodes: list[Node], data: Any, outputs: dict[Node, int]) -> _Backward:
+    """Find the gradients: those that ``backward()`` kept, if it kept all.
+
+    Else those of a sweep of the picture's own, which touches no ``.grad`` and runs no hooks.
     """
     if not root.needs:
-        return {}, None
-    wanted = {n for n in ancestors([root]) if n.dtype is not None}
-    kept: dict[int, Any] = root.flow or {}
+        return _Backward({}, {})
+    wanted = [n for n in ancestors([root]) if n.dtype is not None]
+    flow = root.flow or {}
+    kept = {n: flow[n.serial] for n in wanted if n.serial in flow}
     note = None
-    if any(n.serial not in kept for n in wanted):
-        seed = kept.get(root.serial)
+    if len(kept) < len(wanted):
+        seed = kept.get(root)
         if seed is None:
             seed = np.ones_like(data)
             if data.size != 1:
                 note = "∂ of the sum of the result"
+        sweep = WatchedSweep({root: seed})
         try:
-            found = Sweep({root: seed}, targets=wanted, hooks=False).run().results
+            sweep.run()
         except GraphgradError as error:
             freed = next((n.values for n in nodes if isinstance(n.values, Freed)), None)
             note = f"No ∂: {error}"
@@ -245,5 +239,16 @@ def _gradients(
                     "that, or call with retain_graph=True."
                 )
         else:
-            kept = {node.serial: g for node, g in found.items()}
-    return {serial: summarize(g) for serial, g in kept.items()}, note
+            return _Backward(sweep.gradients, sweep.contributions, note)
+    retold = Retold(kept, outputs).run()
+    gradients = {node.serial: summarize(g) for node, g in kept.items()}
+    return _Backward(gradients, retold.contributions, note)
+
+
+def _steps(values: list[Value], ids: dict[Node, int], root: Node) -> tuple[Step, ...]:
+    """List the ops as forward made them, then as the sweep visits them: newest first."""
+    steps = [Step("forward", v.id) for v in values if v.kind == "op"]
+    if root.needs:
+        back = (ids[node] for node in ancestors([root]))
+        steps += [Step("backward", i) for i in back if values[i - 1].kind == "op"]
+    return tuple(steps)

@@ -1,0 +1,145 @@
+"""What each op sends to each of its inputs, for pictures: at a fork every use has its own.
+
+A sweep of the picture's own, which touches no ``.grad`` and runs no hooks.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import GraphError, GraphgradError
+from graphgrad.node import Freed, Node, memory_owners
+from graphgrad.record import OUTPUT
+from graphgrad.registry import Scatter
+from graphgrad.sweep import Sweep, fitted, scatter_add
+from graphgrad.viz.digest import Numbers, summarize
+
+
+class WatchedSweep(Sweep):
+    """A sweep that describes every gradient and every contribution on its way.
+
+    Parameters
+    ----------
+    seeds
+        The upstream gradient of each node to start from.
+    """
+
+    def __init__(self, seeds: Mapping[Node, Any]) -> None:
+        """Get ready: nothing runs yet."""
+        super().__init__(seeds, hooks=False)
+        self.gradients: dict[int, Numbers] = {}  # by serial number
+        self.contributions: dict[Node, dict[int, Numbers]] = {}  # by the place of the input
+        self._places: list[int] = []  # of the inputs that are still to be sent to, last first
+
+    def _arrived(self, node: Node, g: Any) -> Any:
+        g = super()._arrived(node, g)
+        self.gradients[node.serial] = summarize(g)
+        self.results.clear()  # described is enough
+        return g
+
+    def _values(self, node: Node) -> Any:
+        self._places = [place for place, _ in reversed(node.plan.steps)]
+        return super()._values(node)
+
+    def _joint_steps(self, node: Node, g: Any, values: Any) -> list[tuple[int, Any]]:
+        steps = super()._joint_steps(node, g, values)
+        self._places = [place for place, _ in reversed(steps)]
+        return steps
+
+    def _send(self, node: Node, parent: Node, c: Any, g: Any, values: Any) -> None:
+        place = self._places.pop()
+        if c.__class__ is Scatter:
+            whole = np.zeros(parent.shape, parent.dtype)
+            scatter_add(whole, c.index, c.values)
+        elif c.__class__ is tuple:  # to one output of an op that has several
+            whole = c[1]
+        else:
+            c = c if hasattr(c, "shape") else np.asarray(c)
+            if self.careful:
+                c = self._examined(node, c, g)
+            if c.shape != parent.shape:
+                c = fitted(c, node, parent, g)
+            whole = c
+        if parent.dtype is not None:
+            whole = whole.astype(parent.dtype, copy=False)
+        self.contributions.setdefault(node, {})[place] = summarize(whole)
+        super()._send(node, parent, c, g, values)
+
+
+class Retold(WatchedSweep):
+    """What `backward()` did, told once more from the gradients that it kept.
+
+    A freed graph still has its small values, and from them many rules can run again.
+    Where one cannot, its node is passed over.
+
+    Parameters
+    ----------
+    known
+        The gradients that ``backward()`` kept.
+    outputs
+        Which output of its op a node is.
+    """
+
+    def __init__(self, known: Mapping[Node, Any], outputs: Mapping[Node, int]) -> None:
+        """Get ready: nothing runs yet."""
+        super().__init__(known)
+        self.anomaly, self.careful = None, False
+        self.known = known
+        self.outputs = outputs
+        self.cut: set[Node] = set()  # did not get all of their gradient
+
+    def run(self) -> "Retold":
+        """Run the rules of every node whose gradient and values are known."""
+        while self.queue:
+            try:
+                super().run()
+            except GraphgradError:
+                continue  # with the next node: the queue stands as it was
+        return self
+
+    def _arrived(self, node: Node, g: Any) -> Any:
+        return super()._arrived(node, self.known.get(node, g))
+
+    def _values(self, node: Node) -> Any:
+        try:
+            if node in self.cut if node.dtype is None else node not in self.known:
+                raise _lost(node)
+            if not isinstance(node.values, Freed):
+                return super()._values(node)
+            values = self._rebuilt(node)
+        except GraphgradError:
+            self.cut.update(node.parents[place] for place in node.plan.wants)
+            if node.plan.op.masks:
+                self.where_passed = self.careful = True
+            raise
+        self._places = [place for place, _ in reversed(node.plan.steps)]
+        return values
+
+    def _rebuilt(self, node: Node) -> tuple[Any, ...]:
+        """Gather what the rules of a freed node need from the values that stayed."""
+        if node.plan.op is OUTPUT and node in self.outputs:
+            return (self.outputs[node],)
+
+        def value(of: Any) -> Any:
+            if not isinstance(of, Node):
+                return of
+            if of.value is None or any(o.changed > node.serial for o in memory_owners(of)):
+                raise _lost(of)
+            return of.value
+
+        values: list[Any] = []
+        for source in node.plan.sources:
+            if source == "out":
+                values.append(value(node))
+            elif source == "inputs":
+                values.append(tuple(map(value, node.parents)))
+            elif isinstance(source, int):
+                values.append(value(node.parents[source]))
+            else:  # a parameter of the call, or what the forward had saved
+                raise _lost(node)
+        return tuple(values)
+
+
+def _lost(node: Node) -> GraphError:
+    return GraphError(f"{node.describe()}: what its rules need was not kept")
