@@ -636,6 +636,13 @@ def test_bad_input_is_named() -> None:
     batches = data.Batches(samples(), 10)
     with pytest.raises(GraphError, match="4 of the optimizer's 4 parameters are not this model's"):
         nn.Trainer(network(), adam, batches)
+    others = network()
+    average = optim.RunningAverage(others.parameters())
+    with pytest.raises(GraphError, match="4 of the running average's 4 parameters"):
+        nn.Trainer(model, adam, batches, average=average)
+    schedule = optim.StepLR(optim.SGD(others.parameters(), lr=0.1), 2)
+    with pytest.raises(GraphError, match="StepLR after 0 steps> is of another optimizer"):
+        nn.Trainer(model, adam, batches, schedule=schedule)
     with pytest.raises(UnsupportedError, match="LBFGS asks for the loss several times"):
         nn.Trainer(model, optim.LBFGS(model.parameters()), batches)
     with pytest.raises(ShapeError, match="the columns are loss, accuracy, lr"):

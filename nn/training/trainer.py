@@ -99,7 +99,8 @@ class Trainer(Training):
     Raises
     ------
     GraphError
-        If the optimizer has parameters that the model has not.
+        If the optimizer or the average has parameters that the model has not, or a schedule is of
+        another optimizer.
     ShapeError
         If an argument is out of range, or the validation data are empty or of two lengths.
     UnsupportedError
@@ -127,7 +128,8 @@ class Trainer(Training):
         progress: bool | None = None,
     ) -> None:
         """Check the arguments; nothing runs yet."""
-        _check_optimizer(model, optimizer)
+        schedules = list(schedule) if isinstance(schedule, Sequence) else [schedule]
+        _check_parts(model, optimizer, schedules, average)
         if schedule_each not in ("batch", "epoch"):
             message = f"Trainer: schedule_each={schedule_each!r}; there are 'batch' and 'epoch'"
             raise ShapeError(f"{message} (at {here()})")
@@ -149,7 +151,6 @@ class Trainer(Training):
         if monitor not in known:
             message = f"Trainer: monitor={monitor!r}; the columns are {', '.join(known)}"
             raise ShapeError(f"{message} (at {here()})")
-        schedules = schedule if isinstance(schedule, Sequence) else [schedule]
         super().__init__(model, optimizer, batches, schedules, average, rngs, checkpoints, monitor)
 
     # ----------------------------------------------------------------------------- learning
@@ -314,18 +315,32 @@ class Trainer(Training):
         return f"<Trainer of {name} after {self.epoch} epochs, {self.step} steps>"
 
 
-def _check_optimizer(model: Module, optimizer: Optimizer) -> None:
+def _check_parts(
+    model: Module,
+    optimizer: Optimizer,
+    schedules: Sequence[Schedule | ReduceLROnPlateau],
+    average: RunningAverage | None,
+) -> None:
+    """Refuse parts that belong to another model or optimizer."""
     if isinstance(optimizer, ClosureOptimizer):
         name = type(optimizer).__name__
         message = f"Trainer: {name} asks for the loss several times a step; write its loop"
         raise UnsupportedError(f"{message}: optimizer.step(closure) (at {here()})")
     own = set(model.parameters())
-    if foreign := sum(p not in own for p in optimizer.params):
-        message = (
-            f"Trainer: {foreign} of the optimizer's {len(optimizer.params)} parameters are not "
-            f"this model's; make it with model.parameters() (at {here()})"
-        )
-        raise GraphError(message)
+    for what, params in (
+        ("optimizer", optimizer.params),
+        ("running average", average.params if average else []),
+    ):
+        if foreign := sum(p not in own for p in params):
+            message = (
+                f"Trainer: {foreign} of the {what}'s {len(params)} parameters are not this "
+                f"model's; make it with model.parameters() (at {here()})"
+            )
+            raise GraphError(message)
+    for schedule in schedules:
+        if schedule.optimizer is not optimizer:
+            message = f"Trainer: {schedule!r} is of another optimizer; make it with this one"
+            raise GraphError(f"{message} (at {here()})")
 
 
 def _classes(dataset: Dataset) -> bool:
