@@ -1,28 +1,33 @@
-"""From a snapshot to DOT, the language of Graphviz: text, made without Graphviz.
+"""From a view to DOT, the language of Graphviz: text, made without Graphviz.
 
 Drawn as the circuits of the book are: ops are circles; a value stands above its wire and
 its gradient below. A wire is a node of its own, a table of three rows whose middle row is
 the line, so the two texts cannot drift away from it.
 """
 
+import math
 import textwrap
-import unicodedata
-from collections import Counter
-from html import escape
 from math import ceil
 
-from graphgrad.viz.snapshot import Numbers, Snapshot, Value
+from graphgrad.viz.heat import NOT_FINITE, SCALE, ZERO, Heat, ink
+from graphgrad.viz.snapshot import ModuleNote, Value
+from graphgrad.viz.texts import (
+    FONT_SIZE as FONT_SIZE,
+    gradient_lines,
+    html,
+    number,
+    quoted,
+    readable as readable,
+    text_width,
+    value_lines as value_lines,
+)
+from graphgrad.viz.view import Node, View
 
 VALUE, GRADIENT, WIRE, FAINT, FILL = "#005A9C", "#B34700", "#57606A", "#6E7781", "#F6F8FA"
 FONT = "DejaVu Sans, Verdana, sans-serif"
-FONT_SIZE = 11
-NARROW = frozenset(" !'()[],./:;\\|-fijlrt")
-BROAD = frozenset("#%&+<=>@^~×…mw")
 NAME_LENGTH = 32
 SYMBOL_LENGTH = 16
-WIRES_OF_A_LEAF = 3  # with more uses it is drawn at each: many long wires cannot be laid out
 IN_A_CIRCLE = 3  # longer symbols stand in a pill
-IN_A_ROW = 4  # how many elements of a small array are written in a row
 
 # The line is three cells, and wires meet the middle one: Graphviz lets some wires end one point
 # before the cell they lead to, which would be seen as a gap.
@@ -36,190 +41,244 @@ digraph graphgrad {{
   node [shape=plain, fontname="{FONT}", fontsize={FONT_SIZE}]
   edge [color="{WIRE}", arrowsize=0.6, weight=4]
 """
+TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">'
 
 
-def dot(snapshot: Snapshot) -> str:
-    """Write a snapshot as DOT."""
-    parts = [HEAD]
-    if snapshot.note:
-        parts.append(_caption(snapshot.note))
-    uses = Counter(i for value in snapshot.values for i in value.inputs)
-    shared = {v.id: v for v in snapshot.values if not v.inputs and uses[v.id] > WIRES_OF_A_LEAF}
-    met: set[int] = set()  # the shared leaves that have had a use already
-    for value in snapshot.values:
-        if value.symbol is not None and value.kind != "output":
-            parts.append(_circle(value))
-            for place, source in enumerate(value.inputs):
-                name = f"v{source}"
-                if source in met:
-                    name = f"v{source}_{value.id}_{place}"
-                    parts.append(f"  {name} [label=<{_wire(shared[source], again=True)}>]\n")
-                elif source in shared:
-                    met.add(source)
-                # a value that an op takes twice forks in sight
-                twice = source not in shared and value.inputs == (source, source)
-                port = (":nw", ":sw")[place] if twice else ""
-                # the way of the computed values is kept straight, not that of the leaves
-                light = "" if snapshot.values[source - 1].inputs else " [weight=1]"
-                parts.append(f"  {name}:w:e -> o{value.id}{port}{light}\n")
-        if value.shape is None:  # its outputs follow, each by itself
-            continue
-        parts.append(f"  v{value.id} [label=<{_wire(value, shared=value.id in shared)}>]\n")
-        if value.inputs:
-            source = value.inputs[0] if value.kind == "output" else value.id
-            parts.append(f"  o{source} -> v{value.id}:w:w [arrowhead=none]\n")
-    parts.append('  end [shape=point, style=invis, width=0.02, label=""]\n')
-    parts.append(f"  v{snapshot.result.id}:w:e -> end\n}}\n")
-    return "".join(parts)
+def dot(view: View) -> str:
+    """Write a view as DOT."""
+    return "".join(_Writer(view).parts())
 
 
-def _circle(value: Value) -> str:
-    symbol = readable(value.symbol or "", SYMBOL_LENGTH)
-    where = f"{value.op} at {value.line}" if value.line else value.op or ""
-    size = 15 if len(symbol) <= 1 else FONT_SIZE
-    shape = "circle, fixedsize=true, width=0.4"
-    if len(symbol) > IN_A_CIRCLE:
-        shape = 'box, style="rounded,filled", height=0.36, width=0.4, margin="0.08,0.02"'
-    else:
-        shape += ", style=filled"
-    return (
-        f'  o{value.id} [shape={shape}, color="{WIRE}", fillcolor="{FILL}", fontsize={size}, '
-        f'ordering=in, label=<{html(symbol)}>, tooltip="{_quoted(readable(where, 80))}"]\n'
-    )
+class _Writer:
+    """The text of one view: a list of lines for each cluster, and one for all outside."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.modules = {part.number: part.module for part in view.parts}
+        self.inside: dict[int | None, list[str]] = {part.number: [] for part in view.parts}
+        self.inside[None] = []
+        # in a picture of gradients alone the arrows say which way they flow
+        back = view.direction == "backward"
+        self.into = " [arrowhead=none]" if back else ""
+        self.out = " [dir=back]" if back else " [arrowhead=none]"
+
+    def parts(self) -> list[str]:
+        """Write everything."""
+        view = self.view
+        for node in view.nodes:
+            self.node(node)
+        edges = self.inside[None]  # of clusters too: an edge would draw nodes into a cluster
+        result = view.snapshot.result.id
+        if result not in view.hidden:
+            edges.append('  end [shape=point, style=invis, width=0.02, label=""]\n')
+            edges.append(f"  v{result}:w:e -> end\n")
+        return [HEAD, self.caption(), *self.clusters(), *edges, "}\n"]
+
+    def node(self, node: Node) -> None:
+        """Write an op with its inputs, and the wires that leave it."""
+        view, lines, edges = self.view, self.inside[node.part], self.inside[None]
+        op = view.value(int(node.id[1:])) if node.id[0] == "o" else None
+        if op is not None:
+            lines.append(self.circle(op, node))
+        elif node.modules:
+            lines.append(self.box(node))
+        for place, use in enumerate(node.inputs):
+            source = view.value(use.source)
+            name = f"v{use.source}"
+            if use.again:
+                name = f"v{use.source}_{node.id[1:]}_{place}"
+                lines.append(f"  {name} [label=<{self.wire(source, node.part, again=True)}>]\n")
+            # a value that an op takes twice forks in sight
+            twice = op is not None and use.source not in view.shared
+            twice = twice and [u.source for u in node.inputs] == [use.source] * 2
+            port = (":nw", ":sw")[place] if twice else ""
+            # the way of the computed values is kept straight, not that of the leaves
+            light = self.into if source.inputs else _joined(self.into, "weight=1")
+            edges.append(f"  {name}:w:e -> {node.id}{port}{light}\n")
+        if node.cut:
+            lines.append(f'  c{node.id} [label="…", fontcolor="{FAINT}"]\n')
+            edges.append(f"  c{node.id} -> {node.id} [style=dashed, arrowhead=none, weight=1]\n")
+        for i in node.outputs:
+            wire = self.wire(view.value(i), node.part, shared=i in view.shared)
+            lines.append(f"  v{i} [label=<{wire}>]\n")
+            if node.id[0] != "v":
+                edges.append(f"  {node.id} -> v{i}:w:w{self.out}\n")
+            if i in view.leads_on:
+                lines.append(f'  e{i} [label="…", fontcolor="{FAINT}"]\n')
+                edges.append(f"  v{i}:w:e -> e{i} [style=dashed, arrowhead=none, weight=1]\n")
+
+    def circle(self, value: Value, node: Node) -> str:
+        """Write an op."""
+        symbol = readable(value.symbol or "", SYMBOL_LENGTH)
+        where = f"{value.op} at {value.line}" if value.line else value.op or ""
+        size = 15 if len(symbol) <= 1 else FONT_SIZE
+        shape = "circle, fixedsize=true, width=0.4"
+        if len(symbol) > IN_A_CIRCLE:
+            shape = 'box, style="rounded,filled", height=0.36, width=0.4, margin="0.08,0.02"'
+        else:
+            shape += ", style=filled"
+        return (
+            f'  {node.id} [shape={shape}, color="{WIRE}", {self.fill(node)}, fontsize={size}, '
+            f'ordering=in, label=<{html(symbol)}>, tooltip="{quoted(readable(where, 80))}"]\n'
+        )
+
+    def box(self, node: Node) -> str:
+        """Write a closed module: its class and path, and what is in it."""
+        values = [self.view.value(i) for i in node.members]
+        ops = sum(v.kind == "op" for v in values)
+        learned = [v for v in values if v.kind == "leaf"]
+        size = sum(math.prod(v.shape or ()) for v in learned)
+        facts = [_title(node.modules[0]) + ("", f" × {len(node.modules)}")[len(node.modules) > 1]]
+        paths = [m.path for m in (node.modules[0], node.modules[-1]) if m.path]
+        path = " … ".join(html(readable(p, NAME_LENGTH)) for p in dict.fromkeys(paths))
+        rows = [f"<B>{facts[0]}</B>", *([f'<FONT POINT-SIZE="9">{path}</FONT>'] if path else [])]
+        told = f"{ops} op{'s' * (ops != 1)}"
+        if learned:
+            told += f", {size:,} parameter{'s' * (size != 1)}"
+        rows.append(f'<FONT POINT-SIZE="9">{told}</FONT>')
+        norms = [v.gradient.norm for v in learned if v.gradient is not None]
+        if norms and self.view.direction != "forward":
+            color = self.gradient_color(node)
+            line = f"‖∂‖ {number(math.hypot(*norms))}"
+            rows.append(f'<FONT POINT-SIZE="9" COLOR="{color}"><I>of these: {line}</I></FONT>')
+        twice = ", peripheries=2" if len(node.modules) > 1 else ""
+        tooltip = quoted(readable(f"{node.modules[0].kind} {node.modules[0].path}", 80))
+        return (
+            f'  {node.id} [shape=box, style="rounded,filled,dashed", color="{WIRE}", '
+            f'{self.fill(node)}{twice}, margin="0.12,0.05", label=<{"<BR/>".join(rows)}>, '
+            f'tooltip="{tooltip}"]\n'
+        )
+
+    def wire(
+        self, value: Value, part: int | None, *, shared: bool = False, again: bool = False
+    ) -> str:
+        """Write the table of a wire: value above, line, gradient below; a leaf's name before it.
+
+        A leaf with many uses is drawn in full at its first one, and without its gradient
+        ``again`` at the others.
+        """
+        rows = []
+        direction = self.view.direction
+        above = value_lines(value) if direction != "backward" else []
+        gradient = value.needs and not again and direction != "forward"
+        below = gradient_lines(value) if gradient else []
+        widths = [text_width(line) for line in above + below]
+        label = readable(self.name(value, part), NAME_LENGTH)
+        heat = "" if value.kind == "op" else self.heat_of(value)
+        if shared or again or heat:
+            label = (label or f"#{value.id}") + (" ↗" if again else "")
+        name = f"<B>{html(label)}</B>" if label else ""
+        before = ""
+        if value.kind not in ("leaf", "constant"):
+            widths.append(text_width(label, bold=True))
+            if value.output is not None:
+                name = f'<FONT COLOR="{FAINT}">[{value.output}]</FONT> {name}'.rstrip()
+                widths[-1] += text_width(f"[{value.output}] ")
+            if name:
+                rows.append(f'<TR><TD{ACROSS} CELLPADDING="1">{name}</TD></TR>')
+        elif name:
+            if heat:
+                name = f'<FONT COLOR="{ink(heat)}">{name}</FONT>'
+                heat = f' BGCOLOR="{heat}"'
+            before = f'<TD ROWSPAN="3" CELLPADDING="4"{heat}>{name}</TD>'
+        rows.append(f"<TR>{before}<TD{ACROSS}>{_colored(above, VALUE) if above else ''}</TD></TR>")
+        line = f'<TD PORT="w" WIDTH="{ceil(max(widths, default=12))}" {LINE}></TD>'
+        rows.append(f"<TR>{END}{line}{END}</TR>")
+        text = f"<I>{_colored(below, GRADIENT)}</I>" if below else ""
+        rows.append(f"<TR><TD{ACROSS}>{text}</TD></TR>")
+        return f"{TABLE}{''.join(rows)}</TABLE>"
+
+    def name(self, value: Value, part: int | None) -> str:
+        """Name a value; a parameter within its module without the path, which stands there."""
+        name = value.name or ""
+        if part is not None and value.kind == "leaf":
+            path = f"{self.modules[part].path}."
+            if name.startswith(path):
+                return name[len(path) :]
+        return name
+
+    # ------------------------------------------------------------------------- heat
+
+    def heat_of(self, value: Value) -> str:
+        """Return the colour of a value's gradient; "" in a picture without heat."""
+        if self.view.heat is None or value.gradient is None:
+            return ""
+        return self.view.heat.color(value.gradient.norm)
+
+    def fill(self, node: Node) -> str:
+        """Return the attributes of the ground of a node."""
+        if self.view.heat is None or node.norm is None:
+            return f'fillcolor="{FILL}"'
+        color = self.view.heat.color(node.norm)
+        return f'fillcolor="{color}", fontcolor="{ink(color)}"'
+
+    def gradient_color(self, node: Node) -> str:
+        """Return the colour of gradients, on a ground that may be dark itself."""
+        if self.view.heat is None or node.norm is None:
+            return GRADIENT
+        return ink(self.view.heat.color(node.norm))
+
+    # ------------------------------------------------------------- around the nodes
+
+    def clusters(self) -> list[str]:
+        """Write the open modules, one within the other; dashed, with their names."""
+        below: dict[int | None, list[int]] = {}
+        for inner in self.view.parts:
+            below.setdefault(inner.parent, []).append(inner.number)
+        lines: list[str] = []
+        todo: list[int | None] = [*reversed(below.get(None, ()))]
+        while todo:
+            part = todo.pop()
+            if part is None:
+                lines.append("  }\n")
+                continue
+            module = self.modules[part]
+            path = html(readable(module.path, NAME_LENGTH))
+            label = f"<B>{_title(module)}</B>" + (f"  {path}" if path and module.kind else "")
+            lines.append(
+                f"  subgraph cluster_{part} {{\n"
+                f'  graph [style="rounded,dashed", color="{FAINT}", labelloc=t, labeljust=l, '
+                f'margin=8, fontname="{FONT}", fontsize=10, '
+                f'label=<<FONT COLOR="{FAINT}">{label}</FONT>>]\n'
+            )
+            lines += self.inside[part]
+            todo += [None, *reversed(below.get(part, ()))]
+        return lines
+
+    def caption(self) -> str:
+        """Write the note, and what the colours of the heat mean."""
+        view = self.view
+        wrapped = textwrap.wrap(readable(view.note, 500), 100) if view.note else []
+        lines = "".join(f'{html(line)}<BR ALIGN="LEFT"/>' for line in wrapped)
+        note = f'<FONT COLOR="{FAINT}">{lines}</FONT>' if lines else ""
+        if view.heat is not None:
+            below = f'<TR><TD ALIGN="LEFT">{note}</TD></TR>' if note else ""
+            note = f"{TABLE}<TR><TD>{_legend(view.heat)}</TD></TR>{below}</TABLE>"
+        if not note:
+            return ""
+        return f'  graph [label=<{note}>, labelloc=b, labeljust=l, fontname="{FONT}", fontsize=9]\n'
 
 
-def _wire(value: Value, *, shared: bool = False, again: bool = False) -> str:
-    """Write the table of a wire: value above, line, gradient below; a leaf's name before it.
+def _title(module: ModuleNote) -> str:
+    return html(readable(module.kind or module.path or "module", NAME_LENGTH))
 
-    A leaf with many uses is drawn in full at its first one, and without its gradient
-    ``again`` at the others.
-    """
-    rows = []
-    above = value_lines(value)
-    below = gradient_lines(value) if value.needs and not again else []
-    widths = [text_width(line) for line in above + below]
-    label = readable(value.name or "", NAME_LENGTH)
-    if shared or again:
-        label = (label or f"#{value.id}") + (" ↗" if again else "")
-    name = f"<B>{html(label)}</B>" if label else ""
-    before = ""
-    if value.kind not in ("leaf", "constant"):
-        widths.append(text_width(label, bold=True))
-        if value.output is not None:
-            name = f'<FONT COLOR="{FAINT}">[{value.output}]</FONT> {name}'.rstrip()
-            widths[-1] += text_width(f"[{value.output}] ")
-        if name:
-            rows.append(f'<TR><TD{ACROSS} CELLPADDING="1">{name}</TD></TR>')
-    elif name:
-        before = f'<TD ROWSPAN="3" CELLPADDING="4">{name}</TD>'
-    rows.append(f"<TR>{before}<TD{ACROSS}>{_colored(above, VALUE)}</TD></TR>")
-    line = f'<TD PORT="w" WIDTH="{ceil(max(widths))}" {LINE}></TD>'
-    rows.append(f"<TR>{END}{line}{END}</TR>")
-    gradient = f"<I>{_colored(below, GRADIENT)}</I>" if below else ""
-    rows.append(f"<TR><TD{ACROSS}>{gradient}</TD></TR>")
-    table = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">'
-    return f"{table}{''.join(rows)}</TABLE>"
+
+def _joined(attributes: str, more: str) -> str:
+    return f"{attributes[:-1]}, {more}]" if attributes else f" [{more}]"
 
 
 def _colored(lines: list[str], color: str) -> str:
     return f'<FONT COLOR="{color}">{"<BR/>".join(map(html, lines))}</FONT>'
 
 
-def _caption(note: str) -> str:
-    wrapped = textwrap.wrap(readable(note, 500), 100)
-    lines = "".join(f'{html(line)}<BR ALIGN="LEFT"/>' for line in wrapped)
-    return (
-        f'  graph [label=<<FONT COLOR="{FAINT}">{lines}</FONT>>, labelloc=b, labeljust=l, '
-        f'fontname="{FONT}", fontsize=9]\n'
+def _legend(heat: Heat) -> str:
+    """Write the scale as a row of coloured cells, with the norms that they stand for."""
+    steps = len(SCALE) - 1
+    norms = [10 ** (heat.low + (heat.high - heat.low) * i / steps) for i in range(steps + 1)]
+    cells = [(color, f"{norm:.1g}") for color, norm in zip(SCALE, norms, strict=True)]
+    cells += [(ZERO, "0")] * heat.zero + [(NOT_FINITE, "nan, inf")] * heat.not_finite
+    row = "".join(
+        f'<TD BGCOLOR="{color}"><FONT COLOR="{ink(color)}"> {text} </FONT></TD>'
+        for color, text in cells
     )
-
-
-# ------------------------------------------------------------------------------- numbers
-
-
-def value_lines(value: Value) -> list[str]:
-    """Say what a value is, in a few short lines."""
-    shape = value.shape or ()
-    now = "now " if value.changed else ""
-    if value.numbers is not None and (lines := _elements(value.numbers, shape)):
-        return [now + lines[0], *lines[1:]]
-    size = "×".join(map(str, shape)) if len(shape) > 1 else f"{shape[0] if shape else 1} ×"
-    lines = [f"{now}{size} {value.dtype}"]
-    if value.numbers is not None and 0 not in shape:
-        lines.append(f"μ {number(value.numbers.mean)}\u2003σ {number(value.numbers.std)}")
-    return lines
-
-
-def gradient_lines(value: Value) -> list[str]:
-    """Say what a gradient is, in a few short lines; "–" where there is none."""
-    if value.gradient is None:
-        return ["∂ –"]
-    if lines := _elements(value.gradient, value.shape or ()):
-        return [f"∂ {lines[0]}", *(f"\u2003{line}" for line in lines[1:])]
-    return [f"‖∂‖ {number(value.gradient.norm)}"]
-
-
-def _elements(numbers: Numbers, shape: tuple[int, ...]) -> list[str]:
-    """Write the elements row by row, or nothing if they would not make a tidy block."""
-    if numbers.elements is None or not numbers.elements or len(shape) > 2:
-        return []
-    texts = list(map(number, numbers.elements))
-    if not shape:
-        return texts
-    if shape[-1] > IN_A_ROW:
-        return []
-    rows = [texts[i : i + shape[-1]] for i in range(0, len(texts), shape[-1])]
-    lines = [f"[{', '.join(row)}]" for row in rows]
-    if len(shape) == 2:
-        lines[0] = "[" + lines[0]
-        lines[-1] += "]"
-    return lines
-
-
-def number(x: float) -> str:
-    """Write a number with four digits."""
-    return str(x) if isinstance(x, bool) else f"{x:.4g}"
-
-
-# ---------------------------------------------------------------------------------- text
-
-
-def text_width(text: str, *, bold: bool = False) -> float:
-    """Estimate the width in points, rather too much, so that it holds without the font."""
-    total = 0.0
-    for c in text:
-        if c in NARROW:
-            total += 0.42
-        elif c.isupper() or c in BROAD or unicodedata.east_asian_width(c) in "WF":
-            total += 1.0
-        else:
-            total += 0.68
-    return total * FONT_SIZE * (1.12 if bold else 1)
-
-
-def readable(text: str, length: int) -> str:
-    """Make a text of the user's one line of visible characters, elided in the middle.
-
-    Control characters and those that change the direction of writing are replaced: the
-    former may not stand in XML, the latter would turn the text around it.
-    """
-    if len(text) <= length and text.isascii() and text.isprintable():
-        return text  # as nearly all are
-    if len(text) > length:
-        head = 2 * length // 3
-        text = f"{text[:head]}…{text[head + 1 - length :]}"
-    return "".join(c if _visible(c) else " " if c.isspace() else "\ufffd" for c in text)
-
-
-def _visible(c: str) -> bool:
-    return unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp")
-
-
-def html(text: str) -> str:
-    """Escape a text for an HTML label; Graphviz reads backslashes there too."""
-    return escape(text).replace("\\", "\\\\")
-
-
-def _quoted(text: str) -> str:
-    """Escape a text for a quoted attribute, in which Graphviz reads entities and escapes."""
-    return escape(text).replace("\\", "\\" * 4)
+    return f"{TABLE}<TR><TD>fill: ‖∂‖ of what leaves a node </TD>{row}</TR></TABLE>"

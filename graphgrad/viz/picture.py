@@ -3,12 +3,15 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 from graphgrad.errors import PictureError
 from graphgrad.files import replacing
-from graphgrad.viz.dot_writer import dot, readable, value_lines
+from graphgrad.viz.dot_writer import dot
 from graphgrad.viz.layout import STARTS, draw
 from graphgrad.viz.snapshot import Snapshot
+from graphgrad.viz.texts import readable, value_lines
+from graphgrad.viz.view import Look, View, view
 
 
 @dataclass(frozen=True, repr=False)
@@ -17,12 +20,24 @@ class Graph:
 
     snapshot: Snapshot
 
-    def to_dot(self) -> str:
-        """Write the graph in the language of Graphviz; needs nothing installed."""
-        return dot(self.snapshot)
+    def view(self, **look: Unpack[Look]) -> View:
+        """Return what is to be seen of the graph; what may be said is said at ``render``."""
+        return view(self.snapshot, **look)
+
+    def to_dot(self, **look: Unpack[Look]) -> str:
+        """Write the graph in the language of Graphviz; needs nothing installed.
+
+        Takes ``collapse``, ``focus``, ``radius``, ``direction`` and ``heat`` as ``render`` does.
+        """
+        return dot(self.view(**look))
 
     def render(
-        self, path: str | os.PathLike[str], *, limit: int = 500, timeout: float = 10.0
+        self,
+        path: str | os.PathLike[str],
+        *,
+        limit: int = 500,
+        timeout: float = 10.0,
+        **look: Unpack[Look],
     ) -> Path:
         """Draw the graph into a file: .svg, .png or .pdf.
 
@@ -31,31 +46,48 @@ class Graph:
         path
             Where to; the suffix says what. An old file is replaced, all at once.
         limit
-            The number of values above which nothing is drawn, for nobody could read it.
+            The number of visible values above which nothing is drawn, for nobody could read it.
         timeout
             How many seconds the layout may take.
+        collapse
+            Which modules are closed into one box: those from a depth on (0: the outermost one;
+            1: those that it calls), or those for which a function of a
+            :class:`~graphgrad.viz.ModuleNote`, with its ``path`` and ``kind``, says so:
+            ``lambda m: m.kind == "Block"``. Closed modules that follow one another and hold the
+            same ops on the same shapes become one, "Block × 12". Left out, as many modules are
+            closed as make at most 150 values visible.
+        focus
+            Show only the neighbourhood of a value, by name or id, or of a module, by its path.
+        radius
+            How many ops away from the focus; 2.
+        direction
+            "both"; "forward": values only; "backward": gradients only.
+        heat
+            Fill nodes by the norm of the gradient on a logarithmic scale: True, or the norms at
+            the ends of the scale, such as ``(1e-6, 1)``, so that pictures can be compared.
 
         Raises
         ------
         PictureError
             For another suffix, too many values, a path that cannot be written, a layout that
-            takes too long, and without Graphviz.
+            takes too long, a look that makes no sense, and without Graphviz.
         """
         path = Path(path)
         suffix = path.suffix.lower().removeprefix(".")
         if suffix not in STARTS:
             message = f"render: '{path}' ends in none of {', '.join(f'.{s}' for s in STARTS)}"
             raise PictureError(message)
-        count = len(self.snapshot.values)
-        if count > limit:
+        seen = self.view(**look)
+        if seen.size > limit:
             message = (
-                f"render: the graph has {count} values, more than limit={limit}; draw an earlier "
-                "tensor, which has a smaller graph, or pass a larger limit="
+                f"render: the graph has {seen.size} values, more than limit={limit}; draw an "
+                "earlier tensor, which has a smaller graph, the neighbourhood of one value by "
+                "focus=, closed modules by collapse=, or pass a larger limit="
             )
             raise PictureError(message)
         if not path.parent.is_dir():
             raise PictureError(f"render: there is no folder '{path.parent}'")
-        data = draw(self.to_dot(), suffix, timeout)
+        data = draw(dot(seen), suffix, timeout)
         try:
             with replacing(path) as unfinished:
                 unfinished.write_bytes(data)

@@ -1,0 +1,163 @@
+"""Which values belong together: runs of a module's forward, closed modules, repeated ones.
+
+Ops stand in the order in which they were made, so what one call of a module made stands
+together. A run is such a stretch: values outside came before it or come after it. That is
+why a graph stays free of cycles however many runs are closed into one box each.
+"""
+
+import functools
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from operator import eq
+
+from graphgrad.viz.snapshot import ModuleNote, Snapshot, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One run of a module's forward; those of the modules it called lie in it."""
+
+    number: int
+    module: ModuleNote
+    parent: int | None  # the number of the part around it, a smaller one
+    depth: int  # 0 for the outermost module
+
+
+def find_parts(snapshot: Snapshot) -> tuple[list[Part], list[int | None]]:
+    """Return the runs of modules, and for each value the number of the innermost around it."""
+    kinds = {note.path: note.kind for note in snapshot.modules}
+    for value in snapshot.values:
+        if value.module is not None:
+            kinds.setdefault(value.module, "")
+    way = functools.cache(lambda path: _way(path, kinds))
+    parts: list[Part] = []
+    opened: list[int] = []  # the parts around the last op, outermost first
+    at: list[int | None] = []
+    for value in snapshot.values:
+        if not value.inputs:
+            at.append(None)  # finds a place below
+            continue
+        if value.kind == "output":  # stands with its op
+            at.append(at[value.inputs[0] - 1])
+            continue
+        paths = way(value.module)
+        now = (parts[number].module.path for number in opened)
+        same = sum(takewhile(bool, map(eq, now, paths)))  # how many stay open
+        del opened[same:]
+        for path in paths[same:]:
+            depth = sum(bool(parts[number].module.path) for number in opened) + bool(path)
+            parent = opened[-1] if opened else None
+            parts.append(Part(len(parts), ModuleNote(path, kinds[path]), parent, depth))
+            opened.append(len(parts) - 1)
+        at.append(opened[-1] if opened else None)
+    if parts:
+        _place_leaves(snapshot.values, kinds, parts, at)
+    return parts, at
+
+
+def _way(path: str | None, known: Collection[str]) -> tuple[str, ...]:
+    """Name the modules around a module and itself, outermost first."""
+    if path is None:
+        return ()
+    ends = {0, len(path)}.union(i for i, c in enumerate(path) if c == ".")
+    return tuple(path[:end] for end in sorted(ends) if path[:end] in known)
+
+
+def _place_leaves(
+    values: Sequence[Value], paths: Collection[str], parts: list[Part], at: list[int | None]
+) -> None:
+    """Put the parameters of a module, and numbers written in it, where all their uses are."""
+    todo = {v.id for v in values if not v.inputs and _belongs(v, paths)}
+    met: set[int] = set()
+    for value in values:
+        for i in value.inputs:
+            if i not in todo:
+                continue
+            place = at[value.id - 1]
+            if i in met:
+                place = _around(parts, at[i - 1], place)
+            met.add(i)
+            at[i - 1] = place
+
+
+def _belongs(leaf: Value, paths: Collection[str]) -> bool:
+    """Say whether a leaf is a module's own, and no input that was handed to it."""
+    owner = (leaf.name or "").rpartition(".")[0]
+    number = leaf.kind == "constant" and leaf.name is None and leaf.shape == ()
+    return leaf.module is not None or number or (bool(owner) and owner in paths)
+
+
+def _around(parts: list[Part], one: int | None, other: int | None) -> int | None:
+    """Return the innermost part around two."""
+    while one != other:
+        if one is None or other is None:
+            return None
+        if one > other:
+            one = parts[one].parent
+        else:
+            other = parts[other].parent
+    return one
+
+
+def close(parts: list[Part], closes: Callable[[Part], bool]) -> list[int | None]:
+    """Return for each part the outermost closed one around it, itself counted; None if open."""
+    closed: list[int | None] = []
+    for part in parts:
+        outer = None if part.parent is None else closed[part.parent]
+        closed.append(part.number if outer is None and closes(part) else outer)
+    return closed
+
+
+def chains(
+    values: Sequence[Value],
+    shown: Collection[int],
+    parts: list[Part],
+    box: dict[int, int | None],
+) -> dict[int, int]:
+    """Find repeats among closed parts, and return for each repeat the first of its chain.
+
+    Parts make a chain if they are of one kind, hold the same ops on the same shapes, lie in
+    the same part, and everything that leaves one goes into the next.
+    """
+    inside: dict[int, list[Value]] = {}
+    users: dict[int, set[int | None]] = {}  # where what leaves a part goes
+    for value in values:
+        into = box[value.id]
+        if value.id not in shown:
+            into = None
+        elif into is not None and value.inputs:
+            inside.setdefault(into, []).append(value)
+        for i in value.inputs:
+            out = box[i]
+            if out is not None and out != into:
+                users.setdefault(out, set()).add(into)
+    last = box[values[-1].id]
+    if last is not None:
+        users.setdefault(last, set()).add(None)
+    firsts: dict[int, int] = {}
+    previous: int | None = None
+    ops = {number: _structure(members, values, box) for number, members in inside.items()}
+    for number in inside:  # in the order of their ops
+        if previous is not None and users.get(previous) == {number}:
+            one, other = parts[previous], parts[number]
+            alike = one.module.kind == other.module.kind and one.parent == other.parent
+            if alike and ops[previous] == ops[number]:
+                firsts[number] = firsts.get(previous, previous)
+        previous = number
+    return firsts
+
+
+def _structure(
+    members: list[Value], values: Sequence[Value], box: dict[int, int | None]
+) -> list[object]:
+    """Describe the ops of a part so that equal ones have equal descriptions."""
+    number = box[members[0].id]
+    own = {value.id: place for place, value in enumerate(members)}
+    others: dict[int, int] = {}  # by the order of their first uses
+    found: list[object] = []
+    for value in members:
+        places = [own[i] if i in own else ~others.setdefault(i, len(others)) for i in value.inputs]
+        found.append((value.op, value.output, value.shape, value.dtype, places))
+    found.extend((values[i - 1].shape, values[i - 1].dtype, box[i] == number) for i in others)
+    return found

@@ -1,0 +1,63 @@
+"""Heat: colours for the norms of gradients, so that vanishing and exploding ones are seen.
+
+One hue, ever darker, as the logarithm of the norm grows: it needs no eye for colours. What
+has no place on such a scale stands apart from it: 0 is blue, what is not finite is violet.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+SCALE = ("#FFF4E5", "#FFD9AB", "#FDB462", "#EE8328", "#C4560D", "#8F3708", "#5E2100")
+ZERO, NOT_FINITE = "#B6E0FF", "#6226B0"
+LEAST_DECADES = 3  # else small differences would look like large ones
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """What the colours mean: norms from 10^low to 10^high, and what else occurs."""
+
+    low: float
+    high: float
+    zero: bool = False
+    not_finite: bool = False
+
+    def color(self, norm: float) -> str:
+        """Return the colour of a norm."""
+        if not math.isfinite(norm):
+            return NOT_FINITE
+        if norm == 0:
+            return ZERO
+        place = (math.log10(norm) - self.low) / (self.high - self.low) * (len(SCALE) - 1)
+        place = min(max(place, 0.0), len(SCALE) - 1)
+        first = min(int(place), len(SCALE) - 2)
+        return _between(SCALE[first], SCALE[first + 1], place - first)
+
+
+def heat_of(norms: Iterable[float], limits: tuple[float, float] | None = None) -> Heat | None:
+    """Find the scale for norms: whole decades, or the limits given; None if there are no norms."""
+    norms = list(norms)
+    if not norms:
+        return None
+    zero = 0.0 in norms
+    not_finite = not all(map(math.isfinite, norms))
+    if limits is not None:
+        return Heat(math.log10(limits[0]), math.log10(limits[1]), zero, not_finite)
+    logs = [math.log10(norm) for norm in norms if norm and math.isfinite(norm)] or [0.0]
+    high = math.ceil(max(logs))
+    return Heat(min(math.floor(min(logs)), high - LEAST_DECADES), high, zero, not_finite)
+
+
+def ink(fill: str) -> str:
+    """Return black or white, whichever can be read on a colour."""
+    red, green, blue = _parts(fill)
+    return "#FFFFFF" if 0.299 * red + 0.587 * green + 0.114 * blue < 140 else "#1F2328"
+
+
+def _between(one: str, other: str, share: float) -> str:
+    mixed = zip(_parts(one), _parts(other), strict=True)
+    return "#" + "".join(f"{round(a + (b - a) * share):02X}" for a, b in mixed)
+
+
+def _parts(color: str) -> tuple[int, int, int]:
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)

@@ -1,0 +1,96 @@
+"""Texts of a picture: numbers, arrays in a few words, and what users named, made harmless."""
+
+import unicodedata
+from html import escape
+
+from graphgrad.viz.snapshot import Numbers, Value
+
+FONT_SIZE = 11
+NARROW = frozenset(" !'()[],./:;\\|-fijlrt")
+BROAD = frozenset("#%&+<=>@^~×…mw")
+IN_A_ROW = 4  # how many elements of a small array are written in a row
+
+
+def value_lines(value: Value) -> list[str]:
+    """Say what a value is, in a few short lines."""
+    shape = value.shape or ()
+    now = "now " if value.changed else ""
+    if value.numbers is not None and (lines := _elements(value.numbers, shape)):
+        return [now + lines[0], *lines[1:]]
+    size = "×".join(map(str, shape)) if len(shape) > 1 else f"{shape[0] if shape else 1} ×"
+    lines = [f"{now}{size} {value.dtype}"]
+    if value.numbers is not None and 0 not in shape:
+        lines.append(f"μ {number(value.numbers.mean)}\u2003σ {number(value.numbers.std)}")
+    return lines
+
+
+def gradient_lines(value: Value) -> list[str]:
+    """Say what a gradient is, in a few short lines; "–" where there is none."""
+    if value.gradient is None:
+        return ["∂ –"]
+    if lines := _elements(value.gradient, value.shape or ()):
+        return [f"∂ {lines[0]}", *(f"\u2003{line}" for line in lines[1:])]
+    return [f"‖∂‖ {number(value.gradient.norm)}"]
+
+
+def _elements(numbers: Numbers, shape: tuple[int, ...]) -> list[str]:
+    """Write the elements row by row, or nothing if they would not make a tidy block."""
+    if numbers.elements is None or not numbers.elements or len(shape) > 2:
+        return []
+    texts = list(map(number, numbers.elements))
+    if not shape:
+        return texts
+    if shape[-1] > IN_A_ROW:
+        return []
+    rows = [texts[i : i + shape[-1]] for i in range(0, len(texts), shape[-1])]
+    lines = [f"[{', '.join(row)}]" for row in rows]
+    if len(shape) == 2:
+        lines[0] = "[" + lines[0]
+        lines[-1] += "]"
+    return lines
+
+
+def number(x: float) -> str:
+    """Write a number with four digits."""
+    return str(x) if isinstance(x, bool) else f"{x:.4g}"
+
+
+def text_width(text: str, *, bold: bool = False) -> float:
+    """Estimate the width in points, rather too much, so that it holds without the font."""
+    total = 0.0
+    for c in text:
+        if c in NARROW:
+            total += 0.42
+        elif c.isupper() or c in BROAD or unicodedata.east_asian_width(c) in "WF":
+            total += 1.0
+        else:
+            total += 0.68
+    return total * FONT_SIZE * (1.12 if bold else 1)
+
+
+def readable(text: str, length: int) -> str:
+    """Make a text of the user's one line of visible characters, elided in the middle.
+
+    Control characters and those that change the direction of writing are replaced: the
+    former may not stand in XML, the latter would turn the text around it.
+    """
+    if len(text) <= length and text.isascii() and text.isprintable():
+        return text  # as nearly all are
+    if len(text) > length:
+        head = 2 * length // 3
+        text = f"{text[:head]}…{text[head + 1 - length :]}"
+    return "".join(c if _visible(c) else " " if c.isspace() else "\ufffd" for c in text)
+
+
+def _visible(c: str) -> bool:
+    return unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp")
+
+
+def html(text: str) -> str:
+    """Escape a text for an HTML label; Graphviz reads backslashes there too."""
+    return escape(text).replace("\\", "\\\\")
+
+
+def quoted(text: str) -> str:
+    """Escape a text for a quoted attribute, in which Graphviz reads entities and escapes."""
+    return escape(text).replace("\\", "\\" * 4)
