@@ -24,8 +24,11 @@ class Anomaly:
         """Start without any node seen."""
         self.sums: weakref.WeakKeyDictionary[Node, list[int]] = weakref.WeakKeyDictionary()
 
-    def check_forward(self, node: Node, arrays: list[Any], out: Any) -> None:
+    def see(self, op: Any, results: list[Any], arrays: list[Any]) -> None:
         """Raise where an op makes a NaN out of numbers; remember the saved arrays' sums."""
+        if op.outputs > 1:
+            return
+        node, out = results[0]._node, results[0]._data
         if np.isnan(out).any() and not any(np.isnan(a).any() for a in arrays):
             message = f"{node.describe()} computed a NaN from inputs without one"
             raise NonFiniteError(message)
@@ -68,12 +71,14 @@ def detect_anomaly() -> Iterator[None]:
     GraphError
         At ``backward()``, where a saved array was changed through an array taken earlier.
     """
-    before = recording.anomaly
-    recording.anomaly = Anomaly()
+    before = recording.anomaly, recording.watchers
+    recording.anomaly = anomaly = Anomaly()
+    others = tuple(w for w in recording.watchers if w is not before[0])
+    recording.watchers = (*others, anomaly)
     try:
         yield
     finally:
-        recording.anomaly = before
+        recording.anomaly, recording.watchers = before
 
 
 def explain_nan(root: Node) -> str:

@@ -64,6 +64,7 @@ class Node:
         "instruction",
         "name",
         "needs",  # whether a gradient is wanted here
+        "note",  # what a trace wrote down about it; not even set where none was on
         "parents",  # a Node per input, or the plain scalar that stood there
         "plan",  # op and wanted inputs (registry.Plan); None for a leaf
         "retain",  # whether `grad` is kept though this is no leaf
@@ -143,7 +144,9 @@ class _Recording(threading.local):
     """Each thread's own switch; the class attributes are what a new thread starts with."""
 
     enabled = True
-    anomaly: Any = None  # a check.Anomaly while detect_anomaly() is on
+    anomaly: Any = None  # an anomaly.Anomaly while detect_anomaly() is on
+    trace: Any = None  # a viz.traces.Trace while tracing() is on
+    watchers: tuple[Any, ...] = ()  # of both kinds: they are shown what is recorded
 
 
 recording = _Recording()

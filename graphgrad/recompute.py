@@ -53,6 +53,8 @@ def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()
     single = len(arrays) == 1
     tensor = attach(plan, tuple(segment.parents), kept, arrays[0] if single else arrays)
     outputs = [tensor] if single else tensor
+    if recording.trace is not None:
+        recording.trace.see(rerun, [t for t in outputs if t._node is not None], [])
     for place, tensor in zip(segment.places, outputs, strict=True):
         leaves[place] = tensor
     return rebuild(leaves)

@@ -71,8 +71,8 @@ def record(  # noqa: C901, PLR0912 - in one piece, for every op pays for a call 
         parents = [p if isinstance(p, _NODE_LIKE) else _leaf_of(p) for p in parents]
     plan = op.plans.get(mask) or op.plan(mask, len(arrays))
     tensor = attach(plan, tuple(parents), plan.pick(full), out)
-    if recording.anomaly is not None and op.outputs == 1:
-        recording.anomaly.check_forward(tensor._node, arrays, out)
+    if recording.watchers:
+        _show(op, tensor, arrays)
     return tensor
 
 
@@ -89,6 +89,15 @@ def attach(plan: Plan, parents: tuple[Any, ...], values: tuple[Any, ...], out: A
     tensor._data = out
     tensor._node = Node(plan, parents, values, shape, dtype, value, True, code, instruction)
     return tensor
+
+
+def _show(op: Op[Any], result: Any, arrays: list[Any]) -> None:
+    """Show an op, what it made and from what to the watchers."""
+    results = result if op.outputs > 1 else (result,)
+    recorded = [tensor for tensor in results if tensor._node is not None]
+    if recorded:
+        for watcher in recording.watchers:
+            watcher.see(op, recorded, arrays)
 
 
 def wrap(data: Any, node: Node) -> Any:

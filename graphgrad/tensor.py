@@ -253,7 +253,8 @@ class Tensor(NumpyProtocols, ArrayMethods):
                 f"requires_grad=True, and compute outside no_grad() (at {here()})"
             )
             raise GraphError(message)
-        sweep = Sweep({node: self._seed(grad)}).run()
+        start = Sweep if recording.trace is None else recording.trace.sweep
+        sweep = start({node: self._seed(grad)}).run()
         with _commit:
             for leaf, g in sweep.results.items():
                 if leaf.grad is None:

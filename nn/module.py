@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
-from graphgrad.node import here, tick
+from graphgrad.node import here, recording, tick
 from graphgrad.record import as_array, unwrapped
 from graphgrad.tensor import Tensor
 
@@ -72,7 +72,11 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Compute the output, and show it to the hooks."""
-        out = self.forward(*inputs, **options)
+        trace = recording.trace
+        if trace is None:
+            out = self.forward(*inputs, **options)
+        else:
+            out = trace.call(self, inputs, options)
         if self._forward_hooks:
             for hook in list(self._forward_hooks.values()):
                 replaced = hook(self, inputs, out)

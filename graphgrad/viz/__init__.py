@@ -1,9 +1,13 @@
 """Pictures of graphs: snapshot, then layout, then a writer for each form; `plots` of arrays."""
 
+from collections.abc import Callable
+from typing import Any
+
 from graphgrad.errors import DtypeError
 from graphgrad.node import here
 from graphgrad.tensor import Tensor
 from graphgrad.viz import plots as plots
+from graphgrad.viz.calls import traced
 from graphgrad.viz.picture import Graph as Graph
 from graphgrad.viz.snapshot import (
     ModuleNote as ModuleNote,
@@ -13,10 +17,14 @@ from graphgrad.viz.snapshot import (
     Value as Value,
     take,
 )
+from graphgrad.viz.traces import tracing as tracing
 
 
-def graph(tensor: Tensor) -> Graph:
+def graph(of: Tensor | Callable[..., Any], *args: Any) -> Graph:
     """Return the graph of everything that a tensor was computed from, to be drawn.
+
+    Or that of a function's result: ``gg.graph(f, x, y)`` runs it under ``gg.viz.tracing()``.
+    Plain floating arrays among the arguments become leaves with the names of f's parameters.
 
     The gradients are those that ``backward()`` sent through this graph, if it kept them all;
     else those of a sweep of the picture's own, which starts with ones, touches no ``.grad``
@@ -27,12 +35,14 @@ def graph(tensor: Tensor) -> Graph:
     Raises
     ------
     DtypeError
-        For anything but a Tensor.
+        For anything but a Tensor or a function, and for a function that returns no Tensor.
     """
-    if not isinstance(tensor, Tensor):
+    if isinstance(of, Tensor) and not args:
+        return Graph(take(of))
+    if not callable(of):
         message = (
-            f"graph: takes a Tensor that was computed from others, not {type(tensor).__name__} "
-            f"(at {here()})"
+            "graph: takes a Tensor that was computed from others, or a function and its "
+            f"arguments, not {', '.join(type(x).__name__ for x in (of, *args))} (at {here()})"
         )
         raise DtypeError(message)
-    return Graph(take(tensor))
+    return Graph(take(traced(of, args)))

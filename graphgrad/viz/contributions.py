@@ -1,7 +1,4 @@
-"""What each op sends to each of its inputs, for pictures: at a fork every use has its own.
-
-A sweep of the picture's own, which touches no ``.grad`` and runs no hooks.
-"""
+"""What each op sends to each of its inputs, for pictures: at a fork every use has its own."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,17 +22,20 @@ class WatchedSweep(Sweep):
         The upstream gradient of each node to start from.
     """
 
+    private = True  # runs for the picture alone
+
     def __init__(self, seeds: Mapping[Node, Any]) -> None:
         """Get ready: nothing runs yet."""
-        super().__init__(seeds, hooks=False)
+        super().__init__(seeds, hooks=not self.private)
         self.gradients: dict[int, Numbers] = {}  # by serial number
-        self.contributions: dict[Node, dict[int, Numbers]] = {}  # by the place of the input
+        self.contributions: dict[int, dict[int, Numbers]] = {}  # by the place of the input
         self._places: list[int] = []  # of the inputs that are still to be sent to, last first
 
     def _arrived(self, node: Node, g: Any) -> Any:
         g = super()._arrived(node, g)
         self.gradients[node.serial] = summarize(g)
-        self.results.clear()  # described is enough
+        if self.private:
+            self.results.clear()  # described is enough
         return g
 
     def _values(self, node: Node) -> Any:
@@ -63,7 +63,7 @@ class WatchedSweep(Sweep):
             whole = c
         if parent.dtype is not None:
             whole = whole.astype(parent.dtype, copy=False)
-        self.contributions.setdefault(node, {})[place] = summarize(whole)
+        self.contributions.setdefault(node.serial, {})[place] = summarize(whole)
         super()._send(node, parent, c, g, values)
 
 

@@ -6,6 +6,7 @@ they have few elements, else as mean, deviation and norm.
 """
 
 import functools
+import itertools
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from graphgrad.record import OUTPUT
 from graphgrad.tensor import Tensor
 from graphgrad.viz.contributions import Retold, WatchedSweep
 from graphgrad.viz.digest import Numbers as Numbers, summarize as summarize
+from graphgrad.viz.traces import Places, note_of
 
 Kind = Literal[
     "leaf",  # a value of the user's that wants a gradient
@@ -52,7 +54,9 @@ class Value:
     changed: bool = False  # whether it was written in place after the graph had used it
     gradient: Numbers | None = None  # None where there is none, or none was kept
     line: str | None = None  # the user's source line, as "file.py:18"
-    module: str | None = None  # path of the nn.Module that computed it; "": the outermost one
+    # path of the nn.Module whose forward computed it, or whose parameter it is; "": the
+    # outermost one; None: of none, or not traced
+    module: str | None = None
     contributions: tuple[Numbers | None, ...] = ()  # per input: the gradient that is sent there
     formula: str | None = None  # the op in mathematics: "x · y"
     local: tuple[str | None, ...] = ()  # per input: what its rule sends there: "g · cos(x)"
@@ -102,6 +106,7 @@ def take(tensor: Tensor) -> Snapshot:
     outputs = _output_numbers(nodes)
     backward = _backward(root, nodes, tensor._data, outputs)
     uses = Counter(n.parents[i] for n in nodes if n.plan is not None for i in n.plan.wants)
+    places = Places(nodes)
     arrays = kept_arrays(nodes)
     arrays[root] = tensor._data
     changed = _changed(nodes)
@@ -116,17 +121,21 @@ def take(tensor: Tensor) -> Snapshot:
             if isinstance(parent, Node):
                 inputs.append(ids[parent])
             else:
-                values.append(_scalar(len(values) + 1, parent, where))
+                values.append(_scalar(len(values) + 1, parent, where, places.path(node)))
                 inputs.append(len(values))
         ids[node] = len(values) + 1
         op = None if node.plan is None else node.plan.op
         several = op is not None and op.outputs > 1
-        array = arrays.get(node)
+        told: Numbers | None
+        if node in arrays:
+            told = summarize(arrays[node])
+        else:  # what a trace saw is not true of what was overwritten since
+            told = None if node in changed else places.numbers.get(node)
         values.append(
             Value(
                 id=ids[node],
                 kind=_kind(node),
-                name=node.name,
+                name=node.name or places.name(node),
                 op=None if op is None else op.name,
                 symbol=None if op is None else op.symbol,
                 inputs=tuple(inputs),
@@ -134,14 +143,16 @@ def take(tensor: Tensor) -> Snapshot:
                 shape=None if several else node.shape,
                 dtype=None if several else dtype(node.dtype),
                 needs=node.needs,
-                numbers=None if array is None else summarize(array),
+                numbers=told,
                 changed=node in changed,
                 gradient=backward.gradients.get(node.serial),
                 line=where,
+                module=places.path(node),
                 contributions=backward.shares(node, uses),
             )
         )
-    return Snapshot(tuple(values), backward.note, steps=_steps(values, ids, root))
+    modules = tuple(itertools.starmap(ModuleNote, places.modules(nodes).items()))
+    return Snapshot(tuple(values), backward.note, modules, _steps(values, ids, root))
 
 
 def _kind(node: Node) -> Kind:
@@ -150,12 +161,12 @@ def _kind(node: Node) -> Kind:
     return "output" if node.plan.op is OUTPUT else "op"
 
 
-def _scalar(number: int, x: Any, line: str) -> Value:
+def _scalar(number: int, x: Any, line: str, module: str | None) -> Value:
     """Describe a scalar that stood as an operand."""
     dtype, numbers = None, Numbers((x,), x, 0.0, abs(x))
     if isinstance(x, np.generic):
         dtype, numbers = x.dtype.name, summarize(x)
-    return Value(id=number, kind="constant", dtype=dtype, numbers=numbers, line=line)
+    return Value(id=number, kind="constant", dtype=dtype, numbers=numbers, line=line, module=module)
 
 
 def _changed(nodes: list[Node]) -> set[Node]:
@@ -194,14 +205,14 @@ class _Backward:
     """What is known about the way back."""
 
     gradients: dict[int, Numbers]  # by serial number
-    contributions: dict[Node, dict[int, Numbers]]  # of an op, by the place of its input
+    contributions: dict[int, dict[int, Numbers]]  # of an op, by the place of its input
     note: str | None = None
 
     def shares(self, node: Node, uses: Counter[Node]) -> tuple[Numbers | None, ...]:
         """Return the gradient that an op sends to each of its inputs, where it is known."""
         if node.plan is None:
             return ()
-        found = self.contributions.get(node, {})
+        found = self.contributions.get(node.serial, {})
         shares = [found.get(place) for place in range(len(node.parents))]
         for place in node.plan.wants:
             parent = node.parents[place]
@@ -214,9 +225,14 @@ def _backward(root: Node, nodes: list[Node], data: Any, outputs: dict[Node, int]
     """Find the gradients: those that ``backward()`` kept, if it kept all.
 
     Else those of a sweep of the picture's own, which touches no ``.grad`` and runs no hooks.
+    A trace has told all of it.
     """
     if not root.needs:
         return _Backward({}, {})
+    note_of_root = note_of(root)
+    told = None if note_of_root is None else note_of_root.told
+    if told is not None and told.flows is root.flow:
+        return _Backward(told.gradients, told.contributions)
     wanted = [n for n in ancestors([root]) if n.dtype is not None]
     flow = root.flow or {}
     kept = {n: flow[n.serial] for n in wanted if n.serial in flow}
