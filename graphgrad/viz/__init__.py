@@ -8,6 +8,7 @@ from graphgrad.node import here
 from graphgrad.tensor import Tensor
 from graphgrad.viz import plots as plots
 from graphgrad.viz.calls import traced
+from graphgrad.viz.page.training import training_page as training_page
 from graphgrad.viz.picture import Graph as Graph
 from graphgrad.viz.snapshot import (
     ModuleNote as ModuleNote,

@@ -1,0 +1,84 @@
+"""One HTML file that holds its style, script and data, and may load or send nothing."""
+
+import base64
+import hashlib
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+from graphgrad.errors import PictureError
+from graphgrad.files import replacing
+
+FOLDER = Path(__file__).parent
+
+
+def checked_path(path: Path, who: str) -> Path:
+    """Return a path that ends in .html or .htm, in a folder that is there.
+
+    Raises
+    ------
+    PictureError
+        For any other.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise PictureError(f"{who}: '{path}' does not end in .html")
+    if not path.parent.is_dir():
+        raise PictureError(f"{who}: there is no folder '{path.parent}'")
+    return path
+
+
+def document(title: str, body: str, data: Any, *, style: str, script: str) -> str:
+    """Return a page: a title, a body in HTML, and data for the script, as JSON.
+
+    Only this very style and script run: the policy names their hashes and allows nothing else.
+
+    Parameters
+    ----------
+    title
+        As text.
+    body
+        HTML, in which all that a user named is escaped.
+    data
+        What JSON can hold; the script finds it in the element `data`.
+    style, script
+        Names of files in this folder.
+    """
+    css, js = ((FOLDER / name).read_text("utf-8") for name in (style, script))
+    policy = (
+        f"default-src 'none'; style-src '{_hash(css)}'; script-src '{_hash(js)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    # With < written so, no text in the data can end the element that it stands in.
+    packed = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f'<title>{html.escape(title)}</title>\n<link rel="icon" href="data:,">\n'
+        f"<style>{css}</style>\n</head>\n<body>\n{body}\n"
+        f'<script type="application/json" id="data">{packed}</script>\n'
+        f"<script>{js}</script>\n</body>\n</html>\n"
+    )
+
+
+def write(path: Path, text: str, who: str) -> Path:
+    """Write a page, whole or not at all; an old one is replaced.
+
+    Raises
+    ------
+    PictureError
+        If the path cannot be written.
+    """
+    try:
+        with replacing(path) as unfinished:
+            unfinished.write_bytes(text.encode("utf-8"))  # as text, Windows would change the hashes
+    except OSError as error:
+        raise PictureError(f"{who}: cannot write '{path}': {error.strerror}") from error
+    return path
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"

@@ -1,0 +1,171 @@
+"""What a page shows of a history: curves over the epochs, facts, and remarks in words."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphgrad.viz.dot_writer import readable
+from graphgrad.viz.page.curves import LONGEST, counted, curve, number, spans_decades
+
+Columns = Mapping[str, Sequence[float]]
+
+RISE = 1.2  # a validation loss that ends so far above its lowest is remarked on (ours)
+_TRAINING, _VALIDATION, _BATCHES = 0, 1, -1  # how curves look
+
+
+def charts(columns: Columns, losses: Sequence[float]) -> list[dict[str, Any]]:
+    """Return a chart for each kind of column: the loss first, the learning rate last."""
+    kinds: dict[str, dict[str, Sequence[float]]] = {}
+    for name, values in columns.items():
+        kind = name.removeprefix("validation_")
+        kinds.setdefault(kind, {})[name] = values
+    order = sorted(kinds, key=lambda kind: (kind == "lr") - (kind == "loss"))
+    found = [_chart(kind, kinds[kind]) for kind in order]
+    if not losses:
+        return found
+    size = batches_per_epoch(columns, losses)
+    behind = curve("each batch", losses, look=_BATCHES)
+    axis = counted("batch", len(losses), 1 / size if size else 1.0)
+    if size:
+        found[0]["xs"].append(axis)
+        found[0]["series"].insert(0, behind | {"x": 1})
+        found[0]["log"] = spans_decades([*kinds["loss"].values(), losses])
+    else:
+        found.insert(
+            1 if "loss" in kinds else 0,
+            {
+                "id": "batches",
+                "title": "Loss of each batch",
+                "log": spans_decades([losses]),
+                "xs": [axis],
+                "series": [behind],
+            },
+        )
+    return found
+
+
+def batches_per_epoch(columns: Columns, losses: Sequence[float]) -> int | None:
+    """Return how many batches an epoch had, if one number explains the loss of every epoch.
+
+    A history does not say it, and may end in the middle of an epoch. The loss of an epoch is the
+    mean of its batches, the last of which may be smaller and weigh r < 1, the same in all epochs.
+    """
+    told = np.asarray(columns.get("loss", ()), float)
+    batches = np.asarray(losses, float)
+    epochs = told.size
+    if not epochs or batches.size < epochs or not np.isfinite(batches).all():
+        return None
+    sizes = np.arange(batches.size // (epochs + 1) + 1, batches.size // epochs + 1)
+    ends = np.multiply.outer(sizes, np.arange(epochs + 1))
+    last = batches[ends[:, 1:] - 1]
+    before = np.diff(np.concatenate([[0.0], np.cumsum(batches)])[ends]) - last
+    many = sizes[:, np.newaxis] - 1
+    with np.errstate(all="ignore"):  # by least squares; NaN, which fits nothing, if it is 0 / 0
+        off = last - told
+        r = (off * (many * told - before)).sum(axis=1) / np.square(off).sum(axis=1)
+        exact = _fits(before, last, many, 1.0, told)
+        nearly = _fits(before, last, many, r[:, np.newaxis], told) & (r > 0) & (r < 1)
+    for fit in (exact, nearly):
+        if fit.sum() == 1:
+            return int(sizes[fit.argmax()])
+    return None
+
+
+def _fits(before: Any, last: Any, many: Any, r: Any, told: Any) -> Any:
+    means = (before + r * last) / (many + r)
+    scale = np.abs(last).max(initial=0) + np.abs(told)
+    return (np.abs(means - told) <= 1e-6 * scale).all(axis=1)
+
+
+def _chart(kind: str, columns: Columns) -> dict[str, Any]:
+    count = len(next(iter(columns.values())))
+    series = []
+    for name, values in columns.items():
+        held = name.startswith("validation_")
+        label = "validation" if held else "training" if kind != "lr" else "learning rate"
+        series.append(curve(label, values, look=_VALIDATION if held else _TRAINING))
+    share = kind.endswith("accuracy") and all(
+        0 <= v <= 1 for values in columns.values() for v in values if math.isfinite(v)
+    )
+    log = kind in {"lr", "loss"} and spans_decades(list(columns.values()))
+    return {
+        "id": "loss" if kind == "loss" else "column",
+        "title": title(kind),
+        "percent": share,
+        "log": log,
+        "xs": [counted("epoch", count)],
+        "series": series,
+    }
+
+
+def title(kind: str) -> str:
+    """Return the heading of a kind of column."""
+    if kind == "lr":
+        return "Learning rate"
+    words = readable(kind, LONGEST).replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+# ------------------------------------------------------------------------------- in words
+
+
+def facts(columns: Columns, losses: Sequence[float], steps: int) -> list[tuple[str, str, str]]:
+    """Return what a reader wants to know first: a number, of what, and what else is to be said."""
+    epochs = len(next(iter(columns.values()), ()))
+    counts = {"epoch": epochs, "batch": len(losses), "watched step": steps}
+    (word, first), *rest = ((_plural(word, n), n) for word, n in counts.items() if n)
+    found = [(f"{first:,}", word, ", ".join(f"{n:,} {word}" for word, n in rest))]
+    for name, values in columns.items():
+        kind = name.removeprefix("validation_")
+        if kind in {"loss", "accuracy"} and (kind == name) != (f"validation_{kind}" in columns):
+            found.append(_best(name, kind, values, columns.get(kind, ())))
+    return found
+
+
+def _best(
+    name: str, kind: str, values: Sequence[float], learnt: Sequence[float]
+) -> tuple[str, str, str]:
+    lowest = kind == "loss"
+    sign = 1 if lowest else -1
+    ranks = [sign * v if math.isfinite(v) else math.inf for v in values]
+    place = ranks.index(min(ranks))
+    word = "lowest" if lowest else "highest"
+    if place == len(values) - 1:
+        detail = f"{word} in the last epoch"
+    else:
+        detail = f"{word} in epoch {place + 1:,}; {_value(kind, values[-1])} at the end"
+    if name != kind and learnt:
+        detail += f", training {_value(kind, learnt[-1])}"
+    return _value(kind, values[place]), name.replace("_", " "), detail
+
+
+def remarks(columns: Columns, losses: Sequence[float]) -> list[str]:
+    """Say what is unusual in a history, and what helps; [] if nothing is."""
+    found = []
+    rows = {"the losses of batches": losses, **columns}
+    for name, row in rows.items():
+        broken = sum(not math.isfinite(v) for v in row)
+        if broken:
+            text = f"{readable(name, LONGEST)}: {broken:,} of {len(row):,} are NaN or infinite"
+            found.append(f"{text}: look at the inputs, and lower the learning rate")
+    loss = [v for v in columns.get("loss", ()) if math.isfinite(v)]
+    if len(loss) > 1 and loss[-1] >= loss[0]:
+        text = f"the loss ends at {loss[-1]:.4g}, not below the {loss[0]:.4g} of the first epoch"
+        found.append(f"{text}: try other learning rates, and nn.sanity_checks")
+    held = [v for v in columns.get("validation_loss", ()) if math.isfinite(v)]
+    if len(held) > 1 and held[-1] > RISE * min(held) > 0:
+        text = f"the validation loss rises from {min(held):.4g} to {held[-1]:.4g}"
+        found.append(f"{text}: end earlier (patience=), decay the weights, or take more samples")
+    return found
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else "batches" if word == "batch" else f"{word}s"
+
+
+def _value(kind: str, value: float) -> str:
+    if kind == "accuracy" and 0 <= value <= 1:
+        return f"{value:.2%}"
+    return str(number(value, 4))

@@ -1,0 +1,122 @@
+"""What a page shows of watched steps: histograms by layer, and curves over all steps."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphgrad.viz.dot_writer import readable
+from graphgrad.viz.page.curves import LONGEST, curve, number, numbered
+
+HISTOGRAMS = 8000  # in one page, about a megabyte; of more steps some are left out
+USUAL = 1e-3  # update / weight; see graphgrad/nn/diagnosis/symptoms.py
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
+SHORT = 4  # digits of a number of which there are thousands
+
+
+def watched(records: Sequence[Any], resting: Sequence[Mapping[str, float | None]]) -> Any:
+    """Return the data of records: which steps, the layers, what each did, and two charts."""
+    layers = {name: m for record in records for name, m in record.layers.items()}
+    chosen = _spread(len(records), max(2, HISTOGRAMS // (2 * len(layers) or 1)))
+    rest = "saturated", "dead"
+    return {
+        "recorded": len(records),
+        "steps": [int(records[i].step) for i in chosen],
+        "layers": [
+            {
+                "name": readable(name, LONGEST),
+                "kind": m.kind,
+                "weighted": bool(m.weighted),
+                "rest": rest[m.saturated is None],
+            }
+            for name, m in layers.items()
+        ],
+        "records": [
+            [_cell(records[i], name, resting[i].get(name)) for name in layers] for i in chosen
+        ],
+        "charts": [
+            chart for chart in (_ratios(records), _resting(records, resting)) if chart["series"]
+        ],
+    }
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Return places in a row, the first and the last among them, as even as can be."""
+    if count <= most:
+        return list(range(count))
+    return [int(place) for place in np.linspace(0, count - 1, most).round()]
+
+
+def _cell(record: Any, name: str, rest: float | None) -> Any:
+    m = record.layers.get(name)
+    if m is None:
+        return None
+    ratios = [
+        p.ratio
+        for parameter, p in record.parameters.items()
+        if p.matrix and parameter.rpartition(".")[0] == name
+    ]
+    return [
+        _distribution(m.activations),
+        None if m.gradients is None else _distribution(m.gradients),
+        None if rest is None else number(rest, SHORT),
+        number(ratios[0], SHORT) if ratios else None,
+    ]
+
+
+def _distribution(d: Any) -> list[Any]:
+    numbers = [number(v, SHORT) for v in (d.mean, d.std, d.low, d.high, d.broken)]
+    counts = np.asarray(d.counts)
+    total = int(counts.sum())
+    return [*numbers, total, _packed(counts)]
+
+
+def _packed(counts: Any) -> str:
+    """Return shares of the largest count, two digits to base 64 each; what is not 0 stays so."""
+    largest = int(counts.max(initial=0))
+    if not largest:
+        return ""
+    levels = np.rint(counts / largest * 4095).astype(int)
+    levels = np.maximum(levels, counts > 0)
+    return "".join(DIGITS[level >> 6] + DIGITS[level & 63] for level in levels.tolist())
+
+
+def _ratios(records: Sequence[Any]) -> dict[str, Any]:
+    names = {name: None for r in records for name, p in r.parameters.items() if p.matrix}
+    rows = {
+        name: [r.parameters[name].ratio if name in r.parameters else None for r in records]
+        for name in names
+    }
+    return {
+        "id": "ratios",
+        "title": "Update / weight",
+        "about": "Norm of what a step adds to a weight, by the norm of the weight. "
+        "The band is about 1e-3, which is usual.",
+        "log": True,
+        "band": [number(USUAL / 10**0.5), number(USUAL * 10**0.5)],
+        "xs": [numbered("step", [int(r.step) for r in records])],
+        "series": [curve(name, row, SHORT, look=i) for i, (name, row) in enumerate(rows.items())],
+    }
+
+
+def _resting(
+    records: Sequence[Any], resting: Sequence[Mapping[str, float | None]]
+) -> dict[str, Any]:
+    names = {name: None for row in resting for name, share in row.items() if share is not None}
+    rows = {name: [row.get(name) for row in resting] for name in names}
+    active = [name for name, row in rows.items() if any(row)]
+    quiet = [name for name in rows if name not in active]
+    about = "The share of units that did nothing in all steps of the window, or of values at the "
+    about += "flat ends of tanh and sigmoid."
+    return {
+        "id": "resting",
+        "title": "Dead units, saturated values",
+        "about": about,
+        "percent": True,
+        "range": [0, 1],
+        "quiet": [readable(name, LONGEST) for name in quiet] if active else [],
+        "xs": [numbered("step", [int(r.step) for r in records])],
+        "series": [
+            curve(name, rows[name], SHORT, look=i) for i, name in enumerate(active or quiet)
+        ],
+    }

@@ -1,0 +1,137 @@
+"""The page of a training: how it went, and what each layer did meanwhile."""
+
+import html
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import DtypeError, GraphError, ShapeError
+from graphgrad.node import here
+from graphgrad.viz.dot_writer import readable
+from graphgrad.viz.page.document import checked_path, document, write
+from graphgrad.viz.page.epochs import charts, facts, remarks
+from graphgrad.viz.page.layers import watched
+
+_WHO = "training_page"
+
+
+def training_page(
+    history: Any,
+    path: str | os.PathLike[str],
+    *,
+    diagnosis: Any = None,
+    title: str = "Training",
+) -> Path:
+    """Write a page about a training: one file for the browser, which needs no network.
+
+    ::
+
+        watch = nn.Diagnosis(model)
+        trainer = nn.Trainer(model, optimizer, batches, validation=held, diagnosis=watch)
+        gg.viz.training_page(trainer.fit(20), "training.html", diagnosis=watch)
+
+    It has curves of the loss (of epochs, and of batches behind them), of accuracy and every other
+    column, and of the learning rate. With a diagnosis also updates / weights, dead units and
+    saturated values over time, histograms of each layer's activations and gradients in each
+    watched step, and the findings in words. Of more than 1200 numbers in a row it has the lowest,
+    mean and highest of bins, and says so.
+
+    Parameters
+    ----------
+    history
+        An `nn.History`, or any mapping of columns to numbers, one for each epoch; the loss of
+        each batch is taken from its attribute ``losses``, if there is one.
+    path
+        Where to, ending in .html. An old file is replaced, all at once.
+    diagnosis
+        The `nn.Diagnosis` that watched the training.
+    title
+        The heading.
+
+    Raises
+    ------
+    ShapeError
+        If there is nothing to draw yet, or columns differ in length.
+    DtypeError
+        If the history is no mapping of names to real numbers, or the diagnosis is none.
+    GraphError
+        If the diagnosis has watched no step.
+    PictureError
+        If the path does not end in .html or cannot be written.
+    """
+    path = checked_path(Path(path), _WHO)
+    columns, losses = _checked_history(history)
+    records = _checked_records(diagnosis)
+    if not (any(columns.values()) or losses or records):
+        message = f"{_WHO}: no epoch, no batch and no watched step to draw yet; train first"
+        raise ShapeError(f"{message} (at {here()})")
+    columns = columns if any(columns.values()) else {}
+    data: dict[str, Any] = {"charts": charts(columns, losses)}
+    words = remarks(columns, losses)
+    if records:
+        data["watched"] = watched(records, diagnosis._resting())
+        words += diagnosis.findings()
+    heading = readable(str(title), 200)
+    body = _body(heading, facts(columns, losses, len(records)), words)
+    text = document(heading, body, data, style="training.css", script="training.js")
+    return write(path, text, _WHO)
+
+
+def _checked_history(history: Any) -> tuple[dict[str, list[float]], list[float]]:
+    if not isinstance(history, Mapping):
+        message = f"{_WHO}: a history is a mapping of columns to numbers, as nn.History, not"
+        raise DtypeError(f"{message} {type(history).__name__} (at {here()})")
+    columns = {str(name): _checked_row(str(name), row) for name, row in history.items()}
+    lengths = {name: len(row) for name, row in columns.items()}
+    if len(set(lengths.values())) > 1:
+        message = f"{_WHO}: columns of {lengths} epochs; give one number for each epoch"
+        raise ShapeError(f"{message} (at {here()})")
+    return columns, _checked_row("losses", getattr(history, "losses", ()))
+
+
+def _checked_row(name: str, row: Any) -> list[float]:
+    try:
+        numbers = np.asarray(row, float)
+    except (TypeError, ValueError) as error:
+        message = f"{_WHO}: '{readable(name, 80)}' is no row of real numbers: {error}"
+        raise DtypeError(f"{message} (at {here()})") from error
+    if numbers.ndim != 1:
+        message = f"{_WHO}: '{readable(name, 80)}' is {numbers.shape}; give a row of numbers"
+        raise ShapeError(f"{message} (at {here()})")
+    values: list[float] = numbers.tolist()
+    return values
+
+
+def _checked_records(diagnosis: Any) -> Sequence[Any]:
+    if diagnosis is None:
+        return []
+    if not hasattr(diagnosis, "records"):
+        message = f"{_WHO}: diagnosis is a {type(diagnosis).__name__}; give an nn.Diagnosis"
+        raise DtypeError(f"{message} (at {here()})")
+    if not diagnosis.records:
+        message = f"{_WHO}: the diagnosis has watched no step; run them inside `with watch.step():`"
+        raise GraphError(f"{message}, or pass it to nn.Trainer (at {here()})")
+    return list(diagnosis.records)
+
+
+def _body(heading: str, facts: Sequence[tuple[str, str, str]], words: Sequence[str]) -> str:
+    """Return the parts that need no script; it draws the others."""
+    tiles = "\n".join(
+        f'<div class="tile"><dt>{html.escape(what)}</dt><dd><b>{html.escape(value)}</b> '
+        f"<span>{html.escape(detail)}</span></dd></div>"
+        for value, what, detail in facts
+    )
+    items = "\n".join(f"<li>{html.escape(readable(text, 1000))}</li>" for text in words)
+    told = f"<ul>\n{items}\n</ul>" if items else "<p>Nothing unusual.</p>"
+    return (
+        f"<header>\n<h1>{html.escape(heading)}</h1>\n<dl>\n{tiles}\n</dl>\n</header>\n"
+        f'<main>\n<section id="findings"{"" if items else " class=quiet"}>\n'
+        f"<h2>Findings</h2>\n{told}\n</section>\n"
+        '<section id="charts" aria-label="Curves"></section>\n'
+        '<section id="layers" aria-label="Layers"></section>\n'
+        "<noscript><p>The pictures are drawn by a script, which is switched off here.</p>"
+        "</noscript>\n</main>"
+    )

@@ -1,0 +1,67 @@
+"""A real browser for tests of pages: the system's Chromium, driven by Playwright."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# No sandbox, for tests may run as root; the others keep the browser itself from the network.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextmanager
+def chromium(home: Path) -> Iterator[Any]:
+    """Start Chromium with a folder of its own; skip the test, saying why, where there is none."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: extra `browser`")
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    folders = dict.fromkeys(
+        ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"), str(home)
+    )
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=FLAGS, env={**os.environ, **folders}
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visit:
+    """A page that was opened, with what went wrong and what it asked the network for."""
+
+    def __init__(self, browser: Any, path: Path, width: int = 1280, scheme: str = "light") -> None:
+        """Open a file in a window of this width, in a light or dark scheme."""
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        viewport = {"width": width, "height": 900}
+        self.page = browser.new_page(
+            viewport=viewport, color_scheme=scheme, reduced_motion="reduce"
+        )
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda message: self.errors.append(message.text))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_timeout(100)
+
+    def close(self) -> None:
+        """Check that all went well."""
+        url = self.page.url
+        self.page.close()
+        assert self.errors == []
+        assert [r for r in self.requests if r != url and not r.startswith("data:")] == []

@@ -1,0 +1,597 @@
+"""The page of a training: true numbers, nothing hidden, one file, and no name that runs."""
+
+import base64
+import hashlib
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad import data, nn, optim
+from graphgrad.errors import DtypeError, GraphError, PictureError, ShapeError
+from graphgrad.viz.page.epochs import batches_per_epoch
+from tests.browser import Visit, chromium
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</script><img src=x onerror=alert(1)>",
+    "\"' & <b>",
+    "two\nlines\u2028",
+    "abc\u202ecba",
+    "\ud800",
+    "x" * 10_000,
+]
+
+
+class Parts(HTMLParser):
+    """The elements of a page with their attributes, and what scripts and styles hold."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.content: dict[str, str] = {}  # of the last element of each kind
+        self.open = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.open = tag
+        self.content[tag] = ""
+
+    def handle_endtag(self, tag: str) -> None:
+        del tag
+        self.open = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.content[self.open] += data
+
+
+def told(path: Path) -> Any:
+    """The data of a page."""
+    found = re.search(r'id="data">(.*?)</script>', path.read_text("utf-8"), re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def history_of(columns: dict[str, Any], losses: Any = ()) -> nn.History:
+    history = nn.History()
+    history.columns = {name: list(map(float, row)) for name, row in columns.items()}
+    history.epochs = len(next(iter(columns.values()), ()))
+    history.losses = list(map(float, losses))
+    return history
+
+
+def chart(path: Path, title: str) -> Any:
+    (found,) = (c for c in told(path)["charts"] if c["title"] == title)
+    return found
+
+
+def learn(epochs: int, every: int, names: list[str] | None = None) -> Any:
+    """Train eight layers on random numbers, and return history and diagnosis."""
+    rng = np.random.default_rng(0)
+    sizes = [6, 16, 16, 16]
+    layers: list[nn.Module] = []
+    for inputs, units in itertools.pairwise(sizes):
+        layers += [nn.Affine(inputs, units, rng=rng), nn.Tanh()]
+    layers += [nn.Affine(16, 3, rng=rng), nn.ReLU()]
+    model: Any = nn.Sequential(*layers)
+    if names is not None:
+        model.layers = dict(zip(names, layers, strict=False))
+    x = rng.normal(size=(64, 6)).astype(np.float32)
+    samples = data.Dataset(x, x[:, :3].argmax(axis=1))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    watch = nn.Diagnosis(model, every=every)
+    batches = data.Batches(samples, 16, rng, prefetch=0)
+    trainer = nn.Trainer(model, optimizer, batches, validation=samples, diagnosis=watch)
+    return trainer.fit(epochs), watch
+
+
+@pytest.fixture(scope="module")
+def training() -> Any:
+    return learn(20, 2)
+
+
+# --------------------------------------------------------------------------------- one file
+
+
+def test_the_policy_allows_this_style_and_script_and_nothing_else(
+    training: Any, tmp_path: Path
+) -> None:
+    history, watch = training
+    path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch)
+    parts = Parts(path.read_text("utf-8"))
+    (policy,) = (
+        str(a["content"]) for tag, a in parts.tags if a.get("http-equiv") and tag == "meta"
+    )
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules.pop("default-src") == rules.pop("base-uri") == "'none'"
+    assert rules.pop("form-action") == "'none'"
+    assert rules.pop("img-src") == "data:"
+    running = [(t, a) for t, a in parts.tags if t == "script" and "type" not in a]
+    assert len(running) == 1
+    assert [t for t, _ in parts.tags].count("style") == 1
+    for name, tag in (("style-src", "style"), ("script-src", "script")):
+        digest = base64.b64encode(hashlib.sha256(parts.content[tag].encode()).digest()).decode()
+        assert rules.pop(name) == f"'sha256-{digest}'"
+    assert not rules
+
+
+def test_nothing_is_loaded_and_no_style_or_handler_stands_in_an_attribute(
+    training: Any, tmp_path: Path
+) -> None:
+    history, watch = training
+    text = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch).read_text("utf-8")
+    for tag, attributes in Parts(text).tags:
+        assert "style" not in attributes
+        assert not [name for name in attributes if name.startswith("on")]
+        assert "src" not in attributes
+        assert tag != "link" or attributes["href"] == "data:,"
+    addresses = set(re.findall(r"https?://[^\"' )]+", text))
+    assert addresses == {"http://www.w3.org/2000/svg"}  # a name, which nobody asks for
+
+
+def test_the_same_training_gives_the_same_bytes(tmp_path: Path) -> None:
+    pages = []
+    for name in ("a.html", "b.html"):
+        history, watch = learn(2, 2)
+        pages.append(gg.viz.training_page(history, tmp_path / name, diagnosis=watch).read_bytes())
+    assert pages[0] == pages[1]
+
+
+def test_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = history_of({"loss": [2, 1]})
+    path = tmp_path / "page.html"
+    assert gg.viz.training_page(history, str(path)) == path
+    before = path.read_bytes()
+
+    def fails(*_: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(PictureError, match=r"cannot write .*No space left"):
+        gg.viz.training_page(history, path, title="other")
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# ------------------------------------------------------------------------------ what it says
+
+
+def test_numbers_are_those_of_the_history(training: Any, tmp_path: Path) -> None:
+    history, watch = training
+    path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch)
+    loss = chart(path, "Loss")
+    batches, learnt, held = loss["series"]
+    assert [s["name"] for s in loss["series"]] == ["each batch", "training", "validation"]
+    np.testing.assert_allclose(learnt["y"], history["loss"], rtol=1e-5)
+    np.testing.assert_allclose(held["y"], history["validation_loss"], rtol=1e-5)
+    np.testing.assert_allclose(batches["y"], history.losses, rtol=1e-5)
+    assert loss["xs"][batches["x"]]["scale"] == 1 / 4, "four batches are an epoch"
+    assert chart(path, "Accuracy")["percent"]
+    assert chart(path, "Learning rate")["series"][0]["y"] == [0.1] * 20
+
+
+def test_numbers_are_those_of_the_diagnosis(training: Any, tmp_path: Path) -> None:
+    history, watch = training
+    watched = told(gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch))["watched"]
+    records = list(watch.records)
+    assert watched["steps"] == [r.step for r in records]
+    names = [layer["name"] for layer in watched["layers"]]
+    assert names == list(records[0].layers)
+    digits = {c: i for i, c in enumerate("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")}
+    digits |= {c: 36 + i for i, c in enumerate("abcdefghijklmnopqrstuvwxyz-_")}
+    for row, record in zip(watched["records"], records, strict=True):
+        for cell, (name, m) in zip(row, record.layers.items(), strict=True):
+            for found, d in zip(cell[:2], (m.activations, m.gradients), strict=True):
+                expected = [d.mean, d.std, d.low, d.high, d.broken, d.counts.sum()]
+                np.testing.assert_allclose(found[:6], expected, rtol=1e-3, atol=1e-30)
+                shares = [
+                    (64 * digits[found[6][i]] + digits[found[6][i + 1]]) / 4095
+                    for i in range(0, len(found[6]), 2)
+                ]
+                np.testing.assert_allclose(shares, d.counts / d.counts.max(), atol=2e-4)
+            weight = record.parameters.get(f"{name}.weight")
+            assert (
+                cell[3] is None
+                if weight is None
+                else math.isclose(cell[3], weight.ratio, rel_tol=1e-3)
+            )
+    ratios, resting = watched["charts"]
+    assert [s["name"] for s in ratios["series"]] == [f"{i}.weight" for i in (0, 2, 4, 6)]
+    assert ratios["band"][0] < 1e-3 < ratios["band"][1]
+    shown = {*resting["quiet"], *(s["name"] for s in resting["series"])}
+    assert shown >= {"1", "3", "5", "7"}, "tanh and ReLU"
+
+
+def test_findings_are_told_in_words(tmp_path: Path) -> None:
+    history, watch = learn(1, 1)
+    for record in watch.records:
+        for p in record.parameters.values():
+            object.__setattr__(p, "update", 10 * p.weight + 1)
+    held = [1.0, 0.5, 0.9]
+    history = history_of({"loss": [1.0, 1.1, 1.2], "validation_loss": held}, [1, math.nan])
+    text = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch).read_text("utf-8")
+    items = re.findall(r"<li>(.*?)</li>", text)
+    assert items[0].startswith("the losses of batches: 1 of 2 are NaN or infinite")
+    assert items[1].startswith("the loss ends at 1.2, not below the 1 of the first epoch")
+    assert items[2].startswith("the validation loss rises from 0.5 to 0.9")
+    assert items[3:] == [line.replace("'", "&#x27;") for line in watch.findings()]
+    assert items[3:], "such updates are reported"
+    assert "lowest in epoch 2; 0.9 at the end, training 1.2" in text
+
+
+def test_a_healthy_training_has_nothing_unusual(tmp_path: Path) -> None:
+    history = history_of({"loss": [2, 1, 0.9], "validation_loss": [2, 1, 1.1]})
+    text = gg.viz.training_page(history, tmp_path / "a.html").read_text("utf-8")
+    assert "Nothing unusual." in text
+
+
+def test_any_mapping_of_columns_will_do(tmp_path: Path) -> None:
+    path = gg.viz.training_page({"top_5_rate": np.array([1, 2, 3])}, tmp_path / "a.htm")
+    assert chart(path, "Top 5 rate")["series"][0]["y"] == [1, 2, 3]
+    assert "watched" not in told(path)
+
+
+def test_a_diagnosis_without_epochs_will_do(training: Any, tmp_path: Path) -> None:
+    path = gg.viz.training_page(nn.History(), tmp_path / "a.html", diagnosis=training[1])
+    assert told(path)["charts"] == []
+    assert told(path)["watched"]["steps"]
+
+
+def test_a_training_ended_in_its_first_epoch(tmp_path: Path) -> None:
+    path = gg.viz.training_page(history_of({}, [3, 2]), tmp_path / "a.html")
+    assert chart(path, "Loss of each batch")["series"][0]["y"] == [3, 2]
+
+
+# --------------------------------------------------------------------- where an epoch ends
+
+
+@pytest.mark.parametrize("last", [1.0, 0.3])
+@pytest.mark.parametrize(("epochs", "size", "rest"), [(3, 7, 0), (3, 7, 5), (5, 4, 3), (2, 90, 31)])
+def test_epochs_end_where_the_means_of_the_batches_say(
+    epochs: int, size: int, rest: int, last: float
+) -> None:
+    """The history may end within an epoch, and the last batch of each may count for less."""
+    count = epochs * size + rest
+    rng = np.random.default_rng(0)
+    losses = 2 * np.exp(-np.arange(count) / 10) + 0.1 * rng.random(count)
+    weights = np.ones(size)
+    weights[-1] = last
+    each = losses[: epochs * size].reshape(epochs, size)
+    columns = {"loss": (each @ weights / weights.sum()).tolist()}
+    assert batches_per_epoch(columns, losses.tolist()) == size
+
+
+def test_epochs_of_which_one_number_does_not_tell() -> None:
+    losses = [3.0, 2.5, 2.0, 0.6, 0.5]
+    assert batches_per_epoch({"loss": [2.5]}, losses) == 3
+    assert batches_per_epoch({"loss": [2.4]}, losses) == 4, "the last is small"
+    assert batches_per_epoch({"loss": losses}, losses) == 1
+    assert batches_per_epoch({"loss": [2.55]}, [3, 2, 3, 2, 3]) is None, "3 or 4, a small last one"
+
+
+@pytest.mark.parametrize("told_losses", [[5.0, 4.0], [math.nan, 1.0], []])
+def test_batches_whose_epochs_are_not_known_have_a_chart_of_their_own(
+    told_losses: list[float], tmp_path: Path
+) -> None:
+    losses = [3.0, 2.9, 2.0, 1.9]
+    columns = {"loss": told_losses, "lr": [0.1] * len(told_losses)}
+    path = gg.viz.training_page(history_of(columns, losses), tmp_path / "a.html")
+    assert chart(path, "Loss of each batch")["xs"][0]["scale"] == 1
+    if told_losses:
+        assert "each batch" not in [s["name"] for s in chart(path, "Loss")["series"]]
+
+
+# -------------------------------------------------------------------------------- bad input
+
+
+def test_hostile_names_are_texts(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    for name in HOSTILE:
+        plain = Parts(gg.viz.training_page({"a": [1]}, path).read_text("utf-8"))
+        gg.viz.training_page({name: [1, math.nan]}, path, title=name)
+        parts = Parts(path.read_text("utf-8"))
+        assert [t for t, _ in parts.tags if t not in ("ul", "li", "p")] == [
+            t for t, _ in plain.tags if t not in ("ul", "li", "p")
+        ], name
+        assert path.stat().st_size < 60_000
+        assert "\u202e" not in path.read_text("utf-8")
+
+
+def test_hostile_names_of_layers_are_texts(training: Any, tmp_path: Path) -> None:
+    history, watch = training
+    record = watch.records[-1]
+    names = dict(zip(record.layers, HOSTILE, strict=False))
+    layers = {names.get(n, n): m for n, m in record.layers.items()}
+    parameters = {f"{names.get(n, n)}.weight": p for n, p in record.parameters.items()}
+    changed = SimpleNamespace(step=0, layers=layers, parameters=parameters)
+    watch = SimpleNamespace(
+        records=[changed],
+        findings=lambda: [f"{n}: is dead" for n in names.values()],
+        _resting=lambda: [dict.fromkeys(layers, 0.5)],
+    )
+    path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch)
+    parts = Parts(path.read_text("utf-8"))
+    assert [t for t, _ in parts.tags].count("script") == 2
+    assert "img" not in [t for t, _ in parts.tags]
+    assert "\ufffd" in told(path)["watched"]["layers"][4]["name"]
+    assert max(len(layer["name"]) for layer in told(path)["watched"]["layers"]) == 80
+
+
+def test_values_that_are_not_finite_are_kept(tmp_path: Path) -> None:
+    row = [1, math.nan, math.inf, -math.inf]
+    path = gg.viz.training_page({"loss": row, "accuracy": row}, tmp_path / "a.html")
+    assert chart(path, "Loss")["series"][0]["y"] == [1, "nan", "inf", "-inf"]
+
+
+def test_records_of_broken_values_and_of_layers_that_come_and_go(tmp_path: Path) -> None:
+    _, watch = learn(1, 1)
+    with np.errstate(all="ignore"):
+        for p in watch.model.parameters():
+            p.data[...] = math.nan
+        watch.model(np.ones((4, 6), np.float32))
+        with watch.step():
+            watch.model(np.ones((4, 6), np.float32)).sum().backward()
+    first = watch.records[0]
+    del first.layers["1"], first.parameters["2.weight"]
+    path = gg.viz.training_page({}, tmp_path / "a.html", diagnosis=watch)
+    watched = told(path)["watched"]
+    broken = watched["records"][-1][0][0]
+    assert broken[0] == broken[1] == "nan"
+    assert broken[4:] == [1, 0, ""]
+    place = [layer["name"] for layer in watched["layers"]].index("1")
+    assert watched["records"][0][place] is None
+    (weights,) = (s for s in watched["charts"][0]["series"] if s["name"] == "2.weight")
+    assert weights["y"][0] is None
+
+
+@pytest.mark.parametrize(
+    ("history", "error", "says"),
+    [
+        (nn.History(), ShapeError, r"no epoch, no batch and no watched step .*train first \(at "),
+        ({"loss": []}, ShapeError, "no epoch, no batch"),
+        ([1, 2], DtypeError, "mapping of columns to numbers, as nn.History, not list"),
+        ({"a": [1, 2], "b": [1]}, ShapeError, r"\{'a': 2, 'b': 1\} epochs"),
+        ({"a": ["x"]}, DtypeError, "'a' is no row of real numbers"),
+        ({"a": [1j]}, DtypeError, "'a' is no row of real numbers"),
+        ({"a": [[1, 2]]}, ShapeError, r"'a' is \(1, 2\); give a row"),
+    ],
+)
+def test_histories_that_cannot_be_drawn(
+    history: Any, error: type[Exception], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=says):
+        gg.viz.training_page(history, tmp_path / "a.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_diagnoses_that_cannot_be_drawn(tmp_path: Path) -> None:
+    watch = nn.Diagnosis(nn.Affine(2, 2, rng=np.random.default_rng(0)))
+    with pytest.raises(GraphError, match="watched no step; run them inside"):
+        gg.viz.training_page({"loss": [1]}, tmp_path / "a.html", diagnosis=watch)
+    with pytest.raises(DtypeError, match="diagnosis is a str"):
+        gg.viz.training_page({"loss": [1]}, tmp_path / "a.html", diagnosis="watch")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
+    history = {"loss": [1]}
+    with pytest.raises(PictureError, match=r"does not end in \.html"):
+        gg.viz.training_page(history, tmp_path / "page.png")
+    with pytest.raises(PictureError, match="there is no folder"):
+        gg.viz.training_page(history, tmp_path / "none" / "page.html")
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(PictureError, match="cannot write"):
+        gg.viz.training_page(history, tmp_path / "folder.html")
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.html"]
+
+
+# -------------------------------------------------------------------------------------- size
+
+
+def test_sizes(training: Any, tmp_path: Path) -> None:
+    history, watch = training
+    assert (history.epochs, len(watch.records)) == (20, 40)
+    path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch)
+    assert path.stat().st_size <= 200_000
+    rng = np.random.default_rng(0)
+    path = gg.viz.training_page(history_of({}, rng.random(60_000)), tmp_path / "b.html")
+    assert path.stat().st_size <= 80_000
+
+
+def test_thinning_keeps_the_extremes_and_counts_what_is_broken(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    losses = 1 + rng.random(60_000)
+    losses[[31_234, 777]] = 50, 0.001
+    losses[[40_000, 40_001, 59_999]] = math.nan, math.inf, -math.inf
+    losses[100:200] = math.nan
+    path = gg.viz.training_page(history_of({}, losses), tmp_path / "a.html")
+    found = chart(path, "Loss of each batch")
+    (row,) = found["series"]
+    assert found["xs"][0]["per"] == 100
+    assert len(row["low"]) == len(row["mean"]) == len(row["high"]) == 600
+    assert (row["high"][312], row["low"][7]) == (50, 0.001)
+    assert (row["broken"][400], row["broken"][599], row["broken"][1]) == (2, 1, 100)
+    assert row["low"][1] == row["mean"][1] == row["high"][1] == "nan"
+    assert sum(row["broken"]) == 103
+    np.testing.assert_allclose(row["mean"][5], losses[500:600].mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1200, 1201, 1801])
+def test_every_number_is_in_one_bin(count: int, tmp_path: Path) -> None:
+    row = np.arange(1, count + 1)
+    path = gg.viz.training_page({"loss": row}, tmp_path / "a.html")
+    (found,) = chart(path, "Loss")["series"]
+    if count == 1200:
+        assert found["y"] == row.tolist()
+        return
+    per = chart(path, "Loss")["xs"][0]["per"]
+    assert found["low"] == row[::per].tolist()
+    assert found["high"] == [min(low + per - 1, count) for low in row[::per].tolist()]
+
+
+def test_of_very_many_histograms_some_are_left_out(training: Any, tmp_path: Path) -> None:
+    """8 layers × 2 × 2000 steps: a quarter of them, the first and the last step among them."""
+    history, watch = training
+    records = [
+        SimpleNamespace(step=7 * i, layers=r.layers, parameters=r.parameters)
+        for i, r in enumerate(list(watch.records) * 50)
+    ]
+    resting = watch._resting() * 50
+    many = SimpleNamespace(records=records, findings=list, _resting=lambda: resting)
+    path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=many)
+    watched = told(path)["watched"]
+    assert watched["recorded"] == 2000
+    assert len(watched["steps"]) == len(watched["records"]) == 500
+    assert (watched["steps"][0], watched["steps"][-1]) == (0, 7 * 1999)
+    axis = watched["charts"][0]["xs"][0]
+    assert axis["to"][-1] == 7 * 1999, "the curves have all"
+    assert path.stat().st_size < 1_500_000
+
+
+# ----------------------------------------------------------------------------- in a browser
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with chromium(tmp_path_factory.mktemp("home")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [700, 1280])
+def test_it_is_drawn_and_fits(
+    browser: Any, training: Any, tmp_path: Path, width: int, scheme: str
+) -> None:
+    history, watch = training
+    path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch, title=HOSTILE[1])
+    visit = Visit(browser, path, width, scheme)
+    page = visit.page
+    assert page.title() == HOSTILE[1]
+    assert page.locator("#charts .chart").count() == 5
+    assert page.locator(".rows svg.plot .bars").count() == 16
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(13, 17, 23)")
+    overlaps = page.evaluate(
+        """() => [...document.querySelectorAll('svg.plot')].flatMap((plot) => {
+          const boxes = [...plot.querySelectorAll('text')].map((t) => t.getBoundingClientRect());
+          return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) => a.left < b.right - 1
+            && b.left < a.right - 1 && a.top < b.bottom - 3 && b.top < a.bottom - 3));
+        }).length"""
+    )
+    assert overlaps == 0
+    visit.close()
+
+
+def test_steps_by_slider_keys_and_click(browser: Any, training: Any, tmp_path: Path) -> None:
+    history, watch = training
+    visit = Visit(
+        browser, gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch), width=1280
+    )
+    page = visit.page
+    shown = page.locator(".bar output")
+    assert shown.inner_text() == "step 78 (40 of 40)"
+    last = page.locator(".rows .bars").first.get_attribute("d")
+    page.keyboard.press("ArrowLeft")
+    assert shown.inner_text() == "step 76 (39 of 40)"
+    assert page.locator(".rows .bars").first.get_attribute("d") != last
+    page.locator(".bar input[type=range]").focus()
+    page.keyboard.press("Home")
+    assert shown.inner_text() == "step 0 (1 of 40)"
+    page.get_by_label("next step").click()
+    assert shown.inner_text() == "step 2 (2 of 40)"
+    first = watch.records[1].layers["0"].activations
+    row = page.locator(".layer").first.inner_text()
+    assert f"std {first.std:.3g}" in row
+    ratios = page.locator("#charts .plot").nth(3)
+    box = ratios.bounding_box()
+    ratios.click(position={"x": box["width"] - 11, "y": 40})
+    assert shown.inner_text() == "step 78 (40 of 40)"
+    page.get_by_label("first step").click()
+    page.get_by_label("play").click()
+    page.wait_for_timeout(700)
+    page.get_by_label("pause").click()
+    stopped = int(re.findall(r"\d+", shown.inner_text())[1])
+    assert 1 < stopped < 40
+    visit.close()
+
+
+def test_tooltips_have_the_numbers(browser: Any, training: Any, tmp_path: Path) -> None:
+    history, watch = training
+    visit = Visit(browser, gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch))
+    page = visit.page
+    tip = page.locator("#tip")
+    page.locator("#charts .plot").first.focus()
+    page.keyboard.press("End")
+    assert f"{history['validation_loss'][-1]:.6g}" in tip.inner_text()
+    page.keyboard.press("ArrowLeft")
+    text = tip.inner_text()
+    assert "epoch 19" in text
+    assert f"{history['loss'][18]:.6g}" in text
+    page.keyboard.press("Escape")
+    assert tip.inner_text() == ""
+    page.locator("#charts .plot").first.hover()
+    assert "epoch 1" in tip.inner_text()
+    page.locator(".rows .plot").first.focus()
+    page.keyboard.press("Home")
+    d = watch.records[-1].layers["0"].activations
+    share = d.counts[0] / d.counts.sum()
+    assert (
+        f"{share:.3g}"[:4] in f"{float(tip.inner_text().splitlines()[-1].split('%')[0]) / 100:.3g}"
+    )
+    assert f"of {d.counts.sum():,} activations" in tip.inner_text()
+    visit.close()
+
+
+def test_everything_is_reached_by_the_keyboard(browser: Any, training: Any, tmp_path: Path) -> None:
+    history, watch = training
+    visit = Visit(browser, gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch))
+    page = visit.page
+    every = page.locator("button, input, svg.plot").count()
+    reached = set()
+    for _ in range(every + 2):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "[...document.querySelectorAll('button, input, svg.plot')]"
+                ".indexOf(document.activeElement)"
+            )
+        )
+    assert reached - {-1} == set(range(every))
+    visit.close()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_in_a_browser(browser: Any, tmp_path: Path, name: str) -> None:
+    history = history_of({"loss": [2, math.nan, 1], name: [0, math.inf, -math.inf]}, [3, 2, 1])
+    visit = Visit(browser, gg.viz.training_page(history, tmp_path / "a.html", title=name), 700)
+    assert visit.page.locator("#charts .chart").count() == 3
+    assert "✕ NaN or infinite: 2." in visit.page.inner_text("#charts")
+    assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    visit.close()
+
+
+def test_thinned_losses_say_so(browser: Any, tmp_path: Path) -> None:
+    losses = 1 + np.random.default_rng(0).random(60_000)
+    losses[5] = math.nan
+    visit = Visit(browser, gg.viz.training_page(history_of({}, losses), tmp_path / "a.html"))
+    text = visit.page.inner_text("#charts")
+    assert (
+        "60,000 batches: of each 100 the band shows lowest and highest, the line the mean" in text
+    )
+    assert "✕ NaN or infinite: 1." in text
+    visit.page.locator("svg.plot").focus()
+    visit.page.keyboard.press("Home")
+    assert "batches 1 to 100" in visit.page.locator("#tip").inner_text()
+    visit.close()
