@@ -1,6 +1,7 @@
 """Graph: what `gg.graph` returns, a snapshot that can be written in several forms."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
@@ -8,10 +9,18 @@ from typing import Unpack
 from graphgrad.errors import PictureError
 from graphgrad.files import replacing
 from graphgrad.viz.dot_writer import dot
+from graphgrad.viz.json_writer import to_json
 from graphgrad.viz.layout import STARTS, draw
+from graphgrad.viz.mermaid_writer import mermaid
 from graphgrad.viz.snapshot import Snapshot
 from graphgrad.viz.texts import readable, value_lines
 from graphgrad.viz.view import Look, View, view
+
+WRITTEN: dict[str, Callable[[View], str]] = {  # by suffix: forms that are texts
+    "dot": dot,
+    "mmd": mermaid,
+    "json": lambda seen: to_json(seen.snapshot),
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,6 +40,27 @@ class Graph:
         """
         return dot(self.view(**look))
 
+    def to_json(self) -> str:
+        """Write everything that is known of the graph as JSON; needs nothing installed.
+
+        ``docs/graph.schema.json`` describes it. NaN and infinities are the texts "NaN",
+        "Infinity" and "-Infinity". The text is ASCII and has no ``<``, so it may stand in a page.
+        """
+        return to_json(self.snapshot)
+
+    def to_mermaid(self, **look: Unpack[Look]) -> str:
+        """Write the graph as a Mermaid flowchart, which many sites draw; needs nothing installed.
+
+        Takes ``collapse``, ``focus``, ``radius`` and ``direction`` as ``render`` does. At a fork
+        each arrow says what that use sends back.
+
+        Raises
+        ------
+        PictureError
+            If more is visible than Mermaid draws, about 200 values or 500 arrows.
+        """
+        return mermaid(self.view(**look))
+
     def render(
         self,
         path: str | os.PathLike[str],
@@ -39,7 +69,7 @@ class Graph:
         timeout: float = 10.0,
         **look: Unpack[Look],
     ) -> Path:
-        """Draw the graph into a file: .svg, .png or .pdf.
+        """Draw the graph into a file: .svg, .png or .pdf; or write it: .dot, .mmd or .json.
 
         Parameters
         ----------
@@ -74,11 +104,11 @@ class Graph:
         """
         path = Path(path)
         suffix = path.suffix.lower().removeprefix(".")
-        if suffix not in STARTS:
-            message = f"render: '{path}' ends in none of {', '.join(f'.{s}' for s in STARTS)}"
-            raise PictureError(message)
+        if suffix not in (*STARTS, *WRITTEN):
+            suffixes = ", ".join(f".{s}" for s in (*STARTS, *WRITTEN))
+            raise PictureError(f"render: '{path}' ends in none of {suffixes}")
         seen = self.view(**look)
-        if seen.size > limit:
+        if seen.size > limit and suffix in STARTS:
             message = (
                 f"render: the graph has {seen.size} values, more than limit={limit}; draw an "
                 "earlier tensor, which has a smaller graph, the neighbourhood of one value by "
@@ -87,7 +117,10 @@ class Graph:
             raise PictureError(message)
         if not path.parent.is_dir():
             raise PictureError(f"render: there is no folder '{path.parent}'")
-        data = draw(dot(seen), suffix, timeout)
+        if suffix in WRITTEN:
+            data = WRITTEN[suffix](seen).encode()
+        else:
+            data = draw(dot(seen), suffix, timeout)
         try:
             with replacing(path) as unfinished:
                 unfinished.write_bytes(data)

@@ -2,6 +2,12 @@ import graphgrad as gg
 from tests.golden.programs import FOLDER, PROGRAMS
 
 for program in PROGRAMS:
-    path = FOLDER / f"{program.__name__}.dot"
-    path.write_text(gg.graph(program()).to_dot(), "utf-8", newline="\n")
-    print(path.name)  # noqa: T201
+    graph = gg.graph(program())
+    for suffix, text in (
+        ("dot", graph.to_dot()),
+        ("json", graph.to_json()),
+        ("mmd", graph.to_mermaid()),
+    ):
+        path = FOLDER / f"{program.__name__}.{suffix}"
+        path.write_text(text, "utf-8", newline="\n")
+        print(path.name)  # noqa: T201

@@ -1,0 +1,66 @@
+r"""From a snapshot to JSON, as docs/graph.schema.json describes it: a text, all of it ASCII.
+
+It may stand in a page: ``<`` is written as ``\u003c``, so no name ends a script.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from typing import Any
+
+from graphgrad.viz.snapshot import Numbers, Snapshot, Value
+
+VERSION = 1  # of the schema
+
+
+def to_json(snapshot: Snapshot) -> str:
+    """Write a snapshot as JSON, a value to a line; what is at its default is left out."""
+    lists = {
+        "values": map(_value, snapshot.values),
+        "modules": ({"path": m.path, "kind": m.kind} for m in snapshot.modules),
+        "steps": ({"direction": s.direction, "id": s.id} for s in snapshot.steps),
+    }
+    parts = [f'"version": {VERSION}']
+    if snapshot.note is not None:
+        parts.append(f'"note": {_text(snapshot.note)}')
+    for name, items in lists.items():
+        lines = ",\n".join(map(_text, items))
+        parts.append(f'"{name}": [\n{lines}\n]' if lines else f'"{name}": []')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
+
+def _text(x: Any) -> str:
+    return _ENCODER.encode(x).replace("<", "\\u003c")
+
+
+def _value(value: Value) -> dict[str, Any]:
+    return {name: _plain(x) for name, x in _told(value)}
+
+
+_DEFAULTS = {f.name: f.default for f in fields(Value)}
+_ALWAYS = tuple(name for name, default in _DEFAULTS.items() if default is MISSING)
+
+
+def _told(value: Value) -> Iterator[tuple[str, Any]]:
+    for name, default in _DEFAULTS.items():
+        x = getattr(value, name)
+        if name in _ALWAYS or name == "shape" or x != default:
+            yield name, x
+
+
+def _plain(x: Any) -> Any:
+    """Write numbers as numbers, and what JSON has no number for as a text."""
+    if isinstance(x, float):
+        if math.isfinite(x):
+            return x
+        return "NaN" if math.isnan(x) else "Infinity" if x > 0 else "-Infinity"
+    if isinstance(x, tuple):
+        return list(map(_plain, x))
+    if isinstance(x, Numbers):
+        numbers = {"elements": _plain(x.elements)} if x.elements is not None else {}
+        return numbers | {"mean": _plain(x.mean), "std": _plain(x.std), "norm": _plain(x.norm)}
+    return x

@@ -1,0 +1,150 @@
+"""From a view to Mermaid, which many sites draw from text: for small graphs."""
+
+from collections import Counter
+
+from graphgrad.errors import PictureError
+from graphgrad.node import here
+from graphgrad.viz.snapshot import Numbers, Value
+from graphgrad.viz.texts import gradient_lines, number, readable, value_lines
+from graphgrad.viz.view import Node, View
+
+NODES, EDGES, CHARACTERS = 200, 500, 50_000  # the latter two are limits of Mermaid's own
+NAME_LENGTH = 32
+PLAIN = frozenset(" _,()")  # of ASCII, what no release of Mermaid reads anything into
+
+HEAD = """\
+flowchart LR
+  classDef leaf stroke:#005A9C,stroke-width:2px
+  classDef module stroke-dasharray:5 3
+"""
+
+
+def mermaid(view: View) -> str:
+    """Write a view as a flowchart.
+
+    Raises
+    ------
+    PictureError
+        If it is larger than Mermaid draws.
+    """
+    text = ""
+    edges = sum(len(node.inputs) for node in view.nodes)
+    if view.size <= NODES and edges <= EDGES:
+        text = _Writer(view).text()
+    if not text or len(text) > CHARACTERS:
+        message = (
+            f"to_mermaid: {view.size} values and {edges} edges are visible; Mermaid draws about "
+            f"{NODES} and {EDGES}. Close modules by collapse=, show a neighbourhood by focus=, "
+            f"or use to_dot() or to_json() (at {here()})"
+        )
+        raise PictureError(message)
+    return text
+
+
+class _Writer:
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.inside: dict[int | None, list[str]] = {part.number: [] for part in view.parts}
+        self.inside[None] = []
+        self.edges: list[str] = []
+        self.owners = {i: node for node in view.nodes for i in node.outputs}
+        self.uses = Counter(use.source for node in view.nodes for use in node.inputs)
+
+    def text(self) -> str:
+        for node in self.view.nodes:
+            self.write(node)
+        note = f"  %% {escaped(readable(self.view.note, 500))}\n" if self.view.note else ""
+        return "".join([HEAD, note, *self.subgraphs(), *self.inside[None], *self.edges])
+
+    def write(self, node: Node) -> None:
+        """Write a node, and the edges that lead to it."""
+        lines = self.inside[node.part]
+        outputs = [self.view.value(i) for i in node.outputs]
+        labels: list[str] = []
+        op: Value | None = None
+        if node.id[0] == "v":
+            labels = [_name(outputs[0]), *self.facts(outputs[0])]
+        elif node.modules:
+            count = f" × {len(node.modules)}" if len(node.modules) > 1 else ""
+            first = node.modules[0]
+            title = escaped(readable(first.kind or first.path or "module", NAME_LENGTH))
+            labels = [title + count, escaped(readable(first.path, NAME_LENGTH))]
+            for value in outputs:
+                labels += self.facts(value)
+        else:
+            op = self.view.value(int(node.id[1:]))
+            labels = [escaped(readable(op.symbol or "", NAME_LENGTH))]
+            for value in outputs:
+                place = "" if value.output is None else f"({value.output}) "
+                labels += [(place + _name(value)).strip(), *self.facts(value)]
+        label = "<br/>".join(filter(None, labels))
+        start, end = {"v": ('(["', '"]):::leaf'), "m": ('[["', '"]]:::module')}.get(
+            node.id[0], ('("', '")')
+        )
+        lines.append(f"  {node.id}{start}{label}{end}\n")
+        self.inputs(node, op, lines)
+
+    def inputs(self, node: Node, op: Value | None, lines: list[str]) -> None:
+        """Write the edges to a node; a fork says what comes back from each use."""
+        place = -1
+        for number_, use in enumerate(node.inputs):
+            source = self.view.value(use.source)
+            share: Numbers | None = None
+            if op is not None:
+                place = op.inputs.index(use.source, place + 1)
+                if place < len(op.contributions):
+                    share = op.contributions[place]
+            name = self.owners[use.source].id if use.source in self.owners else None
+            if use.again:
+                name = f"v{use.source}_{node.id[1:]}_{number_}"
+                lines.append(f'  {name}(["{_name(source) or f"#35;{source.id}"} ↗"]):::leaf\n')
+            if name is None:
+                continue
+            said = ""
+            if share is not None and self.uses[use.source] > 1 and self.view.direction != "forward":
+                single = share.elements is not None and len(share.elements) == 1
+                said = f"∂ {number(share.elements[0])}" if single and share.elements else ""
+                said = f'|"{said or f"‖∂‖ {number(share.norm)}"}"|'
+            self.edges.append(f"  {name} -->{said} {node.id}\n")
+        if node.cut:
+            lines.append(f'  c{node.id}["…"]\n')
+            self.edges.append(f"  c{node.id} -.-> {node.id}\n")
+
+    def facts(self, value: Value) -> list[str]:
+        """Say what a value and its gradient are."""
+        direction = self.view.direction
+        lines = value_lines(value) if direction != "backward" else []
+        if value.needs and direction != "forward":
+            lines = [*lines, *gradient_lines(value)]
+        return [line.replace("\u2003", " ").strip() for line in lines]
+
+    def subgraphs(self) -> list[str]:
+        """Write the open modules, one within the other."""
+        below: dict[int | None, list[int]] = {}
+        for part in self.view.parts:
+            below.setdefault(part.parent, []).append(part.number)
+        modules = {part.number: part.module for part in self.view.parts}
+        lines: list[str] = []
+        todo: list[int | None] = [*reversed(below.get(None, ()))]
+        while todo:
+            number_ = todo.pop()
+            if number_ is None:
+                lines.append("  end\n")
+                continue
+            module = modules[number_]
+            label = escaped(readable(f"{module.kind} {module.path}".strip(), 2 * NAME_LENGTH))
+            lines.append(f'  subgraph p{number_}["{label}"]\n')
+            lines += self.inside[number_]
+            todo += [None, *reversed(below.get(number_, ()))]
+        return lines
+
+
+def _name(value: Value) -> str:
+    return escaped(readable(value.name or "", NAME_LENGTH))
+
+
+def escaped(text: str) -> str:
+    """Write as a character code whatever Mermaid, HTML or Markdown may read something into."""
+    return "".join(
+        c if c.isalnum() or c in PLAIN or not c.isascii() else f"#{ord(c)};" for c in text
+    )
