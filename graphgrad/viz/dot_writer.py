@@ -128,19 +128,20 @@ class _Writer:
         ops = sum(v.kind == "op" for v in values)
         learned = [v for v in values if v.kind == "leaf"]
         size = sum(math.prod(v.shape or ()) for v in learned)
-        facts = [_title(node.modules[0]) + ("", f" × {len(node.modules)}")[len(node.modules) > 1]]
+        title = _title(node.modules[0])
+        title += f" × {len(node.modules)}" if len(node.modules) > 1 else ""
         paths = [m.path for m in (node.modules[0], node.modules[-1]) if m.path]
         path = " … ".join(html(readable(p, NAME_LENGTH)) for p in dict.fromkeys(paths))
-        rows = [f"<B>{facts[0]}</B>", *([f'<FONT POINT-SIZE="9">{path}</FONT>'] if path else [])]
-        told = f"{ops} op{'s' * (ops != 1)}"
-        if learned:
-            told += f", {size:,} parameter{'s' * (size != 1)}"
+        rows = [f"<B>{title}</B>", *([f'<FONT POINT-SIZE="9">{path}</FONT>'] if path else [])]
+        arrays = sum(v.kind == "constant" and v.shape != () for v in values)
+        counts = [(ops, "op"), (size, "parameter"), (arrays, "constant")]
+        told = ", ".join(f"{n:,} {what}{'s' * (n != 1)}" for n, what in counts if n)
         rows.append(f'<FONT POINT-SIZE="9">{told}</FONT>')
         norms = [v.gradient.norm for v in learned if v.gradient is not None]
         if norms and self.view.direction != "forward":
             color = self.gradient_color(node)
-            line = f"‖∂‖ {number(math.hypot(*norms))}"
-            rows.append(f'<FONT POINT-SIZE="9" COLOR="{color}"><I>of these: {line}</I></FONT>')
+            line = f"‖∂‖ of parameters {number(math.hypot(*norms))}"
+            rows.append(f'<FONT POINT-SIZE="9" COLOR="{color}"><I>{line}</I></FONT>')
         twice = ", peripheries=2" if len(node.modules) > 1 else ""
         tooltip = quoted(readable(f"{node.modules[0].kind} {node.modules[0].path}", 80))
         return (
@@ -275,7 +276,7 @@ def _legend(heat: Heat) -> str:
     """Write the scale as a row of coloured cells, with the norms that they stand for."""
     steps = len(SCALE) - 1
     norms = [10 ** (heat.low + (heat.high - heat.low) * i / steps) for i in range(steps + 1)]
-    cells = [(color, f"{norm:.1g}") for color, norm in zip(SCALE, norms, strict=True)]
+    cells = [(color, f"{float(f'{norm:.1g}'):g}") for color, norm in zip(SCALE, norms, strict=True)]
     cells += [(ZERO, "0")] * heat.zero + [(NOT_FINITE, "nan, inf")] * heat.not_finite
     row = "".join(
         f'<TD BGCOLOR="{color}"><FONT COLOR="{ink(color)}"> {text} </FONT></TD>'

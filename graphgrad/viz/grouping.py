@@ -13,6 +13,8 @@ from operator import eq
 
 from graphgrad.viz.snapshot import ModuleNote, Snapshot, Value
 
+MANY_CONSTANTS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -21,7 +23,7 @@ class Part:
     number: int
     module: ModuleNote
     parent: int | None  # the number of the part around it, a smaller one
-    depth: int  # 0 for the outermost module
+    depth: int  # how many parts lie around it
 
 
 def find_parts(snapshot: Snapshot) -> tuple[list[Part], list[int | None]]:
@@ -46,9 +48,8 @@ def find_parts(snapshot: Snapshot) -> tuple[list[Part], list[int | None]]:
         same = sum(takewhile(bool, map(eq, now, paths)))  # how many stay open
         del opened[same:]
         for path in paths[same:]:
-            depth = sum(bool(parts[number].module.path) for number in opened) + bool(path)
             parent = opened[-1] if opened else None
-            parts.append(Part(len(parts), ModuleNote(path, kinds[path]), parent, depth))
+            parts.append(Part(len(parts), ModuleNote(path, kinds[path]), parent, len(opened)))
             opened.append(len(parts) - 1)
         at.append(opened[-1] if opened else None)
     if parts:
@@ -146,6 +147,34 @@ def chains(
                 firsts[number] = firsts.get(previous, previous)
         previous = number
     return firsts
+
+
+def gather(
+    values: Sequence[Value],
+    shown: Collection[int],
+    box: dict[int, int | None],
+    firsts: dict[int, int],
+) -> None:
+    """Take unnamed constants into the only box that uses them, where it uses many.
+
+    Such are the inputs of an unrolled recurrence: one wire each would hide all else.
+    """
+    users: dict[int, set[int | None]] = {}
+    for value in values:
+        into = box[value.id]
+        into = None if into is None or value.id not in shown else firsts.get(into, into)
+        for i in value.inputs:
+            constant = values[i - 1]
+            if constant.kind == "constant" and constant.name is None and box[i] is None:
+                users.setdefault(i, set()).add(into)
+    gathered: dict[int, list[int]] = {}
+    for i, boxes in users.items():
+        (only, *others) = boxes
+        if only is not None and not others:
+            gathered.setdefault(only, []).append(i)
+    for number, constants in gathered.items():
+        if len(constants) > MANY_CONSTANTS:
+            box.update(dict.fromkeys(constants, number))
 
 
 def _structure(

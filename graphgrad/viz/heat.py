@@ -49,9 +49,11 @@ def heat_of(norms: Iterable[float], limits: tuple[float, float] | None = None) -
 
 
 def ink(fill: str) -> str:
-    """Return black or white, whichever can be read on a colour."""
-    red, green, blue = _parts(fill)
-    return "#FFFFFF" if 0.299 * red + 0.587 * green + 0.114 * blue < 140 else "#1F2328"
+    """Return black or white, whichever is further from a colour (WCAG 2.2, contrast ratio)."""
+    shares = [c / 255 for c in _parts(fill)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares)
+    light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "#000000" if (light + 0.05) ** 2 > 1.05 * 0.05 else "#FFFFFF"
 
 
 def _between(one: str, other: str, share: float) -> str:

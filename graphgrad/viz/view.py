@@ -14,7 +14,7 @@ from typing import Literal, TypedDict, get_args
 
 from graphgrad.errors import PictureError
 from graphgrad.node import here
-from graphgrad.viz.grouping import Part, chains, close, find_parts
+from graphgrad.viz.grouping import Part, chains, close, find_parts, gather
 from graphgrad.viz.heat import Heat, heat_of
 from graphgrad.viz.snapshot import ModuleNote, Snapshot, Value
 from graphgrad.viz.texts import readable
@@ -117,7 +117,7 @@ def view(
     PictureError
         For anything that makes no sense.
     """
-    limits = _checked(collapse, radius, direction, heat)
+    limits = _checked(collapse, focus, radius, direction, heat)
     values = snapshot.values
     shown: Collection[int] = range(1, len(values) + 1)
     if direction == "backward":
@@ -160,7 +160,7 @@ class _Building:
 
     snapshot: Snapshot
     shown: Collection[int]
-    cut: Collection[int]  # would be shown but for the focus
+    cut: frozenset[int]  # would be shown but for the focus
     parts: list[Part]
     at: list[int | None]
 
@@ -171,16 +171,17 @@ class _Building:
         if collapse is not None:
             return self.nodes(lambda part: bool(collapse(part.module))), None
         nodes = self.nodes(lambda _: False)
-        depths = sorted({part.depth for part in self.parts if part.depth})
-        if _size(nodes) <= MANY or not depths:
+        if _size(nodes) <= MANY or not self.parts:
             return nodes, None
-        best, level = nodes, 0
-        for depth in depths:
+        # the outermost module alone would leave nothing to be seen; of several it may do
+        several = sum(part.parent is None for part in self.parts) > 1
+        best, level = nodes, None
+        for depth in range(0 if several else 1, 1 + max(part.depth for part in self.parts)):
             closed = self.nodes(lambda part, depth=depth: part.depth >= depth)  # type: ignore[misc]
-            if level and _size(closed) > MANY:
+            if level is not None and _size(closed) > MANY:
                 break
             best, level = closed, depth
-        if _size(best) == _size(nodes):
+        if level is None or _size(best) == _size(nodes):
             return nodes, None
         return best, f"modules are closed from depth {level} on; collapse={level + 1} opens more"
 
@@ -194,7 +195,10 @@ class _Building:
         }
         alive = {box[v.id] for v in values if v.inputs and v.id in self.shown}
         box = {i: number if number in alive else None for i, number in box.items()}
-        firsts = chains(values, self.shown, parts, box) if parts else {}
+        firsts: dict[int, int] = {}
+        if alive != {None}:
+            firsts = chains(values, self.shown, parts, box)
+            gather(values, self.shown, box, firsts)
         key: dict[int, int] = {}  # by value: the id of an op or leaf, or ~ the number of a part
         members: dict[int, list[int]] = {}
         order: dict[int, None] = {}  # the keys by their first op
@@ -219,27 +223,25 @@ class _Building:
         self, k: int, members: list[int], key: dict[int, int], out: set[int], numbers: list[int]
     ) -> Node:
         values = self.snapshot.values
-        sources = [
-            i for m in members if values[m - 1].kind != "output" for i in values[m - 1].inputs
-        ]
-        inputs = [i for i in sources if i in key and key[i] != k]
-        made = [m for m in members if values[m - 1].shape is not None]
-        if k < 0:
-            first = next(m for m in members if values[m - 1].inputs)
-            name, part = f"m{first}", self.parts[~k].parent
-            inputs = list(dict.fromkeys(inputs))
-            made = [m for m in made if m in out]
+        inner = [values[m - 1] for m in members]
+        sources = [i for v in inner for i in v.inputs] if len(inner) > 1 else inner[0].inputs
+        inputs: Iterable[int] = [i for i in sources if i in key and key[i] != k]
+        made = tuple(v for v in inner if v.shape is not None and (k > 0 or v.id in out))
+        if k > 0:
+            name, part = f"{'o' if sources else 'v'}{k}", self.at[k - 1]
         else:
-            name, part = f"{'o' if values[k - 1].inputs else 'v'}{k}", self.at[k - 1]
+            first = next(v.id for v in inner if v.inputs)
+            name, part = f"m{first}", self.parts[~k].parent
+            inputs = dict.fromkeys(inputs)
         return Node(
             id=name,
             members=tuple(members),
             inputs=tuple(map(Use, inputs)),
-            outputs=tuple(made),
-            modules=tuple(self.parts[number].module for number in numbers),
+            outputs=tuple([v.id for v in made]),
+            modules=tuple([self.parts[number].module for number in numbers]),
             part=part,
-            cut=any(i in self.cut for i in sources),
-            norm=_norm(values[m - 1] for m in made),
+            cut=not self.cut.isdisjoint(sources),
+            norm=_norm(made),
         )
 
     def leads_on(self) -> frozenset[int]:
@@ -253,8 +255,10 @@ def _size(nodes: list[Node]) -> int:
     return sum(len(node.outputs) for node in nodes)
 
 
-def _norm(values: Iterable[Value]) -> float | None:
+def _norm(values: Sequence[Value]) -> float | None:
     """Return the norm of several gradients together; None if there are none."""
+    if len(values) == 1:
+        return None if values[0].gradient is None else values[0].gradient.norm
     norms = [v.gradient.norm for v in values if v.gradient is not None]
     return math.hypot(*norms) if norms else None
 
@@ -345,7 +349,7 @@ def _seeds(values: Sequence[Value], focus: int | str) -> set[int]:
 
 
 def _checked(
-    collapse: object, radius: object, direction: object, heat: object
+    collapse: object, focus: object, radius: object, direction: object, heat: object
 ) -> tuple[float, float] | None:
     """Refuse what makes no sense; return the limits of the heat, if there are."""
     at = f"(at {here()})"
@@ -355,6 +359,10 @@ def _checked(
         raise PictureError(
             f"collapse: takes a depth from 0 on, or a function of a module's note, such as "
             f"lambda m: m.kind == 'Block', not {collapse!r} {at}"
+        )
+    if isinstance(focus, bool) or not (focus is None or isinstance(focus, (str, int))):
+        raise PictureError(
+            f"focus: takes the name or id of a value, or the path of a module, not {focus!r} {at}"
         )
     if isinstance(radius, bool) or not isinstance(radius, int) or radius < 0:
         raise PictureError(f"radius: takes a number of ops from 0 on, not {radius!r} {at}")

@@ -1,0 +1,479 @@
+"""What is seen of a graph: every value once, and no wire that is not there."""
+
+import dataclasses
+import math
+import re
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+import graphgrad as gg
+from graphgrad import nn
+from graphgrad.errors import PictureError
+from graphgrad.viz import Graph, ModuleNote, Numbers, Snapshot, Value
+from graphgrad.viz.dot_writer import dot
+from graphgrad.viz.heat import NOT_FINITE, SCALE, ZERO, heat_of, ink
+from graphgrad.viz.layout import draw
+from graphgrad.viz.view import MANY, View, view
+from tests.golden import programs
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+class Block(nn.Module):
+    """Two layers and a way around them."""
+
+    def __init__(self, rng: Any, width: int = 6) -> None:
+        self.inner = nn.Affine(width, width, rng=rng)
+        self.outer = nn.Affine(width, width, rng=rng)
+
+    def forward(self, x: Any) -> Any:
+        return x + self.outer(gg.tanh(self.inner(x)))
+
+
+class Net(nn.Module):
+    """Blocks of one kind one after the other."""
+
+    def __init__(self, blocks: int) -> None:
+        rng = np.random.default_rng(0)
+        self.stem = nn.Affine(4, 6, rng=rng)
+        self.blocks = [Block(rng) for _ in range(blocks)]
+        self.head = nn.Affine(6, 3, rng=rng)
+
+    def forward(self, x: Any) -> Any:
+        x = gg.relu(self.stem(x))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+def traced(model: nn.Module, *shape: int) -> Graph:
+    """The graph of a model's mean output, with its modules."""
+    x = gg.Tensor(np.random.default_rng(1).standard_normal(shape), np.float32, name="x")
+    with gg.viz.tracing():
+        loss = model(x).mean()
+    return gg.graph(loss)
+
+
+def titles(seen: View) -> list[str]:
+    """The closed modules, in order."""
+    return [f"{node.modules[0].kind} × {len(node.modules)}" for node in seen.nodes if node.modules]
+
+
+# ------------------------------------------------------------------- properties, by random
+
+
+@st.composite
+def snapshots(draw: Any) -> Snapshot:
+    """Graphs with modules in modules, leaves used anywhere, results anywhere."""
+    paths = [None, "", "a", "a.b", "a.b.c", "a.d", "e.0", "e.1", "e.2", ""]
+    values: list[Value] = []
+    for number in range(1, draw(st.integers(2, 40)) + 1):
+        gradient = draw(st.sampled_from([None, 0.0, 1e-9, 3.0, math.inf, math.nan]))
+        known = None if gradient is None else Numbers((gradient,), gradient, 0.0, abs(gradient))
+        if number == 1 or draw(st.integers(0, 3)) == 0:
+            kind = draw(st.sampled_from(["leaf", "constant"]))
+            name = draw(st.sampled_from([None, "x", "a.w", "a.b.w", "e.1.w"]))
+            needs = kind == "leaf"
+            values.append(Value(id=number, kind=kind, name=name, needs=needs, gradient=known))
+            continue
+        inputs = tuple(draw(st.lists(st.integers(1, number - 1), min_size=1, max_size=3)))
+        path = draw(st.sampled_from(paths))
+        needs = any(values[i - 1].needs for i in inputs)
+        values.append(
+            Value(
+                id=number,
+                kind="op",
+                op="f",
+                symbol="f",
+                inputs=inputs,
+                module=path,
+                needs=needs,
+                gradient=known if needs else None,
+            )
+        )
+    kinds = {"": "Net", "a": "A", "a.b": "B", "a.d": "B", "e.0": "E", "e.1": "E", "e.2": "E"}
+    return Snapshot(tuple(values), None, tuple(ModuleNote(p, k) for p, k in kinds.items()))
+
+
+looks = st.fixed_dictionaries(
+    {
+        "collapse": st.sampled_from([None, 0, 1, 2, 9, lambda m: m.kind in "BE", lambda _: True]),
+        "direction": st.sampled_from(["both", "forward", "backward"]),
+    }
+)
+
+
+@given(snapshots(), looks)
+def test_every_value_is_in_exactly_one_node_or_hidden(snapshot: Snapshot, look: Any) -> None:
+    seen = view(snapshot, **look)
+    found = Counter(i for node in seen.nodes for i in node.members)
+    found.update(seen.hidden)
+    assert found == Counter(v.id for v in snapshot.values)
+    assert len({node.id for node in seen.nodes}) == len(seen.nodes)
+
+
+@given(snapshots(), looks)
+def test_wires_are_those_that_cross(snapshot: Snapshot, look: Any) -> None:
+    """No wire is lost between two nodes, none is made up, and none runs within a closed module."""
+    seen = view(snapshot, **look)
+    home = {i: node.id for node in seen.nodes for i in node.members}
+    expected = {
+        (home[i], i, home[v.id])
+        for v in snapshot.values
+        for i in v.inputs
+        if i in home and v.id in home and home[i] != home[v.id]
+    }
+    drawn = {(home[use.source], use.source, node.id) for node in seen.nodes for use in node.inputs}
+    assert drawn == expected
+    wires = [i for node in seen.nodes for i in node.outputs]
+    assert {i for _, i, _ in expected} <= set(wires)
+    assert len(wires) == len(set(wires)) == seen.size
+
+
+@given(snapshots(), looks)
+def test_closing_makes_no_cycles(snapshot: Snapshot, look: Any) -> None:
+    """Each node only takes what nodes before it made, but for leaves."""
+    seen = view(snapshot, **look)
+    made: set[int] = set()
+    for node in seen.nodes:
+        for use in node.inputs:
+            assert use.source in made or not seen.value(use.source).inputs
+        made.update(node.outputs)
+
+
+@given(snapshots(), st.integers(1, 40), st.integers(0, 3))
+def test_focus_reaches_as_far_as_its_radius(snapshot: Snapshot, number: int, radius: int) -> None:
+    focus = min(number, len(snapshot.values))
+    seen = view(snapshot, focus=focus, radius=radius, collapse=99)
+    shown = {i for node in seen.nodes for i in node.members}
+    near = {focus}
+    for _ in range(radius):  # by hand: over computed values, a step at a time
+        ways = {i for i in near if i == focus or seen.value(i).inputs}
+        near |= {i for j in ways for i in seen.value(j).inputs}
+        near |= {v.id for v in snapshot.values if ways & set(v.inputs)}
+    leaves = {i for j in near for i in seen.value(j).inputs if not seen.value(i).inputs}
+    assert shown == near | leaves
+    for node in seen.nodes:  # what is left out is hinted at
+        sources = {i for j in node.members for i in seen.value(j).inputs}
+        assert node.cut == bool(sources - shown)
+
+
+@given(snapshots(), looks, st.booleans())
+def test_all_can_be_written(snapshot: Snapshot, look: Any, heat: bool) -> None:
+    """Each node is declared once, in the module that it lies in; braces are balanced."""
+    heat = heat and look["direction"] != "forward"
+    seen = view(snapshot, heat=heat, **look)
+    text = dot(seen)
+    assert text == dot(view(snapshot, heat=heat, **look))
+    names = re.findall(r"^  ([omvce]\w+) \[", text, re.MULTILINE)
+    assert len(names) == len(set(names))
+    assert {node.id for node in seen.nodes} <= set(names)
+    ends = {end for edge in re.findall(r"^  (\w+)\S* -> (\w+)", text, re.MULTILINE) for end in edge}
+    assert ends - {"end"} <= set(names)
+    assert text.count("subgraph") == len(seen.parts) == len(re.findall("^  }$", text, re.MULTILINE))
+
+
+# ------------------------------------------------------------------------------- modules
+
+
+def test_depths_open_one_level_after_the_other() -> None:
+    graph = traced(Net(3), 2, 4)
+    assert titles(graph.view(collapse=0)) == ["Net × 1"]
+    assert titles(graph.view(collapse=1)) == ["Affine × 1", "Block × 3", "Affine × 1"]
+    assert titles(graph.view(collapse=2)) == ["Affine × 1"] * 6
+    assert titles(graph.view(collapse=3)) == titles(graph.view()) == []
+
+
+def test_a_function_says_what_is_closed() -> None:
+    graph = traced(Net(3), 2, 4)
+    seen = graph.view(collapse=lambda m: m.kind == "Block" and m.path != "blocks.1")
+    assert [[m.path for m in n.modules] for n in seen.nodes if n.modules] == [
+        ["blocks.0"],
+        ["blocks.2"],
+    ]
+    assert "stem" in [part.module.path for part in seen.parts]
+
+
+def test_parameters_lie_in_their_modules_and_inputs_outside() -> None:
+    graph = traced(Net(1), 2, 4)
+    seen = graph.view(collapse=1)
+    names = {v.id: v.name for v in graph.snapshot.values}
+    assert [names[n.members[0]] for n in seen.nodes if n.id[0] == "v"] == ["x"]
+    text = graph.to_dot()
+    assert ">weight<" in text  # the path stands at the module
+    assert "stem.weight" not in text
+
+
+def test_a_weight_of_two_modules_lies_in_neither() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            self.one = nn.Affine(3, 3, rng=np.random.default_rng(0))
+            self.two = nn.Affine(3, 3, rng=np.random.default_rng(1))
+            self.two.weight = self.one.weight
+
+        def forward(self, x: Any) -> Any:
+            return self.two(gg.tanh(self.one(x)))
+
+    seen = traced(Tied(), 2, 3).view(collapse=1)
+    weight = next(n for n in seen.nodes if n.id[0] == "v" and seen.value(n.members[0]).needs)
+    users = [n for n in seen.nodes if weight.outputs[0] in [u.source for u in n.inputs]]
+    assert [n.modules[0].path for n in users] == ["one", "two"]
+
+
+def test_only_equal_blocks_are_merged() -> None:
+    """Another shape, another kind, a second user of what lies between them: not the same."""
+    rng = np.random.default_rng(0)
+    wide = nn.Sequential(*(Block(rng, width) for width in (6, 6, 6)), Block(rng, 6))
+    assert titles(traced(wide, 2, 6).view(collapse=1)) == ["Block × 4"]
+    mixed = nn.Sequential(*(nn.Affine(6, outputs, rng=rng) for outputs in (6, 6, 5)))
+    assert titles(traced(mixed, 2, 6).view(collapse=1)) == ["Affine × 2", "Affine × 1"]
+
+    class Skip(nn.Module):
+        def __init__(self) -> None:
+            self.one, self.two = Block(rng), Block(rng)
+
+        def forward(self, x: Any) -> Any:
+            h = self.one(x)
+            return h + self.two(h)
+
+    assert titles(traced(Skip(), 2, 6).view(collapse=1)) == ["Block × 1", "Block × 1"]
+
+
+def test_large_networks_close_by_themselves_and_say_so() -> None:
+    small, large = traced(Net(3), 2, 4), traced(Net(40), 2, 4)
+    assert small.view().note is None
+    assert len(large.snapshot.values) > MANY
+    seen = large.view()
+    assert titles(seen) == ["Affine × 1", "Block × 40", "Affine × 1"]
+    assert "modules are closed from depth 1 on; collapse=2 opens more" in large.to_dot()
+    assert "Block × 40" in large.to_dot()
+    assert large.view(collapse=99).size == len(large.snapshot.values)
+
+
+def test_a_large_graph_without_modules_stays_as_it_is() -> None:
+    x = programs.leaf(1.0)
+    for _ in range(MANY):
+        x = x * 1.5
+    assert gg.graph(x).view().size == len(gg.graph(x).snapshot.values) > MANY
+
+
+# --------------------------------------------------------------------- focus and direction
+
+
+def test_focus_by_name_and_by_module() -> None:
+    graph = traced(Net(3), 2, 4)
+    names = {graph.snapshot.values[i - 1].name for i in _shown(graph.view(focus="stem.weight"))}
+    assert {"stem.weight", "stem.bias", "x"} <= names
+    assert "head.weight" not in names
+    inside = graph.view(focus="blocks.1", radius=0)
+    paths = {v.module for v in map(inside.value, _shown(inside)) if v.kind == "op"}
+    assert paths == {"blocks.1", "blocks.1.inner", "blocks.1.outer"}
+    assert any(node.cut for node in inside.nodes)
+    assert inside.leads_on
+    assert "…" in graph.to_dot(focus="blocks.1")
+
+
+def _shown(seen: View) -> set[int]:
+    return {i for node in seen.nodes for i in node.members}
+
+
+def test_forward_has_values_only_and_backward_gradients_only() -> None:
+    graph = gg.graph(programs.apples_and_oranges())
+    assert "∂" not in graph.to_dot(direction="forward")
+    back = graph.to_dot(direction="backward")
+    assert "∂ 650" in back
+    assert "715" not in back
+    assert "dir=back" in back
+    net = traced(Net(1), 2, 4)
+    assert "x" not in {
+        net.snapshot.values[i - 1].name for i in _shown(net.view(direction="backward"))
+    }
+
+
+# ---------------------------------------------------------------------------------- heat
+
+
+def test_heat_grows_darker_with_the_norm() -> None:
+    heat = heat_of([1e-9, 1.0])
+    assert heat is not None
+    assert (heat.color(1e-9), heat.color(1.0)) == (SCALE[0], SCALE[-1])
+    light = [sum(bytes.fromhex(heat.color(10.0**-k)[1:])) for k in range(10)]
+    assert light == sorted(light)
+    assert heat.color(1e-30) == SCALE[0]
+    assert heat.color(0.0) == ZERO
+    assert {heat.color(math.nan), heat.color(math.inf)} == {NOT_FINITE}
+
+
+def test_equal_gradients_do_not_look_unequal() -> None:
+    heat = heat_of([0.8, 1.0])
+    assert heat is not None
+    assert (heat.low, heat.high) == (-3, 0)
+
+
+def test_inks_can_be_read() -> None:
+    """At least 4.5 to 1 everywhere on the scale (WCAG 2.2, 1.4.3)."""
+
+    def luminance(color: str) -> float:
+        parts = [c / 255 for c in bytes.fromhex(color[1:])]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return float(np.dot((0.2126, 0.7152, 0.0722), linear))
+
+    heat = heat_of([1e-9, 1.0])
+    assert heat is not None
+    fills = [heat.color(10 ** (-k / 10)) for k in range(90)] + [ZERO, NOT_FINITE]
+    for fill in fills:
+        lights = sorted((luminance(fill), luminance(ink(fill))))
+        assert (lights[1] + 0.05) / (lights[0] + 0.05) >= 4.5, fill
+
+
+def test_heat_fills_nodes_and_says_what_it_means() -> None:
+    a, b = programs.leaf(1e-3, "a"), programs.leaf(0.0, "b")
+    graph = gg.graph(a * b * 1.0)
+    text = graph.to_dot(heat=True)
+    assert 'fillcolor="#5E2100", fontcolor="#FFFFFF"' in text
+    assert f'BGCOLOR="{ZERO}"><FONT COLOR="#000000"><B>a</B>' in text  # ∂a = b = 0
+    assert "fill: ‖∂‖ of what leaves a node" in text
+    assert " 0.001 <" in text
+    assert " 0 <" in text
+    assert "nan, inf" not in text
+    fixed = graph.view(heat=(1e-6, 1e6)).heat
+    assert fixed is not None
+    assert (fixed.low, fixed.high) == (-6, 6)
+
+
+def test_heat_of_nan_is_a_colour_of_its_own() -> None:
+    text = gg.graph(programs.leaf(np.inf, "x") * programs.leaf(np.nan, "y")).to_dot(heat=True)
+    assert f'BGCOLOR="{NOT_FINITE}"' in text
+    assert "nan, inf" in text
+
+
+def test_heat_without_gradients_says_so() -> None:
+    assert "no ∂ that heat could show" in gg.graph(gg.Tensor(3)).to_dot(heat=True)
+
+
+# ------------------------------------------------------------------------- size and time
+
+
+def seconds(graph: Graph, **look: Any) -> float:
+    """How long the whole way to an SVG takes."""
+    start = time.perf_counter()
+    draw(graph.to_dot(**look), "svg", 60)
+    return time.perf_counter() - start
+
+
+@pytest.mark.parametrize("steps", [50, 100])
+def test_unrolled_recurrence_is_laid_out_in_time(steps: int) -> None:
+    """With its weights aliased, open and closed. The goal is 2 s alone; tests run beside others."""
+    rng = np.random.default_rng(0)
+    cell = nn.RNNCell(3, 5, rng=rng)
+    h: Any = gg.Tensor(np.zeros((2, 5), np.float32), name="h0")
+    with gg.viz.tracing():
+        for _ in range(steps):
+            h = cell(gg.Tensor(rng.standard_normal((2, 3)), np.float32), h)
+        loss = (h * h).sum()
+    graph = gg.graph(loss)
+    assert seconds(graph) < 4
+    assert seconds(graph, collapse=99) < 8
+
+
+def test_convolutional_net_of_500_values_is_laid_out_in_time() -> None:
+    rng = np.random.default_rng(0)
+    layers: list[nn.Module] = []
+    for _ in range(62):
+        layers += [nn.Conv2d(2, 2, 3, padding=1, rng=rng), nn.BatchNorm2d(2), nn.ReLU()]
+    graph = traced(nn.Sequential(*layers), 1, 2, 4, 4)
+    assert 430 < len(graph.snapshot.values) < 600
+    assert seconds(graph) < 4
+    assert seconds(graph, collapse=99) < 10
+
+
+def test_nothing_recurses_into_modules() -> None:
+    """Many modules in one another, and 20,000 values."""
+    paths = [".".join(["m"] * (k + 1)) for k in range(400)]
+    values = [Value(id=1, kind="leaf")]
+    values += [
+        Value(id=k, kind="op", op="f", symbol="f", inputs=(k - 1,), module=paths[k % 400])
+        for k in range(2, 3001)
+    ]
+    values += [
+        Value(id=k, kind="op", op="f", symbol="f", inputs=(k - 1,)) for k in range(3001, 20_001)
+    ]
+    notes = tuple(ModuleNote(path, "M") for path in paths)
+    snapshot = Snapshot(tuple(values), None, notes)
+    assert dot(view(snapshot, collapse=5)).count("subgraph") == 1 + 8 * 4
+    assert dot(view(snapshot, collapse=99)).count("subgraph") < 1000
+
+
+# --------------------------------------------------------------------------- hostile input
+
+NAMES = [
+    "<script>alert(1)</script>",
+    'quote " and \\N \\G',
+    "a..b.",
+    ".",
+    "new\nline",
+    "turned \u202e round",
+    "nul \x00",
+    "}; subgraph x {",
+    "x" * 10_000,
+    "." * 3000,
+]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+@pytest.mark.parametrize("collapse", [0, 9])
+def test_hostile_module_names(name: str, collapse: int, tmp_path: Path) -> None:
+    note = ModuleNote(name, f"K{name}")
+    values = (
+        Value(id=1, kind="leaf", name=f"{name}.w", needs=True),
+        Value(id=2, kind="op", op="f", symbol="f", inputs=(1,), module=name, needs=True),
+        Value(id=3, kind="op", op="f", symbol="f", inputs=(2,), needs=True),
+    )
+    graph = Graph(Snapshot(values, None, (note,)))
+    path = graph.render(tmp_path / "a.svg", collapse=collapse)
+    root = ET.fromstring(path.read_text("utf-8"))
+    tags = {e.tag.removeprefix(SVG) for e in root.iter()}
+    assert tags <= {"svg", "g", "title", "text", "path", "polygon", "ellipse"}
+    assert graph.view(focus=name, collapse=collapse).nodes
+    assert len(path.read_bytes()) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("look", "message"),
+    [
+        ({"collapse": -1}, r"collapse: takes a depth from 0 on, or a function"),
+        ({"collapse": True}, r"collapse: takes a depth"),
+        ({"collapse": "Block"}, r"lambda m: m.kind == 'Block', not 'Block'"),
+        ({"focus": "aple"}, r"called 'aple'; there is, for example, 'apple'"),
+        ({"focus": 99}, r"no value 99; ids go from 1 to 9"),
+        ({"focus": "<" * 999}, r"called '<+…<+'; there is, for example, 'apple'"),
+        ({"focus": 1.5}, r"focus: takes the name or id of a value"),
+        ({"radius": -1}, r"radius: takes a number of ops from 0 on, not -1"),
+        ({"direction": "up"}, r"'both', 'forward' or 'backward', not 'up'"),
+        ({"heat": (1, 0)}, r"heat: takes True, or the norms .* not \(1, 0\)"),
+        ({"heat": True, "direction": "forward"}, r"heat: shows gradients"),
+    ],
+)
+def test_looks_that_make_no_sense(look: Any, message: str) -> None:
+    graph = gg.graph(programs.apples_and_oranges())
+    with pytest.raises(PictureError, match=rf"{message}.*\(at test_view.py:\d+\)"):
+        graph.to_dot(**look)
+
+
+def test_unknown_argument_is_an_error() -> None:
+    with pytest.raises(TypeError, match="depth"):
+        gg.graph(programs.fork()).to_dot(depth=1)  # type: ignore[call-arg]
+
+
+def test_a_view_is_a_value() -> None:
+    graph = traced(Net(2), 2, 4)
+    assert graph.view(collapse=1) == graph.view(collapse=1)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        graph.view().note = "other"  # type: ignore[misc]
