@@ -131,10 +131,16 @@ def test_a_hundred_thousand_nodes() -> None:
     y = x
     for _ in range(100_000):
         y = y + x
-    data = json.loads(gg.graph(y).to_json())
-    assert len(data["values"]) == 100_001
-    assert data["values"][0]["gradient"]["elements"] == [100_001]
-    assert len(data["steps"]) == 200_000
+    graph = gg.graph(y)
+    assert (
+        graph.snapshot.values[0].gradient == gg.graph(gg.Tensor(100_001.0)).snapshot.result.numbers
+    )
+    assert len(graph.snapshot.steps) == 200_000
+    lines = graph.to_json().splitlines()
+    assert sum('"kind"' in line for line in lines) == 100_001
+    assert sum('"direction"' in line for line in lines) == 200_000
+    with pytest.raises(PictureError, match="to_mermaid: 100001 values"):
+        graph.to_mermaid()
 
 
 # ---------------------------------------------------------------------------- Mermaid

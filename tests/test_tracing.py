@@ -1,0 +1,549 @@
+"""What a picture knows beyond the numbers: modules, contributions at forks, steps, traces."""
+
+import gc
+import threading
+import weakref
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+import graphgrad as gg
+from graphgrad import nn
+from graphgrad.errors import DtypeError
+from graphgrad.node import Node, recording
+from graphgrad.viz import Graph, Numbers, Value, tracing
+from tests.golden.programs import leaf
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def elements(numbers: Numbers | None) -> Any:
+    assert numbers is not None
+    assert numbers.elements is not None
+    return np.array(numbers.elements)
+
+
+def ops(graph: Graph) -> list[Value]:
+    return [v for v in graph.snapshot.values if v.kind == "op"]
+
+
+def modules_of(graph: Graph) -> list[str | None]:
+    """The module of each op, in order."""
+    return [v.module for v in ops(graph)]
+
+
+def names(graph: Graph) -> list[str | None]:
+    return [v.name for v in graph.snapshot.values if v.kind == "leaf"]
+
+
+# ------------------------------------------------------------------- contributions at forks
+
+UNARY: list[Any] = [gg.sin, gg.tanh, gg.negative, gg.square, lambda x: x * 0.5, lambda x: x[::-1]]
+BINARY: list[Any] = [
+    gg.add,
+    gg.multiply,
+    gg.subtract,
+    gg.maximum,
+    lambda x, y: gg.where(x > 0, x, y),
+]
+choices = st.lists(
+    st.tuples(st.integers(0, 10), st.integers(0, 100), st.integers(0, 100)), min_size=1, max_size=12
+)
+
+
+def random_graph(size: int, moves: list[tuple[int, int, int]]) -> gg.Tensor:
+    """A graph in which each op takes any of the values before it."""
+    draw = rng()
+    values: list[Any] = [leaf(draw.normal(size=size)), leaf(draw.normal(size=1)), draw.normal()]
+    for op, i, j in moves:
+        x = values[i % len(values)]
+        if not isinstance(x, gg.Tensor):
+            x = values[0]
+        if op < len(UNARY):
+            values.append(UNARY[op](x))
+        else:
+            values.append(BINARY[op - len(UNARY)](x, values[j % len(values)]))
+    total: gg.Tensor = sum((v.sum() for v in values[3:]), values[0].sum())
+    return total
+
+
+def check_sums(graph: Graph, *, all_known: bool = True) -> None:
+    """What the uses of a value send back adds up to its gradient."""
+    values = graph.snapshot.values
+    shares: dict[int, list[Numbers | None]] = defaultdict(list)
+    for v in ops(graph):
+        assert len(v.contributions) == len(v.inputs)
+        for source, share in zip(v.inputs, v.contributions, strict=True):
+            shares[source].append(share)
+    for v in values[:-1]:
+        if not v.needs:
+            assert all(share is None for share in shares[v.id])
+        elif v.gradient is not None and v.gradient.elements is not None:
+            assert all_known is False or None not in shares[v.id]
+            if None not in shares[v.id]:
+                total = sum(elements(share) for share in shares[v.id])
+                np.testing.assert_allclose(total, elements(v.gradient), rtol=1e-9, atol=1e-12)
+        elif v.gradient is not None and all_known:
+            assert None not in shares[v.id]
+
+
+@given(st.sampled_from([3, 8]), choices)
+def test_contributions_add_up(size: int, moves: Any) -> None:
+    check_sums(gg.graph(random_graph(size, moves)))
+
+
+@given(choices)
+def test_contributions_after_backward_kept_the_graph(moves: Any) -> None:
+    y = random_graph(4, moves)
+    y.backward(retain_graph=True)
+    check_sums(gg.graph(y))
+
+
+@given(choices)
+def test_contributions_after_backward_freed_the_graph(moves: Any) -> None:
+    """Some of them can be told from the small values that stayed; none of those is wrong."""
+    y = random_graph(4, moves)
+    y.backward()
+    check_sums(gg.graph(y), all_known=False)
+
+
+@given(st.sampled_from([4, 20]), choices)
+def test_contributions_of_a_traced_backward(size: int, moves: Any) -> None:
+    with tracing():
+        y = random_graph(size, moves)
+        y.backward()
+    check_sums(gg.graph(y))
+
+
+def test_each_use_at_a_fork_has_its_own() -> None:
+    x, y = leaf(3.0, "x"), leaf(5.0, "y")
+    for retain in (None, True, False):
+        z = x * y + gg.sin(x)
+        if retain is not None:
+            z.backward(retain_graph=retain)
+        product, sine, _ = ops(gg.graph(z))
+        assert [elements(c) for c in product.contributions] == [5, 3]
+        assert elements(sine.contributions[0]) == np.cos(3.0)
+
+
+def test_a_use_behind_an_untaken_branch_sends_zero() -> None:
+    x = leaf(0.0)
+    with np.errstate(all="ignore"):
+        z = gg.where(x > 0, gg.log(x), x * 2)
+    graph = gg.graph(z)
+    log = next(v for v in ops(graph) if v.op == "log")
+    assert elements(log.contributions[0]) == 0
+    check_sums(graph)
+
+
+def test_contributions_of_slices_broadcasts_and_several_outputs() -> None:
+    x = leaf(np.arange(6.0).reshape(2, 3))
+    first, second = gg.split(x, 2)
+    z = (first * second + x[0] * x[[1, 1]]).sum() + x.sum()
+    check_sums(gg.graph(z))
+    z.backward()
+    check_sums(gg.graph(z), all_known=False)
+
+
+def test_what_a_hook_made_of_a_gradient_is_passed_on() -> None:
+    x = leaf(2.0)
+    y = x * 3
+    y.register_hook(lambda g: g * 100)
+    z = y * 5
+    with tracing():
+        z.backward(retain_graph=True)
+    told = gg.graph(z)
+    assert elements(ops(told)[0].contributions[0]) == 1500
+    assert elements(ops(told)[1].contributions[0]) == 5
+    z.backward(retain_graph=True)  # not traced: told from the gradients that were kept
+    kept = gg.graph(z)
+    assert [v.contributions for v in ops(kept)] == [v.contributions for v in ops(told)]
+
+
+def test_a_value_overwritten_since_is_not_used_for_a_contribution() -> None:
+    """The freed graph has its values, but this one is another now."""
+    x, y = leaf(2.0), leaf(5.0)
+    z = x * y
+    z = z + x
+    z.backward()
+    y.data -= 1
+    product = ops(gg.graph(z))[0]
+    assert product.contributions[0] is None
+    assert elements(product.contributions[1]) == 2
+
+
+def test_a_later_backward_is_the_one_that_is_told() -> None:
+    x = leaf([1.0, 2.0])
+    with tracing():
+        y = x * 3
+        y.backward(np.ones(2), retain_graph=True)
+    y.backward(np.array([10.0, 100.0]))
+    assert elements(gg.graph(y).snapshot.values[0].gradient).tolist() == [30, 300]
+
+
+# -------------------------------------------------------------------------------- steps
+
+
+@given(choices)
+def test_steps_are_a_topological_order_and_its_reverse(moves: Any) -> None:
+    graph = gg.graph(random_graph(3, moves))
+    forward = [s.id for s in graph.snapshot.steps if s.direction == "forward"]
+    backward = [s.id for s in graph.snapshot.steps if s.direction == "backward"]
+    assert forward == [v.id for v in ops(graph)]
+    seen = {v.id for v in graph.snapshot.values if not v.inputs}
+    for i in forward:
+        assert seen.issuperset(graph.snapshot.values[i - 1].inputs)
+        seen.add(i)
+    assert backward == [i for i in reversed(forward) if i in backward]
+    assert [s.direction for s in graph.snapshot.steps] == sorted(
+        (s.direction for s in graph.snapshot.steps), reverse=True
+    )
+    assert all(graph.snapshot.values[i - 1].gradient is not None for i in backward)
+
+
+def test_steps_are_in_the_order_of_the_engine() -> None:
+    visited: list[str] = []
+    x = leaf(0.5, "x")
+
+    def watched(t: gg.Tensor, name: str) -> gg.Tensor:
+        t.name = name
+        t.register_hook(lambda _: visited.append(name))
+        return t
+
+    a = watched(gg.sin(x), "a")
+    b = watched(a * x, "b")
+    c = watched(gg.exp(a), "c")
+    d = watched(b * c + x, "d")
+    graph = gg.graph(d)
+    assert not visited
+    d.backward()
+    byid = {v.id: v.name for v in graph.snapshot.values}
+    steps = [byid[s.id] for s in graph.snapshot.steps if s.direction == "backward"]
+    assert [name for name in steps if name] == visited == ["d", "c", "b", "a"]
+
+
+def test_an_op_that_only_a_condition_depends_on_has_no_way_back() -> None:
+    x = leaf([1.0, -1.0])
+    z = gg.where(gg.sin(x).detach() > 0, x, 2.0)
+    graph = gg.graph(z)
+    assert {v.op for v in ops(graph)} == {"where"}
+    assert [s.direction for s in graph.snapshot.steps] == ["forward", "backward"]
+    assert not gg.graph(gg.Tensor(1.0)).snapshot.steps
+
+
+# ------------------------------------------------------------------------------ modules
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        self.scale = nn.Parameter(np.ones(3))
+
+    def forward(self, x: Any) -> Any:
+        return gg.tanh(x) * self.scale
+
+
+class Nested(nn.Module):
+    def __init__(self) -> None:
+        self.first = nn.Sequential(nn.Affine(4, 3, rng=rng()), nn.ReLU())
+        self.blocks = [Block(), Block()]
+        self.named = {"last one": Block()}
+        self.shared = self.blocks[0]
+
+    def forward(self, x: Any) -> Any:
+        x = self.first(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.named["last one"](self.shared(x)).sum()
+
+
+def test_modules_by_their_attributes() -> None:
+    net = Nested()
+    graph = gg.graph(net, np.ones((2, 4), np.float32))
+    pairs = ["blocks.0", "blocks.1", "blocks.0", "named.last one"]
+    assert modules_of(graph) == ["first.0", "first.1", *[p for p in pairs for _ in range(2)], ""]
+    assert [(m.path, m.kind) for m in graph.snapshot.modules] == [
+        ("", "Nested"),
+        ("first", "Sequential"),
+        ("first.0", "Affine"),
+        ("first.1", "ReLU"),
+        ("blocks.0", "Block"),
+        ("blocks.1", "Block"),
+        ("named.last one", "Block"),
+    ]
+    learned = {v.name: v.module for v in graph.snapshot.values if v.kind == "leaf"}
+    assert learned == {
+        "first.0.weight": "first.0",
+        "first.0.bias": "first.0",
+        "blocks.0.scale": "blocks.0",
+        "blocks.1.scale": "blocks.1",
+        "named.last one.scale": "named.last one",
+        "x": None,
+    }
+    assert all(p.name is None for p in net.parameters())
+
+
+def test_nothing_is_known_without_a_trace() -> None:
+    net = Nested()
+    graph = gg.graph(net(np.ones((2, 4), np.float32)))
+    assert graph.snapshot.modules == ()
+    assert {v.module for v in graph.snapshot.values} == {None}
+    assert set(names(graph)) == {None}
+    gg.graph(net, np.ones((2, 4), np.float32))  # leaves nothing behind
+    assert set(names(gg.graph(net(np.ones((2, 4), np.float32))))) == {None}
+
+
+def test_a_name_that_the_user_gave_stays() -> None:
+    net = nn.Affine(2, 2, rng=rng())
+    net.weight.name = "mine"
+    assert names(gg.graph(net, np.ones((1, 2)))) == ["mine", "bias", "x"]
+
+
+def test_several_outermost_modules_are_told_apart() -> None:
+    net, other, loss = nn.Affine(2, 2, rng=rng()), nn.Affine(2, 2, rng=rng()), nn.MSELoss()
+    x = np.ones((1, 2), np.float32)
+    with tracing():
+        result = loss(net(x) + other(x), np.zeros((1, 2), np.float32))
+    graph = gg.graph(result)
+    assert modules_of(graph)[:3] == ["Affine", "Affine_2", None]
+    assert set(modules_of(graph)[3:]) == {"MSELoss"}
+    assert names(graph) == ["Affine.weight", "Affine.bias", "Affine_2.weight", "Affine_2.bias"]
+    with tracing():  # one of them knows its names from itself
+        result = loss(net(x), np.zeros((1, 2), np.float32))
+    assert names(gg.graph(result)) == ["weight", "bias"]
+
+
+def test_one_module_in_several_traces_is_one() -> None:
+    net = nn.Affine(2, 2, rng=rng())
+    h = gg.Tensor(np.ones((1, 2), np.float32))
+    for _ in range(3):
+        with tracing():
+            h = net(h)
+    graph = gg.graph(h)
+    assert modules_of(graph) == [""] * 3
+    assert names(graph) == ["weight", "bias"]
+
+
+def test_modules_that_no_attribute_leads_to() -> None:
+    class Careless(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return nn.ReLU()(nn.Sigmoid()(nn.ReLU()(x)))
+
+    for _ in range(2):
+        graph = gg.graph(Careless(), np.ones(3))
+        assert modules_of(graph) == ["ReLU", "Sigmoid", "ReLU_2"]
+
+
+def test_modules_that_come_while_forward_runs() -> None:
+    class Growing(nn.Module):
+        def forward(self, x: Any) -> Any:
+            self.a = nn.Tanh()
+            x = self.a(x)
+            self.b = nn.Sigmoid()
+            return self.b(x)
+
+    assert modules_of(gg.graph(Growing(), np.ones(3))) == ["a", "b"]
+
+
+def test_values_in_place_of_parameters_get_their_names() -> None:
+    net = nn.Affine(2, 2, rng=rng())
+    w = leaf(np.ones((2, 2), np.float32))
+    graph = gg.graph(lambda x: nn.functional_call(net, {"weight": w}, x), gg.Tensor(np.ones(2)))
+    assert set(names(graph)) == {"weight", "bias"}
+    assert w.name is None
+
+
+def test_an_error_in_a_forward_leaves_the_trace_in_order() -> None:
+    class Failing(nn.Module):
+        def forward(self, x: Any) -> Any:
+            del x
+            raise ZeroDivisionError
+
+    net = nn.Sequential(nn.Tanh(), Failing())
+    with tracing():
+        with pytest.raises(ZeroDivisionError):
+            net(leaf(np.ones(2)))
+        y = nn.Tanh()(leaf(np.ones(2)) * 2)
+    assert modules_of(gg.graph(y)) == [None, ""]
+    assert recording.trace is None
+    assert recording.watchers == ()
+
+
+def test_recomputed_parts_and_transforms_are_traced_too() -> None:
+    net = nn.Sequential(nn.Affine(2, 2, rng=rng()), nn.Tanh())
+    x = np.ones((1, 2), np.float32)
+
+    class Sparing(nn.Module):
+        def __init__(self) -> None:
+            self.inner = net
+
+        def forward(self, x: Any) -> Any:
+            return gg.checkpoint(self.inner, x)
+
+    graph = gg.graph(Sparing(), x)
+    assert [(v.op, v.module) for v in ops(graph)] == [("checkpoint", "")]
+    with tracing():
+        y = net(gg.Tensor(x)).sum()
+        slope = gg.gradients(y, net[0].weight, create_graph=True)
+    graph = gg.graph(slope)
+    assert {v.module for v in ops(graph)} == {None, "0", "1"}
+
+
+@pytest.mark.parametrize("key", ["", ".", "a.b", "<script>", '"', "\n", "x" * 10_000, "\ud800"])
+def test_hostile_names_of_modules(key: str) -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            self.parts = {key: nn.Affine(2, 2, rng=rng())}
+
+        def forward(self, x: Any) -> Any:
+            return self.parts[key](x)
+
+    graph = gg.graph(Odd(), np.ones((1, 2)))
+    assert modules_of(graph) == [f"parts.{key}"]
+    assert names(graph)[0] == f"parts.{key}.weight"
+    graph.to_json()
+    graph.to_mermaid().encode()
+
+
+# --------------------------------------------------------------------- what a trace records
+
+
+def test_numbers_of_large_values_stay() -> None:
+    x, w = np.full((5, 4), 2.0), leaf(np.ones((4, 3)))
+    with tracing():
+        y = (gg.Tensor(x) @ w).sum()
+        y.backward()
+    graph = gg.graph(y)
+    assert all(v.numbers for v in graph.snapshot.values)
+    assert all(v.gradient for v in graph.snapshot.values if v.needs)
+    product = ops(graph)[0]
+    assert product.numbers == Numbers(None, 8.0, 0.0, np.sqrt(15 * 64))
+    assert product.contributions[0] is None
+    assert product.contributions[1] == graph.snapshot.values[0].gradient
+    assert graph.snapshot.note is None
+
+
+def test_numbers_are_not_told_of_what_was_overwritten() -> None:
+    x = leaf(np.ones(20))
+    with tracing():
+        y = x * 2
+        z = y + 1
+    y.data += 1
+    changed = next(v for v in gg.graph(z).snapshot.values if v.changed)
+    assert changed.numbers is None
+
+
+def test_a_trace_is_of_its_thread() -> None:
+    net, graphs = nn.Affine(2, 2, rng=rng()), []
+    with tracing():
+        thread = threading.Thread(target=lambda: graphs.append(gg.graph(net(np.ones((1, 2))))))
+        thread.start()
+        thread.join()
+    assert graphs[0].snapshot.modules == ()
+
+
+def test_a_trace_and_the_search_for_anomalies_go_together() -> None:
+    x = leaf(np.ones(20))
+    with gg.detect_anomaly(), tracing():
+        y = x * 2
+        with pytest.raises(gg.errors.NonFiniteError), np.errstate(all="ignore"):
+            gg.log(-y)
+    with tracing(), gg.detect_anomaly(), tracing():
+        y = x * 2
+        with pytest.raises(gg.errors.NonFiniteError), np.errstate(all="ignore"):
+            gg.log(-y)
+    assert gg.graph(y).snapshot.result.numbers is not None
+    assert recording.watchers == ()
+
+
+def test_nothing_is_kept_alive() -> None:
+    gc.disable()
+    try:
+        net = Nested()
+        x = np.ones((2, 4), np.float32)
+        with tracing():
+            y = net(x)
+            y.backward()
+            kept = [weakref.ref(y._node), weakref.ref(y._node.parents[0])]
+        graph = gg.graph(y)
+        array = np.ones((3, 4), np.float32)
+        other = gg.graph(net, array)
+        kept += [weakref.ref(net.blocks[0]), weakref.ref(array)]
+        del y, array
+        parameter = weakref.ref(net.first[0].weight)
+        module = weakref.ref(net)
+        del net
+        assert [r() for r in (*kept, parameter, module)] == [None] * 6
+        assert graph.snapshot.modules == other.snapshot.modules
+    finally:
+        gc.enable()
+
+
+def test_a_node_has_no_note_without_a_trace() -> None:
+    y = leaf(1.0) * 2
+    assert isinstance(y._node, Node)
+    assert not hasattr(y._node, "note")
+
+
+# ----------------------------------------------------------------------- graph of a function
+
+
+def test_arguments_become_leaves_with_the_names_of_the_parameters() -> None:
+    def f(x: Any, y: Any, *rest: Any) -> Any:
+        return x["w"] * y + x["b"][0] + rest[0] * rest[1]
+
+    tensor = gg.Tensor(2.0)
+    graph = gg.graph(f, {"w": 3.0, "b": [np.float32(1)]}, tensor, 4.0, 5)
+    assert names(graph) == ["x['w']", "x['b'][0]", "rest[0]"]
+    assert tensor.name is None
+    assert graph.snapshot.result.numbers == gg.graph(gg.Tensor(27.0)).snapshot.result.numbers
+
+
+def test_a_module_is_called_by_its_forward() -> None:
+    assert names(gg.graph(nn.Tanh(), np.ones(2))) == ["x"]
+    assert names(gg.graph(np.exp, np.ones(2))) in ([None], ["x"])
+
+
+def test_a_function_is_recorded_inside_no_grad() -> None:
+    with gg.no_grad():
+        assert len(ops(gg.graph(lambda x: x * 2, 1.0))) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((3.0,), "not float"),
+        (("text", 1), "not str, int"),
+        ((gg.Tensor(1.0), 2), "not Tensor, int"),
+        ((lambda x: (x, x), 1.0), r"<lambda> returned a tuple; .* \[0\]|returned a tuple"),
+        ((lambda: None,), "returned a NoneType"),
+        ((lambda: "text",), "dtype"),
+    ],
+)
+def test_what_has_no_graph(arguments: Any, says: str) -> None:
+    with pytest.raises(DtypeError, match=says):
+        gg.graph(*arguments)
+    assert recording.trace is None
+
+
+def test_a_function_that_returns_no_tensor_has_a_graph_of_one_value() -> None:
+    assert gg.graph(lambda: 3.0).snapshot.result.kind == "constant"
+
+
+def test_a_long_traced_run() -> None:
+    class Long(nn.Module):
+        def __init__(self) -> None:
+            self.step = nn.Tanh()
+
+        def forward(self, x: Any) -> Any:
+            for _ in range(5_000):
+                x = self.step(x) + x
+            return x
+
+    graph = gg.graph(Long(), 1e-9)
+    assert len(ops(graph)) == 10_000
+    assert set(modules_of(graph)) == {"", "step"}
