@@ -31,5 +31,9 @@ x = gg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
 if np.asarray(x.grad).tolist() != [2.0, 4.0, 6.0]:
     sys.exit(f"a wrong gradient: {x.grad}")
 
+page = gg.viz.training_page({"loss": [2.0, 1.0]}, "page.html")  # with the style and the script
+if "svg" not in page.read_text("utf-8"):
+    sys.exit("the page of a training has no script")
+
 python = sys.version.split()[0]
 print(f"graphgrad {gg.__version__} works when installed: Python {python}, NumPy {np.__version__}")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad import data, nn, optim
+from graphgrad import data, nn, optim, viz
 from graphgrad.nn import init
 from graphgrad.viz import plots
 
@@ -38,12 +38,17 @@ def network(
 
 
 def learn(
-    model: nn.Module, digits: data.Dataset, held: data.Dataset, epochs: int, **options: Any
+    model: nn.Module,
+    digits: data.Dataset,
+    held: data.Dataset,
+    epochs: int,
+    watch: nn.Diagnosis | None = None,
+    **options: Any,
 ) -> nn.History:
     """Learn by plain gradient descent, or with options of SGD."""
     batches = data.Batches(digits, 50, np.random.default_rng(0), prefetch=0)
     optimizer = optim.SGD(model.parameters(), **options)
-    return nn.Trainer(model, optimizer, batches, validation=held).fit(epochs)
+    return nn.Trainer(model, optimizer, batches, validation=held, diagnosis=watch).fit(epochs)
 
 
 # --------------------------------------------------------------------------------- before
@@ -123,6 +128,18 @@ def look(name: str, model: nn.Module, lr: float, digits: data.Dataset, path: Pat
     watch.plot(path)
 
 
+# ---------------------------------------------------------------------------------- after
+
+
+def write_page(digits: data.Dataset, held: data.Dataset, path: Path) -> None:
+    """Write all of it on one page for the browser: how weights that start too small get going."""
+    model = network([100, 100, 100], nn.Tanh, partial(init.normal, std=0.01))
+    watch = nn.Diagnosis(model, every=14)
+    history = learn(model, digits, held, 20, watch, lr=0.1, momentum=0.9)
+    title = "64 → 100 → 100 → 100 → 10, tanh, weights that start at N(0, 0.01²)"
+    print(f"\nin the browser: {viz.training_page(history, path, diagnosis=watch, title=title)}")
+
+
 def main(folder: Path) -> None:
     """Check, watch, and draw."""
     train, _ = data.load_digits()
@@ -146,6 +163,7 @@ def main(folder: Path) -> None:
     }
     for name, (model, lr) in starts.items():
         look(titles[name], model, lr, digits, folder / f"diagnosis_{name}.png")
+    write_page(digits, held, folder / "diagnosis.html")
     print(f"drawn: {', '.join(f'diagnosis_{name}.png' for name in ('curves', *starts))}")
 
 

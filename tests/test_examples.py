@@ -99,6 +99,7 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"too small\n(.*\n){10}- gradients vanish: at 0 ",
         r"too large\n(.*\n){10}(- \d: [5-9]\d% of the values are saturated: .*\n){3}",
         r"too high\n(.*\n){10}(- .*\n)*- \d: \d\d% of the units are dead: ",
+        r"in the browser: pictures.diagnosis\.html\n",
     ],
     "digits_row_by_row": [r"after 1 row: [34]\d", r"after 8 rows: 9[5-9]\.\d% of 360 test digits"],
     "following_the_gradient": [
@@ -266,7 +267,10 @@ PICTURES: dict[str, set[str]] = {
     },
     "convolution": {"convolution.png"},
     "demo": {"apples_and_oranges.svg", "digits.png"},
-    "diagnosis": {f"diagnosis_{name}.png" for name in ("curves", "good", "small", "large", "dead")},
+    "diagnosis": {
+        "diagnosis.html",
+        *(f"diagnosis_{name}.png" for name in ("curves", "good", "small", "large", "dead")),
+    },
     "digits_row_by_row": {"digits_row_by_row.png"},
     "ensembles": {"ensembles.png"},
     "following_the_gradient": {"following_the_gradient.png", "loss_slices.png"},
@@ -337,6 +341,8 @@ def test_example(name: str, tmp_path: Path) -> None:
     for path in (tmp_path / "pictures").glob("*.*"):
         if path.suffix == ".svg":
             assert ET.parse(path).getroot().tag.endswith("svg")
+        elif path.suffix == ".html":
+            assert path.read_text("utf-8").startswith("<!DOCTYPE html>")
         else:
             assert path.read_bytes().startswith(PNG)
     if name == "demo":

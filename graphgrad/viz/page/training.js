@@ -415,9 +415,10 @@
       if (!this.area) return;
       const lines = [];
       let closest;
+      const finest = this.xs.reduce((a, b) => (b.at.length > a.at.length ? b : a));
       this.xs.forEach((a, k) => {
         const j = nearest(a.at.map(this.area.x), x);
-        if (k === 0) {
+        if (a === finest) {
           const at = fixed(this.area.x(a.at[j]));
           this.rule.setAttribute("d", `M${at} ${this.area.top}V${this.area.bottom}`);
         }
@@ -543,8 +544,7 @@
       if (this.lit) this.lit.setAttribute("width", 0);
     }
 
-    draw(step, shared) {
-      const width = Math.round(this.plot.getBoundingClientRect().width);
+    draw(step, shared, width) {
       if (!width) return;
       const d = this.all[step];
       const then = this.all[0];
@@ -658,6 +658,7 @@
       bar.append(
         check(`only the ${weighted} layers with weights`, true, (on) => {
           fewer = on;
+          choose();
           draw();
         }),
       );
@@ -691,13 +692,19 @@
       return { layer, i, about, parts, cells: [about, left, right] };
     });
 
+    function choose() {
+      for (const { layer, cells } of table) {
+        for (const cell of cells) cell.hidden = fewer && !layer.weighted;
+      }
+    }
+
     function draw() {
-      for (const row of table) {
-        const hidden = fewer && !row.layer.weighted;
-        for (const cell of row.cells) cell.hidden = hidden;
-        if (hidden) continue;
+      const shown = table.filter((row) => !fewer || row.layer.weighted);
+      // read before anything is written, once: all are equally wide
+      const width = Math.round(shown[0].cells[1].getBoundingClientRect().width);
+      for (const row of shown) {
         describe(row, watched.records[step][row.i]);
-        for (const part of row.parts) part.draw(step, shared);
+        for (const part of row.parts) part.draw(step, shared, width);
       }
     }
 
@@ -726,8 +733,8 @@
       output.replaceChildren(words);
       slider.setAttribute("aria-valuetext", words);
       hush();
-      draw();
       depth(step);
+      draw();
       for (const chart of curves) chart.stand(watched.steps[step]);
     }
     for (const chart of curves) {
@@ -744,8 +751,9 @@
       halt();
       go(step + by);
     });
-    new ResizeObserver(draw).observe(rows);
+    choose();
     go(step);
+    new ResizeObserver(draw).observe(rows);
   }
 
   // The deviation from layer to layer: where gradients vanish or explode, it slopes.

@@ -75,7 +75,8 @@ def training_page(
         data["watched"] = watched(records, diagnosis._resting())
         words += diagnosis.findings()
     heading = readable(str(title), 200)
-    body = _body(heading, facts(columns, losses, len(records)), words)
+    judged = min(len(records), getattr(diagnosis, "window", len(records)))
+    body = _body(heading, facts(columns, losses, len(records)), words, judged)
     text = document(heading, body, data, style="training.css", script="training.js")
     return write(path, text, _WHO)
 
@@ -117,17 +118,22 @@ def _checked_records(diagnosis: Any) -> Sequence[Any]:
     return list(diagnosis.records)
 
 
-def _body(heading: str, facts: Sequence[tuple[str, str, str]], words: Sequence[str]) -> str:
+def _body(
+    heading: str, tiles: Sequence[tuple[str, str, str]], words: Sequence[str], judged: int
+) -> str:
     """Return the parts that need no script; it draws the others."""
-    tiles = "\n".join(
+    described = "\n".join(
         f'<div class="tile"><dt>{html.escape(what)}</dt><dd><b>{html.escape(value)}</b> '
         f"<span>{html.escape(detail)}</span></dd></div>"
-        for value, what, detail in facts
+        for value, what, detail in tiles
     )
     items = "\n".join(f"<li>{html.escape(readable(text, 1000))}</li>" for text in words)
     told = f"<ul>\n{items}\n</ul>" if items else "<p>Nothing unusual.</p>"
+    if judged:
+        steps = f"last {judged} watched steps" if judged > 1 else "last watched step"
+        told += f'\n<p class="about">Layers are judged by the {steps}.</p>'
     return (
-        f"<header>\n<h1>{html.escape(heading)}</h1>\n<dl>\n{tiles}\n</dl>\n</header>\n"
+        f"<header>\n<h1>{html.escape(heading)}</h1>\n<dl>\n{described}\n</dl>\n</header>\n"
         f'<main>\n<section id="findings"{"" if items else " class=quiet"}>\n'
         f"<h2>Findings</h2>\n{told}\n</section>\n"
         '<section id="charts" aria-label="Curves"></section>\n'
