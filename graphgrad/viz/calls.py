@@ -56,7 +56,8 @@ def _leaves(x: Any, name: str | None) -> Any:
         return {key: _leaves(y, _part(name, key)) for key, y in x.items()}
     if isinstance(x, list | tuple):
         parts = [_leaves(y, _part(name, i)) for i, y in enumerate(x)]
-        return x._make(parts) if hasattr(x, "_make") else type(x)(parts)
+        make: Callable[[list[Any]], Any] = getattr(type(x), "_make", type(x))
+        return make(parts)
     if isinstance(x, float):
         return Tensor(np.float64(x), requires_grad=True, name=name)
     dtype = getattr(x, "dtype", None)

@@ -100,11 +100,8 @@ class _Writer:
                 lines.append(f'  {name}(["{_name(source) or f"#35;{source.id}"} ↗"]):::leaf\n')
             if name is None:
                 continue
-            said = ""
-            if share is not None and self.uses[use.source] > 1 and self.view.direction != "forward":
-                single = share.elements is not None and len(share.elements) == 1
-                said = f"∂ {number(share.elements[0])}" if single and share.elements else ""
-                said = f'|"{said or f"‖∂‖ {number(share.norm)}"}"|'
+            forks = self.uses[use.source] > 1 and self.view.direction != "forward"
+            said = _sent(share) if share is not None and forks else ""
             self.edges.append(f"  {name} -->{said} {node.id}\n")
         if node.cut:
             lines.append(f'  c{node.id}["…"]\n')
@@ -137,6 +134,13 @@ class _Writer:
             lines += self.inside[number_]
             todo += [None, *reversed(below.get(number_, ()))]
         return lines
+
+
+def _sent(share: Numbers) -> str:
+    """Write what a use sends back on its edge."""
+    if share.elements is None or len(share.elements) != 1:
+        return f'|"‖∂‖ {number(share.norm)}"|'
+    return f'|"∂ {number(share.elements[0])}"|'
 
 
 def _name(value: Value) -> str:
