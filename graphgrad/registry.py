@@ -58,6 +58,7 @@ class Plan:
     __slots__ = (
         "joint",
         "keeps_out",
+        "kept_names",
         "op",
         "pick",
         "saved_inputs",
@@ -73,7 +74,7 @@ class Plan:
         self.wants = wants
         names = op.layout
         rules: list[Any] = [op.joint] if op.joint else [op.rules[i] for i in wants]
-        asked = [_asked(rule) for rule in rules]
+        asked = [asked_by(rule) for rule in rules]
         kept = sorted({names.index(n) for ask in asked for n in ask if n in names})
         if any("inputs" in ask for ask in asked) and not op.variadic:
             kept = sorted({*kept, *range(op.inputs)})
@@ -84,6 +85,7 @@ class Plan:
             self.pick = _single(kept[0])
         else:
             self.pick = itemgetter(*kept)
+        self.kept_names = tuple(names[k] for k in kept)
         out_place = names.index("out")
         self.keeps_out = out_place in kept
         # where each kept value comes from: an input's position, "inputs", "out", or neither
@@ -121,7 +123,7 @@ class Plan:
             )
 
 
-def _asked(rule: Any) -> list[str]:
+def asked_by(rule: Any) -> list[str]:
     """Name what a rule needs beside ``g``; a parameter with a default is its own business."""
     parameters = list(inspect.signature(rule).parameters.values())
     return [p.name for p in parameters[1:] if p.default is REQUIRED]
@@ -234,7 +236,7 @@ class Op(Generic[R]):
             *self.order[self.inputs :],
             *(f"{n}_shape" for n in (("inputs",) if variadic else names)),
         )
-        asked = {n for rule in (*self.rules, joint) if rule is not None for n in _asked(rule)}
+        asked = {n for rule in (*self.rules, joint) if rule is not None for n in asked_by(rule)}
         unknown = asked - {*self.layout, "inputs", "wanted"}
         if unknown:
             message = (

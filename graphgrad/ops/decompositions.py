@@ -224,7 +224,10 @@ _svd: Op[tuple[Tensor, Tensor, Tensor]] = op(
     name="svd",
     symbol="svd",
     domain=Cases(lambda r: call(r(3, 2) / 2 + np.eye(3, 2) * [2.0, 6.0], False)),
-    doc="Singular vectors and values. Gradient: see _svd_rule.",
+    doc=(
+        "Singular vectors and values. Gradient: U (diag(g_s) + K) Vᵀ, where K is what Uᵀ g_U and "
+        "Vᵀ g_V turn, over s_j − s_i and s_j + s_i."
+    ),
 )
 
 
@@ -320,7 +323,10 @@ _qr: Op[tuple[Tensor, Tensor]] = op(
     name="qr",
     symbol="qr",
     domain=Cases(*_TALL_AND_WIDE),
-    doc="Reduced QR decomposition. Gradient: see _qr_tall.",
+    doc=(
+        "Reduced QR decomposition. Gradient: (g_Q + Q C) R⁻ᵀ, where C is symmetric and has the "
+        "lower triangle of R g_Rᵀ − g_Qᵀ Q."
+    ),
 )
 
 
@@ -335,7 +341,10 @@ _qr_r: Op[Tensor] = op(
     name="qr_r",
     symbol="qr R",
     domain=Cases(*_TALL_AND_WIDE),
-    doc="The triangular factor of the QR decomposition. Gradient: see _qr_tall.",
+    doc=(
+        "The triangular factor of the QR decomposition. Gradient: Q C R⁻ᵀ, where C is symmetric "
+        "and has the lower triangle of R gᵀ."
+    ),
 )
 
 

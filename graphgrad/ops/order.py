@@ -110,7 +110,7 @@ percentile: Op[Tensor] = op(
         lambda r: call(r(3, 4), [0, 55.5, 100], axis=-1),
         lambda r: call(r(2, 3, 4), 25.0, axis=(0, -1), keepdims=True),
     ),
-    doc="The q/100-quantile over the axes. Gradient: as of quantile.",
+    doc="The q/100-quantile. Gradient: g to the one or two elements it lies between.",
 )
 median: Op[Tensor] = op(
     np.median,

@@ -122,7 +122,7 @@ _BATCH_NORM: Op[Tensor] = op(
     ),
     doc=(
         "(x − μ) / √(σ² + ε) · weight + bias, μ and σ² of each channel over batch and places. "
-        "Gradient: weight / √(σ² + ε) · (g − mean(g) − x̂ mean(g x̂))."
+        "Gradients: weight / √(σ² + ε) · (g − mean(g) − x̂ mean(g x̂)); Σ g x̂; and Σ g."
     ),
 )
 
@@ -157,7 +157,10 @@ _RUNNING_NORM: Op[Tensor] = op(
         lambda r: call(r(2, 2, 2, 2), r(2), r(2), r(2), r(2) ** 2, 0.1),
         lambda r: call(r(0, 2, 3), 1.0, 0.0, r(2), r(2) ** 2, 0.1),
     ),
-    doc="(x − mean) / √(var + ε) · weight + bias with mean and variance that are given.",
+    doc=(
+        "(x − mean) / √(var + ε) · weight + bias with mean and variance that are given. "
+        "Gradients: g · weight / √(var + ε); Σ g x̂; and Σ g."
+    ),
 )
 
 
@@ -293,7 +296,7 @@ _LAYER_NORM: Op[Tensor] = op(
     ),
     doc=(
         "(x − μ) / √(σ² + ε) · weight + bias, μ and σ² over the last axes. "
-        "Gradient: (h − mean(h) − x̂ mean(h x̂)) / √(σ² + ε) with h = g · weight."
+        "Gradients: (h − mean(h) − x̂ mean(h x̂)) / √(σ² + ε) with h = g · weight; Σ g x̂; and Σ g."
     ),
 )
 _GROUP_NORM: Op[Tensor] = op(
@@ -318,7 +321,8 @@ _GROUP_NORM: Op[Tensor] = op(
     ),
     doc=(
         "(x − μ) / √(σ² + ε) · weight + bias, μ and σ² over the channels of a group and their "
-        "places. Gradient: as of layer_norm."
+        "places. Gradients: (h − mean(h) − x̂ mean(h x̂)) / √(σ² + ε) with h = g · weight; Σ g x̂; "
+        "and Σ g."
     ),
 )
 

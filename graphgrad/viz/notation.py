@@ -1,0 +1,451 @@
+"""Notation: writes a tree of symbols the way mathematics does.
+
+Products and sums are flattened, signs taken out, equal factors gathered into powers, and
+parentheses set only where needed. Conditions stand in brackets, [x > 0], worth 1 where they
+hold and 0 elsewhere. A value that only matters at ±∞ or NaN is left out.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphgrad.binder import REQUIRED
+from graphgrad.registry import is_numpys
+from graphgrad.viz.lettering import (
+    ATOM,
+    CHAIN,
+    LOOSE,
+    PRODUCT,
+    SUM,
+    TIGHT,
+    Written,
+    as_number,
+    number,
+)
+from graphgrad.viz.simplification import (
+    AND,
+    CONDITIONS,
+    NOT,
+    OPPOSITES,
+    OR,
+    QUESTIONS,
+    RELATIONS,
+    always,
+    elsewhere,
+    is_joined,
+    is_or,
+    is_trivial,
+    is_whole_power,
+    lined_up,
+    only_at_the_edge,
+    only_lines_up,
+    same_sign,
+)
+from graphgrad.viz.symbols import Symbol, Untold
+from graphgrad.viz.wordings import AROUND, BEFORE, FUNCTIONS, SILENT, in_other_words, is_ours
+
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+class Bracket(NamedTuple):
+    """A condition as a factor."""
+
+    text: str
+
+
+# ------------------------------------------------------------------------------- conditions
+
+
+def condition(c: Any) -> str:  # noqa: C901, PLR0911 - one case per line
+    """Write a condition without brackets."""
+    if not isinstance(c, Symbol):
+        if isinstance(c, bool | np.bool_):
+            return str(bool(c))
+        raise Untold("a mask of numbers")
+    parts = c.arguments or ()
+    if c.head in AND:
+        kept = [p for p in parts if not always(p)] or [parts[0]]
+        return " and ".join(condition(p) if not is_or(p) else f"({condition(p)})" for p in kept)
+    if c.head in OR:
+        kept = [p for p in parts if not only_at_the_edge(p)] or [parts[0]]
+        return " or ".join(map(condition, kept))
+    if c.head in NOT:
+        inner = parts[0]
+        if isinstance(inner, Symbol) and inner.head == "isnan":
+            return f"{write((inner.arguments or (None,))[0]).at(SUM)} is not NaN"
+        if isinstance(inner, Symbol) and inner.head in OPPOSITES:
+            return condition(Symbol(OPPOSITES[inner.head], inner.arguments))
+        return f"not {condition(inner)}" if not is_joined(inner) else f"not ({condition(inner)})"
+    if c.head in RELATIONS:
+        left, right = map(lined_up, parts)
+        if c.head == "greater" and as_number(right) == 0:
+            left = same_sign(left)
+        return f"{write(left).at(SUM)} {RELATIONS[c.head]} {write(right).at(SUM)}"
+    if c.head == "all":
+        return _constancy(parts[0])
+    if c.head in QUESTIONS:
+        return f"{write(parts[0]).at(SUM)} {QUESTIONS[c.head]}"
+    return write(c).at(SUM)
+
+
+def _constancy(c: Any) -> str:
+    """Write a condition on all elements."""
+    a, b = (c.arguments or (None, None))[:2] if isinstance(c, Symbol) else (None, None)
+    if isinstance(b, Symbol) and b.head == "getitem" and (b.arguments or (None,))[0] is a:
+        return f"{write(a).at(SUM)} is constant"
+    return f"all of {condition(c)}"
+
+
+def _one_hot(c: Symbol) -> str | None:
+    """Recognize the comparison of 0, 1, 2, … with labels."""
+    if c.head != "equal" or c.arguments is None:
+        return None
+    a, b = c.arguments
+    if isinstance(a, np.ndarray) and isinstance(b, Symbol):
+        counts = a.ndim == 1 and np.array_equal(a, np.arange(a.size))
+        if counts and b.head == "getitem" and b.parameters["index"] == (Ellipsis, None):
+            return f"onehot({write((b.arguments or (None,))[0]).text})"
+    return None
+
+
+# ------------------------------------------------------------------------------ products
+
+
+class Product:
+    """A product taken apart: a sign, factors with their exponents, and where it is 0."""
+
+    def __init__(self) -> None:
+        """Begin with 1."""
+        self.negative = False
+        self.factors: dict[str, tuple[Any, float]] = {}  # by their text
+        self.order: list[str] = []
+        self.guards: list[str] = []
+
+    def multiply(self, e: Any, exponent: int = 1) -> None:  # noqa: C901, PLR0911, PLR0912 - one case per line
+        """Take in a factor, to a power of whole numbers."""
+        x = as_number(e)
+        if x is not None:
+            if x < 0:
+                self.negative ^= exponent % 2 == 1
+            if abs(x) != 1:
+                self._take(abs(x), number(abs(x)), exponent)
+            return
+        if not isinstance(e, Symbol):
+            raise Untold("an array of numbers")
+        parts = e.arguments or ()
+        if e.head == "multiply":
+            for p in parts:
+                self.multiply(p, exponent)
+            return
+        if e.head == "divide":
+            self.multiply(parts[0], exponent)
+            self.multiply(parts[1], -exponent)
+            return
+        if e.head == "negative":
+            self.negative ^= exponent % 2 == 1
+            self.multiply(parts[0], exponent)
+            return
+        if is_whole_power(e):
+            self.multiply(parts[0], exponent * int(as_number(parts[1])))
+            return
+        if e.head == "sqrt" and exponent % 2 == 0:
+            self.multiply(parts[0], exponent // 2)
+            return
+        if e.head == "masked":
+            self.multiply(parts[0], exponent)
+            if not always(parts[1]):
+                self._take(Bracket(condition(parts[1])), f"[{condition(parts[1])}]", exponent)
+            return
+        if e.head == "ones_like":
+            return
+        if e.head == "where" and as_number(parts[1]) == 0 and exponent == 1:
+            if not only_at_the_edge(parts[0]):
+                guard = condition(parts[0])
+                if guard not in self.guards:
+                    self.guards.append(guard)
+            self.multiply(elsewhere(parts[2], parts[0]))
+            return
+        if only_lines_up(e):
+            self.multiply(parts[0], exponent)
+            return
+        words = in_other_words(e)
+        if words is not None:
+            self.multiply(words, exponent)
+            return
+        if e.head in ("add", "subtract") and len(terms := _terms(e)) == 1:
+            self.negative ^= terms[0][0] and exponent % 2 == 1
+            self.multiply(terms[0][1], exponent)
+            return
+        self._take(e, write(e).text, exponent)
+
+    def _take(self, factor: Any, text: str, exponent: int) -> None:
+        before = self.factors.get(text)
+        self.factors[text] = (factor, exponent + (before[1] if before else 0))
+        if not before:
+            if text == "g":
+                self.order.insert(0, text)
+            else:
+                self.order.append(text)
+
+    def write(self) -> tuple[bool, Written]:
+        """Return whether it is negative, and the text of its size."""
+        above: list[Written] = []
+        below: list[Written] = []
+        for text in self.order:
+            factor, exponent = self.factors[text]
+            if exponent:
+                (above if exponent > 0 else below).append(_raised(factor, text, abs(int(exponent))))
+        if not above:
+            out = Written("1", ATOM)
+        elif len(above) == 1:
+            out = above[0]
+        else:
+            out = Written(" · ".join(w.at(PRODUCT) for w in above), PRODUCT)
+        if below:
+            under = below[0].at(TIGHT)
+            if len(below) > 1:
+                under = f"({' · '.join(w.at(PRODUCT) for w in below)})"
+            out = Written(f"{out.at(PRODUCT)} / {under}", PRODUCT)
+        return self.negative, out
+
+
+def _raised(factor: Any, text: str, exponent: int) -> Written:
+    x = as_number(factor)
+    if x is not None:
+        base = Written(text, PRODUCT if "/" in text else ATOM)
+    elif isinstance(factor, Bracket):
+        return Written(text, ATOM)  # its powers are itself
+    else:
+        base = write(factor)
+    if isinstance(factor, Symbol) and factor.head == "sqrt" and exponent % 2 == 0:
+        base, exponent = write((factor.arguments or (None,))[0]), exponent // 2
+    if exponent == 1:
+        return base
+    return Written(base.at(ATOM) + str(exponent).translate(_SUPERSCRIPTS), TIGHT)
+
+
+# ----------------------------------------------------------------------------------- sums
+
+
+def _terms(e: Any) -> list[tuple[bool, Any]]:
+    """Take a sum apart into its terms, and whether each is subtracted; zeros are dropped."""
+    if as_number(e) == 0 or (isinstance(e, Symbol) and e.head == "zeros_like"):
+        return []
+    if isinstance(e, Symbol):
+        parts = e.arguments or ()
+        if e.head == "add":
+            return _terms(parts[0]) + _terms(parts[1])
+        if e.head == "subtract":
+            return _terms(parts[0]) + [(not s, x) for s, x in _terms(parts[1])]
+        if e.head == "negative":
+            return [(not s, x) for s, x in _terms(parts[0])]
+        if (words := in_other_words(e)) is not None:
+            return _terms(words)
+    return [(False, e)]
+
+
+def total(e: Any) -> tuple[bool, Written]:
+    """Write a sum; of a single term also whether it is negative."""
+    terms = []
+    several = _terms(e)
+    for subtracted, x in several:
+        negative, written, guards = product(lined_up(x) if len(several) > 1 else x)
+        if guards:
+            negative, written = False, Written(f"({_guarded(negative, written, guards)})", ATOM)
+        terms.append((negative != subtracted, written))
+    if not terms:
+        return False, Written("0", ATOM)
+    if len(terms) == 1:
+        return terms[0]
+    text = ""
+    for negative, written in terms:
+        joint = (" − " if negative else " + ") if text else ("−" if negative else "")
+        text += joint + written.at(CHAIN)
+    return False, Written(text, SUM)
+
+
+def product(e: Any) -> tuple[bool, Written, list[str]]:
+    """Write what is no sum: its sign, its text, and where it is 0 beside."""
+    if isinstance(e, bool):
+        return False, write(e), []
+    if isinstance(e, Symbol) and not _is_product(e):
+        return False, _plainly(e), []
+    p = Product()
+    p.multiply(e)
+    negative, written = p.write()
+    return negative, written, p.guards
+
+
+def _is_product(e: Symbol) -> bool:
+    if e.head in ("multiply", "divide", "negative", "masked"):
+        return True
+    if e.head == "power":
+        return is_whole_power(e)
+    if e.head == "where":
+        return bool(as_number((e.arguments or (None, None))[1]) == 0)
+    words = in_other_words(e)
+    return isinstance(words, Symbol) and _is_product(words)
+
+
+def _guarded(negative: bool, written: Written, guards: list[str]) -> str:
+    text = f"−{written.at(CHAIN)}" if negative else written.text
+    return f"{text}, 0 where {' or '.join(guards)}" if guards else text
+
+
+# ------------------------------------------------------------------------------- everything
+
+
+def write(e: Any) -> Written:  # noqa: C901, PLR0911 - one case per line
+    """Write an expression."""
+    x = as_number(e)
+    if x is not None:
+        text = number(abs(x))
+        return (
+            Written(f"−{text}", SUM) if x < 0 else Written(text, PRODUCT if "/" in text else ATOM)
+        )
+    if isinstance(e, bool):
+        return Written(str(e), ATOM)
+    if not isinstance(e, Symbol):
+        raise Untold("an array of numbers")
+    if e.arguments is None:
+        return Written(e.head, ATOM)
+    if is_trivial(e):
+        return write(e.arguments[0])
+    if e.head in CONDITIONS:
+        return Written(_one_hot(e) or f"[{condition(e)}]", ATOM)
+    words = in_other_words(e)
+    if words is not None:
+        return write(words)
+    if e.head in ("add", "subtract", "negative", "zeros_like"):
+        terms = _terms(e)
+        if len(terms) != 1:
+            return total(e)[1]
+    if _is_product(e):
+        negative, written, guards = product(e)
+        if guards:
+            return Written(_guarded(negative, written, guards), LOOSE)
+        return Written(f"−{written.at(CHAIN)}", SUM) if negative else written
+    if e.head in ("add", "subtract"):
+        negative, written = total(e)
+        return Written(f"−{written.at(CHAIN)}", SUM) if negative else written
+    return _plainly(e)
+
+
+def _plainly(e: Symbol) -> Written:  # noqa: C901, PLR0911, PLR0912 - one case per line
+    """Write what is neither sum nor product."""
+    if e.arguments is None:
+        return Written(e.head, ATOM)
+    if e.head in CONDITIONS:
+        return Written(_one_hot(e) or f"[{condition(e)}]", ATOM)
+    if is_trivial(e):
+        return write(e.arguments[0])
+    words = in_other_words(e)
+    if words is not None:
+        return write(words)
+    parts = e.arguments
+    first: Any = parts[0] if parts else None
+    if e.head == "power":  # integers are products
+        base, exponent = write(first), write(parts[1])
+        return Written(f"{base.at(ATOM)}^{exponent.at(ATOM)}", TIGHT)
+    if e.head == "where":
+        if only_at_the_edge(parts[0]):
+            return write(parts[2])
+        yes, no = write(parts[1]).at(SUM), write(parts[2]).at(LOOSE)
+        return Written(f"{yes} if {condition(parts[0])} else {no}", LOOSE)
+    if e.head in ("transpose", "matrix_transpose") and not e.parameters.get("axes"):
+        return _transposed(first)
+    if e.head == "swapaxes" and {*e.parameters.values()} == {-1, -2}:
+        return _transposed(first)
+    if e.head == "broadcast_to":
+        return Written(f"broadcast({write(lined_up(first)).text})", ATOM)
+    if e.head == "setitem":
+        place = index(e.parameters["index"])
+        return Written(f"{write(first).at(SUM)} with [{place}] = {write(parts[1]).at(SUM)}", LOOSE)
+    if e.head == "output":
+        return Written(f"{write(first).at(ATOM)}[{e.parameters['number']}]", ATOM)
+    if e.head == "inv":
+        return Written(f"{write(first).at(ATOM)}⁻¹", TIGHT)
+    if e.head in ("matmul", "outer"):
+        return _matrix_product(e, {"matmul": "@", "outer": "⊗"}[e.head])
+    if e.head == "getitem":
+        return Written(f"{write(first).at(ATOM)}[{index(e.parameters['index'])}]", ATOM)
+    if e.head in AROUND and e.parameters.get("axis") is None:
+        left, right = AROUND[e.head]
+        return Written(f"{left}{write(first).text}{right}", ATOM)
+    if e.head in BEFORE:
+        inner = write(first)
+        return Written(BEFORE[e.head] + inner.at(ATOM), TIGHT)
+    if e.head == "floor_divide":
+        return Written(f"⌊{write(np.true_divide(first, parts[1])).text}⌋", ATOM)
+    return called(e)
+
+
+def _transposed(x: Any) -> Written:
+    if isinstance(x, Symbol) and x.head == "inv":
+        return Written(f"{write((x.arguments or (None,))[0]).at(ATOM)}⁻ᵀ", TIGHT)
+    if isinstance(x, Symbol) and x.head == "transpose" and not x.parameters.get("axes"):
+        return write((x.arguments or (None,))[0])
+    return Written(f"{write(x).at(ATOM)}ᵀ", TIGHT)
+
+
+def _matrix_product(e: Symbol, sign: str) -> Written:
+    texts = []
+    for place, x in enumerate(e.arguments or ()):
+        chain = place == 0 and isinstance(x, Symbol) and x.head == e.head
+        texts.append(write(x).at(CHAIN if chain else TIGHT))
+    return Written(f" {sign} ".join(texts), CHAIN)
+
+
+def called(e: Symbol) -> Written:
+    """Write a function with its arguments, and the keywords that say more than their defaults."""
+    ours = e.op is None or is_ours(e.op)
+    given = e.arguments or ()
+    texts = [write(x).at(LOOSE) for x in given]
+    if e.op is not None and "bias" in e.op.order[: len(given)] and as_number(given[-1]) == 0:
+        texts.pop()
+    defaults = dict(e.op.binder.own) if e.op is not None else {}
+    all_shown = e.op is None or e.op.elementwise or is_numpys(e.op.function)
+    for key, value in e.parameters.items():
+        default = defaults.get(key)
+        shown = all_shown or key == "axis" or (isinstance(value, Symbol) and value.is_array)
+        if key in SILENT or not shown or not _is_plain(value):
+            continue
+        if default is REQUIRED:
+            texts.append(_typed(value))
+        elif value is not None and (isinstance(value, Symbol) or value != default):
+            axis = value[0] if isinstance(value, tuple) and len(value) == 1 else value
+            texts.append(f"{key}={_typed(axis)}")
+    return Written(f"{FUNCTIONS.get(e.head, e.head) if ours else e.head}({', '.join(texts)})", ATOM)
+
+
+def _is_plain(x: Any) -> bool:
+    if isinstance(x, tuple):
+        return all(map(_is_plain, x))
+    return x is None or isinstance(x, int | float | str | Symbol)
+
+
+def _typed(value: Any) -> str:
+    if isinstance(value, Symbol):
+        return write(value).at(LOOSE)
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_typed, value))}{',' * (len(value) == 1)})"
+    return str(value).replace("-", "−")
+
+
+def index(i: Any) -> str:  # noqa: PLR0911 - one case per line
+    """Write an index as it is typed."""
+    if isinstance(i, tuple):
+        parts = list(map(index, i))
+        return "index" if "index" in parts else ", ".join(parts) or "()"
+    if isinstance(i, slice):
+        parts = ["" if n is None else index(n) for n in (i.start, i.stop, i.step)]
+        return ":".join(parts if parts[2] else parts[:2])
+    if i is Ellipsis:
+        return "…"
+    if i is None or isinstance(i, bool):
+        return str(i)
+    if (x := as_number(i)) is not None:
+        return f"{x}".replace("-", "−")
+    if isinstance(i, Symbol):
+        return write(i).text
+    return "index"

@@ -1,0 +1,146 @@
+"""Simplification: what may be left out of a tree of symbols when it is shown to a person."""
+
+import math
+from typing import Any
+
+from graphgrad.registry import Scatter
+from graphgrad.viz.lettering import as_number
+from graphgrad.viz.symbols import Symbol, Untold
+
+_FAR = 20  # limits of the package's rules that only keep infinities away are at least this
+RELATIONS = {
+    "less": "<",
+    "less_equal": "≤",
+    "greater": ">",
+    "greater_equal": "≥",
+    "equal": "=",
+    "not_equal": "≠",
+}
+QUESTIONS = {"isnan": "is NaN", "isinf": "is ±∞", "isfinite": "is finite"}
+OPPOSITES = {
+    "less": "greater_equal",
+    "greater": "less_equal",
+    "less_equal": "greater",
+    "greater_equal": "less",
+    "equal": "not_equal",
+    "not_equal": "equal",
+}
+AND, OR = ("logical_and", "bitwise_and"), ("logical_or", "bitwise_or")
+NOT = ("logical_not", "invert")
+CONDITIONS = frozenset((*RELATIONS, *QUESTIONS, *AND, *OR, *NOT))
+
+
+def only_at_the_edge(c: Any) -> bool:
+    """Whether a condition can only hold at ±∞ or NaN."""
+    if not isinstance(c, Symbol):
+        return False
+    parts = c.arguments or ()
+    if c.head in AND:
+        return any(map(only_at_the_edge, parts))
+    if c.head in OR:
+        return all(map(only_at_the_edge, parts))
+    return c.head in ("isnan", "isinf")
+
+
+def always(c: Any) -> bool:
+    """Whether a condition can only fail for an infinity: x > −∞."""
+    return (
+        isinstance(c, Symbol)
+        and c.head == "greater"
+        and c.arguments is not None
+        and as_number(c.arguments[1]) == -math.inf
+    )
+
+
+def is_or(c: Any) -> bool:
+    """Whether a condition is one of several alternatives."""
+    return isinstance(c, Symbol) and c.head in OR
+
+
+def is_joined(c: Any) -> bool:
+    """Whether a condition consists of several."""
+    return isinstance(c, Symbol) and c.head in (*OR, *AND)
+
+
+def same_sign(x: Any) -> Any:
+    """Return what is above 0 exactly where x is: relu(x) > 0 says x > 0."""
+    while isinstance(x, Symbol) and x.op is not None and x.head in ("relu", "leaky_relu"):
+        (x,) = x.arguments or (x,)
+    return x
+
+
+def is_whole_power(e: Symbol) -> bool:
+    """Whether it is a power to an exponent that is a whole number."""
+    n = as_number((e.arguments or (None, None))[1]) if e.head == "power" else None
+    return n is not None and math.isfinite(n) and n == int(n)
+
+
+def only_lines_up(e: Symbol) -> bool:
+    """Whether all that is done is to add or drop axes of length 1, or to repeat."""
+    if e.head in ("broadcast_to", "expand_dims"):
+        return True
+    if e.head != "reshape":
+        return False
+    (x,) = e.arguments or (None,)
+    shape = e.parameters["shape"]
+    if not isinstance(x, Symbol) or not isinstance(shape, tuple):
+        return False
+    try:
+        before, after = ([n for n in s if n != 1] for s in (x.shape, shape))
+    except Untold:
+        return False
+    return before == after or (x.ndim == 1 and after == [-1])
+
+
+def lined_up(e: Any) -> Any:
+    """Return what stands element by element beside something else, without its lining up."""
+    while isinstance(e, Symbol) and e.arguments and only_lines_up(e):
+        e = e.arguments[0]
+    return e
+
+
+def is_trivial(e: Symbol) -> bool:
+    """Whether a change of shape changes nothing."""
+    (x,) = e.arguments if e.arguments and len(e.arguments) == 1 else (None,)
+    if not isinstance(x, Symbol) or e.head not in ("reshape", "ravel"):
+        return False
+    try:
+        flat = e.head == "ravel" or e.parameters["shape"] in (-1, (-1,))
+        return len(x.shape) == 1 if flat else x.shape == e.parameters["shape"]
+    except Untold:
+        return False
+
+
+def elsewhere(e: Any, c: Any) -> Any:
+    """Simplify an expression for where a condition does not hold."""
+    if not isinstance(e, Symbol) or e.arguments is None:
+        return e
+    if e.head == "where" and _same(e.arguments[0], c):
+        return elsewhere(e.arguments[2], c)
+    arguments = tuple(elsewhere(x, c) for x in e.arguments)
+    if all(a is b for a, b in zip(arguments, e.arguments, strict=True)):
+        return e
+    return Symbol(e.head, arguments, e.parameters, op=e.op)
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two expressions are the same, symbol by symbol."""
+    if not isinstance(a, Symbol) or not isinstance(b, Symbol):
+        return as_number(a) is not None and as_number(a) == as_number(b)
+    if a is b or a.head != b.head or a.arguments is None or b.arguments is None:
+        return a is b
+    return len(a.arguments) == len(b.arguments) and all(map(_same, a.arguments, b.arguments))
+
+
+def without_safeguards(e: Any) -> Any:
+    """Leave out the limits far from 0 by which the package's own rules keep 0 · ∞ away."""
+    if isinstance(e, Scatter):
+        return Scatter(e.index, without_safeguards(e.values))
+    if not isinstance(e, Symbol) or e.arguments is None:
+        return e
+    if e.head == "clip" and e.op is None and len(e.arguments) == 3:
+        x, low, high = e.arguments
+        if as_number(low) == -(as_number(high) or 0) and as_number(high) >= _FAR:
+            return without_safeguards(x)
+    arguments = tuple(map(without_safeguards, e.arguments))
+    return Symbol(e.head, arguments, e.parameters, op=e.op, shape=e._shape)

@@ -1,0 +1,290 @@
+"""Symbols: what a gradient rule is fed so that it tells what it computes.
+
+A rule is plain NumPy, so it runs on anything that speaks NumPy's protocols. A symbol does,
+and remembers what was done to it: the result of a rule is then the tree of what it computes.
+What needs a number (a branch on a value, a buffer) raises :class:`Untold`.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import GraphgradError
+from graphgrad.node import Recorded
+from graphgrad.registry import TABLE, Composite, Op
+
+Shape = tuple[int, ...]
+_FEW = 4096  # elements of a stand-in array that is really computed with, to learn a shape
+_HEAVY = 300  # symbols in a tree that nobody could read, shared ones counted each time
+_DOUBLE = np.dtype(float)
+_REDUCTIONS: dict[Any, Any] = {
+    np.add: np.sum,
+    np.multiply: np.prod,
+    np.maximum: np.max,
+    np.minimum: np.min,
+}
+_QUESTIONS: dict[Any, Callable[[Any], Any]] = {
+    np.shape: lambda x: x.shape,
+    np.ndim: lambda x: x.ndim,
+    np.size: lambda x: x.size,
+    np.result_type: lambda *_: _DOUBLE,
+}
+_MASKS = frozenset(
+    (
+        *("less", "less_equal", "greater", "greater_equal", "equal", "not_equal"),
+        *("logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or", "invert"),
+        *("isnan", "isinf", "isfinite"),
+    )
+)
+
+
+class Untold(Exception):  # noqa: N818 - it is no error, but an answer
+    """A rule did what a symbol cannot follow."""
+
+
+class Symbol(Recorded):
+    """A name, or what a function makes of other symbols.
+
+    ``op`` is the op that computed it, if it is one; ``head`` its name or that of another
+    function of NumPy's; a leaf has neither arguments nor an op, and its head is its name.
+    """
+
+    __slots__ = ("_shape", "arguments", "head", "op", "parameters", "stale", "weight")
+    __array_priority__ = 2000.0
+    stale: bool
+    weight: int
+    arguments: tuple[Any, ...] | None
+
+    def __init__(
+        self,
+        head: str,
+        arguments: tuple[Any, ...] | None = None,
+        parameters: dict[str, Any] | None = None,
+        *,
+        op: Op[Any] | None = None,
+        shape: Shape | None = None,
+    ) -> None:
+        """Remember what was done; refuse what was overwritten in the meantime."""
+        self.weight = 1
+        for x in arguments or ():
+            if isinstance(x, Symbol):
+                if x.stale:
+                    raise Untold("its memory was overwritten")
+                self.weight += x.weight
+        if self.weight > _HEAVY:
+            raise Untold("too long to be read")
+        self.head, self.arguments, self.op = head, arguments, op
+        self.parameters = parameters or {}
+        self._shape = shape
+        self.stale = False
+
+    # ------------------------------------------------------------- how ops and NumPy reach it
+
+    @staticmethod
+    def record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -> Any:
+        """Apply an op, as Tensor.record does: rules call ops of their own."""
+        return Symbol(op.name, inputs, dict(zip(op.order[op.inputs :], params, strict=True)), op=op)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if kwargs.pop("out", None) is not None:
+            raise Untold("it writes into a buffer")
+        if method == "__call__":
+            return _applied(ufunc, inputs, kwargs)
+        reduction = _REDUCTIONS.get(ufunc)
+        if method != "reduce" or reduction is None:
+            raise Untold(f"{ufunc.__name__}.{method}")
+        named = dict(zip(("axis", "dtype"), inputs[1:], strict=False)) | kwargs
+        axis, keepdims = named.get("axis", 0), named.get("keepdims", False)
+        return _applied(reduction, inputs[:1], {"axis": axis, "keepdims": keepdims})
+
+    def __array_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if func in _QUESTIONS:
+            return _QUESTIONS[func](*args)
+        return _applied(func, args, kwargs)
+
+    @property
+    def _data(self) -> "Symbol":
+        return self
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        raise Untold("it needs numbers")
+
+    def __bool__(self) -> bool:
+        raise Untold("it branches on a value")
+
+    def __iter__(self) -> Any:
+        raise Untold("it loops over a value")
+
+    __float__ = __int__ = __index__ = __len__ = __bool__
+
+    # ------------------------------------------------------------------------ shape and dtype
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it stands for an array that the caller gave, under its name."""
+        return self.arguments is None and self._shape is not None
+
+    @property
+    def shape(self) -> Shape:
+        """The shape, worked out when it is asked for."""
+        if self._shape is None:
+            self._shape = _inferred(self)
+        return self._shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(np.prod(self.shape))
+
+    @property
+    def dtype(self) -> Any:
+        """Always that of Python's numbers, but for masks."""
+        return np.dtype(bool) if self.head in _MASKS else _DOUBLE
+
+    # -------------------------------------------------------------- the methods that rules use
+
+    @property
+    def T(self) -> Any:  # noqa: N802 - ndarray's name
+        """The transpose."""
+        return np.transpose(self)
+
+    @property
+    def mT(self) -> Any:  # noqa: N802 - ndarray's name
+        """The transposed matrices."""
+        return np.swapaxes(self, -1, -2)
+
+    def reshape(self, *shape: Any, order: str = "C") -> Any:
+        """Reshape."""
+        shape = shape[0] if len(shape) == 1 else shape
+        return _applied(np.reshape, (self, shape), {"order": order})
+
+    def astype(self, *_: Any, **_more: Any) -> Any:
+        """Leave it as it is, for a symbol has no precision."""
+        return self
+
+    def copy(self) -> Any:
+        """Leave it as it is: what is overwritten may not be used again anyhow."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        """Take any other method of arrays as NumPy's function of that name."""
+        function = getattr(np, name, None)
+        if name.startswith("_") or not callable(getattr(np.ndarray, name, None)) or not function:
+            raise AttributeError(name)
+        return lambda *args, **kwargs: _applied(function, (self, *args), kwargs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.record(TABLE[operator.getitem], (self,), (index,))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise Untold("it writes into an array")
+
+    __hash__ = object.__hash__
+
+
+def _applied(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Apply a function of NumPy's: as its op where it has one, else by its name."""
+    found = TABLE.get(function)
+    if isinstance(found, Op):
+        inputs, params = found.bind(args, kwargs)
+        return Symbol.record(found, inputs, params)
+    if isinstance(found, Composite):
+        bound = zip(found.binder.own, found.binder.bind(args, kwargs), strict=True)
+        telling = [
+            (name, x) for (name, default), x in bound if isinstance(x, Symbol) or x != default
+        ]
+        args = tuple(x for _, x in telling if isinstance(x, Symbol) or _is_number(x))
+        return Symbol(found.name, args, {k: v for k, v in telling if k == "axis"})
+    return Symbol(function.__name__, args, kwargs)
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, int | float | np.number) and not isinstance(x, bool)
+
+
+def _method(function: np.ufunc, *, turned: bool = False) -> Callable[[Any, Any], Any]:
+    if turned:
+        return lambda self, other: _applied(function, (other, self), {})
+    return lambda self, other: _applied(function, (self, other), {})
+
+
+def _in_place(function: np.ufunc) -> Callable[[Any, Any], Any]:
+    def update(self: Symbol, other: Any) -> Any:
+        """Go on with a new symbol; whoever still uses the old one gets no answer."""
+        if self.arguments is None or (self.op is not None and self.op.view):
+            raise Untold("it writes into an array")
+        new = _applied(function, (self, other), {})
+        self.stale = True
+        return new
+
+    return update
+
+
+_OPERATORS: tuple[tuple[str, np.ufunc], ...] = (
+    *(("add", np.add), ("sub", np.subtract), ("mul", np.multiply), ("truediv", np.divide)),
+    *(("floordiv", np.floor_divide), ("mod", np.remainder), ("pow", np.power)),
+    *(("matmul", np.matmul), ("and", np.logical_and), ("or", np.logical_or)),
+)
+for _name, _function in _OPERATORS:
+    setattr(Symbol, f"__{_name}__", _method(_function))
+    setattr(Symbol, f"__r{_name}__", _method(_function, turned=True))
+    setattr(Symbol, f"__i{_name}__", _in_place(_function))
+_COMPARISONS: tuple[tuple[str, np.ufunc], ...] = (
+    *(("lt", np.less), ("le", np.less_equal), ("gt", np.greater), ("ge", np.greater_equal)),
+    *(("eq", np.equal), ("ne", np.not_equal)),
+)
+for _name, _function in _COMPARISONS:
+    setattr(Symbol, f"__{_name}__", _method(_function))
+_ALONE: tuple[tuple[str, np.ufunc], ...] = (
+    *(("neg", np.negative), ("pos", np.positive), ("abs", np.absolute)),
+    ("invert", np.logical_not),
+)
+for _name, _function in _ALONE:
+    setattr(Symbol, f"__{_name}__", lambda self, one=_function: _applied(one, (self,), {}))
+
+
+# ---------------------------------------------------------------------------------- shapes
+
+
+def _shape_of(x: Any) -> Shape:
+    return x.shape if isinstance(x, Symbol) else np.shape(x)
+
+
+def _stand_in(op: Op[Any], x: Symbol) -> Any:
+    if op.view:  # an index, say: its numbers decide
+        raise Untold(f"{x.head} is not known")
+    return np.zeros(x.shape, int)
+
+
+def _inferred(symbol: Symbol) -> Shape:
+    """Work out a shape from those of the arguments, without large arrays."""
+    arguments, op, given = symbol.arguments, symbol.op, symbol.parameters
+    if arguments is None:
+        raise Untold(f"the shape of {symbol.head} is not known")
+    shapes = [_shape_of(x) for x in arguments]
+    try:
+        if (op is not None and op.elementwise) or symbol.head in _MASKS:
+            return np.broadcast_shapes(*shapes)
+        if symbol.head in ("zeros_like", "ones_like"):
+            return tuple(given.get("shape", shapes[0]))
+        if op is None:
+            raise Untold(f"the shape of {symbol.head} is not known")
+        if op.name == "matmul" and min(map(len, shapes)) > 1:
+            (*a, m, _), (*b, _, n) = shapes
+            return (*np.broadcast_shapes(tuple(a), tuple(b)), m, n)
+        if not op.view and sum(int(np.prod(s)) for s in shapes) > _FEW:
+            raise Untold("too large to try")
+        stand_ins = tuple(np.broadcast_to(np.float64(1), s) for s in shapes)
+        params = [x if not isinstance(x, Symbol) else _stand_in(op, x) for x in given.values()]
+        return np.shape(op.evaluate(stand_ins, tuple(params)))
+    except (ValueError, TypeError, IndexError, AttributeError, GraphgradError) as error:
+        raise Untold(f"the shape of {symbol.head} is not known") from error

@@ -1,0 +1,129 @@
+"""Reads a printed formula back and computes it: what the tests of formulas compare with."""
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+
+_TOKEN = re.compile(
+    r"\s*(\d+(?:\.\d+)?(?:e−?\d+)?|[A-Za-zσΦφΣΠπ_][A-Za-z0-9_]*′*|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|±∞|[^\s])"
+)
+_DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+_RELATIONS: dict[str, Any] = {
+    "<": np.less,
+    "≤": np.less_equal,
+    ">": np.greater,
+    "≥": np.greater_equal,
+    "=": np.equal,
+    "≠": np.not_equal,
+}
+
+
+class Reader:
+    """A recursive-descent parser that computes as it reads."""
+
+    def __init__(self, text: str, known: dict[str, Any]) -> None:
+        text = text.replace("ln 2", repr(math.log(2))).replace("ln 10", repr(math.log(10)))
+        self.tokens = _TOKEN.findall(text.replace("2π", "2 · π"))
+        self.known = {"π": math.pi, "½": 0.5, "∞": math.inf, **known}
+
+    def read(self) -> Any:
+        out = self.guarded()
+        assert not self.tokens, f"not understood: {self.tokens}"
+        return out
+
+    def next(self, *wanted: str) -> str | None:
+        """Take the next token if it is one of these."""
+        if self.tokens and self.tokens[0] in wanted:
+            return str(self.tokens.pop(0))
+        return None
+
+    def need(self, token: str) -> None:
+        assert self.next(token), f"{token} is missing before {self.tokens}"
+
+    def guarded(self) -> Any:
+        out = self.choice()
+        if self.tokens[:3] == [",", "0", "where"]:
+            del self.tokens[:3]
+            out = np.where(self.either(), 0, out)
+        return out
+
+    def choice(self) -> Any:
+        out = self.sum()
+        if self.next("if"):
+            holds = self.either()
+            self.need("else")
+            out = np.where(holds, out, self.choice())
+        return out
+
+    def either(self) -> Any:
+        out = self.both()
+        while self.next("or"):
+            out = out | self.both()
+        return out
+
+    def both(self) -> Any:
+        out = self.relation()
+        while self.next("and"):
+            out = out & self.relation()
+        return out
+
+    def relation(self) -> Any:
+        if self.next("not"):
+            return np.logical_not(self.relation())
+        left = self.sum()
+        if self.next("is"):
+            opposite = bool(self.next("not"))
+            question = {"NaN": np.isnan, "±∞": np.isinf, "finite": np.isfinite}
+            return question[self.tokens.pop(0)](left) ^ opposite
+        sign = self.next(*_RELATIONS)
+        return _RELATIONS[sign](left, self.sum()) if sign else np.asarray(left, bool)
+
+    def sum(self) -> Any:
+        out = -self.product() if self.next("−") else self.product()
+        while sign := self.next("+", "−"):
+            out = out + self.product() if sign == "+" else out - self.product()
+        return out
+
+    def product(self) -> Any:
+        out = self.power()
+        while sign := self.next("·", "/"):
+            out = out * self.power() if sign == "·" else out / self.power()
+        return out
+
+    def power(self) -> Any:
+        if sign := self.next("√", "∛"):
+            return np.sqrt(self.power()) if sign == "√" else np.cbrt(self.power())
+        out = self.atom()
+        if self.next("^"):
+            return np.float64(1) * out ** (self.power() * np.float64(1))
+        if self.tokens and (self.tokens[0][0] in "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"):
+            out = out ** float(self.tokens.pop(0).translate(_DIGITS))
+        return out
+
+    def atom(self) -> Any:
+        token = self.tokens.pop(0)
+        if token == "(":
+            out = self.guarded()
+            self.need(")")
+        elif token == "[":
+            out = np.asarray(self.either(), float)
+            self.need("]")
+        elif token == "|":
+            out = np.abs(self.choice())
+            self.need("|")
+        elif token in "⌊⌈":
+            out = (np.floor if token == "⌊" else np.ceil)(self.choice())
+            self.need("⌋" if token == "⌊" else "⌉")
+        elif token[0].isdigit():
+            out = int(token) if token.isdigit() else float(token.replace("−", "-"))
+        elif self.next("("):
+            arguments = []
+            while not self.next(")"):
+                arguments.append(self.choice())
+                self.next(",")
+            out = self.known[token](*arguments)
+        else:
+            out = self.known[token]
+        return out

@@ -1,0 +1,375 @@
+"""What the pictures say of an op in mathematics is what its rules compute."""
+
+import math
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.domains import Call, Cases, Elementwise, Reduction, call
+from graphgrad.nn.functional.activations import _ELU, _LEAKY
+from graphgrad.nn.functional.convolution_ops import CONV2D
+from graphgrad.nn.functional.gates import _GELU
+from graphgrad.nn.functional.likelihoods import _CROSS_ENTROPY
+from graphgrad.nn.functional.projections import _AFFINE
+from graphgrad.registry import Op, asked_by
+from graphgrad.viz.formulas import derived, formula_of, local_gradients, local_numbers, told
+from tests.every_op import EVERY_OP
+from tests.reading import Reader
+
+OPS = {name: op for name, op in EVERY_OP.items() if isinstance(op, Op)}
+MATRIX, VECTOR = (2, 3), (3,)
+
+
+def calls_of(op: Op[Any]) -> list[Call]:
+    """Typical calls of an op."""
+    rng = np.random.default_rng(0)
+    domain: Any = op.domain
+
+    def r(*shape: int) -> Any:
+        return rng.uniform(-1, 1, shape)
+
+    if isinstance(domain, Cases):
+        return [make(r) for make in domain.calls]
+    if isinstance(domain, Reduction):
+        return [call(r(2, 3)), call(r(2, 3), axis=1), call(r(2, 3), axis=(0, 1), keepdims=True)]
+    if isinstance(domain, Elementwise):
+        return [call(*[rng.uniform(*interval, (5,)) for interval in domain.intervals])]
+    return []
+
+
+def uses_of(op: Op[Any]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """The inputs and keywords of typical calls."""
+    found = []
+    for args, kwargs in calls_of(op):
+        inputs, params = op.bind(args, kwargs)
+        found.append((inputs, dict(zip(op.order[op.inputs :], params, strict=True))))
+    return found
+
+
+# --------------------------------------------------------------------------------- every op
+
+
+@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
+def test_every_op_is_told(op: Op[Any]) -> None:
+    """With its shapes and without, no op is passed over, and none breaks a picture."""
+    uses: list[Any] = [((), {}, None)]
+    uses += [((), k, [np.shape(x) for x in inputs]) for inputs, k in uses_of(op)]
+    for names, keywords, shapes in uses:
+        formula = formula_of(op, names, keywords, shapes)
+        gradients = local_gradients(op, names, keywords, None, shapes)
+        assert formula
+        assert len(gradients) >= op.inputs
+        if not op.joint:
+            assert [g is None for g in gradients] == [rule is None for rule in op.rules]
+        for text in (formula, *[g for g in gradients if g is not None]):
+            assert text.strip() == text != ""
+            assert text.isprintable(), "what symbols could not tell must not be seen"
+            assert "by the rule of" not in text, "a docstring has no sentence on the gradient"
+
+
+def test_most_ops_are_told_by_their_rules() -> None:
+    """The share that the docstrings stand in for must not grow unseen."""
+    by_rule = 0
+    for op in OPS.values():
+        uses = uses_of(op) or [((), {})]
+        inputs, keywords = uses[0]
+        by_rule += all(derived(op, keywords, [np.shape(x) for x in inputs]))
+    assert by_rule >= 0.8 * len(OPS)
+
+
+# ------------------------------------------------------------------------ the text is true
+
+OTHERS: dict[str, Any] = {
+    "σ": gg.sigmoid,
+    "max": np.maximum,
+    "min": np.minimum,
+    "atan2": np.arctan2,
+    "mod": np.remainder,
+    "clip": np.clip,
+    "gelu′": lambda x, _: OPS["gelu_slope"](x, "tanh"),
+    **{f"sinc{'′' * n}": lambda x, n=n: OPS["sinc_derivative"](x, n) for n in (1, 2, 3)},
+    "Φ": lambda x: (1 + OPS["erf"](x / math.sqrt(2))) / 2,
+    "φ": lambda x: np.exp(-x * x / 2) / math.sqrt(2 * math.pi),
+}
+FUNCTIONS = {
+    **{op.name: op for op in OPS.values()},
+    **{name: getattr(np, name) for name in ("rint", "sign", "trunc", "log", "exp", "log2")},
+    **OTHERS,
+}
+ELEMENTWISE = {
+    name: op for name, op in OPS.items() if op.elementwise and not op.joint and any(derived(op))
+}
+
+
+def test_nearly_all_elementwise_ops_are_read_back() -> None:
+    assert len(ELEMENTWISE) > 80
+
+
+@pytest.mark.parametrize("op", ELEMENTWISE.values(), ids=ELEMENTWISE)
+def test_printed_is_what_is_computed(op: Op[Any]) -> None:
+    """The texts, read back and computed with numbers, give what forward and rules give."""
+    rng = np.random.default_rng(1)
+    for inputs, keywords in uses_of(op):
+        if not all(isinstance(x, int | float | np.ndarray) for x in inputs):
+            continue
+        arrays = [np.asarray(x) for x in inputs]
+        shapes = [np.shape(x) for x in inputs]
+        raw = op.forward(*arrays, *keywords.values())
+        out, saved = raw if op.has_saved else (raw, None)
+        g = rng.uniform(0.5, 2, np.shape(out))
+        values = {
+            **keywords,
+            "out": out,
+            "saved": saved,
+            **dict(zip(op.order, arrays, strict=False)),
+        }
+        known = {**FUNCTIONS, **values, "g": g}
+        formula = Reader(formula_of(op, (), keywords, shapes), known).read()
+        np.testing.assert_allclose(formula, out, rtol=1e-5, atol=1e-9, err_msg="formula")
+        texts = local_gradients(op, (), keywords, None, shapes)
+        by_rule = iter(derived(op, keywords, shapes))
+        for rule, text in zip(op.rules, texts, strict=True):
+            if rule is None or text is None or not next(by_rule):
+                continue
+            expected = rule(g, *(values[n] for n in asked_by(rule)))
+            found = Reader(text.split(", summed")[0], known).read()
+            found, expected = np.broadcast_arrays(found, expected)
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-9, err_msg=text)
+
+
+def slope(op: Op[Any], points: list[float], i: int) -> float:
+    """The derivative of an op in one of its inputs, by differences."""
+
+    def along(x: Any) -> Any:
+        return op(*points[:i], x, *points[i + 1 :])
+
+    difference: Any = gg.numerical_gradient(along, points[i])
+    return float(difference)
+
+
+def numbers_of(tensor: Any) -> Any:
+    return local_numbers(tensor._node)
+
+
+def test_local_numbers_are_those_of_differences() -> None:
+    """For a single number: what one step of the chain rule multiplies by."""
+    rng = np.random.default_rng(2)
+    for name, op in ELEMENTWISE.items():
+        if not isinstance(op.domain, Elementwise):
+            continue
+        points = [float(rng.uniform(*interval)) for interval in op.domain.intervals]
+        tensors = [gg.Tensor(p, requires_grad=True) for p in points]
+        out: Any = op(*tensors)
+        node: Any = out._node
+        expected = [
+            slope(op, points, i) if wanted else None for i, wanted in enumerate(node.plan.wanted)
+        ]
+        before = local_numbers(node)
+        out.backward()
+        after = local_numbers(node)  # freed, but single numbers stay with their nodes
+        for found in (before, after):
+            for number, difference in zip(found, expected, strict=True):
+                assert (number is None) == (difference is None), name
+                if number is not None:
+                    assert number == pytest.approx(difference, rel=1e-5, abs=1e-6), name
+
+
+def test_local_numbers_are_left_out_where_they_would_be_wrong() -> None:
+    x, v = gg.Tensor(2.0, requires_grad=True), gg.Tensor([1.0, 2.0], requires_grad=True)
+    square: Any = x * x
+    assert numbers_of(square) == (2.0, 2.0)
+    assert numbers_of(x * 3) == (3.0, None)
+    assert numbers_of(v * x) == (None, None), "no single numbers"
+    x.data += 1.0
+    assert numbers_of(square) == (None, None), "overwritten since"
+
+
+# ------------------------------------------------------------------------------ typography
+
+X, XY, A = ("x",), ("x", "y"), ("A",)
+# fmt: off
+TABLE: list[tuple[str, tuple[Any, ...], dict[str, Any], Any, str, tuple[str | None, ...]]] = [
+    ("sin", X, {}, None, "sin(x)", ("g · cos(x)",)),
+    ("cos", X, {}, None, "cos(x)", ("−g · sin(x)",)),
+    ("tan", X, {}, None, "tan(x)", ("g · (1 + tan(x)²)",)),
+    ("exp", X, {}, None, "exp(x)", ("g · exp(x)",)),
+    ("log", X, {}, None, "log(x)", ("g / x",)),
+    ("log2", X, {}, None, "log2(x)", ("g / (ln 2 · x)",)),
+    ("sqrt", X, {}, None, "√x", ("g / (2 · √x)",)),
+    ("tanh", X, {}, None, "tanh(x)", ("g · (1 − tanh(x)²)",)),
+    ("sigmoid", X, {}, None, "σ(x)", ("g · σ(x) · (1 − σ(x))",)),
+    ("softplus", X, {}, None, "log(1 + exp(x))", ("g · σ(x)",)),
+    ("relu", X, {}, None, "max(x, 0)", ("g · [x > 0]",)),
+    ("absolute", X, {}, None, "|x|", ("g · sign(x)",)),
+    ("negative", X, {}, None, "−x", ("−g",)),
+    ("reciprocal", X, {}, None, "1 / x", ("−g / x²",)),
+    ("floor", X, {}, None, "⌊x⌋", ("0",)),
+    ("arcsin", X, {}, None, "arcsin(x)", ("g / √(1 − x²)",)),
+    ("arctanh", X, {}, None, "arctanh(x)", ("g / (1 − x²)",)),
+    ("erf", X, {}, None, "erf(x)", ("g · 2/√π · exp(−x²)",)),
+    ("silu", X, {}, None, "x · σ(x)", ("g · σ(x) · (1 + x · (1 − σ(x)))",)),
+    ("add", XY, {}, None, "x + y", ("g", "g")),
+    ("subtract", XY, {}, None, "x − y", ("g", "−g")),
+    ("multiply", XY, {}, None, "x · y", ("g · y", "g · x")),
+    ("divide", XY, {}, None, "x / y", ("g / y", "−g · x / y²")),
+    ("multiply", ("x", "x"), {}, None, "x²", ("g · x", "g · x")),
+    ("multiply", ("loss", 3), {}, None, "loss · 3", ("g · 3", "g · loss")),
+    ("multiply", (-1.0, "x"), {}, None, "−x", ("g · x", "−g")),
+    ("multiply", ("x", "b"), {}, [(2, 3), (3,)], "x · b", ("g · b", "g · x, summed to (3,)")),
+    ("add", ("x", "b"), {}, [(2, 3), ()], "x + b", ("g", "g, summed")),
+    ("power", XY, {}, None, "x^y", ("g · y · x^(y − 1)", "g · x^y · log(x), 0 where x = 0 and y ≥ 0")),  # noqa: E501
+    ("power", ("x", 2), {}, None, "x²", ("g · 2 · x", None)),
+    ("power", ("x", 3), {}, None, "x³", ("g · 3 · x²", None)),
+    ("power", ("x", -1), {}, None, "1 / x", ("−g / x²", None)),
+    ("power", ("x", 0.5), {}, None, "x^½", ("g · ½ · x^(−½)", None)),
+    ("maximum", XY, {}, None, "max(x, y)", ("g · [x > y] + g · ½ · [x = y]", "g · [y > x] + g · ½ · [y = x]")),  # noqa: E501
+    ("where", ("c", "x", "y"), {}, None, "x if c else y", (None, "g · [c]", "g · [not c]")),
+    ("matmul", XY, {}, [(2, 3), (3, 4)], "x @ y", ("g @ yᵀ", "xᵀ @ g")),
+    ("matmul", XY, {}, [(3,), (3,)], "x @ y", ("g[…, None] · y", "g · x")),
+    ("inv", A, {}, None, "A⁻¹", ("−A⁻ᵀ @ g @ A⁻ᵀ",)),
+    ("transpose", A, {}, None, "Aᵀ", ("gᵀ",)),
+    ("sum", X, {}, None, "Σ(x)", ("g, repeated",)),
+    ("sum", X, {"axis": 0}, [MATRIX], "Σ(x, axis=0)", ("g, repeated",)),
+    ("mean", X, {}, [MATRIX], "mean(x)", ("g / 6, repeated",)),
+    ("mean", X, {}, None, "mean(x)", ("g / N, repeated over them",)),  # N is not known
+    ("var", X, {"ddof": 1}, [MATRIX], "var(x, ddof=1)", ("g · 2 · (x − mean(x)) / 5",)),
+    ("max", X, {}, [MATRIX], "max(x)", ("g · [x = max(x)] / Σ([x = max(x)])",)),
+    ("reshape", X, {"shape": (3, 2)}, [MATRIX], "reshape(x, (3, 2))", ("reshape(g, (2, 3))",)),
+    ("getitem", X, {"index": (slice(1, None), -1)}, [MATRIX], "x[1:, −1]", ("g at [1:, −1], 0 elsewhere",)),  # noqa: E501
+    ("concatenate", XY, {}, [(2, 3), (1, 3)], "concatenate(x, y)", ("g[0:2]", "g[2:3]")),
+    ("softmax", X, {}, None, "softmax(x)", ("softmax(x) · (g − Σ(g · softmax(x), axis=−1))",)),
+    ("logsumexp", X, {}, [MATRIX], "logsumexp(x)", ("g · softmax(x)",)),
+    ("det", A, {}, None, "det(A)", ("g[…, None, None] · cof(A)",)),
+]
+# fmt: on
+ROWS = [f"{row[0]}{row[1]}" for row in TABLE]
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "keywords", "shapes", "formula", "sent"), TABLE, ids=ROWS
+)
+def test_typography(
+    name: str, names: Any, keywords: Any, shapes: Any, formula: str, sent: tuple[str | None, ...]
+) -> None:
+    op = OPS[name]
+    assert formula_of(op, names, keywords, shapes) == formula
+    found = local_gradients(op, names, keywords, None, shapes)
+    # a plain number has no gradient to be shown
+    assert tuple(t for t, s in zip(found, sent, strict=True) if s is not None) == tuple(
+        s for s in sent if s is not None
+    )
+
+
+def test_heavy_ops() -> None:
+    def sent(op: Any, *names: str, **keywords: Any) -> Any:
+        shapes = keywords.pop("shapes", None)
+        return local_gradients(op, names, keywords, None, shapes)
+
+    assert formula_of(_AFFINE, ("x", "W", "b")) == "x @ Wᵀ + b"
+    assert sent(_AFFINE, "x", "W", "b", shapes=[(5, 3), (2, 3), (2,)]) == (
+        "g @ W",
+        "gᵀ @ x",
+        "Σ(g, axis=0)",
+    )
+    assert formula_of(_LEAKY, X, {"negative_slope": 0.01}) == "max(x, 0.01 · x)"
+    assert sent(_LEAKY, "x", negative_slope=0.01) == ("g · ([x > 0] · 0.99 + 0.01)",)
+    assert sent(_ELU, "x", alpha=1.0) == ("g · (1 if x > 0 else exp(x))",)
+    assert sent(_GELU, "x", approximate="none") == ("g · (Φ(x) + x · φ(x))",)
+    labels = np.array([0, 2, 1])
+    (text,) = sent(_CROSS_ENTROPY, "x", labels=labels, shapes=[(3, 4)])
+    assert text == "g · (softmax(x) − onehot(labels)) / 3"
+    assert sent(CONV2D, "x", "w", "b")[:2] == ("conv_transpose2d(g, w)", "conv2d_weight_grad(x, g)")
+
+
+# ------------------------------------------------------------------- graphs, users, hostility
+
+
+def test_a_node_tells_all_of_itself() -> None:
+    """From what the node kept, also of keywords; after backward() from what is left."""
+    x = gg.Tensor(np.ones(MATRIX), requires_grad=True)
+    total: Any = gg.sum(x, axis=0)
+    assert told(total._node, ["x"]) == ("Σ(x, axis=0)", ("g, repeated",), (None,))
+    y = gg.Tensor(3.0, requires_grad=True)
+    z: Any = y**2
+    assert told(z._node, ["y", 2]) == ("y²", ("g · 2 · y", None), (6.0, None))
+    z.backward()
+    assert told(z._node, ["y", 2]) == ("y²", ("g · 2 · y", None), (6.0, None))
+    gg.sum(total).backward()
+    formula, sent, _ = told(total._node, ["x"])
+    assert formula == "Σ(x)", "the axis went with what was kept: it is not made up"
+    assert sent == ("g, repeated over them",)
+
+
+def test_ops_of_users() -> None:
+    """Their forward tells the formula, their rule the gradient, their names nothing."""
+    swish = gg.op(
+        lambda x: x / (1 + np.exp(-x)),
+        lambda g, x, out: g * (out + (1 - out) / (1 + np.exp(-x))),
+        name="sin",
+        elementwise=True,
+    )
+    assert formula_of(swish) == "x / (1 + exp(−x))"
+    (sent,) = local_gradients(swish)
+    s = 1 / (1 + math.exp(-0.7))
+    known = {"x": 0.7, "g": 2.0, "exp": np.exp}
+    assert Reader(str(sent), known).read() == pytest.approx(2 * (0.7 * s + (1 - 0.7 * s) * s))
+
+
+def test_rules_that_cannot_be_told() -> None:
+    """Branches, loops, buffers, tricks with memory: the docstring, or its absence, stands in."""
+
+    def writes(g: Any, x: Any) -> Any:
+        y = x * 1.5
+        z = y
+        z *= 2  # y too, of an array
+        return g * y
+
+    def grows(g: Any, x: Any) -> Any:
+        for _ in range(60):
+            x = x * x + x
+        return g * x
+
+    rules: list[Any] = [
+        writes,
+        grows,
+        lambda g, x: g if x > 0 else -g,
+        lambda g, x: g * float(x),
+        lambda g, x: g * np.fromiter(x, float),
+        lambda g, x: g * np.add(x, x, out=x),
+        lambda g, x: g.no_such_thing + x,
+        lambda g, x: math.sqrt(-1),  # noqa: ARG005
+        lambda g, x: None,  # noqa: ARG005
+    ]
+    for rule in rules:
+        documented = gg.op(lambda x: abs(+x), rule, name="f", doc="F. Gradient: as it is.")
+        assert local_gradients(documented) == ("as it is",)
+        assert local_gradients(gg.op(lambda x: x[::2], rule, name="f")) == ("by the rule of f",)
+    assert formula_of(gg.op(lambda x: dict[str, Any]()[x], rules[-1], name="f")) == "f(x)"
+
+
+def test_hostile_names() -> None:
+    """One line, printable, short: a name can do no more than be shown."""
+    sin = OPS["sin"]
+    assert formula_of(sin, ["a\nb\x00\u202e"]) == "sin(a b)"
+    assert len(formula_of(sin, ["x" * 10_000])) < 40
+    assert formula_of(sin, [""]) == formula_of(sin, [None]) == "sin(x)"
+    assert formula_of(sin, ["<script>"]) == "sin(<script>)"  # to be escaped where it is written
+
+
+def test_numbers_that_are_equal_are_not_mistaken_for_each_other() -> None:
+    """1, 1.0 and True are one key of a dictionary; a cache must not mix up what they show."""
+    add = OPS["add"]
+    assert formula_of(add, ("x", 0.0)) == "x"
+    assert formula_of(add, ("x", False)) == "x + False"
+    assert formula_of(add, ("x", math.inf)) == "x + ∞"
+    assert formula_of(add, ("x", math.nan)) == "x + NaN"
+
+
+def test_import_of_the_package_leaves_the_formulas_alone() -> None:
+    """Training shall not pay for them."""
+    code = "import sys, graphgrad; assert 'graphgrad.viz.formulas' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
