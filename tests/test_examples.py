@@ -239,6 +239,12 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
     "train_convnet": [r"seed 0: validation 9\d\.\d\d%, test 9\d\.\d\d%\n"],
     "train_deep_convnet": [r"mean of 1 seeds: (8[5-9]|9\d)\.\d\d% of the test images\n"],
     "train_mlp": [r"seed 0: validation 9\d\.\d\d%, test 9\d\.\d\d%\n"],
+    "vanishing_gradients": [
+        r"SigmoidSmall +\d\.?\d*e-(09|10) .* 0\.0\d+\n",
+        r"SigmoidXavier +0\.000\d+ ",
+        r"ReLUHe +0\.0\d+ +0\.0\d+ +0\.0\d+ +0\.0\d+ +0\.0\d+ +0\.0\d+\n",
+        r"ReLULarge +\d\.?\d*e\+03 ",
+    ],
     "weight_gradient": [r"loss +0\.20713\n", r"0\.0293956\d +0\.0828562\d +-0\.1122518\d"],
 }
 ARGUMENTS = {
@@ -300,6 +306,7 @@ PICTURES: dict[str, set[str]] = {
         f"train_deep_convnet_{name}.png" for name in ("curves", "filters", "mistakes")
     },
     "train_mlp": {f"train_mlp_{name}.png" for name in ("curves", "filters", "mistakes")},
+    "vanishing_gradients": {"vanishing_gradients.svg"},
     "weight_gradient": set(),
 }
 

@@ -301,10 +301,10 @@ def test_forward_has_values_only_and_backward_gradients_only() -> None:
 
 
 def test_heat_grows_darker_with_the_norm() -> None:
-    heat = heat_of([1e-9, 1.0])
+    heat = heat_of([1e-6, 1.0])
     assert heat is not None
-    assert (heat.color(1e-9), heat.color(1.0)) == (SCALE[0], SCALE[-1])
-    light = [sum(bytes.fromhex(heat.color(10.0**-k)[1:])) for k in range(10)]
+    assert (heat.color(1e-6), heat.color(1.0)) == (SCALE[0], SCALE[-1])
+    light = [sum(bytes.fromhex(heat.color(10.0**-k)[1:])) for k in range(7)]
     assert light == sorted(light)
     assert heat.color(1e-30) == SCALE[0]
     assert heat.color(0.0) == ZERO

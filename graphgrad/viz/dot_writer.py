@@ -9,7 +9,7 @@ import math
 import textwrap
 from math import ceil
 
-from graphgrad.viz.heat import NOT_FINITE, SCALE, ZERO, Heat, ink
+from graphgrad.viz.heat import NOT_FINITE, ZERO, Heat, ink
 from graphgrad.viz.snapshot import ModuleNote, Value
 from graphgrad.viz.texts import (
     FONT_SIZE as FONT_SIZE,
@@ -130,9 +130,10 @@ class _Writer:
         size = sum(math.prod(v.shape or ()) for v in learned)
         title = _title(node.modules[0])
         title += f" × {len(node.modules)}" if len(node.modules) > 1 else ""
-        paths = [m.path for m in (node.modules[0], node.modules[-1]) if m.path]
-        path = " … ".join(html(readable(p, NAME_LENGTH)) for p in dict.fromkeys(paths))
-        rows = [f"<B>{title}</B>", *([f'<FONT POINT-SIZE="9">{path}</FONT>'] if path else [])]
+        names = [self.within(m.path, node.part) for m in (node.modules[0], node.modules[-1])]
+        names = [readable(name, NAME_LENGTH) for name in dict.fromkeys(names)]
+        path = "" if names[0] == node.modules[0].kind else html(" … ".join(names))
+        rows = [f"<B>{title}</B>" + (f"  {path}" if path else "")]
         arrays = sum(v.kind == "constant" and v.shape != () for v in values)
         counts = [(ops, "op"), (size, "parameter"), (arrays, "constant")]
         told = ", ".join(f"{n:,} {what}{'s' * (n != 1)}" for n, what in counts if n)
@@ -142,11 +143,13 @@ class _Writer:
             color = self.gradient_color(node)
             line = f"‖∂‖ of parameters {number(math.hypot(*norms))}"
             rows.append(f'<FONT POINT-SIZE="9" COLOR="{color}"><I>{line}</I></FONT>')
+        label = "".join(f'<TR><TD CELLPADDING="1">{row}</TD></TR>' for row in rows)
+        label = f"{TABLE}{label}</TABLE>"
         twice = ", peripheries=2" if len(node.modules) > 1 else ""
         tooltip = quoted(readable(f"{node.modules[0].kind} {node.modules[0].path}", 80))
         return (
             f'  {node.id} [shape=box, style="rounded,filled,dashed", color="{WIRE}", '
-            f'{self.fill(node)}{twice}, margin="0.12,0.05", label=<{"<BR/>".join(rows)}>, '
+            f'{self.fill(node)}{twice}, margin="0.1,0.04", label=<{label}>, '
             f'tooltip="{tooltip}"]\n'
         )
 
@@ -164,7 +167,8 @@ class _Writer:
         gradient = value.needs and not again and direction != "forward"
         below = gradient_lines(value) if gradient else []
         widths = [text_width(line) for line in above + below]
-        label = readable(self.name(value, part), NAME_LENGTH)
+        name = value.name or ""
+        label = readable(self.within(name, part) if value.kind == "leaf" else name, NAME_LENGTH)
         heat = "" if value.kind == "op" else self.heat_of(value)
         if shared or again or heat:
             label = (label or f"#{value.id}") + (" ↗" if again else "")
@@ -189,14 +193,10 @@ class _Writer:
         rows.append(f"<TR><TD{ACROSS}>{text}</TD></TR>")
         return f"{TABLE}{''.join(rows)}</TABLE>"
 
-    def name(self, value: Value, part: int | None) -> str:
-        """Name a value; a parameter within its module without the path, which stands there."""
-        name = value.name or ""
-        if part is not None and value.kind == "leaf":
-            path = f"{self.modules[part].path}."
-            if name.startswith(path):
-                return name[len(path) :]
-        return name
+    def within(self, name: str, part: int | None) -> str:
+        """Shorten a dotted name by the path of the module that it stands in."""
+        path = "" if part is None else self.modules[part].path
+        return name.removeprefix(f"{path}.") if path else name
 
     # ------------------------------------------------------------------------- heat
 
@@ -235,7 +235,8 @@ class _Writer:
                 continue
             module = self.modules[part]
             path = html(readable(module.path, NAME_LENGTH))
-            label = f"<B>{_title(module)}</B>" + (f"  {path}" if path and module.kind else "")
+            title = _title(module)
+            label = f"<B>{title}</B>" + (f"  {path}" if path not in ("", title) else "")
             lines.append(
                 f"  subgraph cluster_{part} {{\n"
                 f'  graph [style="rounded,dashed", color="{FAINT}", labelloc=t, labeljust=l, '
@@ -274,9 +275,7 @@ def _colored(lines: list[str], color: str) -> str:
 
 def _legend(heat: Heat) -> str:
     """Write the scale as a row of coloured cells, with the norms that they stand for."""
-    steps = len(SCALE) - 1
-    norms = [10 ** (heat.low + (heat.high - heat.low) * i / steps) for i in range(steps + 1)]
-    cells = [(color, f"{float(f'{norm:.1g}'):g}") for color, norm in zip(SCALE, norms, strict=True)]
+    cells = [(heat.color(norm), f"{float(f'{norm:.1g}'):g}") for norm in heat.ticks()]
     cells += [(ZERO, "0")] * heat.zero + [(NOT_FINITE, "nan, inf")] * heat.not_finite
     row = "".join(
         f'<TD BGCOLOR="{color}"><FONT COLOR="{ink(color)}"> {text} </FONT></TD>'

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 SCALE = ("#FFF4E5", "#FFD9AB", "#FDB462", "#EE8328", "#C4560D", "#8F3708", "#5E2100")
 ZERO, NOT_FINITE = "#B6E0FF", "#6226B0"
+TICKS = 6
 LEAST_DECADES = 3  # else small differences would look like large ones
 
 
@@ -21,6 +22,12 @@ class Heat:
     high: float
     zero: bool = False
     not_finite: bool = False
+
+    def ticks(self) -> list[float]:
+        """Return norms at equal distances on the scale, its ends among them."""
+        span = self.high - self.low
+        steps = round(span / _step(span)) if span == round(span) else TICKS
+        return [10 ** (self.low + span * i / steps) for i in range(steps + 1)]
 
     def color(self, norm: float) -> str:
         """Return the colour of a norm."""
@@ -45,7 +52,14 @@ def heat_of(norms: Iterable[float], limits: tuple[float, float] | None = None) -
         return Heat(math.log10(limits[0]), math.log10(limits[1]), zero, not_finite)
     logs = [math.log10(norm) for norm in norms if norm and math.isfinite(norm)] or [0.0]
     high = math.ceil(max(logs))
-    return Heat(min(math.floor(min(logs)), high - LEAST_DECADES), high, zero, not_finite)
+    span = max(high - math.floor(min(logs)), LEAST_DECADES)
+    span = math.ceil(span / _step(span)) * _step(span)
+    return Heat(high - span, high, zero, not_finite)
+
+
+def _step(span: float) -> int:
+    """Return how many decades lie between two ticks."""
+    return math.ceil(span / TICKS)
 
 
 def ink(fill: str) -> str:

@@ -36,7 +36,7 @@ class Graph:
     def to_dot(self, **look: Unpack[Look]) -> str:
         """Write the graph in the language of Graphviz; needs nothing installed.
 
-        Takes ``collapse``, ``focus``, ``radius``, ``direction`` and ``heat`` as ``render`` does.
+        Takes ``collapse`` and all that follows it as ``render`` does.
         """
         return dot(self.view(**look))
 
@@ -83,9 +83,8 @@ class Graph:
             Which modules are closed into one box: those from a depth on (0: the outermost one;
             1: those that it calls), or those for which a function of a
             :class:`~graphgrad.viz.ModuleNote`, with its ``path`` and ``kind``, says so:
-            ``lambda m: m.kind == "Block"``. Closed modules that follow one another and hold the
-            same ops on the same shapes become one, "Block × 12". Left out, as many modules are
-            closed as make at most 150 values visible.
+            ``lambda m: m.kind == "Block"``. Left out, as many modules are closed as make at most
+            150 values visible.
         focus
             Show only the neighbourhood of a value, by name or id, or of a module, by its path.
         radius
@@ -95,6 +94,9 @@ class Graph:
         heat
             Fill nodes by the norm of the gradient on a logarithmic scale: True, or the norms at
             the ends of the scale, such as ``(1e-6, 1)``, so that pictures can be compared.
+        merge
+            Whether closed modules that follow one another and hold the same ops on the same
+            shapes become one, "Block × 12". Left out, they do but in pictures of heat.
 
         Raises
         ------

@@ -34,6 +34,7 @@ class Look(TypedDict, total=False):
     radius: int
     direction: Direction
     heat: bool | tuple[float, float]
+    merge: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ def view(
     radius: int = 2,
     direction: Direction = "both",
     heat: bool | tuple[float, float] = False,
+    merge: bool | None = None,
 ) -> View:
     """Choose what is to be seen of a snapshot.
 
@@ -99,8 +101,7 @@ def view(
         Which modules are closed into one box: from a depth on (0 is the outermost module, 1
         those that it calls), or those for which a function of the :class:`ModuleNote`, with
         its ``path`` and ``kind``, says so. None closes as few as make at most 150 values
-        visible, and none if there are no more anyway. Closed modules that follow one another
-        and hold the same ops on the same shapes become one box.
+        visible, and none if there are no more anyway.
     focus
         Show only what is near a value, by its name or id, or near a module, by its path.
     radius
@@ -111,6 +112,9 @@ def view(
     heat
         Fill nodes by the norm of the gradient, on a logarithmic scale: True, or the norms at
         the ends of the scale, so that several pictures share one.
+    merge
+        Whether closed modules that follow one another, and hold the same ops on the same shapes,
+        become one box; None: but for heat, which is there to tell them apart.
 
     Raises
     ------
@@ -124,7 +128,8 @@ def view(
         shown = {v.id for v in values if v.needs} or {values[-1].id}
     near = shown if focus is None else _near(snapshot, shown, focus, radius)
     parts, at = find_parts(snapshot)
-    building = _Building(snapshot, near, frozenset(shown).difference(near), parts, at)
+    merge = not heat if merge is None else merge
+    building = _Building(snapshot, near, frozenset(shown).difference(near), parts, at, merge)
     nodes, note = building.collapsed(collapse)
 
     notes = [snapshot.note] if snapshot.note and direction != "forward" else []
@@ -163,6 +168,7 @@ class _Building:
     cut: frozenset[int]  # would be shown but for the focus
     parts: list[Part]
     at: list[int | None]
+    merge: bool
 
     def collapsed(self, collapse: Collapse) -> tuple[list[Node], str | None]:
         """Build with modules closed as was asked for, or as few as will do; say if of itself."""
@@ -197,7 +203,7 @@ class _Building:
         box = {i: number if number in alive else None for i, number in box.items()}
         firsts: dict[int, int] = {}
         if alive != {None}:
-            firsts = chains(values, self.shown, parts, box)
+            firsts = chains(values, self.shown, parts, box) if self.merge else {}
             gather(values, self.shown, box, firsts)
         key: dict[int, int] = {}  # by value: the id of an op or leaf, or ~ the number of a part
         members: dict[int, list[int]] = {}
