@@ -230,6 +230,16 @@ def test_findings_are_told_in_words(tmp_path: Path) -> None:
     assert "lowest in epoch 2; 0.9 at the end, training 1.2" in text
 
 
+def test_where_nothing_rests_one_sentence_says_so(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Affine(4, 4, rng=np.random.default_rng(0)), nn.Tanh())
+    watch = nn.Diagnosis(model, every=1)
+    with watch.step():
+        model(np.full((8, 4), 0.1, np.float32)).sum().backward()
+    path = gg.viz.training_page({}, tmp_path / "a.html", diagnosis=watch)
+    assert "In none of all watched steps was a unit dead or a value" in path.read_text("utf-8")
+    assert [c["id"] for c in told(path)["watched"]["charts"]] == ["ratios"]
+
+
 def test_a_healthy_training_has_nothing_unusual(tmp_path: Path) -> None:
     history = history_of({"loss": [2, 1, 0.9], "validation_loss": [2, 1, 1.1]})
     text = gg.viz.training_page(history, tmp_path / "a.html").read_text("utf-8")
@@ -569,6 +579,21 @@ def test_everything_is_reached_by_the_keyboard(browser: Any, training: Any, tmp_
             )
         )
     assert reached - {-1} == set(range(every))
+    visit.close()
+
+
+def test_of_many_layers_those_with_weights_are_shown_first(browser: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    layers = [[nn.Affine(4, 4, rng=rng), nn.Tanh()] for _ in range(9)]
+    model = nn.Sequential(*itertools.chain(*layers))
+    watch = nn.Diagnosis(model, every=1)
+    with watch.step():
+        model(rng.normal(size=(8, 4)).astype(np.float32)).sum().backward()
+    visit = Visit(browser, gg.viz.training_page({}, tmp_path / "a.html", diagnosis=watch))
+    rows = visit.page.locator(".layer:visible")
+    assert rows.count() == 9
+    visit.page.get_by_label("only the 9 layers with weights").uncheck()
+    assert rows.count() == visit.page.locator(".rows .bars").count() / 2 == 18
     visit.close()
 
 

@@ -40,7 +40,7 @@ def charts(columns: Columns, losses: Sequence[float]) -> list[dict[str, Any]]:
                 "title": "Loss of each batch",
                 "log": spans_decades([losses]),
                 "xs": [axis],
-                "series": [behind],
+                "series": [behind | {"look": _TRAINING}],
             },
         )
     return found

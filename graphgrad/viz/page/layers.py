@@ -105,7 +105,6 @@ def _resting(
     names = {name: None for row in resting for name, share in row.items() if share is not None}
     rows = {name: [row.get(name) for row in resting] for name in names}
     active = [name for name, row in rows.items() if any(row)]
-    quiet = [name for name in rows if name not in active]
     about = "The share of units that did nothing in all steps of the window, or of values at the "
     about += "flat ends of tanh and sigmoid."
     return {
@@ -114,9 +113,7 @@ def _resting(
         "about": about,
         "percent": True,
         "range": [0, 1],
-        "quiet": [readable(name, LONGEST) for name in quiet] if active else [],
+        "quiet": [readable(name, LONGEST) for name in rows if name not in active],
         "xs": [numbered("step", [int(r.step) for r in records])],
-        "series": [
-            curve(name, rows[name], SHORT, look=i) for i, name in enumerate(active or quiet)
-        ],
+        "series": [curve(name, rows[name], SHORT, look=i) for i, name in enumerate(active)],
     }

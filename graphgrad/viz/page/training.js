@@ -32,6 +32,10 @@
     return DASHES[((look % COLOURS) + turn) % DASHES.length] || undefined;
   }
 
+  // The end of a path tells most: of a long name that stays.
+  const short = (name, length = 26) =>
+    name.length > length ? `${name.slice(0, length / 4)}…${name.slice(1 - Math.round((3 * length) / 4))}` : name;
+
   // -------------------------------------------------------------------------- numbers
 
   function show(x, digits = 4, least = -4) {
@@ -174,7 +178,7 @@
       if (this.series.length === 1 && !this.spec.band && !this.spec.percent) return;
       for (const s of this.series) {
         const button = tag("button", { type: "button", "aria-pressed": "false", title: s.name });
-        button.append(sample(s.look), tag("span", {}, s.name));
+        button.append(sample(s.look), tag("span", {}, short(s.name)));
         button.addEventListener("click", () => {
           const on = !this.pinned.has(s.name);
           this.pinned[on ? "add" : "delete"](s.name);
@@ -284,8 +288,8 @@
         const every = Math.ceil((Math.min(longest, 14) * 7 + 8) / Math.max(room, 1));
         main.names.forEach((name, i) => {
           if (i % every) return;
-          const short = name.length > 14 ? `${name.slice(0, 13)}…` : name;
-          parts.push(svg("text", { x: fixed(x(i + 1)), y: bottom + 16, "text-anchor": "middle" }, short));
+          const look = { x: fixed(x(i + 1)), y: bottom + 16, "text-anchor": "middle" };
+          parts.push(svg("text", look, short(name, 14)));
         });
       } else {
         for (const v of steps(first, last, Math.floor((right - left) / 70), true)) {
@@ -446,7 +450,7 @@
       let text = write(v);
       if (s.low) text = `${write(s.low[j])} to ${write(s.high[j])}, mean ${text}`;
       if (s.broken && s.broken[j]) text += `, ${whole(s.broken[j])} NaN or ∞`;
-      return tag("div", {}, sample(s.look), tag("span", {}, s.name), tag("span", {}, text));
+      return tag("div", {}, sample(s.look), tag("span", {}, short(s.name, 32)), tag("span", {}, text));
     }
 
     // Mark the watched step that the histograms show.
@@ -710,8 +714,8 @@
 
     function describe({ layer, about, parts }, cell) {
       const [a, g] = parts.map((p) => p.all[step]);
-      const lines = [tag("b", { title: layer.name }, layer.name)];
-      if (layer.name !== layer.kind) lines[0].append(tag("span", { class: "about" }, `  ${layer.kind}`));
+      const lines = [tag("b", { title: layer.name }, short(layer.name, 24))];
+      if (layer.name !== layer.kind) lines[0].append(" ", tag("i", {}, layer.kind));
       if (a) lines.push(tag("div", { class: "value" }, `mean ${show(a.mean, 3)}, std ${show(a.std, 3)}`));
       if (g) lines.push(tag("div", { class: "gradient" }, `∂ mean ${show(g.mean, 3)}, std ${show(g.std, 3)}`));
       if (cell) {
@@ -768,7 +772,8 @@
     ];
     const low = usable.reduce((a, b) => Math.min(a, b));
     const high = usable.reduce((a, b) => Math.max(a, b));
-    const names = watched.layers.map((l) => (l.name === l.kind ? l.name : `${l.name}: ${l.kind}`));
+    const brief = (l) => l.name !== l.kind && l.name.length + l.kind.length <= 12;
+    const names = watched.layers.map((l) => (brief(l) ? `${l.name}: ${l.kind}` : l.name));
     const place = tag("div", { class: "depth" });
     host.append(place);
     const spec = {

@@ -75,8 +75,7 @@ def training_page(
         data["watched"] = watched(records, diagnosis._resting())
         words += diagnosis.findings()
     heading = readable(str(title), 200)
-    judged = min(len(records), getattr(diagnosis, "window", len(records)))
-    body = _body(heading, facts(columns, losses, len(records)), words, judged)
+    body = _body(heading, facts(columns, losses, len(records)), words, _note(diagnosis))
     text = document(heading, body, data, style="training.css", script="training.js")
     return write(path, text, _WHO)
 
@@ -118,8 +117,21 @@ def _checked_records(diagnosis: Any) -> Sequence[Any]:
     return list(diagnosis.records)
 
 
+def _note(diagnosis: Any) -> str:
+    """Return what the findings about layers rest on."""
+    if diagnosis is None:
+        return ""
+    judged = min(len(diagnosis.records), getattr(diagnosis, "window", len(diagnosis.records)))
+    steps = f"last {judged} watched steps" if judged > 1 else "last watched step"
+    note = f"Layers are judged by the {steps}."
+    shares = [share for row in diagnosis._resting() for share in row.values() if share is not None]
+    if shares and not any(shares):
+        note += " In none of all watched steps was a unit dead or a value saturated."
+    return note
+
+
 def _body(
-    heading: str, tiles: Sequence[tuple[str, str, str]], words: Sequence[str], judged: int
+    heading: str, tiles: Sequence[tuple[str, str, str]], words: Sequence[str], note: str
 ) -> str:
     """Return the parts that need no script; it draws the others."""
     described = "\n".join(
@@ -129,9 +141,8 @@ def _body(
     )
     items = "\n".join(f"<li>{html.escape(readable(text, 1000))}</li>" for text in words)
     told = f"<ul>\n{items}\n</ul>" if items else "<p>Nothing unusual.</p>"
-    if judged:
-        steps = f"last {judged} watched steps" if judged > 1 else "last watched step"
-        told += f'\n<p class="about">Layers are judged by the {steps}.</p>'
+    if note:
+        told += f'\n<p class="about">{html.escape(note)}</p>'
     return (
         f"<header>\n<h1>{html.escape(heading)}</h1>\n<dl>\n{described}\n</dl>\n</header>\n"
         f'<main>\n<section id="findings"{"" if items else " class=quiet"}>\n'
