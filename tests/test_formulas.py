@@ -360,6 +360,21 @@ def test_hostile_names() -> None:
     assert formula_of(sin, ["<script>"]) == "sin(<script>)"  # to be escaped where it is written
 
 
+def test_names_that_collide() -> None:
+    """What is called g, out or like another value must not be taken for that."""
+    multiply, cross = OPS["multiply"], OPS["fmod"]
+    assert local_gradients(multiply, ("g", "y")) == ("ḡ · y", "ḡ · g")
+    assert formula_of(multiply, ("y", None)) == "y · y′", "its own definition calls it y, too"
+    assert local_gradients(cross, ("x" * 20, "out"))[1] == (
+        f"−g · rint(({'x' * 20} − fmod({'x' * 20}, out)) / out)"
+    )
+    x, y = (gg.Tensor(2.0, requires_grad=True, name="w") for _ in range(2))
+    assert told((x * y)._node, ["w", "w"])[:2] == ("w · w′", ("g · w′", "g · w"))  # type: ignore[arg-type]
+    assert told((x * x)._node, ["w", "w"]).formula == "w²"  # type: ignore[arg-type]
+    assert told((x * x)._node, [None, None]).formula == "x²"  # type: ignore[arg-type]
+    assert told((x * y)._node, [None, "x"]).formula == "x′ · x"  # type: ignore[arg-type]
+
+
 def test_numbers_that_are_equal_are_not_mistaken_for_each_other() -> None:
     """1, 1.0 and True are one key of a dictionary; a cache must not mix up what they show."""
     add = OPS["add"]

@@ -19,12 +19,15 @@ from graphgrad.errors import GraphgradError
 from graphgrad.node import Freed, Node, memory_owners
 from graphgrad.quiet import ignore_warnings, restore_warnings
 from graphgrad.registry import Op, Scatter, asked_by
+from graphgrad.viz.lettering import UPSTREAM
 from graphgrad.viz.notation import called, index, write
 from graphgrad.viz.simplification import without_safeguards
 from graphgrad.viz.symbols import Shape, Symbol, Untold
 from graphgrad.viz.wordings import is_ours
 
-UPSTREAM = "g"  # the gradient that arrives
+# In texts that are kept, names stand as single letters of no meaning, so that what was told of one
+# use of an op serves for all: of inputs, of the gradient that arrives, and of the output.
+_LETTERS, OUT = 0xE000, "\uf8f1"
 _LONGEST = 90  # letters of a gradient that a picture still shows
 _SHORT = 24  # letters of a formula that may stand for ``out``
 _LONGEST_NAME = 24
@@ -94,8 +97,23 @@ def told(node: Node, names: Sequence[Name]) -> Told:
     op = node.plan.op
     shapes = [p.shape if isinstance(p, Node) else () for p in node.parents]
     keywords = {n: v for n, v in _kept_values(node).items() if n in op.order[op.inputs :]}
-    case = _Case(op, names, keywords, shapes, out_shape=node.shape, complete=False)
+    case = _Case(op, _one_each(node, names), keywords, shapes, out_shape=node.shape, complete=False)
     return Told(case.formula(), case.gradients(node.plan.wanted), local_numbers(node))
+
+
+def _one_each(node: Node, names: Sequence[Name]) -> list[Name]:
+    """Give one value one name, and different values different ones."""
+    own: list[Name] = []
+    for i, (parent, name) in enumerate(zip(node.parents, names, strict=True)):
+        same = [j for j in range(i) if parent is node.parents[j] and isinstance(parent, Node)]
+        if same:
+            name = own[same[0]]  # noqa: PLW2901
+        elif isinstance(name, str):
+            name = _other_than(own, _readable(name)) or None  # noqa: PLW2901
+        elif name is None and not node.plan.op.variadic:
+            name = _other_than([*own, *names], node.plan.op.order[i])  # noqa: PLW2901
+        own.append(name)
+    return own
 
 
 # ---------------------------------------------------------------------------- running rules
@@ -132,15 +150,24 @@ class _Case:
         count = _count(op, shapes or names)
         own = [f"x{i + 1}" for i in range(count)] if op.variadic else op.order[: op.inputs]
         given = [*names, *[None] * count][:count]
-        readable = tuple(
-            _readable(n, o) if n is None or isinstance(n, str) else n
-            for n, o in zip(given, own, strict=True)
-        )
+        taken = [_readable(n) if isinstance(n, str) else n for n in given]
+        self.letters: dict[str, str] = {}
+        letters: list[Any] = []
+        for name, default in zip(taken, own, strict=True):
+            if name is None or isinstance(name, str):
+                shown = name or _other_than(taken, default)
+                letter = next((k for k, n in self.letters.items() if n == shown), None)
+                letter = letter or chr(_LETTERS + len(self.letters))
+                self.letters[letter] = shown
+                letters.append(letter)
+            else:
+                letters.append(name)
+        self.letters |= {UPSTREAM: "ḡ" if "g" in taken else "g", OUT: _other_than(taken, "out")}
         known = shapes is not None and None not in shapes
         self.op = op
         self.key = (
             op,
-            tuple(map(_Held, readable)),  # 1, 1.0 and True are equal, but not shown the same
+            tuple(map(_Held, letters)),  # 1, 1.0 and True are equal, but not shown the same
             tuple((k, _Held(v)) for k, v in keywords.items()),
             tuple(map(tuple, shapes)) if known else None,  # type: ignore[arg-type]
             out_shape,
@@ -149,13 +176,16 @@ class _Case:
 
     def formula(self) -> str:
         """Write what it computes."""
-        return _formula(*self.key)
+        return self._spelled(_formula(*self.key))
+
+    def _spelled(self, text: str) -> str:
+        return text.translate({ord(letter): name for letter, name in self.letters.items()})
 
     def gradients(self, wanted: Sequence[bool] | None) -> tuple[str | None, ...]:
         """Write what it sends back."""
         texts, sentences = self.derived(), _sentences(self.op, len(self.key[1]))
         return tuple(
-            (text or sentence) if able and w else None
+            (self._spelled(text) if text else sentence) if able and w else None
             for text, sentence, able, w in zip(
                 texts, sentences, self.able(), wanted or self.able(), strict=True
             )
@@ -328,14 +358,14 @@ class _Use:
     def _out(self) -> Any:
         """Return what stands for the output: its formula if that is short, else a name."""
         if self.op.outputs > 1:
-            return tuple(Symbol(f"out{'₀₁₂₃'[k]}") for k in range(self.op.outputs))
+            return tuple(Symbol(f"{OUT}{'₀₁₂₃'[k]}") for k in range(self.op.outputs))
         shape = _known_shape(self.applied)
         with contextlib.suppress(Exception):  # whatever a function of the user's does
             own = self.in_own_words()
             e = self.applied if own is None else own
             if len(write(e).text) <= _SHORT:
                 return e
-        return Symbol("out", shape=shape)
+        return Symbol(OUT, shape=shape)
 
     def _saved(self) -> Any:
         """Return what the forward hands to the rules; if it cannot tell, what must not be seen."""
@@ -451,9 +481,14 @@ def _count(op: Op[Any], inputs: Sequence[Any]) -> int:
     return (len(inputs) or 2) if op.variadic else op.inputs
 
 
-def _readable(name: str | None, own: str) -> str:
+def _other_than(taken: Sequence[Any], name: str) -> str:
+    """Return a name that nothing else has."""
+    while name in taken:
+        name += "′"
+    return name
+
+
+def _readable(name: str) -> str:
     """Make a name fit for a formula: printable, on one line and not too long."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in name or "").split())
-    if len(text) > _LONGEST_NAME:
-        text = text[: _LONGEST_NAME - 1] + "…"
-    return text or own
+    text = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"

@@ -8,6 +8,7 @@ import numpy as np
 # how tightly a text holds together: one that is looser than its place asks gets parentheses
 LOOSE, SUM, CHAIN, PRODUCT, TIGHT, ATOM = range(6)  # a chain: of matrix products
 
+UPSTREAM = "\uf8f0"  # stands for the gradient that arrives, as long as it has no name
 _CONSTANTS = {
     math.log(2): "ln 2",
     math.log(10): "ln 10",

@@ -18,6 +18,7 @@ from graphgrad.viz.lettering import (
     PRODUCT,
     SUM,
     TIGHT,
+    UPSTREAM,
     Written,
     as_number,
     number,
@@ -64,7 +65,7 @@ def condition(c: Any) -> str:  # noqa: C901, PLR0911 - one case per line
         raise Untold("a mask of numbers")
     parts = c.arguments or ()
     if c.head in AND:
-        kept = [p for p in parts if not always(p)] or [parts[0]]
+        kept = [p for p in parts if not always(p, of_numbers=True)] or [parts[0]]
         return " and ".join(condition(p) if not is_or(p) else f"({condition(p)})" for p in kept)
     if c.head in OR:
         kept = [p for p in parts if not only_at_the_edge(p)] or [parts[0]]
@@ -182,7 +183,7 @@ class Product:
         before = self.factors.get(text)
         self.factors[text] = (factor, exponent + (before[1] if before else 0))
         if not before:
-            if text == "g":
+            if text == UPSTREAM:
                 self.order.insert(0, text)
             else:
                 self.order.append(text)

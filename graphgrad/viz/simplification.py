@@ -42,14 +42,13 @@ def only_at_the_edge(c: Any) -> bool:
     return c.head in ("isnan", "isinf")
 
 
-def always(c: Any) -> bool:
-    """Whether a condition can only fail for an infinity: x > −∞."""
-    return (
-        isinstance(c, Symbol)
-        and c.head == "greater"
-        and c.arguments is not None
-        and as_number(c.arguments[1]) == -math.inf
-    )
+def always(c: Any, *, of_numbers: bool = False) -> bool:
+    """Whether a condition can only fail for an infinity: x > −∞; or, of numbers, for a NaN."""
+    if not isinstance(c, Symbol) or c.arguments is None:
+        return False
+    if of_numbers and c.head in NOT:
+        return only_at_the_edge(c.arguments[0])
+    return c.head == "greater" and bool(as_number(c.arguments[1]) == -math.inf)
 
 
 def is_or(c: Any) -> bool:
