@@ -97,7 +97,9 @@
 
   const tip = tag("div", { id: "tip", role: "status" });
   document.body.append(tip);
+  let told = 0; // how far the page was scrolled then
   function tell(x, y, ...content) {
+    told = scrollY;
     tip.replaceChildren(...content);
     const box = tip.getBoundingClientRect();
     const left = x + 16 + box.width > innerWidth - 8 ? x - 16 - box.width : x + 16;
@@ -105,7 +107,8 @@
     tip.style.top = `${Math.max(8, Math.min(y - box.height / 2, innerHeight - box.height - 8))}px`;
   }
   const hush = () => tip.replaceChildren();
-  addEventListener("scroll", hush, { passive: true });
+  // The event comes late: of what was told since, the place is right.
+  addEventListener("scroll", () => scrollY !== told && hush(), { passive: true });
 
   // --------------------------------------------------------------------------- curves
 
