@@ -57,7 +57,10 @@ class Visit:
         self.page.on("console", lambda message: self.errors.append(message.text))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(path.as_uri())
-        self.page.wait_for_timeout(100)
+        # until it is painted
+        self.page.evaluate(
+            "new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))"
+        )
 
     def close(self) -> None:
         """Check that all went well."""

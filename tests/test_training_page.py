@@ -530,7 +530,10 @@ def test_steps_by_slider_keys_and_click(browser: Any, training: Any, tmp_path: P
     assert shown.inner_text() == "step 78 (40 of 40)"
     page.get_by_label("first step").click()
     page.get_by_label("play").click()
-    page.wait_for_timeout(700)
+    for _ in range(100):
+        page.wait_for_timeout(50)
+        if "(1 of" not in shown.inner_text():
+            break
     page.get_by_label("pause").click()
     stopped = int(re.findall(r"\d+", shown.inner_text())[1])
     assert 1 < stopped < 40

@@ -97,8 +97,10 @@
 
   const tip = tag("div", { id: "tip", role: "status" });
   document.body.append(tip);
+  let owner = null; // what it belongs to
   let told = 0; // how far the page was scrolled then
-  function tell(x, y, ...content) {
+  function tell(what, x, y, ...content) {
+    owner = what;
     told = scrollY;
     tip.replaceChildren(...content);
     const box = tip.getBoundingClientRect();
@@ -106,7 +108,16 @@
     tip.style.left = `${Math.max(8, left)}px`;
     tip.style.top = `${Math.max(8, Math.min(y - box.height / 2, innerHeight - box.height - 8))}px`;
   }
-  const hush = () => tip.replaceChildren();
+  // A pointer that rests also leaves, when the page moves under it: that hides only its own.
+  function hush(what) {
+    if (what === undefined || what === owner) tip.replaceChildren();
+  }
+  let last = "";
+  function resting(e) {
+    const before = last;
+    last = `${e.clientX} ${e.clientY}`;
+    return last === before;
+  }
   // The event comes late: of what was told since, the place is right.
   addEventListener("scroll", () => scrollY !== told && hush(), { passive: true });
 
@@ -385,6 +396,7 @@
     listen() {
       const { plot } = this;
       plot.addEventListener("pointermove", (e) => {
+        if (resting(e)) return;
         const box = plot.getBoundingClientRect();
         this.point(e.clientX - box.left, e.clientY - box.top, e.clientX, e.clientY);
       });
@@ -413,7 +425,7 @@
     }
 
     leave() {
-      hush();
+      hush(this);
       if (this.rule) this.rule.setAttribute("d", "M0 0");
       this.fade();
     }
@@ -445,7 +457,7 @@
         if (rows.length > 8) lines.push(tag("div", {}, `and ${rows.length - 8} more`));
       });
       this.fade(closest);
-      tell(clientX, clientY, ...lines);
+      tell(this, clientX, clientY, ...lines);
     }
 
     row({ s, v, j }) {
@@ -501,6 +513,7 @@
         ? [Math.min(...shown.map((d) => d.low)), Math.max(...shown.map((d) => d.high))]
         : [0, 1];
       this.plot.addEventListener("pointermove", (e) => {
+        if (resting(e)) return;
         const box = this.plot.getBoundingClientRect();
         if (!this.now || !this.now.total) return;
         const value = this.back(e.clientX - box.left);
@@ -539,6 +552,7 @@
       for (const [name, value] of Object.entries(box)) this.lit.setAttribute(name, fixed(value));
       const share = d.heights[bin] / d.total;
       tell(
+        this,
         x,
         y,
         tag("b", {}, `${show(this.edge(bin))} to ${show(this.edge(bin + 1))}`),
@@ -547,7 +561,7 @@
     }
 
     leave() {
-      hush();
+      hush(this);
       if (this.lit) this.lit.setAttribute("width", 0);
     }
 
