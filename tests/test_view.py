@@ -20,6 +20,7 @@ from graphgrad.viz import Graph, ModuleNote, Numbers, Snapshot, Value
 from graphgrad.viz.dot_writer import dot
 from graphgrad.viz.heat import NOT_FINITE, SCALE, ZERO, heat_of, ink
 from graphgrad.viz.layout import draw
+from graphgrad.viz.snapshot import Call
 from graphgrad.viz.view import MANY, View, view
 from tests.golden import programs
 
@@ -71,9 +72,12 @@ def titles(seen: View) -> list[str]:
 
 @st.composite
 def snapshots(draw: Any) -> Snapshot:
-    """Graphs with modules in modules, leaves used anywhere, results anywhere."""
+    """Graphs with modules in modules, with or without their calls, and leaves used anywhere."""
     paths = [None, "", "a", "a.b", "a.b.c", "a.d", "e.0", "e.1", "e.2", ""]
     values: list[Value] = []
+    traced = draw(st.booleans())
+    calls: list[Call] = []
+    running: list[int] = []  # the numbers of the calls around the next op
     for number in range(1, draw(st.integers(2, 40)) + 1):
         gradient = draw(st.sampled_from([None, 0.0, 1e-9, 3.0, math.inf, math.nan]))
         known = None if gradient is None else Numbers((gradient,), gradient, 0.0, abs(gradient))
@@ -85,6 +89,12 @@ def snapshots(draw: Any) -> Snapshot:
             continue
         inputs = tuple(draw(st.lists(st.integers(1, number - 1), min_size=1, max_size=3)))
         path = draw(st.sampled_from(paths))
+        if traced:
+            del running[draw(st.integers(0, len(running))) :]
+            for inner in draw(st.lists(st.sampled_from(["a", "a.b", "e.0"]), max_size=2)):
+                calls.append(Call(inner, running[-1] if running else None))
+                running.append(len(calls))
+            path = calls[running[-1] - 1].path if running else None
         needs = any(values[i - 1].needs for i in inputs)
         values.append(
             Value(
@@ -94,12 +104,14 @@ def snapshots(draw: Any) -> Snapshot:
                 symbol="f",
                 inputs=inputs,
                 module=path,
+                call=running[-1] if running else None,
                 needs=needs,
                 gradient=known if needs else None,
             )
         )
     kinds = {"": "Net", "a": "A", "a.b": "B", "a.d": "B", "e.0": "E", "e.1": "E", "e.2": "E"}
-    return Snapshot(tuple(values), None, tuple(ModuleNote(p, k) for p, k in kinds.items()))
+    notes = tuple(ModuleNote(p, k) for p, k in kinds.items())
+    return Snapshot(tuple(values), None, notes, calls=tuple(calls))
 
 
 looks = st.fixed_dictionaries(
@@ -379,6 +391,9 @@ def test_unrolled_recurrence_is_laid_out_in_time(steps: int) -> None:
             h = cell(gg.Tensor(rng.standard_normal((2, 3)), np.float32), h)
         loss = (h * h).sum()
     graph = gg.graph(loss)
+    assert titles(graph.view()) == [f"RNNCell × {steps}"]
+    assert len(graph.view(collapse=0, merge=False).parts) == 0
+    assert titles(graph.view(collapse=0, merge=False)) == ["RNNCell × 1"] * steps
     assert seconds(graph) < 4
     assert seconds(graph, collapse=99) < 8
 

@@ -29,6 +29,28 @@ class Part:
 def find_parts(snapshot: Snapshot) -> tuple[list[Part], list[int | None]]:
     """Return the runs of modules, and for each value the number of the innermost around it."""
     kinds = {note.path: note.kind for note in snapshot.modules}
+    if snapshot.calls:
+        parts, at = _calls(snapshot, kinds)
+    else:
+        parts, at = _runs(snapshot, kinds)
+    if parts:
+        _place_leaves(snapshot.values, kinds, parts, at)
+    return parts, at
+
+
+def _calls(snapshot: Snapshot, kinds: dict[str, str]) -> tuple[list[Part], list[int | None]]:
+    """Take the calls that a trace saw."""
+    parts: list[Part] = []
+    for call in snapshot.calls:
+        outer = None if call.outer is None else parts[call.outer - 1]
+        parent, depth = (None, 0) if outer is None else (outer.number, outer.depth + 1)
+        note = ModuleNote(call.path, kinds.get(call.path, ""))
+        parts.append(Part(len(parts), note, parent, depth))
+    return parts, [None if value.call is None else value.call - 1 for value in snapshot.values]
+
+
+def _runs(snapshot: Snapshot, kinds: dict[str, str]) -> tuple[list[Part], list[int | None]]:
+    """Find stretches of one module; calls right after one another cannot be told apart."""
     for value in snapshot.values:
         if value.module is not None:
             kinds.setdefault(value.module, "")
@@ -38,7 +60,7 @@ def find_parts(snapshot: Snapshot) -> tuple[list[Part], list[int | None]]:
     at: list[int | None] = []
     for value in snapshot.values:
         if not value.inputs:
-            at.append(None)  # finds a place below
+            at.append(None)  # finds its place afterwards
             continue
         if value.kind == "output":  # stands with its op
             at.append(at[value.inputs[0] - 1])
@@ -52,8 +74,6 @@ def find_parts(snapshot: Snapshot) -> tuple[list[Part], list[int | None]]:
             parts.append(Part(len(parts), ModuleNote(path, kinds[path]), parent, len(opened)))
             opened.append(len(parts) - 1)
         at.append(opened[-1] if opened else None)
-    if parts:
-        _place_leaves(snapshot.values, kinds, parts, at)
     return parts, at
 
 

@@ -21,6 +21,8 @@ def to_json(snapshot: Snapshot) -> str:
         "modules": ({"path": m.path, "kind": m.kind} for m in snapshot.modules),
         "steps": ({"direction": s.direction, "id": s.id} for s in snapshot.steps),
     }
+    if snapshot.calls:
+        lists["calls"] = ({"path": c.path, "outer": c.outer} for c in snapshot.calls)
     parts = [f'"version": {VERSION}']
     if snapshot.note is not None:
         parts.append(f'"note": {_text(snapshot.note)}')

@@ -40,22 +40,32 @@ class LeafNote:
         self.numbers: Numbers | None = None
 
 
+class CallNote:
+    """One call of a module, which may be called several times."""
+
+    __slots__ = ("outer", "path", "root")
+
+    def __init__(self, root: Root, path: str, outer: "CallNote | None") -> None:
+        """Write down which module it was, and in which call this one lay."""
+        self.root = root
+        self.path = path
+        self.outer = outer
+
+
 class Note:
     """What a trace wrote down about an op."""
 
-    __slots__ = ("leaves", "numbers", "path", "root", "told")
+    __slots__ = ("call", "leaves", "numbers", "told")
 
     def __init__(
         self,
         leaves: "weakref.WeakKeyDictionary[Node, LeafNote]",
-        root: Root | None,
-        path: str | None,
+        call: CallNote | None,
         numbers: Numbers | None,
     ) -> None:
         """Write it down."""
         self.leaves = leaves
-        self.root = root
-        self.path = path
+        self.call = call
         self.numbers = numbers
         self.told: Told | None = None
 
@@ -91,12 +101,13 @@ class Told:
 class _Call:
     """A module whose forward is running."""
 
-    __slots__ = ("module", "names", "path", "root", "strangers")
+    __slots__ = ("module", "names", "note", "path", "root", "strangers")
 
-    def __init__(self, module: Any, root: Root, path: str) -> None:
+    def __init__(self, module: Any, root: Root, path: str, outer: CallNote | None) -> None:
         self.module = module
         self.root = root
         self.path = path
+        self.note = CallNote(root, path, outer)
         self.names: dict[int, str] = {}
         self.strangers: dict[str, int] = {}
 
@@ -138,7 +149,7 @@ class Trace:
             root = self.roots.get(id(module))
             if root is None or root.reference() is not module:
                 root = self.roots[id(module)] = Root(module)
-            return _Call(module, root, "")
+            return _Call(module, root, "", None)
         for outer in reversed(self.calls):
             name = outer.name_of(module)
             if name is not None:
@@ -148,7 +159,7 @@ class Trace:
             name = outer.new_name(module)
         path = joined(outer.path, name)
         outer.root.kinds.setdefault(path, type(module).__name__)
-        return _Call(module, outer.root, path)
+        return _Call(module, outer.root, path, self.calls[-1].note)
 
     def _name_members(self, outermost: Any, root: Root) -> None:
         """Call parameters and buffers by the attributes that lead to them."""
@@ -169,16 +180,15 @@ class Trace:
 
     def see(self, op: Op[Any], results: list[Any], arrays: list[Any]) -> None:
         """Write a note about each node that an op made."""
-        call = self.calls[-1] if self.calls else None
-        root, path = (None, None) if call is None else (call.root, call.path)
+        call = self.calls[-1].note if self.calls else None
         for tensor in results:
             node = tensor._node
             numbers = summarize(tensor._data) if node.value is None else None
-            node.note = Note(self.leaves, root, path, numbers)
+            node.note = Note(self.leaves, call, numbers)
         node = results[0]._node
         if op.outputs > 1:
             node = node.parents[0]
-            node.note = Note(self.leaves, root, path, None)
+            node.note = Note(self.leaves, call, None)
         for parent, array in zip(node.parents, arrays, strict=False):
             large = isinstance(parent, Node) and parent.plan is None and parent.value is None
             if large and self._leaf(parent).numbers is None:
@@ -241,13 +251,17 @@ class Places:
         self.nodes: dict[Node, tuple[Root, str]] = {}
         self.leaves: dict[Node, LeafNote] = {}
         self.numbers: dict[Node, Numbers] = {}
+        self.calls_of: dict[Node, int] = {}
+        self.numbers_of_calls: dict[CallNote, int] = {}  # from 1, outer ones first
         books: dict[int, weakref.WeakKeyDictionary[Node, LeafNote]] = {}
         for node in nodes:
             note = note_of(node)
             if note is not None:
                 books.setdefault(id(note.leaves), note.leaves)
-                if note.root is not None and note.path is not None:
-                    self.nodes[node] = (note.root, note.path)
+                if note.call is not None:
+                    self.nodes[node] = (note.call.root, note.call.path)
+                    self._number(note.call)
+                    self.calls_of[node] = self.numbers_of_calls[note.call]
                 if note.numbers is not None:
                     self.numbers[node] = note.numbers
         for node in nodes if books else ():
@@ -258,6 +272,24 @@ class Places:
                 if leaf is not None:
                     self._read_leaf(node, leaf)
         self._name_roots(nodes)
+
+    def _number(self, call: CallNote | None) -> None:
+        new = []
+        while call is not None and call not in self.numbers_of_calls:
+            new.append(call)
+            call = call.outer
+        for inner in reversed(new):
+            self.numbers_of_calls[inner] = len(self.numbers_of_calls) + 1
+
+    def calls(self) -> list[tuple[str, int | None]]:
+        """List the calls of modules: the path, and the number of the call around it."""
+        return [
+            (
+                joined(self.prefixes[id(call.root.reference)], call.path),
+                None if call.outer is None else self.numbers_of_calls[call.outer],
+            )
+            for call in self.numbers_of_calls
+        ]
 
     def _read_leaf(self, node: Node, leaf: LeafNote) -> None:
         if leaf.numbers is not None:
