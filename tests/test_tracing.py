@@ -236,6 +236,37 @@ def test_an_op_that_only_a_condition_depends_on_has_no_way_back() -> None:
     assert not gg.graph(gg.Tensor(1.0)).snapshot.steps
 
 
+# ----------------------------------------------------------------------------- formulas
+
+
+def test_formulas_name_what_the_graph_names() -> None:
+    w = leaf(2.0, "w")
+    graph = gg.graph(gg.sin(w) * 3.0)
+    sine, product = ops(graph)
+    assert (sine.formula, sine.local, sine.local_numbers) == (
+        "sin(w)",
+        ("g · cos(w)",),
+        (np.cos(2.0),),
+    )
+    assert (product.formula, product.local) == ("x · 3", ("g · 3", None))
+    assert product.local_numbers == (3, None)
+
+
+def test_no_name_means_two_things_in_a_formula() -> None:
+    """Without a name an input goes by the op's own, x; not where the user has another x."""
+    assert ops(gg.graph(gg.exp(gg.sin(leaf(2.0, "w")))))[1].formula == "exp(x)"
+    assert ops(gg.graph(gg.exp(gg.sin(leaf(2.0, "x")))))[1].formula == "exp(#2)"
+
+
+def test_local_numbers_times_the_gradient_are_the_contributions() -> None:
+    graph = gg.graph(lambda x, y: gg.tanh(x * y) / (x + 2.0) - gg.log(y) ** 2, 0.5, 3.0)
+    for v in ops(graph):
+        for slope, share in zip(v.local_numbers, v.contributions, strict=True):
+            assert (slope is None) == (share is None)
+            if slope is not None:
+                assert slope * elements(v.gradient)[0] == pytest.approx(elements(share)[0])
+
+
 # ------------------------------------------------------------------------------ modules
 
 

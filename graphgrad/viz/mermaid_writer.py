@@ -66,7 +66,7 @@ class _Writer:
             labels = [_name(outputs[0]), *self.facts(outputs[0])]
         elif node.modules:
             count = f" × {len(node.modules)}" if len(node.modules) > 1 else ""
-            first, *_ = node.modules
+            first = next(iter(node.modules))
             title = escaped(readable(first.kind or first.path or "module", NAME_LENGTH))
             labels = [title + count, escaped(readable(first.path, NAME_LENGTH))]
             for value in outputs:

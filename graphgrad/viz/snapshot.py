@@ -26,6 +26,8 @@ from graphgrad.record import OUTPUT
 from graphgrad.tensor import Tensor
 from graphgrad.viz.contributions import Retold, WatchedSweep
 from graphgrad.viz.digest import Numbers as Numbers, summarize as summarize
+from graphgrad.viz.formulas import told
+from graphgrad.viz.symbols import Untold
 from graphgrad.viz.traces import Places, note_of
 
 Kind = Literal[
@@ -34,6 +36,9 @@ Kind = Literal[
     "op",  # what an op computed
     "output",  # one of several results of an op, which is its only input
 ]
+
+
+FORMULAS = 5000  # of more values nobody reads them, and they take most of the time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +63,10 @@ class Value:
     # outermost one; None: of none, or not traced
     module: str | None = None
     contributions: tuple[Numbers | None, ...] = ()  # per input: the gradient that is sent there
-    formula: str | None = None  # the op in mathematics: "x · y"
+    # the op in mathematics: "x · y"; in graphs of thousands of values, not told
+    formula: str | None = None
     local: tuple[str | None, ...] = ()  # per input: what its rule sends there: "g · cos(x)"
     local_numbers: tuple[float | None, ...] = ()  # per input: the local derivative of scalars
-    call: int | None = None  # which of the snapshot's calls it was computed in, from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +75,6 @@ class ModuleNote:
 
     path: str  # "features.0"; "": the outermost one
     kind: str  # the name of its class
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a module; a module may be called several times."""
-
-    path: str
-    outer: int | None  # the number of the call that it lay in, a smaller one, from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +93,6 @@ class Snapshot:
     note: str | None  # what to know about the gradients, if anything
     modules: tuple[ModuleNote, ...] = ()  # outermost first; none where nothing was traced
     steps: tuple[Step, ...] = ()  # the ops as forward made them, then as backward visits them
-    calls: tuple[Call, ...] = ()  # of modules, in order
 
     @property
     def result(self) -> Value:
@@ -117,6 +113,8 @@ def take(tensor: Tensor) -> Snapshot:
     backward = _backward(root, nodes, tensor._data, outputs)
     uses = Counter(n.parents[i] for n in nodes if n.plan is not None for i in n.plan.wants)
     places = Places(nodes)
+    names = {node: node.name or places.name(node) for node in nodes}
+    taken, few = set(names.values()), len(nodes) <= FORMULAS
     arrays = kept_arrays(nodes)
     arrays[root] = tensor._data
     changed = _changed(nodes)
@@ -136,16 +134,16 @@ def take(tensor: Tensor) -> Snapshot:
         ids[node] = len(values) + 1
         op = None if node.plan is None else node.plan.op
         several = op is not None and op.outputs > 1
-        told: Numbers | None
+        seen: Numbers | None
         if node in arrays:
-            told = summarize(arrays[node])
+            seen = summarize(arrays[node])
         else:  # what a trace saw is not true of what was overwritten since
-            told = None if node in changed else places.numbers.get(node)
+            seen = None if node in changed else places.numbers.get(node)
         values.append(
             Value(
                 id=ids[node],
                 kind=_kind(node),
-                name=node.name or places.name(node),
+                name=names[node],
                 op=None if op is None else op.name,
                 symbol=None if op is None else op.symbol,
                 inputs=tuple(inputs),
@@ -153,24 +151,48 @@ def take(tensor: Tensor) -> Snapshot:
                 shape=None if several else node.shape,
                 dtype=None if several else dtype(node.dtype),
                 needs=node.needs,
-                numbers=told,
+                numbers=seen,
                 changed=node in changed,
                 gradient=backward.gradients.get(node.serial),
                 line=where,
                 module=places.path(node),
-                call=places.calls_of.get(node),
                 contributions=backward.shares(node, uses),
+                **(_mathematics(node, [values[i - 1] for i in inputs], taken) if few else {}),
             )
         )
     modules = tuple(itertools.starmap(ModuleNote, places.modules(nodes).items()))
-    calls = tuple(itertools.starmap(Call, places.calls()))
-    return Snapshot(tuple(values), backward.note, modules, _steps(values, ids, root), calls)
+    return Snapshot(tuple(values), backward.note, modules, _steps(values, ids, root))
 
 
 def _kind(node: Node) -> Kind:
     if node.plan is None:
         return "leaf" if node.needs else "constant"
     return "output" if node.plan.op is OUTPUT else "op"
+
+
+def _mathematics(node: Node, inputs: list[Value], taken: set[str | None]) -> dict[str, Any]:
+    """Say what an op computes and what it sends back, as formulas and for scalars as numbers.
+
+    An input without a name goes by the op's own for it, unless a value of the graph has that.
+    """
+    if node.plan is None or node.plan.op is OUTPUT:
+        return {}
+    clash = not taken.isdisjoint(node.plan.op.order)
+    names: list[str | float | None] = []
+    for value in inputs:
+        name: str | float | None = value.name
+        if name is None and value.kind == "constant" and value.numbers is not None:
+            elements = value.numbers.elements
+            name = elements[0] if elements is not None and len(elements) == 1 else None
+        if name is None and clash:
+            name = f"#{value.id}"
+        names.append(name)
+    try:
+        formula, local, numbers = told(node, names)
+    except Untold:  # too long to be read
+        return {}
+    known = any(x is not None for x in numbers)
+    return {"formula": formula, "local": local, "local_numbers": numbers if known else ()}
 
 
 def _scalar(number: int, x: Any, line: str, module: str | None) -> Value:
@@ -242,9 +264,9 @@ def _backward(root: Node, nodes: list[Node], data: Any, outputs: dict[Node, int]
     if not root.needs:
         return _Backward({}, {})
     note_of_root = note_of(root)
-    told = None if note_of_root is None else note_of_root.told
-    if told is not None and told.flows is root.flow:
-        return _Backward(told.gradients, told.contributions)
+    heard = None if note_of_root is None else note_of_root.told
+    if heard is not None and heard.flows is root.flow:
+        return _Backward(heard.gradients, heard.contributions)
     wanted = [n for n in ancestors([root]) if n.dtype is not None]
     flow = root.flow or {}
     kept = {n: flow[n.serial] for n in wanted if n.serial in flow}
