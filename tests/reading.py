@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 _TOKEN = re.compile(
-    r"\s*(\d+(?:\.\d+)?(?:e−?\d+)?|[A-Za-zσΦφΣΠπ_][A-Za-z0-9_]*′*|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|±∞|[^\s])"
+    r"\s*(⁻?ᵀ|\d+(?:\.\d+)?(?:e−?\d+)?|[A-Za-zσΦφΣΠπ_][A-Za-z0-9_]*′*|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|±∞|[^\s])"
 )
 _DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 _RELATIONS: dict[str, Any] = {
@@ -75,15 +75,23 @@ class Reader:
         left = self.sum()
         if self.next("is"):
             opposite = bool(self.next("not"))
+            if self.next("constant"):
+                return np.all(left == np.ravel(left)[:1])
             question = {"NaN": np.isnan, "±∞": np.isinf, "finite": np.isfinite}
             return question[self.tokens.pop(0)](left) ^ opposite
         sign = self.next(*_RELATIONS)
         return _RELATIONS[sign](left, self.sum()) if sign else np.asarray(left, bool)
 
     def sum(self) -> Any:
-        out = -self.product() if self.next("−") else self.product()
+        out = -self.chain() if self.next("−") else self.chain()
         while sign := self.next("+", "−"):
-            out = out + self.product() if sign == "+" else out - self.product()
+            out = out + self.chain() if sign == "+" else out - self.chain()
+        return out
+
+    def chain(self) -> Any:
+        out = self.product()
+        while sign := self.next("@", "⊗"):
+            out = out @ self.product() if sign == "@" else np.outer(out, self.product())
         return out
 
     def product(self) -> Any:
@@ -96,6 +104,13 @@ class Reader:
         if sign := self.next("√", "∛"):
             return np.sqrt(self.power()) if sign == "√" else np.cbrt(self.power())
         out = self.atom()
+        while self.tokens and self.tokens[0] in ("[", "ᵀ", "⁻ᵀ", "⁻¹"):
+            sign = self.tokens.pop(0)
+            if sign == "[":
+                out = out[self.index()]
+            else:
+                out = out if sign == "ᵀ" else np.linalg.inv(out)
+                out = out if sign == "⁻¹" else transposed(out)
         if self.next("^"):
             return np.float64(1) * out ** (self.power() * np.float64(1))
         if self.tokens and (self.tokens[0][0] in "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"):
@@ -119,11 +134,48 @@ class Reader:
         elif token[0].isdigit():
             out = int(token) if token.isdigit() else float(token.replace("−", "-"))
         elif self.next("("):
-            arguments = []
-            while not self.next(")"):
-                arguments.append(self.choice())
-                self.next(",")
-            out = self.known[token](*arguments)
+            out = self.called(token)
         else:
             out = self.known[token]
         return out
+
+    def called(self, name: str) -> Any:
+        arguments: list[Any] = []
+        keywords: dict[str, Any] = {}
+        while not self.next(")"):
+            if self.tokens[1] == "=":
+                keyword = self.tokens.pop(0)
+                del self.tokens[0]
+                keywords[keyword] = self.argument()
+            else:
+                arguments.append(self.argument())
+            self.next(",")
+        return self.known[name](*arguments, **keywords)
+
+    def argument(self) -> Any:
+        """An expression, or a tuple of numbers, which becomes whole numbers."""
+        depth = length = 0
+        for token in self.tokens:
+            length += 1
+            depth += (token == "(") - (token == ")")
+            if depth == 0:
+                break
+        inside = self.tokens[:length]
+        numbers = all(t.isdigit() or t in "(),−" for t in inside)
+        if inside[0] == "(" and numbers and ("," in inside or len(inside) == 2):
+            del self.tokens[:length]
+            return eval("".join(inside).replace("−", "-"))
+        if self.tokens[0] in ("None", "F", "wrap", "clip") and self.tokens[1] in ",)":
+            return {"None": None}.get(word := self.tokens.pop(0), word)
+        return self.choice()
+
+    def index(self) -> Any:
+        """What stands in the brackets behind a value."""
+        end = self.tokens.index("]")
+        text = " ".join(self.tokens[:end]).replace("…", "...").replace("−", "-")
+        del self.tokens[: end + 1]
+        return eval(f"np.s_[{text}]", {"np": np}, self.known)
+
+
+def transposed(x: Any) -> Any:
+    return np.swapaxes(x, -1, -2) if np.ndim(x) > 2 else np.transpose(x)

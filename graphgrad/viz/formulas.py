@@ -8,6 +8,7 @@ the sentence on the gradient in the op's docstring stands in its place.
 
 import contextlib
 import functools
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphgrad.binder import REQUIRED
-from graphgrad.errors import GraphgradError
 from graphgrad.node import Freed, Node, memory_owners
 from graphgrad.quiet import ignore_warnings, restore_warnings
 from graphgrad.registry import Op, Scatter, asked_by
@@ -96,9 +96,15 @@ def told(node: Node, names: Sequence[Name]) -> Told:
     """Tell all of one op of a graph, given the names of its inputs."""
     op = node.plan.op
     shapes = [p.shape if isinstance(p, Node) else () for p in node.parents]
-    keywords = {n: v for n, v in _kept_values(node).items() if n in op.order[op.inputs :]}
+    keywords: dict[str, Any] = {}
+    if not isinstance(node.values, Freed) and len(op.order) > op.inputs:
+        kept = zip(node.plan.kept_names, node.values, strict=True)
+        keywords = {n: v for n, v in kept if n in op.order[op.inputs :]}
     case = _Case(op, _one_each(node, names), keywords, shapes, out_shape=node.shape, complete=False)
     return Told(case.formula(), case.gradients(node.plan.wanted), local_numbers(node))
+
+
+_asked = functools.lru_cache(4096)(asked_by)
 
 
 def _one_each(node: Node, names: Sequence[Name]) -> list[Name]:
@@ -336,7 +342,7 @@ class _Use:
         g: Any = Symbol(UPSTREAM, shape=None if op.outputs > 1 else out._shape)
         if op.outputs > 1:
             g = [Symbol(f"{UPSTREAM}{'₀₁₂₃'[k]}") for k in range(op.outputs)]
-        e = rule(g, *(values[n] for n in asked_by(rule)))
+        e = rule(g, *(values[n] for n in _asked(rule)))
         e = e[i] if op.joint else e
         if is_ours(op):
             e = without_safeguards(e)
@@ -430,7 +436,7 @@ def local_numbers(node: Node) -> tuple[float | None, ...]:
     """
     parents = node.parents
     numbers: list[float | None] = [None] * len(parents)
-    if node.shape is None or np.prod(node.shape) != 1 or node.plan.op.outputs > 1 or _stale(node):
+    if node.shape is None or math.prod(node.shape) != 1 or node.plan.op.outputs > 1 or _stale(node):
         return tuple(numbers)
     op, values = node.plan.op, _kept_values(node)
     before = ignore_warnings()
@@ -438,14 +444,14 @@ def local_numbers(node: Node) -> tuple[float | None, ...]:
         g = np.ones(node.shape, node.dtype)[()]
         for i in node.plan.wants:
             rule: Any = op.joint or op.rules[i]
-            asked = asked_by(rule)
-            if np.prod(parents[i].shape) == 1 and all(n in values for n in asked):
+            asked: list[str] = _asked(rule)
+            if math.prod(parents[i].shape) == 1 and all(n in values for n in asked):
                 c = rule(g, *(values[n] for n in asked))
                 c = c[i] if op.joint else c
                 c = c.values if isinstance(c, Scatter) else c
                 numbers[i] = float(np.asarray(c).item())
-    except (GraphgradError, ValueError, TypeError, AttributeError, ArithmeticError, LookupError):
-        pass  # the sweep tells what is wrong with a rule, the picture goes without
+    except Exception:  # noqa: BLE001 - the sweep tells what is wrong with a rule
+        return (None,) * len(parents)
     finally:
         restore_warnings(before)
     return tuple(numbers)
@@ -490,5 +496,7 @@ def _other_than(taken: Sequence[Any], name: str) -> str:
 
 def _readable(name: str) -> str:
     """Make a name fit for a formula: printable, on one line and not too long."""
+    if len(name) <= _LONGEST_NAME and name.isascii() and name.isprintable() and "  " not in name:
+        return name.strip()  # as nearly all are
     text = " ".join("".join(c if c.isprintable() else " " for c in name).split())
     return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"

@@ -353,8 +353,8 @@ def _plainly(e: Symbol) -> Written:  # noqa: C901, PLR0911, PLR0912 - one case p
             return write(parts[2])
         yes, no = write(parts[1]).at(SUM), write(parts[2]).at(LOOSE)
         return Written(f"{yes} if {condition(parts[0])} else {no}", LOOSE)
-    if e.head in ("transpose", "matrix_transpose") and not e.parameters.get("axes"):
-        return _transposed(first)
+    if e.head == "transpose" and not e.parameters.get("axes"):
+        return _transposed(first) if not _is_stack(first) else called(e)
     if e.head == "swapaxes" and {*e.parameters.values()} == {-1, -2}:
         return _transposed(first)
     if e.head == "broadcast_to":
@@ -379,6 +379,13 @@ def _plainly(e: Symbol) -> Written:  # noqa: C901, PLR0911, PLR0912 - one case p
     if e.head == "floor_divide":
         return Written(f"⌊{write(np.true_divide(first, parts[1])).text}⌋", ATOM)
     return called(e)
+
+
+def _is_stack(x: Any) -> bool:
+    try:
+        return isinstance(x, Symbol) and x.ndim > 2
+    except Untold:
+        return False
 
 
 def _transposed(x: Any) -> Written:
@@ -409,20 +416,24 @@ def called(e: Symbol) -> Written:
     for key, value in e.parameters.items():
         default = defaults.get(key)
         shown = all_shown or key == "axis" or (isinstance(value, Symbol) and value.is_array)
-        if key in SILENT or not shown or not _is_plain(value):
+        if key in SILENT or not shown:
             continue
+        value = _as_plain(value)  # noqa: PLW2901
         if default is REQUIRED:
             texts.append(_typed(value))
-        elif value is not None and (isinstance(value, Symbol) or value != default):
+        elif isinstance(value, Symbol) or value != default:
             axis = value[0] if isinstance(value, tuple) and len(value) == 1 else value
             texts.append(f"{key}={_typed(axis)}")
     return Written(f"{FUNCTIONS.get(e.head, e.head) if ours else e.head}({', '.join(texts)})", ATOM)
 
 
-def _is_plain(x: Any) -> bool:
-    if isinstance(x, tuple):
-        return all(map(_is_plain, x))
-    return x is None or isinstance(x, int | float | str | Symbol)
+def _as_plain(x: Any) -> Any:
+    """Return what can be shown for a keyword: small arrays as tuples, "…" for what is long."""
+    if isinstance(x, np.ndarray | np.generic):
+        x = x.tolist()
+    if isinstance(x, list | tuple) and len(x) <= 8:
+        return tuple(map(_as_plain, x))
+    return x if x is None or isinstance(x, int | float | str | Symbol) else "…"
 
 
 def _typed(value: Any) -> str:

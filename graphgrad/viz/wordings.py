@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from graphgrad.ops.elementwise import power
+from graphgrad.registry import TABLE
 from graphgrad.viz.symbols import Symbol, Untold
 
 # what a keyword of these tells is seen elsewhere, or of no weight
-SILENT = frozenset(("keepdims", "order", "kind", "stable", "dtype", "mode", "UPLO", "method"))
+SILENT = frozenset(("keepdims", "kind", "stable", "dtype", "method"))
 FUNCTIONS = {  # the names of functions, where they are not those of the ops
     "sigmoid": "σ",
     "maximum": "max",
@@ -80,7 +81,9 @@ _WORDS: dict[str, Callable[..., Any]] = {
     ),
     "power_derivative": lambda x, y, n: y * x ** (y - 1) if n == 1 else None,
     "sinc_derivative": lambda x, n: _leaf("sinc" + "′" * n, x) if n <= 3 else None,
-    "exp": lambda x: _leaf("softmax", _inside(x, "log_softmax")),
+    "exp": lambda x: Symbol.record(
+        TABLE["softmax"], (_inside(x, "log_softmax"),), tuple(x.parameters.values())
+    ),
     "sinh": lambda x: np.sqrt(_inside(x, "arccosh") ** 2 - 1),
     "cosh": lambda x: 1 / np.sqrt(1 - _inside(x, "arctanh") ** 2),
     "dropout": lambda x, mask, scale: _leaf("masked", x, mask) * scale,
