@@ -67,6 +67,7 @@ class Value:
     formula: str | None = None
     local: tuple[str | None, ...] = ()  # per input: what its rule sends there: "g · cos(x)"
     local_numbers: tuple[float | None, ...] = ()  # per input: the local derivative of scalars
+    call: int | None = None  # which of the snapshot's calls it was computed in, from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,14 @@ class ModuleNote:
 
     path: str  # "features.0"; "": the outermost one
     kind: str  # the name of its class
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a module; a module may be called several times."""
+
+    path: str
+    outer: int | None  # the number of the call that it lay in, a smaller one, from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +102,7 @@ class Snapshot:
     note: str | None  # what to know about the gradients, if anything
     modules: tuple[ModuleNote, ...] = ()  # outermost first; none where nothing was traced
     steps: tuple[Step, ...] = ()  # the ops as forward made them, then as backward visits them
+    calls: tuple[Call, ...] = ()  # of modules, in order
 
     @property
     def result(self) -> Value:
@@ -156,12 +166,14 @@ def take(tensor: Tensor) -> Snapshot:
                 gradient=backward.gradients.get(node.serial),
                 line=where,
                 module=places.path(node),
+                call=places.calls_of.get(node),
                 contributions=backward.shares(node, uses),
                 **(_mathematics(node, [values[i - 1] for i in inputs], taken) if few else {}),
             )
         )
     modules = tuple(itertools.starmap(ModuleNote, places.modules(nodes).items()))
-    return Snapshot(tuple(values), backward.note, modules, _steps(values, ids, root))
+    calls = tuple(itertools.starmap(Call, places.calls()))
+    return Snapshot(tuple(values), backward.note, modules, _steps(values, ids, root), calls)
 
 
 def _kind(node: Node) -> Kind:
