@@ -1,10 +1,12 @@
 """Graph: what `gg.graph` returns, a snapshot that can be written in several forms."""
 
+import base64
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from graphgrad.errors import PictureError
 from graphgrad.files import replacing
@@ -61,6 +63,12 @@ class Graph:
         """
         return mermaid(self.view(**look))
 
+    def to_svg(self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[Look]) -> str:
+        """Draw the graph as SVG; arguments and errors are those of ``render``."""
+        seen = self.view(**look)
+        _check_size("to_svg", seen, limit)
+        return draw(dot(seen), "svg", timeout).decode()
+
     def render(
         self,
         path: str | os.PathLike[str],
@@ -110,13 +118,8 @@ class Graph:
             suffixes = ", ".join(f".{s}" for s in (*STARTS, *WRITTEN))
             raise PictureError(f"render: '{path}' ends in none of {suffixes}")
         seen = self.view(**look)
-        if seen.size > limit and suffix in STARTS:
-            message = (
-                f"render: the graph has {seen.size} values, more than limit={limit}; draw an "
-                "earlier tensor, which has a smaller graph, the neighbourhood of one value by "
-                "focus=, closed modules by collapse=, or pass a larger limit="
-            )
-            raise PictureError(message)
+        if suffix in STARTS:
+            _check_size("render", seen, limit)
         if not path.parent.is_dir():
             raise PictureError(f"render: there is no folder '{path.parent}'")
         if suffix in WRITTEN:
@@ -140,3 +143,28 @@ class Graph:
         constants = sum(v.kind == "constant" for v in values)
         counts = f"{ops} ops, {leaves} leaves, {constants} constants"
         return f"<Graph of {name}{' '.join(value_lines(result))}: {counts}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002
+        """Show the picture in a notebook; without Graphviz, or if too large, say why not.
+
+        An untrusted notebook shows neither inline SVG nor frames, but an image with its data in
+        its address.
+        """
+        text = repr(self)
+        try:
+            svg = self.to_svg()
+        except PictureError as error:
+            return {"text/plain": f"{text}\n{error}"}
+        data = base64.b64encode(svg.encode()).decode()
+        image = f'<img alt="{escape(text)}" src="data:image/svg+xml;base64,{data}">'
+        return {"text/plain": text, "image/svg+xml": svg, "text/html": image}
+
+
+def _check_size(who: str, seen: View, limit: int) -> None:
+    if seen.size > limit:
+        message = (
+            f"{who}: the graph has {seen.size} values, more than limit={limit}; draw an "
+            "earlier tensor, which has a smaller graph, the neighbourhood of one value by "
+            "focus=, closed modules by collapse=, or pass a larger limit="
+        )
+        raise PictureError(message)

@@ -1,0 +1,49 @@
+"""What a notebook shows of a graph: an image that survives an untrusted one, and text."""
+
+import base64
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.errors import PictureError
+
+
+def bundle(tensor: Any) -> dict[str, str]:
+    return gg.graph(tensor)._repr_mimebundle_()
+
+
+def test_an_image_with_its_data_in_its_address_and_text_and_svg() -> None:
+    x = gg.Tensor(2.0, requires_grad=True, name='"><script>alert(1)</script>')
+    found = bundle(x * x)
+    assert list(found) == ["text/plain", "image/svg+xml", "text/html"]
+    assert found["text/plain"].startswith("<Graph of 4: 1 ops")
+    image = ET.fromstring(found["text/html"].replace('">', '"/>'))
+    assert image.tag == "img", "no script, no frame, no inline SVG"
+    kind, data = image.attrib["src"].split(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert base64.b64decode(data).decode() == found["image/svg+xml"]
+    assert "<script" not in found["image/svg+xml"]
+    assert image.attrib["alt"] == found["text/plain"]
+
+
+def test_what_cannot_be_drawn_is_text_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = gg.Tensor(np.ones(3), requires_grad=True)
+    for _ in range(600):
+        x = x + 1.0
+    found = bundle(x)
+    assert list(found) == ["text/plain"]
+    assert "more than limit=500" in found["text/plain"]
+    monkeypatch.setattr("graphgrad.viz.layout._commands", lambda _: iter(()))
+    found = bundle(gg.Tensor(2.0, requires_grad=True) * 3.0)
+    assert "drawing needs Graphviz" in found["text/plain"]
+
+
+def test_to_svg_is_what_render_writes(tmp_path: Any) -> None:
+    y = gg.Tensor(2.0, requires_grad=True).exp()
+    graph = gg.graph(y)
+    assert graph.render(tmp_path / "y.svg").read_text("utf-8") == graph.to_svg()
+    with pytest.raises(PictureError, match=r"to_svg: the graph has .* values, more than limit=1"):
+        graph.to_svg(limit=1)
