@@ -171,7 +171,7 @@ ON_ARRAYS: dict[str, Any] = {
     "solve": np.linalg.solve,
     "cof": OPS["cofactors"],
     "broadcast": lambda x: x,
-    "max": lambda *a, axis=None: np.maximum(*a) if len(a) > 1 else with_axes(np.max)(a[0], axis),
+    "max": lambda a, *b, axis=None: np.maximum(a, *b) if b else with_axes(np.max)(a, axis),
 }
 
 
@@ -422,6 +422,14 @@ def test_ops_of_users() -> None:
     s = 1 / (1 + math.exp(-0.7))
     known = {"x": 0.7, "g": 2.0, "exp": np.exp}
     assert Reader(str(sent), known).read() == pytest.approx(2 * (0.7 * s + (1 - 0.7 * s) * s))
+
+
+def test_a_name_alone_tells_nothing() -> None:
+    """An op of the user's that is called like one of ours is none of them."""
+    product = gg.op(lambda x, y: x[y], None, None, name="multiply")
+    outer = gg.op(float, lambda g, x: g * product(x, x), name="outer")
+    assert formula_of(product) == "x[y]"
+    assert local_gradients(outer) == ("g · multiply(x, x)",)
 
 
 def test_rules_that_cannot_be_told() -> None:

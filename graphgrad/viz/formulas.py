@@ -22,8 +22,7 @@ from graphgrad.registry import Op, Scatter, asked_by
 from graphgrad.viz.lettering import UPSTREAM
 from graphgrad.viz.notation import called, index, write
 from graphgrad.viz.simplification import without_safeguards
-from graphgrad.viz.symbols import Shape, Symbol, Untold
-from graphgrad.viz.wordings import is_ours
+from graphgrad.viz.symbols import Shape, Symbol, Untold, head_of, is_ours
 
 # In texts that are kept, names stand as single letters of no meaning, so that what was told of one
 # use of an op serves for all: of inputs, of the gradient that arrives, and of the output.
@@ -309,7 +308,7 @@ class _Use:
             self.parameters[name] = value
         self.complete = len(self.parameters) == len(op.order) - op.inputs
         self.arguments = (self.inputs,) if op.variadic else self.inputs
-        self.applied = Symbol(op.name, self.inputs, self.parameters, op=op, shape=out_shape)
+        self.applied = Symbol(head_of(op), self.inputs, self.parameters, op=op, shape=out_shape)
 
     def in_own_words(self) -> Any:
         """Return what a user's op computes, where its function can be run on symbols."""

@@ -42,8 +42,8 @@ from graphgrad.viz.simplification import (
     only_lines_up,
     same_sign,
 )
-from graphgrad.viz.symbols import Symbol, Untold
-from graphgrad.viz.wordings import AROUND, BEFORE, FUNCTIONS, SILENT, in_other_words, is_ours
+from graphgrad.viz.symbols import Symbol, Untold, is_ours
+from graphgrad.viz.wordings import AROUND, BEFORE, FUNCTIONS, SILENT, in_other_words
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
@@ -63,7 +63,9 @@ def condition(c: Any) -> str:  # noqa: C901, PLR0911 - one case per line
         if isinstance(c, bool | np.bool_):
             return str(bool(c))
         raise Untold("a mask of numbers")
-    parts = c.arguments or ()
+    if c.arguments is None:
+        return c.head
+    parts = c.parts
     if c.head in AND:
         kept = [p for p in parts if not always(p, of_numbers=True)] or [parts[0]]
         return " and ".join(condition(p) if not is_or(p) else f"({condition(p)})" for p in kept)
@@ -73,7 +75,7 @@ def condition(c: Any) -> str:  # noqa: C901, PLR0911 - one case per line
     if c.head in NOT:
         inner = parts[0]
         if isinstance(inner, Symbol) and inner.head == "isnan":
-            return f"{write((inner.arguments or (None,))[0]).at(SUM)} is not NaN"
+            return f"{write(inner.parts[0]).at(SUM)} is not NaN"
         if isinstance(inner, Symbol) and inner.head in OPPOSITES:
             return condition(Symbol(OPPOSITES[inner.head], inner.arguments))
         return f"not {condition(inner)}" if not is_joined(inner) else f"not ({condition(inner)})"
@@ -91,8 +93,8 @@ def condition(c: Any) -> str:  # noqa: C901, PLR0911 - one case per line
 
 def _constancy(c: Any) -> str:
     """Write a condition on all elements."""
-    a, b = (c.arguments or (None, None))[:2] if isinstance(c, Symbol) else (None, None)
-    if isinstance(b, Symbol) and b.head == "getitem" and (b.arguments or (None,))[0] is a:
+    a, b = c.parts[:2] if isinstance(c, Symbol) else (None, None)
+    if isinstance(b, Symbol) and b.head == "getitem" and b.parts[0] is a:
         return f"{write(a).at(SUM)} is constant"
     return f"all of {condition(c)}"
 
@@ -105,7 +107,7 @@ def _one_hot(c: Symbol) -> str | None:
     if isinstance(a, np.ndarray) and isinstance(b, Symbol):
         counts = a.ndim == 1 and np.array_equal(a, np.arange(a.size))
         if counts and b.head == "getitem" and b.parameters["index"] == (Ellipsis, None):
-            return f"onehot({write((b.arguments or (None,))[0]).text})"
+            return f"onehot({write(b.parts[0]).text})"
     return None
 
 
@@ -133,7 +135,10 @@ class Product:
             return
         if not isinstance(e, Symbol):
             raise Untold("an array of numbers")
-        parts = e.arguments or ()
+        if e.arguments is None:  # whatever its name is
+            self._take(e, e.head, exponent)
+            return
+        parts = e.parts
         if e.head == "multiply":
             for p in parts:
                 self.multiply(p, exponent)
@@ -219,7 +224,7 @@ def _raised(factor: Any, text: str, exponent: int) -> Written:
     else:
         base = write(factor)
     if isinstance(factor, Symbol) and factor.head == "sqrt" and exponent % 2 == 0:
-        base, exponent = write((factor.arguments or (None,))[0]), exponent // 2
+        base, exponent = write(factor.parts[0]), exponent // 2
     if exponent == 1:
         return base
     return Written(base.at(ATOM) + str(exponent).translate(_SUPERSCRIPTS), TIGHT)
@@ -232,8 +237,8 @@ def _terms(e: Any) -> list[tuple[bool, Any]]:
     """Take a sum apart into its terms, and whether each is subtracted; zeros are dropped."""
     if as_number(e) == 0 or (isinstance(e, Symbol) and e.head == "zeros_like"):
         return []
-    if isinstance(e, Symbol):
-        parts = e.arguments or ()
+    if isinstance(e, Symbol) and e.arguments is not None:
+        parts = e.parts
         if e.head == "add":
             return _terms(parts[0]) + _terms(parts[1])
         if e.head == "subtract":
@@ -278,12 +283,14 @@ def product(e: Any) -> tuple[bool, Written, list[str]]:
 
 
 def _is_product(e: Symbol) -> bool:
+    if e.arguments is None:
+        return False
     if e.head in ("multiply", "divide", "negative", "masked"):
         return True
     if e.head == "power":
         return is_whole_power(e)
     if e.head == "where":
-        return bool(as_number((e.arguments or (None, None))[1]) == 0)
+        return bool(as_number(e.parts[1]) == 0)
     words = in_other_words(e)
     return isinstance(words, Symbol) and _is_product(words)
 
@@ -390,15 +397,15 @@ def _is_stack(x: Any) -> bool:
 
 def _transposed(x: Any) -> Written:
     if isinstance(x, Symbol) and x.head == "inv":
-        return Written(f"{write((x.arguments or (None,))[0]).at(ATOM)}⁻ᵀ", TIGHT)
+        return Written(f"{write(x.parts[0]).at(ATOM)}⁻ᵀ", TIGHT)
     if isinstance(x, Symbol) and x.head == "transpose" and not x.parameters.get("axes"):
-        return write((x.arguments or (None,))[0])
+        return write(x.parts[0])
     return Written(f"{write(x).at(ATOM)}ᵀ", TIGHT)
 
 
 def _matrix_product(e: Symbol, sign: str) -> Written:
     texts = []
-    for place, x in enumerate(e.arguments or ()):
+    for place, x in enumerate(e.parts):
         chain = place == 0 and isinstance(x, Symbol) and x.head == e.head
         texts.append(write(x).at(CHAIN if chain else TIGHT))
     return Written(f" {sign} ".join(texts), CHAIN)
@@ -406,8 +413,8 @@ def _matrix_product(e: Symbol, sign: str) -> Written:
 
 def called(e: Symbol) -> Written:
     """Write a function with its arguments, and the keywords that say more than their defaults."""
-    ours = e.op is None or is_ours(e.op)
-    given = e.arguments or ()
+    name = e.op.name if e.op is not None and not is_ours(e.op) else FUNCTIONS.get(e.head, e.head)
+    given = e.parts
     texts = [write(x).at(LOOSE) for x in given]
     if e.op is not None and "bias" in e.op.order[: len(given)] and as_number(given[-1]) == 0:
         texts.pop()
@@ -424,7 +431,7 @@ def called(e: Symbol) -> Written:
         elif isinstance(value, Symbol) or value != default:
             axis = value[0] if isinstance(value, tuple) and len(value) == 1 else value
             texts.append(f"{key}={_typed(axis)}")
-    return Written(f"{FUNCTIONS.get(e.head, e.head) if ours else e.head}({', '.join(texts)})", ATOM)
+    return Written(f"{name}({', '.join(texts)})", ATOM)
 
 
 def _as_plain(x: Any) -> Any:

@@ -34,7 +34,7 @@ def only_at_the_edge(c: Any) -> bool:
     """Whether a condition can only hold at ±∞ or NaN."""
     if not isinstance(c, Symbol):
         return False
-    parts = c.arguments or ()
+    parts = c.parts
     if c.head in AND:
         return any(map(only_at_the_edge, parts))
     if c.head in OR:
@@ -70,7 +70,7 @@ def same_sign(x: Any) -> Any:
 
 def is_whole_power(e: Symbol) -> bool:
     """Whether it is a power to an exponent that is a whole number."""
-    n = as_number((e.arguments or (None, None))[1]) if e.head == "power" else None
+    n = as_number(e.parts[1]) if e.head == "power" else None
     return n is not None and math.isfinite(n) and n == int(n)
 
 
@@ -80,7 +80,7 @@ def only_lines_up(e: Symbol) -> bool:
         return True
     if e.head != "reshape":
         return False
-    (x,) = e.arguments or (None,)
+    (x,) = e.parts
     shape = e.parameters["shape"]
     if not isinstance(x, Symbol) or not isinstance(shape, tuple):
         return False

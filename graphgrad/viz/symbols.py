@@ -85,7 +85,8 @@ class Symbol(Recorded):
     @staticmethod
     def record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -> Any:
         """Apply an op, as Tensor.record does: rules call ops of their own."""
-        return Symbol(op.name, inputs, dict(zip(op.order[op.inputs :], params, strict=True)), op=op)
+        named = dict(zip(op.order[op.inputs :], params, strict=True))
+        return Symbol(head_of(op), inputs, named, op=op)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if kwargs.pop("out", None) is not None:
@@ -122,6 +123,11 @@ class Symbol(Recorded):
     __float__ = __int__ = __index__ = __len__ = __bool__
 
     # ------------------------------------------------------------------------ shape and dtype
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """The arguments; none of a leaf."""
+        return self.arguments or ()
 
     @property
     def is_array(self) -> bool:
@@ -189,6 +195,21 @@ class Symbol(Recorded):
         raise Untold("it writes into an array")
 
     __hash__ = object.__hash__
+
+
+def is_ours(op: Op[Any]) -> bool:
+    """Whether an op is one of the package's, so that its name is no chance."""
+    home = getattr(op.forward, "__module__", None) or ""
+    return isinstance(op.function, np.ufunc) or home.split(".")[0] in (
+        "numpy",
+        "graphgrad",
+        "_operator",
+    )
+
+
+def head_of(op: Op[Any]) -> str:
+    """Name an op so that a user's one is taken for nothing else, whatever it is called."""
+    return op.name if is_ours(op) else f"user's {op.name}"
 
 
 def _applied(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from graphgrad.ops.elementwise import power
 from graphgrad.registry import TABLE
-from graphgrad.viz.symbols import Symbol, Untold
+from graphgrad.viz.symbols import Symbol, Untold, is_ours
 
 # what a keyword of these tells is seen elsewhere, or of no weight
 SILENT = frozenset(("keepdims", "kind", "stable", "dtype", "method"))
@@ -118,13 +118,3 @@ def _inside(x: Any, function: str) -> Any:
     if isinstance(x, Symbol) and x.head == function and x.arguments:
         return x.arguments[0]
     raise Untold(f"no {function}")
-
-
-def is_ours(op: Any) -> bool:
-    """Whether an op is one of the package's, so that its name is no chance."""
-    home = getattr(op.forward, "__module__", None) or ""
-    return isinstance(op.function, np.ufunc) or home.split(".")[0] in (
-        "numpy",
-        "graphgrad",
-        "_operator",
-    )
