@@ -67,6 +67,10 @@ class WatchedSweep(Sweep):
         super()._send(node, parent, c, g, values)
 
 
+class _LostError(GraphError):
+    """What the rules of a node need was not kept."""
+
+
 class Retold(WatchedSweep):
     """What `backward()` did, told once more from the gradients that it kept.
 
@@ -104,7 +108,7 @@ class Retold(WatchedSweep):
     def _values(self, node: Node) -> Any:
         try:
             if node in self.cut if node.dtype is None else node not in self.known:
-                raise _lost(node)
+                raise _LostError
             if not isinstance(node.values, Freed):
                 return super()._values(node)
             values = self._rebuilt(node)
@@ -125,7 +129,7 @@ class Retold(WatchedSweep):
             if not isinstance(of, Node):
                 return of
             if of.value is None or any(o.changed > node.serial for o in memory_owners(of)):
-                raise _lost(of)
+                raise _LostError
             return of.value
 
         values: list[Any] = []
@@ -137,9 +141,5 @@ class Retold(WatchedSweep):
             elif isinstance(source, int):
                 values.append(value(node.parents[source]))
             else:  # a parameter of the call, or what the forward had saved
-                raise _lost(node)
+                raise _LostError
         return tuple(values)
-
-
-def _lost(node: Node) -> GraphError:
-    return GraphError(f"{node.describe()}: what its rules need was not kept")
