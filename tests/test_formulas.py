@@ -491,7 +491,8 @@ def test_names_that_collide() -> None:
 def test_numbers_that_are_equal_are_not_mistaken_for_each_other() -> None:
     """1, 1.0 and True are one key of a dictionary; a cache must not mix up what they show."""
     add = OPS["add"]
-    assert formula_of(add, ("x", 0.0)) == "x"
+    assert formula_of(add, ("x", 0.0)) == "x + 0", "what was typed is shown"
+    assert formula_of(OPS["multiply"], (1, "x")) == "1 · x"
     assert formula_of(add, ("x", False)) == "x + False"
     assert formula_of(add, ("x", math.inf)) == "x + ∞"
     assert formula_of(add, ("x", math.nan)) == "x + NaN"

@@ -19,7 +19,7 @@ from graphgrad.binder import REQUIRED
 from graphgrad.node import Freed, Node, memory_owners
 from graphgrad.quiet import ignore_warnings, restore_warnings
 from graphgrad.registry import Op, Scatter, asked_by
-from graphgrad.viz.lettering import UPSTREAM
+from graphgrad.viz.lettering import UPSTREAM, as_number
 from graphgrad.viz.notation import called, index, write
 from graphgrad.viz.simplification import without_safeguards
 from graphgrad.viz.symbols import Shape, Symbol, Untold, head_of, is_ours
@@ -31,6 +31,7 @@ _LONGEST = 90  # letters of a gradient that a picture still shows
 _SHORT = 24  # letters of a formula that may stand for ``out``
 _LONGEST_NAME = 24
 _HIDDEN = "\0"  # begins the name of what must not be seen in a text
+_ARITHMETIC = ("add", "subtract", "multiply", "divide")
 _CRYPTIC = ("tensordot(", "argsort(", "concatenate(", "cumprod(")  # the docstring says it better
 Name = str | int | float | None
 
@@ -223,7 +224,7 @@ def _formula(
     use = _Use(op, names, keywords, shapes or ((),) * len(names), out_shape, complete)
     for writer in (
         lambda: _written(use.in_own_words()),
-        lambda: write(use.applied).text,
+        lambda: write(use.as_typed()).text,
         lambda: called(use.applied).text,
     ):
         text = _attempt(writer)
@@ -309,6 +310,17 @@ class _Use:
         self.complete = len(self.parameters) == len(op.order) - op.inputs
         self.arguments = (self.inputs,) if op.variadic else self.inputs
         self.applied = Symbol(head_of(op), self.inputs, self.parameters, op=op, shape=out_shape)
+
+    def as_typed(self) -> Symbol:
+        """Return the op with a 0 or 1 of the user's as a name, so that it is not simplified away."""
+        if not is_ours(self.op) or self.op.name not in _ARITHMETIC:
+            return self.applied
+        names = {"0": 0, "1": 1}
+        inputs = [
+            next((Symbol(n) for n, x in names.items() if as_number(given) == x), given)
+            for given in self.inputs
+        ]
+        return Symbol(head_of(self.op), tuple(inputs), op=self.op)
 
     def in_own_words(self) -> Any:
         """Return what a user's op computes, where its function can be run on symbols."""
