@@ -199,7 +199,7 @@ def test_depths_open_one_level_after_the_other() -> None:
     graph = traced(Net(3), 2, 4)
     assert titles(graph.view(collapse=0)) == ["Net × 1"]
     assert titles(graph.view(collapse=1)) == ["Affine × 1", "Block × 3", "Affine × 1"]
-    assert titles(graph.view(collapse=2)) == ["Affine × 1"] * 6
+    assert titles(graph.view(collapse=2)) == ["Affine × 1"] * 8
     assert titles(graph.view(collapse=3)) == titles(graph.view()) == []
 
 

@@ -128,11 +128,12 @@ class _Writer:
         ops = sum(v.kind == "op" for v in values)
         learned = [v for v in values if v.kind == "leaf"]
         size = sum(math.prod(v.shape or ()) for v in learned)
-        title = _title(node.modules[0])
-        title += f" × {len(node.modules)}" if len(node.modules) > 1 else ""
-        names = [self.within(m.path, node.part) for m in (node.modules[0], node.modules[-1])]
+        first, last, times = node.modules[0], node.modules[-1], len(node.modules)
+        title = _title(first)
+        title += f" × {times}" if times > 1 else ""
+        names = [self.within(module.path, node.part) for module in (first, last)]
         names = [readable(name, NAME_LENGTH) for name in dict.fromkeys(names)]
-        path = "" if names[0] == node.modules[0].kind else html(" … ".join(names))
+        path = "" if names[0] == first.kind else html(" … ".join(names))
         rows = [f"<B>{title}</B>" + (f"  {path}" if path else "")]
         arrays = sum(v.kind == "constant" and v.shape != () for v in values)
         counts = [(ops, "op"), (size, "parameter"), (arrays, "constant")]
@@ -145,8 +146,8 @@ class _Writer:
             rows.append(f'<FONT POINT-SIZE="9" COLOR="{color}"><I>{line}</I></FONT>')
         label = "".join(f'<TR><TD CELLPADDING="1">{row}</TD></TR>' for row in rows)
         label = f"{TABLE}{label}</TABLE>"
-        twice = ", peripheries=2" if len(node.modules) > 1 else ""
-        tooltip = quoted(readable(f"{node.modules[0].kind} {node.modules[0].path}", 80))
+        twice = ", peripheries=2" if times > 1 else ""
+        tooltip = quoted(readable(f"{first.kind} {first.path}", 80))
         return (
             f'  {node.id} [shape=box, style="rounded,filled,dashed", color="{WIRE}", '
             f'{self.fill(node)}{twice}, margin="0.1,0.04", label=<{label}>, '

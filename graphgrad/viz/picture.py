@@ -89,10 +89,10 @@ class Graph:
             How many seconds the layout may take.
         collapse
             Which modules are closed into one box: those from a depth on (0: the outermost one;
-            1: those that it calls), or those for which a function of a
-            :class:`~graphgrad.viz.ModuleNote`, with its ``path`` and ``kind``, says so:
-            ``lambda m: m.kind == "Block"``. Left out, as many modules are closed as make at most
-            150 values visible.
+            1: those that it calls), with those above that call no others; a depth that none has
+            opens all. Or those for which a function of a :class:`~graphgrad.viz.ModuleNote`,
+            with its ``path`` and ``kind``, says so: ``lambda m: m.kind == "Block"``. Left out, as
+            many modules are closed as make at most 150 values visible.
         focus
             Show only the neighbourhood of a value, by name or id, or of a module, by its path.
         radius

@@ -99,9 +99,10 @@ def view(
     ----------
     collapse
         Which modules are closed into one box: from a depth on (0 is the outermost module, 1
-        those that it calls), or those for which a function of the :class:`ModuleNote`, with
-        its ``path`` and ``kind``, says so. None closes as few as make at most 150 values
-        visible, and none if there are no more anyway.
+        those that it calls), with the modules above that call no others; a depth that none has
+        opens all. Or those for which a function of the :class:`ModuleNote`, with its ``path``
+        and ``kind``, says so. None closes as few as make at most 150 values visible, and none
+        if there are no more anyway.
     focus
         Show only what is near a value, by its name or id, or near a module, by its path.
     radius
@@ -173,7 +174,7 @@ class _Building:
     def collapsed(self, collapse: Collapse) -> tuple[list[Node], str | None]:
         """Build with modules closed as was asked for, or as few as will do; say if of itself."""
         if isinstance(collapse, int):
-            return self.nodes(lambda part: part.depth >= collapse), None
+            return self.nodes(_from_depth(self.parts, collapse)), None
         if collapse is not None:
             return self.nodes(lambda part: bool(collapse(part.module))), None
         nodes = self.nodes(lambda _: False)
@@ -183,7 +184,7 @@ class _Building:
         several = sum(part.parent is None for part in self.parts) > 1
         best, level = nodes, None
         for depth in range(0 if several else 1, 1 + max(part.depth for part in self.parts)):
-            closed = self.nodes(lambda part, depth=depth: part.depth >= depth)  # type: ignore[misc]
+            closed = self.nodes(_from_depth(self.parts, depth))
             if level is not None and _size(closed) > MANY:
                 break
             best, level = closed, depth
@@ -255,6 +256,14 @@ class _Building:
         values = self.snapshot.values
         used = (i for v in values if v.id in self.cut for i in v.inputs)
         return frozenset(i for i in used if i in self.shown and values[i - 1].inputs)
+
+
+def _from_depth(parts: list[Part], depth: int) -> Callable[[Part], bool]:
+    """Say which parts are closed: those from a depth on, and others without parts in them."""
+    if all(part.depth < depth for part in parts):
+        return lambda _: False
+    outer = {part.parent for part in parts}
+    return lambda part: part.depth >= depth or part.number not in outer
 
 
 def _size(nodes: list[Node]) -> int:
