@@ -16,7 +16,8 @@ from graphgrad.nn.functional.gates import _GELU
 from graphgrad.nn.functional.likelihoods import _CROSS_ENTROPY
 from graphgrad.nn.functional.projections import _AFFINE
 from graphgrad.registry import Op, Scatter, asked_by
-from graphgrad.viz.formulas import derived, formula_of, local_gradients, local_numbers, told
+from graphgrad.viz.formulas import derived, formula_of, local_gradients, told
+from graphgrad.viz.slopes import local_numbers
 from tests.every_op import EVERY_OP
 from tests.reading import Reader
 

@@ -8,7 +8,6 @@ the sentence on the gradient in the op's docstring stands in its place.
 
 import contextlib
 import functools
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,12 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphgrad.binder import REQUIRED
-from graphgrad.node import Freed, Node, memory_owners
+from graphgrad.node import Freed, Node
 from graphgrad.quiet import ignore_warnings, restore_warnings
-from graphgrad.registry import Op, Scatter, asked_by
+from graphgrad.registry import Op, Scatter
 from graphgrad.viz.lettering import UPSTREAM, as_number
 from graphgrad.viz.notation import called, index, write
 from graphgrad.viz.simplification import without_safeguards
+from graphgrad.viz.slopes import asked_of, local_numbers
 from graphgrad.viz.symbols import Shape, Symbol, Untold, head_of, is_ours
 
 # In texts that are kept, names stand as single letters of no meaning, so that what was told of one
@@ -102,9 +102,6 @@ def told(node: Node, names: Sequence[Name]) -> Told:
         keywords = {n: v for n, v in kept if n in op.order[op.inputs :]}
     case = _Case(op, _one_each(node, names), keywords, shapes, out_shape=node.shape, complete=False)
     return Told(case.formula(), case.gradients(node.plan.wanted), local_numbers(node))
-
-
-_asked = functools.lru_cache(4096)(asked_by)
 
 
 def _one_each(node: Node, names: Sequence[Name]) -> list[Name]:
@@ -312,7 +309,7 @@ class _Use:
         self.applied = Symbol(head_of(op), self.inputs, self.parameters, op=op, shape=out_shape)
 
     def as_typed(self) -> Symbol:
-        """Return the op with a 0 or 1 of the user's as a name, so that it is not simplified away."""
+        """Return the op with a 0 or 1 of the user's as a name, not to be simplified away."""
         if not is_ours(self.op) or self.op.name not in _ARITHMETIC:
             return self.applied
         names = {"0": 0, "1": 1}
@@ -353,7 +350,7 @@ class _Use:
         g: Any = Symbol(UPSTREAM, shape=None if op.outputs > 1 else out._shape)
         if op.outputs > 1:
             g = [Symbol(f"{UPSTREAM}{'₀₁₂₃'[k]}") for k in range(op.outputs)]
-        e = rule(g, *(values[n] for n in _asked(rule)))
+        e = rule(g, *(values[n] for n in asked_of(rule)))
         e = e[i] if op.joint else e
         if is_ours(op):
             e = without_safeguards(e)
@@ -434,64 +431,6 @@ def _sentences(op: Op[Any], count: int) -> tuple[str, ...]:
         if len(parts) == count > 1 and all(parts):
             return tuple(parts)
     return (sentence,) * count
-
-
-# --------------------------------------------------------------------------------- numbers
-
-
-def local_numbers(node: Node) -> tuple[float | None, ...]:
-    """Compute the derivative in each input of an op on single numbers, by its rules, for g = 1.
-
-    None where input or output are no single numbers, no gradient is wanted, or what the rule
-    needs was not kept or was overwritten.
-    """
-    parents = node.parents
-    numbers: list[float | None] = [None] * len(parents)
-    if node.shape is None or math.prod(node.shape) != 1 or node.plan.op.outputs > 1 or _stale(node):
-        return tuple(numbers)
-    op, values = node.plan.op, _kept_values(node)
-    before = ignore_warnings()
-    try:
-        g = np.ones(node.shape, node.dtype)[()]
-        for i in node.plan.wants:
-            rule: Any = op.joint or op.rules[i]
-            asked: list[str] = _asked(rule)
-            if math.prod(parents[i].shape) == 1 and all(n in values for n in asked):
-                c = rule(g, *(values[n] for n in asked))
-                c = c[i] if op.joint else c
-                c = c.values if isinstance(c, Scatter) else c
-                numbers[i] = float(np.asarray(c).item())
-    except Exception:  # noqa: BLE001 - the sweep tells what is wrong with a rule
-        return (None,) * len(parents)
-    finally:
-        restore_warnings(before)
-    return tuple(numbers)
-
-
-def _stale(node: Node) -> bool:
-    """Whether a value that the rules may need was overwritten after the op had used it."""
-    values = [node, *(p for p in node.parents if isinstance(p, Node))]
-    return any(owner.changed > node.serial for value in values for owner in memory_owners(value))
-
-
-def _kept_values(node: Node) -> dict[str, Any]:
-    """Return what a node still has of all that rules may ask for, by name."""
-    op, parents = node.plan.op, node.parents
-    known: dict[str, Any] = {"wanted": node.plan.wanted}
-    small = [p.value if isinstance(p, Node) else p for p in parents]
-    shapes = tuple(p.shape if isinstance(p, Node) else () for p in parents)
-    if op.variadic:
-        known["inputs_shape"] = shapes
-    else:
-        known |= {n: v for n, v in zip(op.order, small, strict=False) if v is not None}
-        known |= {f"{n}_shape": s for n, s in zip(op.order, shapes, strict=False)}
-    if not any(v is None for v in small):
-        known["inputs"] = tuple(small)
-    if node.value is not None:
-        known["out"] = node.value
-    if not isinstance(node.values, Freed):
-        known |= zip(node.plan.kept_names, node.values, strict=True)
-    return known
 
 
 def _count(op: Op[Any], inputs: Sequence[Any]) -> int:
