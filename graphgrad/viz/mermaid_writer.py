@@ -48,6 +48,7 @@ class _Writer:
         self.inside[None] = []
         self.edges: list[str] = []
         self.owners = {i: node for node in view.nodes for i in node.outputs}
+        self.modules = {part.number: part.module for part in view.parts}
         self.uses = Counter(use.source for node in view.nodes for use in node.inputs)
 
     def text(self) -> str:
@@ -63,7 +64,7 @@ class _Writer:
         labels: list[str] = []
         op: Value | None = None
         if node.id[0] == "v":
-            labels = [_name(outputs[0]), *self.facts(outputs[0])]
+            labels = [self.name(outputs[0], node), *self.facts(outputs[0])]
         elif node.modules:
             count = f" × {len(node.modules)}" if len(node.modules) > 1 else ""
             first = next(iter(node.modules))
@@ -76,9 +77,9 @@ class _Writer:
             labels = [escaped(readable(op.symbol or "", NAME_LENGTH))]
             for value in outputs:
                 place = "" if value.output is None else f"({value.output}) "
-                labels += [(place + _name(value)).strip(), *self.facts(value)]
+                labels += [(place + self.name(value, node)).strip(), *self.facts(value)]
         label = "<br/>".join(filter(None, labels))
-        start, end = {"v": ('(["', '"]):::leaf'), "m": ('[["', '"]]:::module')}.get(
+        start, end = {"v": ('["', '"]:::leaf'), "m": ('[["', '"]]:::module')}.get(
             node.id[0], ('("', '")')
         )
         lines.append(f"  {node.id}{start}{label}{end}\n")
@@ -97,7 +98,8 @@ class _Writer:
             name = self.owners[use.source].id if use.source in self.owners else None
             if use.again:
                 name = f"v{use.source}_{node.id[1:]}_{number_}"
-                lines.append(f'  {name}(["{_name(source) or f"#35;{source.id}"} ↗"]):::leaf\n')
+                again = self.name(source, node) or f"#35;{source.id}"
+                lines.append(f'  {name}["{again} ↗"]:::leaf\n')
             if name is None:
                 continue
             forks = self.uses[use.source] > 1 and self.view.direction != "forward"
@@ -106,6 +108,13 @@ class _Writer:
         if node.cut:
             lines.append(f'  c{node.id}["…"]\n')
             self.edges.append(f"  c{node.id} -.-> {node.id}\n")
+
+    def name(self, value: Value, node: Node) -> str:
+        """Name a value; a parameter among its module's ops without the path."""
+        name = value.name or ""
+        if node.part is not None and value.kind == "leaf":
+            name = name.removeprefix(f"{self.modules[node.part].path}.")
+        return escaped(readable(name, NAME_LENGTH))
 
     def facts(self, value: Value) -> list[str]:
         """Say what a value and its gradient are."""
@@ -120,7 +129,6 @@ class _Writer:
         below: dict[int | None, list[int]] = {}
         for part in self.view.parts:
             below.setdefault(part.parent, []).append(part.number)
-        modules = {part.number: part.module for part in self.view.parts}
         lines: list[str] = []
         todo: list[int | None] = [*reversed(below.get(None, ()))]
         while todo:
@@ -128,7 +136,7 @@ class _Writer:
             if number_ is None:
                 lines.append("  end\n")
                 continue
-            module = modules[number_]
+            module = self.modules[number_]
             label = escaped(readable(f"{module.kind} {module.path}".strip(), 2 * NAME_LENGTH))
             lines.append(f'  subgraph p{number_}["{label}"]\n')
             lines += self.inside[number_]
@@ -141,10 +149,6 @@ def _sent(share: Numbers) -> str:
     if share.elements is None or len(share.elements) != 1:
         return f'|"‖∂‖ {number(share.norm)}"|'
     return f'|"∂ {number(share.elements[0])}"|'
-
-
-def _name(value: Value) -> str:
-    return escaped(readable(value.name or "", NAME_LENGTH))
 
 
 def escaped(text: str) -> str:
