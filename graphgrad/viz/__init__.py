@@ -11,6 +11,7 @@ from graphgrad.viz.calls import traced
 from graphgrad.viz.page.training import training_page as training_page
 from graphgrad.viz.picture import Graph as Graph
 from graphgrad.viz.snapshot import (
+    Call as Call,
     ModuleNote as ModuleNote,
     Numbers as Numbers,
     Snapshot as Snapshot,
@@ -19,6 +20,7 @@ from graphgrad.viz.snapshot import (
     take,
 )
 from graphgrad.viz.traces import tracing as tracing
+from graphgrad.viz.view import View as View
 
 
 def graph(of: Tensor | Callable[..., Any], *args: Any) -> Graph:
