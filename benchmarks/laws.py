@@ -88,7 +88,7 @@ PIECES = (
         (
             ("sweep.py", "if node.hooks is not None and self.hooks:", "if False:"),
             ("sweep.py", "if self.anomaly is not None:", "if False:"),
-            ("record.py", "if recording.anomaly is not None and", "if False and"),
+            ("record.py", "if recording.watchers:", "if False:"),
         ),
     ),
     Piece(
