@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.data.dataset import checked
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.dropping import DropConnect, Dropout
 from graphgrad.nn.functional.entropies import binary_cross_entropy_with_logits
@@ -120,8 +121,6 @@ def sanity_checks(
     """
     if not isinstance(model, Module):
         raise DtypeError(f"sanity_checks: {model!r} is no Module (at {here()})")
-    from graphgrad.data.dataset import checked  # loaded on first use
-
     data = checked("sanity_checks", dataset)
     for name, number in {"samples": samples, "steps": steps}.items():
         if not isinstance(number, int | np.integer) or number < 1:

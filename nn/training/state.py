@@ -101,6 +101,7 @@ class Training:
         """
         before = self.state_dict()
         try:
+            _check_parts(before, state)
             self._take(state)
         except Exception as error:  # a damaged state may fail in any way
             self._take(before)
@@ -110,7 +111,6 @@ class Training:
             raise FileFormatError(message) from error
 
     def _take(self, state: Mapping[str, Any]) -> None:
-        self._check_parts(state)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for schedule, saved in zip(self.schedules, state["schedules"], strict=True):
@@ -123,19 +123,6 @@ class Training:
         self.history.load_state_dict(state["history"])
         self.means.load_state_dict(state["means"])
         self.step, self.epoch = int(state["step"]), int(state["epoch"])
-
-    def _check_parts(self, state: Mapping[str, Any]) -> None:
-        """Refuse a state of a training with other parts."""
-        own = self.state_dict()
-        for what, ours, theirs in (
-            ("parts", list(own), list(state)),
-            ("generators", list(own["generators"]), list(state.get("generators", ()))),
-            ("schedules", len(own["schedules"]), len(state.get("schedules", ()))),
-            ("a running average", own["average"] is not None, state.get("average") is not None),
-        ):
-            if ours != theirs:
-                message = f"{what} here: {ours}, in the state: {theirs} (at {here()})"
-                raise ShapeError(message)
 
     def _generators(self) -> dict[str, np.random.Generator]:
         """Name every generator that the training may draw from."""
@@ -186,3 +173,16 @@ class Training:
         latest = self.checkpoints and self.checkpoints.latest
         good = f"the last good checkpoint is {latest}; " if latest else ""
         return f"{good}try a lower learning rate, clip_norm=, or look at the data"
+
+
+def _check_parts(own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Refuse a state of a training with other parts."""
+    for what, ours, theirs in (
+        ("parts", list(own), list(state)),
+        ("generators", list(own["generators"]), list(state.get("generators", ()))),
+        ("schedules", len(own["schedules"]), len(state.get("schedules", ()))),
+        ("a running average", own["average"] is not None, state.get("average") is not None),
+    ):
+        if ours != theirs:
+            message = f"{what} here: {ours}, in the state: {theirs} (at {here()})"
+            raise ShapeError(message)
