@@ -11,10 +11,10 @@ from typing import Any
 import common
 import numpy as np
 
-from graphgrad import data, nn, optim
+from graphgrad import data, nn
 from graphgrad.viz import plots
 
-EPOCHS, BATCH, LR = 40, 50, 2e-3
+EPOCHS, LR = 40, 2e-3
 
 
 def learn(options: argparse.Namespace, seed: int) -> common.Run:
@@ -26,17 +26,7 @@ def learn(options: argparse.Namespace, seed: int) -> common.Run:
     small: Any = {"kernel_size": 3, "padding": 1} if shape[1] < 20 else {}  # of 8×8; else 5×5
     model = nn.models.SimpleConvNet(shape, **small, rng=rng)
     before = model.features[0].weight.data.copy()
-    optimizer = optim.Adam(model.parameters(), lr=LR)
-    batches = data.Batches(train, BATCH, rng, augment=data.Rotate(10))
-    trainer = nn.Trainer(
-        model,
-        optimizer,
-        batches,
-        validation=held,
-        schedule=optim.CosineAnnealingLR(optimizer, options.epochs * len(batches)),
-        checkpoints=common.checkpoints(options, seed),
-    )
-    trainer.fit(options.epochs, resume=options.resume)
+    trainer = common.learn(options, seed, model, train, held, lr=LR, rng=rng)
     return common.Run(trainer, before, test)
 
 

@@ -8,9 +8,9 @@ import argparse
 import common
 import numpy as np
 
-from graphgrad import data, nn, optim
+from graphgrad import data, nn
 
-EPOCHS, BATCH, LR = 40, 50, 1e-3
+EPOCHS, LR = 40, 1e-3
 
 
 def learn(options: argparse.Namespace, seed: int) -> common.Run:
@@ -20,17 +20,7 @@ def learn(options: argparse.Namespace, seed: int) -> common.Run:
     train, held = data.split(train, 0.1, rng)
     model = nn.models.DeepConvNet(train.images.shape[1:], rng=rng)
     before = model.features[0].weight.data.copy()
-    optimizer = optim.Adam(model.parameters(), lr=LR)
-    batches = data.Batches(train, BATCH, rng, augment=data.Rotate(10))
-    trainer = nn.Trainer(
-        model,
-        optimizer,
-        batches,
-        validation=held,
-        schedule=optim.CosineAnnealingLR(optimizer, options.epochs * len(batches)),
-        checkpoints=common.checkpoints(options, seed),
-    )
-    trainer.fit(options.epochs, resume=options.resume)
+    trainer = common.learn(options, seed, model, train, held, lr=LR, rng=rng)
     return common.Run(trainer, before, test)
 
 

@@ -9,9 +9,9 @@ import math
 import common
 import numpy as np
 
-from graphgrad import data, nn, optim
+from graphgrad import data, nn
 
-EPOCHS, BATCH, LR = 60, 50, 5e-3
+EPOCHS, LR = 60, 5e-3
 
 
 def learn(options: argparse.Namespace, seed: int) -> common.Run:
@@ -24,17 +24,7 @@ def learn(options: argparse.Namespace, seed: int) -> common.Run:
     model = nn.Sequential(nn.Flatten(), hidden, nn.ReLU(), scores)
     nn.init.initialize(model, nn.init.he_normal, rng=rng)
     before = hidden.weight.data.reshape(-1, *shape).copy()
-    optimizer = optim.Adam(model.parameters(), lr=LR)
-    batches = data.Batches(train, BATCH, rng, augment=data.Rotate(10))
-    trainer = nn.Trainer(
-        model,
-        optimizer,
-        batches,
-        validation=held,
-        schedule=optim.CosineAnnealingLR(optimizer, options.epochs * len(batches)),
-        checkpoints=common.checkpoints(options, seed),
-    )
-    trainer.fit(options.epochs, resume=options.resume)
+    trainer = common.learn(options, seed, model, train, held, lr=LR, rng=rng)
     return common.Run(trainer, before, test)
 
 
