@@ -1,6 +1,7 @@
 """An array in a few numbers."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,16 @@ class Numbers:
     mean: float
     std: float
     norm: float
+
+
+def total(parts: Sequence[Numbers | None]) -> Numbers | None:
+    """Add arrays up, as far as their numbers tell: one is its own sum, of several each element."""
+    rows = [part.elements for part in parts if part is not None and part.elements is not None]
+    if len(parts) == 1:
+        return parts[0]
+    if not rows or len(rows) < len(parts):
+        return None
+    return summarize(np.array(rows, float).sum(axis=0))
 
 
 def summarize(array: Any) -> Numbers:

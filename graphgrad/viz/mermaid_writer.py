@@ -1,7 +1,5 @@
 """From a view to Mermaid, which many sites draw from text: for small graphs."""
 
-from collections import Counter
-
 from graphgrad.errors import PictureError
 from graphgrad.node import here
 from graphgrad.viz.snapshot import Numbers, Value
@@ -49,7 +47,6 @@ class _Writer:
         self.edges: list[str] = []
         self.owners = {i: node for node in view.nodes for i in node.outputs}
         self.modules = {part.number: part.module for part in view.parts}
-        self.uses = Counter(use.source for node in view.nodes for use in node.inputs)
 
     def text(self) -> str:
         for node in self.view.nodes:
@@ -62,7 +59,6 @@ class _Writer:
         lines = self.inside[node.part]
         outputs = [self.view.value(i) for i in node.outputs]
         labels: list[str] = []
-        op: Value | None = None
         if node.id[0] == "v":
             labels = [self.name(outputs[0], node), *self.facts(outputs[0])]
         elif node.modules:
@@ -83,18 +79,12 @@ class _Writer:
             node.id[0], ('("', '")')
         )
         lines.append(f"  {node.id}{start}{label}{end}\n")
-        self.inputs(node, op, lines)
+        self.inputs(node, lines)
 
-    def inputs(self, node: Node, op: Value | None, lines: list[str]) -> None:
+    def inputs(self, node: Node, lines: list[str]) -> None:
         """Write the edges to a node; a fork says what comes back from each use."""
-        place = -1
         for number_, use in enumerate(node.inputs):
             source = self.view.value(use.source)
-            share: Numbers | None = None
-            if op is not None:
-                place = op.inputs.index(use.source, place + 1)
-                if place < len(op.contributions):
-                    share = op.contributions[place]
             name = self.owners[use.source].id if use.source in self.owners else None
             if use.again:
                 name = f"v{use.source}_{node.id[1:]}_{number_}"
@@ -102,8 +92,9 @@ class _Writer:
                 lines.append(f'  {name}["{again} ↗"]:::leaf\n')
             if name is None:
                 continue
-            forks = self.uses[use.source] > 1 and self.view.direction != "forward"
-            said = _sent(share) if share is not None and forks else ""
+            said = ""
+            if use.share is not None and self.view.direction != "forward":
+                said = _sent(use.share)
             self.edges.append(f"  {name} -->{said} {node.id}\n")
         if node.cut:
             lines.append(f'  c{node.id}["…"]\n')

@@ -13,6 +13,7 @@ from typing import Literal, TypedDict, get_args
 
 from graphgrad.errors import PictureError
 from graphgrad.node import here
+from graphgrad.viz.digest import Numbers, total
 from graphgrad.viz.focus import near
 from graphgrad.viz.grouping import Part, chains, close, find_parts, gather
 from graphgrad.viz.heat import Heat, heat_of
@@ -42,6 +43,8 @@ class Use:
 
     source: int  # the id of the value
     again: bool = False  # whether the value, a shared leaf, is drawn once more for this use
+    fork: bool = False  # whether the value has other uses, whose gradients are added to this one's
+    share: Numbers | None = None  # the gradient that this use sends back, as far as it is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,12 +146,14 @@ def view(
     uses = Counter(use.source for node in nodes for use in node.inputs)
     leaves = {node.outputs[0] for node in nodes if node.id[0] == "v"}
     shared = frozenset(i for i in leaves if uses[i] > USES_OF_A_LEAF)
+    leads_on = building.leads_on()
+    forks = leads_on.union(i for i, times in uses.items() if times > 1)
     return View(
         snapshot=snapshot,
-        nodes=_drawn_again(nodes, shared),
+        nodes=_with_uses(nodes, values, shared, forks),
         parts=_around(nodes, parts),
         shared=shared,
-        leads_on=building.leads_on(),
+        leads_on=leads_on,
         hidden=frozenset(range(1, len(values) + 1)).difference(kept),
         direction=direction,
         heat=scale,
@@ -277,21 +282,37 @@ def _norm(values: Sequence[Value]) -> float | None:
     return math.hypot(*norms) if norms else None
 
 
-def _drawn_again(nodes: list[Node], shared: frozenset[int]) -> tuple[Node, ...]:
-    """Mark the uses of shared leaves after their first."""
+def _with_uses(
+    nodes: list[Node], values: Sequence[Value], shared: frozenset[int], forks: frozenset[int]
+) -> tuple[Node, ...]:
+    """Say of the uses of values that have several what each sends back.
+
+    Shared leaves are drawn again at their uses after the first.
+    """
     met: set[int] = set()
-    marked = []
+    told = []
     for node in nodes:
-        if shared.isdisjoint(use.source for use in node.inputs):
-            marked.append(node)
+        if forks.isdisjoint(use.source for use in node.inputs):
+            told.append(node)
             continue
+        shares: dict[int, list[Numbers | None]] = {use.source: [] for use in node.inputs}
+        for user in (values[m - 1] for m in node.members):
+            for i, share in zip(user.inputs, user.contributions, strict=False):
+                if i in shares:
+                    shares[i].append(share)
         inputs = []
         for use in node.inputs:
-            inputs.append(Use(use.source, use.source in met))
-            if use.source in shared:
-                met.add(use.source)
-        marked.append(replace(node, inputs=tuple(inputs)))
-    return tuple(marked)
+            i, of_all = use.source, shares[use.source]
+            if i in forks and values[i - 1].needs:
+                # an op that takes a value twice has a use for each, a closed module one for all
+                share = total(of_all) if node.modules else of_all.pop(0) if of_all else None
+                inputs.append(Use(i, i in met, fork=True, share=share))
+            else:
+                inputs.append(Use(i, i in met))
+            if i in shared:
+                met.add(i)
+        told.append(replace(node, inputs=tuple(inputs)))
+    return tuple(told)
 
 
 def _around(nodes: list[Node], parts: list[Part]) -> tuple[Part, ...]:
