@@ -6,8 +6,8 @@ why a graph stays free of cycles however many runs are closed into one box each.
 """
 
 import functools
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from operator import eq
 
@@ -130,20 +130,43 @@ def close(parts: list[Part], closes: Callable[[Part], bool]) -> list[int | None]
     return closed
 
 
+def within(
+    parts: list[Part], at: Mapping[int, int | None], floor: int | None
+) -> tuple[list[Part], dict[int, int | None]]:
+    """Return the parts in one part, numbered anew, and for each value the innermost of them."""
+    kept: set[int] = set()
+    for innermost in set(at.values()):
+        number, way = innermost, []
+        while number is not None and number != floor and number not in kept:
+            way.append(number)
+            number = parts[number].parent
+        if number is not None or floor is None:
+            kept.update(way)
+    numbers: dict[int | None, int] = {old: new for new, old in enumerate(sorted(kept))}
+    found: list[Part] = []
+    for old in sorted(kept):
+        parent = numbers.get(parts[old].parent)
+        depth = 0 if parent is None else found[parent].depth + 1
+        found.append(replace(parts[old], number=len(found), parent=parent, depth=depth))
+    return found, {i: numbers.get(number) for i, number in at.items()}
+
+
 def chains(
-    values: Sequence[Value],
+    values: Mapping[int, Value],
     shown: Collection[int],
+    ends: Collection[int],
     parts: list[Part],
     box: dict[int, int | None],
 ) -> dict[int, int]:
     """Find repeats among closed parts, and return for each repeat the first of its chain.
 
     Parts make a chain if they are of one kind, hold the same ops on the same shapes, lie in
-    the same part, and everything that leaves one goes into the next.
+    the same part, and everything that leaves one goes into the next; what is at the ends goes
+    elsewhere.
     """
     inside: dict[int, list[Value]] = {}
     users: dict[int, set[int | None]] = {}  # where what leaves a part goes
-    for value in values:
+    for value in values.values():
         into = box[value.id]
         if value.id not in shown:
             into = None
@@ -153,8 +176,7 @@ def chains(
             out = box[i]
             if out is not None and out != into:
                 users.setdefault(out, set()).add(into)
-    last = box[values[-1].id]
-    if last is not None:
+    for last in {box[i] for i in ends} - {None}:
         users.setdefault(last, set()).add(None)
     firsts: dict[int, int] = {}
     previous: int | None = None
@@ -170,7 +192,7 @@ def chains(
 
 
 def gather(
-    values: Sequence[Value],
+    values: Mapping[int, Value],
     shown: Collection[int],
     box: dict[int, int | None],
     firsts: dict[int, int],
@@ -180,11 +202,11 @@ def gather(
     Such are the inputs of an unrolled recurrence: one wire each would hide all else.
     """
     users: dict[int, set[int | None]] = {}
-    for value in values:
+    for value in values.values():
         into = box[value.id]
         into = None if into is None or value.id not in shown else firsts.get(into, into)
         for i in value.inputs:
-            constant = values[i - 1]
+            constant = values[i]
             if constant.kind == "constant" and constant.name is None and box[i] is None:
                 users.setdefault(i, set()).add(into)
     gathered: dict[int, list[int]] = {}
@@ -198,7 +220,7 @@ def gather(
 
 
 def _structure(
-    members: list[Value], values: Sequence[Value], box: dict[int, int | None]
+    members: list[Value], values: Mapping[int, Value], box: dict[int, int | None]
 ) -> list[object]:
     """Describe the ops of a part so that equal ones have equal descriptions."""
     number = box[members[0].id]
@@ -208,5 +230,5 @@ def _structure(
     for value in members:
         places = [own[i] if i in own else ~others.setdefault(i, len(others)) for i in value.inputs]
         found.append((value.op, value.output, value.shape, value.dtype, places))
-    found.extend((values[i - 1].shape, values[i - 1].dtype, box[i] == number) for i in others)
+    found.extend((values[i].shape, values[i].dtype, box[i] == number) for i in others)
     return found

@@ -7,34 +7,20 @@ the snapshot is then in exactly one node or hidden. Pure: nothing of the snapsho
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, TypedDict, get_args
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from graphgrad.errors import PictureError
-from graphgrad.node import here
 from graphgrad.viz.digest import Numbers, total
 from graphgrad.viz.focus import near
-from graphgrad.viz.grouping import Part, chains, close, find_parts, gather
+from graphgrad.viz.grouping import Part, chains, close, find_parts, gather, within
 from graphgrad.viz.heat import Heat, heat_of
+from graphgrad.viz.looks import Collapse, Direction as Direction, Look as Look, checked
 from graphgrad.viz.snapshot import ModuleNote, Snapshot, Value
 
-Direction = Literal["both", "forward", "backward"]
-Collapse = int | Callable[[ModuleNote], bool] | None
-
 MANY = 150  # with more visible values modules are closed, if the caller does not say
+MOST = 500  # with more visible values a picture is no longer laid out in reasonable time
 USES_OF_A_LEAF = 3  # with more it is drawn at each: many long wires cannot be laid out
-
-
-class Look(TypedDict, total=False):
-    """What may be said about a picture, to every writer, by keyword."""
-
-    collapse: Collapse
-    focus: int | str | None
-    radius: int
-    direction: Direction
-    heat: bool | tuple[float, float]
-    merge: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +37,12 @@ class Use:
 class Node:
     """What is seen as one: a leaf, an op, or a closed module."""
 
-    id: str  # "v3" of a leaf, "o7" of an op, "m7" of a module whose first op is 7
+    id: str  # "v3" of a leaf (or what enters an inside), "o7" of an op, "m7": a module from op 7 on
     members: tuple[int, ...]  # the values that it stands for
     inputs: tuple[Use, ...] = ()  # of an op in order, repeated if used twice; of a module once
     outputs: tuple[int, ...]  # the values that leave it, each drawn as a wire
     modules: tuple[ModuleNote, ...] = ()  # of a closed module; several where it is repeated
+    closed: tuple[int, ...] = ()  # the numbers of the parts that a closed module stands for
     part: int | None = None  # the number of the open part that it lies in
     cut: bool = False  # whether it has inputs that are left out
     norm: float | None = None  # of the gradient of what leaves it
@@ -70,15 +57,33 @@ class View:
     parts: tuple[Part, ...] = ()  # the runs of open modules that hold a node, outermost first
     shared: frozenset[int] = frozenset()  # leaves that are drawn again at their uses
     leads_on: frozenset[int] = frozenset()  # values with uses that are left out
-    hidden: frozenset[int] = frozenset()  # values in no node
+    elsewhere: Mapping[int, tuple[int, ...]] = field(default_factory=dict, hash=False)
+    # ^ by value: the ops that use it and are left out
     direction: Direction = "both"
     heat: Heat | None = None
     note: str | None = None
+    path: str = ""  # of the module whose inside this is; names may be shortened by it
+    building: "Building" = field(repr=False, compare=False)
 
     @property
     def size(self) -> int:
         """How many values are visible."""
         return sum(len(node.outputs) for node in self.nodes)
+
+    @property
+    def hidden(self) -> frozenset[int]:
+        """The values in no node."""
+        shown = (i for node in self.nodes for i in node.members)
+        return frozenset(range(1, len(self.snapshot.values) + 1)).difference(shown)
+
+    def inside(self, box: Node) -> "View":
+        """Open a closed module, and see nothing but what is in it.
+
+        What enters it is seen as leaves are, even what an op outside computed. Modules in it are
+        open, unless a function said which are closed, or too much would be visible; of one that
+        is repeated each is a box of its own.
+        """
+        return self.building.inside(box, self.heat)
 
     def value(self, number: int) -> Value:
         """Return a value by its id."""
@@ -124,56 +129,60 @@ def view(
     PictureError
         For anything that makes no sense.
     """
-    limits = _checked(collapse, focus, radius, direction, heat)
+    limits = checked(collapse, focus, radius, direction, heat)
     values = snapshot.values
     shown: Collection[int] = range(1, len(values) + 1)
     if direction == "backward":
         shown = {v.id for v in values if v.needs} or {values[-1].id}
     kept = shown if focus is None else near(snapshot, shown, focus, radius)
     parts, at = find_parts(snapshot)
-    merge = not heat if merge is None else merge
-    building = _Building(snapshot, kept, frozenset(shown).difference(kept), parts, at, merge)
+    cut = frozenset(shown).difference(kept)
+    elsewhere: dict[int, list[int]] = {}
+    for user in cut:
+        for i in values[user - 1].inputs:
+            if i in kept and values[i - 1].inputs:
+                elsewhere.setdefault(i, []).append(user)
+    building = Building(
+        snapshot=snapshot,
+        values={v.id: v for v in values},
+        shown=kept,
+        cut=cut,
+        ends=frozenset({values[-1].id}),
+        elsewhere={i: tuple(dict.fromkeys(users)) for i, users in elsewhere.items()},
+        parts=parts,
+        at={v.id: part for v, part in zip(values, at, strict=True)},
+        collapse=collapse,
+        direction=direction,
+        merge=not heat if merge is None else merge,
+    )
     nodes, note = building.collapsed(collapse)
-
-    notes = [snapshot.note] if snapshot.note and direction != "forward" else []
     scale = None
     if heat:
         scale = heat_of((node.norm for node in nodes if node.norm is not None), limits)
-        if scale is None:
-            notes.append("no ∂ that heat could show")
-    if note:
-        notes.append(note)
-    uses = Counter(use.source for node in nodes for use in node.inputs)
-    leaves = {node.outputs[0] for node in nodes if node.id[0] == "v"}
-    shared = frozenset(i for i in leaves if uses[i] > USES_OF_A_LEAF)
-    leads_on = building.leads_on()
-    forks = leads_on.union(i for i, times in uses.items() if times > 1)
-    return View(
-        snapshot=snapshot,
-        nodes=_with_uses(nodes, values, shared, forks),
-        parts=_around(nodes, parts),
-        shared=shared,
-        leads_on=leads_on,
-        hidden=frozenset(range(1, len(values) + 1)).difference(kept),
-        direction=direction,
-        heat=scale,
-        note="; ".join(notes) or None,
-    )
+        no_heat = "no ∂ that heat could show"
+        note = note if scale else f"{no_heat}; {note}" if note else no_heat
+    return building.view(nodes, scale, note)
 
 
 # --------------------------------------------------------------------------------- nodes
 
 
-@dataclass(frozen=True, slots=True)
-class _Building:
-    """What nodes are built from."""
+@dataclass(frozen=True, kw_only=True)
+class Building:
+    """What a view is built from: a whole graph, or the inside of a closed module."""
 
     snapshot: Snapshot
+    values: Mapping[int, Value]  # in order; those that enter an inside have no inputs here
     shown: Collection[int]
     cut: frozenset[int]  # would be shown but for the focus
+    ends: frozenset[int]  # the result, and what leaves an inside
+    elsewhere: Mapping[int, tuple[int, ...]]  # by value: its users that are left out
     parts: list[Part]
-    at: list[int | None]
+    at: Mapping[int, int | None]  # by value: the innermost part around it
+    collapse: Collapse
+    direction: Direction
     merge: bool
+    path: str = ""
 
     def collapsed(self, collapse: Collapse) -> tuple[list[Node], str | None]:
         """Build with modules closed as was asked for, or as few as will do; say if of itself."""
@@ -196,35 +205,33 @@ class _Building:
             return nodes, None
         return best, f"modules are closed from depth {level} on; collapse={level + 1} opens more"
 
-    def nodes(self, closes: Callable[[Part], bool]) -> list[Node]:
-        """Build the nodes with some modules closed."""
-        values, parts = self.snapshot.values, self.parts
+    def nodes(self, closes: Callable[[Part], bool], *, apart: bool = False) -> list[Node]:
+        """Build the nodes with some modules closed, repeated ones in one box or each apart."""
+        values, parts = self.values, self.parts
         closed = close(parts, closes)
-        box = {
-            v.id: None if part is None else closed[part]
-            for v, part in zip(values, self.at, strict=True)
-        }
-        alive = {box[v.id] for v in values if v.inputs and v.id in self.shown}
+        box = {i: None if part is None else closed[part] for i, part in self.at.items()}
+        alive = {box[v.id] for v in values.values() if v.inputs and v.id in self.shown}
         box = {i: number if number in alive else None for i, number in box.items()}
         firsts: dict[int, int] = {}
         if alive != {None}:
-            firsts = chains(values, self.shown, parts, box) if self.merge else {}
+            if self.merge and not apart:
+                firsts = chains(values, self.shown, self.ends, parts, box)
             gather(values, self.shown, box, firsts)
         key: dict[int, int] = {}  # by value: the id of an op or leaf, or ~ the number of a part
         members: dict[int, list[int]] = {}
         order: dict[int, None] = {}  # the keys by their first op
-        for v in values:
+        for v in values.values():
             if v.id in self.shown:
                 number = box[v.id]
                 if number is not None:
                     key[v.id] = ~firsts.get(number, number)
                 else:
-                    key[v.id] = v.inputs[0] if v.kind == "output" else v.id
+                    key[v.id] = v.inputs[0] if v.inputs and v.kind == "output" else v.id
                 members.setdefault(key[v.id], []).append(v.id)
                 if v.inputs or number is None:
                     order.setdefault(key[v.id])
-        out = {i for v in values for i in v.inputs if key.get(i) != key.get(v.id)}
-        out.add(values[-1].id)  # the values that leave their nodes
+        out = {i for v in values.values() for i in v.inputs if key.get(i) != key.get(v.id)}
+        out |= self.ends  # the values that leave their nodes
         repeats: dict[int, list[int]] = {}
         for number in sorted({n for n in box.values() if n is not None}):
             repeats.setdefault(~firsts.get(number, number), []).append(number)
@@ -233,13 +240,12 @@ class _Building:
     def _node(
         self, k: int, members: list[int], key: dict[int, int], out: set[int], numbers: list[int]
     ) -> Node:
-        values = self.snapshot.values
-        inner = [values[m - 1] for m in members]
+        inner = [self.values[m] for m in members]
         sources = [i for v in inner for i in v.inputs] if len(inner) > 1 else inner[0].inputs
         inputs: Iterable[int] = [i for i in sources if i in key and key[i] != k]
         made = tuple(v for v in inner if v.shape is not None and (k > 0 or v.id in out))
         if k > 0:
-            name, part = f"{'o' if sources else 'v'}{k}", self.at[k - 1]
+            name, part = f"{'o' if sources else 'v'}{k}", self.at[k]
         else:
             first = next(v.id for v in inner if v.inputs)
             name, part = f"m{first}", self.parts[~k].parent
@@ -250,16 +256,82 @@ class _Building:
             inputs=tuple(map(Use, inputs)),
             outputs=tuple([v.id for v in made]),
             modules=tuple([self.parts[number].module for number in numbers]),
+            closed=tuple(numbers),
             part=part,
             cut=not self.cut.isdisjoint(sources),
             norm=_norm(made),
         )
 
-    def leads_on(self) -> frozenset[int]:
-        """Name the shown computed values that something cut off uses."""
-        values = self.snapshot.values
-        used = (i for v in values if v.id in self.cut for i in v.inputs)
-        return frozenset(i for i in used if i in self.shown and values[i - 1].inputs)
+    @cached_property
+    def users(self) -> dict[int, list[int]]:
+        """By value: the ops that use it."""
+        users: dict[int, list[int]] = {}
+        for value in self.values.values():
+            for i in dict.fromkeys(value.inputs):
+                users.setdefault(i, []).append(value.id)
+        return users
+
+    def inside(self, box: Node, heat: Heat | None) -> View:
+        """Build what is in a closed module, and in it alone."""
+        own = frozenset(box.members)
+        enter = {i for m in own for i in self.values[m].inputs}.difference(own)
+        values = {
+            i: self.values[i] if i in own else replace(self.values[i], inputs=())
+            for i in sorted(own | enter)
+        }
+        shown = {i for i in values if i in self.shown}
+        elsewhere = {}
+        for i in shown:
+            users = [j for j in self.users.get(i, ()) if j in self.shown or j in self.cut]
+            users = [*(j for j in users if j not in own), *self.elsewhere.get(i, ())]
+            if users:
+                elsewhere[i] = tuple(dict.fromkeys(users))
+        repeated = len(box.closed) > 1
+        first = self.parts[box.closed[0]]
+        floor = first.parent if repeated else first.number
+        parts, at = within(self.parts, {i: self.at[i] for i in sorted(own)}, floor)
+        inner = replace(
+            self,
+            values=values,
+            shown=shown,
+            ends=frozenset(box.outputs),
+            elsewhere=elsewhere,
+            parts=parts,
+            at=dict.fromkeys(values) | at,
+            path=self.path if floor is None else self.parts[floor].module.path,
+        )
+        if repeated:
+            nodes = inner.nodes(lambda _: True, apart=True)
+        elif callable(self.collapse):
+            nodes, _ = inner.collapsed(self.collapse)
+        else:
+            nodes, _ = inner.collapsed(None)
+            if _size(nodes) > MOST:
+                nodes = inner.nodes(lambda _: True)
+        return inner.view(nodes, heat, None)
+
+    def view(self, nodes: list[Node], heat: Heat | None, note: str | None) -> View:
+        """Say of the nodes how they hang together."""
+        uses = Counter(use.source for node in nodes for use in node.inputs)
+        leaves = {node.outputs[0] for node in nodes if node.id[0] == "v"}
+        shared = frozenset(i for i in leaves if uses[i] > USES_OF_A_LEAF)
+        forks = frozenset(i for i, times in uses.items() if times > 1).union(self.elsewhere)
+        notes = [note] if note else []
+        if self.snapshot.note and self.direction != "forward":
+            notes.insert(0, self.snapshot.note)
+        return View(
+            snapshot=self.snapshot,
+            nodes=_with_uses(nodes, self.snapshot.values, shared, forks),
+            parts=_around(nodes, self.parts),
+            shared=shared,
+            leads_on=frozenset(i for i in self.elsewhere if self.values[i].inputs),
+            elsewhere=self.elsewhere,
+            direction=self.direction,
+            heat=heat,
+            note="; ".join(notes) or None,
+            path=self.path,
+            building=self,
+        )
 
 
 def _from_depth(parts: list[Part], depth: int) -> Callable[[Part], bool]:
@@ -324,41 +396,3 @@ def _around(nodes: list[Node], parts: list[Part]) -> tuple[Part, ...]:
             numbers.add(number)
             number = parts[number].parent
     return tuple(parts[number] for number in sorted(numbers))
-
-
-# ------------------------------------------------------------------------------ arguments
-
-
-def _checked(
-    collapse: object, focus: object, radius: object, direction: object, heat: object
-) -> tuple[float, float] | None:
-    """Refuse what makes no sense; return the limits of the heat, if there are."""
-    at = f"(at {here()})"
-    if isinstance(collapse, bool) or not (
-        collapse is None or callable(collapse) or (isinstance(collapse, int) and collapse >= 0)
-    ):
-        raise PictureError(
-            f"collapse: takes a depth from 0 on, or a function of a module's note, such as "
-            f"lambda m: m.kind == 'Block', not {collapse!r} {at}"
-        )
-    if isinstance(focus, bool) or not (focus is None or isinstance(focus, (str, int))):
-        raise PictureError(
-            f"focus: takes the name or id of a value, or the path of a module, not {focus!r} {at}"
-        )
-    if isinstance(radius, bool) or not isinstance(radius, int) or radius < 0:
-        raise PictureError(f"radius: takes a number of ops from 0 on, not {radius!r} {at}")
-    if direction not in get_args(Direction):
-        raise PictureError(
-            f"direction: takes 'both', 'forward' or 'backward', not {direction!r} {at}"
-        )
-    if heat and direction == "forward":
-        raise PictureError(f"heat: shows gradients, direction='forward' has none: take 'both' {at}")
-    if isinstance(heat, bool):
-        return None
-    match heat:
-        case (float() | int() as low, float() | int() as high) if 0 < low < high < math.inf:
-            return low, high
-    raise PictureError(
-        f"heat: takes True, or the norms at the ends of the scale, such as (1e-6, 1), not "
-        f"{heat!r} {at}"
-    )

@@ -1,0 +1,58 @@
+"""What may be said about a picture, by keyword, and what of it makes no sense."""
+
+import math
+from collections.abc import Callable
+from typing import Literal, TypedDict, get_args
+
+from graphgrad.errors import PictureError
+from graphgrad.node import here
+from graphgrad.viz.snapshot import ModuleNote
+
+Direction = Literal["both", "forward", "backward"]
+Collapse = int | Callable[[ModuleNote], bool] | None
+
+
+class Look(TypedDict, total=False):
+    """What may be said about a picture, to every writer, by keyword."""
+
+    collapse: Collapse
+    focus: int | str | None
+    radius: int
+    direction: Direction
+    heat: bool | tuple[float, float]
+    merge: bool | None
+
+
+def checked(
+    collapse: object, focus: object, radius: object, direction: object, heat: object
+) -> tuple[float, float] | None:
+    """Refuse what makes no sense; return the limits of the heat, if there are."""
+    at = f"(at {here()})"
+    if isinstance(collapse, bool) or not (
+        collapse is None or callable(collapse) or (isinstance(collapse, int) and collapse >= 0)
+    ):
+        raise PictureError(
+            f"collapse: takes a depth from 0 on, or a function of a module's note, such as "
+            f"lambda m: m.kind == 'Block', not {collapse!r} {at}"
+        )
+    if isinstance(focus, bool) or not (focus is None or isinstance(focus, (str, int))):
+        raise PictureError(
+            f"focus: takes the name or id of a value, or the path of a module, not {focus!r} {at}"
+        )
+    if isinstance(radius, bool) or not isinstance(radius, int) or radius < 0:
+        raise PictureError(f"radius: takes a number of ops from 0 on, not {radius!r} {at}")
+    if direction not in get_args(Direction):
+        raise PictureError(
+            f"direction: takes 'both', 'forward' or 'backward', not {direction!r} {at}"
+        )
+    if heat and direction == "forward":
+        raise PictureError(f"heat: shows gradients, direction='forward' has none: take 'both' {at}")
+    if isinstance(heat, bool):
+        return None
+    match heat:
+        case (float() | int() as low, float() | int() as high) if 0 < low < high < math.inf:
+            return low, high
+    raise PictureError(
+        f"heat: takes True, or the norms at the ends of the scale, such as (1e-6, 1), not "
+        f"{heat!r} {at}"
+    )
