@@ -3,6 +3,7 @@
 The expensive half (sdist, wheel, clean environment, planted faults) is `make package canary`.
 """
 
+import importlib
 import importlib.metadata
 import re
 import subprocess
@@ -77,6 +78,15 @@ def test_every_package_is_listed() -> None:
         for path in (ROOT / top).rglob("__init__.py")
     }
     assert set(config["tool"]["setuptools"]["packages"]) == found
+
+
+@checkout
+def test_the_command_leads_somewhere() -> None:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    (name, target), *more = config["project"]["scripts"].items()
+    assert (name, more) == ("graphgrad", [])
+    module, _, function = target.partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
 
 
 def test_the_version_has_one_source() -> None:

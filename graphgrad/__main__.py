@@ -1,0 +1,8 @@
+"""What `python -m graphgrad` runs."""
+
+import sys
+
+from graphgrad.cli.commands import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+"""What the command line understands, and what it does."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from graphgrad.cli.choosing import ChoiceError, choose
+from graphgrad.cli.fruit import price_of_fruit
+from graphgrad.cli.scripts import ScriptError, run
+from graphgrad.errors import GraphgradError
+from graphgrad.tensor import Tensor
+from graphgrad.version import __version__
+from graphgrad.viz.layout import STARTS
+from graphgrad.viz.picture import WRITTEN, Graph
+from graphgrad.viz.showing import opened, temporary_file
+from graphgrad.viz.snapshot import take
+from graphgrad.viz.texts import readable
+from graphgrad.viz.view import Direction
+
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130  # exit codes; argparse exits with 2, too
+FORMS = tuple(dict.fromkeys(("html", *STARTS, *WRITTEN)))
+SEEN_BY_BROWSERS = ("html", *STARTS)
+
+_VIEW = """\
+Run a script as `python script.py` would, then open a page in the browser that shows how one of
+its tensors was computed, and how the gradient flows back, one step at a time.
+"""
+_NAMES = """\
+examples:
+  graphgrad view train.py             the one tensor that everything led to
+  graphgrad view train.py:loss        the tensor in the variable `loss`
+  graphgrad view train.py:loss --output loss.svg --collapse 1
+  graphgrad view train.py --no-open -- --epochs 3
+                                      what follows the -- is for the script
+
+exit codes: 0; 1 if the script fails or there is nothing to draw; 2 for a command that cannot be
+understood.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says, and return the code to exit with."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    own, passed_on = given, list[str]()
+    if "--" in given:
+        own, passed_on = given[: given.index("--")], given[given.index("--") + 1 :]
+    parser = _parser()
+    options, unknown = parser.parse_known_args(own)
+    if unknown:
+        parser.error(f"what is {' '.join(unknown)}? What is for a script follows a --")
+    if options.do is None:
+        parser.print_help(sys.stderr)
+        return MISUSED
+    try:
+        return options.do(options, passed_on)  # type: ignore[no-any-return]
+    except ScriptError as error:
+        return _refuse(str(error), FAILED)
+    except ChoiceError as error:
+        return _refuse(f"graphgrad view: {error}", MISUSED)
+    except GraphgradError as error:
+        return _refuse(f"graphgrad: {_as_options(str(error))}", FAILED)
+    except KeyboardInterrupt:
+        return _refuse("graphgrad: interrupted", INTERRUPTED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="graphgrad",
+        description="See how numbers are computed, and how gradients flow back through them.",
+        epilog="Start with: graphgrad demo",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"graphgrad {__version__}")
+    parser.set_defaults(do=None)
+    commands = parser.add_subparsers(metavar="view | demo")
+    form = argparse.RawDescriptionHelpFormatter
+
+    view = commands.add_parser(
+        "view",
+        help="run a script and show the graph of a tensor of it",
+        description=_VIEW,
+        epilog=_NAMES,
+        usage="graphgrad view script.py[:name] [options] [-- arguments of the script]",
+        formatter_class=form,
+        allow_abbrev=False,
+    )
+    view.set_defaults(do=_view)
+    view.add_argument(
+        "script",
+        metavar="script.py[:name]",
+        help="the script; after a colon the variable that holds the tensor",
+    )
+    _add_output(view)
+    look = view.add_argument_group("what to show")
+    look.add_argument(
+        "--collapse",
+        type=int,
+        metavar="N",
+        help="close modules from this depth on into one box each; 0 is the whole network",
+    )
+    look.add_argument("--focus", metavar="NAME", help="show only what is near this value or module")
+    look.add_argument(
+        "--radius", type=int, metavar="N", help="how many operations away from the focus (2)"
+    )
+    look.add_argument(
+        "--direction",
+        choices=get_args(Direction),
+        help="values only (forward), gradients only (backward), or both (the default)",
+    )
+    look.add_argument(
+        "--heat",
+        action="store_true",
+        default=None,
+        help="colour by the size of the gradient: where it vanishes, where it explodes",
+    )
+    look.add_argument(
+        "--limit", type=int, metavar="N", help="how many values there may be to draw (500)"
+    )
+    look.add_argument(
+        "--timeout", type=float, metavar="S", help="how many seconds the layout may take (10)"
+    )
+
+    demo = commands.add_parser(
+        "demo",
+        help="show the price of two apples and three oranges, and its gradients",
+        description="Compute what two apples and three oranges cost, and how the price changes "
+        "with everything that it depends on; then open a page in the browser that goes through "
+        "the computation, one step at a time.",
+        allow_abbrev=False,
+    )
+    demo.set_defaults(do=_demo)
+    _add_output(demo)
+    return parser
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="where to; the suffix says what: .html (a page to step through), .svg, .png or .pdf "
+        "(a picture), .dot, .mmd or .json (texts). Without it, a page in a temporary folder",
+    )
+    parser.add_argument("--no-open", action="store_true", help="write the file, but do not open it")
+
+
+# -------------------------------------------------------------------------------- commands
+
+
+def _view(options: argparse.Namespace, passed_on: list[str]) -> int:
+    path, name = split(options.script)
+    wrong = _wrong_script(path) or _wrong_output(options.output)
+    if wrong:
+        return _refuse(f"graphgrad view: {wrong}", MISUSED)
+    ran = run(path, passed_on)
+    called, tensor = choose(ran, name)
+    keywords = ("collapse", "focus", "radius", "direction", "heat", "limit", "timeout")
+    look = {key: x for key in keywords if (x := getattr(options, key)) is not None}
+    return _show(tensor, f"{readable(called, 60)} of {path}", options, look)
+
+
+def _demo(options: argparse.Namespace, passed_on: list[str]) -> int:
+    wrong = _wrong_output(options.output)
+    if passed_on:
+        wrong = f"what is {passed_on[0]!r} for? The demo takes no arguments after --"
+    if wrong:
+        return _refuse(f"graphgrad demo: {wrong}", MISUSED)
+    price, leaves = price_of_fruit()
+    apple, apples, orange, oranges, tax = leaves
+    _say(f"{apples:g} apples at {apple:g}, {oranges:g} oranges at {orange:g}, tax {tax:g}")
+    _say(f"    price = {price:g}")
+    for x in leaves:
+        _say(f"    ∂price/∂({x.name}) = {x.grad:g}")
+    return _show(price, "the price", options, {})
+
+
+def split(text: str) -> tuple[Path, str | None]:
+    """Split ``script.py:name``; the colon of a Windows drive, and of a file's name, is none."""
+    path, colon, name = text.rpartition(":")
+    drive = len(path) == 1 and path.isalpha()
+    if not colon or not path or drive or re.search(r"[/\\]", name) or Path(text).is_file():
+        return Path(text), None
+    return Path(path), name
+
+
+def _wrong_script(path: Path) -> str | None:
+    if path.is_dir():
+        return f"'{path}' is a folder; name a script in it"
+    if not path.is_file():
+        return f"there is no file '{path}'"
+    if path.suffix == ".ipynb":
+        return f"'{path}' is a notebook; write gg.graph(tensor).show() in a cell of it"
+    return None
+
+
+def _wrong_output(output: str | None) -> str | None:
+    """Say what is wrong before anything runs, for it may run long."""
+    if output is None:
+        return None
+    path = Path(output)
+    if path.suffix.lower().removeprefix(".") not in FORMS:
+        return f"--output '{path}' ends in none of {', '.join(f'.{form}' for form in FORMS)}"
+    if not path.parent.is_dir():
+        return f"--output '{path}': there is no folder '{path.parent}'"
+    return None
+
+
+def _show(tensor: Tensor, what: str, options: argparse.Namespace, look: dict[str, Any]) -> int:
+    path = Path(options.output) if options.output else temporary_file("graph.html")
+    Graph(take(tensor)).render(path, **look)
+    _say(f"{what}: {path}")
+    browsable = path.suffix.lower().removeprefix(".") in SEEN_BY_BROWSERS
+    if browsable and not options.no_open and not opened(path):
+        _say("No browser could be opened; open that file in one.")
+    return 0
+
+
+# ---------------------------------------------------------------------------------- saying
+
+
+def _as_options(message: str) -> str:
+    """Name keywords as the command line does: ``limit=500`` is ``--limit 500``."""
+    return re.sub(
+        r"\b(collapse|focus|radius|direction|heat|limit|timeout)=(\w?)",
+        lambda found: f"--{found[1]} {found[2]}".rstrip(),
+        message,
+    )
+
+
+def _say(text: str) -> None:
+    """Print, also where the terminal or a pipe does not know a character."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), flush=True)
+
+
+def _refuse(message: str, code: int) -> int:
+    sys.stdout.flush()
+    print(message, file=sys.stderr)
+    return code

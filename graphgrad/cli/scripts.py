@@ -1,0 +1,124 @@
+"""Running a user's script as `python script.py` would, under a trace."""
+
+import contextlib
+import io
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from graphgrad.errors import GraphgradError
+from graphgrad.node import Node, _is_internal, recording
+from graphgrad.record import wrap
+from graphgrad.tensor import Tensor
+from graphgrad.viz.contributions import WatchedSweep
+from graphgrad.viz.traces import Trace, tracing
+
+
+class ScriptError(Exception):
+    """A script that failed, or that left nothing to draw; the text says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a script left behind."""
+
+    path: Path
+    names: Mapping[str, Any]  # its global variables
+    last: Tensor | None  # what backward() was last called on; it may be in no variable
+
+
+class _Remembering(Trace):
+    """A trace that keeps what backward() was last called on."""
+
+    last: Node | None = None
+
+    def sweep(self, seeds: Mapping[Node, Any]) -> WatchedSweep:
+        """Return the sweep that a ``backward()`` shall run."""
+        (self.last,) = seeds
+        return super().sweep(seeds)
+
+
+def run(path: Path, arguments: list[str]) -> Ran:
+    """Run a script, and return what it left behind.
+
+    Raises
+    ------
+    ScriptError
+        If it raises, or exits with a code that says it failed.
+    """
+    module = ModuleType("__main__")
+    module.__file__ = str(path.absolute())
+    with _as_main(module, path, arguments), _remembering() as trace:
+        try:
+            with io.open_code(module.__file__) as file:
+                code = compile(file.read(), module.__file__, "exec", dont_inherit=True)
+            exec(code, vars(module))  # noqa: S102 - what a user asked to run
+        except SystemExit as stop:
+            if stop.code not in (None, 0):
+                said = stop.code if isinstance(stop.code, str) else f"exit code {stop.code}"
+                raise ScriptError(f"{path} ended itself: {said}") from stop
+        except Exception as error:
+            raise ScriptError(report(error)) from error
+    node = trace.last
+    last = None if node is None or node.value is None else wrap(node.value, node)
+    return Ran(path, vars(module), last)
+
+
+@contextlib.contextmanager
+def _as_main(module: ModuleType, path: Path, arguments: list[str]) -> Iterator[None]:
+    """Set what Python sets for a script: its module, arguments, and the place of its imports."""
+    before = sys.argv, sys.path, sys.modules["__main__"]
+    sys.argv = [str(path), *arguments]
+    if not sys.flags.safe_path:  # where Python puts no folder in front
+        sys.path = [str(path.resolve().parent), *sys.path[1:]]
+    sys.modules["__main__"] = module
+    try:
+        yield
+    finally:
+        sys.argv, sys.path, sys.modules["__main__"] = before
+
+
+@contextlib.contextmanager
+def _remembering() -> Iterator[_Remembering]:
+    with tracing():  # which puts everything back
+        plain, trace = recording.trace, _Remembering()
+        recording.watchers = tuple(trace if w is plain else w for w in recording.watchers)
+        recording.trace = trace
+        yield trace
+
+
+# ------------------------------------------------------------------------------ tracebacks
+
+
+def report(error: BaseException) -> str:
+    """Return the traceback of an exception, but for the frames of this package that led to it.
+
+    Where the package itself refused something, the frames in it and what NumPy said there are
+    of no interest either: its message tells.
+    """
+    told = traceback.TracebackException.from_exception(error)
+    pending: list[tuple[Any, Any]] = [(told, error)]
+    while pending:
+        part, e = pending.pop()
+        refused = isinstance(e, GraphgradError)
+        frames = [f for f in part.stack if not (refused and _is_internal(f.filename))]
+        while frames and _is_internal(frames[0].filename):
+            del frames[0]
+        part.stack = traceback.StackSummary.from_list(frames) if frames else None
+        if refused and not _user_frames(e.__cause__ or e.__context__):
+            part.__cause__ = part.__context__ = None
+        pending += [
+            (before, at)
+            for before, at in ((part.__cause__, e.__cause__), (part.__context__, e.__context__))
+            if before is not None
+        ]
+    return "".join(told.format()).rstrip()
+
+
+def _user_frames(error: BaseException | None) -> bool:
+    frames = [] if error is None else traceback.extract_tb(error.__traceback__)
+    return not all(_is_internal(frame.filename) for frame in frames)

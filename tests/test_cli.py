@@ -1,0 +1,354 @@
+"""The command line: pictures of scripts, the demo, and what is refused."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import graphgrad as gg
+from graphgrad.cli.commands import main, split
+from graphgrad.node import recording
+
+CIRCUIT = """
+import graphgrad as gg
+x = gg.Tensor(2.0, requires_grad=True, name="x")
+y = gg.Tensor(3.0, requires_grad=True)
+total = x * y
+price = total.exp()
+"""
+
+
+@dataclass
+class Done:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+def process(*arguments: Any, cwd: Path, **environment: str) -> Done:
+    """Run the command line in a process of its own, as users do."""
+    return python("-m", "graphgrad", *arguments, cwd=cwd, **environment)
+
+
+def python(*arguments: Any, cwd: Path, **environment: str) -> Done:
+    root = str(Path(gg.__file__).parent.parent)
+    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    env = os.environ | {"PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8", **environment}
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def command(*arguments: Any, cwd: Path) -> Done:
+    """Run the command line in this process, which is faster; it leaves everything as it was."""
+    out, err = io.StringIO(), io.StringIO()
+    before = sys.argv, sys.path, sys.modules["__main__"], recording.trace, recording.watchers
+    with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = main([*map(str, arguments)])
+        except SystemExit as stop:  # of argparse
+            code = int(stop.code or 0)
+    after = sys.argv, sys.path, sys.modules["__main__"], recording.trace, recording.watchers
+    assert all(x is y for x, y in zip(before, after, strict=True))
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def told(path: Path) -> Any:
+    """What a picture that was written as JSON says."""
+    return json.loads(path.read_text("utf-8"))
+
+
+def script(folder: Path, text: str, name: str = "circuit.py") -> Path:
+    path = folder / name
+    path.write_text(text, "utf-8")
+    return path
+
+
+def viewed(folder: Path, text: str, *, name: str = "", run: Callable[..., Done] = command) -> Any:
+    """The snapshot of what `view` chooses in a script."""
+    script(folder, text)
+    done = run("view", f"circuit.py{name}", "-o", "out.json", cwd=folder)
+    assert done.code == 0, done.err
+    return told(folder / "out.json")
+
+
+def refused(
+    folder: Path, text: str, code: int, *, name: str = "", run: Callable[..., Done] = command
+) -> str:
+    script(folder, text)
+    done = run("view", f"circuit.py{name}", "-o", "out.json", cwd=folder)
+    assert done.code == code, done.err
+    assert not (folder / "out.json").exists()
+    assert "graphgrad/cli" not in done.err
+    return done.err
+
+
+# ------------------------------------------------------------------ which tensor it shows
+
+
+def test_the_only_result_of_a_script(tmp_path: Path) -> None:
+    shown = viewed(tmp_path, CIRCUIT + "again = price\n")
+    assert shown["values"][-1]["op"] == "exp"
+    assert shown["values"][-1]["line"] == "circuit.py:6"
+
+
+def test_a_tensor_by_the_name_of_its_variable_or_its_own(tmp_path: Path) -> None:
+    assert viewed(tmp_path, CIRCUIT, name=":total")["values"][-1]["op"] == "multiply"
+    text = CIRCUIT.replace("price =", "total.name = 'in all'\nprice =")
+    assert viewed(tmp_path, text, name=":in all")["values"][-1]["name"] == "in all"
+
+
+TRAINING = """
+import numpy as np
+import graphgrad as gg
+from graphgrad import nn, optim
+
+def learn():
+    rng = np.random.default_rng(0)
+    net = nn.Sequential(nn.Affine(4, 30, rng=rng), nn.ReLU(), nn.Affine(30, 3, rng=rng))
+    optimizer = optim.SGD(net.parameters(), lr=0.1)
+    x, labels = rng.normal(size=(8, 4)).astype(np.float32), np.arange(8) % 3
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(net(x), labels)
+        loss.backward()
+        optimizer.step()
+    return loss, net(x)
+"""
+
+
+def test_the_last_loss_of_a_training_with_modules_and_gradients(tmp_path: Path) -> None:
+    """backward() freed its graph, but the trace was there before."""
+    shown = viewed(tmp_path, TRAINING + "loss, scores = learn()\n", run=process)
+    assert shown["values"][-1]["op"] == "cross_entropy"
+    assert {m["path"] for m in shown["modules"]} == {"", "0", "1", "2"}
+    weight = next(v for v in shown["values"] if v["name"] == "0.weight")
+    assert weight["gradient"]["norm"] > 0
+    assert weight["numbers"]["std"] > 0
+
+
+def test_a_loss_that_no_variable_holds(tmp_path: Path) -> None:
+    shown = viewed(tmp_path, TRAINING + "learn()\n")
+    assert shown["values"][-1]["op"] == "cross_entropy"
+    assert any(m["kind"] == "ReLU" for m in shown["modules"])
+
+
+def test_several_results_are_listed(tmp_path: Path) -> None:
+    said = refused(tmp_path, CIRCUIT + "area = (y * [1.0, 2.0])\nlong = y * 2\n", 2)
+    assert "which one?" in said
+    assert re.search(r"^ +price +\(\) float64 +circuit\.py:6$", said, re.MULTILINE)
+    assert re.search(r"^ +area +\(2,\) float64 +circuit\.py:7$", said, re.MULTILINE)
+    assert "total" not in said
+    assert "graphgrad view circuit.py:price" in said
+
+
+def test_a_name_that_is_none(tmp_path: Path) -> None:
+    said = refused(tmp_path, CIRCUIT, 2, name=":prize")
+    assert "no tensor 'prize'; did you mean" in said
+    assert "price" in said
+    said = refused(tmp_path, CIRCUIT, 2, name=":gg")
+    assert "'gg' is not a tensor but of type module" in said
+    said = refused(tmp_path, CIRCUIT, 2, name=":\u202e<b>")
+    assert "\u202e" not in said
+    assert "there are\n    price" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x = 1\n", "no variable at its top level is a tensor"),
+        ("", "no variable at its top level is a tensor"),
+        ("import graphgrad as gg\nx = gg.Tensor(1.0) * 2\n", "requires_grad=True"),
+        ("import graphgrad as gg\nx = gg.Tensor(1.0, requires_grad=True)\n", "requires_grad=True"),
+    ],
+)
+def test_nothing_to_show(tmp_path: Path, text: str, says: str) -> None:
+    assert says in refused(tmp_path, text, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "name"),
+    [
+        ("a.py", "a.py", None),
+        ("a.py:loss", "a.py", "loss"),
+        ("b/a.py:the loss", "b/a.py", "the loss"),
+        (r"C:\b\a.py", r"C:\b\a.py", None),
+        ("C:/b/a.py", "C:/b/a.py", None),
+        (r"C:\b\a.py:loss", r"C:\b\a.py", "loss"),
+        ("C:a.py", "C:a.py", None),
+        (":loss", ":loss", None),
+        ("a.py:", "a.py", ""),
+    ],
+)
+def test_a_colon_parts_script_and_name(text: str, path: str, name: str | None) -> None:
+    assert split(text) == (Path(path), name)
+
+
+# ------------------------------------------------------------------ as Python would run it
+
+ASKS = """
+import json, sys, __main__
+from beside import factor
+import graphgrad as gg
+facts = [__name__, __file__, sys.argv, sys.path[0], __main__.__dict__ is globals()]
+open("facts.json", "w").write(json.dumps(facts))
+y = gg.Tensor(2.0, requires_grad=True) * factor
+"""
+
+
+def test_a_script_finds_what_python_gives_it(tmp_path: Path) -> None:
+    """The same answers, whether Python runs it or the command line does."""
+    folder, elsewhere = tmp_path / "scripts", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    script(folder, ASKS, "asks.py")
+    script(folder, "factor = 3.0\n", "beside.py")
+    path = str(Path("..", "scripts", "asks.py"))
+    given = ["--epochs", "3", "--", "-o"]
+    assert python(path, *given, cwd=elsewhere).code == 0
+    plain = told(elsewhere / "facts.json")
+    done = process("view", path, "-o", "y.dot", "--", *given, cwd=elsewhere)
+    assert done.code == 0, done.err
+    assert told(elsewhere / "facts.json") == plain
+    assert plain[2] == [path, *given]
+
+
+def test_a_script_that_raises_shows_its_own_traceback(tmp_path: Path) -> None:
+    text = "def f():\n    return 1 / 0\n\ntry:\n    f()\nexcept ZeroDivisionError as e:\n"
+    said = refused(tmp_path, text + "    raise KeyError('k') from e\n", 1, run=process)
+    assert said == python("circuit.py", cwd=tmp_path).err
+
+
+def test_a_script_that_is_no_python(tmp_path: Path) -> None:
+    said = refused(tmp_path, "x = (\n", 1)
+    assert said == python("circuit.py", cwd=tmp_path).err
+
+
+def test_what_graphgrad_refuses_is_told_without_its_insides(tmp_path: Path) -> None:
+    text = "import graphgrad as gg\nimport numpy as np\nx = gg.Tensor(np.ones(3), None, True)\n"
+    said = refused(tmp_path, text + "y = x @ np.ones((4, 2))\n", 1)
+    assert said.count("Traceback") == 1
+    assert 'circuit.py", line 4' in said
+    assert said.count("File ") == 1
+    assert "ShapeError" in said
+
+
+@pytest.mark.parametrize("code", ["", "0", "None"])
+def test_a_script_that_exits_well_is_shown(tmp_path: Path, code: str) -> None:
+    shown = viewed(tmp_path, f"{CIRCUIT}import sys\nsys.exit({code})\n")
+    assert shown["values"][-1]["op"] == "exp"
+
+
+@pytest.mark.parametrize(("code", "says"), [("3", "exit code 3"), ("'no data'", "no data")])
+def test_a_script_that_exits_badly(tmp_path: Path, code: str, says: str) -> None:
+    said = refused(tmp_path, f"{CIRCUIT}import sys\nsys.exit({code})\n", 1)
+    assert f"circuit.py ended itself: {says}" in said
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    assert refused(tmp_path, "raise KeyboardInterrupt\n", 130) == "graphgrad: interrupted\n"
+
+
+# ------------------------------------------------------------------------- what was typed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["view"], "required: script.py"),
+        (["view", "none.py"], "there is no file 'none.py'"),
+        (["view", "none.py:loss"], "there is no file 'none.py'"),
+        (["view", "."], "'.' is a folder"),
+        (["view", "a.ipynb"], "gg.graph(tensor).show()"),
+        (["view", "a.py", "-o", "a.gif"], "'a.gif' ends in none of .html, .svg"),
+        (["view", "a.py", "-o", "none/a.svg"], "there is no folder 'none'"),
+        (["view", "a.py", "--epochs", "3"], "What is for a script follows a --"),
+        (["view", "a.py", "--collapse", "all"], "--collapse: invalid int value"),
+        (["view", "a.py", "--direction", "up"], "invalid choice: 'up'"),
+        (["demo", "--", "3"], "takes no arguments"),
+        (["demo", "-o", "a"], "'a' ends in none of .html"),
+        (["sing"], "invalid choice: 'sing'"),
+        ([], "Start with: graphgrad demo"),
+    ],
+)
+def test_a_command_that_cannot_be_understood(
+    tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    """Nothing runs: a script may take long, and its picture would be lost."""
+    for name in ("a.py", "a.ipynb"):
+        script(tmp_path, "open('it ran', 'w')\n", name)
+    done = command(*arguments, cwd=tmp_path)
+    assert done.code == 2
+    assert says in done.err
+    assert "Traceback" not in done.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ipynb", "a.py"]
+
+
+def test_version(tmp_path: Path) -> None:
+    assert process("--version", cwd=tmp_path).out == f"graphgrad {gg.__version__}\n"
+
+
+def test_help_is_for_newcomers(tmp_path: Path) -> None:
+    said = command("view", "--help", cwd=tmp_path).out
+    for option in ("collapse", "focus", "radius", "direction", "heat", "output", "no-open"):
+        assert f"--{option}" in said
+
+
+def test_look(tmp_path: Path) -> None:
+    script(tmp_path, TRAINING + "loss, scores = learn()\n")
+    given = ("--collapse", "0", "--direction", "forward", "--heat")
+    done = command("view", "circuit.py:loss", "-o", "a.dot", *given, cwd=tmp_path)
+    assert done.code == 1  # heat is of gradients
+    assert done.err.startswith("graphgrad: ")
+    assert "Traceback" not in done.err
+    done = command("view", "circuit.py:loss", "-o", "a.dot", *given[:-1], cwd=tmp_path)
+    assert done.code == 0, done.err
+    drawn = (tmp_path / "a.dot").read_text("utf-8")
+    assert "Sequential" in drawn
+    assert "ReLU" not in drawn
+    done = command("view", "circuit.py:loss", "-o", "a.svg", "--limit", "1", cwd=tmp_path)
+    assert done.code == 1
+    assert "more than --limit 1;" in done.err
+    assert "pass a larger --limit" in done.err
+
+
+# ------------------------------------------------------------------------------- the demo
+
+
+def test_demo(tmp_path: Path) -> None:
+    done = process("demo", "--no-open", "-o", "fruit.json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    price, *gradients, last = done.out.splitlines()[1:]
+    assert price == "    price = 715"
+    assert [float(line.split(" = ")[1]) for line in gradients] == [2.2, 110, 3.3, 165, 650]
+    assert last == "the price: fruit.json"
+    shown = told(tmp_path / "fruit.json")["values"]
+    assert shown[-1]["numbers"]["elements"] == pytest.approx([715])
+    assert {v["line"].split(":")[0] for v in shown} == {"fruit.py"}
+
+
+def test_demo_where_no_special_character_can_be_printed(tmp_path: Path) -> None:
+    done = process("demo", "-o", "fruit.json", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert done.code == 0, done.err
+    assert "?price/?(tax) = 650" in done.out
+
+
+def test_import_graphgrad_needs_none_of_it(tmp_path: Path) -> None:
+    done = python("-c", "import sys, graphgrad; print(*sys.modules)", cwd=tmp_path)
+    loaded = done.out.split()
+    assert "graphgrad.tensor" in loaded
+    new = ("graphgrad.cli", "graphgrad.viz", "graphgrad.__main__", "webbrowser", "argparse")
+    assert not [name for name in loaded if name.startswith(new)]
