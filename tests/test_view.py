@@ -19,10 +19,10 @@ from graphgrad.errors import PictureError
 from graphgrad.viz import Graph, ModuleNote, Numbers, Snapshot, Value
 from graphgrad.viz.dot_writer import dot
 from graphgrad.viz.heat import NOT_FINITE, SCALE, ZERO, heat_of, ink
-from graphgrad.viz.layout import draw
 from graphgrad.viz.snapshot import Call
 from graphgrad.viz.view import MANY, View, view
 from tests.golden import programs
+from tests.test_viz import DRAWN
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -376,7 +376,7 @@ def test_heat_without_gradients_says_so() -> None:
 def seconds(graph: Graph, **look: Any) -> float:
     """How long the whole way to an SVG takes."""
     start = time.perf_counter()
-    draw(graph.to_dot(**look), "svg", 60)
+    graph.to_svg(timeout=60, limit=10_000, **look)
     return time.perf_counter() - start
 
 
@@ -455,7 +455,7 @@ def test_hostile_module_names(name: str, collapse: int, tmp_path: Path) -> None:
     path = graph.render(tmp_path / "a.svg", collapse=collapse)
     root = ET.fromstring(path.read_text("utf-8"))
     tags = {e.tag.removeprefix(SVG) for e in root.iter()}
-    assert tags <= {"svg", "g", "title", "text", "path", "polygon", "ellipse"}
+    assert tags <= set(DRAWN)
     assert graph.view(focus=name, collapse=collapse).nodes
     assert len(path.read_bytes()) < 10_000
 

@@ -18,11 +18,12 @@ import pytest
 import graphgrad as gg
 from graphgrad.errors import DtypeError, PictureError
 from graphgrad.viz import Graph, Value, layout
-from graphgrad.viz.dot_writer import FONT_SIZE, readable
+from graphgrad.viz.texts import FONT_SIZE, readable
 from tests.golden import programs
 from tests.golden.programs import FOLDER, PROGRAMS, leaf
 
 SVG = "{http://www.w3.org/2000/svg}"
+DRAWN = ["circle", "defs", "g", "marker", "path", "rect", "style", "svg", "text", "title", "tspan"]
 
 
 def named(graph: Graph) -> dict[str, Value]:
@@ -274,7 +275,7 @@ def test_long_chain() -> None:
 @pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
 def test_files_are_what_their_suffix_says(tmp_path: Path, suffix: str) -> None:
     path = gg.graph(programs.apples_and_oranges()).render(tmp_path / f"a.{suffix.upper()}")
-    start = {"svg": b"<?xml", "png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-"}[suffix]
+    start = {"svg": b"<svg", "png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-"}[suffix]
     data = path.read_bytes()
     assert data.startswith(start)
     assert len(data) > 2000
@@ -306,11 +307,14 @@ def test_svg_shows_names_values_and_gradients(tmp_path: Path) -> None:
 
 def boxes(svg: Path) -> Iterator[tuple[str, float, float, float, float]]:
     """Every text with the box that it takes at least."""
-    for e in ET.fromstring(svg.read_text("utf-8")).iter(f"{SVG}text"):
-        text, size = "".join(e.itertext()).strip(), float(e.get("font-size", FONT_SIZE))
-        x, y = float(e.get("x", 0)), float(e.get("y", 0))
-        if text:
-            yield text, x, x + 0.5 * size * len(text), y - 0.7 * size, y
+    root = ET.fromstring(svg.read_text("utf-8"))
+    parts = [e for g in root.iter(f"{SVG}g") if g.get("class") == "part" for e in g]
+    for e in root.iter(f"{SVG}text"):
+        text, kinds = "".join(e.itertext()).strip(), e.get("class", "").split()
+        size = 9 if "small" in kinds else 15 if "big" in kinds else 10 if e in parts else FONT_SIZE
+        x, y, width = float(e.get("x", 0)), float(e.get("y", 0)), 0.5 * size * len(text)
+        left = x if "words" in kinds or e in parts else x - width / 2
+        yield text, left, left + width, y - 0.7 * size, y
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
@@ -345,12 +349,13 @@ def test_hostile_names(tmp_path: Path, name: str) -> None:
     y = op(leaf(1.5, name))
     y.name = name
     path = gg.graph(y).render(tmp_path / "a.svg")
+    gg.graph(y).render(tmp_path / "a.png")  # Graphviz reads the texts
     found = texts(path)
     assert found.count(shown) == 2
     assert readable(symbol, 16) in found
     root = ET.fromstring(path.read_text("utf-8"))
     tags = {e.tag.removeprefix(SVG) for e in root.iter()}
-    assert tags == {"svg", "g", "title", "text", "path", "polygon"}
+    assert tags <= set(DRAWN)
     (title,) = root.iter(f"{SVG}title")
     assert str(title.text).startswith(readable(name, 80)[:30])
     assert len(repr(gg.graph(y))) < 120
@@ -364,15 +369,37 @@ def test_nan_and_infinity(tmp_path: Path) -> None:
     assert "μ inf\u2003σ nan" in gg.graph(large).to_dot()
 
 
-def test_wires_meet(tmp_path: Path) -> None:
-    """Each line under a value begins where a wire ends, and ends where another begins."""
-    svg = gg.graph(programs.sigmoid_neuron()).render(tmp_path / "a.svg").read_text("utf-8")
-    bars = re.findall(r'fill="#57606a" stroke="none" points="([-\d.]+),\S+ \S+ ([-\d.]+),', svg)
-    wires = [re.findall(r"[-\d.]+", d) for d in re.findall(r' d="M([^"]+)"', svg)]
-    ends = [float(x) for wire in wires for x in (wire[0], wire[-2])]
-    assert len(bars) == 15
-    for _, right in bars:
-        assert any(float(right) - 3 <= x <= float(right) for x in ends)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
+def test_wires_meet(tmp_path: Path, program: Any) -> None:
+    """Every edge begins and ends at the line under a value, or at the rim of an op."""
+    root = ET.fromstring(gg.graph(program()).render(tmp_path / "a.svg").read_text("utf-8"))
+    lines, rims = [], []
+    for e in root.iter():
+        kinds = e.get("class", "").split()
+        numbers = [float(x) for x in re.findall(r"[-\d.]+", e.get("d", ""))]
+        if "line" in kinds:
+            left, height, right = numbers
+            lines.append((left, right, height))
+        elif e.tag == f"{SVG}circle":
+            x, y, r = (float(e.get(k, 0)) for k in ("cx", "cy", "r"))
+            rims.append((x - r, x + r, y - r, y + r))
+        elif e.tag == f"{SVG}rect" and e.get("rx") == "13":
+            x, y, w, h = (float(e.get(k, 0)) for k in ("x", "y", "width", "height"))
+            rims.append((x, x + w, y, y + h))
+    edges = [e for e in root.iter(f"{SVG}path") if "edge" in e.get("class", "").split()]
+    assert edges
+    for edge in edges:
+        numbers = [float(x) for x in re.findall(r"[-\d.]+", edge.get("d", ""))]
+        for x, y in (numbers[:2], numbers[-2:]):
+            at_line = any(
+                min(abs(x - left), abs(x - right)) <= 1.1 and abs(y - height) <= 1.1
+                for left, right, height in lines
+            )
+            at_rim = any(
+                left - 1 <= x <= right + 1 and top - 1 <= y <= bottom + 1
+                for left, right, top, bottom in rims
+            )
+            assert at_line or at_rim, (x, y)
 
 
 @pytest.mark.parametrize("count", [100, 240])
@@ -444,10 +471,9 @@ def test_time_limit(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_system_dot_comes_first(
     graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake_dot(tmp_path, "import sys; print('<svg>', sys.argv[1:], len(sys.stdin.read()) > 99)")
+    fake_dot(tmp_path, "import sys; print('%PDF-', sys.argv[1:], len(sys.stdin.read()) > 99)")
     monkeypatch.setenv("PATH", str(tmp_path))
-    svg = graph.render(tmp_path / "a.svg").read_text()
-    assert svg.endswith("> ['-Tsvg'] True\n")
+    assert graph.render(tmp_path / "a.pdf").read_text() == "%PDF- ['-Tpdf'] True\n"
 
 
 @posix

@@ -2,17 +2,20 @@
 
 import sys
 
+END = b"\n}\n"  # of a graph, as graphgrad writes it
+
 
 def main() -> None:
-    """Read DOT from stdin, write the format that the only argument names to stdout."""
+    """Read graphs in DOT from stdin, write each in the format that the only argument names."""
     import pygraphviz
 
     (suffix,) = sys.argv[1:]
-    graph = pygraphviz.AGraph(sys.stdin.buffer.read().decode())
-    if suffix == "png":
-        graph.graph_attr["dpi"] = "144"
-        graph.graph_attr["size"] = "80"
-    sys.stdout.buffer.write(graph.draw(format=suffix, prog="dot") or b"")
+    for text in sys.stdin.buffer.read().split(END)[:-1]:
+        graph = pygraphviz.AGraph((text + END).decode())
+        if suffix == "png":
+            graph.graph_attr["dpi"] = "144"
+            graph.graph_attr["size"] = "80"
+        sys.stdout.buffer.write(graph.draw(format=suffix, prog="dot") or b"")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 SCALE = ("#FFF4E5", "#FFD9AB", "#FDB462", "#EE8328", "#C4560D", "#8F3708", "#5E2100")
 ZERO, NOT_FINITE = "#B6E0FF", "#6226B0"
+LEGEND = "fill: ‖∂‖ of what leaves a node"
 TICKS = 6
 LEAST_DECADES = 3  # else small differences would look like large ones
 
@@ -28,6 +29,11 @@ class Heat:
         span = self.high - self.low
         steps = round(span / _step(span)) if span == round(span) else TICKS
         return [10 ** (self.low + span * i / steps) for i in range(steps + 1)]
+
+    def legend(self) -> list[tuple[str, str]]:
+        """Return the colours of the scale, each with the norm that it stands for, as text."""
+        cells = [(self.color(norm), f"{float(f'{norm:.1g}'):g}") for norm in self.ticks()]
+        return cells + [(ZERO, "0")] * self.zero + [(NOT_FINITE, "nan, inf")] * self.not_finite
 
     def color(self, norm: float) -> str:
         """Return the colour of a norm."""

@@ -1,19 +1,18 @@
-"""Graphviz, in a process of its own and under a time limit: from DOT to SVG, PNG, PDF.
+"""Graphviz, in a process of its own and under a time limit: from DOT to places, PNG, PDF.
 
 The system's `dot` where there is one, else the Graphviz inside the pygraphviz wheel.
 """
 
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from graphgrad.errors import PictureError
 
-STARTS = {"svg": (b"<?xml", b"<svg"), "png": (b"\x89PNG\r\n\x1a\n",), "pdf": (b"%PDF-",)}
+STARTS = {"json0": b"{", "png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-"}
 BUNDLED = Path(__file__).with_name("bundled.py")
 INSTALL = (
     "drawing needs Graphviz: pip install 'graphgrad[viz]' brings it along, or install "
@@ -21,8 +20,19 @@ INSTALL = (
 )
 
 
-def draw(dot: str, suffix: str, timeout: float) -> bytes:
-    """Return the picture as the bytes of a file.
+class TooSlowError(PictureError):
+    """The time was over."""
+
+    def __init__(self, timeout: float) -> None:
+        """Say so, and what helps."""
+        super().__init__(
+            f"the layout took longer than {timeout:g} s; draw an earlier tensor, which has a "
+            "smaller graph, or pass a larger timeout="
+        )
+
+
+def run(graphs: Sequence[str], suffix: str, timeout: float) -> bytes:
+    """Return what Graphviz makes of graphs in DOT, one after the other.
 
     Raises
     ------
@@ -32,47 +42,23 @@ def draw(dot: str, suffix: str, timeout: float) -> bytes:
     failures = []
     for command in _commands(suffix):
         try:
-            done = subprocess.run(  # noqa: S603 - our own command; the graph goes in by stdin
-                command, input=dot.encode(), capture_output=True, timeout=timeout, check=False
+            done = subprocess.run(  # noqa: S603 - our own command; the graphs go in by stdin
+                command,
+                input="".join(graphs).encode(),
+                capture_output=True,
+                timeout=timeout,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
-            message = (
-                f"the layout took longer than {timeout:g} s; draw an earlier tensor, which has "
-                "a smaller graph, or pass a larger timeout="
-            )
-            raise PictureError(message) from error
+            raise TooSlowError(timeout) from error
         except OSError as error:
             failures.append(f"{command[0]}: {error}")
             continue
         if done.returncode == 0 and done.stdout.startswith(STARTS[suffix]):
-            return _tidy(done.stdout) if suffix == "svg" else done.stdout
+            return done.stdout
         said = done.stderr.decode(errors="replace").strip() or "no output"
         failures.append(f"{command[0]} (exit {done.returncode}): {said[-500:]}")
     raise PictureError("; ".join(failures) + "; " + INSTALL if failures else INSTALL)
-
-
-def _tidy(svg: bytes) -> bytes:
-    """Take out what Graphviz repeats in every text, and names of nodes that would pop up.
-
-    What the user wrote stands escaped, so none of the patterns can be found in it.
-    """
-    text = svg.decode()
-    family = re.search(r' font-family="[^"]*"', text)
-    text = re.sub(r"<!--.*?-->\n?|<!DOCTYPE.*?>\n?|<title>.*?</title>\n", "", text, flags=re.DOTALL)
-    text = re.sub(r' font-family="[^"]*"| text-anchor="start"| xml:space="preserve"', "", text)
-    text = re.sub(r'<a xlink:title="([^"]*)">', r"<g><title>\1</title>", text)
-    text = text.replace("</a>", "</g>").replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
-    text = _THREE_CELLS.sub(r"\1\2 \3 \4 \2\5", text)
-    text = text.replace('stroke="transparent"', 'stroke="none"')  # old Graphviz writes the former
-    facts = f' role="img" aria-label="computational graph"{family[0] if family else ""}'
-    return text.replace("<svg", f"<svg{facts}", 1).encode()
-
-
-# the line of a wire, drawn as three bars side by side, of five points each: made into one
-_BAR = r'<polygon fill="[^"]*" stroke="(?:none|transparent)" points="'
-_THREE_CELLS = re.compile(
-    rf'({_BAR})(\S+) (\S+) \S+ \S+ \S+"/>\n{_BAR}[^"]*"/>\n{_BAR}\S+ \S+ (\S+ \S+) \S+("/>)'
-)
 
 
 def _commands(suffix: str) -> Iterator[list[str]]:

@@ -12,9 +12,10 @@ from graphgrad.errors import PictureError
 from graphgrad.files import replacing
 from graphgrad.viz.dot_writer import dot
 from graphgrad.viz.json_writer import to_json
-from graphgrad.viz.layout import STARTS, draw
+from graphgrad.viz.layout import run
 from graphgrad.viz.mermaid_writer import mermaid
 from graphgrad.viz.snapshot import Snapshot
+from graphgrad.viz.svg_writer import svgs
 from graphgrad.viz.texts import readable, value_lines
 from graphgrad.viz.view import Look, View, view
 
@@ -22,6 +23,11 @@ WRITTEN: dict[str, Callable[[View], str]] = {  # by suffix: forms that are texts
     "dot": dot,
     "mmd": mermaid,
     "json": lambda seen: to_json(seen.snapshot),
+}
+DRAWN: dict[str, Callable[[View, float], bytes]] = {  # those that need a layout
+    "svg": lambda seen, timeout: svgs([seen], timeout)[0].encode(),
+    "png": lambda seen, timeout: run([dot(seen)], "png", timeout),
+    "pdf": lambda seen, timeout: run([dot(seen)], "pdf", timeout),
 }
 
 
@@ -67,7 +73,8 @@ class Graph:
         """Draw the graph as SVG; arguments and errors are those of ``render``."""
         seen = self.view(**look)
         _check_size("to_svg", seen, limit)
-        return draw(dot(seen), "svg", timeout).decode()
+        (svg,) = svgs([seen], timeout)
+        return svg
 
     def render(
         self,
@@ -114,18 +121,16 @@ class Graph:
         """
         path = Path(path)
         suffix = path.suffix.lower().removeprefix(".")
-        if suffix not in (*STARTS, *WRITTEN):
-            suffixes = ", ".join(f".{s}" for s in (*STARTS, *WRITTEN))
+        if suffix not in (*DRAWN, *WRITTEN):
+            suffixes = ", ".join(f".{s}" for s in (*DRAWN, *WRITTEN))
             raise PictureError(f"render: '{path}' ends in none of {suffixes}")
         seen = self.view(**look)
-        if suffix in STARTS:
+        if suffix in DRAWN:
             _check_size("render", seen, limit)
         if not path.parent.is_dir():
             raise PictureError(f"render: there is no folder '{path.parent}'")
-        if suffix in WRITTEN:
-            data = WRITTEN[suffix](seen).encode()
-        else:
-            data = draw(dot(seen), suffix, timeout)
+        drawn = DRAWN.get(suffix)
+        data = drawn(seen, timeout) if drawn else WRITTEN[suffix](seen).encode()
         try:
             with replacing(path) as unfinished:
                 unfinished.write_bytes(data)

@@ -1,0 +1,303 @@
+"""The drawing: the items of a picture with their texts, and the wires between them.
+
+As the circuits of the book: ops are circles; a value stands above its wire and its gradient
+below. The wire of a value is an item of its own, so texts cannot drift away from it; where a
+value forks, each use is one more, which says what it sends back. Without places: these come
+from the layout, sizes are in points.
+"""
+
+import math
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from graphgrad.viz.digest import Numbers
+from graphgrad.viz.heat import Heat
+from graphgrad.viz.snapshot import Value
+from graphgrad.viz.texts import gradient_lines, number, readable, text_width, value_lines
+from graphgrad.viz.view import Direction, Node, View
+
+NAME_LENGTH = 32
+SYMBOL_LENGTH = 16
+IN_A_CIRCLE = 3  # longer symbols stand in a pill
+TOOLTIP_LENGTH = 80
+SHORTEST_WIRE = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """A value on its wire; or one of its uses, which bears what is sent back."""
+
+    id: str  # "v3"; of a use of it by the node o7 or m7 "k3_7_0", of a leaf drawn again "v3_7_0"
+    value: int
+    kind: Literal["value", "again", "use"] = "value"
+    part: int | None  # the number of the open module that it lies in
+    name: str = ""
+    in_front: bool = False  # whether the name stands before the line, as a leaf's, or above
+    output: int | None = None  # which of its op's several outputs the value is
+    above: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
+    fill: str = ""  # the ground of the name, in a picture of heat
+    ends: bool = False  # whether it is the result
+
+    @property
+    def length(self) -> float:
+        """How long the line must be for the texts at it."""
+        widths = [text_width(line) for line in (*self.above, *self.below)]
+        if not self.in_front:
+            place = "" if self.output is None else f"[{self.output}] "
+            widths.append(text_width(self.name, bold=True) + text_width(place))
+        return max(widths, default=SHORTEST_WIRE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circle:
+    """An op."""
+
+    id: str
+    part: int | None
+    symbol: str
+    op: str
+    tooltip: str
+    fill: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A closed module, or several alike."""
+
+    id: str
+    part: int | None
+    title: str
+    path: str
+    counts: str  # "3 ops, 20 parameters"
+    gradient: str  # "‖∂‖ of parameters 0.3", or nothing
+    repeated: bool
+    tooltip: str
+    fill: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dots:
+    """Something that was left out."""
+
+    id: str
+    part: int | None
+
+
+Item = Wire | Circle | Box | Dots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """A wire from one item to another."""
+
+    tail: str
+    head: str
+    kind: Literal["in", "out", "fork", "cut"]  # into an op, out of it, to a use, to dots
+    port: Literal["", "nw", "sw"] = ""  # where it meets the op, if that takes one value twice
+    straight: bool = True  # the way of the computed values is kept so, not that of the leaves
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """An open module."""
+
+    number: int
+    outer: int | None
+    title: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What is drawn of a view."""
+
+    items: tuple[Item, ...]
+    edges: tuple[Edge, ...]
+    clusters: tuple[Cluster, ...]  # outer ones first
+    direction: Direction
+    note: tuple[str, ...]  # lines
+    heat: Heat | None
+
+
+def drawing(view: View) -> Drawing:
+    """Decide what is drawn of a view."""
+    note = textwrap.wrap(readable(view.note, 500), 100) if view.note else []
+    clusters = []
+    for part in view.parts:
+        title = _title(part.module.kind, part.module.path)
+        path = readable(part.module.path, NAME_LENGTH)
+        path = "" if path == title else path
+        clusters.append(Cluster(part.number, part.parent, title, path))
+    draft = _Draft(view)
+    for node in view.nodes:
+        draft.add(node)
+    items, edges = tuple(draft.items), tuple(draft.edges)
+    return Drawing(items, edges, tuple(clusters), view.direction, tuple(note), view.heat)
+
+
+class _Draft:
+    """The items and edges so far."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.paths = {part.number: part.module.path for part in view.parts}
+        self.homes = {i: node.part for node in view.nodes for i in node.outputs}
+        self.items: list[Item] = []
+        self.edges: list[Edge] = []
+
+    def add(self, node: Node) -> None:
+        """Add an op or a box with its inputs, and the wires that leave it; or a leaf."""
+        view = self.view
+        if node.modules:
+            self.items.append(self.box(node))
+        elif node.id[0] == "o":
+            self.items.append(self.circle(node))
+        self.inputs(node)
+        if node.cut:
+            self.items.append(Dots(f"c{node.id}", node.part))
+            self.edges.append(Edge(tail=f"c{node.id}", head=node.id, kind="cut", straight=False))
+        for i in node.outputs:
+            self.items.append(self.wire(view.value(i), node))
+            if node.id[0] != "v":
+                self.edges.append(Edge(tail=node.id, head=f"v{i}", kind="out"))
+            if i in view.leads_on:
+                self.items.append(Dots(f"e{i}", node.part))
+                self.edges.append(Edge(tail=f"v{i}", head=f"e{i}", kind="cut", straight=False))
+
+    def inputs(self, node: Node) -> None:
+        """Add the wires that lead to a node."""
+        sources = [use.source for use in node.inputs]
+        for place, use in enumerate(node.inputs):
+            value, tail = self.view.value(use.source), f"v{use.source}"
+            straight = bool(value.inputs)
+            mark = f"{use.source}_{node.id[1:]}_{place}"
+            sent = () if use.share is None else tuple(_sent(use.share, value))
+            if self.view.direction == "forward":
+                sent = ()
+            if use.again:
+                tail = f"v{mark}"
+                self.items.append(self.leaf_again(value, node, tail, sent))
+            elif sent:
+                tail = f"k{mark}"
+                part = self.where(node, use.source)
+                wire = Wire(id=tail, value=use.source, kind="use", part=part, below=sent)
+                self.items.append(wire)
+                fork = Edge(tail=f"v{use.source}", head=tail, kind="fork", straight=straight)
+                self.edges.append(fork)
+            # a value that an op takes twice forks in sight
+            twice = node.id[0] == "o" and not use.again and sources == [use.source] * 2
+            port: Literal["", "nw", "sw"] = ("nw", "sw")[place] if twice else ""
+            edge = Edge(tail=tail, head=node.id, kind="in", port=port, straight=straight)
+            self.edges.append(edge)
+
+    def wire(self, value: Value, node: Node) -> Wire:
+        """Draw a value: what it is above the line, its gradient below, and its name."""
+        direction = self.view.direction
+        fill = self.heat_of(value) if node.id[0] == "v" else ""
+        enters = node.id[0] == "v" and bool(value.inputs)  # computed outside of what is seen
+        label = self.name(value, node)
+        if not label and (value.id in self.view.shared or fill or enters):
+            label = f"#{value.id}"
+        above = value_lines(value) if direction != "backward" else []
+        below = gradient_lines(value) if value.needs and direction != "forward" else []
+        return Wire(
+            id=f"v{value.id}",
+            value=value.id,
+            part=node.part,
+            name=label,
+            in_front=node.id[0] == "v",
+            output=value.output,
+            above=tuple(above),
+            below=tuple(below),
+            fill=fill,
+            ends=value is self.view.snapshot.result,
+        )
+
+    def leaf_again(self, value: Value, node: Node, name: str, sent: tuple[str, ...]) -> Wire:
+        """Draw a leaf with many uses once more, with what this use sends back."""
+        direction = self.view.direction
+        return Wire(
+            id=name,
+            value=value.id,
+            kind="again",
+            part=node.part,
+            name=f"{self.name(value, node) or f'#{value.id}'} ↗",
+            in_front=True,
+            above=tuple(value_lines(value)) if direction != "backward" else (),
+            below=sent,
+            fill=self.heat_of(value),
+        )
+
+    def where(self, node: Node, source: int) -> int | None:
+        """Say where a use is drawn: beside the op, if its value comes from there too."""
+        return node.part if self.homes.get(source) == node.part else None
+
+    def name(self, value: Value, node: Node) -> str:
+        """Name a value; a parameter among its module's ops without the path."""
+        name = value.name or ""
+        if not value.inputs:
+            name = self.within(name, node.part)
+        return readable(name, NAME_LENGTH)
+
+    def within(self, name: str, part: int | None) -> str:
+        """Shorten a dotted name by the path of the module that it stands in."""
+        path = "" if part is None else self.paths[part]
+        return name.removeprefix(f"{path}.") if path else name
+
+    def heat(self, norm: float | None) -> str:
+        """Return the colour of a gradient; "" in a picture without heat."""
+        return "" if self.view.heat is None or norm is None else self.view.heat.color(norm)
+
+    def heat_of(self, value: Value) -> str:
+        """Return the colour of a value's gradient, likewise."""
+        return "" if value.gradient is None else self.heat(value.gradient.norm)
+
+    def circle(self, node: Node) -> Circle:
+        value = self.view.value(int(node.id[1:]))
+        tooltip = f"{value.op} at {value.line}" if value.line else value.op or ""
+        return Circle(
+            id=node.id,
+            part=node.part,
+            symbol=readable(value.symbol or "", SYMBOL_LENGTH),
+            op=value.op or "",
+            tooltip=readable(tooltip, TOOLTIP_LENGTH),
+            fill=self.heat(node.norm),
+        )
+
+    def box(self, node: Node) -> Box:
+        """Say of a closed module its class and path, and what is in it."""
+        values = [self.view.value(i) for i in node.members]
+        ops = sum(v.kind == "op" for v in values)
+        learned = [v for v in values if v.kind == "leaf"]
+        size = sum(math.prod(v.shape or ()) for v in learned)
+        arrays = sum(v.kind == "constant" and v.shape != () for v in values)
+        counts = [(ops, "op"), (size, "parameter"), (arrays, "constant")]
+        first, last, times = node.modules[0], node.modules[-1], len(node.modules)
+        names = [self.within(module.path, node.part) for module in (first, last)]
+        names = [readable(name, NAME_LENGTH) for name in dict.fromkeys(names)]
+        norms = [v.gradient.norm for v in learned if v.gradient is not None]
+        shown = norms and self.view.direction != "forward"
+        return Box(
+            id=node.id,
+            part=node.part,
+            title=_title(first.kind, first.path) + (f" × {times}" if times > 1 else ""),
+            path="" if names[0] == first.kind else " … ".join(names),
+            counts=", ".join(f"{n:,} {what}{'s' * (n != 1)}" for n, what in counts if n),
+            gradient=f"‖∂‖ of parameters {number(math.hypot(*norms))}" if shown else "",
+            repeated=times > 1,
+            tooltip=readable(f"{first.kind} {first.path}".strip(), TOOLTIP_LENGTH),
+            fill=self.heat(node.norm),
+        )
+
+
+def _title(kind: str, path: str) -> str:
+    return readable(kind or path or "module", NAME_LENGTH)
+
+
+def _sent(share: Numbers, value: Value) -> Iterator[str]:
+    """Say what one of several uses sends back, to be added."""
+    for place, line in enumerate(gradient_lines(replace(value, gradient=share))):
+        yield f"+= {line.removeprefix('∂ ')}" if place == 0 else line

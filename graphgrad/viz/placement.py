@@ -1,0 +1,180 @@
+"""Places for the items of drawings, by Graphviz: boxes of fixed size go in, points come out.
+
+All in points, with y downwards. What is drawn in a box is not Graphviz's business, so
+the picture does not depend on the fonts that it finds.
+"""
+
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graphgrad.viz.dot_writer import statements
+from graphgrad.viz.drawing import (
+    IN_A_CIRCLE,
+    Box,
+    Circle,
+    Cluster,
+    Dots,
+    Drawing,
+    Item,
+    Wire,
+)
+from graphgrad.viz.layout import run
+from graphgrad.viz.texts import FONT_SIZE, text_width
+
+LINE_HEIGHT = 13
+DIAMETER, PILL_HEIGHT = 28, 26
+SMALL = 9 / 11  # the size of small print to that of the rest
+ARROW = 14  # how far the line of the result goes on
+
+Point = tuple[float, float]
+
+HEAD = """\
+digraph graphgrad {
+  graph [rankdir=LR, ranksep=0.2, nodesep=0.16, pad=0]
+  node [shape=box, fixedsize=true, label=""]
+  edge [weight=4, arrowhead=none]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A drawing with its places."""
+
+    drawing: Drawing
+    width: float
+    height: float
+    corners: dict[str, Point]  # by item: its upper left corner
+    paths: tuple[tuple[Point, ...], ...]  # by edge: a start, then three points per Bézier curve
+    frames: dict[int, tuple[Point, Point]]  # by cluster: upper left and lower right corner
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The size of an item; of a wire also where in it the line is."""
+
+    width: int
+    height: int
+    front: int = 0  # what stands before the line
+    above: int = 0  # how far down the line is
+
+
+def extent(item: Item) -> Extent:
+    """Return the room that an item needs."""
+    match item:
+        case Wire():
+            return _wire(item)
+        case Circle():
+            if len(item.symbol) <= IN_A_CIRCLE:
+                return Extent(DIAMETER, DIAMETER)
+            return Extent(math.ceil(text_width(item.symbol)) + 16, PILL_HEIGHT)
+        case Box():
+            title = text_width(item.title, bold=True) + text_width(f"  {item.path}")
+            small = max(text_width(item.counts), text_width(item.gradient)) * SMALL
+            lines = 2 + bool(item.gradient)
+            return Extent(math.ceil(max(title, small)) + 20, lines * LINE_HEIGHT + 10)
+        case Dots():
+            return Extent(18, 14)
+
+
+def _wire(wire: Wire) -> Extent:
+    front = 0
+    named = bool(wire.name) or wire.output is not None
+    if wire.in_front and named:
+        front = math.ceil(text_width(wire.name, bold=True)) + 10
+    above = (len(wire.above) + (named and not wire.in_front)) * LINE_HEIGHT + 3
+    below = len(wire.below) * LINE_HEIGHT + 4
+    length = math.ceil(wire.length) + 4 + ARROW * wire.ends
+    return Extent(front + length, above + below + 1, front, above)
+
+
+def place(drawings: Sequence[Drawing], timeout: float) -> list[Placed]:
+    """Lay drawings out, all by one process.
+
+    Raises
+    ------
+    PictureError
+        Without Graphviz, if it fails, or when the time is over.
+    """
+    told = run([_boxes(drawn) for drawn in drawings], "json0", timeout).decode()
+    found = []
+    decoder = json.JSONDecoder(strict=False)
+    for drawn in drawings:
+        graph, end = decoder.raw_decode(told)
+        told = told[end:].lstrip()
+        found.append(_read(drawn, graph))
+    return found
+
+
+def _boxes(drawn: Drawing) -> str:
+    """Write a drawing as DOT: boxes of fixed size, each with the number of its item."""
+    return "".join([HEAD, *statements(drawn, _fixed, _heading, lambda _: []), "}\n"])
+
+
+def _fixed(item: Item) -> str:
+    room = extent(item)
+    if isinstance(item, Wire):
+        above, below = room.above, room.height - room.above - 1
+        side = _cell(room.front, room.height, ' ROWSPAN="3"') if room.front else ""
+        rows = (
+            side + _cell(room.width - room.front, above),
+            _cell(room.width - room.front, 1, ' PORT="w"'),
+            _cell(room.width - room.front, below),
+        )
+        label = "".join(f"<TR>{row}</TR>" for row in rows)
+        return f"shape=plain, fixedsize=false, label=<{TABLE}{label}</TABLE>>"
+    shape = "shape=circle, " if room.width == room.height == DIAMETER else ""
+    ordering = ", ordering=in" if isinstance(item, Circle) else ""
+    return f"{shape}width={room.width / 72:.4f}, height={room.height / 72:.4f}{ordering}"
+
+
+TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
+
+
+def _cell(width: int, height: int, more: str = "") -> str:
+    return f'<TD FIXEDSIZE="TRUE" WIDTH="{width}" HEIGHT="{height}"{more}></TD>'
+
+
+def _heading(part: Cluster) -> str:
+    text = text_width(part.title, bold=True) + text_width(f"  {part.path}")
+    room = _cell(math.ceil(text * 10 / FONT_SIZE), LINE_HEIGHT)
+    return f"labelloc=t, labeljust=l, margin=8, label=<{TABLE}<TR>{room}</TR></TABLE>>"
+
+
+# ----------------------------------------------------------------------- what comes back
+
+
+def _read(drawn: Drawing, graph: dict[str, Any]) -> Placed:
+    left, bottom, right, top = _numbers(graph["bb"])
+
+    def point(x: float, y: float) -> Point:
+        return x - left, top - y
+
+    corners: dict[str, Point] = {}
+    frames: dict[int, tuple[Point, Point]] = {}
+    for told in graph.get("objects", ()):
+        name = told["name"]
+        if name.startswith("cluster_"):
+            x0, y0, x1, y1 = _numbers(told["bb"])
+            frames[int(name.removeprefix("cluster_"))] = point(x0, y1), point(x1, y0)
+        else:
+            corners[name] = point(*_numbers(told["pos"]))
+    for item in drawn.items:
+        room, (x, y) = extent(item), corners[item.id]
+        corners[item.id] = x - room.width / 2, y - room.height / 2
+    edges = graph.get("edges", ())
+    names = {told["_gvid"]: told["name"] for told in graph.get("objects", ())}
+    curves: dict[tuple[str, str], list[tuple[Point, ...]]] = {}
+    for told in sorted(edges, key=lambda told: told["_gvid"]):
+        numbers = _numbers(told["pos"].replace(" ", ","))
+        path = tuple(itertools.starmap(point, zip(numbers[::2], numbers[1::2], strict=True)))
+        curves.setdefault((names[told["tail"]], names[told["head"]]), []).append(path)
+    paths = tuple(curves[e.tail, e.head].pop(0) for e in drawn.edges)
+    return Placed(drawn, right - left, top - bottom, corners, paths, frames)
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(x) for x in text.split(",")]

@@ -1,0 +1,253 @@
+"""From placed drawings to SVG: half of the bytes of Graphviz's own, with ids to step through.
+
+Every item is a group with the id of the item. Looks are in classes: a file of its own brings
+its style along, a page has another, light and dark.
+"""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from graphgrad.viz.drawing import Box, Circle, Cluster, Dots, Edge, Item, Wire, drawing
+from graphgrad.viz.heat import LEGEND, Heat, ink
+from graphgrad.viz.placement import (
+    ARROW,
+    DIAMETER,
+    LINE_HEIGHT,
+    SMALL,
+    Placed,
+    Point,
+    extent,
+    place,
+)
+from graphgrad.viz.texts import text_width
+from graphgrad.viz.view import View
+
+PAD = 8
+DOWN = 3.5  # from the middle of a line of text to its baseline
+STYLE = Path(__file__).with_name("picture.css")
+ARROWS = (
+    '<defs><marker id="head" viewBox="0 0 6 6" refX="5.6" refY="3" markerWidth="6" '
+    'markerHeight="6" markerUnits="userSpaceOnUse" orient="auto-start-reverse">'
+    '<path d="M0 0.4L6 3L0 5.6z"/></marker></defs>'
+)
+
+
+def svgs(views: Sequence[View], timeout: float, *, page: bool = False) -> list[str]:
+    """Draw views, all by one layout; for a page without style, but for the keyboard.
+
+    Raises
+    ------
+    PictureError
+        Without Graphviz, if it fails, or when the time is over.
+    """
+    placed = place([drawing(view) for view in views], timeout)
+    return [_Picture(one, page=page).text() for one in placed]
+
+
+class _Picture:
+    """One SVG."""
+
+    def __init__(self, placed: Placed, *, page: bool) -> None:
+        self.placed = placed
+        self.page = page
+        self.drawn = placed.drawing
+
+    def text(self) -> str:
+        caption, caption_width, caption_height = self.caption()
+        width = max(self.placed.width, caption_width) + 2 * PAD
+        height = self.placed.height + caption_height + 2 * PAD
+        box = f"{-PAD} {-PAD} {width:.0f} {height:.0f}"
+        alone = (
+            f' xmlns="http://www.w3.org/2000/svg" width="{width:.0f}pt" height="{height:.0f}pt" '
+            'role="img" aria-label="computational graph"'
+        )
+        ground = f'<rect fill="#fff" x="{-PAD}" y="{-PAD}" width="100%" height="100%"/>\n'
+        style = f"<style>{STYLE.read_text('utf-8')}</style>\n{ground}"
+        direction = self.drawn.direction
+        parts = [
+            f'<svg class="gg {direction}" viewBox="{box}"{"" if self.page else alone}>\n',
+            "" if self.page else style,
+            f"{ARROWS}\n",
+            *map(self.cluster, self.drawn.clusters),
+            *(self.edge(e, p) for e, p in zip(self.drawn.edges, self.placed.paths, strict=True)),
+            *map(self.item, self.drawn.items),
+            caption,
+            "</svg>\n",
+        ]
+        return "".join(parts)
+
+    # ----------------------------------------------------------------------------- items
+
+    def item(self, item: Item) -> str:
+        x, y = self.placed.corners[item.id]
+        match item:
+            case Wire():
+                return self.wire(item, x, y)
+            case Circle():
+                return self.circle(item, x, y)
+            case Box():
+                return self.box(item, x, y)
+            case Dots():
+                room = extent(item)
+                text = _text("dots", "…", x + room.width / 2, y + room.height / 2)
+                return f'<g id="{item.id}">{text}</g>\n'
+
+    def circle(self, op: Circle, x: float, y: float) -> str:
+        room = extent(op)
+        middle = x + room.width / 2, y + room.height / 2
+        fill = _fill(op.fill)
+        if room.width == DIAMETER:
+            cx, cy = map(_short, middle)
+            shape = f'<circle cx="{cx}" cy="{cy}" r="{DIAMETER // 2}"{fill}/>'
+        else:
+            shape = _rect(x, y, room.width, room.height, f' rx="{room.height // 2}"{fill}')
+        kind = "symbol big" if len(op.symbol) == 1 else "symbol"
+        text = _text(kind, op.symbol, *middle, on=op.fill)
+        return self.group("op", op.id, op.tooltip, shape + text)
+
+    def box(self, box: Box, x: float, y: float) -> str:
+        room = extent(box)
+        shape = _rect(x, y, room.width, room.height, f' rx="6"{_fill(box.fill)}')
+        if box.repeated:
+            shape = _rect(x + 3, y - 3, room.width, room.height, ' rx="6"') + shape
+        middle, line = x + room.width / 2, y + 5 + LINE_HEIGHT / 2
+        title = _titled(box.title, box.path)
+        texts = [_text("title", title, middle, line, on=box.fill, escaped=True)]
+        texts.append(_text("small", box.counts, middle, line + LINE_HEIGHT, on=box.fill))
+        if box.gradient:
+            line += 2 * LINE_HEIGHT
+            texts.append(_text("gradient small", box.gradient, middle, line, on=box.fill))
+        return self.group("box", box.id, box.tooltip, shape + "".join(texts))
+
+    def wire(self, wire: Wire, x: float, y: float) -> str:
+        room = extent(wire)
+        start, end = x + room.front, x + room.width
+        line = y + room.above + 0.5
+        stop = end - ARROW * wire.ends
+        middle = (start + stop) / 2
+        parts, top = [], line - 3 - LINE_HEIGHT / 2
+        name = escape(wire.name)
+        if wire.output is not None:
+            name = f'<tspan class="faint">[{wire.output}]</tspan> {name}'.rstrip()
+        if name and wire.in_front:
+            if wire.fill:
+                ground = f' rx="3" fill="{wire.fill}"'
+                parts.append(_rect(x, line - 10, room.front - 2, 20, ground))
+            parts.append(
+                _text("name", name, x + room.front / 2 - 1, line, on=wire.fill, escaped=True)
+            )
+        elif name:
+            parts.append(
+                _text("name", name, middle, top - len(wire.above) * LINE_HEIGHT, escaped=True)
+            )
+        marker = ' class="line end"' if wire.ends else ' class="line"'
+        parts.append(
+            f'<path{marker} d="M{_short(start - 0.5)} {_short(line)}H{_short(end + 0.5)}"/>'
+        )
+        lines = enumerate(reversed(wire.above))
+        above = [_text("number", text, middle, top - i * LINE_HEIGHT) for i, text in lines]
+        parts += reversed(above)
+        top = line + 3.5 + LINE_HEIGHT / 2
+        for i, text in enumerate(wire.below):
+            parts.append(_text("gradient", text, middle, top + i * LINE_HEIGHT))
+        kinds = {"value": "value", "again": "value again", "use": "use"}
+        kind = kinds[wire.kind] + (" leaf" if wire.in_front else "")
+        return self.group(kind, wire.id, "", "".join(parts), wire)
+
+    def group(
+        self, kind: str, name: str, tooltip: str, inside: str, wire: Wire | None = None
+    ) -> str:
+        """Write a group; in a page one that the keyboard reaches, if there is more to know."""
+        facts = ""
+        if wire is not None and wire.kind != "value":
+            facts = f' data-value="{wire.value}"'
+        if self.page:
+            if wire is None or (wire.in_front and wire.kind == "value"):
+                label = escape(tooltip if wire is None else wire.name or f"#{wire.value}")
+                facts += f' tabindex="0" role="button" aria-label="{label}"'
+        elif tooltip:
+            inside = f"<title>{escape(tooltip)}</title>{inside}"
+        return f'<g class="{kind}" id="{name}"{facts}>{inside}</g>\n'
+
+    # ------------------------------------------------------------------- around the items
+
+    def edge(self, edge: Edge, path: tuple[Point, ...]) -> str:
+        (start, *rest) = path
+        curves = (" ".join(_point(p) for p in rest[i : i + 3]) for i in range(0, len(rest), 3))
+        ends = f' data-from="{edge.tail}" data-to="{edge.head}"' if self.page else ""
+        return f'<path class="edge {edge.kind}"{ends} d="M{_point(start)}C{" ".join(curves)}"/>\n'
+
+    def cluster(self, part: Cluster) -> str:
+        (x, y), (right, bottom) = self.placed.frames[part.number]
+        shape = _rect(x, y, right - x, bottom - y, ' rx="8"')
+        text = _text(
+            "title", _titled(part.title, part.path), x + 8, y + 8 + LINE_HEIGHT / 2, escaped=True
+        )
+        return f'<g class="part" id="p{part.number}">{shape}{text}</g>\n'
+
+    def caption(self) -> tuple[str, float, float]:
+        """Write the legend of the heat and the note, below all else; and say how large they are."""
+        y = self.placed.height + 6.0
+        parts, widths = [], [0.0]
+        if self.drawn.heat is not None:
+            legend, width = _legend(self.drawn.heat, y)
+            parts.append(legend)
+            widths.append(width)
+            y += LINE_HEIGHT + 6
+        for line in self.drawn.note:
+            parts.append(_text("words small", line, 0, y + LINE_HEIGHT / 2))
+            widths.append(text_width(line) * SMALL)
+            y += LINE_HEIGHT
+        if not parts:
+            return "", 0.0, 0.0
+        return f'<g class="note">{"".join(parts)}</g>\n', max(widths), y - self.placed.height
+
+
+def _legend(heat: Heat, y: float) -> tuple[str, float]:
+    x = text_width(LEGEND) * SMALL + 8
+    parts = [_text("words small", LEGEND, 0, y + LINE_HEIGHT / 2)]
+    for color, text in heat.legend():
+        width = text_width(text) * SMALL + 10
+        parts.append(_rect(x, y, width, LINE_HEIGHT, f' fill="{color}"'))
+        parts.append(_text("small", text, x + width / 2, y + LINE_HEIGHT / 2, on=color))
+        x += width
+    return "".join(parts), x
+
+
+# ----------------------------------------------------------------------------- elements
+
+
+def _text(kind: str, text: str, x: float, y: float, *, on: str = "", escaped: bool = False) -> str:
+    """Write a text around the height y; on a colour of heat in black or white."""
+    if not text:
+        return ""
+    if on:
+        kind += " white" if ink(on) == "#FFFFFF" else " black"
+    text = text if escaped else escape(text)
+    return f'<text class="{kind}" x="{_short(x)}" y="{_short(y + DOWN)}">{text}</text>'
+
+
+def _titled(title: str, path: str) -> str:
+    """Write the class of a module and its path."""
+    return escape(title) + (f'<tspan class="path">  {escape(path)}</tspan>' if path else "")
+
+
+def _rect(x: float, y: float, width: float, height: float, more: str) -> str:
+    return (
+        f'<rect x="{_short(x)}" y="{_short(y)}" width="{_short(width)}" '
+        f'height="{_short(height)}"{more}/>'
+    )
+
+
+def _fill(color: str) -> str:
+    return f' fill="{color}"' if color else ""
+
+
+def _point(point: Point) -> str:
+    return " ".join(map(_short, point))
+
+
+def _short(x: float) -> str:
+    """Write a place to a tenth of a point."""
+    return f"{round(x, 1) or 0:g}" if abs(x) < 1e5 else f"{x:.0f}"
