@@ -140,7 +140,7 @@ def view(
     elsewhere: dict[int, list[int]] = {}
     for user in cut:
         for i in values[user - 1].inputs:
-            if i in kept and values[i - 1].inputs:
+            if i in kept:
                 elsewhere.setdefault(i, []).append(user)
     building = Building(
         snapshot=snapshot,

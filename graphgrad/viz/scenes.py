@@ -1,0 +1,62 @@
+"""Scenes: a view of the whole graph, and one of the inside of each module that is closed there."""
+
+from dataclasses import dataclass
+from typing import Unpack
+
+from graphgrad.viz.looks import Look
+from graphgrad.viz.snapshot import ModuleNote, Snapshot
+from graphgrad.viz.texts import readable
+from graphgrad.viz.view import MOST, Node, View, view
+
+TITLE_LENGTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One of the views that lead into one another."""
+
+    view: View
+    title: str  # "Block × 12"; of the outermost one, the name of the result
+    path: str  # of the module, or "blocks.0 … blocks.11"; "" of the outermost one
+    parent: int | None  # the place of the scene that holds its box
+    box: str | None  # the id of that box there
+
+
+def scenes(snapshot: Snapshot, *, limit: int = 2000, **look: Unpack[Look]) -> list[Scene]:
+    """Return the view of a graph, and of the inside of each closed module, outer ones first.
+
+    Where no room is left, or one picture would be too large, a module has no scene.
+
+    Parameters
+    ----------
+    limit
+        How many values may be visible in all scenes together. The first is there in any case.
+    look
+        What may be said of a view, and is said of the first; the others follow it.
+    """
+    seen = view(snapshot, **look)
+    result = snapshot.result
+    title = readable(result.name or result.op or "graph", TITLE_LENGTH)
+    found = [Scene(seen, title, "", None, None)]
+    left = limit - seen.size
+    for place, scene in enumerate(found):  # grows on the way
+        for box in scene.view.nodes:
+            # at least what leaves it is visible in it
+            if not box.modules or len(box.outputs) > left:
+                continue
+            inside = scene.view.inside(box)
+            if inside.size <= min(left, MOST):
+                left -= inside.size
+                found.append(Scene(inside, *_titles(box), place, box.id))
+    return found
+
+
+def _titles(box: Node) -> tuple[str, str]:
+    """Return what a closed module is called, and its path."""
+    first, last, times = box.modules[0], box.modules[-1], len(box.modules)
+    title = _title(first) + (f" × {times}" if times > 1 else "")
+    return title, " … ".join(dict.fromkeys((first.path, last.path)))
+
+
+def _title(module: ModuleNote) -> str:
+    return readable(module.kind or module.path or "module", TITLE_LENGTH)
