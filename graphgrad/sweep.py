@@ -283,19 +283,22 @@ def _check_unchanged(node: Node, kept: Node, what: str) -> None:
 
 def _wrapped(node: Node, wrap: Wrap) -> tuple[Any, ...]:
     """Turn the kept arrays of a node into recorded values, tied to where they came from."""
+    return tuple(
+        [
+            _tied(v, source, node, wrap)
+            for v, source in zip(node.values, node.plan.sources, strict=True)
+        ]
+    )
 
-    def tied(value: Any, source: int | str | None) -> Any:
-        if source == "out":
-            return wrap(value, node)
-        if source == "inputs":
-            return tuple(tied(v, i) for i, v in enumerate(value))
-        if isinstance(source, int):
-            parent = node.parents[source]
-            if source in node.plan.wants:
-                return wrap(value, parent)
-        return value
 
-    return tuple(map(tied, node.values, node.plan.sources))
+def _tied(value: Any, source: int | str | None, node: Node, wrap: Wrap) -> Any:
+    if source == "out":
+        return wrap(value, node)
+    if source == "inputs":
+        return tuple([_tied(v, i, node, wrap) for i, v in enumerate(value)])
+    if isinstance(source, int) and source in node.plan.wants:
+        return wrap(value, node.parents[source])
+    return value
 
 
 def _run_hooks(node: Node, hooks: dict[int, Any], g: Any) -> Any:

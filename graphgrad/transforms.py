@@ -162,7 +162,8 @@ def pull(
         seeds = {n: g if isinstance(g, Tensor) else constant(g) for n, g in seeds.items()}
         with enable_grad():
             scatter = TABLE["scatter"]
-            sweep = Sweep(seeds, targets=targets, wrap=wrap, scatter=scatter, floor=floor).run()
+            start = Sweep if recording.trace is None else recording.trace.recorded_sweep
+            sweep = start(seeds, targets=targets, wrap=wrap, scatter=scatter, floor=floor).run()
     else:
         seeds = {n: g._data if isinstance(g, Tensor) else g for n, g in seeds.items()}
         sweep = Sweep(seeds, targets=targets, floor=floor).run()

@@ -51,7 +51,7 @@ def _constant(x: Any, schema: dict[str, Any], path: str) -> Iterator[str]:
 
 
 def _minimum(x: Any, schema: dict[str, Any], path: str) -> Iterator[str]:
-    if x < schema["minimum"]:
+    if isinstance(x, int | float) and x < schema["minimum"]:
         yield f"{path}: {x} is too small"
 
 

@@ -44,7 +44,8 @@ def _calls(snapshot: Snapshot, kinds: dict[str, str]) -> tuple[list[Part], list[
     for call in snapshot.calls:
         outer = None if call.outer is None else parts[call.outer - 1]
         parent, depth = (None, 0) if outer is None else (outer.number, outer.depth + 1)
-        note = ModuleNote(call.path, kinds.get(call.path, ""))
+        kind = kinds.get(call.path, "") if call.kind is None else call.kind
+        note = ModuleNote(call.path, kind)
         parts.append(Part(len(parts), note, parent, depth))
     return parts, [None if value.call is None else value.call - 1 for value in snapshot.values]
 
@@ -89,7 +90,7 @@ def _place_leaves(
     values: Sequence[Value], paths: Collection[str], parts: list[Part], at: list[int | None]
 ) -> None:
     """Put the parameters of a module, and numbers written in it, where all their uses are."""
-    todo = {v.id for v in values if not v.inputs and _belongs(v, paths)}
+    todo = {v.id for v in values if not v.inputs and v.call is None and _belongs(v, paths)}
     met: set[int] = set()
     for value in values:
         for i in value.inputs:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from typing import Any
 
-from graphgrad.viz.snapshot import Numbers, Snapshot, Value
+from graphgrad.viz.snapshot import Call, Numbers, Snapshot, Value
 
 VERSION = 1  # of the schema
 
@@ -17,12 +17,12 @@ VERSION = 1  # of the schema
 def to_json(snapshot: Snapshot) -> str:
     """Write a snapshot as JSON, a value to a line; what is at its default is left out."""
     lists = {
-        "values": map(_value, snapshot.values),
+        "values": map(tell, snapshot.values),
         "modules": ({"path": m.path, "kind": m.kind} for m in snapshot.modules),
         "steps": ({"direction": s.direction, "id": s.id} for s in snapshot.steps),
     }
     if snapshot.calls:
-        lists["calls"] = ({"path": c.path, "outer": c.outer} for c in snapshot.calls)
+        lists["calls"] = map(_call, snapshot.calls)
     parts = [f'"version": {VERSION}']
     if snapshot.note is not None:
         parts.append(f'"note": {_text(snapshot.note)}')
@@ -39,8 +39,14 @@ def _text(x: Any) -> str:
     return _ENCODER.encode(x).replace("<", "\\u003c")
 
 
-def _value(value: Value) -> dict[str, Any]:
-    return {name: _plain(x) for name, x in _told(value)}
+def _call(call: Call) -> dict[str, Any]:
+    known = {"path": call.path, "outer": call.outer}
+    return known if call.kind is None else known | {"kind": call.kind}
+
+
+def tell(value: Value) -> dict[str, Any]:
+    """Say of a value what is not at its default, in what JSON can hold."""
+    return {name: plain(x) for name, x in _told(value)}
 
 
 _DEFAULTS = {f.name: f.default for f in fields(Value)}
@@ -54,15 +60,15 @@ def _told(value: Value) -> Iterator[tuple[str, Any]]:
             yield name, x
 
 
-def _plain(x: Any) -> Any:
+def plain(x: Any) -> Any:
     """Write numbers as numbers, and what JSON has no number for as a text."""
     if isinstance(x, float):
         if math.isfinite(x):
             return x
         return "NaN" if math.isnan(x) else "Infinity" if x > 0 else "-Infinity"
     if isinstance(x, tuple):
-        return list(map(_plain, x))
+        return list(map(plain, x))
     if isinstance(x, Numbers):
-        numbers = {"elements": _plain(x.elements)} if x.elements is not None else {}
-        return numbers | {"mean": _plain(x.mean), "std": _plain(x.std), "norm": _plain(x.norm)}
+        numbers = {"elements": plain(x.elements)} if x.elements is not None else {}
+        return numbers | {"mean": plain(x.mean), "std": plain(x.std), "norm": plain(x.norm)}
     return x

@@ -24,11 +24,13 @@ from graphgrad.node import (
 )
 from graphgrad.record import OUTPUT
 from graphgrad.tensor import Tensor
+from graphgrad.transforms import IDENTITY
 from graphgrad.viz.contributions import Retold, WatchedSweep
 from graphgrad.viz.digest import Numbers as Numbers, summarize as summarize
 from graphgrad.viz.formulas import told
+from graphgrad.viz.notes import note_of
 from graphgrad.viz.symbols import Untold
-from graphgrad.viz.traces import Places, note_of
+from graphgrad.viz.traces import Places
 
 Kind = Literal[
     "leaf",  # a value of the user's that wants a gradient
@@ -68,6 +70,9 @@ class Value:
     local: tuple[str | None, ...] = ()  # per input: what its rule sends there: "g · cos(x)"
     local_numbers: tuple[float | None, ...] = ()  # per input: the local derivative of scalars
     call: int | None = None  # which of the snapshot's calls it was computed in, from 1
+    # 0: the way forward; 1: on the way back through that, in a sweep that was recorded; and so on
+    order: int = 0
+    rule: int | None = None  # the id of the op whose gradient rule computed it, if in this graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +85,15 @@ class ModuleNote:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a module; a module may be called several times."""
+    """One call of a module; a module may be called several times.
 
-    path: str
+    Or what a recorded sweep computed: all of it, through one call of a module, or by the rule of
+    one op.
+    """
+
+    path: str  # of the module; of a sweep or an op the user's line
     outer: int | None  # the number of the call that it lay in, a smaller one, from 1
+    kind: str | None = None  # of what a sweep computed: "∂ backward", "∂ of Affine", "∂ of sin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,7 @@ def take(tensor: Tensor) -> Snapshot:
     backward = _backward(root, nodes, tensor._data, outputs)
     uses = Counter(n.parents[i] for n in nodes if n.plan is not None for i in n.plan.wants)
     places = Places(nodes)
-    names = {node: node.name or places.name(node) for node in nodes}
+    names = _names(nodes, places)
     taken, few = set(names.values()), len(nodes) <= FORMULAS
     arrays = kept_arrays(nodes)
     arrays[root] = tensor._data
@@ -131,9 +141,16 @@ def take(tensor: Tensor) -> Snapshot:
     line = functools.cache(source_line)  # few lines build many nodes
     dtype = functools.cache(lambda dtype: np.dtype(dtype).name)
     ids: dict[Node, int] = {}
+    by_serial: dict[int, int] = {}  # the ids once more
     values: list[Value] = []
     for node in nodes:
-        where = line(node.code, node.instruction)
+        if _is_variable(node) and node is not root:
+            ids[node] = by_serial[node.serial] = ids[node.parents[0]]
+            continue
+        maker = places.makers.get(node)
+        rule = None if maker is None else maker.rule
+        place = node if rule is None else rule
+        where = line(place.code, place.instruction)
         inputs = []
         for parent in node.parents:
             if isinstance(parent, Node):
@@ -141,7 +158,7 @@ def take(tensor: Tensor) -> Snapshot:
             else:
                 values.append(_scalar(len(values) + 1, parent, where, places.path(node)))
                 inputs.append(len(values))
-        ids[node] = len(values) + 1
+        ids[node] = by_serial[node.serial] = len(values) + 1
         op = None if node.plan is None else node.plan.op
         several = op is not None and op.outputs > 1
         seen: Numbers | None
@@ -167,6 +184,8 @@ def take(tensor: Tensor) -> Snapshot:
                 line=where,
                 module=places.path(node),
                 call=places.calls_of.get(node),
+                order=0 if maker is None else maker.order,
+                rule=None if rule is None else by_serial.get(rule.serial),
                 contributions=backward.shares(node, uses),
                 **(_mathematics(node, [values[i - 1] for i in inputs], taken) if few else {}),
             )
@@ -174,6 +193,21 @@ def take(tensor: Tensor) -> Snapshot:
     modules = tuple(itertools.starmap(ModuleNote, places.modules(nodes).items()))
     calls = tuple(itertools.starmap(Call, places.calls()))
     return Snapshot(tuple(values), backward.note, modules, _steps(values, ids, root), calls)
+
+
+def _names(nodes: list[Node], places: Places) -> dict[Node, str | None]:
+    """Find the names: those that the user gave, of parameters, and ∂ and a name of gradients."""
+    names = {node: node.name or places.name(node) for node in nodes}
+    if places.slopes:
+        by_serial = {node.serial: name for node, name in names.items()}
+        for node in places.slopes:
+            names[node] = names[node] or places.name_of_gradient(node, by_serial)
+    return names
+
+
+def _is_variable(node: Node) -> bool:
+    """Say whether a node only stands for its input, as a variable of a transform such as grad."""
+    return node.plan is not None and node.plan.op is IDENTITY and node.name is None
 
 
 def _kind(node: Node) -> Kind:

@@ -10,64 +10,24 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from graphgrad.node import Node, recording
+from graphgrad.node import Node, recording, tick
 from graphgrad.registry import Op
 from graphgrad.viz.contributions import WatchedSweep
 from graphgrad.viz.digest import Numbers, summarize
-
-
-class Root:
-    """An outermost module that was called, and the kinds of the modules in it."""
-
-    __slots__ = ("kinds", "reference")
-
-    def __init__(self, module: Any) -> None:
-        """Remember which module it is, without keeping it alive."""
-        self.reference = weakref.ref(module)
-        self.kinds = {"": type(module).__name__}  # by path; lists that are no modules have none
-
-
-class LeafNote:
-    """What is known about a leaf: where it belongs and what it is called there."""
-
-    __slots__ = ("name", "numbers", "path", "root")
-
-    def __init__(self) -> None:
-        """Start with nothing known."""
-        self.root: Root | None = None
-        self.path: str | None = None  # of the module that it belongs to
-        self.name: str | None = None  # in the outermost module: "hidden.weight"
-        self.numbers: Numbers | None = None
-
-
-class CallNote:
-    """One call of a module, which may be called several times."""
-
-    __slots__ = ("outer", "path", "root")
-
-    def __init__(self, root: Root, path: str, outer: "CallNote | None") -> None:
-        """Write down which module it was, and in which call this one lay."""
-        self.root = root
-        self.path = path
-        self.outer = outer
-
-
-class Note:
-    """What a trace wrote down about an op."""
-
-    __slots__ = ("call", "leaves", "numbers", "told")
-
-    def __init__(
-        self,
-        leaves: "weakref.WeakKeyDictionary[Node, LeafNote]",
-        call: CallNote | None,
-        numbers: Numbers | None,
-    ) -> None:
-        """Write it down."""
-        self.leaves = leaves
-        self.call = call
-        self.numbers = numbers
-        self.told: Told | None = None
+from graphgrad.viz.notes import (
+    CallNote,
+    Group,
+    LeafNote,
+    Maker,
+    Note,
+    Root,
+    Slope,
+    Told,
+    joined,
+    nabla,
+    note_of,
+)
+from graphgrad.viz.rules import RecordedSweep
 
 
 class _Telling(WatchedSweep):
@@ -86,28 +46,16 @@ class _Telling(WatchedSweep):
         return self
 
 
-class Told:
-    """The gradients and contributions of one ``backward()``, in numbers."""
-
-    __slots__ = ("contributions", "flows", "gradients")
-
-    def __init__(self, sweep: WatchedSweep) -> None:
-        """Take them over from the sweep, which may then be forgotten."""
-        self.flows = sweep.flows  # tells whether this is still the last backward() from there
-        self.gradients = sweep.gradients
-        self.contributions = sweep.contributions
-
-
 class _Call:
     """A module whose forward is running."""
 
-    __slots__ = ("module", "names", "note", "path", "root", "strangers")
+    __slots__ = ("maker", "module", "names", "path", "root", "strangers")
 
-    def __init__(self, module: Any, root: Root, path: str, outer: CallNote | None) -> None:
+    def __init__(self, module: Any, root: Root, path: str, maker: Maker) -> None:
         self.module = module
         self.root = root
         self.path = path
-        self.note = CallNote(root, path, outer)
+        self.maker = Maker(CallNote(root, path, maker.call), maker.rule, maker.order, maker.sweep)
         self.names: dict[int, str] = {}
         self.strangers: dict[str, int] = {}
 
@@ -130,6 +78,8 @@ class Trace:
     def __init__(self) -> None:
         """Start with nothing seen."""
         self.calls: list[_Call] = []  # outermost first
+        self.maker = Maker(None)
+        self.last = tick()  # when an op was seen
         self.roots: dict[int, Root] = {}  # by id, which is looked at only while that one lives
         self.leaves: weakref.WeakKeyDictionary[Node, LeafNote] = weakref.WeakKeyDictionary()
 
@@ -137,10 +87,12 @@ class Trace:
         """Run a module's forward, and write down that it was this one."""
         call = self._enter(module)
         self.calls.append(call)
+        before, self.maker = self.maker, call.maker
         try:
             return module.forward(*inputs, **options)
         finally:
             self.calls.pop()
+            self.maker = before
             if not self.calls:
                 self._name_members(module, call.root)
 
@@ -149,7 +101,7 @@ class Trace:
             root = self.roots.get(id(module))
             if root is None or root.reference() is not module:
                 root = self.roots[id(module)] = Root(module)
-            return _Call(module, root, "", None)
+            return _Call(module, root, "", self.maker)
         for outer in reversed(self.calls):
             name = outer.name_of(module)
             if name is not None:
@@ -159,7 +111,7 @@ class Trace:
             name = outer.new_name(module)
         path = joined(outer.path, name)
         outer.root.kinds.setdefault(path, type(module).__name__)
-        return _Call(module, outer.root, path, self.calls[-1].note)
+        return _Call(module, outer.root, path, self.maker)
 
     def _name_members(self, outermost: Any, root: Root) -> None:
         """Call parameters and buffers by the attributes that lead to them."""
@@ -180,28 +132,34 @@ class Trace:
 
     def see(self, op: Op[Any], results: list[Any], arrays: list[Any]) -> None:
         """Write a note about each node that an op made."""
-        call = self.calls[-1].note if self.calls else None
+        last, self.last = self.last, tick()
         for tensor in results:
             node = tensor._node
             numbers = summarize(tensor._data) if node.value is None else None
-            node.note = Note(self.leaves, call, numbers)
+            node.note = Note(self.leaves, self.maker, numbers)
         node = results[0]._node
         if op.outputs > 1:
             node = node.parents[0]
-            node.note = Note(self.leaves, call, None)
+            node.note = Note(self.leaves, self.maker, None)
         for parent, array in zip(node.parents, arrays, strict=False):
-            large = isinstance(parent, Node) and parent.plan is None and parent.value is None
-            if large and self._leaf(parent).numbers is None:
+            if not isinstance(parent, Node) or parent.plan is not None:
+                continue
+            if parent.value is None and self._leaf(parent).numbers is None:
                 self._leaf(parent).numbers = summarize(array)
+            if self.maker.sweep is not None and parent.serial > last:  # made for this op
+                self._leaf(parent).maker = self.maker.sweep
 
     def sweep(self, seeds: Mapping[Node, Any]) -> WatchedSweep:
         """Return the sweep that a ``backward()`` shall run."""
         return _Telling(seeds)
 
+    def recorded_sweep(self, seeds: Mapping[Node, Any], **options: Any) -> RecordedSweep:
+        """Return the sweep for a graph of the gradient."""
+        return RecordedSweep(self, seeds, **options)
 
-def joined(path: str, name: str) -> str:
-    """Join two parts of the way to a module."""
-    return f"{path}.{name}" if path and name else path or name
+    def leaf_note(self, node: Node, *, new: bool = False) -> LeafNote | None:
+        """Return what is known about a leaf; make a note if there is none."""
+        return self._leaf(node) if new else self.leaves.get(node)
 
 
 def _owner(name: str, kinds: Mapping[str, str]) -> str:
@@ -209,11 +167,6 @@ def _owner(name: str, kinds: Mapping[str, str]) -> str:
     while name not in kinds:
         name = name.rpartition(".")[0]
     return name
-
-
-def note_of(node: Node) -> Note | None:
-    """Return what a trace wrote down about an op, if one was on."""
-    return getattr(node, "note", None)
 
 
 @contextlib.contextmanager
@@ -252,18 +205,15 @@ class Places:
         self.leaves: dict[Node, LeafNote] = {}
         self.numbers: dict[Node, Numbers] = {}
         self.calls_of: dict[Node, int] = {}
-        self.numbers_of_calls: dict[CallNote, int] = {}  # from 1, outer ones first
+        self.numbers_of_calls: dict[CallNote | Group, int] = {}  # from 1, outer ones first
+        self.makers: dict[Node, Maker] = {}
+        self.slopes: dict[Node, Slope] = {}
         books: dict[int, weakref.WeakKeyDictionary[Node, LeafNote]] = {}
         for node in nodes:
             note = note_of(node)
             if note is not None:
                 books.setdefault(id(note.leaves), note.leaves)
-                if note.call is not None:
-                    self.nodes[node] = (note.call.root, note.call.path)
-                    self._number(note.call)
-                    self.calls_of[node] = self.numbers_of_calls[note.call]
-                if note.numbers is not None:
-                    self.numbers[node] = note.numbers
+                self._read(node, note)
         for node in nodes if books else ():
             if node.plan is not None:
                 continue
@@ -273,7 +223,26 @@ class Places:
                     self._read_leaf(node, leaf)
         self._name_roots(nodes)
 
-    def _number(self, call: CallNote | None) -> None:
+    def _read(self, node: Node, note: Note) -> None:
+        self._read_maker(node, note.maker, note.slope)
+        if note.numbers is not None:
+            self.numbers[node] = note.numbers
+
+    def _read_maker(self, node: Node, maker: Maker, slope: Slope | None) -> None:
+        call = maker.call
+        if call is not None:
+            self._number(call)
+            self.calls_of[node] = self.numbers_of_calls[call]
+        while isinstance(call, Group):  # the module whose forward asked for a gradient
+            call = call.outer
+        if call is not None:
+            self.nodes[node] = (call.root, call.path)
+        if maker.order:
+            self.makers[node] = maker
+        if slope is not None:
+            self.slopes[node] = slope
+
+    def _number(self, call: CallNote | Group | None) -> None:
         new = []
         while call is not None and call not in self.numbers_of_calls:
             new.append(call)
@@ -281,17 +250,25 @@ class Places:
         for inner in reversed(new):
             self.numbers_of_calls[inner] = len(self.numbers_of_calls) + 1
 
-    def calls(self) -> list[tuple[str, int | None]]:
-        """List the calls of modules: the path, and the number of the call around it."""
-        return [
-            (
-                joined(self.prefixes[id(call.root.reference)], call.path),
-                None if call.outer is None else self.numbers_of_calls[call.outer],
-            )
-            for call in self.numbers_of_calls
-        ]
+    def calls(self) -> list[tuple[str, int | None, str | None]]:
+        """List the calls of modules: the path, the number of the call around it.
+
+        Third, where it is no call but what was sent back through one, or by an op, what it is.
+        """
+        found = []
+        for call in self.numbers_of_calls:
+            module = call.of if isinstance(call, Group) else call
+            if module is not None:
+                path = joined(self.prefixes[id(module.root.reference)], module.path)
+            else:
+                path = call.line  # type: ignore[union-attr]
+            outer = None if call.outer is None else self.numbers_of_calls[call.outer]
+            found.append((path, outer, call.kind if isinstance(call, Group) else None))
+        return found
 
     def _read_leaf(self, node: Node, leaf: LeafNote) -> None:
+        if leaf.maker is not None:
+            self._read_maker(node, leaf.maker, leaf.slope)
         if leaf.numbers is not None:
             self.numbers[node] = leaf.numbers
         if leaf.root is not None and leaf.path is not None:
@@ -300,6 +277,8 @@ class Places:
 
     def _name_roots(self, nodes: list[Node]) -> None:
         used = [self.nodes[node][0] for node in nodes if node in self.nodes]
+        groups = [call for call in self.numbers_of_calls if isinstance(call, Group)]
+        used += [group.of.root for group in groups if group.of is not None]
         # several traces of one module make several roots with one reference
         kinds = {id(root.reference): root.kinds[""] for root in used}
         self.prefixes = dict.fromkeys(kinds, "")
@@ -320,12 +299,25 @@ class Places:
 
     def name(self, node: Node) -> str | None:
         """Return the name of a parameter or buffer."""
-        leaf = self.leaves.get(node)
+        return self._name_of_leaf(self.leaves.get(node))
+
+    def _name_of_leaf(self, leaf: LeafNote | None) -> str | None:
         if leaf is None or leaf.root is None or leaf.name is None:
             return None
         if leaf.name not in self.ambiguous:
             return leaf.name
-        return joined(self.prefixes[id(leaf.root.reference)], leaf.name)
+        return joined(self.prefixes.get(id(leaf.root.reference), ""), leaf.name)
+
+    def name_of_gradient(self, node: Node, names: Mapping[int, str | None]) -> str | None:
+        """Return ∂ and the name of the value whose gradient an op computed.
+
+        Takes the names of values by serial number.
+        """
+        slope = self.slopes.get(node)
+        if slope is None:
+            return None
+        name = slope.name or names.get(slope.serial) or self._name_of_leaf(slope.leaf)
+        return nabla(self.makers[node].order, name) if name else None
 
     def modules(self, nodes: list[Node]) -> dict[str, str]:
         """List the modules that the nodes belong to and those around them: kinds by path."""

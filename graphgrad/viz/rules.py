@@ -1,0 +1,122 @@
+"""Sweeps that are recorded: what they add to the graph, told apart by whose gradient it is."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from graphgrad.node import Node, Recorded, ancestors, call_site, tick
+from graphgrad.record import make_leaf
+from graphgrad.sweep import Sweep
+from graphgrad.transforms import IDENTITY
+from graphgrad.viz.notes import CallNote, Group, LeafNote, Maker, Rule, Slope, nabla, note_of
+
+
+class Watching(Protocol):
+    """The trace that is on."""
+
+    maker: Maker
+
+    def leaf_note(self, node: Node, *, new: bool = False) -> LeafNote | None:
+        """Return what is known about a leaf; make a note if there is none."""
+
+
+class RecordedSweep(Sweep):
+    """A sweep that says, while it records itself, which op's rule is at work.
+
+    What it adds to the graph lies in a group for each op whose rule it is. These lie in groups
+    for the calls of modules that the ops were made in; and all of them in one of the sweep's own.
+
+    Parameters
+    ----------
+    trace
+        The trace that is told.
+    seeds, options
+        As for a :class:`~graphgrad.sweep.Sweep`.
+    """
+
+    def __init__(self, trace: Watching, seeds: Mapping[Node, Any], **options: Any) -> None:
+        """Get ready: nothing runs yet."""
+        super().__init__(seeds, **options)
+        self.trace = trace
+        self.start = tick()
+        nodes = ancestors(seeds, options.get("floor", 0), self.targets or ())
+        orders = (note.maker.order for node in nodes if (note := note_of(node)) is not None)
+        order = 1 + max(orders, default=0)
+        outer = trace.maker.call
+        group = Group(f"{nabla(order)} backward", outer, at=call_site(1))
+        self.maker = Maker(group, order=order)
+        self.mirrors: dict[CallNote, Group] = {}
+        self.around: set[CallNote | Group] = set()
+        while outer is not None:
+            self.around.add(outer)
+            outer = outer.outer
+        for node, g in self.grads.items():
+            self._seed(node, g)
+
+    def _seed(self, node: Node, g: Any) -> None:
+        """Let what the sweep starts with lie in its group, if nothing else knows it."""
+        if isinstance(g, Recorded) and g._node is None:
+            note = self.trace.leaf_note(make_leaf(g, needs=False), new=True)
+            if note is not None:
+                note.maker, note.slope = self.maker, Slope(node, None, wanted=True)
+
+    def run(self) -> "RecordedSweep":
+        """Send the gradients; what is recorded then is what it was before."""
+        before = self.trace.maker
+        try:
+            super().run()
+        finally:
+            self.trace.maker = before
+        return self
+
+    def _arrived(self, node: Node, g: Any) -> Any:
+        self.trace.maker = self.maker  # hooks belong to no rule
+        g = super()._arrived(node, g)
+        known = note_of(g._node) if isinstance(g, Recorded) and g._node is not None else None
+        if known is not None and g._node.serial > self.start:
+            wanted = self.targets is not None and node in self.targets
+            if known.slope is None or (wanted and not known.slope.wanted):
+                while node.plan is not None and node.plan.op is IDENTITY and node.name is None:
+                    (node,) = node.parents
+                known.slope = Slope(node, self.trace.leaf_note(node), wanted=wanted)
+        return g
+
+    def _values(self, node: Node) -> Any:
+        note = note_of(node)
+        made = None if note is None else note.maker
+        call = None if made is None else made.call
+        symbol, at = node.plan.op.symbol, (node.code, node.instruction)
+        kind = f"∂ of {symbol}"
+        if made is not None and made.order:
+            call = call.of if isinstance(call, Group) else call
+            if made.rule is not None:  # go back to the op of the forward pass
+                call, symbol = made.rule.call, made.rule.symbol
+                at = made.rule.code, made.rule.instruction
+                kind += f" in {nabla(made.order)} of {symbol}"
+        call = None if isinstance(call, Group) else call
+        group = Group(kind, self._mirror(call), at=at)
+        rule = Rule(node.serial, symbol, call, at)
+        self.trace.maker = Maker(group, rule, self.maker.order, self.maker)
+        return super()._values(node)
+
+    def _mirror(self, call: CallNote | None) -> Group | CallNote | None:
+        """Return the group of what is sent back through a call of a module."""
+        new = []
+        while isinstance(call, CallNote) and call not in self.mirrors and call not in self.around:
+            new.append(call)
+            call = call.outer  # type: ignore[assignment]
+        outer = self.maker.call if call is None else self.mirrors.get(call, self.maker.call)
+        for inner in reversed(new):
+            kind = f"∂ of {inner.root.kinds[inner.path]}"
+            outer = self.mirrors[inner] = Group(kind, outer, of=inner)
+        return outer
+
+    def _send(self, node: Node, parent: Node, c: Any, g: Any, values: Any) -> None:
+        before = self.grads.get(parent)
+        super()._send(node, parent, c, g, values)
+        total = self.grads.get(parent)
+        if before is None or not isinstance(total, Recorded) or total._node is None:
+            return
+        known = note_of(total._node)
+        group = self.trace.maker.call
+        if known is not None and group is not None:  # a sum belongs to no rule
+            known.maker = Maker(group.outer, None, self.maker.order, self.maker)
