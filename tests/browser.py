@@ -3,11 +3,9 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 # No sandbox, for tests may run as root; the others keep the browser itself from the network.
 FLAGS = [
@@ -21,14 +19,21 @@ FLAGS = [
 ]
 
 
+class NoBrowserError(Exception):
+    """There is none; the message says what to install."""
+
+
 @contextmanager
-def chromium(home: Path) -> Iterator[Any]:
-    """Start Chromium with a folder of its own; skip the test, saying why, where there is none."""
-    api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: extra `browser`")
+def started(home: Path) -> Iterator[Any]:
+    """Start Chromium with a folder of its own."""
+    try:
+        from playwright import sync_api as api
+    except ImportError:
+        raise NoBrowserError("needs Playwright: extra `browser`") from None
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
+        raise NoBrowserError("needs Chromium: apt-get install chromium")
     folders = dict.fromkeys(
         ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"), str(home)
     )
@@ -40,6 +45,19 @@ def chromium(home: Path) -> Iterator[Any]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def chromium(home: Path) -> Iterator[Any]:
+    """Start Chromium; skip the test, saying why, where there is none."""
+    import pytest  # benchmarks use the rest without
+
+    with ExitStack() as stack:
+        try:
+            browser = stack.enter_context(started(home))
+        except NoBrowserError as error:
+            pytest.skip(str(error))
+        yield browser
 
 
 class Visit:
