@@ -60,11 +60,14 @@ def kernel_shell() -> Any:
 
 
 def frame(source: str, title: str) -> str:
-    """Return a page as an element of another: it may run its script there, and nothing more."""
+    """Return a page as an element of another: it may run its script there, and nothing more.
+
+    A notebook that is not trusted takes the element away, and leaves what stands in it.
+    """
     return (
         f'<iframe title="{html.escape(title)}" sandbox="allow-scripts" '
         f'style="width: 100%; height: {HEIGHT}px; border: 0" '
-        f'srcdoc="{html.escape(source)}"></iframe>'
+        f'srcdoc="{html.escape(source)}">Run this cell again to see the page.</iframe>'
     )
 
 
