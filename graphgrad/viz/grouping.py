@@ -166,7 +166,8 @@ def chains(
     elsewhere.
     """
     inside: dict[int, list[Value]] = {}
-    users: dict[int, set[int | None]] = {}  # where what leaves a part goes
+    # where what leaves a part goes
+    users: dict[int | None, set[int | None]] = {box[i]: {None} for i in ends}
     for value in values.values():
         into = box[value.id]
         if value.id not in shown:
@@ -177,8 +178,6 @@ def chains(
             out = box[i]
             if out is not None and out != into:
                 users.setdefault(out, set()).add(into)
-    for last in {box[i] for i in ends} - {None}:
-        users.setdefault(last, set()).add(None)
     firsts: dict[int, int] = {}
     previous: int | None = None
     ops = {number: _structure(members, values, box) for number, members in inside.items()}

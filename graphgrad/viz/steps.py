@@ -42,88 +42,95 @@ def steps(view: View) -> list[SceneStep]:
     the last of its ops; where others are visited between its repeats, it sends back with the
     last before them, for it may be that those wait for it.
     """
-    order = view.snapshot.steps
-    forward = [step.id for step in order if step.direction == "forward"]
-    backward = [step.id for step in order if step.direction == "backward"]
-    owners = {i: node for node in view.nodes if node.id[0] != "v" for i in node.members}
+    times = view.building.times
     found: list[SceneStep] = []
     if view.direction != "backward":
-        last = {owners[i].id: time for time, i in enumerate(forward) if i in owners}
-        shown = [(last[node.id], node) for node in view.nodes if node.id in last]
-        for time, node in sorted(shown, key=lambda one: one[0]):
-            found.append(SceneStep("forward", node.id, time, shows=node.outputs))
+        for node in view.nodes:
+            ops = [times.forward[i] for i in node.members if i in times.forward]
+            if ops and node.id[0] != "v":
+                found.append(SceneStep("forward", node.id, max(ops), shows=node.outputs))
+        found.sort(key=lambda step: step.time)
     if view.direction != "forward":
-        found += _Backward(view, backward, owners).steps(len(forward))
+        found += _Backward(view).steps()
     return found
 
 
 class _Backward:
     """The way back, with the sums of the gradients that have come so far."""
 
-    def __init__(self, view: View, order: list[int], owners: dict[int, Node]) -> None:
+    def __init__(self, view: View) -> None:
         self.view = view
-        self.order = order
-        self.owners = owners
-        places = {i: place for place, i in enumerate(order)}
+        self.times = view.building.times.backward
+        self.nodes: dict[int, Node] = {}  # by op that is visited
         self.sent: dict[str, set[int]] = {}  # by node: the values that it sends to
         self.due: Counter[int] = Counter()  # by value: how often something is still to come
         self.sums: dict[int, Numbers | None] = {}  # by value: of what has come
-        for node in view.nodes if order else ():
-            ops = (view.value(i) for i in node.members if i in places)
-            sent = {i for op in ops for i in op.inputs if view.value(i).needs}
-            self.sent[node.id] = sent
-            self.due.update(use.source for use in node.inputs if use.source in sent)
+        for node in view.nodes:
+            if node.id[0] != "v":
+                ops = [i for i in node.members if i in self.times]
+                self.nodes.update(dict.fromkeys(ops, node))
+                sent = {i for op in ops for i in view.value(op).inputs if view.value(i).needs}
+                self.sent[node.id] = sent
+                self.due.update(use.source for use in node.inputs if use.source in sent)
         # what comes from out of sight: by op, the values that it goes to
         self.outside: dict[int, list[int]] = {}
         self.seeds: dict[int, list[int]] = {}  # by op: the values for which it is the last
         for value, users in view.elsewhere.items():
-            senders = sorted((i for i in users if i in places), key=places.__getitem__)
+            senders = [i for i in users if i in self.times]
             if not senders or not view.value(value).needs:
                 continue
             for i in senders:
                 self.outside.setdefault(i, []).append(value)
             if value in view.leads_on or not self.due[value]:
-                self.seeds.setdefault(senders[-1], []).append(value)
+                last = max(senders, key=self.times.__getitem__)
+                self.seeds.setdefault(last, []).append(value)
         for values in self.seeds.values():
             self.due.update(values)
 
-    def steps(self, start: int) -> Iterator[SceneStep]:
-        """Yield the steps; start is the time of the first."""
+    def steps(self) -> Iterator[SceneStep]:
+        """Yield the steps."""
         view = self.view
         result = view.snapshot.result
         if result.needs and any(result.id in node.outputs for node in view.nodes):
-            yield SceneStep("seed", f"v{result.id}", start, (), (Arrival(result.id, None, None),))
+            seed = (Arrival(result.id, None, None),)
+            yield SceneStep("seed", f"v{result.id}", view.building.times.seed, arrivals=seed)
         ends = self.ends()
-        for time, i in enumerate(self.order, start + 1):
-            arrivals: list[Arrival] = []
-            if i not in self.owners:
-                for value in self.outside.get(i, ()):
+        for i in self.order():
+            if i in self.outside:
+                for value in self.outside[i]:
                     self.add(value, self.sent_from_outside(i, value))
-                arrivals = [self.arrival(value, None) for value in sorted(self.seeds.get(i, ()))]
-                if arrivals:
-                    yield SceneStep("seed", f"v{arrivals[0].value}", time, (), tuple(arrivals))
+                if i in self.seeds:
+                    arrivals = tuple(self.arrival(value, None) for value in self.seeds[i])
+                    name = f"v{arrivals[0].value}"
+                    yield SceneStep("seed", name, self.times[i], arrivals=arrivals)
             elif i in ends:
-                node = self.owners[i]
-                for place, use in enumerate(node.inputs):
-                    if use.source in self.sent[node.id]:
-                        self.add(use.source, use.share)
-                        kind = "v" if use.again else "k"
-                        name = f"{kind}{use.source}_{node.id[1:]}_{place}" if use.fork else None
-                        arrivals.append(self.arrival(use.source, name))
-                yield SceneStep("backward", node.id, time, (), tuple(arrivals))
+                name, arrivals = self.nodes[i].id, tuple(self.sends(self.nodes[i]))
+                yield SceneStep("backward", name, self.times[i], arrivals=arrivals)
+
+    def order(self) -> list[int]:
+        """List the ops that matter here as the sweep visits them."""
+        return sorted((*self.nodes, *self.outside), key=self.times.__getitem__)
 
     def ends(self) -> set[int]:
         """Name the ops with which their nodes are done: the last before another node's."""
         ends: dict[str, int] = {}
         name = ""
-        for i in self.order:
-            if i in self.owners:
-                before, name = name, self.owners[i].id
+        for i in self.order():
+            if i in self.nodes:
+                before, name = name, self.nodes[i].id
                 if name != before and name in ends:
                     name = ""  # another stretch of the same
                 else:
                     ends[name] = i
         return set(ends.values())
+
+    def sends(self, node: Node) -> Iterator[Arrival]:
+        """Send the gradients of a node to its inputs."""
+        for place, use in enumerate(node.inputs):
+            if use.source in self.sent[node.id]:
+                self.add(use.source, use.share)
+                name = f"{'v' if use.again else 'k'}{use.source}_{node.id[1:]}_{place}"
+                yield self.arrival(use.source, name if use.fork else None)
 
     def sent_from_outside(self, op: int, value: int) -> Numbers | None:
         """Return what an op out of sight sends to a value."""

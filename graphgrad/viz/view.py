@@ -17,6 +17,7 @@ from graphgrad.viz.grouping import Part, chains, close, find_parts, gather, with
 from graphgrad.viz.heat import Heat, heat_of
 from graphgrad.viz.looks import Collapse, Direction as Direction, Look as Look, checked
 from graphgrad.viz.snapshot import ModuleNote, Snapshot, Value
+from graphgrad.viz.times import Times
 
 MANY = 150  # with more visible values modules are closed, if the caller does not say
 MOST = 500  # with more visible values a picture is no longer laid out in reasonable time
@@ -138,7 +139,7 @@ def view(
     parts, at = find_parts(snapshot)
     cut = frozenset(shown).difference(kept)
     elsewhere: dict[int, list[int]] = {}
-    for user in cut:
+    for user in sorted(cut):
         for i in values[user - 1].inputs:
             if i in kept:
                 elsewhere.setdefault(i, []).append(user)
@@ -154,6 +155,7 @@ def view(
         collapse=collapse,
         direction=direction,
         merge=not heat if merge is None else merge,
+        times=Times(snapshot.steps),
     )
     nodes, note = building.collapsed(collapse)
     scale = None
@@ -182,6 +184,7 @@ class Building:
     collapse: Collapse
     direction: Direction
     merge: bool
+    times: Times
     path: str = ""
 
     def collapsed(self, collapse: Collapse) -> tuple[list[Node], str | None]:
@@ -281,7 +284,7 @@ class Building:
         }
         shown = {i for i in values if i in self.shown}
         elsewhere = {}
-        for i in shown:
+        for i in sorted(shown):
             users = [j for j in self.users.get(i, ()) if j in self.shown or j in self.cut]
             users = [*(j for j in users if j not in own), *self.elsewhere.get(i, ())]
             if users:

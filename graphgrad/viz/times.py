@@ -1,0 +1,31 @@
+"""Times: when each op of a graph is in hand, the same in every view of it."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from graphgrad.viz.snapshot import Step
+
+
+class Times:
+    """The places of the ops in the order of the whole graph, worked out when first asked for."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        """Take the steps of a snapshot."""
+        self._steps = steps
+
+    @cached_property
+    def forward(self) -> dict[int, int]:
+        """By op: when it is computed."""
+        ids = (step.id for step in self._steps if step.direction == "forward")
+        return {i: time for time, i in enumerate(ids)}
+
+    @property
+    def seed(self) -> int:
+        """When the backward pass starts."""
+        return len(self.forward)
+
+    @cached_property
+    def backward(self) -> dict[int, int]:
+        """By op: when its rules run; nothing of one that takes no part."""
+        ids = (step.id for step in self._steps if step.direction == "backward")
+        return {i: time for time, i in enumerate(ids, self.seed + 1)}

@@ -1,0 +1,94 @@
+"""Random programs of modules in modules, for tests that hold of every graph."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+import graphgrad as gg
+from graphgrad import nn
+from graphgrad.viz import Graph
+
+UNARY: list[Any] = [gg.sin, gg.tanh, lambda x: x * 0.5, lambda x: x[::-1]]
+BINARY: list[Any] = [gg.add, gg.multiply, gg.subtract, gg.maximum]
+ENTER, LEAVE, REPEAT, SPLIT = range(8, 12)
+
+Move = tuple[int, int, int]
+moves = st.lists(
+    st.tuples(st.integers(0, SPLIT), st.integers(0, 100), st.integers(0, 100)),
+    min_size=1,
+    max_size=16,
+)
+
+
+class Block(nn.Module):
+    """What may be repeated, with a parameter of its own."""
+
+    def __init__(self) -> None:
+        self.scale = nn.Parameter(np.full(4, 0.5))
+
+    def forward(self, x: Any) -> Any:
+        return gg.tanh(x) * self.scale
+
+
+class Room(nn.Module):
+    """A module that runs the moves until one of them leaves it."""
+
+    def __init__(self) -> None:
+        self.blocks = [Block() for _ in range(3)]
+
+    def forward(self, values: list[Any], todo: Iterator[Move]) -> None:
+        for kind, i, j in todo:
+            x, y = values[i % len(values)], values[j % len(values)]
+            if kind == LEAVE:
+                return
+            if kind == ENTER:
+                Room()(values, todo)
+            elif kind == REPEAT:
+                for block in self.blocks[: 1 + j % 3]:
+                    x = block(x)
+                values.append(x)
+            elif kind == SPLIT:
+                first, second = gg.split(x, 2)
+                values.append(gg.concatenate([second, first * 2.0]))
+            elif kind < len(UNARY):
+                values.append(UNARY[kind](x))
+            else:
+                values.append(BINARY[kind - len(UNARY)](x, y))
+
+
+def run(moves: list[Move]) -> Graph:
+    """The graph of a program: each move takes any of the values before it."""
+    draw = np.random.default_rng(0)
+    values: list[Any] = [
+        gg.Tensor(draw.normal(size=4), requires_grad=True, name="x"),
+        gg.Tensor(draw.normal(size=4), requires_grad=True, name="y"),
+        gg.Tensor(draw.normal(size=4), name="c"),
+    ]
+    with gg.viz.tracing():
+        todo = iter(moves)
+        room = Room()
+        room(values, todo)
+        for move in todo:  # after the module was left
+            room(values, iter([move]))
+        total: Any = sum((v.sum() for v in values[3:]), values[0].sum())
+    return gg.graph(total)
+
+
+def fitting(graph: Graph, look: dict[str, Any]) -> dict[str, Any]:
+    """Let the focus be on one of the values that take part in differentiation."""
+    ids = [v.id for v in graph.snapshot.values if v.needs]
+    return look | {"focus": ids[look["focus"] % len(ids)]} if "focus" in look else look
+
+
+looks = st.fixed_dictionaries(
+    {},
+    optional={
+        "collapse": st.sampled_from([0, 1, 2, 9, lambda m: m.kind == "Block", lambda _: True]),
+        "direction": st.sampled_from(["both", "forward", "backward"]),
+        "focus": st.integers(0, 30),
+        "radius": st.integers(0, 4),
+        "merge": st.booleans(),
+    },
+)

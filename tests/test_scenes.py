@@ -1,0 +1,241 @@
+"""Scenes: closed modules open, and what is in them is all there, once."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import graphgrad as gg
+from graphgrad import nn
+from graphgrad.viz import Graph
+from graphgrad.viz.scenes import Scene, scenes
+from graphgrad.viz.view import MANY, MOST, View
+from tests.golden import programs
+from tests.random_programs import Move, fitting, looks, moves, run
+from tests.test_view import Block, Net, traced
+
+
+def told(graph: Graph, **look: Any) -> list[str]:
+    """Each scene: its title, and the title of the one that it opens from."""
+    found = scenes(graph.snapshot, **look)
+    return [
+        f"{s.title} in {found[s.parent].title}" if s.parent is not None else s.title for s in found
+    ]
+
+
+def boxed(scene: Scene) -> dict[str, Any]:
+    return {node.id: node for node in scene.view.nodes if node.modules}
+
+
+def entering(seen: View) -> set[int]:
+    """What is drawn as a leaf, though an op computed it."""
+    return {n.outputs[0] for n in seen.nodes if n.id[0] == "v" and seen.value(n.outputs[0]).inputs}
+
+
+# ----------------------------------------------------------------------- properties, by random
+
+
+@given(moves, looks)
+def test_the_first_is_the_view_and_each_box_has_one(todo: list[Move], look: Any) -> None:
+    graph = run(todo)
+    look = fitting(graph, look)
+    found = scenes(graph.snapshot, **look)
+    assert found[0].view == graph.view(**look)
+    assert (found[0].path, found[0].parent, found[0].box) == ("", None, None)
+    opened = [(scene.parent, scene.box) for scene in found[1:]]
+    assert opened == [(place, box) for place, scene in enumerate(found) for box in boxed(scene)]
+
+
+@given(moves, looks)
+def test_every_op_is_drawn_in_exactly_one_scene(todo: list[Move], look: Any) -> None:
+    graph = run(todo)
+    found = scenes(graph.snapshot, **fitting(graph, look))
+    ops = Counter(n.id for scene in found for n in scene.view.nodes if n.id[0] == "o")
+    seen = found[0].view
+    shown = {i for node in seen.nodes for i in node.members}
+    assert ops == Counter(f"o{i}" for i in shown if seen.value(i).kind == "op")
+
+
+@given(moves, looks)
+def test_an_inside_holds_the_members_and_what_enters(todo: list[Move], look: Any) -> None:
+    graph = run(todo)
+    found = scenes(graph.snapshot, **fitting(graph, look))
+    shown = {i for node in found[0].view.nodes for i in node.members}
+    for scene in found[1:]:
+        assert scene.parent is not None
+        assert scene.box is not None
+        box, seen = boxed(found[scene.parent])[scene.box], scene.view
+        drawn = [i for node in seen.nodes for i in node.members]
+        inputs = {i for m in box.members for i in seen.value(m).inputs}
+        assert Counter(drawn) == Counter({*box.members, *(inputs & shown)})
+        assert set(box.outputs) <= {i for node in seen.nodes for i in node.outputs}
+        assert seen.leads_on == set(box.outputs) - {seen.snapshot.result.id}
+        home = {i: node.id for node in seen.nodes for i in node.members}
+        wires = {
+            (home[i], i, home[m])
+            for m in box.members
+            for i in seen.value(m).inputs
+            if i in home and home[i] != home[m]
+        }
+        uses = {(home[use.source], use.source, n.id) for n in seen.nodes for use in n.inputs}
+        assert uses == wires
+        assert not entering(seen) & set(box.members)
+
+
+@given(moves, looks)
+def test_a_use_is_a_fork_where_the_value_has_others(todo: list[Move], look: Any) -> None:
+    """Those out of sight count too, if they lie outside the module that is open."""
+    graph = run(todo)
+    for scene in scenes(graph.snapshot, **fitting(graph, look)):
+        shown = {i for node in scene.view.nodes for i in node.members}
+        wires = Counter(use.source for node in scene.view.nodes for use in node.inputs)
+        for node in scene.view.nodes:
+            for use in node.inputs:
+                users = [v.id for v in graph.snapshot.values if use.source in v.inputs]
+                others = wires[use.source] > 1 or not shown.issuperset(users)
+                if scene.view.value(use.source).needs and look.get("direction") != "backward":
+                    assert use.fork == others
+
+
+# --------------------------------------------------------------------------------- networks
+
+
+def test_blocks_in_a_row_open_into_boxes_and_each_of_those() -> None:
+    graph = traced(Net(12), 2, 4)
+    assert told(graph, collapse=1) == [
+        "mean",
+        "Affine in mean",
+        "Block × 12 in mean",
+        "Affine in mean",
+        *["Block in Block × 12"] * 12,
+    ]
+    found = scenes(graph.snapshot, collapse=1)
+    row, first = found[2], found[4]
+    assert row.path == "blocks.0 … blocks.11"
+    assert (row.view.path, first.view.path) == ("", "blocks.0")
+    assert [n.id[0] for n in row.view.nodes] == ["v"] + ["m"] * 12
+    assert len(entering(row.view)) == 1
+    assert first.path == "blocks.0"
+    assert not any(node.modules for node in first.view.nodes)
+    inner = [(part.number, part.parent, part.module.path) for part in first.view.parts]
+    assert inner == [(0, None, "blocks.0.inner"), (1, None, "blocks.0.outer")]
+
+
+def test_a_function_says_at_every_level_which_modules_are_closed() -> None:
+    graph = traced(Net(2), 2, 4)
+    assert told(graph, collapse=lambda _: True) == [
+        "mean",
+        "Net in mean",
+        "Affine in Net",
+        "Block × 2 in Net",
+        "Affine in Net",
+        *["Block in Block × 2"] * 2,
+        *["Affine in Block"] * 4,
+    ]
+    assert told(graph, collapse=0) == ["mean", "Net in mean"]
+
+
+def test_a_large_inside_is_closed_again() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            self.nets = [Net(40), Net(40)]
+            self.way = nn.Affine(3, 4, rng=np.random.default_rng(0))
+
+        def forward(self, x: Any) -> Any:
+            return self.nets[1](self.way(self.nets[0](x)))
+
+    found = scenes(traced(Two(), 2, 4).snapshot, collapse=1)
+    assert [scene.title for scene in found[:4]] == ["mean", "Net", "Affine", "Net"]
+    assert {node.modules[0].kind for node in boxed(found[1]).values()} == {"Affine", "Block"}
+    assert found[1].view.note is None  # to open more it is clicked, not called anew
+
+
+def test_a_module_of_many_modules_opens_one_level() -> None:
+    class Wide(nn.Module):
+        def __init__(self) -> None:
+            rng = np.random.default_rng(0)
+            self.net = nn.Sequential(*[Block(rng) for _ in range(70)])
+
+        def forward(self, x: Any) -> Any:
+            return self.net(x)
+
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            self.wide = Wide()
+
+        def forward(self, x: Any) -> Any:
+            return self.wide(x)
+
+    graph = traced(Outer(), 2, 6)
+    assert len(graph.snapshot.values) > MOST
+    assert max(scene.view.size for scene in scenes(graph.snapshot, collapse=0)) < MANY
+    assert len(scenes(graph.snapshot, collapse=0)) > 70
+
+
+def test_an_unrolled_recurrence_of_100_steps() -> None:
+    rng = np.random.default_rng(0)
+    cell = nn.RNNCell(3, 5, rng=rng)
+    h: Any = gg.Tensor(np.zeros((2, 5), np.float32), name="h0")
+    with gg.viz.tracing():
+        for _ in range(100):
+            h = cell(gg.Tensor(rng.standard_normal((2, 3)), np.float32), h)
+        loss = (h * h).sum()
+    found = scenes(gg.graph(loss).snapshot)
+    assert [scene.title for scene in found] == ["sum", "RNNCell × 100"] + ["RNNCell"] * 100
+    inside = found[50].view
+    names = {inside.value(node.outputs[0]).name for node in inside.nodes if node.id[0] == "v"}
+    assert {"weight_ih", "weight_hh", "bias_ih", "bias_hh"} <= names
+    weights = [u for n in inside.nodes for u in n.inputs if not inside.value(u.source).inputs]
+    assert all(use.fork for use in weights if inside.value(use.source).needs)
+    assert found[1].view.shared  # drawn at each of the cells
+
+
+def test_heat_has_one_scale() -> None:
+    found = scenes(traced(Net(3), 2, 4).snapshot, collapse=1, heat=True)
+    assert len(found) == 1 + 5
+    assert found[0].view.heat is not None
+    assert {scene.view.heat for scene in found} == {found[0].view.heat}
+
+
+def test_there_are_no_more_than_the_limit_says() -> None:
+    graph = traced(Net(12), 2, 4)
+    everything = scenes(graph.snapshot, collapse=1)
+    size = everything[0].view.size
+    assert len(scenes(graph.snapshot, limit=0, collapse=1)) == 1
+    assert len(scenes(graph.snapshot, limit=size, collapse=1)) == 1
+    some = scenes(graph.snapshot, limit=60, collapse=1)
+    assert 4 < len(some) < len(everything)
+    assert sum(scene.view.size for scene in some) <= 60
+    assert len(scenes(graph.snapshot, limit=sum(s.view.size for s in everything), collapse=1)) == 16
+
+
+def test_a_module_that_is_too_large_for_one_picture_stays_closed() -> None:
+    class Long(nn.Module):
+        def __init__(self) -> None:
+            self.scale = nn.Parameter(np.ones(2))
+
+        def forward(self, x: Any) -> Any:
+            for _ in range(MOST):
+                x = x * self.scale
+            return x
+
+    assert told(traced(Long(), 2), collapse=0, limit=10**9) == ["mean"]
+
+
+@pytest.mark.parametrize(
+    "program", [programs.fork, programs.several_outputs, programs.shared_weight]
+)
+def test_without_modules_there_is_one_scene(program: Any) -> None:
+    graph = gg.graph(program())
+    (scene,) = scenes(graph.snapshot)
+    assert scene.view == graph.view()
+
+
+def test_titles_are_harmless() -> None:
+    graph = gg.graph(programs.leaf(2.0, "a\u202e\n" + "x" * 999) * 1.0)
+    assert told(graph) == ["multiply"]
+    (scene,) = scenes(gg.graph(programs.leaf(2.0, "a\u202e\n" + "x" * 999)).snapshot)
+    assert len(scene.title) <= 32
+    assert scene.title.startswith("a\ufffd x")

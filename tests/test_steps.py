@@ -1,0 +1,365 @@
+"""Steps of views: each op once forward and once back, and every gradient arrives in full."""
+
+import dataclasses
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import graphgrad as gg
+from graphgrad import nn
+from graphgrad.viz import Graph, Value, tracing
+from graphgrad.viz.digest import summarize
+from graphgrad.viz.scenes import scenes
+from graphgrad.viz.steps import Arrival, SceneStep, steps
+from graphgrad.viz.texts import gradient_lines
+from graphgrad.viz.view import View
+from tests.golden import programs
+from tests.random_programs import Move, fitting, looks, moves, run
+from tests.test_view import Net, traced
+
+
+def views(todo: list[Move], look: Any) -> list[View]:
+    graph = run(todo)
+    found = scenes(graph.snapshot, limit=10**6, **fitting(graph, look))
+    return [scene.view for scene in found]
+
+
+def told(found: Sequence[SceneStep], direction: str) -> list[str]:
+    return [step.node for step in found if step.direction == direction]
+
+
+def arrivals(found: Sequence[SceneStep]) -> list[tuple[int, str | None, str | None]]:
+    """What arrives where, in the order of the steps."""
+    return [
+        (a.value, a.use, None if a.lines is None else " ".join(a.lines))
+        for step in found
+        for a in step.arrivals
+    ]
+
+
+def order(graph: Graph, direction: str) -> list[int]:
+    return [step.id for step in graph.snapshot.steps if step.direction == direction]
+
+
+# ----------------------------------------------------------------------- properties, by random
+
+
+@given(moves, looks)
+def test_each_op_is_in_hand_once_each_way_in_the_order_of_the_engine(
+    todo: list[Move], look: Any
+) -> None:
+    seen = views(todo, look)
+    shown = {i for node in seen[0].nodes for i in node.members}
+    graph = Graph(seen[0].snapshot)
+    forward, backward = order(graph, "forward"), order(graph, "backward")
+    found = [step for one in seen for step in steps(one)]
+    direction = look.get("direction", "both")
+    single = {
+        way: sorted((s.time, s.node) for s in found if s.direction == way and s.node[0] == "o")
+        for way in ("forward", "backward")
+    }
+    at = {i: time for time, i in enumerate(forward)}
+    assert single["forward"] == [
+        (at[i], f"o{i}") for i in forward if i in shown and direction != "backward"
+    ]
+    assert single["backward"] == [
+        (len(forward) + 1 + place, f"o{i}")
+        for place, i in enumerate(backward)
+        if i in shown and direction != "forward"
+    ]
+
+
+@given(moves, looks)
+def test_times_increase_and_agree_between_scenes(todo: list[Move], look: Any) -> None:
+    graph = run(todo)
+    found = scenes(graph.snapshot, limit=10**6, **fitting(graph, look))
+    done = [steps(scene.view) for scene in found]
+    for scene, inside in zip(found, done, strict=True):
+        times = [step.time for step in inside]
+        assert times == sorted(set(times))
+        if scene.parent is None:
+            continue
+        box = [step for step in done[scene.parent] if step.node == scene.box]
+        for step in box:
+            times = [s.time for s in inside if s.direction == step.direction]
+            if step.direction == "forward":
+                assert step.time == max(times)
+            else:
+                assert min(times) <= step.time <= max(times)
+                assert "×" in scene.title or step.time == max(times)
+        ways = {s.direction for s in inside} - {"seed"}
+        assert ways == {step.direction for step in box}
+
+
+@given(moves, looks)
+def test_nothing_is_done_before_what_it_needs(todo: list[Move], look: Any) -> None:
+    """Forward the inputs are there; backward the whole gradient has come."""
+    for seen in views(todo, look):
+        nodes = {node.id: node for node in seen.nodes}
+        there = {n.outputs[0] for n in seen.nodes if n.id[0] == "v"}
+        complete: set[int] = set()
+        for step in steps(seen):
+            node = nodes.get(step.node)
+            if step.direction == "forward":
+                assert node is not None
+                assert {use.source for use in node.inputs} <= there
+                there.update(step.shows)
+            elif step.direction == "backward":
+                assert node is not None
+                needed = {i for i in node.outputs if seen.value(i).gradient is not None}
+                assert needed <= complete
+            complete.update(a.value for a in step.arrivals if a.lines is None)
+        if seen.direction != "backward":
+            assert there == {i for node in seen.nodes for i in node.outputs}
+
+
+@given(moves, looks)
+def test_every_gradient_arrives_in_full_once_and_last(todo: list[Move], look: Any) -> None:
+    for seen in views(todo, look):
+        last: dict[int, list[bool]] = defaultdict(list)
+        for step in steps(seen):
+            for arrival in step.arrivals:
+                last[arrival.value].append(arrival.lines is None)
+        for node in seen.nodes:
+            for value in map(seen.value, node.outputs):
+                if value.gradient is not None and seen.direction != "forward":
+                    assert last[value.id].count(True) == 1
+                    assert last[value.id][-1]
+                else:
+                    assert value.id not in last
+
+
+@given(moves, looks)
+def test_sums_so_far_are_the_sums_of_what_was_sent(todo: list[Move], look: Any) -> None:
+    for seen in views(todo, look):
+        times = times_of_senders(seen)
+        for step in steps(seen):
+            met: dict[int, int] = defaultdict(int)
+            for arrival in step.arrivals:
+                met[arrival.value] += 1
+                if arrival.lines is not None:
+                    sent = {i for i, time in times.items() if time <= step.time}
+                    value = seen.value(arrival.value)
+                    expected = written(value, what_came(seen, value, sent, step, met[value.id]))
+                    assert numbers(arrival.lines) == pytest.approx(numbers(expected), rel=2e-3)
+
+
+def times_of_senders(seen: View) -> dict[int, int]:
+    """When each op sends back, in sight or not; a closed module sends all at once."""
+    graph = Graph(seen.snapshot)
+    start = len(order(graph, "forward")) + 1
+    times = {i: start + place for place, i in enumerate(order(graph, "backward"))}
+    handed = {step.node: step.time for step in steps(seen) if step.direction == "backward"}
+    for node in seen.nodes:
+        if node.id in handed:
+            times |= {i: handed[node.id] for i in node.members if i in times}
+    return times
+
+
+def what_came(seen: View, value: Value, senders: set[int], step: SceneStep, uses: int) -> Any:
+    """Add up what was sent to a value; the op in hand serves one use after the other."""
+    found = np.zeros(value.shape or ())
+    for user in map(seen.value, senders):
+        places = [k for k, i in enumerate(user.inputs) if i == value.id]
+        for k in places[:uses] if f"o{user.id}" == step.node else places:
+            share = user.contributions[k]
+            assert share is not None
+            assert share.elements is not None
+            found += np.reshape(share.elements, found.shape)
+    return found
+
+
+def written(value: Value, sent: Any) -> list[str]:
+    return gradient_lines(dataclasses.replace(value, gradient=summarize(sent)))
+
+
+def numbers(lines: Sequence[str]) -> list[float]:
+    return [float(text) + 0.0 for text in re.findall(r"-?\d[\d.e+-]*", " ".join(lines))]
+
+
+@given(moves, looks)
+def test_drawn_contributions_arrive_once(todo: list[Move], look: Any) -> None:
+    """Each use of a value that has several names what is drawn of it."""
+    for seen in views(todo, look):
+        drawn = {
+            f"{'v' if use.again else 'k'}{use.source}_{node.id[1:]}_{place}"
+            for node in seen.nodes
+            for place, use in enumerate(node.inputs)
+            if use.fork
+        }
+        met = [a.use for step in steps(seen) for a in step.arrivals if a.use is not None]
+        assert len(met) == len(set(met))
+        assert set(met) == (drawn if seen.direction != "forward" else set())
+
+
+# --------------------------------------------------------------------------------- by hand
+
+
+def test_one_op_after_the_other() -> None:
+    graph = gg.graph(programs.apples_and_oranges())
+    found = steps(graph.view())
+    assert told(found, "forward") == [f"o{i}" for i in order(graph, "forward")]
+    assert told(found, "seed") == [f"v{graph.snapshot.result.id}"]
+    assert told(found, "backward") == [f"o{i}" for i in order(graph, "backward")]
+    assert [step.shows for step in found if step.direction == "forward"] == [
+        (i,) for i in order(graph, "forward")
+    ]
+    assert [step.time for step in found] == list(range(len(found)))
+    assert len(arrivals(found)) == sum(v.needs for v in graph.snapshot.values)
+    assert {(use, lines) for _, use, lines in arrivals(found)} == {(None, None)}
+
+
+def test_the_same_value_twice_is_sent_to_twice() -> None:
+    x = programs.leaf(3.0, "x")
+    graph = gg.graph(x * x + x)  # x is 1, x * x is 2
+    assert arrivals(steps(graph.view())) == [
+        (3, None, None),
+        (2, None, None),
+        (1, "k1_3_1", "∂ 1"),
+        (1, "k1_2_0", "∂ 4"),
+        (1, "k1_2_1", None),
+    ]
+
+
+def test_a_shared_leaf_is_sent_to_where_it_is_drawn_again() -> None:
+    graph = gg.graph(programs.shared_weight())
+    (w,) = (v.id for v in graph.snapshot.values if v.name == "w")
+    found = [(use, lines) for value, use, lines in arrivals(steps(graph.view())) if value == w]
+    assert [use for use, _ in found] == ["v1_6_1", "v1_5_1", "v1_4_1", "k1_3_1"]
+    assert [lines for _, lines in found] == ["∂ 0.125", "∂ 0.25", "∂ 0.375", None]
+
+
+def test_several_outputs_appear_together() -> None:
+    graph = gg.graph(programs.several_outputs())
+    split = next(step for step in steps(graph.view()) if step.direction == "forward")
+    assert [graph.snapshot.values[i - 1].output for i in split.shows] == [0, 1]
+
+
+def test_of_large_arrays_there_is_no_sum_but_the_first() -> None:
+    x = programs.leaf(np.ones(20), "x")
+    graph = gg.graph((x * 2.0 + x * 3.0 + x).sum())
+    lines = [said for value, _, said in arrivals(steps(graph.view())) if value == 1]
+    assert lines == ["‖∂‖ 4.472", "∂ …", None]
+
+
+def test_nothing_goes_back_from_what_needs_no_gradient() -> None:
+    assert steps(gg.graph(gg.Tensor(1.0)).view()) == []
+    assert steps(gg.graph(gg.Tensor(1.0)).view(direction="backward")) == []
+
+
+def test_a_leaf_alone_has_its_seed() -> None:
+    assert steps(gg.graph(programs.leaf(1.0)).view()) == [
+        SceneStep("seed", "v1", 0, arrivals=(Arrival(1, None, None),))
+    ]
+
+
+def test_directions() -> None:
+    graph = gg.graph(programs.fork())
+    both = steps(graph.view())
+    assert steps(graph.view(direction="forward")) == both[:2]
+    assert steps(graph.view(direction="backward")) == both[2:]
+
+
+def test_a_graph_freed_before_anything_was_kept() -> None:
+    x = programs.leaf(np.ones(20))
+    loss = (gg.sin(x) * x).sum()
+    loss.backward()
+    graph = gg.graph(loss)
+    found = steps(graph.view())
+    assert told(found, "backward") == [f"o{i}" for i in order(graph, "backward")]
+    assert [lines for value, _, lines in arrivals(found) if value == 1] in (
+        [["∂ …"], None],
+        ["∂ …", None],
+    )
+
+
+def test_what_leaves_a_module_has_its_gradient_from_outside() -> None:
+    """And what is used inside as well has a part of it."""
+
+    class Leaving(nn.Module):
+        def forward(self, x: Any) -> Any:
+            y = x * 2.0
+            return y, y * y
+
+    with tracing():
+        y, z = Leaving()(programs.leaf(3.0, "x"))
+        total = y * 10.0 + z
+    graph = gg.graph(total)
+    outer, inner = (scene.view for scene in scenes(graph.snapshot, collapse=0))
+    found = steps(inner)
+    square = int(told(found, "backward")[0][1:])
+    doubled = square - 1
+    assert told(found, "seed") == [f"v{square}", f"v{doubled}"]
+    assert arrivals(found) == [
+        (square, None, None),
+        (doubled, None, "∂ 10"),
+        (doubled, f"k{doubled}_{square}_0", "∂ 16"),
+        (doubled, f"k{doubled}_{square}_1", None),
+        (1, None, None),
+    ]
+    times = {step.node: step.time for step in steps(outer) if step.direction == "backward"}
+    assert found[-1].time == times[f"m{doubled}"]
+
+
+def test_what_enters_a_module_counts_what_came_from_outside() -> None:
+    class Square(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x * x
+
+    with tracing():
+        y = programs.leaf(3.0, "x") * 1.0
+        total = Square()(y) + y * 10.0
+    _, inner = (scene.view for scene in scenes(gg.graph(total).snapshot, collapse=0))
+    entered = next(n.outputs[0] for n in inner.nodes if n.id[0] == "v")
+    assert [lines for value, _, lines in arrivals(steps(inner)) if value == entered] == [
+        "∂ 13",
+        None,
+    ]
+
+
+def test_other_ops_between_the_steps_of_a_recurrence() -> None:
+    """Each x[t] is taken between two cells; back, each waits for the box of all cells."""
+    cell = nn.RNNCell(2, 2, rng=np.random.default_rng(0))
+
+    def last(x: Any) -> Any:
+        h: Any = gg.Tensor(np.zeros((1, 2)))
+        for t in range(100):
+            h = cell(x[t], h)
+        return h.sum()
+
+    graph = gg.graph(last, np.ones((100, 1, 2)))
+    outer, inner, *_ = (scene.view for scene in scenes(graph.snapshot))
+    (box,) = (node.id for node in outer.nodes if node.modules)
+    found = steps(outer)
+    assert told(found, "forward")[-2:] == [box, f"o{graph.snapshot.result.id}"]
+    assert told(found, "backward")[1] == box
+    assert len(told(found, "backward")) == 102
+    assert len(told(steps(inner), "backward")) == 100
+
+
+def test_blocks_in_a_row() -> None:
+    outer, *insides = (scene.view for scene in scenes(traced(Net(12), 2, 4).snapshot, collapse=1))
+    assert len(told(steps(outer), "forward")) == len(outer.nodes) - 1  # all but x
+    row = next(view for view in insides if len(view.nodes) == 13)
+    boxes = [node.id for node in row.nodes if node.modules]
+    assert told(steps(row), "forward") == boxes
+    assert told(steps(row), "backward") == boxes[::-1]
+
+
+def test_a_neighbourhood_gets_its_gradient_from_out_of_sight() -> None:
+    x = programs.leaf(1.0, "x")
+    for k in range(10):
+        x = x * 2.0
+        x.name = f"x{k}"
+    seen = gg.graph(x).view(focus="x5", radius=1)
+    found = steps(seen)
+    assert [step.direction for step in found].count("seed") == 1
+    assert found[0].direction == "forward"
+    assert sum(step.direction == "backward" for step in found) == 3
+    around_a_leaf = gg.graph(programs.shared_weight()).view(focus="w", radius=0)
+    assert arrivals(steps(around_a_leaf)) == [(1, None, None)]
