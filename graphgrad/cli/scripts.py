@@ -34,11 +34,11 @@ class Ran:
 class _Remembering(Trace):
     """A trace that keeps what backward() was last called on."""
 
-    last: Node | None = None
+    sent_from: Node | None = None
 
     def sweep(self, seeds: Mapping[Node, Any]) -> WatchedSweep:
         """Return the sweep that a ``backward()`` shall run."""
-        (self.last,) = seeds
+        (self.sent_from,) = seeds
         return super().sweep(seeds)
 
 
@@ -63,7 +63,7 @@ def run(path: Path, arguments: list[str]) -> Ran:
                 raise ScriptError(f"{path} ended itself: {said}") from stop
         except Exception as error:
             raise ScriptError(report(error)) from error
-    node = trace.last
+    node = trace.sent_from
     last = None if node is None or node.value is None else wrap(node.value, node)
     return Ran(path, vars(module), last)
 
