@@ -14,6 +14,8 @@ from graphgrad.viz.dot_writer import dot
 from graphgrad.viz.json_writer import to_json
 from graphgrad.viz.layout import run
 from graphgrad.viz.mermaid_writer import mermaid
+from graphgrad.viz.page.stepper import stepper
+from graphgrad.viz.scenes import scenes
 from graphgrad.viz.snapshot import Snapshot
 from graphgrad.viz.svg_writer import svgs
 from graphgrad.viz.texts import readable, value_lines
@@ -76,6 +78,15 @@ class Graph:
         (svg,) = svgs([seen], timeout)
         return svg
 
+    def to_html(self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[Look]) -> str:
+        """Write a page that steps through the graph; arguments and errors are those of ``render``.
+
+        One file, which needs no network and loads nothing. It goes forward and back one op at a
+        time, tells what each computes and sends back, opens closed modules, and searches.
+        """
+        _check_size("to_html", self.view(**look), limit)
+        return stepper(scenes(self.snapshot, **look), timeout)
+
     def render(
         self,
         path: str | os.PathLike[str],
@@ -84,7 +95,7 @@ class Graph:
         timeout: float = 10.0,
         **look: Unpack[Look],
     ) -> Path:
-        """Draw the graph into a file: .svg, .png or .pdf; or write it: .dot, .mmd or .json.
+        """Draw the graph into a file: .svg, .png, .pdf or .html; or write it: .dot, .mmd, .json.
 
         Parameters
         ----------
@@ -121,16 +132,20 @@ class Graph:
         """
         path = Path(path)
         suffix = path.suffix.lower().removeprefix(".")
-        if suffix not in (*DRAWN, *WRITTEN):
-            suffixes = ", ".join(f".{s}" for s in (*DRAWN, *WRITTEN))
+        if suffix not in (*DRAWN, "html", *WRITTEN):
+            suffixes = ", ".join(f".{s}" for s in (*DRAWN, "html", *WRITTEN))
             raise PictureError(f"render: '{path}' ends in none of {suffixes}")
         seen = self.view(**look)
-        if suffix in DRAWN:
+        if suffix not in WRITTEN:
             _check_size("render", seen, limit)
         if not path.parent.is_dir():
             raise PictureError(f"render: there is no folder '{path.parent}'")
-        drawn = DRAWN.get(suffix)
-        data = drawn(seen, timeout) if drawn else WRITTEN[suffix](seen).encode()
+        if suffix in WRITTEN:
+            data = WRITTEN[suffix](seen).encode()
+        elif suffix in DRAWN:
+            data = DRAWN[suffix](seen, timeout)
+        else:
+            data = stepper(scenes(self.snapshot, **look), timeout).encode()
         try:
             with replacing(path) as unfinished:
                 unfinished.write_bytes(data)

@@ -1,0 +1,185 @@
+"""The page that steps through a graph, forward and backward, and into its modules."""
+
+import html
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from graphgrad.viz.json_writer import plain, tell
+from graphgrad.viz.page.document import document
+from graphgrad.viz.scenes import Scene
+from graphgrad.viz.snapshot import Snapshot
+from graphgrad.viz.steps import SceneStep, steps
+from graphgrad.viz.svg_writer import svgs
+from graphgrad.viz.texts import readable
+from graphgrad.viz.view import Node, View
+
+NAME_LENGTH = 80
+TEXT_LENGTH = 300  # of formulas
+
+ICONS = {
+    "first": '<path d="M3 3v10M13 3v10L6 8z"/>',
+    "back": '<path d="M12 3v10L4 8z"/>',
+    "play": '<path class="one" d="M4.5 2.5v11l9-5.5z"/>'
+    '<path class="two" d="M4 3h2v10H4zM10 3h2v10h-2z"/>',
+    "next": '<path d="M4 3v10l8-5z"/>',
+    "last": '<path d="M13 3v10M3 3v10l7-5z"/>',
+}
+TITLES = {
+    "first": "to the start (Home)",
+    "back": "step back (←)",
+    "play": "play (space)",
+    "next": "step forward (→)",
+    "last": "to the end (End)",
+}
+
+
+def stepper(scenes: list[Scene], timeout: float) -> str:
+    """Return the page, whose first scene is seen when it opens; the others lie in templates."""
+    snapshot = scenes[0].view.snapshot
+    title = readable(snapshot.result.name or "graph", NAME_LENGTH)
+    pictures = svgs([scene.view for scene in scenes], timeout, page=True)
+    data = {
+        "values": [_value(snapshot, i) for i in sorted(_drawn(scenes))],
+        "scenes": [_scene(scene) for scene in scenes],
+    }
+    body = _body(pictures)
+    return document(title, body, data, style="stepper.css", script="stepper.js")
+
+
+# -------------------------------------------------------------------------------- the data
+
+
+def _drawn(scenes: Iterable[Scene]) -> set[int]:
+    """Name the values that a scene shows or tells of."""
+    drawn: set[int] = set()
+    for scene in scenes:
+        for node in scene.view.nodes:
+            drawn.update(node.outputs, (use.source for use in node.inputs))
+            drawn.add(int(node.id[1:]))  # an op with several results is none of them
+    return drawn
+
+
+def _value(snapshot: Snapshot, number: int) -> dict[str, Any]:
+    """Tell of a value, as the JSON of a graph does, but briefly: of few elements only these."""
+    told = tell(snapshot.values[number - 1])
+    for name in ("numbers", "gradient"):
+        if name in told:
+            told[name] = _few(told[name])
+    if "contributions" in told:
+        told["contributions"] = list(map(_few, told["contributions"]))
+    return {name: _short(x) for name, x in told.items()}
+
+
+def _few(numbers: dict[str, Any] | None) -> Any:
+    return numbers if numbers is None else numbers.get("elements", numbers)
+
+
+def _short(x: Any) -> Any:
+    """Make the texts in it readable."""
+    if isinstance(x, str):
+        return readable(x, TEXT_LENGTH)
+    return list(map(_short, x)) if isinstance(x, list) else x
+
+
+def _scene(scene: Scene) -> dict[str, Any]:
+    return {
+        "title": readable(scene.title, NAME_LENGTH),
+        "path": readable(scene.path, NAME_LENGTH),
+        "parent": scene.parent,
+        "box": scene.box,
+        "nodes": [_node(node, scene.view) for node in scene.view.nodes],
+        "steps": list(map(_step, steps(scene.view))),
+    }
+
+
+def _node(node: Node, view: View) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "id": node.id,
+        "inputs": [use.source for use in node.inputs],
+        "outputs": node.outputs,
+    }
+    if not node.modules:
+        return told
+    values = [view.value(i) for i in node.members]
+    first, times = node.modules[0], len(node.modules)
+    title = readable(first.kind or first.path or "module", NAME_LENGTH)
+    return told | {
+        "title": title + (f" × {times}" if times > 1 else ""),
+        "modules": [[readable(x, NAME_LENGTH) for x in (m.kind, m.path)] for m in node.modules],
+        "ops": sum(v.kind == "op" for v in values),
+        "parameters": sum(math.prod(v.shape or ()) for v in values if v.kind == "leaf"),
+        "shares": [None if use.share is None else _few(plain(use.share)) for use in node.inputs],
+    }
+
+
+def _step(step: SceneStep) -> list[Any]:
+    """Write a step as a row: its way (forward, seed, backward), node, time, and what comes."""
+    if step.direction == "forward":
+        return ["f", step.node, step.time, step.shows]
+    arrivals = [[a.value, a.use, a.lines] for a in step.arrivals]
+    return [step.direction[0], step.node, step.time, [_trimmed(a) for a in arrivals]]
+
+
+def _trimmed(row: list[Any]) -> list[Any]:
+    while row and row[-1] is None:
+        row.pop()
+    return row
+
+
+# -------------------------------------------------------------------------------- the page
+
+
+def _icon(inner: str) -> str:
+    return f'<svg viewBox="0 0 16 16" aria-hidden="true">{inner}</svg>'
+
+
+def _button(name: str, label: str, inner: str) -> str:
+    said = html.escape(label)
+    return (
+        f'<button type="button" id="{name}" aria-label="{said.split(" (")[0]}" title="{said}">'
+        f"{_icon(inner)}</button>"
+    )
+
+
+def _body(pictures: list[str]) -> str:
+    controls = "\n".join(_button(name, TITLES[name], icon) for name, icon in ICONS.items())
+    path = '<path d="M8 13V3M3.5 7.5 8 3l4.5 4.5"/>'
+    zooms = "".join(
+        (
+            _button("smaller", "smaller (-)", '<path d="M3 8h10"/>'),
+            _button(
+                "fit", "fit the window (0)", '<path d="M2 6V2h4M14 10v4h-4M2 2l4 4M14 14l-4-4"/>'
+            ),
+            _button("larger", "larger (+)", '<path d="M3 8h10M8 3v10"/>'),
+        )
+    )
+    closer = _button("closer", "close (Escape)", '<path d="M4 4l8 8M12 4l-8 8"/>')
+    return f"""\
+<header>
+<nav aria-label="Where in the graph">{_button("out", "out of this module (Backspace)", path)}
+<ol id="path"></ol><span id="kind"></span></nav>
+<div id="search"><input id="query" type="text" role="combobox" placeholder="Search" \
+aria-label="search names, operations, modules and lines" aria-expanded="false" \
+aria-controls="hits" aria-autocomplete="list" autocomplete="off" spellcheck="false"><kbd>/</kbd>
+<ul id="hits" role="listbox" aria-label="found" hidden></ul></div>
+</header>
+<main>
+<div id="canvas" tabindex="-1" role="group" aria-label="The graph">{pictures[0]}</div>
+<div id="zoom" role="group" aria-label="Zoom">{zooms}</div>
+</main>
+<aside id="panel" tabindex="-1" aria-label="Details" hidden>{closer}<div id="about"></div></aside>
+<footer>
+<p id="words" role="status" aria-live="polite"><span></span></p>
+<div role="group" aria-label="Steps">
+{controls}
+<input id="slider" type="range" min="0" value="0" aria-label="step">
+<span id="count"></span>
+</div>
+</footer>
+{"".join(_templates(pictures[1:]))}"""
+
+
+def _templates(pictures: list[str]) -> Iterator[str]:
+    for number, picture in enumerate(pictures, start=1):
+        yield f'<template id="scene{number}">{picture}</template>\n'

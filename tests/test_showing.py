@@ -1,0 +1,239 @@
+"""Showing the page of a graph: in the cell of a notebook, else from a file in the browser."""
+
+import html
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import graphgrad as gg
+from graphgrad.errors import PictureError
+from graphgrad.viz.showing import frame, kernel_shell
+from tests.browser import Visit, chromium
+
+
+@pytest.fixture
+def graph() -> Any:
+    x = gg.Tensor(2.0, requires_grad=True, name='"><script>alert(1)</script>')
+    return gg.graph(x * x)
+
+
+@pytest.fixture
+def browser(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """No real one: the addresses that it was asked to open. Temporary files go to tmp_path."""
+    addresses: list[str] = []
+
+    def open_it(url: str) -> bool:
+        addresses.append(url)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", open_it)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return addresses
+
+
+# ---------------------------------------------------------------------------- from a script
+
+
+def test_the_page_is_in_a_file_that_stays_and_opens(graph: Any, browser: list[str]) -> None:
+    path = graph.show()
+    assert browser == [path.as_uri()]
+    assert path.read_text("utf-8") == graph.to_html()
+    assert graph.show() != path, "the first page is still open in the browser"
+    assert path.exists()
+
+
+def test_the_page_goes_where_it_is_told_and_looks_as_told(
+    graph: Any, browser: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert graph.show(path="page.html", direction="forward") == Path("page.html")
+    assert browser == [(tmp_path / "page.html").as_uri()]
+    written = (tmp_path / "page.html").read_text("utf-8")
+    assert written == graph.to_html(direction="forward") != graph.to_html()
+
+
+@pytest.mark.parametrize("fault", [None, webbrowser.Error("none"), OSError("none")])
+def test_without_a_browser_it_says_where_the_page_is(
+    graph: Any,
+    browser: list[str],
+    fault: Exception | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_: str) -> bool:
+        if fault is None:
+            return False
+        raise fault
+
+    monkeypatch.setattr(webbrowser, "open", fail)
+    path = graph.show()
+    assert path.is_file()
+    said = capsys.readouterr()
+    assert said.err == f"show: no browser could be opened; the page is in {path}\n"
+    assert (said.out, browser) == ("", [])
+
+
+def test_what_cannot_be_written_or_drawn_opens_nothing(
+    graph: Any, browser: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(PictureError, match=r"show: '.*page\.svg' does not end in \.html"):
+        graph.show(path=tmp_path / "page.svg")
+    with pytest.raises(PictureError, match="show: there is no folder"):
+        graph.show(path=tmp_path / "none" / "page.html")
+    with pytest.raises(PictureError, match="limit=1"):
+        graph.show(limit=1)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(PictureError, match=r"cannot make a temporary folder: .*path="):
+        graph.show()
+    assert browser == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the variable BROWSER is read as POSIX does")
+def test_a_script_opens_the_browser_of_the_environment(tmp_path: Path) -> None:
+    """A real process, and a real program that is asked to open the page."""
+    note = tmp_path / "opened"
+    program = tmp_path / "browser"
+    program.write_text(f'#!/bin/sh\necho "$1" > "{note}"\n', "utf-8")
+    program.chmod(0o755)
+    script = (
+        "import graphgrad as gg; x = gg.Tensor(2.0, requires_grad=True); "
+        "print(gg.graph(x * x).show())"
+    )
+    env = os.environ | {
+        "BROWSER": str(program),
+        "TMPDIR": str(tmp_path),
+        "PYTHONPATH": str(Path(gg.__file__).parent.parent),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True
+    )
+    path = Path(done.stdout.strip())
+    assert note.read_text("utf-8").strip() == path.as_uri()
+    assert path.read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+# --------------------------------------------------------------------------- in a notebook
+
+
+class Shell:
+    """What IPython's shell is for us: some have a kernel, and something that publishes."""
+
+    def __init__(self, kernel: Any) -> None:
+        self.kernel = kernel
+        self.published: list[dict[str, str]] = []
+        self.display_pub = SimpleNamespace(publish=self.published.append)
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> Shell:
+    shell = Shell(object())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    return shell
+
+
+class Attributes(HTMLParser):
+    """The elements of a text, and their attributes as a browser reads them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_the_page_is_in_the_cell(graph: Any, browser: list[str], notebook: Shell) -> None:
+    assert graph.show(direction="forward") is None
+    (bundle,) = notebook.published
+    assert bundle["text/plain"] == repr(graph)
+    ((tag, given),) = Attributes(bundle["text/html"]).found
+    assert tag == "iframe"
+    assert given["srcdoc"] == graph.to_html(direction="forward")
+    assert given["sandbox"] == "allow-scripts", "neither the notebook's origin nor its cookies"
+    assert given["title"] == repr(graph)
+    assert bundle["text/html"].endswith(">Run this cell again to see the page.</iframe>")
+    assert browser == []
+
+
+def test_a_notebook_writes_a_file_where_one_is_asked_for(
+    graph: Any, browser: list[str], notebook: Shell, tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    assert graph.show(path=path) == path
+    assert path.read_text("utf-8") == graph.to_html()
+    assert len(notebook.published) == 1
+    assert browser == []
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        SimpleNamespace(),  # half imported
+        SimpleNamespace(get_ipython=lambda: None),  # imported by some library
+        SimpleNamespace(get_ipython=SimpleNamespace),  # in a terminal: no kernel
+        SimpleNamespace(get_ipython=lambda: Shell(None)),
+    ],
+)
+def test_ipython_without_a_kernel_is_no_notebook(
+    module: Any, graph: Any, browser: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", module)
+    assert kernel_shell() is None
+    assert graph.show().is_file()
+    assert len(browser) == 1
+
+
+# ---------------------------------------------------------------------- in a real browser
+
+
+@pytest.fixture(scope="module")
+def real_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with chromium(tmp_path_factory.mktemp("home")) as program:
+        yield program
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_in_a_frame_runs_its_own_script_and_nothing_else(
+    tmp_path: Path, real_browser: Any, scheme: str
+) -> None:
+    """Its strict policy holds there too; the page around it stays out of its reach."""
+    history = {"loss": [2.0, 1.0], "accuracy": [0.5, 0.75]}
+    page = gg.viz.training_page(history, tmp_path / "page.html", title="A & <b>")
+    around = tmp_path / "notebook.html"
+    cell = frame(page.read_text("utf-8"), '"><script>alert(1)</script>')
+    around.write_text(f"<!DOCTYPE html><meta charset='utf-8'><body>{cell}</body>", "utf-8")
+    visit = Visit(real_browser, around, scheme=scheme)
+    inside = visit.page.frame_locator("iframe")
+    inside.locator("svg").first.wait_for()
+    assert inside.locator("h1").inner_text() == "A & <b>"
+    assert visit.page.locator("script").count() == 0
+    width = visit.page.locator("iframe").bounding_box()["width"]
+    assert width == visit.page.locator("body").bounding_box()["width"]
+    child = visit.page.frames[1]
+    assert (
+        child.evaluate(
+            "(() => { try { return parent.document && 'reached' } catch { return 'no' } })()"
+        )
+        == "no"
+    )
+    visit.close()
+
+
+def test_the_frame_holds_any_text() -> None:
+    source = "<p title='&amp;'>\"a\" &lt; b\n</iframe>"
+    ((_, given),) = Attributes(frame(source, "t")).found
+    assert given["srcdoc"] == source
+    assert html.unescape(re.findall(r'srcdoc="([^"]*)"', frame(source, "t"))[0]) == source
