@@ -13,16 +13,15 @@ from graphgrad.cli.scripts import ScriptError, run
 from graphgrad.errors import GraphgradError
 from graphgrad.tensor import Tensor
 from graphgrad.version import __version__
-from graphgrad.viz.layout import STARTS
-from graphgrad.viz.picture import WRITTEN, Graph
+from graphgrad.viz.picture import DRAWN, WRITTEN, Graph
 from graphgrad.viz.showing import opened, temporary_file
 from graphgrad.viz.snapshot import take
 from graphgrad.viz.texts import readable
 from graphgrad.viz.view import Direction
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130  # exit codes; argparse exits with 2, too
-FORMS = tuple(dict.fromkeys(("html", *STARTS, *WRITTEN)))
-SEEN_BY_BROWSERS = ("html", *STARTS)
+FORMS = ("html", *DRAWN, *WRITTEN)
+SEEN_BY_BROWSERS = ("html", *DRAWN)
 
 _VIEW = """\
 Run a script as `python script.py` would, then open a page in the browser that shows how one of
