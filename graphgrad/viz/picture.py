@@ -16,6 +16,7 @@ from graphgrad.viz.layout import run
 from graphgrad.viz.mermaid_writer import mermaid
 from graphgrad.viz.page.stepper import stepper
 from graphgrad.viz.scenes import scenes
+from graphgrad.viz.showing import show_page
 from graphgrad.viz.snapshot import Snapshot
 from graphgrad.viz.svg_writer import svgs
 from graphgrad.viz.texts import readable, value_lines
@@ -152,6 +153,43 @@ class Graph:
         except OSError as error:
             raise PictureError(f"render: cannot write '{path}': {error.strerror}") from error
         return path
+
+    def show(
+        self,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        limit: int = 500,
+        timeout: float = 10.0,
+        **look: Unpack[Look],
+    ) -> Path | None:
+        """Open the page that steps through the graph: in the cell of a notebook, else the browser.
+
+        A notebook that was opened anew and is not trusted says to run the cell again.
+
+        Parameters
+        ----------
+        path
+            A file for the page, ending in .html, which a notebook needs none of. Left out, it is
+            in a temporary folder, and stays there. A browser that may not read those, such as one
+            that was installed as a Snap, needs a path.
+        limit, timeout, collapse, focus, radius, direction, heat, merge
+            As ``render`` takes them.
+
+        Returns
+        -------
+        Path or None
+            The file; None where it is in the notebook alone. Without a browser stderr says so.
+
+        Raises
+        ------
+        PictureError
+            As ``render`` does.
+        """
+
+        def page() -> str:
+            return self.to_html(limit=limit, timeout=timeout, **look)
+
+        return show_page(page, None if path is None else Path(path), repr(self))
 
     def __repr__(self) -> str:
         """Say what the graph is of, and how large it is."""
