@@ -15,10 +15,9 @@ BINARY: list[Any] = [gg.add, gg.multiply, gg.subtract, gg.maximum]
 ENTER, LEAVE, REPEAT, SPLIT = range(8, 12)
 
 Move = tuple[int, int, int]
+kinds = st.one_of(st.sampled_from([ENTER, REPEAT]), st.integers(0, SPLIT))
 moves = st.lists(
-    st.tuples(st.integers(0, SPLIT), st.integers(0, 100), st.integers(0, 100)),
-    min_size=1,
-    max_size=16,
+    st.tuples(kinds, st.integers(0, 100), st.integers(0, 100)), min_size=1, max_size=12
 )
 
 
@@ -28,8 +27,8 @@ class Block(nn.Module):
     def __init__(self) -> None:
         self.scale = nn.Parameter(np.full(4, 0.5))
 
-    def forward(self, x: Any) -> Any:
-        return gg.tanh(x) * self.scale
+    def forward(self, x: Any, y: Any) -> Any:
+        return gg.tanh(x) * self.scale + y
 
 
 class Room(nn.Module):
@@ -46,8 +45,8 @@ class Room(nn.Module):
             if kind == ENTER:
                 Room()(values, todo)
             elif kind == REPEAT:
-                for block in self.blocks[: 1 + j % 3]:
-                    x = block(x)
+                for block in self.blocks:
+                    x = block(x, y if i % 3 else y * 0.5)
                 values.append(x)
             elif kind == SPLIT:
                 first, second = gg.split(x, 2)
@@ -82,10 +81,10 @@ def fitting(graph: Graph, look: dict[str, Any]) -> dict[str, Any]:
     return look | {"focus": ids[look["focus"] % len(ids)]} if "focus" in look else look
 
 
+closing: list[Any] = [None, 0, 1, 2, lambda m: m.kind == "Block", lambda _: True]
 looks = st.fixed_dictionaries(
-    {},
+    {"collapse": st.sampled_from(closing)},
     optional={
-        "collapse": st.sampled_from([0, 1, 2, 9, lambda m: m.kind == "Block", lambda _: True]),
         "direction": st.sampled_from(["both", "forward", "backward"]),
         "focus": st.integers(0, 30),
         "radius": st.integers(0, 4),
