@@ -30,10 +30,14 @@ class WatchedSweep(Sweep):
         self.gradients: dict[int, Numbers] = {}  # by serial number
         self.contributions: dict[int, dict[int, Numbers]] = {}  # by the place of the input
         self._places: list[int] = []  # of the inputs that are still to be sent to, last first
+        self._only: dict[Node, tuple[Any, Numbers]] = {}  # what was sent, where it is all so far
 
     def _arrived(self, node: Node, g: Any) -> Any:
         g = super()._arrived(node, g)
-        self.gradients[node.serial] = summarize(g)
+        sent, numbers = self._only.pop(node, (None, None))
+        if numbers is None or sent is not g or node.hooks is not None:
+            numbers = summarize(g)
+        self.gradients[node.serial] = numbers
         if self.private:
             self.results.clear()  # described is enough
         return g
@@ -61,9 +65,15 @@ class WatchedSweep(Sweep):
             if c.shape != parent.shape:
                 c = fitted(c, node, parent, g)
             whole = c
-        if parent.dtype is not None:
-            whole = whole.astype(parent.dtype, copy=False)
-        self.contributions.setdefault(node.serial, {})[place] = summarize(whole)
+        if parent.dtype is not None and whole.dtype != parent.dtype:
+            whole = whole.astype(parent.dtype)
+        # much of what is sent is what arrived, or all that arrives: it is described once
+        numbers = self.gradients[node.serial] if whole is g else summarize(whole)
+        self.contributions.setdefault(node.serial, {})[place] = numbers
+        if parent in self.grads:
+            self._only.pop(parent, None)
+        elif whole is c:
+            self._only[parent] = c, numbers
         super()._send(node, parent, c, g, values)
 
 

@@ -41,7 +41,7 @@ def summarize(array: Any) -> Numbers:
     if size == 1:
         x = array.item()
         return Numbers((x,), x, 0.0, abs(x))
-    elements = tuple(array.ravel().tolist())
+    elements = tuple([math.nan if x is None else x for x in array.ravel().tolist()])  # masked
     mean = sum(elements) / size if size else math.nan
     variance = sum((x - mean) * (x - mean) for x in elements) / size if size else math.nan
     return Numbers(elements, mean, math.sqrt(variance), math.hypot(*elements))

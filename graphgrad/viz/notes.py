@@ -167,7 +167,7 @@ def joined(path: str, name: str) -> str:
 def nabla(order: int, name: str = "") -> str:
     """Write the sign of a derivative: ∂, ∂²; and of what: ∂x, ∂ 0.weight."""
     sign = "∂" if order == 1 else "∂" + str(order).translate(_RAISED)
-    return f"{sign}{name}" if name[:1].isalpha() else f"{sign} {name}".rstrip()
+    return f"{sign}{name}" if not name or name[0].isalpha() else f"{sign} {name}"
 
 
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

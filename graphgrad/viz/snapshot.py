@@ -41,6 +41,7 @@ Kind = Literal[
 
 
 FORMULAS = 5000  # of more values nobody reads them, and they take most of the time
+TERMS = 200  # so many inputs make a formula that nobody reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +198,7 @@ def take(tensor: Tensor) -> Snapshot:
 
 def _names(nodes: list[Node], places: Places) -> dict[Node, str | None]:
     """Find the names: those that the user gave, of parameters, and ∂ and a name of gradients."""
-    names = {node: node.name or places.name(node) for node in nodes}
+    names = {node: str(node.name) if node.name else places.name(node) for node in nodes}
     if places.slopes:
         by_serial = {node.serial: name for node, name in names.items()}
         for node in places.slopes:
@@ -221,7 +222,7 @@ def _mathematics(node: Node, inputs: list[Value], taken: set[str | None]) -> dic
 
     An input without a name goes by the op's own for it, unless a value of the graph has that.
     """
-    if node.plan is None or node.plan.op is OUTPUT:
+    if node.plan is None or node.plan.op is OUTPUT or len(inputs) > TERMS:
         return {}
     clash = not taken.isdisjoint(node.plan.op.order)
     names: list[str | float | None] = []
