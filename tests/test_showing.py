@@ -13,11 +13,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad import nn
 from graphgrad.errors import PictureError
-from graphgrad.viz.showing import frame, kernel_shell
+from graphgrad.viz.showing import HEIGHT, frame, kernel_shell
 from tests.browser import Visit, chromium
 
 
@@ -229,6 +231,33 @@ def test_a_page_in_a_frame_runs_its_own_script_and_nothing_else(
         )
         == "no"
     )
+    visit.close()
+
+
+def test_the_stepper_works_in_a_cell(tmp_path: Path, real_browser: Any) -> None:
+    """Its frame may store nothing and reach nothing; it steps, opens a module and comes back."""
+    net = nn.Sequential(nn.Affine(3, 4), nn.ReLU(), nn.Affine(4, 2))
+    page = gg.graph(net, np.ones((2, 3), np.float32)).to_html(collapse=1)
+    around = tmp_path / "notebook.html"
+    around.write_text(f"<!DOCTYPE html><body>{frame(page, 'net')}</body>", "utf-8")
+    visit = Visit(real_browser, around, width=700)
+    inside = visit.page.frame_locator("iframe")
+    inside.locator("body.ready").wait_for()
+    size = visit.page.frames[1].evaluate("[document.documentElement.scrollHeight, innerHeight]")
+    assert size == [HEIGHT, HEIGHT], "nothing is out of sight"
+    count = inside.locator("#count")
+    end = count.inner_text()
+    inside.locator("#first").click()
+    start = count.inner_text()
+    inside.locator("#canvas").press("ArrowRight")
+    assert len({start, count.inner_text(), end}) == 3
+    box = inside.locator("g.box[aria-label='Affine 2']")
+    box.press("Enter")  # choose it
+    box.press("Enter")  # open it
+    inside.locator("#path li").nth(1).wait_for()
+    assert inside.locator("[aria-label='2.weight']").count() == 1
+    inside.locator("#out").click()
+    assert inside.locator("#path li").count() == 1
     visit.close()
 
 
