@@ -206,6 +206,13 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"lr = 1\.05 -1\.10 \+1\.21 -1\.33 … \+6\.73\n",
         *(rf"{name} +training loss .*, test 9\d" for name in ("SGD", "Nesterov", "Adam", "L-BFGS")),
     ],
+    "second_order_graph": [
+        r"f'\(2\)  = 0\.077004, by hand 0\.077004\n",
+        r"f''\(2\) = -2\.650889, by hand -2\.650889\n",
+        r"forward +#2 += sin\(x\) += 0\.9093\n",
+        r"∂ of sin +#6 += cos\(x\) += -0\.4161\n",
+        r"∂ backward +∂x += #4 \+ #7 += 0\.0770\n",
+    ],
     "showing_digits": [
         r"True +True +True +\(1437, 64\) +float32 +0 … 1 +\(1437, 10\)\n",
         r"False +False +False +\(1437, 1, 8, 8\) +uint8 +0 … 16 +\(1437,\)\n",
@@ -293,6 +300,7 @@ PICTURES: dict[str, set[str]] = {
     "perceptrons": {"perceptrons.png"},
     "preprocessing": {"preprocessing.png", "digits_by_few_numbers.png"},
     "optimizers": {f"optimizers{name}.png" for name in ("", "_elsewhere", "_digits")},
+    "second_order_graph": {"slope.svg", "curvature.svg"},
     "showing_digits": {"showing_digits.png"},
     "sorting_digits": {"sorting_digits.png"},
     "regularisation": {"regularisation.png"},
