@@ -45,7 +45,10 @@ def document(title: str, body: str, data: Any, *, style: str, script: str) -> st
     style, script
         Names of files in this folder.
     """
-    css, js = (lean((FOLDER / name).read_text("utf-8")) for name in (style, script))
+    css, js = (
+        lean((FOLDER / name).read_text("utf-8"), SIGNS[Path(name).suffix])
+        for name in (style, script)
+    )
     policy = (
         f"default-src 'none'; style-src '{_hash(css)}'; script-src '{_hash(js)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
@@ -64,23 +67,32 @@ def document(title: str, body: str, data: Any, *, style: str, script: str) -> st
     )
 
 
-def lean(source: str) -> str:
+def lean(source: str, signs: str) -> str:
     """Take out of a style or script what only its readers need: comments and most of the space.
 
     It tells strings and templates from the rest, but no regular expressions: these must hold
-    neither quotes nor space. A template may hold others, but no braces beside their own.
+    neither quotes nor space. A template may hold others, but no braces beside their own. No
+    statement may be empty.
+
+    Parameters
+    ----------
+    signs
+        Those around which space means nothing.
     """
-    return _PARTS.sub(lambda part: part["text"] or part["sign"] or "\n", source).strip()
+    parts = re.compile(
+        rf"""
+        (?P<text> "(?:[^"\\\n]|\\.)*"
+                | `(?:[^`\\$]|\\.|\$(?!\{{)|\$\{{(?:[^{{}}`]|`[^`]*`)*\}})*` )
+        | \s* (?P<sign> => | [{re.escape(signs)}] | :(?=\s) ) \s*
+        | \s* (?: //[^\n]* | /\*.*?\*/ | \n ) \s*
+        """,
+        re.VERBOSE | re.DOTALL,
+    )
+    packed = parts.sub(lambda part: part["text"] or part["sign"] or "\n", source)
+    return packed.replace(";}", "}").strip()
 
 
-_PARTS = re.compile(
-    r"""
-    (?P<text> "(?:[^"\\\n]|\\.)*" | `(?:[^`\\$]|\\.|\$(?!\{)|\$\{(?:[^{}`]|`[^`]*`)*\})*` )
-    | \s* (?P<sign> => | [={},;?&|] | :(?=\s) ) \s*
-    | \s* (?: //[^\n]* | /\*.*?\*/ | \n ) \s*
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+SIGNS = {".css": "{},;", ".js": "={},;?&|()[]<>*!"}
 
 
 def write(path: Path, text: str, who: str) -> Path:

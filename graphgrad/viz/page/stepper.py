@@ -1,6 +1,5 @@
 """The page that steps through a graph, forward and backward, and into its modules."""
 
-import html
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -106,11 +105,16 @@ def _node(node: Node, view: View) -> dict[str, Any]:
     title = readable(first.kind or first.path or "module", NAME_LENGTH)
     return told | {
         "title": title + (f" × {times}" if times > 1 else ""),
-        "modules": [[readable(x, NAME_LENGTH) for x in (m.kind, m.path)] for m in node.modules],
+        "kind": readable(first.kind, NAME_LENGTH),
+        "path": readable(_path(node), NAME_LENGTH),
         "ops": sum(v.kind == "op" for v in values),
         "parameters": sum(math.prod(v.shape or ()) for v in values if v.kind == "leaf"),
         "shares": [None if use.share is None else _few(plain(use.share)) for use in node.inputs],
     }
+
+
+def _path(node: Node) -> str:
+    return " … ".join(dict.fromkeys((node.modules[0].path, node.modules[-1].path)))
 
 
 def _step(step: SceneStep) -> list[Any]:
@@ -135,11 +139,7 @@ def _icon(inner: str) -> str:
 
 
 def _button(name: str, label: str, inner: str) -> str:
-    said = html.escape(label)
-    return (
-        f'<button type="button" id="{name}" aria-label="{said.split(" (")[0]}" title="{said}">'
-        f"{_icon(inner)}</button>"
-    )
+    return f'<button type="button" id="{name}" title="{label}">{_icon(inner)}</button>'
 
 
 def _body(pictures: list[str]) -> str:
