@@ -188,7 +188,7 @@ class _Draft:
                 fork = Edge(tail=f"v{use.source}", head=tail, kind="fork", straight=straight)
                 self.edges.append(fork)
             # a value that an op takes twice forks in sight
-            twice = node.id[0] == "o" and not use.again and sources == [use.source] * 2
+            twice = node.id[0] == "o" and tail == f"v{use.source}" and sources == [use.source] * 2
             port: Literal["", "nw", "sw"] = ("nw", "sw")[place] if twice else ""
             edge = Edge(tail=tail, head=node.id, kind="in", port=port, straight=straight)
             self.edges.append(edge)

@@ -19,6 +19,7 @@ from graphgrad.viz.drawing import (
     Cluster,
     Dots,
     Drawing,
+    Edge,
     Item,
     Wire,
 )
@@ -28,6 +29,7 @@ from graphgrad.viz.texts import FONT_SIZE, text_width
 LINE_HEIGHT = 13
 DIAMETER, PILL_HEIGHT = 28, 26
 SMALL = 9 / 11  # the size of small print to that of the rest
+ALMOST = 2  # points that an edge may be off a straight line
 ARROW = 14  # how far the line of the result goes on
 
 Point = tuple[float, float]
@@ -48,7 +50,9 @@ class Placed:
     width: float
     height: float
     corners: dict[str, Point]  # by item: its upper left corner
-    paths: tuple[tuple[Point, ...], ...]  # by edge: a start, then three points per Bézier curve
+    paths: tuple[
+        tuple[Point, ...], ...
+    ]  # by edge: a start, then an end or three points per Bézier curve
     frames: dict[int, tuple[Point, Point]]  # by cluster: upper left and lower right corner
 
 
@@ -172,8 +176,35 @@ def _read(drawn: Drawing, graph: dict[str, Any]) -> Placed:
         numbers = _numbers(told["pos"].replace(" ", ","))
         path = tuple(itertools.starmap(point, zip(numbers[::2], numbers[1::2], strict=True)))
         curves.setdefault((names[told["tail"]], names[told["head"]]), []).append(path)
-    paths = tuple(curves[e.tail, e.head].pop(0) for e in drawn.edges)
+    lines = _lines(drawn, corners)
+    paths = tuple(_joined(curves[e.tail, e.head].pop(0), e, lines) for e in drawn.edges)
     return Placed(drawn, right - left, top - bottom, corners, paths, frames)
+
+
+def _lines(drawn: Drawing, corners: dict[str, Point]) -> dict[str, tuple[Point, Point]]:
+    """Return where the line of each wire begins and ends."""
+    found = {}
+    for item in drawn.items:
+        if isinstance(item, Wire):
+            room, (x, y) = extent(item), corners[item.id]
+            height = y + room.above + 0.5
+            found[item.id] = (x + room.front, height), (x + room.width, height)
+    return found
+
+
+def _joined(
+    path: tuple[Point, ...], edge: Edge, lines: dict[str, tuple[Point, Point]]
+) -> tuple[Point, ...]:
+    """Let an edge meet the lines at its ends, which Graphviz misses by up to a point or two."""
+    start = lines[edge.tail][1] if edge.tail in lines else path[0]
+    end = lines[edge.head][0] if edge.head in lines else path[-1]
+    if all(abs(y - start[1]) <= ALMOST for _, y in path):
+        if edge.head not in lines:  # the rim of an op: a little off its middle is not seen
+            end = end[0], start[1]
+        elif edge.tail not in lines:
+            start = start[0], end[1]
+        return start, end
+    return start, *path[1:-1], end
 
 
 def _numbers(text: str) -> list[float]:

@@ -173,10 +173,9 @@ class _Picture:
     # ------------------------------------------------------------------- around the items
 
     def edge(self, edge: Edge, path: tuple[Point, ...]) -> str:
-        (start, *rest) = path
-        curves = (" ".join(_point(p) for p in rest[i : i + 3]) for i in range(0, len(rest), 3))
         ends = f' data-from="{edge.tail}" data-to="{edge.head}"' if self.page else ""
-        return f'<path class="edge {edge.kind}"{ends} d="M{_point(start)}C{" ".join(curves)}"/>\n'
+        way = f"{'L' if len(path) == 2 else 'C'}{' '.join(map(_point, path[1:]))}"
+        return f'<path class="edge {edge.kind}"{ends} d="M{_point(path[0])}{way}"/>\n'
 
     def cluster(self, part: Cluster) -> str:
         (x, y), (right, bottom) = self.placed.frames[part.number]
