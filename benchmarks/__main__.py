@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import laws, memory, networks, peers
+from benchmarks import laws, memory, networks, peers, pictures
 from benchmarks.timing import Ratio, Times, duration
+from tests.browser import NoBrowserError
 
 GOALS = {  # case, then peer: at most this share of its time
     "scalar": {"PyTorch": 0.6, "HIPS autograd": 0.25, "MyGrad": 0.25},
@@ -23,6 +24,9 @@ GOALS = {  # case, then peer: at most this share of its time
     "step": {"PyTorch": 0.6, "NumPy by hand": 1.3},
 }
 NODE_BYTES = 600
+HALF = 0.5  # share of the bytes of Graphviz's own SVG
+DRAWN, OPENS, STEP = 2.0, 1.0, 0.016  # seconds
+PAGES = {"apples and oranges": 40_000, "100 steps of an RNN": 600_000}  # bytes
 IN_A_ROW = 0.02  # seconds of training steps that a contestant takes at a time
 PEAK = 1.2  # share of PyTorch's memory in a training step
 Cases = dict[str, tuple[Callable[[str], Callable[[], Any]], float | None]]
@@ -56,6 +60,21 @@ def against(ratio: Ratio, goal: float | None) -> str:
     if goal is None:
         return str(ratio)
     return f"{ratio} {'✓' if ratio.median <= goal else '✗'} ≤ {goal}"
+
+
+def mark(good: bool) -> str:
+    """Return a tick or a cross."""
+    return "✓" if good else "✗"
+
+
+def in_time(seconds: float, goal: float) -> str:
+    """Format a time beside its goal."""
+    return f"{duration(seconds)} {mark(seconds <= goal)} ≤ {duration(goal)}"
+
+
+def kilobytes(size: int) -> str:
+    """Format a size with three digits."""
+    return f"{size / 1000:.3g} KB"
 
 
 def versions(names: list[str]) -> str:
@@ -201,12 +220,42 @@ def nets(report: Report, there: list[str], rounds: int) -> None:
     report.table(["training step", "graphgrad", "PyTorch", "share of PyTorch's"], rows)
 
 
+def seen(report: Report, _: list[str], __: int) -> None:
+    """Measure pictures and pages, and a browser that opens them."""
+    report.say("", "## Pictures and pages", "")
+    report.say(
+        "From a tensor to its picture: snapshot, gradients, formulas, layout, SVG. Sizes in KB of",
+        "1,000 bytes; Graphviz's own SVG is that of the same graph, by `to_dot()`.",
+    )
+    found = {name: pictures.picture(compute) for name, compute in pictures.GRAPHS.items()}
+    rows = []
+    for name, p in found.items():
+        share = p.svg / p.by_graphviz
+        verdict = f"{share:.2f} {mark(share <= HALF)} ≤ {HALF}"
+        drawn = in_time(p.seconds, DRAWN)
+        rows.append([name, str(p.values), drawn, kilobytes(p.svg), verdict])
+    report.table(["graph", "values", "drawn in", "SVG", "share of Graphviz's"], rows)
+    rows = []
+    for name, (compute, goal) in {n: (c, PAGES[n]) for n, c in pictures.GRAPHS.items()}.items():
+        page = f"{kilobytes(found[name].page)} {mark(found[name].page <= goal)} ≤ {goal // 1000} KB"
+        try:
+            told = pictures.opened(compute)
+        except NoBrowserError as error:
+            rows.append([name, page, str(error), "", ""])
+            continue
+        opens = in_time(told.opens, OPENS)
+        rows.append([name, page, opens, duration(told.step), in_time(told.longest, STEP)])
+    report.say("Pages in Chromium: opened and painted, and a step with its layout:")
+    report.table(["page of", "size", "opens in", "a step", "the longest step"], rows)
+
+
 SECTIONS: dict[str, Callable[[Report, list[str], int], None]] = {
     "ops": small_ops,
     "step": step,
     "nets": nets,
     "laws": law,
     "memory": bytes_per_node,
+    "pictures": seen,
 }
 
 
