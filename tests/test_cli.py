@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import webbrowser
 from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -277,7 +278,9 @@ def test_interrupted(tmp_path: Path) -> None:
         (["view", "a.py", "-o", "none/a.svg"], "there is no folder 'none'"),
         (["view", "a.py", "--epochs", "3"], "What is for a script follows a --"),
         (["view", "a.py", "--collapse", "all"], "--collapse: invalid int value"),
+        (["view", "a.py", "--collapse", "-1"], "--collapse: takes a depth from 0 on"),
         (["view", "a.py", "--direction", "up"], "invalid choice: 'up'"),
+        (["view", "a.py", "--direction", "forward", "--heat"], "--direction 'forward' has none"),
         (["demo", "--", "3"], "takes no arguments"),
         (["demo", "-o", "a"], "'a' ends in none of .html"),
         (["sing"], "invalid choice: 'sing'"),
@@ -309,12 +312,8 @@ def test_help_is_for_newcomers(tmp_path: Path) -> None:
 
 def test_look(tmp_path: Path) -> None:
     script(tmp_path, TRAINING + "loss, scores = learn()\n")
-    given = ("--collapse", "0", "--direction", "forward", "--heat")
+    given = ("--collapse", "0", "--direction", "forward")
     done = command("view", "circuit.py:loss", "-o", "a.dot", *given, cwd=tmp_path)
-    assert done.code == 1  # heat is of gradients
-    assert done.err.startswith("graphgrad: ")
-    assert "Traceback" not in done.err
-    done = command("view", "circuit.py:loss", "-o", "a.dot", *given[:-1], cwd=tmp_path)
     assert done.code == 0, done.err
     drawn = (tmp_path / "a.dot").read_text("utf-8")
     assert "Sequential" in drawn
@@ -322,7 +321,56 @@ def test_look(tmp_path: Path) -> None:
     done = command("view", "circuit.py:loss", "-o", "a.svg", "--limit", "1", cwd=tmp_path)
     assert done.code == 1
     assert "more than --limit 1;" in done.err
-    assert "pass a larger --limit" in done.err
+    assert done.err.endswith("pass a larger --limit\n")
+    done = command("view", "circuit.py:loss", "-o", "a.dot", "--focus", "none", cwd=tmp_path)
+    assert done.code == 1
+    assert done.err.startswith("graphgrad: --focus: no value and no module is called 'none'")
+    assert "(at " not in done.err
+
+
+def test_without_graphviz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said before a script runs; texts need none."""
+    monkeypatch.setattr("graphgrad.cli.commands._commands", lambda _: iter(()))
+    script(tmp_path, f"{CIRCUIT}open('it ran', 'w').close()\n")
+    done = command("view", "circuit.py", cwd=tmp_path)
+    assert done.code == 1
+    assert "drawing needs Graphviz" in done.err
+    assert "--output graph.dot works without" in done.err
+    assert not (tmp_path / "it ran").exists()
+    assert command("view", "circuit.py", "-o", "a.dot", cwd=tmp_path).code == 0
+
+
+# ---------------------------------------------------------------------- opening the page
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the variable BROWSER is read as POSIX does")
+def test_the_page_opens_in_the_browser(tmp_path: Path) -> None:
+    """That is a program which notes what it shall open."""
+    note, program = tmp_path / "opened", tmp_path / "browser"
+    program.write_text(f'#!/bin/sh\necho "$1" >> "{note}"\n', "utf-8")
+    program.chmod(0o755)
+    script(tmp_path, TRAINING + "learn()\n")
+    done = process("view", "circuit.py", cwd=tmp_path, BROWSER=str(program), TMPDIR=str(tmp_path))
+    assert done.code == 0, done.err
+    path = Path(done.out.strip().removeprefix("the last loss of circuit.py: "))
+    assert path.is_relative_to(tmp_path)
+    assert note.read_text("utf-8") == f"{path.as_uri()}\n"
+    page = path.read_text("utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "cross_entropy" in page
+    done = process("demo", "--no-open", cwd=tmp_path, BROWSER=str(program), TMPDIR=str(tmp_path))
+    assert Path(done.out.splitlines()[-1].removeprefix("the price: ")).is_file()
+    assert note.read_text("utf-8") == f"{path.as_uri()}\n"
+
+
+def test_without_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webbrowser, "open", lambda _: False)
+    done = command("demo", "-o", "fruit.html", cwd=tmp_path)
+    assert done.code == 0
+    where, hint = done.out.splitlines()[-2:]
+    assert where == "the price: fruit.html"
+    assert hint.startswith("No browser could be opened")
+    assert (tmp_path / "fruit.html").is_file()
 
 
 # ------------------------------------------------------------------------------- the demo

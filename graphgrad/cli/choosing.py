@@ -45,7 +45,7 @@ def choose(ran: Ran, name: str | None) -> tuple[str, Tensor]:
         many = f"{ran.path}: which one? From none of these was another one computed:"
         raise ChoiceError(f"{many}\n{_listing(found)}\n{_advice(ran, next(iter(found)))}")
     if ran.last is not None:
-        return "what backward() was last called on", ran.last
+        return "the last loss", ran.last
     raise ScriptError(_nothing(ran, tensors))
 
 

@@ -1,6 +1,7 @@
 """What the command line understands, and what it does."""
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -10,9 +11,10 @@ from typing import Any, get_args
 from graphgrad.cli.choosing import ChoiceError, choose
 from graphgrad.cli.fruit import price_of_fruit
 from graphgrad.cli.scripts import ScriptError, run
-from graphgrad.errors import GraphgradError
+from graphgrad.errors import GraphgradError, PictureError
 from graphgrad.tensor import Tensor
 from graphgrad.version import __version__
+from graphgrad.viz.layout import INSTALL, _commands
 from graphgrad.viz.picture import DRAWN, WRITTEN, Graph
 from graphgrad.viz.showing import opened, temporary_file
 from graphgrad.viz.snapshot import take
@@ -21,6 +23,8 @@ from graphgrad.viz.view import Direction
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130  # exit codes; argparse exits with 2, too
 FORMS = ("html", *DRAWN, *WRITTEN)
+_LOOK = ("collapse", "focus", "radius", "direction", "heat")
+_DRAWING = ("limit", "timeout")
 SEEN_BY_BROWSERS = ("html", *DRAWN)
 
 _VIEW = """\
@@ -60,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ChoiceError as error:
         return _refuse(f"graphgrad view: {error}", MISUSED)
     except GraphgradError as error:
-        return _refuse(f"graphgrad: {_as_options(str(error))}", FAILED)
+        return _refuse(f"graphgrad: {_in_options(str(error))}", FAILED)
     except KeyboardInterrupt:
         return _refuse("graphgrad: interrupted", INTERRUPTED)
 
@@ -151,14 +155,16 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _view(options: argparse.Namespace, passed_on: list[str]) -> int:
     path, name = split(options.script)
-    wrong = _wrong_script(path) or _wrong_output(options.output)
+    look = {key: x for key in _LOOK if (x := getattr(options, key)) is not None}
+    drawing = {key: x for key in _DRAWING if (x := getattr(options, key)) is not None}
+    # before the script runs, for that may take long
+    wrong = _wrong_script(path) or _wrong_output(options.output) or _wrong_look(look)
     if wrong:
         return _refuse(f"graphgrad view: {wrong}", MISUSED)
+    _check_layout(options.output)
     ran = run(path, passed_on)
     called, tensor = choose(ran, name)
-    keywords = ("collapse", "focus", "radius", "direction", "heat", "limit", "timeout")
-    look = {key: x for key in keywords if (x := getattr(options, key)) is not None}
-    return _show(tensor, f"{readable(called, 60)} of {path}", options, look)
+    return _show(tensor, f"{readable(called, 60)} of {path}", options, look | drawing)
 
 
 def _demo(options: argparse.Namespace, passed_on: list[str]) -> int:
@@ -196,23 +202,42 @@ def _wrong_script(path: Path) -> str | None:
 
 
 def _wrong_output(output: str | None) -> str | None:
-    """Say what is wrong before anything runs, for it may run long."""
     if output is None:
         return None
     path = Path(output)
-    if path.suffix.lower().removeprefix(".") not in FORMS:
+    if _form(path) not in FORMS:
         return f"--output '{path}' ends in none of {', '.join(f'.{form}' for form in FORMS)}"
     if not path.parent.is_dir():
         return f"--output '{path}': there is no folder '{path.parent}'"
     return None
 
 
+def _wrong_look(look: dict[str, Any]) -> str | None:
+    """Try it on the graph of the demo; only there is no telling what a focus is called."""
+    price, _ = price_of_fruit()
+    tried: dict[str, Any] = look | {"focus": None}
+    try:
+        Graph(take(price)).view(**tried)
+    except PictureError as error:
+        return _in_options(str(error))
+    return None
+
+
+def _check_layout(output: str | None) -> None:
+    """Raise an error, if there is no Graphviz and a layout is needed."""
+    if _form(output) not in WRITTEN and next(_commands("json0"), None) is None:
+        raise PictureError(INSTALL)
+
+
+def _form(output: str | os.PathLike[str] | None) -> str:
+    return "html" if output is None else Path(output).suffix.lower().removeprefix(".")
+
+
 def _show(tensor: Tensor, what: str, options: argparse.Namespace, look: dict[str, Any]) -> int:
     path = Path(options.output) if options.output else temporary_file("graph.html")
     Graph(take(tensor)).render(path, **look)
     _say(f"{what}: {path}")
-    browsable = path.suffix.lower().removeprefix(".") in SEEN_BY_BROWSERS
-    if browsable and not options.no_open and not opened(path):
+    if _form(path) in SEEN_BY_BROWSERS and not options.no_open and not opened(path):
         _say("No browser could be opened; open that file in one.")
     return 0
 
@@ -220,13 +245,14 @@ def _show(tensor: Tensor, what: str, options: argparse.Namespace, look: dict[str
 # ---------------------------------------------------------------------------------- saying
 
 
-def _as_options(message: str) -> str:
-    """Name keywords as the command line does: ``limit=500`` is ``--limit 500``."""
-    return re.sub(
-        r"\b(collapse|focus|radius|direction|heat|limit|timeout)=(\w?)",
-        lambda found: f"--{found[1]} {found[2]}".rstrip(),
-        message,
-    )
+def _in_options(message: str) -> str:
+    """Say what a picture refuses as the command line would: ``limit=5`` is ``--limit 5``."""
+    message = re.sub(r" \(at [^()]*\)$", "", message)  # the line is one of ours
+    names = "|".join((*_LOOK, *_DRAWING))
+    message = re.sub(rf"\b({names})=(?=[\w'])", r"--\1 ", message)
+    message = re.sub(rf"\b({names})=|^({names})(?=: )", r"--\1\2", message)
+    message = message.replace("; the id of a value does it too", "")
+    return message.replace(".to_dot()", "--output graph.dot")
 
 
 def _say(text: str) -> None:
