@@ -20,6 +20,7 @@ from graphgrad.viz.snapshot import ModuleNote, Snapshot, Value
 from graphgrad.viz.times import Times
 
 MANY = 150  # with more visible values modules are closed, if the caller does not say
+FEW = 10  # with fewer there is not much to be seen
 MOST = 500  # with more visible values a picture is no longer laid out in reasonable time
 USES_OF_A_LEAF = 3  # with more it is drawn at each: many long wires cannot be laid out
 
@@ -109,8 +110,9 @@ def view(
         Which modules are closed into one box: from a depth on (0 is the outermost module, 1
         those that it calls), with the modules above that call no others; a depth that none has
         opens all. Or those for which a function of the :class:`ModuleNote`, with its ``path``
-        and ``kind``, says so. None closes as few as make at most 150 values visible, and none
-        if there are no more anyway.
+        and ``kind``, says so. None closes from the greatest depth on that makes at most 150 values
+        visible, and nothing if there are no more anyway; the outermost modules only where ten
+        values stay visible, or collapse=1 would leave more than 500.
     focus
         Show only what is near a value, by its name or id, or near a module, by its path.
     radius
@@ -196,15 +198,18 @@ class Building:
         nodes = self.nodes(lambda _: False)
         if _size(nodes) <= MANY or not self.parts:
             return nodes, None
-        # the outermost module alone would leave nothing to be seen; of several it may do
-        several = sum(part.parent is None for part in self.parts) > 1
-        best, level = nodes, None
-        for depth in range(0 if several else 1, 1 + max(part.depth for part in self.parts)):
+        # the greatest depth that leaves no more; the outermost modules are closed only where that
+        # leaves something to be seen, or where all that they call could not be laid out
+        outermost = _from_depth(self.parts, 0)
+        few = _size(self.nodes(outermost, apart=True)) < FEW
+        best, level = self.nodes(outermost), 0
+        deepest = max(part.depth for part in self.parts)
+        for depth in range(1, deepest + 2):
             closed = self.nodes(_from_depth(self.parts, depth))
-            if level is not None and _size(closed) > MANY:
+            if _size(closed) > (MOST if few and depth == 1 else MANY):
                 break
             best, level = closed, depth
-        if level is None or _size(best) == _size(nodes):
+        if level > deepest or _size(best) == _size(nodes):
             return nodes, None
         return best, f"modules are closed from depth {level} on; collapse={level + 1} opens more"
 
