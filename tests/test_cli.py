@@ -201,12 +201,13 @@ def test_a_colon_parts_script_and_name(text: str, path: str, name: str | None) -
 # ------------------------------------------------------------------ as Python would run it
 
 ASKS = """
-import json, sys, __main__
+import json, os, sys, __main__
 from beside import factor
 import graphgrad as gg
 facts = [__name__, __file__, sys.argv, sys.path[0], __main__.__dict__ is globals()]
 open("facts.json", "w").write(json.dumps(facts))
 y = gg.Tensor(2.0, requires_grad=True) * factor
+os.chdir("..")
 """
 
 
@@ -224,6 +225,7 @@ def test_a_script_finds_what_python_gives_it(tmp_path: Path) -> None:
     done = process("view", path, "-o", "y.dot", "--", *given, cwd=elsewhere)
     assert done.code == 0, done.err
     assert told(elsewhere / "facts.json") == plain
+    assert (elsewhere / "y.dot").is_file()
     assert plain[2] == [path, *given]
 
 

@@ -160,7 +160,7 @@ class Attributes(HTMLParser):
 def test_the_page_is_in_the_cell(graph: Any, browser: list[str], notebook: Shell) -> None:
     assert graph.show(direction="forward") is None
     (bundle,) = notebook.published
-    assert bundle["text/plain"] == repr(graph)
+    assert bundle["text/plain"] == f"{graph!r}\nto see the page: .show(path='page.html')"
     ((tag, given),) = Attributes(bundle["text/html"]).found
     assert tag == "iframe"
     assert given["srcdoc"] == graph.to_html(direction="forward")
@@ -176,7 +176,8 @@ def test_a_notebook_writes_a_file_where_one_is_asked_for(
     path = tmp_path / "page.html"
     assert graph.show(path=path) == path
     assert path.read_text("utf-8") == graph.to_html()
-    assert len(notebook.published) == 1
+    (bundle,) = notebook.published
+    assert bundle["text/plain"] == f"{graph!r}\npage: {path}"
     assert browser == []
 
 

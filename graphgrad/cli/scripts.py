@@ -52,7 +52,8 @@ def run(path: Path, arguments: list[str]) -> Ran:
     """
     module = ModuleType("__main__")
     module.__file__ = str(path.absolute())
-    with _as_main(module, path, arguments), _remembering() as trace:
+    here = contextlib.chdir(".")  # back at the end, for the picture's path is seen from here
+    with here, _as_main(module, path, arguments), _remembering() as trace:
         try:
             with io.open_code(module.__file__) as file:
                 code = compile(file.read(), module.__file__, "exec", dont_inherit=True)

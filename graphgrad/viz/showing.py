@@ -25,7 +25,7 @@ def show_page(page: Callable[[], str], path: Path | None, text: str) -> Path | N
     path
         Where it shall stay; None: in a new temporary folder.
     text
-        What stands for it where no page can be shown.
+        What stands for it in a console that has a kernel but shows no pages.
 
     Raises
     ------
@@ -38,8 +38,11 @@ def show_page(page: Callable[[], str], path: Path | None, text: str) -> Path | N
     if shell is not None:
         if path is not None:
             write(path, source, _WHO)
+        hint = "to see the page: .show(path='page.html')" if path is None else f"page: {path}"
         # by the shell itself, so that nothing of IPython is imported
-        shell.display_pub.publish({"text/plain": text, "text/html": frame(source, text)})
+        shell.display_pub.publish(
+            {"text/plain": f"{text}\n{hint}", "text/html": frame(source, text)}
+        )
         return path
     if path is None:
         path = temporary_file("graph.html")
