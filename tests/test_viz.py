@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad import nn
 from graphgrad.errors import DtypeError, PictureError
 from graphgrad.viz import Graph, Value, layout
 from graphgrad.viz.texts import FONT_SIZE, readable
@@ -465,6 +466,37 @@ def test_time_limit(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(PictureError, match=r"longer than 0\.2 s; draw an earlier tensor"):
         graph.render(path, timeout=0.2)
     assert path.read_text() == "old"
+
+
+SLOW_WITH_MANY = f"""
+import subprocess, sys, time
+graphs = sys.stdin.read()
+if graphs.count(" -> ") > 40:
+    time.sleep(60)
+command = ["{sys.executable}", "{layout.BUNDLED}", sys.argv[1].removeprefix("-T")]
+sys.exit(subprocess.run(command, input=graphs, text=True).returncode)
+"""
+
+
+@posix
+@pytest.mark.parametrize("modules", [True, False])
+def test_what_takes_too_long_is_drawn_with_less_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modules: bool
+) -> None:
+    """Modules are closed; where there are none only what is near the result is left."""
+    fake_dot(tmp_path, SLOW_WITH_MANY)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if modules:
+        net = nn.Sequential(*[nn.Affine(2, 2, rng=np.random.default_rng(0)) for _ in range(12)])
+        graph, path = gg.graph(net, np.ones((1, 2), np.float32)), tmp_path / "a.html"
+    else:
+        x = leaf(0.5, "x")
+        for _ in range(40):
+            x = gg.sin(x)
+        graph, path = gg.graph(x), tmp_path / "a.svg"
+    text = graph.render(path, timeout=8, collapse=9).read_text("utf-8")
+    assert "the layout took longer than 8 s" in text
+    assert ("modules are closed" if modules else "away from the result") in text
 
 
 @posix

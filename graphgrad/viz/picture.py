@@ -3,7 +3,8 @@
 import base64
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any, Unpack
@@ -12,25 +13,28 @@ from graphgrad.errors import PictureError
 from graphgrad.files import replacing
 from graphgrad.viz.dot_writer import dot
 from graphgrad.viz.json_writer import to_json
-from graphgrad.viz.layout import run
+from graphgrad.viz.layout import TooSlowError, run
 from graphgrad.viz.mermaid_writer import mermaid
 from graphgrad.viz.page.stepper import stepper
-from graphgrad.viz.scenes import scenes
+from graphgrad.viz.retreat import simpler
+from graphgrad.viz.scenes import Scene, scenes
 from graphgrad.viz.showing import show_page
 from graphgrad.viz.snapshot import Snapshot
 from graphgrad.viz.svg_writer import svgs
 from graphgrad.viz.texts import readable, value_lines
 from graphgrad.viz.view import Look, View, view
 
+SCENES = 2000  # values in all the views of a page
 WRITTEN: dict[str, Callable[[View], str]] = {  # by suffix: forms that are texts
     "dot": dot,
     "mmd": mermaid,
     "json": lambda seen: to_json(seen.snapshot),
 }
-DRAWN: dict[str, Callable[[View, float], bytes]] = {  # those that need a layout
-    "svg": lambda seen, timeout: svgs([seen], timeout)[0].encode(),
-    "png": lambda seen, timeout: run([dot(seen)], "png", timeout),
-    "pdf": lambda seen, timeout: run([dot(seen)], "pdf", timeout),
+DRAWN: dict[str, Callable[[list[Scene], float], bytes]] = {  # those that need a layout
+    "svg": lambda seen, timeout: svgs([seen[0].view], timeout)[0].encode(),
+    "png": lambda seen, timeout: run([dot(seen[0].view)], "png", timeout),
+    "pdf": lambda seen, timeout: run([dot(seen[0].view)], "pdf", timeout),
+    "html": lambda seen, timeout: stepper(seen, timeout).encode(),
 }
 
 
@@ -74,10 +78,8 @@ class Graph:
 
     def to_svg(self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[Look]) -> str:
         """Draw the graph as SVG; arguments and errors are those of ``render``."""
-        seen = self.view(**look)
-        _check_size("to_svg", seen, limit)
-        (svg,) = svgs([seen], timeout)
-        return svg
+        _check_size("to_svg", self.view(**look), limit)
+        return self._drawn("svg", timeout, look).decode()
 
     def to_html(self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[Look]) -> str:
         """Write a page that steps through the graph; arguments and errors are those of ``render``.
@@ -86,7 +88,7 @@ class Graph:
         time, tells what each computes and sends back, opens closed modules, and searches.
         """
         _check_size("to_html", self.view(**look), limit)
-        return stepper(scenes(self.snapshot, **look), timeout)
+        return self._drawn("html", timeout, look).decode()
 
     def render(
         self,
@@ -105,7 +107,8 @@ class Graph:
         limit
             The number of visible values above which nothing is drawn, for nobody could read it.
         timeout
-            How many seconds the layout may take.
+            How many seconds the layout may take. Past it less is drawn, modules closed or only what
+            is near the result, and the picture says so.
         collapse
             Which modules are closed into one box: those from a depth on (0: the outermost one;
             1: those that it calls), with those above that call no others; a depth that none has
@@ -129,12 +132,12 @@ class Graph:
         ------
         PictureError
             For another suffix, too many values, a path that cannot be written, a layout that
-            takes too long, a look that makes no sense, and without Graphviz.
+            takes too long even so, a look that makes no sense, and without Graphviz.
         """
         path = Path(path)
         suffix = path.suffix.lower().removeprefix(".")
-        if suffix not in (*DRAWN, "html", *WRITTEN):
-            suffixes = ", ".join(f".{s}" for s in (*DRAWN, "html", *WRITTEN))
+        if suffix not in (*DRAWN, *WRITTEN):
+            suffixes = ", ".join(f".{s}" for s in (*DRAWN, *WRITTEN))
             raise PictureError(f"render: '{path}' ends in none of {suffixes}")
         seen = self.view(**look)
         if suffix not in WRITTEN:
@@ -143,10 +146,8 @@ class Graph:
             raise PictureError(f"render: there is no folder '{path.parent}'")
         if suffix in WRITTEN:
             data = WRITTEN[suffix](seen).encode()
-        elif suffix in DRAWN:
-            data = DRAWN[suffix](seen, timeout)
         else:
-            data = stepper(scenes(self.snapshot, **look), timeout).encode()
+            data = self._drawn(suffix, timeout, look)
         try:
             with replacing(path) as unfinished:
                 unfinished.write_bytes(data)
@@ -190,6 +191,25 @@ class Graph:
             return self.to_html(limit=limit, timeout=timeout, **look)
 
         return show_page(page, None if path is None else Path(path), repr(self))
+
+    def _drawn(self, suffix: str, timeout: float, look: Look) -> bytes:
+        """Draw; where the layout takes too long, draw less and less, and say so in the picture.
+
+        Each try has half of the time of the one before, so they end within twice the time. The
+        insides of modules, which a page has, are left out first.
+        """
+        inner = SCENES if suffix == "html" else 0
+        try:
+            return DRAWN[suffix](scenes(self.snapshot, limit=inner, **look), timeout)
+        except TooSlowError as error:
+            late = error
+        for tried, (less, what) in enumerate(simpler(self.snapshot, look), 1):
+            (first,) = scenes(self.snapshot, limit=0, **less)
+            notes = (first.view.note, f"the layout took longer than {timeout:g} s: {what}")
+            first = replace(first, view=replace(first.view, note="; ".join(filter(None, notes))))
+            with suppress(TooSlowError):
+                return DRAWN[suffix]([first], timeout / 2**tried)
+        raise late
 
     def __repr__(self) -> str:
         """Say what the graph is of, and how large it is."""
