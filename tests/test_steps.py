@@ -306,6 +306,21 @@ def test_what_leaves_a_module_has_its_gradient_from_outside() -> None:
     assert found[-1].time == times[f"m{doubled}"]
 
 
+def test_all_that_comes_from_outside_comes_at_once() -> None:
+    with tracing():
+        y = nn.Tanh()(programs.leaf(3.0, "x"))
+        first, second = y * 10.0, gg.sin(y)
+        total = first + second
+    outer, inner = (scene.view for scene in scenes(gg.graph(total).snapshot, collapse=0))
+    users = [
+        n.id for n in outer.nodes for use in n.inputs if use.source == inner.nodes[-1].outputs[0]
+    ]
+    times = [step.time for step in steps(outer) if step.node in users]
+    (seed,) = (step for step in steps(inner) if step.direction == "seed")
+    assert seed.time == max(times)
+    assert seed.arrivals[0].lines is None
+
+
 def test_what_enters_a_module_counts_what_came_from_outside() -> None:
     class Square(nn.Module):
         def forward(self, x: Any) -> Any:
