@@ -31,7 +31,7 @@ def choose(ran: Ran, name: str | None) -> tuple[str, Tensor]:
     ScriptError
         If there is none at all.
     """
-    tensors = {key: x for key, x in ran.names.items() if isinstance(x, Tensor) and not _magic(key)}
+    tensors = _tensors(ran)
     if name is not None:
         return name, _named(ran, tensors, name)
     found = _results(tensors)
@@ -47,6 +47,22 @@ def choose(ran: Ran, name: str | None) -> tuple[str, Tensor]:
     if ran.last is not None:
         return "the last loss", ran.last
     raise ScriptError(_nothing(ran, tensors))
+
+
+def name_values(ran: Ran) -> None:
+    """Call what has no name by the script's variable for it; parameters have names already."""
+    for key, x in _tensors(ran).items():
+        node = _node(x)
+        if type(x) is Tensor and node is not None and node.name is None:
+            node.name = key
+
+
+def _tensors(ran: Ran) -> dict[str, Tensor]:
+    return {
+        key: x
+        for key, x in ran.names.items()
+        if isinstance(x, Tensor) and not (key.startswith("__") and key.endswith("__"))
+    }
 
 
 def _named(ran: Ran, tensors: dict[str, Tensor], name: str) -> Tensor:
@@ -129,7 +145,3 @@ def _advice(ran: Ran, key: str) -> str:
 
 def _node(x: Tensor) -> Any:
     return x._node
-
-
-def _magic(key: str) -> bool:
-    return key.startswith("__") and key.endswith("__")

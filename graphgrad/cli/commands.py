@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from graphgrad.cli.choosing import ChoiceError, choose
+from graphgrad.cli.choosing import ChoiceError, choose, name_values
 from graphgrad.cli.fruit import price_of_fruit
 from graphgrad.cli.scripts import ScriptError, run
 from graphgrad.errors import GraphgradError, PictureError
@@ -164,6 +164,7 @@ def _view(options: argparse.Namespace, passed_on: list[str]) -> int:
     _check_layout(options.output)
     ran = run(path, passed_on)
     called, tensor = choose(ran, name)
+    name_values(ran)
     return _show(tensor, f"{readable(called, 60)} of {path}", options, look | drawing)
 
 
