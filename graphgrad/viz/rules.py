@@ -71,8 +71,9 @@ class RecordedSweep(Sweep):
     def _arrived(self, node: Node, g: Any) -> Any:
         self.trace.maker = self.maker  # hooks belong to no rule
         g = super()._arrived(node, g)
-        known = note_of(g._node) if isinstance(g, Recorded) and g._node is not None else None
-        if known is not None and g._node.serial > self.start:
+        own = g._node if isinstance(g, Recorded) else None
+        known = None if own is None or own.serial < self.start else note_of(own)
+        if known is not None:
             wanted = self.targets is not None and node in self.targets
             if known.slope is None or (wanted and not known.slope.wanted):
                 while node.plan is not None and node.plan.op is IDENTITY and node.name is None:
