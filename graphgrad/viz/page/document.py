@@ -79,17 +79,22 @@ def lean(source: str, signs: str) -> str:
     signs
         Those around which space means nothing.
     """
+    space = r"(?:\s|//[^\n]*|/\*.*?\*/)*"
     parts = re.compile(
         rf"""
         (?P<text> "(?:[^"\\\n]|\\.)*"
                 | `(?:[^`\\$]|\\.|\$(?!\{{)|\$\{{(?:[^{{}}`]|`[^`]*`)*\}})*` )
-        | \s* (?P<sign> => | [{re.escape(signs)}] | :(?=\s) ) \s*
-        | \s* (?: //[^\n]* | /\*.*?\*/ | \n ) \s*
+        | {space} (?P<last> ;{space}(?=\}}) )
+        | {space} (?P<sign> => | [{re.escape(signs)}] | :(?=\s) ) {space}
+        | {space} (?: //[^\n]* | /\*.*?\*/ | \n ) {space}
         """,
         re.VERBOSE | re.DOTALL,
     )
-    packed = parts.sub(lambda part: part["text"] or part["sign"] or "\n", source)
-    return packed.replace(";}", "}").strip()
+
+    def kept(part: re.Match[str]) -> str:
+        return "" if part["last"] else part["text"] or part["sign"] or "\n"
+
+    return parts.sub(kept, source).strip()
 
 
 SIGNS = {".css": "{},;", ".js": "={},;?&|()[]<>*!"}

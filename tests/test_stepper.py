@@ -1,0 +1,698 @@
+"""The page of a graph: every step true, nothing loaded, everything reached without a mouse."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.errors import PictureError
+from graphgrad.viz import Graph
+from graphgrad.viz.page.document import FOLDER, SIGNS, lean
+from graphgrad.viz.texts import gradient_lines, value_lines
+from tests.browser import Visit, chromium
+from tests.golden import programs
+from tests.golden.programs import leaf
+from tests.test_training_page import HOSTILE, Parts
+from tests.test_view import Net, traced
+
+
+def told(html: str) -> Any:
+    """The data of a page."""
+    found = re.search(r'id="data">(.*?)</script>', html, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def tree(leaves: int) -> gg.Tensor:
+    """A graph of five values for each leaf but one."""
+    layer = [leaf(float(i), f"x{i}") for i in range(leaves)]
+    while len(layer) > 1:
+        layer = [gg.sin(a * b) + 0.5 for a, b in zip(layer[::2], layer[1::2], strict=True)]
+    return layer[0]
+
+
+def recurrence(times: int) -> gg.Tensor:
+    """A weight that is drawn at each of its uses."""
+    w, h = leaf(0.5, "W"), leaf(1.0, "h")
+    for _ in range(times):
+        h = gg.tanh(h * w)
+    return h
+
+
+@pytest.fixture(scope="module")
+def apples() -> Graph:
+    return gg.graph(programs.apples_and_oranges())
+
+
+@pytest.fixture(scope="module")
+def blocks() -> Graph:
+    """Closed modules, one of them repeated."""
+    return traced(Net(3), 2, 4)
+
+
+# --------------------------------------------------------------------------------- one file
+
+
+def test_the_policy_names_the_only_style_and_script(apples: Graph) -> None:
+    parts = Parts(apples.to_html())
+    (policy,) = (str(a["content"]) for _, a in parts.tags if "http-equiv" in a)
+    assert "default-src 'none'" in policy
+    assert [t for t, _ in parts.tags].count("style") == 1
+    assert [t for t, _ in parts.tags].count("script") == 2
+    for _, attributes in parts.tags:
+        assert "style" not in attributes
+        assert "src" not in attributes
+        assert not [name for name in attributes if name.startswith("on")]
+
+
+def test_the_same_program_gives_the_same_bytes() -> None:
+    first, second = (traced(Net(2), 2, 4).to_html(collapse=1) for _ in range(2))
+    assert first == second
+
+
+def test_sizes(apples: Graph) -> None:
+    assert len(apples.to_html().encode()) <= 40_960
+    graph = gg.graph(tree(128))
+    assert graph.view().size > 500
+    assert len(graph.to_html(limit=1000).encode()) <= 600_000
+
+
+def test_render_writes_the_page(apples: Graph, tmp_path: Path) -> None:
+    path = apples.render(tmp_path / "a.html")
+    assert path.read_text("utf-8") == apples.to_html()
+    with pytest.raises(PictureError, match=r"to_html: the graph has 9 values, more than limit=3"):
+        apples.to_html(limit=3)
+    with pytest.raises(PictureError, match="limit=3"):
+        apples.render(tmp_path / "b.html", limit=3)
+    with pytest.raises(PictureError, match="there is no folder"):
+        apples.render(tmp_path / "none" / "b.html")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.html"]
+
+
+def test_the_data_are_the_numbers_of_the_engine(apples: Graph) -> None:
+    data = told(apples.to_html())
+    for row, value in zip(data["values"], apples.snapshot.values, strict=True):
+        assert value.numbers is not None
+        assert value.gradient is not None
+        assert tuple(row["numbers"]) == value.numbers.elements
+        assert tuple(row["gradient"]) == value.gradient.elements
+        assert row.get("formula") == value.formula
+
+
+def test_values_that_no_scene_shows_are_left_out(blocks: Graph) -> None:
+    data = told(blocks.to_html(collapse=1))
+    drawn = {i for scene in data["scenes"] for node in scene["nodes"] for i in node["outputs"]}
+    assert {row["id"] for row in data["values"]} == drawn
+    assert len(data["scenes"]) > 4, "what is closed can be opened"
+    assert data["scenes"][0]["parent"] is None
+
+
+def test_numbers_that_are_not_finite_are_kept() -> None:
+    with np.errstate(all="ignore"):
+        x = leaf([0.0, -1.0], "x")
+        data = told(gg.graph(gg.log(x).sum()).to_html())
+    assert data["values"][1]["numbers"] == ["-Infinity", "NaN"]
+
+
+def test_hostile_names_are_texts() -> None:
+    plain = Parts(gg.graph(leaf(1.0, "a") * leaf(2.0, "b")).to_html())
+    for name in HOSTILE:
+        text = gg.graph(leaf(1.0, name) * leaf(2.0, "b")).to_html()
+        assert [t for t, _ in Parts(text).tags] == [t for t, _ in plain.tags], name
+        assert len(text) < 45_000
+        assert "\u202e" not in text
+
+
+# ------------------------------------------------------------------------- fewer characters
+
+
+def test_what_only_readers_need_is_taken_out() -> None:
+    script = """
+      // a comment
+      const text = "a  // b"; // and another
+      if (text === `${text} /* { } */ ${`x ? y`}`) { return [1, 2]; }
+    """
+    assert lean(script, SIGNS[".js"]) == (
+        'const text="a  // b";if(text===`${text} /* { } */ ${`x ? y`}`){return[1,2]}'
+    )
+    style = "a , b :is(c) {\n  margin: 0 auto; /* why */\n}\n"
+    assert lean(style, SIGNS[".css"]) == "a,b :is(c){margin:0 auto}"
+
+
+@pytest.mark.parametrize("path", [*FOLDER.glob("*.js"), *FOLDER.glob("*.css")], ids=str)
+def test_scripts_and_styles_are_written_so_that_it_can_be_taken_out(path: Path) -> None:
+    """A line that still begins with space tells that a quote was taken for another's end."""
+    text = lean(path.read_text("utf-8"), SIGNS[path.suffix])
+    assert not [line for line in text.splitlines() if not line or line[0].isspace()]
+    assert " // " not in text
+
+
+def test_the_page_dresses_every_class_that_the_picture_has() -> None:
+    picture = (FOLDER.parent / "picture.css").read_text("utf-8")
+    page = (FOLDER / "stepper.css").read_text("utf-8")
+    classes = set(re.findall(r"\.([a-z]+)", picture))
+    assert {"gg", "number", "gradient"} <= classes <= set(re.findall(r"\.([a-z]+)", page))
+
+
+def contrast(first: str, second: str) -> float:
+    """How well one colour is seen on another, by WCAG 2."""
+
+    def luminance(color: str) -> float:
+        rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    low, high = sorted([luminance(first), luminance(second)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_texts_stand_out(dark: bool) -> None:
+    style = (FOLDER / "stepper.css").read_text("utf-8")
+    light, night = (
+        dict(re.findall(r"--([a-z-]+): (#\w{6})", block))
+        for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+    )
+    colors = light | (night if dark else {})
+    for text in ("ink", "soft", "value", "gradient"):
+        for ground in ("paper", "node", "hover"):
+            assert contrast(colors[text], colors[ground]) >= 4.5, (text, ground)
+    assert contrast(colors["on-here"], colors["here"]) >= 4.5
+
+
+# ----------------------------------------------------------------------------- in a browser
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with chromium(tmp_path_factory.mktemp("home")) as found:
+        yield found
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    """Opens a graph's page, in a window of some width; at the end all must have gone well."""
+    visits: list[Visit] = []
+
+    def opened(graph: Graph, width: int = 1280, scheme: str = "light", **look: Any) -> Any:
+        path = tmp_path / f"{len(visits)}.html"
+        path.write_text(graph.to_html(limit=1000, **look), "utf-8")
+        visits.append(Visit(browser, path, width, scheme))
+        return visits[-1].page
+
+    yield opened
+    for one in visits:
+        one.close()
+
+
+# what is seen of each group, and what is in hand
+STATE = """() => [...document.querySelectorAll('#canvas g[id]')].map((g) => [g.id,
+  g.className.baseVal, ...['number', 'gradient'].map((kind) => [...g.querySelectorAll('.' + kind)]
+    .filter((t) => getComputedStyle(t).opacity !== '0').map((t) => t.textContent))])"""
+
+
+def state(page: Any) -> dict[str, Any]:
+    return {row[0]: tuple(row[1:]) for row in page.evaluate(STATE)}
+
+
+def words(page: Any) -> str:
+    text: str = page.evaluate("document.getElementById('words').textContent")
+    return text
+
+
+def fact(page: Any, what: str) -> str:
+    """A fact of the details panel."""
+    text: str = page.locator(f"#about dt:text-is('{what}') + dd").first.inner_text()
+    return text
+
+
+def test_each_step_says_what_happens(visit: Any, apples: Graph) -> None:
+    page = visit(apples)
+    assert words(page).startswith("→ steps through the picture from its start")
+    said = []
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+        said.append(words(page))
+    assert said == [
+        "× computes apple_price = apple · apple_count = 200",
+        "× computes orange · orange_count = 450",
+        "+ computes apple_price + y = 650",
+        "× computes price = x · tax = 715",
+        "The way back begins: of price in itself ∂ = 1.",
+        "× receives ∂ = 1, sends ∂ · tax = 1.1 to + #8; ∂ · x = 650 to tax.",
+        "+ receives ∂ = 1.1, sends ∂ = 1.1 to apple_price; ∂ = 1.1 to × #7.",
+        (
+            "× receives ∂ = 1.1, sends ∂ · orange_count = 3.3 to orange; "
+            "∂ · orange = 165 to orange_count."
+        ),
+        "× receives ∂ = 1.1, sends ∂ · apple_count = 2.2 to apple; ∂ · apple = 110 to apple_count.",
+        "All is computed, every gradient has come. Home begins anew.",
+    ]
+
+
+def test_a_fork_adds_up_what_its_uses_send(visit: Any) -> None:
+    page = visit(gg.graph(programs.fork()))
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    assert words(page) == (
+        "× receives ∂ = 1, sends ∂ · x = 3 to x, where += makes ∂ 4 so far; "
+        "∂ · x = 3 to x, where += makes ∂ = 7."
+    )
+    assert state(page)["v1"][2] == ["∂ 7"]
+    page.keyboard.press("ArrowLeft")
+    assert words(page) == (
+        "+ receives ∂ = 1, sends ∂ = 1 to × #2; ∂ = 1 to x, where += makes ∂ 1 so far."
+    )
+    shown = state(page)
+    assert shown["v1"][2] == ["∂ 1"], "the sum so far"
+    uses = {name: row[2] for name, row in shown.items() if name[0] == "k"}
+    assert uses == {"k1_2_0": [], "k1_2_1": [], "k1_3_1": ["+= 1"]}
+    page.keyboard.press("ArrowLeft")
+    assert state(page)["v1"][2] == []
+
+
+@pytest.mark.parametrize("program", ["apples_and_oranges", "fork", "matrix_net", "several_outputs"])
+def test_every_step_shows_what_is_known_by_then_and_no_more(visit: Any, program: str) -> None:
+    graph = gg.graph(getattr(programs, program)())
+    page = visit(graph)
+    values = {f"v{v.id}": v for v in graph.snapshot.values if v.shape is not None}
+    steps = told(graph.to_html())["scenes"][0]["steps"]
+    known = {name for name, v in values.items() if not v.inputs}
+    back: set[str] = set()
+    page.keyboard.press("Home")
+    for step in [None, *steps]:
+        if step is not None:
+            page.keyboard.press("ArrowRight")
+            if step[0] == "f":
+                known |= {f"v{i}" for i in step[3]}
+            else:
+                back |= {f"v{row[0]}" for row in step[3] if len(row) < 3}
+        shown = state(page)
+        for name, v in values.items():
+            assert shown[name][1] == (value_lines(v) if name in known else []), step
+            if name in back:
+                assert shown[name][2] == gradient_lines(v), step
+            elif not back:
+                assert shown[name][2] == [], step
+        assert [n for n, row in shown.items() if "hand" in row[0]] == ([step[1]] if step else [])
+
+
+@pytest.mark.parametrize("collapse", [None, 1])
+def test_stepping_and_jumping_come_to_the_same(visit: Any, blocks: Graph, collapse: Any) -> None:
+    page = visit(blocks, collapse=collapse)
+    whole = state(page)
+    last = int(page.locator("#slider").get_attribute("max"))
+    forth = {}
+    page.keyboard.press("Home")
+    for i in range(last + 1):
+        forth[i] = state(page)
+        page.keyboard.press("ArrowRight")
+    assert forth[last] == whole
+    for i in reversed(range(last)):
+        page.keyboard.press("ArrowLeft")
+        assert state(page) == forth[i], i
+    order = np.random.default_rng(0).permutation(last + 1)
+    for i in map(int, order):
+        page.evaluate(
+            """(i) => { const slider = document.getElementById('slider');
+            slider.value = i; slider.dispatchEvent(new Event('input')); }""",
+            i,
+        )
+        assert state(page) == forth[i], i
+
+
+def test_a_step_touches_few_elements(visit: Any) -> None:
+    page = visit(gg.graph(tree(128)))
+    page.keyboard.press("Home")
+    page.evaluate(
+        """() => { window.touched = new Set();
+        new MutationObserver((list) => list.forEach((m) => touched.add(m.target)))
+          .observe(document.getElementById('canvas'),
+            { subtree: true, childList: true, attributes: true, characterData: true }); }"""
+    )
+    most = 0
+    for _ in range(30):
+        page.evaluate("touched.clear()")
+        page.keyboard.press("ArrowRight")
+        most = max(most, page.evaluate("touched.size"))
+    assert 0 < most < 25
+
+
+def test_buttons_and_slider(visit: Any, apples: Graph) -> None:
+    page = visit(apples)
+    shown = page.locator("#count")
+    assert shown.inner_text() == "10 of 10"
+    page.get_by_title("to the start").click()
+    assert shown.inner_text() == "0 of 10"
+    assert page.get_by_title("step back").is_disabled()
+    page.get_by_title("step forward").click()
+    assert shown.inner_text() == "1 of 10"
+    page.get_by_title("to the end").click()
+    page.get_by_title("step back").click()
+    assert shown.inner_text() == "9 of 10"
+    slider = page.locator("#slider")
+    slider.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") == (
+        "2 of 10: × computes orange · orange_count = 450"
+    )
+    page.keyboard.press("Space")
+    assert page.get_by_title("pause").count() == 1
+    for _ in range(100):
+        page.wait_for_timeout(50)
+        if shown.inner_text() == "3 of 10":
+            break
+    page.keyboard.press("Space")
+    assert page.get_by_title("play").count() == 1
+    before = shown.inner_text()
+    page.wait_for_timeout(1300)
+    assert before == "3 of 10" == shown.inner_text()
+
+
+def test_details_have_the_exact_numbers(visit: Any, apples: Graph) -> None:
+    page = visit(apples)
+    for value in apples.snapshot.values:
+        assert value.numbers is not None
+        assert value.gradient is not None
+        page.locator(f"#v{value.id} .number").click()
+        assert (float(fact(page, "value")),) == value.numbers.elements
+        assert (float(fact(page, "gradient")),) == value.gradient.elements
+        assert str(value.line) in page.locator("#about").inner_text()
+
+
+def test_details_of_an_op(visit: Any, apples: Graph) -> None:
+    page = visit(apples)
+    page.locator("#o6").click()
+    text = page.locator("#about").inner_text()
+    assert "multiply" in text
+    assert "apple_price = apple · apple_count" in text
+    assert fact(page, "local gradient") == "2"
+    assert fact(page, "sends") == "∂ · apple_count = 1.1 · 2 = 2.2"
+    assert fact(page, "dtype") == "float64"
+    page.locator("#about .inputs button").nth(1).click()
+    assert page.locator("#about h2").inner_text() == "apple_count"
+    assert page.evaluate("document.activeElement.id") == "v2"
+    page.locator("#about button").first.click()  # what uses it
+    assert page.locator("#about h2").inner_text().split() == ["×", "multiply"]
+    page.keyboard.press("Escape")
+    assert page.locator("#panel").is_hidden()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_small_arrays_are_told_exactly(visit: Any, dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    x = gg.Tensor(rng.standard_normal((2, 3)).astype(dtype), requires_grad=True, name="x")
+    y = gg.Tensor(rng.standard_normal((4, 3)).astype(dtype), requires_grad=True, name="y")
+    loss = gg.sin(x).sum() + gg.cos(y).sum()
+    loss.backward()
+    page = visit(gg.graph(loss))
+    page.locator("#v1 .name").click()
+    for what, array in (("value", x.data), ("gradient", x.grad)):
+        shown = np.array(json.loads(fact(page, what)), dtype)
+        np.testing.assert_array_equal(shown, array)
+    page.locator("g.leaf:has-text('y') .name").click()
+    norm = float(np.linalg.norm(y.data))
+    assert fact(page, "value").endswith(f"norm {norm:.4g}")
+
+
+def test_numbers_are_written_as_python_writes_them(visit: Any) -> None:
+    rng = np.random.default_rng(0)
+    numbers = [0.0, -0.0, 1e-4, 9.9995e-5, 99995.0, 9999.4, 9999.5, 1e16, -1e-300, 1 / 3, 1e22]
+    numbers += [*(10.0 ** rng.uniform(-12, 12, 40)), np.nan, np.inf, -np.inf]
+    with np.errstate(all="ignore"):
+        x = [leaf(number, f"x{i}") for i, number in enumerate(numbers)]
+        total = sum(x[1:], x[0])
+    page = visit(gg.graph(total))
+    for i, number in list(enumerate(numbers))[:-1]:
+        user = page.evaluate(
+            """(i) => { const click = new MouseEvent('click', { bubbles: true });
+            document.querySelector('#v' + (i + 1)).dispatchEvent(click);
+            document.querySelector('#about .link').dispatchEvent(click);
+            return [...document.querySelectorAll('#about .inputs li')].map((li) =>
+              [li.querySelector('button').textContent, li.querySelector('dd').textContent]); }""",
+            i,
+        )
+        assert dict(user)[f"x{i}"] == f"{number:.4g}"
+
+
+def test_everything_is_reached_by_the_keyboard(visit: Any, blocks: Graph) -> None:
+    page = visit(blocks, collapse=1)
+    every = page.locator("button:visible:enabled, input, g[tabindex]").count()
+    nodes = page.locator("#canvas g.op, #canvas g.box, #canvas g.leaf:not(.again)").count()
+    assert page.locator("#canvas g[tabindex][aria-label]").count() == nodes
+    reached = set()
+    for _ in range(every + 2):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "[...document.querySelectorAll('button:enabled, input, g[tabindex]')]"
+                ".filter((e) => e.getClientRects().length).indexOf(document.activeElement)"
+            )
+        )
+    assert reached - {-1} == set(range(every))
+    assert page.evaluate(
+        "[...document.querySelectorAll('button')].every((b) => b.title || b.textContent)"
+    )
+
+
+def test_modules_open_and_close_by_the_keyboard(visit: Any, blocks: Graph) -> None:
+    page = visit(blocks, collapse=1)
+    outermost = state(page)
+    page.locator("g.box:has-text('Block')").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#about h2").inner_text() == "Block × 3"
+    assert fact(page, "parameters") == "252"
+    assert fact(page, "path") == "blocks.0 … blocks.2"
+    page.keyboard.press("Enter")
+    assert page.locator("#path li").all_inner_texts() == ["mean", "blocks.0 … blocks.2"]
+    assert page.locator("g.box").count() == 3
+    page.locator("g.box").nth(1).dblclick()
+    assert page.locator("#path li").count() == 3
+    assert page.locator("#path li").last.inner_text().endswith("blocks.1")
+    assert page.locator("g.op").count() == 4
+    page.keyboard.press("Backspace")
+    assert page.locator("g.box").count() == 3
+    assert page.evaluate("document.activeElement.classList.contains('box')")
+    page.keyboard.press("Alt+ArrowUp")
+    assert state(page) == outermost
+    page.locator("g.box:has-text('Block')").dblclick()
+    page.locator("#path button").click()
+    assert state(page) == outermost
+
+
+def test_scenes_stand_at_the_same_time(visit: Any, blocks: Graph) -> None:
+    page = visit(blocks, collapse=1)
+    scenes = told(blocks.to_html(collapse=1))["scenes"]
+    box = next(n["id"] for n in scenes[0]["nodes"] if n.get("title") == "Block × 3")
+    page.keyboard.press("Home")
+    while not page.locator(f"#{box}.hand").count():
+        assert page.locator(f"#{box}.todo").count() == 1
+        page.keyboard.press("ArrowRight")
+    outer = state(page)
+    page.locator(f"#{box}").dblclick()
+    shown = state(page)
+    inner = next(s for s in scenes if s["parent"] == 0 and s["box"] == box)
+    for node in inner["nodes"]:
+        for i in node["outputs"]:
+            assert shown[f"v{i}"][1] == value_lines(blocks.snapshot.values[i - 1])
+            assert shown[f"v{i}"][2] == []
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Backspace")
+    assert page.locator(f"#{box}.todo").count() == 1, "not all of it was computed then"
+    page.locator(f"#{box}").dblclick()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Backspace")
+    classes = {name: (row[1], row[2]) for name, row in state(page).items()}
+    assert classes == {name: (row[1], row[2]) for name, row in outer.items()}
+
+
+def test_search_finds_in_all_scenes(visit: Any, blocks: Graph) -> None:
+    page = visit(blocks, collapse=1)
+    page.keyboard.press("/")
+    page.keyboard.type("blocks.1.inner.w")
+    assert page.locator("#hits [role=option]").count() == 2, "and the op that takes it"
+    page.keyboard.press("Enter")
+    assert page.locator("#path li").count() == 3
+    assert page.locator("#about h2").inner_text() == "blocks.1.inner.weight"
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "weight"
+    page.keyboard.press("/")
+    page.keyboard.type("TANH")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    assert page.locator("#hits [aria-selected=true]").inner_text().startswith("tanh(")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#hits", state="hidden")
+    page.keyboard.press("/")
+    page.keyboard.type("no such thing")
+    assert page.locator("#hits").inner_text() == "nothing of that name"
+    page.keyboard.press("Enter")
+
+
+def test_uses_of_a_value_light_up_together(visit: Any) -> None:
+    page = visit(gg.graph(recurrence(6)))
+    again = page.locator("g.again")
+    assert again.count() == 5
+    again.nth(2).locator(".name").hover()
+    assert page.locator("g.kin").count() == 7, "and what the first use sends back"
+    page.mouse.move(0, 0)
+    assert page.locator("g.kin").count() == 0
+    again.nth(2).locator(".name").click()
+    assert page.locator("#about h2").inner_text() == "W"
+    assert page.locator("#about li").count() == 6, "with what each sends back"
+    assert page.locator("g.picked").count() == 7
+
+
+def test_zoom(visit: Any) -> None:
+    page = visit(gg.graph(tree(64)))
+
+    def width() -> float:
+        return float(page.locator("#canvas > svg").get_attribute("width"))
+
+    fitted = width()
+    assert fitted <= page.evaluate("document.getElementById('canvas').clientWidth")
+    page.keyboard.press("+")
+    assert width() == pytest.approx(1.25 * fitted)
+    page.keyboard.press("0")
+    assert width() == fitted
+    page.mouse.move(400, 300)
+    place = "document.querySelector('#v3').getBoundingClientRect().x"
+    point = page.evaluate("[400, 300]")
+    before = page.evaluate(
+        "(p) => (p[0] - document.querySelector('#canvas > svg').getBoundingClientRect().x)"
+        " / document.querySelector('#canvas > svg').getBoundingClientRect().width",
+        point,
+    )
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -600)
+    page.keyboard.up("Control")
+    while width() < 2 * fitted:
+        page.wait_for_timeout(20)
+    after = page.evaluate(
+        "(p) => (p[0] - document.querySelector('#canvas > svg').getBoundingClientRect().x)"
+        " / document.querySelector('#canvas > svg').getBoundingClientRect().width",
+        point,
+    )
+    assert after == pytest.approx(before, abs=0.01)
+    start = page.evaluate(place)
+    page.mouse.down()
+    page.mouse.move(300, 300, steps=3)
+    page.mouse.up()
+    assert page.evaluate(place) == pytest.approx(start - 100, abs=2)
+    assert page.locator("#panel").is_hidden(), "a drag is no click"
+
+
+def test_the_node_in_hand_is_in_sight(visit: Any) -> None:
+    page = visit(gg.graph(tree(64)), width=700)
+    page.keyboard.press("Home")
+    inside = """() => { const a = document.querySelector('.hand').getBoundingClientRect();
+      const b = document.getElementById('canvas').getBoundingClientRect();
+      return a.left >= b.left && a.right <= b.right && a.top >= b.top && a.bottom <= b.bottom
+        && a.height > 10; }"""
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate(inside)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 700, 1280])
+def test_it_fits_the_window(visit: Any, blocks: Graph, width: int, scheme: str) -> None:
+    page = visit(blocks, width, scheme, collapse=1)
+    page.locator("g.box").first.click()
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+    for part in ("header", "#canvas", "#panel", "#words", "#play", "#slider", "#count", "#zoom"):
+        box = page.locator(part).bounding_box()
+        assert box["x"] >= 0, part
+        assert box["x"] + box["width"] <= width, part
+        assert box["y"] + box["height"] <= 900, part
+        assert box["height"] > 0, part
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(13, 17, 23)")
+    hand = page.evaluate("getComputedStyle(document.querySelector('.hand rect')).fill")
+    assert hand == "rgb(255, 211, 61)"
+
+
+def test_on_paper_the_whole_picture_is_seen(visit: Any, apples: Graph) -> None:
+    page = visit(apples)
+    page.keyboard.press("Home")
+    page.emulate_media(media="print")
+    assert state(page)["v9"][1:] == (["715"], ["∂ 1"])
+    assert not page.locator("footer").is_visible()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_in_a_browser(visit: Any, name: str) -> None:
+    x = leaf(3.0, name)
+    y = x * leaf(2.0, "y")
+    y.name = name
+    page = visit(gg.graph(y), 700)
+    seen = page.title()
+    assert len(seen) <= 80
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.locator("#v1 .name").click()
+    page.keyboard.press("/")
+    page.keyboard.type("multiply")
+    page.keyboard.press("Enter")
+    assert page.locator("#about li").count() >= 2
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator("#canvas script, #about script, #hits script, img").count() == 0
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_one_direction_alone(visit: Any, apples: Graph, direction: str) -> None:
+    page = visit(apples, direction=direction)
+    page.keyboard.press("ArrowRight")
+    first = words(page)
+    assert first.startswith("× computes" if direction == "forward" else "The way back begins")
+    page.keyboard.press("End")
+
+
+def test_a_graph_of_one_value(visit: Any) -> None:
+    page = visit(gg.graph(leaf(1.5, "x")))
+    for key in ("ArrowRight", "ArrowLeft", "Home", "End", "Space", "+", "0", "Backspace", "Escape"):
+        page.keyboard.press(key)
+    page.locator("#v1 .name").click()
+    assert fact(page, "value") == "1.5"
+
+
+def test_a_graph_whose_gradients_were_not_kept(visit: Any) -> None:
+    x = leaf(np.linspace(0, 1, 12), "x")
+    y = (gg.sin(x) * x).sum()
+    y.backward()
+    graph = gg.graph(y)
+    page = visit(graph)
+    whole = state(page)
+    page.keyboard.press("Home")
+    assert all(row[2] == [] for row in state(page).values())
+    page.keyboard.press("End")
+    assert state(page) == whole
+
+
+def test_it_opens_in_a_sandboxed_frame(browser: Any, apples: Graph, tmp_path: Path) -> None:
+    """As a notebook shows it: without an origin, and without a place of its own."""
+    outer = tmp_path / "outer.html"
+    frame = "const f = document.createElement('iframe'); f.sandbox = 'allow-scripts'"
+    text = json.dumps(apples.to_html()).replace("<", "\\u003c")
+    outer.write_text(
+        "<!DOCTYPE html><meta charset=utf-8><link rel=icon href=data:,><body><script>"
+        f"{frame}; f.width = 900; f.height = 600; f.srcdoc = {text}; document.body.append(f);"
+        "</script>",
+        "utf-8",
+    )
+    visit = Visit(browser, outer)
+    frame = visit.page.frame_locator("iframe")
+    frame.locator("#next").click()
+    assert frame.locator("#words").inner_text().startswith("× computes apple_price")
+    frame.locator("#o6").click()
+    assert "multiply" in frame.locator("#about").inner_text()
+    visit.requests = [r for r in visit.requests if r != "about:srcdoc"]
+    visit.close()
