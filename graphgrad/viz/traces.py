@@ -204,6 +204,7 @@ class Places:
         self.nodes: dict[Node, tuple[Root, str]] = {}
         self.leaves: dict[Node, LeafNote] = {}
         self.numbers: dict[Node, Numbers] = {}
+        self.notes_of_calls: dict[Node, CallNote | Group] = {}
         self.calls_of: dict[Node, int] = {}
         self.numbers_of_calls: dict[CallNote | Group, int] = {}  # from 1, outer ones first
         self.makers: dict[Node, Maker] = {}
@@ -221,6 +222,7 @@ class Places:
                 leaf = book.get(node)
                 if leaf is not None:
                     self._read_leaf(node, leaf)
+        self._number_calls()
         self._name_roots(nodes)
 
     def _read(self, node: Node, note: Note) -> None:
@@ -231,8 +233,7 @@ class Places:
     def _read_maker(self, node: Node, maker: Maker, slope: Slope | None) -> None:
         call = maker.call
         if call is not None:
-            self._number(call)
-            self.calls_of[node] = self.numbers_of_calls[call]
+            self.notes_of_calls[node] = call
         while isinstance(call, Group):  # the module whose forward asked for a gradient
             call = call.outer
         if call is not None:
@@ -241,6 +242,27 @@ class Places:
             self.makers[node] = maker
         if slope is not None:
             self.slopes[node] = slope
+
+    def _number_calls(self) -> None:
+        """Give numbers to calls, and to groups that tell more than the groups around them."""
+        used = set(self.notes_of_calls.values())
+        known: set[CallNote | Group | None] = {None}
+        inner: Counter[CallNote | Group] = Counter()
+        for call in used:
+            around: CallNote | Group | None = call
+            while around not in known and around is not None:
+                known.add(around)
+                if around.outer is not None:
+                    inner[around.outer] += 1
+                around = around.outer
+        for node, call in self.notes_of_calls.items():
+            outer = call.outer
+            if isinstance(call, Group) and call.of is None and isinstance(outer, Group):
+                # the only op of a module: what is sent back through both is the same
+                alone = outer.of is not None and inner[outer] == 1 and outer not in used
+                call = outer if alone else call  # noqa: PLW2901
+            self._number(call)
+            self.calls_of[node] = self.numbers_of_calls[call]
 
     def _number(self, call: CallNote | Group | None) -> None:
         new = []
