@@ -12,6 +12,13 @@ from graphgrad.viz import Graph
 
 UNARY: list[Any] = [gg.sin, gg.tanh, lambda x: x * 0.5, lambda x: x[::-1]]
 BINARY: list[Any] = [gg.add, gg.multiply, gg.subtract, gg.maximum]
+halves = gg.op(
+    lambda x: (x[:2], x[2:]),
+    joint=lambda g: (np.concatenate([np.zeros(2) if part is None else part for part in g]),),
+    outputs=2,
+    inputs=1,
+    name="halves",
+)
 ENTER, LEAVE, REPEAT, SPLIT = range(8, 12)
 
 Move = tuple[int, int, int]
@@ -49,7 +56,7 @@ class Room(nn.Module):
                     x = block(x, y if i % 3 else y * 0.5)
                 values.append(x)
             elif kind == SPLIT:
-                first, second = gg.split(x, 2)
+                first, second = halves(x)
                 values.append(gg.concatenate([second, first * 2.0]))
             elif kind < len(UNARY):
                 values.append(UNARY[kind](x))

@@ -13,7 +13,7 @@ from graphgrad.viz import Graph
 from graphgrad.viz.scenes import Scene, scenes
 from graphgrad.viz.view import MANY, MOST, View
 from tests.golden import programs
-from tests.random_programs import Move, fitting, looks, moves, run
+from tests.random_programs import Move, fitting, halves, looks, moves, run
 from tests.test_view import Block, Net, traced
 
 
@@ -138,6 +138,50 @@ def test_a_function_says_at_every_level_which_modules_are_closed() -> None:
     assert told(graph, collapse=0) == ["mean", "Net in mean"]
 
 
+def test_what_leaves_between_two_blocks_keeps_them_apart() -> None:
+    class Leaving(nn.Module):
+        def __init__(self) -> None:
+            self.blocks = [Block(np.random.default_rng(0)) for _ in range(3)]
+
+        def forward(self, x: Any) -> Any:
+            first = self.blocks[0](x)
+            return first, self.blocks[2](self.blocks[1](first))
+
+    with gg.viz.tracing():
+        first, last = Leaving()(gg.Tensor(np.ones((1, 6))))
+        total = (first + last).sum()
+    _, inside, *_ = scenes(gg.graph(total).snapshot, collapse=lambda _: True)
+    assert [len(node.modules) for node in boxed(inside).values()] == [1, 2]
+    assert len(inside.view.leads_on) == 2
+
+
+def test_one_of_several_outputs_enters() -> None:
+    first, second = halves(programs.leaf(np.arange(4.0), "x"))
+    with gg.viz.tracing():
+        total = (nn.Tanh()(second) * first).sum()
+    _, inside = scenes(gg.graph(total).snapshot, collapse=0)
+    assert [node.id[0] for node in inside.view.nodes] == ["v", "o"]
+    (entered,) = entering(inside.view)
+    assert inside.view.value(entered).output == 1
+    assert inside.view.nodes[0].inputs == ()
+
+
+def test_names_may_be_shortened_by_the_module_around() -> None:
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            self.net = Net(3)
+
+        def forward(self, x: Any) -> Any:
+            return self.net(x)
+
+    found = scenes(traced(Outer(), 2, 4).snapshot, collapse=lambda _: True)
+    paths = {scene.title: scene.view.path for scene in found}
+    assert paths["Net"] == paths["Block × 3"] == "net"
+    assert [s.view.path for s in found if s.title == "Block"] == [
+        f"net.blocks.{k}" for k in range(3)
+    ]
+
+
 def test_a_large_inside_is_closed_again() -> None:
     class Two(nn.Module):
         def __init__(self) -> None:
@@ -222,7 +266,15 @@ def test_a_module_that_is_too_large_for_one_picture_stays_closed() -> None:
                 x = x * self.scale
             return x
 
+    class Around(nn.Module):
+        def __init__(self) -> None:
+            self.long = Long()
+
+        def forward(self, x: Any) -> Any:
+            return self.long(x)
+
     assert told(traced(Long(), 2), collapse=0, limit=10**9) == ["mean"]
+    assert told(traced(Around(), 2), collapse=0, limit=10**9) == ["mean", "Around in mean"]
 
 
 @pytest.mark.parametrize(

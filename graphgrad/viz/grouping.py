@@ -141,8 +141,7 @@ def within(
         while number is not None and number != floor and number not in kept:
             way.append(number)
             number = parts[number].parent
-        if number is not None or floor is None:
-            kept.update(way)
+        kept.update(way)
     numbers: dict[int | None, int] = {old: new for new, old in enumerate(sorted(kept))}
     found: list[Part] = []
     for old in sorted(kept):

@@ -290,10 +290,9 @@ class Building:
         shown = {i for i in values if i in self.shown}
         elsewhere = {}
         for i in sorted(shown):
-            users = [j for j in self.users.get(i, ()) if j in self.shown or j in self.cut]
-            users = [*(j for j in users if j not in own), *self.elsewhere.get(i, ())]
+            users = {*self.users.get(i, ()), *self.elsewhere.get(i, ())} - own
             if users:
-                elsewhere[i] = tuple(dict.fromkeys(users))
+                elsewhere[i] = tuple(sorted(users))
         repeated = len(box.closed) > 1
         first = self.parts[box.closed[0]]
         floor = first.parent if repeated else first.number
