@@ -243,7 +243,7 @@ def test_each_step_says_what_happens(visit: Any, apples: Graph) -> None:
         "× computes orange · orange_count = 450",
         "+ computes apple_price + y = 650",
         "× computes price = x · tax = 715",
-        "The way back begins: of price in itself ∂ = 1.",
+        "The way back begins at price with ∂ = 1.",
         "× receives ∂ = 1, sends ∂ · tax = 1.1 to + #8; ∂ · x = 650 to tax.",
         "+ receives ∂ = 1.1, sends ∂ = 1.1 to apple_price; ∂ = 1.1 to × #7.",
         (
@@ -605,6 +605,7 @@ def test_the_node_in_hand_is_in_sight(visit: Any) -> None:
 def test_it_fits_the_window(visit: Any, blocks: Graph, width: int, scheme: str) -> None:
     page = visit(blocks, width, scheme, collapse=1)
     page.locator("g.box").first.click()
+    page.wait_for_selector("#panel", state="visible")
     page.keyboard.press("ArrowLeft")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")

@@ -82,6 +82,7 @@
   }
   function called(v) {
     if (v.name) return v.name;
+    if (v.kind === "output") return `${values.get(v.inputs[0]).symbol}[${v.output ?? "?"}]`;
     if (v.inputs) return `${v.symbol || v.op} #${v.id}`;
     return few(v.numbers, 1) ? short(v.numbers[0]) : `#${v.id}`;
   }
@@ -190,7 +191,7 @@
     if (way === "s") {
       const v = values.get(numberIn(id));
       const text = sent(flow(v.gradient, v));
-      if (v === data.values.at(-1)) return ["The way back begins: of ", bold(called(v)), " in itself ", text, "."];
+      if (v === data.values.at(-1)) return ["The way back begins at ", bold(called(v)), " with ", text, "."];
       return ["From out of sight ", text, " comes to ", bold(called(v)), "."];
     }
     const node = nodeOf.get(id);
@@ -410,7 +411,7 @@
     find("kind").textContent = nameOf(scene) === scene.title ? "" : scene.title;
     find("out").hidden = scene.parent === null;
     slider.max = scene.last;
-    slider.style.setProperty("--turn", `${(100 * (scene.turn + 0.5)) / scene.last}%`);
+    slider.style.setProperty("--turn", `${scene.turn && (100 * (scene.turn + 0.5)) / scene.last}%`);
     fit();
     go(time === Infinity ? scene.last : scene.steps.filter((s) => s[2] <= time).length, false);
   }
@@ -418,7 +419,7 @@
     const { box, parent } = here;
     if (parent === null) return;
     enter(scenes[parent]);
-    focus(box);
+    here.groups.get(box).focus();
   }
   function focus(id) {
     const group = here.groups.get(id);
@@ -487,7 +488,7 @@
     });
     const formula = [v.name, v.formula].filter(Boolean).join(" = ");
     return [
-      tag("h2", "", tag("span", "symbol", v.symbol || ""), v.op),
+      tag("h2", "", tag("span", "sign", v.symbol || ""), v.op),
       line(v),
       tag("p", "formula told", v.formula ? formula : ""),
       ...gives(node),
@@ -528,6 +529,7 @@
     if (name === "picked") group.classList.toggle(name, is);
   }
   function pick(id) {
+    if (!here.groups.has(id)) return;
     if (picked) light(here.groups.get(picked), "picked", false);
     picked = subject(here.groups.get(id));
     light(here.groups.get(picked), "picked", true);
@@ -546,15 +548,20 @@
     panel.hidden = true;
   }
 
+  let later = 0;
   const groupAt = ({ target }) => target.closest("g.op, g.box, g.value, g.use");
   on(canvas, "click", (e) => {
     if (drag && drag.far) return;
     const group = groupAt(e);
-    if (group) pick(group.id);
-    else close();
+    clearTimeout(later);
+    if (!group) close();
+    else if (picked || !inside(group.id)) pick(group.id);
+    // the panel would move the box from under the pointer before the second click
+    else later = setTimeout(pick, 250, group.id);
   });
   on(canvas, "dblclick", (e) => {
     const group = groupAt(e);
+    clearTimeout(later);
     if (group) open(group.id);
   });
   on(canvas, "pointerover pointerout focusin focusout", (e) => {
