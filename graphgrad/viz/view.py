@@ -309,12 +309,8 @@ class Building:
         )
         if repeated:
             nodes = inner.nodes(lambda _: True, apart=True)
-        elif callable(self.collapse):
-            nodes, _ = inner.collapsed(self.collapse)
         else:
-            nodes, _ = inner.collapsed(None)
-            if _size(nodes) > MOST:
-                nodes = inner.nodes(lambda _: True)
+            nodes, _ = inner.collapsed(self.collapse if callable(self.collapse) else None)
         return inner.view(nodes, heat, None)
 
     def view(self, nodes: list[Node], heat: Heat | None, note: str | None) -> View:
