@@ -226,5 +226,5 @@ def test_no_limit_where_nothing_is_laid_out(tmp_path: Path) -> None:
         graph.render(tmp_path / "fork.svg", limit=1)
     with pytest.raises(PictureError, match="no folder"):
         graph.render(tmp_path / "nowhere" / "fork.json")
-    with pytest.raises(PictureError, match=r"\.svg, \.png, \.pdf, \.dot, \.mmd, \.json"):
+    with pytest.raises(PictureError, match=r"\.svg, \.png, \.pdf, \.html, \.dot, \.mmd, \.json"):
         graph.render(tmp_path / "fork.txt")

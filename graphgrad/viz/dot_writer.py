@@ -177,9 +177,10 @@ def _colored(lines: Sequence[str], color: str) -> str:
 
 def _cluster(part: Cluster) -> str:
     label = f"<B>{html(part.title)}</B>" + (f"  {html(part.path)}" if part.path else "")
+    color = GRADIENT if part.backward else FAINT
     return (
-        f'style="rounded,dashed", color="{FAINT}", labelloc=t, labeljust=l, margin=8, '
-        f'fontname="{FONT}", fontsize=10, label=<<FONT COLOR="{FAINT}">{label}</FONT>>'
+        f'style="rounded,dashed", color="{color}", labelloc=t, labeljust=l, margin=8, '
+        f'fontname="{FONT}", fontsize=10, label=<<FONT COLOR="{color}">{label}</FONT>>'
     )
 
 

@@ -102,12 +102,17 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """An open module."""
+    """An open module, or what the rules of gradients computed."""
 
     number: int
     outer: int | None
     title: str
     path: str
+
+    @property
+    def backward(self) -> bool:
+        """Whether it is the work of a sweep that was recorded, and no module."""
+        return self.title.startswith("∂")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +249,7 @@ class _Draft:
 
     def within(self, name: str, part: int | None) -> str:
         """Shorten a dotted name by the path of the module that it stands in."""
-        path = "" if part is None else self.paths[part]
+        path = self.view.path if part is None else self.paths[part]
         return name.removeprefix(f"{path}.") if path else name
 
     def heat(self, norm: float | None) -> str:

@@ -69,8 +69,8 @@ class _Picture:
             f'<svg class="gg {direction}" viewBox="{box}"{"" if self.page else alone}>\n',
             "" if self.page else style,
             f"{ARROWS}\n",
-            *map(self.cluster, self.drawn.clusters),
             *(self.edge(e, p) for e, p in zip(self.drawn.edges, self.placed.paths, strict=True)),
+            *map(self.cluster, self.drawn.clusters),
             *map(self.item, self.drawn.items),
             caption,
             "</svg>\n",
@@ -183,7 +183,8 @@ class _Picture:
         text = _text(
             "title", _titled(part.title, part.path), x + 8, y + 8 + LINE_HEIGHT / 2, escaped=True
         )
-        return f'<g class="part" id="p{part.number}">{shape}{text}</g>\n'
+        kind = "part gradients" if part.backward else "part"
+        return f'<g class="{kind}" id="p{part.number}">{shape}{text}</g>\n'
 
     def caption(self) -> tuple[str, float, float]:
         """Write the legend of the heat and the note, below all else; and say how large they are."""
