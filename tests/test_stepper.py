@@ -76,7 +76,7 @@ def test_the_same_program_gives_the_same_bytes() -> None:
 
 
 def test_sizes(apples: Graph) -> None:
-    assert len(apples.to_html().encode()) <= 40_960
+    assert len(apples.to_html().encode()) <= 40_000
     graph = gg.graph(tree(128))
     assert graph.view().size > 500
     assert len(graph.to_html(limit=1000).encode()) <= 600_000
@@ -233,7 +233,7 @@ def fact(page: Any, what: str) -> str:
 
 def test_each_step_says_what_happens(visit: Any, apples: Graph) -> None:
     page = visit(apples)
-    assert words(page).startswith("→ steps through the picture from its start")
+    assert words(page).startswith("→ steps through it from the start")
     said = []
     for _ in range(10):
         page.keyboard.press("ArrowRight")
@@ -625,8 +625,24 @@ def test_on_paper_the_whole_picture_is_seen(visit: Any, apples: Graph) -> None:
     page = visit(apples)
     page.keyboard.press("Home")
     page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert state(page)["v9"][1:] == (["715"], ["∂ 1"])
     assert not page.locator("footer").is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert state(page)["v9"][1:] == ([], [])
+
+
+def test_without_a_script_the_whole_picture_is_seen(
+    browser: Any, apples: Graph, tmp_path: Path
+) -> None:
+    apples.render(tmp_path / "a.html")
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 900, "height": 600})
+    page = context.new_page()
+    page.goto((tmp_path / "a.html").as_uri())
+    assert page.locator("#v9 .number").is_visible()
+    assert page.locator("svg.gg").bounding_box()["width"] > 800
+    assert not page.locator("#play").is_visible(), "it would do nothing"
+    context.close()
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -26,7 +26,7 @@
   const draw = (name, attributes) =>
     fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes);
   const button = (kind, act, ...children) => {
-    const made = fill(tag("button", kind, ...children), { type: "button" });
+    const made = tag("button", kind, ...children);
     on(made, "click", act);
     return made;
   };
@@ -185,7 +185,7 @@
     if (!at) return ["What goes in is known. ", key("→"), " computes the first."];
     if (at === last) {
       if (!fresh) return ["All is computed, every gradient has come. ", key("Home"), " begins anew."];
-      return [key("→"), " steps through the picture from its start, ", key("space"), " plays, a click on anything tells more."];
+      return [key("→"), " steps through it from the start, ", key("space"), " plays, a click on anything tells more."];
     }
     const [way, id, , ids] = steps[at - 1];
     if (way === "s") {
@@ -401,12 +401,11 @@
       here.svg.replaceWith(scene.svg);
     }
     here = scene;
-    const way = [tag("li", "", nameOf(scene))];
+    const way = [tag("li", "", fill(tag("span", "", nameOf(scene)), { "aria-current": "page" }))];
     for (let s = scenes[scene.parent]; s; s = scenes[s.parent]) {
       const outer = s;
       way.unshift(tag("li", "", button("", () => enter(outer), nameOf(s))));
     }
-    fill(way.at(-1), { "aria-current": "page" });
     find("path").replaceChildren(...way);
     find("kind").textContent = nameOf(scene) === scene.title ? "" : scene.title;
     find("out").hidden = scene.parent === null;
@@ -671,6 +670,14 @@
   const BUTTONS = { ...MOVES, closer: close, out, larger, smaller, fit };
   for (const id in BUTTONS) on(find(id), "click", BUTTONS[id]);
   on(slider, "input", () => jump(Number(slider.value)));
+
+  // on paper all is seen
+  let stood = 0;
+  on(window, "beforeprint", () => {
+    stood = here.at;
+    jump(here.last);
+  });
+  on(window, "afterprint", () => jump(stood));
 
   document.body.className = "ready";
   enter(scenes[0]);

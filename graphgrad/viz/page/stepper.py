@@ -67,7 +67,7 @@ def _value(snapshot: Snapshot, number: int) -> dict[str, Any]:
             told[name] = _few(told[name])
     if "contributions" in told:
         told["contributions"] = list(map(_few, told["contributions"]))
-    return {name: _short(x) for name, x in told.items()}
+    return {name: _short(x) for name, x in told.items() if x != []}  # the shape of one number
 
 
 def _few(numbers: dict[str, Any] | None) -> Any:
@@ -139,7 +139,7 @@ def _icon(inner: str) -> str:
 
 
 def _button(name: str, label: str, inner: str) -> str:
-    return f'<button type="button" id="{name}" title="{label}">{_icon(inner)}</button>'
+    return f'<button id="{name}" title="{label}">{_icon(inner)}</button>'
 
 
 def _body(pictures: list[str]) -> str:
