@@ -163,6 +163,7 @@ def contrast(first: str, second: str) -> float:
     """How well one colour is seen on another, by WCAG 2."""
 
     def luminance(color: str) -> float:
+        color = color if len(color) == 7 else "#" + "".join(2 * c for c in color[1:])
         rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
         linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
         return float(linear @ [0.2126, 0.7152, 0.0722])
@@ -175,7 +176,7 @@ def contrast(first: str, second: str) -> float:
 def test_texts_stand_out(dark: bool) -> None:
     style = (FOLDER / "stepper.css").read_text("utf-8")
     light, night = (
-        dict(re.findall(r"--([a-z-]+): (#\w{6})", block))
+        dict(re.findall(r"--([a-z-]+): (#\w+)", block))
         for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     )
     colors = light | (night if dark else {})
