@@ -380,6 +380,22 @@ def seconds(graph: Graph, **look: Any) -> float:
     return time.perf_counter() - start
 
 
+def test_inputs_of_a_recurrence_go_into_its_box() -> None:
+    """One wire for x instead of one for each x[t]; of two or three each is drawn."""
+    cell = nn.RNNCell(2, 2, rng=np.random.default_rng(0))
+
+    def last(x: Any) -> Any:
+        h: Any = gg.Tensor(np.zeros((1, 2)))
+        for t in range(len(x)):
+            h = cell(x[t], h)
+        return h.sum()
+
+    for steps, boxes, others in ((30, 1, 0), (2, 1, 2)):
+        seen = gg.graph(last, np.ones((steps, 1, 2))).view(collapse=0)
+        assert sum(bool(node.modules) for node in seen.nodes) == boxes
+        assert sum(node.id[0] == "o" for node in seen.nodes) == others + 1  # and the sum
+
+
 @pytest.mark.parametrize("steps", [50, 100])
 def test_unrolled_recurrence_is_laid_out_in_time(steps: int) -> None:
     """With its weights aliased, open and closed. The goal is 2 s alone; tests run beside others."""

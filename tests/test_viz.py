@@ -446,6 +446,15 @@ def test_limit_can_be_raised(graph: Graph, tmp_path: Path) -> None:
     graph.render(tmp_path / "a.svg", limit=2)
 
 
+def test_too_many_wires_are_refused_at_once() -> None:
+    """Few values, but a layout that would never end."""
+    x = leaf([1.0, 2.0], "x")
+    with pytest.raises(
+        PictureError, match=r"to_svg: the graph has 3000 wires, more than 4 × limit"
+    ):
+        gg.graph(gg.concatenate([x] * 3000)).to_svg()
+
+
 def fake_dot(folder: Path, script: str) -> None:
     """Put a program called `dot` into a folder."""
     path = folder / "dot"

@@ -13,7 +13,7 @@ from operator import eq
 
 from graphgrad.viz.snapshot import ModuleNote, Snapshot, Value
 
-MANY_CONSTANTS = 3
+MANY_INPUTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,27 +195,36 @@ def gather(
     shown: Collection[int],
     box: dict[int, int | None],
     firsts: dict[int, int],
-) -> None:
-    """Take unnamed constants into the only box that uses them, where it uses many.
+) -> frozenset[int]:
+    """Take what prepares inputs into the only box that uses it, where it uses many; return it.
 
-    Such are the inputs of an unrolled recurrence: one wire each would hide all else.
+    Such are the inputs of an unrolled recurrence, unnamed constants or x[t]: one wire each would
+    hide all else.
     """
     users: dict[int, set[int | None]] = {}
     for value in values.values():
         into = box[value.id]
         into = None if into is None or value.id not in shown else firsts.get(into, into)
         for i in value.inputs:
-            constant = values[i]
-            if constant.kind == "constant" and constant.name is None and box[i] is None:
+            if i in shown and box[i] is None and _prepares(values[i], values):
                 users.setdefault(i, set()).add(into)
-    gathered: dict[int, list[int]] = {}
+    found: dict[int, list[int]] = {}
     for i, boxes in users.items():
         (only, *others) = boxes
         if only is not None and not others:
-            gathered.setdefault(only, []).append(i)
-    for number, constants in gathered.items():
-        if len(constants) > MANY_CONSTANTS:
-            box.update(dict.fromkeys(constants, number))
+            found.setdefault(only, []).append(i)
+    many = {i: number for number, few in found.items() if len(few) > MANY_INPUTS for i in few}
+    box.update(many)
+    return frozenset(many)
+
+
+def _prepares(value: Value, values: Mapping[int, Value]) -> bool:
+    """Say whether a value is an unnamed constant, or an unnamed op on nothing but leaves."""
+    if value.name is not None or value.shape is None:
+        return False
+    if not value.inputs:
+        return value.kind == "constant"
+    return not any(values[i].inputs for i in value.inputs)
 
 
 def _structure(

@@ -24,6 +24,7 @@ from graphgrad.viz.svg_writer import svgs
 from graphgrad.viz.texts import readable, value_lines
 from graphgrad.viz.view import Look, View, view
 
+WIRES = 4  # for each of the values that may be visible
 SCENES = 2000  # values in all the views of a page
 WRITTEN: dict[str, Callable[[View], str]] = {  # by suffix: forms that are texts
     "dot": dot,
@@ -239,9 +240,16 @@ class Graph:
 
 
 def _check_size(who: str, seen: View, limit: int) -> None:
+    """Refuse what nobody could read, and Graphviz would not lay out in any reasonable time."""
+    wires = sum(len(node.inputs) for node in seen.nodes)
+    many = ""
     if seen.size > limit:
+        many = f"{seen.size} values, more than limit={limit}"
+    elif wires > WIRES * limit:
+        many = f"{wires} wires, more than {WIRES} × limit={limit}"
+    if many:
         message = (
-            f"{who}: the graph has {seen.size} values, more than limit={limit}; draw an "
+            f"{who}: the graph has {many}; draw an "
             "earlier tensor, which has a smaller graph, the neighbourhood of one value by "
             "focus=, closed modules by collapse=, or pass a larger limit="
         )

@@ -29,6 +29,7 @@ from graphgrad.viz.texts import FONT_SIZE, text_width
 LINE_HEIGHT = 13
 DIAMETER, PILL_HEIGHT = 28, 26
 SMALL = 9 / 11  # the size of small print to that of the rest
+STACKED = 3  # how far the box behind one that is repeated peeps out
 ALMOST = 2  # points that an edge may be off a straight line
 ARROW = 14  # how far the line of the result goes on
 
@@ -79,7 +80,9 @@ def extent(item: Item) -> Extent:
             title = text_width(item.title, bold=True) + text_width(f"  {item.path}")
             small = max(text_width(item.counts), text_width(item.gradient)) * SMALL
             lines = 2 + bool(item.gradient)
-            return Extent(math.ceil(max(title, small)) + 20, lines * LINE_HEIGHT + 10)
+            behind = STACKED * item.repeated
+            height = lines * LINE_HEIGHT + 10 + behind
+            return Extent(math.ceil(max(title, small)) + 20 + behind, height)
         case Dots():
             return Extent(18, 14)
 

@@ -15,6 +15,7 @@ from graphgrad.viz.placement import (
     DIAMETER,
     LINE_HEIGHT,
     SMALL,
+    STACKED,
     Placed,
     Point,
     extent,
@@ -108,10 +109,12 @@ class _Picture:
 
     def box(self, box: Box, x: float, y: float) -> str:
         room = extent(box)
-        shape = _rect(x, y, room.width, room.height, f' rx="6"{_fill(box.fill)}')
-        if box.repeated:
-            shape = _rect(x + 3, y - 3, room.width, room.height, ' rx="6"') + shape
-        middle, line = x + room.width / 2, y + 5 + LINE_HEIGHT / 2
+        behind = STACKED * box.repeated
+        width, height = room.width - behind, room.height - behind
+        shape = _rect(x + behind, y, width, height, ' rx="6"') if behind else ""
+        y += behind
+        shape += _rect(x, y, width, height, f' rx="6"{_fill(box.fill)}')
+        middle, line = x + width / 2, y + 5 + LINE_HEIGHT / 2
         title = _titled(box.title, box.path)
         texts = [_text("title", title, middle, line, on=box.fill, escaped=True)]
         texts.append(_text("small", box.counts, middle, line + LINE_HEIGHT, on=box.fill))

@@ -221,13 +221,14 @@ class Building:
         alive = {box[v.id] for v in values.values() if v.inputs and v.id in self.shown}
         box = {i: number if number in alive else None for i, number in box.items()}
         firsts: dict[int, int] = {}
+        gathered: frozenset[int] = frozenset()
         if alive != {None}:
             if self.merge and not apart:
                 firsts = chains(values, self.shown, self.ends, parts, box)
-            gather(values, self.shown, box, firsts)
+            gathered = gather(values, self.shown, box, firsts)
         key: dict[int, int] = {}  # by value: the id of an op or leaf, or ~ the number of a part
         members: dict[int, list[int]] = {}
-        order: dict[int, None] = {}  # the keys by their first op
+        order: dict[int, int] = {}  # by key, in the order of the nodes: the first op of its own
         for v in values.values():
             if v.id in self.shown:
                 number = box[v.id]
@@ -236,17 +237,26 @@ class Building:
                 else:
                     key[v.id] = v.inputs[0] if v.inputs and v.kind == "output" else v.id
                 members.setdefault(key[v.id], []).append(v.id)
-                if v.inputs or number is None:
-                    order.setdefault(key[v.id])
+                if number is None or (v.inputs and v.id not in gathered):
+                    order.setdefault(key[v.id], v.id)
         out = {i for v in values.values() for i in v.inputs if key.get(i) != key.get(v.id)}
         out |= self.ends  # the values that leave their nodes
         repeats: dict[int, list[int]] = {}
         for number in sorted({n for n in box.values() if n is not None}):
             repeats.setdefault(~firsts.get(number, number), []).append(number)
-        return [self._node(k, members[k], key, out, repeats.get(k, [])) for k in order]
+        return [
+            self._node(k, first, members[k], key, out, repeats.get(k, []))
+            for k, first in order.items()
+        ]
 
     def _node(
-        self, k: int, members: list[int], key: dict[int, int], out: set[int], numbers: list[int]
+        self,
+        k: int,
+        first: int,
+        members: list[int],
+        key: dict[int, int],
+        out: set[int],
+        numbers: list[int],
     ) -> Node:
         inner = [self.values[m] for m in members]
         sources = [i for v in inner for i in v.inputs] if len(inner) > 1 else inner[0].inputs
@@ -255,7 +265,6 @@ class Building:
         if k > 0:
             name, part = f"{'o' if sources else 'v'}{k}", self.at[k]
         else:
-            first = next(v.id for v in inner if v.inputs)
             name, part = f"m{first}", self.parts[~k].parent
             inputs = dict.fromkeys(inputs)
         return Node(
