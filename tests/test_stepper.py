@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad import nn
 from graphgrad.errors import PictureError
 from graphgrad.viz import Graph
 from graphgrad.viz.page.document import FOLDER, SIGNS, lean
@@ -662,6 +663,35 @@ def test_hostile_names_in_a_browser(visit: Any, name: str) -> None:
     page.keyboard.press("Enter")
     assert page.locator("#about li").count() >= 2
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator("#canvas script, #about script, #hits script, img").count() == 0
+
+
+class Named(nn.Module):
+    """Layers whose paths end in names."""
+
+    def __init__(self, names: list[str]) -> None:
+        rng = np.random.default_rng(0)
+        self.layers = {name: nn.Affine(3, 3, rng=rng) for name in names}
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.layers.values():
+            x = layer(x)
+        return x
+
+
+def test_hostile_names_of_modules(visit: Any) -> None:
+    page = visit(traced(Named(HOSTILE), 2, 3), 700, collapse=1, merge=False)
+    boxes = page.locator("g.box")
+    assert boxes.count() == len(HOSTILE)
+    for i in range(len(HOSTILE)):
+        boxes.nth(i).dblclick()
+        assert page.locator("#path li").count() == 2
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.keyboard.press("Backspace")
+    page.keyboard.press("/")
+    page.keyboard.type("</script><img")
+    page.keyboard.press("Enter")
+    assert page.locator("#about h2").inner_text().startswith("layers.</scr"), "as text"
     assert page.locator("#canvas script, #about script, #hits script, img").count() == 0
 
 
