@@ -63,11 +63,18 @@ def chromium(home: Path) -> Iterator[Any]:
 class Visit:
     """A page that was opened, with what went wrong and what it asked the network for."""
 
-    def __init__(self, browser: Any, path: Path, width: int = 1280, scheme: str = "light") -> None:
+    def __init__(
+        self,
+        browser: Any,
+        path: Path,
+        width: int = 1280,
+        scheme: str = "light",
+        height: int = 900,
+    ) -> None:
         """Open a file in a window of this width, in a light or dark scheme."""
         self.errors: list[str] = []
         self.requests: list[str] = []
-        viewport = {"width": width, "height": 900}
+        viewport = {"width": width, "height": height}
         self.page = browser.new_page(
             viewport=viewport, color_scheme=scheme, reduced_motion="reduce"
         )
