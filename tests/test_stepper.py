@@ -704,6 +704,13 @@ def test_one_direction_alone(visit: Any, apples: Graph, direction: str) -> None:
     page.keyboard.press("End")
 
 
+def test_a_neighbourhood_gets_its_gradient_from_out_of_sight(visit: Any, apples: Graph) -> None:
+    page = visit(apples, focus="apple_price", radius=0)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert words(page) == "From out of sight ∂ = 1.1 comes to apple_price."
+
+
 def test_a_graph_of_one_value(visit: Any) -> None:
     page = visit(gg.graph(leaf(1.5, "x")))
     for key in ("ArrowRight", "ArrowLeft", "Home", "End", "Space", "+", "0", "Backspace", "Escape"):

@@ -191,7 +191,7 @@
     if (way === "s") {
       const v = values.get(numberIn(id));
       const text = sent(flow(v.gradient, v));
-      if (v === data.values.at(-1)) return ["The way back begins at ", bold(called(v)), " with ", text, "."];
+      if (v.id === data.result) return ["The way back begins at ", bold(called(v)), " with ", text, "."];
       return ["From out of sight ", text, " comes to ", bold(called(v)), "."];
     }
     const node = nodeOf.get(id);

@@ -39,6 +39,7 @@ def stepper(scenes: list[Scene], timeout: float) -> str:
     title = readable(snapshot.result.name or "graph", NAME_LENGTH)
     pictures = svgs([scene.view for scene in scenes], timeout, page=True)
     data = {
+        "result": snapshot.result.id,
         "values": [_value(snapshot, i) for i in sorted(_drawn(scenes))],
         "scenes": [_scene(scene) for scene in scenes],
     }
