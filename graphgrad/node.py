@@ -145,7 +145,7 @@ class _Recording(threading.local):
 
     enabled = True
     anomaly: Any = None  # an anomaly.Anomaly while detect_anomaly() is on
-    trace: Any = None  # a viz.traces.Trace while tracing() is on
+    trace: Any = None  # a viz.snapshots.traces.Trace while tracing() is on
     watchers: tuple[Any, ...] = ()  # of both kinds: they are shown what is recorded
 
 

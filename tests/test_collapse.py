@@ -9,7 +9,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.nn import models
 from graphgrad.viz import Graph
-from graphgrad.viz.view import FEW, MANY, MOST
+from graphgrad.viz.views.view import FEW, MANY, MOST
 
 SMALL: dict[str, Any] = {
     "alexnet": lambda: models.alexnet(10, width=1 / 16),

@@ -16,8 +16,8 @@ from graphgrad.nn.functional.gates import _GELU
 from graphgrad.nn.functional.likelihoods import _CROSS_ENTROPY
 from graphgrad.nn.functional.projections import _AFFINE
 from graphgrad.registry import Op, Scatter, asked_by
-from graphgrad.viz.formulas import derived, formula_of, local_gradients, told
-from graphgrad.viz.slopes import local_numbers
+from graphgrad.viz.formulas.slopes import local_numbers
+from graphgrad.viz.formulas.telling import derived, formula_of, local_gradients, told
 from tests.every_op import EVERY_OP
 from tests.reading import Reader
 
@@ -501,5 +501,5 @@ def test_numbers_that_are_equal_are_not_mistaken_for_each_other() -> None:
 
 def test_import_of_the_package_leaves_the_formulas_alone() -> None:
     """Training shall not pay for them."""
-    code = "import sys, graphgrad; assert 'graphgrad.viz.formulas' not in sys.modules"
+    code = "import sys, graphgrad; assert 'graphgrad.viz.formulas.telling' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

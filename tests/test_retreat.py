@@ -9,8 +9,8 @@ from hypothesis import given
 
 import graphgrad as gg
 from graphgrad.viz import Graph
-from graphgrad.viz.looks import Look
-from graphgrad.viz.retreat import simpler
+from graphgrad.viz.views.looks import Look
+from graphgrad.viz.views.retreat import simpler
 from tests.golden import programs
 from tests.random_programs import Move, fitting, looks, moves, run
 from tests.test_view import Net, traced

@@ -10,8 +10,8 @@ from hypothesis import given
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.viz import Graph
-from graphgrad.viz.scenes import Scene, scenes
-from graphgrad.viz.view import MANY, MOST, View
+from graphgrad.viz.views.scenes import Scene, scenes
+from graphgrad.viz.views.view import MANY, MOST, View
 from tests.golden import programs
 from tests.random_programs import Move, fitting, halves, looks, moves, run
 from tests.test_view import Block, Net, traced

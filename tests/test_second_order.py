@@ -13,7 +13,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.node import recording
 from graphgrad.viz import Call, Graph, Value, tracing
-from graphgrad.viz.grouping import find_parts
+from graphgrad.viz.views.grouping import find_parts
 from tests.golden.programs import leaf
 from tests.test_viz_json import read
 

@@ -13,8 +13,8 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import PictureError
 from graphgrad.viz import Graph
+from graphgrad.viz.drawing.texts import gradient_lines, value_lines
 from graphgrad.viz.page.document import FOLDER, SIGNS, lean
-from graphgrad.viz.texts import gradient_lines, value_lines
 from tests.browser import Visit, chromium
 from tests.golden import programs
 from tests.golden.programs import leaf
@@ -154,7 +154,7 @@ def test_scripts_and_styles_are_written_so_that_it_can_be_taken_out(path: Path) 
 
 
 def test_the_page_dresses_every_class_that_the_picture_has() -> None:
-    picture = (FOLDER.parent / "picture.css").read_text("utf-8")
+    picture = (FOLDER.parent / "drawing" / "picture.css").read_text("utf-8")
     page = (FOLDER / "stepper.css").read_text("utf-8")
     classes = set(re.findall(r"\.([a-z]+)", picture))
     assert {"gg", "number", "gradient"} <= classes <= set(re.findall(r"\.([a-z]+)", page))

@@ -13,11 +13,11 @@ from hypothesis import given
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.viz import Graph, Value, tracing
-from graphgrad.viz.digest import summarize
-from graphgrad.viz.scenes import scenes
-from graphgrad.viz.steps import Arrival, SceneStep, steps
-from graphgrad.viz.texts import gradient_lines
-from graphgrad.viz.view import View
+from graphgrad.viz.drawing.texts import gradient_lines
+from graphgrad.viz.snapshots.digest import summarize
+from graphgrad.viz.views.scenes import scenes
+from graphgrad.viz.views.steps import Arrival, SceneStep, steps
+from graphgrad.viz.views.view import View
 from tests.golden import programs
 from tests.random_programs import Move, fitting, looks, moves, run
 from tests.test_view import Net, traced

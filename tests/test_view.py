@@ -17,10 +17,10 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import PictureError
 from graphgrad.viz import Graph, ModuleNote, Numbers, Snapshot, Value
-from graphgrad.viz.dot_writer import dot
-from graphgrad.viz.heat import NOT_FINITE, SCALE, ZERO, heat_of, ink
-from graphgrad.viz.snapshot import Call
-from graphgrad.viz.view import MANY, View, view
+from graphgrad.viz.drawing.dot_writer import dot
+from graphgrad.viz.snapshots.snapshot import Call
+from graphgrad.viz.views.heat import NOT_FINITE, SCALE, ZERO, heat_of, ink
+from graphgrad.viz.views.view import MANY, View, view
 from tests.golden import programs
 from tests.test_viz import DRAWN
 

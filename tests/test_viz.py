@@ -18,8 +18,9 @@ import pytest
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import DtypeError, PictureError
-from graphgrad.viz import Graph, Value, layout
-from graphgrad.viz.texts import FONT_SIZE, readable
+from graphgrad.viz import Graph, Value
+from graphgrad.viz.drawing import layout
+from graphgrad.viz.drawing.texts import FONT_SIZE, readable
 from tests.golden import programs
 from tests.golden.programs import FOLDER, PROGRAMS, leaf
 

@@ -7,7 +7,7 @@ from typing import Any
 from graphgrad.cli.scripts import Ran, ScriptError
 from graphgrad.node import Node
 from graphgrad.tensor import Tensor
-from graphgrad.viz.texts import readable
+from graphgrad.viz.drawing.texts import readable
 
 LISTED = 12  # tensors that a message names
 _LONG = 40  # characters of a name

@@ -14,12 +14,12 @@ from graphgrad.cli.scripts import ScriptError, run
 from graphgrad.errors import GraphgradError, PictureError
 from graphgrad.tensor import Tensor
 from graphgrad.version import __version__
-from graphgrad.viz.layout import INSTALL, _commands
+from graphgrad.viz.drawing.layout import INSTALL, _commands
+from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.picture import DRAWN, WRITTEN, Graph
 from graphgrad.viz.showing import opened, temporary_file
-from graphgrad.viz.snapshot import take
-from graphgrad.viz.texts import readable
-from graphgrad.viz.view import Direction
+from graphgrad.viz.snapshots.snapshot import take
+from graphgrad.viz.views.view import Direction
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130  # exit codes; argparse exits with 2, too
 FORMS = ("html", *DRAWN, *WRITTEN)

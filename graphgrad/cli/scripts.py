@@ -14,8 +14,8 @@ from graphgrad.errors import GraphgradError
 from graphgrad.node import Node, _is_internal, recording
 from graphgrad.record import wrap
 from graphgrad.tensor import Tensor
-from graphgrad.viz.contributions import WatchedSweep
-from graphgrad.viz.traces import Trace, tracing
+from graphgrad.viz.snapshots.contributions import WatchedSweep
+from graphgrad.viz.snapshots.traces import Trace, tracing
 
 
 class ScriptError(Exception):

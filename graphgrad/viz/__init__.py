@@ -7,10 +7,10 @@ from graphgrad.errors import DtypeError
 from graphgrad.node import here
 from graphgrad.tensor import Tensor
 from graphgrad.viz import plots as plots
-from graphgrad.viz.calls import traced
 from graphgrad.viz.page.training import training_page as training_page
 from graphgrad.viz.picture import Graph as Graph
-from graphgrad.viz.snapshot import (
+from graphgrad.viz.snapshots.calls import traced
+from graphgrad.viz.snapshots.snapshot import (
     Call as Call,
     ModuleNote as ModuleNote,
     Numbers as Numbers,
@@ -19,8 +19,8 @@ from graphgrad.viz.snapshot import (
     Value as Value,
     take,
 )
-from graphgrad.viz.traces import tracing as tracing
-from graphgrad.viz.view import View as View
+from graphgrad.viz.snapshots.traces import tracing as tracing
+from graphgrad.viz.views.view import View as View
 
 
 def graph(of: Tensor | Callable[..., Any], *args: Any) -> Graph:

@@ -11,18 +11,18 @@ from typing import Any, Unpack
 
 from graphgrad.errors import PictureError
 from graphgrad.files import replacing
-from graphgrad.viz.dot_writer import dot
-from graphgrad.viz.json_writer import to_json
-from graphgrad.viz.layout import TooSlowError, run
-from graphgrad.viz.mermaid_writer import mermaid
+from graphgrad.viz.drawing.dot_writer import dot
+from graphgrad.viz.drawing.json_writer import to_json
+from graphgrad.viz.drawing.layout import TooSlowError, run
+from graphgrad.viz.drawing.mermaid_writer import mermaid
+from graphgrad.viz.drawing.svg_writer import svgs
+from graphgrad.viz.drawing.texts import readable, value_lines
 from graphgrad.viz.page.stepper import stepper
-from graphgrad.viz.retreat import simpler
-from graphgrad.viz.scenes import Scene, scenes
 from graphgrad.viz.showing import show_page
-from graphgrad.viz.snapshot import Snapshot
-from graphgrad.viz.svg_writer import svgs
-from graphgrad.viz.texts import readable, value_lines
-from graphgrad.viz.view import Look, View, view
+from graphgrad.viz.snapshots.snapshot import Snapshot
+from graphgrad.viz.views.retreat import simpler
+from graphgrad.viz.views.scenes import Scene, scenes
+from graphgrad.viz.views.view import Look, View, view
 
 WIRES = 4  # for each of the values that may be visible
 SCENES = 2000  # values in all the views of a page

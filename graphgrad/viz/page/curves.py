@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.viz.texts import readable
+from graphgrad.viz.drawing.texts import readable
 
 LONGEST = 80  # characters of a name
 BINS = 600  # about as many as a curve has pixels

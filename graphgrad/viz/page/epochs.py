@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.page.curves import LONGEST, counted, curve, number, spans_decades
-from graphgrad.viz.texts import readable
 
 Columns = Mapping[str, Sequence[float]]
 

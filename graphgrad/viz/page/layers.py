@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.page.curves import LONGEST, curve, number, numbered
-from graphgrad.viz.texts import readable
 
 HISTOGRAMS = 8000  # in one page, about a megabyte; of more steps some are left out
 USUAL = 1e-3  # update / weight; see graphgrad/nn/diagnosis/symptoms.py

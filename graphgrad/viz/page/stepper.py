@@ -4,14 +4,14 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from graphgrad.viz.json_writer import plain, tell
+from graphgrad.viz.drawing.json_writer import plain, tell
+from graphgrad.viz.drawing.svg_writer import svgs
+from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.page.document import document
-from graphgrad.viz.scenes import Scene
-from graphgrad.viz.snapshot import Snapshot
-from graphgrad.viz.steps import SceneStep, steps
-from graphgrad.viz.svg_writer import svgs
-from graphgrad.viz.texts import readable
-from graphgrad.viz.view import Node, View
+from graphgrad.viz.snapshots.snapshot import Snapshot
+from graphgrad.viz.views.scenes import Scene
+from graphgrad.viz.views.steps import SceneStep, steps
+from graphgrad.viz.views.view import Node, View
 
 NAME_LENGTH = 80
 TEXT_LENGTH = 300  # of formulas

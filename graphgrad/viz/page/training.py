@@ -10,10 +10,10 @@ import numpy as np
 
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.node import here
+from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.page.document import checked_path, document, write
 from graphgrad.viz.page.epochs import charts, facts, remarks
 from graphgrad.viz.page.layers import watched
-from graphgrad.viz.texts import readable
 
 _WHO = "training_page"
 

@@ -10,7 +10,7 @@ from graphgrad.node import Freed, Node, memory_owners
 from graphgrad.record import OUTPUT
 from graphgrad.registry import Scatter
 from graphgrad.sweep import Sweep, fitted, scatter_add
-from graphgrad.viz.digest import Numbers, summarize
+from graphgrad.viz.snapshots.digest import Numbers, summarize
 
 
 class WatchedSweep(Sweep):

@@ -7,7 +7,16 @@ from graphgrad.node import Node, Recorded, ancestors, call_site, tick
 from graphgrad.record import make_leaf
 from graphgrad.sweep import Sweep
 from graphgrad.transforms import IDENTITY
-from graphgrad.viz.notes import CallNote, Group, LeafNote, Maker, Rule, Slope, nabla, note_of
+from graphgrad.viz.snapshots.notes import (
+    CallNote,
+    Group,
+    LeafNote,
+    Maker,
+    Rule,
+    Slope,
+    nabla,
+    note_of,
+)
 
 
 class Watching(Protocol):

@@ -6,7 +6,7 @@ from typing import Literal, TypedDict, get_args
 
 from graphgrad.errors import PictureError
 from graphgrad.node import here
-from graphgrad.viz.snapshot import ModuleNote
+from graphgrad.viz.snapshots.snapshot import ModuleNote
 
 Direction = Literal["both", "forward", "backward"]
 Collapse = int | Callable[[ModuleNote], bool] | None

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from graphgrad.viz.digest import Numbers, total
-from graphgrad.viz.texts import gradient_lines
-from graphgrad.viz.view import Node, View
+from graphgrad.viz.drawing.texts import gradient_lines
+from graphgrad.viz.snapshots.digest import Numbers, total
+from graphgrad.viz.views.view import Node, View
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from operator import eq
 
-from graphgrad.viz.snapshot import ModuleNote, Snapshot, Value
+from graphgrad.viz.snapshots.snapshot import ModuleNote, Snapshot, Value
 
 MANY_INPUTS = 3
 

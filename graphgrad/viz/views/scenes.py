@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Unpack
 
-from graphgrad.viz.looks import Look
-from graphgrad.viz.snapshot import ModuleNote, Snapshot
-from graphgrad.viz.texts import readable
-from graphgrad.viz.view import MOST, Node, View, view
+from graphgrad.viz.drawing.texts import readable
+from graphgrad.viz.snapshots.snapshot import ModuleNote, Snapshot
+from graphgrad.viz.views.looks import Look
+from graphgrad.viz.views.view import MOST, Node, View, view
 
 TITLE_LENGTH = 32
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from graphgrad.viz.digest import Numbers, total
-from graphgrad.viz.focus import near
-from graphgrad.viz.grouping import Part, chains, close, find_parts, gather, within
-from graphgrad.viz.heat import Heat, heat_of
-from graphgrad.viz.looks import Collapse, Direction as Direction, Look as Look, checked
-from graphgrad.viz.snapshot import ModuleNote, Snapshot, Value
-from graphgrad.viz.times import Times
+from graphgrad.viz.snapshots.digest import Numbers, total
+from graphgrad.viz.snapshots.snapshot import ModuleNote, Snapshot, Value
+from graphgrad.viz.views.focus import near
+from graphgrad.viz.views.grouping import Part, chains, close, find_parts, gather, within
+from graphgrad.viz.views.heat import Heat, heat_of
+from graphgrad.viz.views.looks import Collapse, Direction as Direction, Look as Look, checked
+from graphgrad.viz.views.times import Times
 
 MANY = 150  # with more visible values modules are closed, if the caller does not say
 FEW = 10  # with fewer there is not much to be seen

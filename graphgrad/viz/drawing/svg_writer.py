@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from graphgrad.viz.drawing import Box, Circle, Cluster, Dots, Edge, Item, Wire, drawing
-from graphgrad.viz.heat import LEGEND, Heat, ink
-from graphgrad.viz.placement import (
+from graphgrad.viz.drawing.items import Box, Circle, Cluster, Dots, Edge, Item, Wire, drawing
+from graphgrad.viz.drawing.placement import (
     ARROW,
     DIAMETER,
     LINE_HEIGHT,
@@ -21,8 +20,9 @@ from graphgrad.viz.placement import (
     extent,
     place,
 )
-from graphgrad.viz.texts import text_width
-from graphgrad.viz.view import View
+from graphgrad.viz.drawing.texts import text_width
+from graphgrad.viz.views.heat import LEGEND, Heat, ink
+from graphgrad.viz.views.view import View
 
 PAD = 8
 DOWN = 3.5  # from the middle of a line of text to its baseline

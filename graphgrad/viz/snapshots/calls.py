@@ -10,7 +10,7 @@ from graphgrad.errors import DtypeError
 from graphgrad.node import enable_grad, here
 from graphgrad.record import as_array, constant
 from graphgrad.tensor import Tensor
-from graphgrad.viz.traces import tracing
+from graphgrad.viz.snapshots.traces import tracing
 
 
 def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Tensor:

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from graphgrad.viz.digest import Numbers
-from graphgrad.viz.heat import Heat
-from graphgrad.viz.snapshot import Value
-from graphgrad.viz.texts import gradient_lines, number, readable, text_width, value_lines
-from graphgrad.viz.view import Direction, Node, View
+from graphgrad.viz.drawing.texts import gradient_lines, number, readable, text_width, value_lines
+from graphgrad.viz.snapshots.digest import Numbers
+from graphgrad.viz.snapshots.snapshot import Value
+from graphgrad.viz.views.heat import Heat
+from graphgrad.viz.views.view import Direction, Node, View
 
 NAME_LENGTH = 32
 SYMBOL_LENGTH = 16

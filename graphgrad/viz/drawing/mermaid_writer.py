@@ -2,9 +2,9 @@
 
 from graphgrad.errors import PictureError
 from graphgrad.node import here
-from graphgrad.viz.snapshot import Numbers, Value
-from graphgrad.viz.texts import gradient_lines, number, readable, value_lines
-from graphgrad.viz.view import Node, View
+from graphgrad.viz.drawing.texts import gradient_lines, number, readable, value_lines
+from graphgrad.viz.snapshots.snapshot import Numbers, Value
+from graphgrad.viz.views.view import Node, View
 
 NODES, EDGES, CHARACTERS = 200, 500, 50_000  # the latter two are limits of Mermaid's own
 NAME_LENGTH = 32

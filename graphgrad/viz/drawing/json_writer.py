@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from typing import Any
 
-from graphgrad.viz.snapshot import Call, Numbers, Snapshot, Value
+from graphgrad.viz.snapshots.snapshot import Call, Numbers, Snapshot, Value
 
 VERSION = 1  # of the schema
 

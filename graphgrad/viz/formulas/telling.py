@@ -18,11 +18,11 @@ from graphgrad.binder import REQUIRED
 from graphgrad.node import Freed, Node
 from graphgrad.quiet import ignore_warnings, restore_warnings
 from graphgrad.registry import Op, Scatter
-from graphgrad.viz.lettering import UPSTREAM, as_number
-from graphgrad.viz.notation import called, index, write
-from graphgrad.viz.simplification import without_safeguards
-from graphgrad.viz.slopes import asked_of, local_numbers
-from graphgrad.viz.symbols import Shape, Symbol, Untold, head_of, is_ours
+from graphgrad.viz.formulas.lettering import UPSTREAM, as_number
+from graphgrad.viz.formulas.notation import called, index, write
+from graphgrad.viz.formulas.simplification import without_safeguards
+from graphgrad.viz.formulas.slopes import asked_of, local_numbers
+from graphgrad.viz.formulas.symbols import Shape, Symbol, Untold, head_of, is_ours
 
 # In texts that are kept, names stand as single letters of no meaning, so that what was told of one
 # use of an op serves for all: of inputs, of the gradient that arrives, and of the output.

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from graphgrad.viz.grouping import find_parts
-from graphgrad.viz.looks import Look
-from graphgrad.viz.snapshot import Snapshot
-from graphgrad.viz.view import view
+from graphgrad.viz.snapshots.snapshot import Snapshot
+from graphgrad.viz.views.grouping import find_parts
+from graphgrad.viz.views.looks import Look
+from graphgrad.viz.views.view import view
 
 FEW = 20  # so many visible values are always laid out in time
 RADII: tuple[int, ...] = (16, 8, 4, 2, 1, 0)

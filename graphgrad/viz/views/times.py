@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-from graphgrad.viz.snapshot import Step
+from graphgrad.viz.snapshots.snapshot import Step
 
 
 class Times:

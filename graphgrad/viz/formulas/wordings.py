@@ -12,7 +12,7 @@ import numpy as np
 
 from graphgrad.ops.elementwise import power
 from graphgrad.registry import TABLE
-from graphgrad.viz.symbols import Symbol, Untold, is_ours
+from graphgrad.viz.formulas.symbols import Symbol, Untold, is_ours
 
 # what a keyword of these tells is seen elsewhere, or of no weight
 SILENT = frozenset(("keepdims", "kind", "stable", "dtype", "method"))

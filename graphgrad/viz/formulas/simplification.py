@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from graphgrad.registry import Scatter
-from graphgrad.viz.lettering import as_number
-from graphgrad.viz.symbols import Symbol, Untold
+from graphgrad.viz.formulas.lettering import as_number
+from graphgrad.viz.formulas.symbols import Symbol, Untold
 
 _FAR = 20  # limits of the package's rules that only keep infinities away are at least this
 RELATIONS = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphgrad.binder import REQUIRED
 from graphgrad.registry import is_numpys
-from graphgrad.viz.lettering import (
+from graphgrad.viz.formulas.lettering import (
     ATOM,
     CHAIN,
     LOOSE,
@@ -23,7 +23,7 @@ from graphgrad.viz.lettering import (
     as_number,
     number,
 )
-from graphgrad.viz.simplification import (
+from graphgrad.viz.formulas.simplification import (
     AND,
     CONDITIONS,
     NOT,
@@ -42,8 +42,8 @@ from graphgrad.viz.simplification import (
     only_lines_up,
     same_sign,
 )
-from graphgrad.viz.symbols import Symbol, Untold, is_ours
-from graphgrad.viz.wordings import AROUND, BEFORE, FUNCTIONS, SILENT, in_other_words
+from graphgrad.viz.formulas.symbols import Symbol, Untold, is_ours
+from graphgrad.viz.formulas.wordings import AROUND, BEFORE, FUNCTIONS, SILENT, in_other_words
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 

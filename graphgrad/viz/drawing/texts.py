@@ -3,7 +3,7 @@
 import unicodedata
 from html import escape
 
-from graphgrad.viz.snapshot import Numbers, Value
+from graphgrad.viz.snapshots.snapshot import Numbers, Value
 
 FONT_SIZE = 11
 NARROW = frozenset(" !'()[],./:;\\|-fijlrt")

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphgrad.viz.dot_writer import statements
-from graphgrad.viz.drawing import (
+from graphgrad.viz.drawing.dot_writer import statements
+from graphgrad.viz.drawing.items import (
     IN_A_CIRCLE,
     Box,
     Circle,
@@ -23,8 +23,8 @@ from graphgrad.viz.drawing import (
     Item,
     Wire,
 )
-from graphgrad.viz.layout import run
-from graphgrad.viz.texts import FONT_SIZE, text_width
+from graphgrad.viz.drawing.layout import run
+from graphgrad.viz.drawing.texts import FONT_SIZE, text_width
 
 LINE_HEIGHT = 13
 DIAMETER, PILL_HEIGHT = 28, 26

@@ -12,9 +12,9 @@ from typing import Any
 
 from graphgrad.node import Node, recording, tick
 from graphgrad.registry import Op
-from graphgrad.viz.contributions import WatchedSweep
-from graphgrad.viz.digest import Numbers, summarize
-from graphgrad.viz.notes import (
+from graphgrad.viz.snapshots.contributions import WatchedSweep
+from graphgrad.viz.snapshots.digest import Numbers, summarize
+from graphgrad.viz.snapshots.notes import (
     CallNote,
     Group,
     LeafNote,
@@ -27,7 +27,7 @@ from graphgrad.viz.notes import (
     nabla,
     note_of,
 )
-from graphgrad.viz.rules import RecordedSweep
+from graphgrad.viz.snapshots.rules import RecordedSweep
 
 
 class _Telling(WatchedSweep):

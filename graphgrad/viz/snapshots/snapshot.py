@@ -25,12 +25,12 @@ from graphgrad.node import (
 from graphgrad.record import OUTPUT
 from graphgrad.tensor import Tensor
 from graphgrad.transforms import IDENTITY
-from graphgrad.viz.contributions import Retold, WatchedSweep
-from graphgrad.viz.digest import Numbers as Numbers, summarize as summarize
-from graphgrad.viz.formulas import told
-from graphgrad.viz.notes import note_of
-from graphgrad.viz.symbols import Untold
-from graphgrad.viz.traces import Places
+from graphgrad.viz.formulas.symbols import Untold
+from graphgrad.viz.formulas.telling import told
+from graphgrad.viz.snapshots.contributions import Retold, WatchedSweep
+from graphgrad.viz.snapshots.digest import Numbers as Numbers, summarize as summarize
+from graphgrad.viz.snapshots.notes import note_of
+from graphgrad.viz.snapshots.traces import Places
 
 Kind = Literal[
     "leaf",  # a value of the user's that wants a gradient

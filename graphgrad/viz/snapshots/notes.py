@@ -5,8 +5,8 @@ from types import CodeType
 from typing import Any
 
 from graphgrad.node import Node, source_line
-from graphgrad.viz.contributions import WatchedSweep
-from graphgrad.viz.digest import Numbers
+from graphgrad.viz.snapshots.contributions import WatchedSweep
+from graphgrad.viz.snapshots.digest import Numbers
 
 
 class Root:

@@ -6,7 +6,7 @@ A wire is a table of three rows whose middle row is the line.
 from collections.abc import Callable, Iterator, Sequence
 from math import ceil
 
-from graphgrad.viz.drawing import (
+from graphgrad.viz.drawing.items import (
     IN_A_CIRCLE,
     Box,
     Circle,
@@ -18,9 +18,9 @@ from graphgrad.viz.drawing import (
     Wire,
     drawing,
 )
-from graphgrad.viz.heat import LEGEND, Heat, ink
-from graphgrad.viz.texts import FONT_SIZE, html, quoted
-from graphgrad.viz.view import View
+from graphgrad.viz.drawing.texts import FONT_SIZE, html, quoted
+from graphgrad.viz.views.heat import LEGEND, Heat, ink
+from graphgrad.viz.views.view import View
 
 VALUE, GRADIENT, WIRE, FAINT, FILL = "#005A9C", "#B34700", "#57606A", "#6E7781", "#F6F8FA"
 FONT = "DejaVu Sans, Verdana, sans-serif"

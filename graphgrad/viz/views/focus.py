@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 
 from graphgrad.errors import PictureError
 from graphgrad.node import here
-from graphgrad.viz.snapshot import Snapshot, Value
-from graphgrad.viz.texts import readable
+from graphgrad.viz.drawing.texts import readable
+from graphgrad.viz.snapshots.snapshot import Snapshot, Value
 
 
 def near(
