@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+import timeit
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 import pygraphviz
 
 import graphgrad as gg
+from graphgrad.viz import Graph
 from tests.browser import started
 from tests.golden.programs import apples_and_oranges
 
@@ -73,16 +75,17 @@ class Picture(NamedTuple):
 def picture(compute: Callable[[], Any]) -> Picture:
     """Draw a graph in both forms; of three times the shortest."""
     result = compute()
-    took = []
-    for _ in range(3):
-        start = time.perf_counter()
+
+    def drawn() -> tuple[Graph, str]:
         graph = gg.graph(result)
-        svg = graph.to_svg(limit=LIMIT, timeout=TIMEOUT, collapse=99)
-        took.append(time.perf_counter() - start)
+        return graph, graph.to_svg(limit=LIMIT, timeout=TIMEOUT, collapse=99)
+
+    seconds = min(timeit.repeat(drawn, number=1, repeat=3))
+    graph, svg = drawn()
     page = graph.to_html(limit=LIMIT, timeout=TIMEOUT, collapse=99)
-    theirs = pygraphviz.AGraph(graph.to_dot(collapse=99)).draw(format="svg", prog="dot")
+    theirs = pygraphviz.AGraph(graph.to_dot(collapse=99)).draw(format="svg", prog="dot") or b""
     seen = graph.view(collapse=99)
-    return Picture(seen.size, min(took), len(svg.encode()), len(theirs), len(page.encode()))
+    return Picture(seen.size, seconds, len(svg.encode()), len(theirs), len(page.encode()))
 
 
 class Opened(NamedTuple):
