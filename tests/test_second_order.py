@@ -14,6 +14,7 @@ from graphgrad import nn
 from graphgrad.node import recording
 from graphgrad.viz import Call, Graph, Value, tracing
 from graphgrad.viz.views.grouping import find_parts
+from graphgrad.viz.views.steps import steps
 from tests.golden.programs import leaf
 from tests.test_viz_json import read
 
@@ -271,6 +272,21 @@ def test_all_groups_hold_what_they_say() -> None:
             place = part.parent
         assert part is not None
         assert part.module.kind == {1: "∂ backward", 2: "∂² backward"}[v.order]
+
+
+def test_the_outputs_of_an_op_that_rules_use_stand_with_it() -> None:
+    """A sweep makes nodes of its own for them; apart from its op, one is never computed."""
+    cell = nn.LSTMCell(1, 1, rng=np.random.default_rng(0))
+    x = np.ones((1, 1), np.float32)
+    graph = gg.graph(gg.grad(lambda t: (gg.multiply(*cell(t)) ** 2).sum()), x)
+    outputs = [v for v in graph.snapshot.values if v.kind == "output"]
+    assert len({(v.inputs, v.output) for v in outputs}) < len(outputs)
+    assert {v.call for v in outputs if v.order == 0} == {1}
+    seen = graph.view(collapse=0)
+    for node in seen.nodes:
+        assert node.id[0] != "o" or int(node.id[1:]) in node.members
+    shown = {i for step in steps(seen) for i in step.shows}
+    assert shown == {i for node in seen.nodes if node.id[0] != "v" for i in node.outputs}
 
 
 def test_without_a_trace_the_graph_is_right_and_tells_no_rules() -> None:

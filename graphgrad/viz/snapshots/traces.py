@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graphgrad.node import Node, recording, tick
+from graphgrad.record import OUTPUT
 from graphgrad.registry import Op
 from graphgrad.viz.snapshots.contributions import WatchedSweep
 from graphgrad.viz.snapshots.digest import Numbers, summarize
@@ -212,6 +213,8 @@ class Places:
         books: dict[int, weakref.WeakKeyDictionary[Node, LeafNote]] = {}
         for node in nodes:
             note = note_of(node)
+            if note is None and node.plan is not None and node.plan.op is OUTPUT:
+                note = note_of(node.parents[0])  # made once more by a recorded sweep
             if note is not None:
                 books.setdefault(id(note.leaves), note.leaves)
                 self._read(node, note)
