@@ -388,7 +388,8 @@ def test_wires_meet(tmp_path: Path, program: Any) -> None:
         elif e.tag == f"{SVG}rect" and e.get("rx") == "13":
             x, y, w, h = (float(e.get(k, 0)) for k in ("x", "y", "width", "height"))
             rims.append((x, x + w, y, y + h))
-    edges = [e for e in root.iter(f"{SVG}path") if "edge" in e.get("class", "").split()]
+    groups = [g for g in root.iter(f"{SVG}g") if "edge" in g.get("class", "").split()]
+    edges = [edge for group in groups for edge in group]
     assert edges
     for edge in edges:
         numbers = [float(x) for x in re.findall(r"[-\d.]+", edge.get("d", ""))]

@@ -4,11 +4,11 @@ Every item is a group with the id of the item. Looks are in classes: a file of i
 its style along, a page has another, light and dark.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from graphgrad.viz.drawing.items import Box, Circle, Cluster, Dots, Edge, Item, Wire, drawing
+from graphgrad.viz.drawing.items import Box, Circle, Cluster, Dots, Item, Wire, drawing
 from graphgrad.viz.drawing.placement import (
     ARROW,
     DIAMETER,
@@ -25,6 +25,7 @@ from graphgrad.viz.views.heat import LEGEND, Heat, ink
 from graphgrad.viz.views.view import View
 
 PAD = 8
+BUNDLE = 32  # elements in a group
 DOWN = 3.5  # from the middle of a line of text to its baseline
 STYLE = Path(__file__).with_name("picture.css")
 ARROWS = (
@@ -35,7 +36,7 @@ ARROWS = (
 
 
 def svgs(views: Sequence[View], timeout: float, *, page: bool = False) -> list[str]:
-    """Draw views, all by one layout; for a page without style, but for the keyboard.
+    """Draw views, all by one layout; for a page without style, but with what edges join.
 
     Raises
     ------
@@ -70,9 +71,9 @@ class _Picture:
             f'<svg class="gg {direction}" viewBox="{box}"{"" if self.page else alone}>\n',
             "" if self.page else style,
             f"{ARROWS}\n",
-            *(self.edge(e, p) for e, p in zip(self.drawn.edges, self.placed.paths, strict=True)),
+            *self.edges(),
             *map(self.cluster, self.drawn.clusters),
-            *map(self.item, self.drawn.items),
+            *_bundles(list(map(self.item, self.drawn.items)), "items"),
             caption,
             "</svg>\n",
         ]
@@ -105,7 +106,7 @@ class _Picture:
             shape = _rect(x, y, room.width, room.height, f' rx="{room.height // 2}"{fill}')
         kind = "symbol big" if len(op.symbol) == 1 else "symbol"
         text = _text(kind, op.symbol, *middle, on=op.fill)
-        return self.group("op", op.id, op.tooltip, shape + text)
+        return self.group("op", op.id, shape + text, op.tooltip)
 
     def box(self, box: Box, x: float, y: float) -> str:
         room = extent(box)
@@ -121,7 +122,7 @@ class _Picture:
         if box.gradient:
             line += 2 * LINE_HEIGHT
             texts.append(_text("gradient small", box.gradient, middle, line, on=box.fill))
-        return self.group("box", box.id, box.tooltip, shape + "".join(texts))
+        return self.group("box", box.id, shape + "".join(texts), box.tooltip)
 
     def wire(self, wire: Wire, x: float, y: float) -> str:
         room = extent(wire)
@@ -156,29 +157,26 @@ class _Picture:
             parts.append(_text("gradient", text, middle, top + i * LINE_HEIGHT))
         kinds = {"value": "value", "again": "value again", "use": "use"}
         kind = kinds[wire.kind] + (" leaf" if wire.in_front else "")
-        return self.group(kind, wire.id, "", "".join(parts), wire)
+        return self.group(kind, wire.id, "".join(parts))
 
-    def group(
-        self, kind: str, name: str, tooltip: str, inside: str, wire: Wire | None = None
-    ) -> str:
-        """Write a group; in a page one that the keyboard reaches, if there is more to know."""
-        facts = ""
-        if wire is not None and wire.kind != "value":
-            facts = f' data-value="{wire.value}"'
-        if self.page:
-            if wire is None or (wire.in_front and wire.kind == "value"):
-                label = escape(tooltip if wire is None else wire.name or f"#{wire.value}")
-                facts += f' tabindex="0" role="button" aria-label="{label}"'
-        elif tooltip:
+    def group(self, kind: str, name: str, inside: str, tooltip: str = "") -> str:
+        """Write a group; what a tooltip says, a page says itself, aloud too."""
+        if tooltip and not self.page:
             inside = f"<title>{escape(tooltip)}</title>{inside}"
-        return f'<g class="{kind}" id="{name}"{facts}>{inside}</g>\n'
+        return f'<g class="{kind}" id="{name}">{inside}</g>\n'
 
     # ------------------------------------------------------------------- around the items
 
-    def edge(self, edge: Edge, path: tuple[Point, ...]) -> str:
-        ends = f' data-from="{edge.tail}" data-to="{edge.head}"' if self.page else ""
-        way = f"{'L' if len(path) == 2 else 'C'}{' '.join(map(_point, path[1:]))}"
-        return f'<path class="edge {edge.kind}"{ends} d="M{_point(path[0])}{way}"/>\n'
+    def edges(self) -> Iterator[str]:
+        """Write the edges, those of a kind in a group; in a page with what they join."""
+        kinds: dict[str, list[str]] = {}
+        for edge, path in zip(self.drawn.edges, self.placed.paths, strict=True):
+            ends = f' data-ends="{edge.tail} {edge.head}"' if self.page else ""
+            way = f"{'L' if len(path) == 2 else 'C'}{' '.join(map(_point, path[1:]))}"
+            line = f'<path{ends} d="M{_point(path[0])}{way}"/>'
+            kinds.setdefault(edge.kind, []).append(line)
+        for kind, lines in kinds.items():
+            yield from _bundles(lines, f"edge {kind}")
 
     def cluster(self, part: Cluster) -> str:
         (x, y), (right, bottom) = self.placed.frames[part.number]
@@ -219,6 +217,12 @@ def _legend(heat: Heat, y: float) -> tuple[str, float]:
 
 
 # ----------------------------------------------------------------------------- elements
+
+
+def _bundles(elements: list[str], kind: str) -> Iterator[str]:
+    """Group elements, some at a time: a browser then passes over those that are out of sight."""
+    for start in range(0, len(elements), BUNDLE):
+        yield f'<g class="{kind}">{"".join(elements[start : start + BUNDLE])}</g>\n'
 
 
 def _text(kind: str, text: str, x: float, y: float, *, on: str = "", escaped: bool = False) -> str:

@@ -96,11 +96,19 @@
   let hand = null; // the group in hand
   let picked = null; // the id of the group whose details are told
 
-  const numberIn = (id) => Number(id.slice(1));
-  const valueOf = ({ id, dataset }) => Number(dataset.value || (id[0] === "v" && numberIn(id)));
+  const numberIn = (id) => parseInt(id.slice(1)); // of "o7" or "k3_7_0", a use of 3 by 7
+  const valueOf = ({ id }) => /[vk]/.test(id[0]) && numberIn(id);
 
   // What each step changes: [group, what, before, after]; "todo": it is not computed yet, "owes":
   // its gradient has not come yet, "lines": of the gradient so far; null: as it is in the end.
+  const endsOf = (edge) => edge.dataset.ends.split(" ");
+  function aloud({ id, title, kind, path }, group) {
+    if (title) return `${kind} ${path}`.trim();
+    const { op, line } = values.get(numberIn(id));
+    if (op) return line ? `${op} at ${line}` : op;
+    const name = group.querySelector(".name");
+    return name ? name.textContent : `#${numberIn(id)}`;
+  }
   function prepare(scene) {
     const place = find(`scene${scenes.indexOf(scene)}`);
     const svg = place ? place.content.firstElementChild : canvas.firstElementChild;
@@ -114,11 +122,17 @@
       if (valueOf(g)) add(kin, valueOf(g), g);
       if (g.querySelector(".gradient")) owing.add(g);
     }
-    for (const edge of svg.querySelectorAll(".edge")) {
-      add(ways, edge.dataset.from, edge);
-      add(ways, edge.dataset.to, edge);
+    for (const edge of svg.querySelectorAll(".edge > *")) {
+      for (const end of endsOf(edge)) add(ways, end, edge);
     }
     const nodeOf = new Map(scene.nodes.map((node) => [node.id, node]));
+    for (const [id, g] of groups) {
+      const node = nodeOf.get(id);
+      if (node) fill(g, { tabindex: 0, role: "button", "aria-label": aloud(node, g) });
+    }
+    const [below, above] = ["halo", ""].map((kind) => draw("g", { class: kind }));
+    svg.insertBefore(below, svg.querySelector(".items"));
+    svg.append(above);
     const lines = new Map();
     const changes = scene.steps.map(([way, node, , ids]) => {
       const list = [];
@@ -145,7 +159,8 @@
     else for (const g of owing) changes[turn].push([g, "owes", true, false]);
     const [left, top, width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
     const last = changes.length + 1;
-    Object.assign(scene, { svg, left, top, width, height, groups, kin, ways, nodeOf, changes, turn, last, at: last });
+    Object.assign(scene, { svg, left, top, width, height, below, above });
+    Object.assign(scene, { groups, kin, ways, nodeOf, changes, turn, last, at: last });
   }
 
   // From one state to another: each group is written once, whatever lies between.
@@ -223,7 +238,6 @@
 
   // -------------------------------------------------------------------------- stepping
 
-  let marks = []; // what marks the step in hand
   let lit = []; // the wires under it
   let timer = 0;
   let pace = 0;
@@ -231,8 +245,9 @@
   function go(to, user = true) {
     const scene = here;
     to = Math.max(0, Math.min(scene.last, to));
-    change(scene, to);
     const step = scene.steps[to - 1];
+    if (step && user) reveal(scene.groups.get(step[1])); // first: what follows unsettles the layout
+    change(scene, to);
     if (user) {
       fresh = false;
       time = to === scene.last ? Infinity : step ? step[2] : -1;
@@ -246,15 +261,15 @@
     find("first").disabled = find("back").disabled = !to;
     find("last").disabled = to === scene.last;
     find("next").disabled = to === scene.last && !fresh;
-    if (hand && user) reveal(hand);
   }
 
   // Marks the step in hand and its wires, and runs arrows along them.
   function mark(scene, step) {
-    for (const g of marks) g.remove();
+    const { below, above } = scene;
+    below.replaceChildren();
+    above.replaceChildren();
     for (const path of lit) path.classList.remove("lit");
     if (hand) hand.classList.remove("hand");
-    marks = [];
     lit = [];
     hand = null;
     if (!step) return;
@@ -262,8 +277,7 @@
     hand = scene.groups.get(id);
     hand.classList.add("hand");
     const back = way !== "f";
-    const below = draw("g", { class: "halo" });
-    const above = draw("g", { class: `run ${back ? "back" : "on"} ${timer && pace < 500 ? "swift" : ""}` });
+    fill(above, { class: `run ${back ? "back" : "on"} ${timer && pace < 500 ? "swift" : ""}` });
     const stretch = (path, late, pointed) => {
       if (!path) return;
       const d = path.getAttribute("d");
@@ -272,17 +286,18 @@
       below.append(draw("path", { d }));
       above.append(draw("path", { d, class: late, pathLength: 1 }));
       if (!pointed) return;
-      const length = path.getTotalLength();
-      const tip = path.getPointAtLength(back ? 0 : length);
-      const rear = path.getPointAtLength(back ? 6 : length - 6);
-      const turn = (Math.atan2(tip.y - rear.y, tip.x - rear.x) * 180) / Math.PI;
-      const transform = `translate(${tip.x} ${tip.y})rotate(${turn})`;
+      // as its numbers tell: to ask the browser for its ends would cost a layout
+      const ends = d.match(/[-.\d]+/g).map(Number);
+      if (d.includes("H")) ends.push(ends[1]);
+      const [x0, y0, x, y] = back ? [ends[2], ends[3], ends[0], ends[1]] : ends.slice(-4);
+      const turn = (Math.atan2(y - y0, x - x0) * 180) / Math.PI;
+      const transform = `translate(${x} ${y})rotate(${turn})`;
       above.append(draw("path", { d: "M-7-4L1 0l-8 4z", class: `head ${late}`, transform }));
     };
     const wire = (other) => scene.groups.get(other).querySelector(".line");
     if (way === "s") stretch(wire(id), "", true);
     for (const edge of way === "s" ? [] : scene.ways.get(id) || []) {
-      const { from, to } = edge.dataset;
+      const [from, to] = endsOf(edge);
       const into = to === id;
       const other = into ? from : to;
       const v = values.get(valueOf(scene.groups.get(other)));
@@ -293,9 +308,6 @@
       stretch(wire(other), late, into === back && !use);
       for (const fork of use ? scene.ways.get(other) : []) if (fork !== edge) stretch(fork, late, back);
     }
-    scene.svg.insertBefore(below, scene.svg.querySelector(".op, .box, .value"));
-    scene.svg.append(above);
-    marks = [below, above];
   }
 
   function halt() {
