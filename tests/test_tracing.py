@@ -348,6 +348,23 @@ def test_several_outermost_modules_are_told_apart() -> None:
     assert names(gg.graph(result)) == ["weight", "bias"]
 
 
+def test_outermost_modules_are_counted_as_they_were_called() -> None:
+    shared = nn.Parameter(np.float64(2.0))
+
+    class Step(nn.Module):
+        def __init__(self) -> None:
+            self.w = shared
+
+        def forward(self, h: Any) -> Any:
+            return self.w * h
+
+    with tracing():
+        h = leaf(1.0, "h")
+        for _ in range(3):
+            h = Step()(h)
+    assert modules_of(gg.graph(h)) == ["Step", "Step_2", "Step_3"]
+
+
 def test_one_module_in_several_traces_is_one() -> None:
     net = nn.Affine(2, 2, rng=rng())
     h = gg.Tensor(np.ones((1, 2), np.float32))

@@ -301,7 +301,7 @@ class Places:
             self.nodes.setdefault(node, (leaf.root, leaf.path))
 
     def _name_roots(self, nodes: list[Node]) -> None:
-        used = [self.nodes[node][0] for node in nodes if node in self.nodes]
+        used = [self.nodes[node][0] for node in _in_order_of_calls(nodes) if node in self.nodes]
         groups = [call for call in self.numbers_of_calls if isinstance(call, Group)]
         used += [group.of.root for group in groups if group.of is not None]
         # several traces of one module make several roots with one reference
@@ -348,7 +348,7 @@ class Places:
         """List the modules that the nodes belong to and those around them: kinds by path."""
         found: dict[str, str] = {}
         seen: set[tuple[int, str]] = set()
-        for node in sorted(nodes, key=lambda node: node.plan is None):  # in the order of calls
+        for node in _in_order_of_calls(nodes):
             if node not in self.nodes:
                 continue
             root, path = self.nodes[node]
@@ -360,6 +360,11 @@ class Places:
                 if outer in root.kinds:
                     found.setdefault(joined(prefix, outer), root.kinds[outer])
         return found
+
+
+def _in_order_of_calls(nodes: list[Node]) -> list[Node]:
+    """Put leaves last: they are older than the calls that use them, and tell of the last one."""
+    return sorted(nodes, key=lambda node: node.plan is None)
 
 
 def _around(path: str) -> Iterator[str]:
