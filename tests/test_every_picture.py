@@ -1,0 +1,135 @@
+"""What holds for the picture of every graph: of each op and module, and of odd programs."""
+
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.errors import PictureError
+from graphgrad.laws import Case
+from graphgrad.testing import typical_calls
+from graphgrad.transforms import flatten
+from graphgrad.viz import Graph, View
+from graphgrad.viz.drawing.svg_writer import svgs
+from graphgrad.viz.views.scenes import scenes
+from graphgrad.viz.views.steps import steps
+from tests.every_module import EXAMPLES
+from tests.every_op import EVERY_OP
+from tests.odd_programs import run
+from tests.test_modules import inputs_of, made
+from tests.test_viz_json import read
+
+SVG = "{http://www.w3.org/2000/svg}"
+LOOKS: list[dict[str, Any]] = [
+    {"direction": "forward"},
+    {"direction": "backward", "heat": True},
+    {"collapse": 0},
+    {"collapse": lambda _: True, "merge": True},
+    {"focus": 1, "radius": 1},
+]
+
+
+def squared(results: Iterable[Any]) -> Any:
+    """One number that depends on all floating results."""
+    floating = (y for y in results if getattr(y, "dtype", np.dtype(bool)).kind == "f")
+    return sum(((y * y).sum() for y in floating), gg.Tensor(0.0))
+
+
+def check_texts(graph: Graph) -> None:
+    """Whatever needs no layout; a look that makes no sense here is refused in words."""
+    read(graph)
+    repr(graph).encode()
+    for value in graph.snapshot.values:
+        assert all(i < value.id for i in value.inputs)
+        for told in (value.local, value.contributions):
+            assert len(told) in (0, len(value.inputs))
+    for look in ({}, LOOKS[graph.snapshot.result.id % len(LOOKS)]):
+        try:
+            found = scenes(graph.snapshot, **look)
+        except PictureError as error:
+            assert "takes no part in differentiation" in str(error)  # noqa: PT017
+            continue
+        graph.to_dot(**look).encode()
+        for scene in found:
+            check_steps(scene.view)
+
+
+def check_steps(seen: View) -> None:
+    """Each node is in hand once on the way forward, and each gradient gets complete once."""
+    assert all(n.id[0] != "o" or int(n.id[1:]) in n.members for n in seen.nodes)
+    found = steps(seen)
+    forward = Counter(step.node for step in found if step.direction == "forward")
+    if seen.direction != "backward":
+        assert forward == Counter(node.id for node in seen.nodes if node.id[0] != "v")
+    told = Counter(a.value for step in found for a in step.arrivals if a.lines is None)
+    assert told == Counter({a.value for step in found for a in step.arrivals})
+
+
+def check_pictures(graphs: Iterable[Graph]) -> None:
+    """All are drawn by one layout, and each is XML in which every id is there once."""
+    views = [graph.view() for graph in graphs]
+    for text in svgs(views, 60):
+        root = ET.fromstring(text)
+        left, top, width, height = map(float, root.get("viewBox", "").split())
+        for e in root.iter(f"{SVG}text"):
+            assert left <= float(e.get("x", "nan")) <= left + width
+            assert top <= float(e.get("y", "nan")) <= top + height
+        ids = Counter(e.get("id") for e in root.iter() if e.get("id"))
+        assert set(ids.values()) == {1}
+
+
+def test_every_op() -> None:
+    """Of some the graph of their gradient, too."""
+    graphs = []
+    for number, op in enumerate(EVERY_OP.values()):
+        case = Case(op, typical_calls(op)[0])
+
+        def square(*xs: Any, case: Case = case) -> Any:
+            return squared(case.run(*xs))
+
+        graphs.append(gg.graph(square, *case.points))
+        if case.points and number % 4 == 0:
+            graphs.append(gg.graph(gg.grad(square), *case.points))
+    for graph in graphs:
+        check_texts(graph)
+    check_pictures(graphs[::8])
+
+
+def test_every_module() -> None:
+    """Traced and sent back, the graph of a gradient, or not traced: each of some."""
+    graphs = []
+    for number, example in enumerate(EXAMPLES.values()):
+        module, inputs = made(example), inputs_of(example)
+        if number % 2:
+            with gg.viz.tracing():
+                loss = squared(flatten(module(*map(gg.Tensor, inputs)))[0])
+                if loss.requires_grad:
+                    loss.backward()
+            graphs.append(gg.graph(loss))
+        elif number % 4:
+
+            def slope(*xs: Any, module: Any = module) -> Any:
+                loss = squared(flatten(module(*xs))[0])
+                wanted = next((p for p in module.parameters() if p.requires_grad), xs[0])
+                return gg.gradients(loss, wanted, create_graph=True)
+
+            graphs.append(gg.graph(slope, *inputs))
+        else:
+            graphs.append(gg.graph(squared(flatten(module(*map(gg.Tensor, inputs)))[0])))
+    for graph in graphs:
+        check_texts(graph)
+    check_pictures(graph for graph in graphs[::3] if graph.view().size < 100)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_odd_programs() -> None:
+    with np.errstate(all="ignore"):
+        graphs = [gg.graph(run(seed)) for seed in range(100)]
+    assert sum(len(graph.snapshot.values) > 5 for graph in graphs) > 50
+    for graph in graphs:
+        check_texts(graph)
+    check_pictures(graphs[::2])
