@@ -22,7 +22,7 @@ import graphgrad as gg
 # -------------------------------------------------------------- 1. apples and oranges
 
 
-def apples_and_oranges(folder: Path) -> Path:
+def apples_and_oranges(folder: Path) -> list[Path]:
     """Buy fruit, and ask how the price changes with everything that it depends on."""
     apple = gg.Tensor(100.0, requires_grad=True, name="apple")
     apples = gg.Tensor(2.0, requires_grad=True, name="number of apples")
@@ -38,9 +38,8 @@ def apples_and_oranges(folder: Path) -> Path:
     print(f"    price = {price:g}")
     for x in (apple, apples, orange, oranges, tax):
         print(f"    ∂price/∂({x.name}) = {x.grad:g}")
-    path = folder / "apples_and_oranges.svg"
-    gg.graph(price).render(path)
-    return path
+    graph = gg.graph(price)
+    return [graph.render(folder / f"apples_and_oranges.{form}") for form in ("svg", "html")]
 
 
 # ----------------------------------------------------------------- 2. handwritten digits
@@ -52,13 +51,13 @@ class TwoLayers:
     def __init__(self, rng: np.random.Generator) -> None:
         """Draw weights from N(0, 2 / fan-in); biases start at 0."""
 
-        def parameter(values: Any) -> gg.Tensor:
-            return gg.Tensor(values, dtype=np.float32, requires_grad=True)
+        def parameter(name: str, values: Any) -> gg.Tensor:
+            return gg.Tensor(values, dtype=np.float32, requires_grad=True, name=name)
 
-        self.W1 = parameter(rng.standard_normal((64, 100)) * np.sqrt(2 / 64))
-        self.b1 = parameter(np.zeros(100))
-        self.W2 = parameter(rng.standard_normal((100, 10)) * np.sqrt(2 / 100))
-        self.b2 = parameter(np.zeros(10))
+        self.W1 = parameter("W1", rng.standard_normal((64, 100)) * np.sqrt(2 / 64))
+        self.b1 = parameter("b1", np.zeros(100))
+        self.W2 = parameter("W2", rng.standard_normal((100, 10)) * np.sqrt(2 / 100))
+        self.b2 = parameter("b2", np.zeros(10))
         self.parameters = [self.W1, self.b1, self.W2, self.b2]
 
     def __call__(self, x: Any) -> gg.Tensor:
@@ -83,8 +82,8 @@ def accuracy(net: TwoLayers, x: Any, labels: Any) -> float:
 
 def digits(
     folder: Path, *, epochs: int = 40, batch: int = 64, lr: float = 0.3, seed: int = 0
-) -> tuple[Path, float]:
-    """Learn scikit-learn's 1,797 real images; return the plot and the test accuracy."""
+) -> tuple[list[Path], float]:
+    """Learn scikit-learn's 1,797 real images; return the pictures and the test accuracy."""
     pixels, digit = load_digits(return_X_y=True)
     images = np.float32(pixels) / 16  # pixels are 0 … 16
     x, x_test, labels, labels_test = train_test_split(
@@ -118,7 +117,10 @@ def digits(
     )
     path = folder / "digits.png"
     plot(losses, train, test, path)
-    return path, test[-1]
+    seen = gg.Tensor(x[:batch], name="images")
+    loss = cross_entropy(net(seen), labels[:batch])
+    loss.name = "loss"
+    return [path, gg.graph(loss).render(folder / "digits.html")], test[-1]
 
 
 def plot(losses: list[float], train: list[float], test: list[float], path: Path) -> None:
@@ -149,17 +151,24 @@ def main(folder: Path) -> None:
     """Do both, and say where the pictures are."""
     folder.mkdir(parents=True, exist_ok=True)
     print("1. Apples and oranges: a graph, its value, its gradients")
-    drawn = apples_and_oranges(folder)
+    picture, page = apples_and_oranges(folder)
     print("\n2. Handwritten digits: two layers, written with operators alone")
-    plotted, _ = digits(folder)
-    print(f"\nWritten: {drawn}   the graph, values above the wires and gradients below")
-    print(f"         {plotted}   loss and accuracy")
+    (curves, network), _ = digits(folder)
+    written = {
+        picture: "the graph, values above the wires and gradients below",
+        page: "steps through it, forward and back: open it in a browser",
+        curves: "loss and accuracy",
+        network: "steps through the network that learned, with its loss",
+    }
+    width = max(len(str(path)) for path in written)
+    for label, (path, what) in zip(("\nWritten: ", *[" " * 9] * 3), written.items(), strict=True):
+        print(f"{label}{path!s:{width}}  {what}")
     python = os.path.relpath(sys.executable)
     python = "python" if python.startswith("..") else python
     print("Next:    change the prices or the network in examples/demo.py, and make demo again;")
     print(f"         {python} examples/circuits.py draws more graphs, and")
     print(f"         {python} examples/numerical_differentiation.py checks gradients;")
-    print("         gg.graph(tensor).render('my.svg') draws your own")
+    print("         gg.graph(tensor).show() steps through your own")
 
 
 if __name__ == "__main__":

@@ -139,6 +139,10 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"relu, x \(2, 3, 4\): loss (\d\.\d{6}) by hand, \1\n",
         r"sigmoid, x \(4,\): loss (\d\.\d{6}) by hand, \1\n",
     ],
+    "layers_op_by_op": [
+        r"loss 1\.4057: ∂a = (\[\[ 0\.0182 -0\.7548  0\.7366\]\]), y − t = \1\n",
+        r"∂x = \[\[ 0\.2645 -0\.3307  0\.0661\]\], sum 0\.000000000\n",
+    ],
     "linear_classifiers": [
         r"cat, dog, ship +\[-96\.8 +437\.9 +60\.75\]\n",
         r"SVM +1\.58\n",
@@ -246,6 +250,10 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
     "train_convnet": [r"seed 0: validation 9\d\.\d\d%, test 9\d\.\d\d%\n"],
     "train_deep_convnet": [r"mean of 1 seeds: (8[5-9]|9\d)\.\d\d% of the test images\n"],
     "train_mlp": [r"seed 0: validation 9\d\.\d\d%, test 9\d\.\d\d%\n"],
+    "unrolled_recurrence": [
+        r"w = 0\.3 +0\.0023 +0\.0081 +0\.029 +0\.1 +0\.37 +1\.3\n",
+        r"w = 1 +0\.061 .* 0\.3\n",
+    ],
     "vanishing_gradients": [
         r"SigmoidSmall +\d\.?\d*e-(09|10) .* 0\.0\d+\n",
         r"SigmoidXavier +0\.000\d+ ",
@@ -279,7 +287,7 @@ PICTURES: dict[str, set[str]] = {
         )
     },
     "convolution": {"convolution.png"},
-    "demo": {"apples_and_oranges.svg", "digits.png"},
+    "demo": {"apples_and_oranges.svg", "apples_and_oranges.html", "digits.png", "digits.html"},
     "diagnosis": {
         "diagnosis.html",
         *(f"diagnosis_{name}.png" for name in ("curves", "good", "small", "large", "dead")),
@@ -291,6 +299,9 @@ PICTURES: dict[str, set[str]] = {
     "hyperparameter_search": {"hyperparameter_search.png"},
     "initialisation": {"initialisation.png"},
     "layers": set(),
+    "layers_op_by_op": {
+        f"{name}.{form}" for name in ("softmax_with_loss", "batch_norm") for form in ("svg", "html")
+    },
     "linear_classifiers": {"linear_classifiers.png"},
     "losses": {"losses.png"},
     "local_response": {"local_response.png"},
@@ -314,6 +325,9 @@ PICTURES: dict[str, set[str]] = {
         f"train_deep_convnet_{name}.png" for name in ("curves", "filters", "mistakes")
     },
     "train_mlp": {f"train_mlp_{name}.png" for name in ("curves", "filters", "mistakes")},
+    "unrolled_recurrence": {
+        f"recurrence_{w}.{form}" for w in ("0.3", "1") for form in ("svg", "html")
+    },
     "vanishing_gradients": {"vanishing_gradients.svg"},
     "weight_gradient": set(),
 }
