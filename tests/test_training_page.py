@@ -328,7 +328,7 @@ def test_hostile_names_of_layers_are_texts(training: Any, tmp_path: Path) -> Non
     watch = SimpleNamespace(
         records=[changed],
         findings=lambda: [f"{n}: is dead" for n in names.values()],
-        _resting=lambda: [dict.fromkeys(layers, 0.5)],
+        resting_shares=lambda: [dict.fromkeys(layers, 0.5)],
     )
     path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch)
     parts = Parts(path.read_text("utf-8"))
@@ -457,8 +457,8 @@ def test_of_very_many_histograms_some_are_left_out(training: Any, tmp_path: Path
         SimpleNamespace(step=7 * i, layers=r.layers, parameters=r.parameters)
         for i, r in enumerate(list(watch.records) * 50)
     ]
-    resting = watch._resting() * 50
-    many = SimpleNamespace(records=records, findings=list, _resting=lambda: resting)
+    resting = watch.resting_shares() * 50
+    many = SimpleNamespace(records=records, findings=list, resting_shares=lambda: resting)
     path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=many)
     watched = told(path)["watched"]
     assert watched["recorded"] == 2000

@@ -154,13 +154,13 @@ class Diagnosis:
             raise GraphError(f"{message} (at {here()})")
         from graphgrad.nn.diagnosis.drawing import draw
 
-        return draw(list(self.records), self._resting(), Path(path))
+        return draw(list(self.records), self.resting_shares(), Path(path))
 
-    def _window(self) -> list[Record]:
-        return list(self.records)[-self.window :]
+    def resting_shares(self) -> list[dict[str, float | None]]:
+        """Return for each record, by layer, the share of its units dead or values saturated.
 
-    def _resting(self) -> list[dict[str, float | None]]:
-        """Return for each record the share of units that are dead, or values saturated."""
+        None where a layer has neither.
+        """
         records = list(self.records)
         return [
             {
@@ -171,6 +171,9 @@ class Diagnosis:
             }
             for i, record in enumerate(records)
         ]
+
+    def _window(self) -> list[Record]:
+        return list(self.records)[-self.window :]
 
     def __repr__(self) -> str:
         named = "" if self.layers is None else f", layers={self.layers}"

@@ -72,7 +72,7 @@ def training_page(
     data: dict[str, Any] = {"charts": charts(columns, losses)}
     words = remarks(columns, losses)
     if records:
-        data["watched"] = watched(records, diagnosis._resting())
+        data["watched"] = watched(records, diagnosis.resting_shares())
         words += diagnosis.findings()
     heading = readable(str(title), 200)
     body = _body(heading, facts(columns, losses, len(records)), words, _note(diagnosis))
@@ -124,7 +124,9 @@ def _note(diagnosis: Any) -> str:
     judged = min(len(diagnosis.records), getattr(diagnosis, "window", len(diagnosis.records)))
     steps = f"last {judged} watched steps" if judged > 1 else "last watched step"
     note = f"Layers are judged by the {steps}."
-    shares = [share for row in diagnosis._resting() for share in row.values() if share is not None]
+    shares = [
+        share for row in diagnosis.resting_shares() for share in row.values() if share is not None
+    ]
     if shares and not any(shares):
         note += " In none of all watched steps was a unit dead or a value saturated."
     return note
