@@ -26,7 +26,23 @@ def told(html: str) -> Any:
     """The data of a page."""
     found = re.search(r'id="data">(.*?)</script>', html, re.DOTALL)
     assert found
-    return json.loads(found[1])
+    data = json.loads(found[1])
+    data["values"] = [data["kinds"][row["like"]] | row for row in data["values"]]
+    gradients = {row["id"]: row.get("gradient") for row in data["values"]}
+    for row in data["values"]:
+        row["contributions"] = [
+            gradients[i] if sent is True else sent
+            for i, sent in zip(row.get("inputs", ()), row.get("contributions", ()), strict=False)
+        ]
+    inputs = {f"o{row['id']}": row.get("inputs", []) for row in data["values"]}
+    for scene in data["scenes"]:
+        scene["nodes"] = [
+            {"id": x, "inputs": inputs.get(x, []), "outputs": [int(x[1:])]}
+            if isinstance(x, str)
+            else x
+            for x in scene["nodes"]
+        ]
+    return data
 
 
 def tree(leaves: int) -> gg.Tensor:
@@ -103,6 +119,8 @@ def test_the_data_are_the_numbers_of_the_engine(apples: Graph) -> None:
         assert tuple(row["numbers"]) == value.numbers.elements
         assert tuple(row["gradient"]) == value.gradient.elements
         assert row.get("formula") == value.formula
+        sent = [list(share.elements or ()) if share else None for share in value.contributions]
+        assert row["contributions"] == sent
 
 
 def test_values_that_no_scene_shows_are_left_out(blocks: Graph) -> None:

@@ -97,7 +97,7 @@ def lean(source: str, signs: str) -> str:
     return parts.sub(kept, source).strip()
 
 
-SIGNS = {".css": "{},;", ".js": "={},;?&|()[]<>*!"}
+SIGNS = {".css": "{},;>", ".js": "={},;?&|()[]<>*!+-%"}
 
 
 def write(path: Path, text: str, who: str) -> Path:

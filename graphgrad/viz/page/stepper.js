@@ -2,7 +2,7 @@
 (() => {
   const find = (id) => document.getElementById(id);
   const data = JSON.parse(find("data").textContent);
-  const values = new Map(data.values.map((v) => [v.id, v]));
+  const values = new Map(data.values.map((v) => [v.id, { ...data.kinds[v.like], ...v }]));
   const canvas = find("canvas");
   const panel = find("panel");
   const words = find("words");
@@ -89,14 +89,24 @@
 
   // --------------------------------------------------------------------------- scenes
 
+  const numberIn = (id) => parseInt(id.slice(1)); // of "o7" or "k3_7_0", a use of 3 by 7
   const scenes = data.scenes;
+  for (const v of values.values()) {
+    // true: all that comes to the input
+    v.contributions = v.contributions?.map((x, i) => (x === true ? values.get(v.inputs[i])?.gradient : x));
+  }
+  for (const scene of scenes) {
+    scene.nodes = scene.nodes.map((x) => {
+      const v = !x.id && values.get(numberIn(x));
+      return v ? { id: x, inputs: (x[0] === "o" && v.inputs) || [], outputs: [v.id] } : x;
+    });
+  }
   let here = null; // the scene that is seen
   let time = Infinity; // the place in the order of the whole graph that all scenes stand at
   let fresh = true; // nothing was stepped yet
   let hand = null; // the group in hand
   let picked = null; // the id of the group whose details are told
 
-  const numberIn = (id) => parseInt(id.slice(1)); // of "o7" or "k3_7_0", a use of 3 by 7
   const valueOf = ({ id }) => /[vk]/.test(id[0]) && numberIn(id);
 
   // What each step changes: [group, what, before, after]; "todo": it is not computed yet, "owes":

@@ -1,5 +1,6 @@
 """The page that steps through a graph, forward and backward, and into its modules."""
 
+import json
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -38,9 +39,11 @@ def stepper(scenes: list[Scene], timeout: float) -> str:
     snapshot = scenes[0].view.snapshot
     title = readable(snapshot.result.name or "graph", NAME_LENGTH)
     pictures = svgs([scene.view for scene in scenes], timeout, page=True)
+    kinds, values = _apart([_value(snapshot, i) for i in sorted(_drawn(scenes))])
     data = {
         "result": snapshot.result.id,
-        "values": [_value(snapshot, i) for i in sorted(_drawn(scenes))],
+        "kinds": kinds,
+        "values": values,
         "scenes": [_scene(scene) for scene in scenes],
     }
     body = _body(pictures)
@@ -60,15 +63,41 @@ def _drawn(scenes: Iterable[Scene]) -> set[int]:
     return drawn
 
 
+OWN = ("id", "name", "inputs", "output", "numbers", "gradient", "contributions", "local_numbers")
+UNSAID = ("call", "order", "rule")
+
+
+def _apart(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Say once what many values have in common: lists of such facts, and values that refer to one.
+
+    An op in a loop has the same formula, line and shape each time.
+    """
+    kinds: dict[str, int] = {}
+    values = []
+    for row in rows:
+        common = {name: x for name, x in row.items() if name not in OWN}
+        own = {name: x for name, x in row.items() if name in OWN}
+        kind = kinds.setdefault(json.dumps(common), len(kinds))
+        values.append({"like": kind} | own)
+    return list(map(json.loads, kinds)), values
+
+
 def _value(snapshot: Snapshot, number: int) -> dict[str, Any]:
-    """Tell of a value, as the JSON of a graph does, but briefly: of few elements only these."""
-    told = tell(snapshot.values[number - 1])
+    """Tell of a value, as the JSON of a graph does, but briefly: of few elements only these.
+
+    What it sends to an input is true where that is all of the input's gradient.
+    """
+    value = snapshot.values[number - 1]
+    told = tell(value)
     for name in ("numbers", "gradient"):
         if name in told:
             told[name] = _few(told[name])
     if "contributions" in told:
-        told["contributions"] = list(map(_few, told["contributions"]))
-    return {name: _short(x) for name, x in told.items() if x != []}  # the shape of one number
+        told["contributions"] = [
+            (sent is not None and sent == snapshot.values[i - 1].gradient) or _few(plain(sent))
+            for i, sent in zip(value.inputs, value.contributions, strict=True)
+        ]
+    return {name: _short(x) for name, x in told.items() if x != [] and name not in UNSAID}
 
 
 def _few(numbers: dict[str, Any] | None) -> Any:
@@ -93,14 +122,18 @@ def _scene(scene: Scene) -> dict[str, Any]:
     }
 
 
-def _node(node: Node, view: View) -> dict[str, Any]:
+def _node(node: Node, view: View) -> dict[str, Any] | str:
+    """Tell of a node; of an op with one result, or a leaf, only the id if nothing is left out."""
     told: dict[str, Any] = {
         "id": node.id,
         "inputs": [use.source for use in node.inputs],
         "outputs": node.outputs,
     }
     if not node.modules:
-        return told
+        number = int(node.id[1:])
+        inputs = list(view.value(number).inputs) if node.id[0] == "o" else []
+        alone = told["inputs"] == inputs and node.outputs == (number,)
+        return node.id if alone else told
     values = [view.value(i) for i in node.members]
     first, times = node.modules[0], len(node.modules)
     title = readable(first.kind or first.path or "module", NAME_LENGTH)
