@@ -14,7 +14,7 @@ from graphgrad.cli.scripts import ScriptError, run
 from graphgrad.errors import GraphgradError, PictureError
 from graphgrad.tensor import Tensor
 from graphgrad.version import __version__
-from graphgrad.viz.drawing.layout import INSTALL, _commands
+from graphgrad.viz.drawing.layout import INSTALL, commands as layout_commands
 from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.picture import DRAWN, WRITTEN, Graph
 from graphgrad.viz.showing import opened, temporary_file
@@ -226,7 +226,7 @@ def _wrong_look(look: dict[str, Any]) -> str | None:
 
 def _check_layout(output: str | None) -> None:
     """Raise an error, if there is no Graphviz and a layout is needed."""
-    if _form(output) not in WRITTEN and next(_commands("json0"), None) is None:
+    if _form(output) not in WRITTEN and next(layout_commands("json0"), None) is None:
         raise PictureError(INSTALL)
 
 

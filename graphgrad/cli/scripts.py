@@ -11,11 +11,11 @@ from types import ModuleType
 from typing import Any
 
 from graphgrad.errors import GraphgradError
-from graphgrad.node import Node, _is_internal, recording
+from graphgrad.node import Node, _is_internal
 from graphgrad.record import wrap
 from graphgrad.tensor import Tensor
 from graphgrad.viz.snapshots.contributions import WatchedSweep
-from graphgrad.viz.snapshots.traces import Trace, tracing
+from graphgrad.viz.snapshots.traces import Trace, watched_by
 
 
 class ScriptError(Exception):
@@ -53,7 +53,8 @@ def run(path: Path, arguments: list[str]) -> Ran:
     module = ModuleType("__main__")
     module.__file__ = str(path.absolute())
     here = contextlib.chdir(".")  # back at the end, for the picture's path is seen from here
-    with here, _as_main(module, path, arguments), _remembering() as trace:
+    trace = _Remembering()
+    with here, _as_main(module, path, arguments), watched_by(trace):
         try:
             with io.open_code(module.__file__) as file:
                 code = compile(file.read(), module.__file__, "exec", dont_inherit=True)
@@ -81,15 +82,6 @@ def _as_main(module: ModuleType, path: Path, arguments: list[str]) -> Iterator[N
         yield
     finally:
         sys.argv, sys.path, sys.modules["__main__"] = before
-
-
-@contextlib.contextmanager
-def _remembering() -> Iterator[_Remembering]:
-    with tracing():  # which puts everything back
-        plain, trace = recording.trace, _Remembering()
-        recording.watchers = tuple(trace if w is plain else w for w in recording.watchers)
-        recording.trace = trace
-        yield trace
 
 
 # ------------------------------------------------------------------------------ tracebacks

@@ -40,7 +40,7 @@ def run(graphs: Sequence[str], suffix: str, timeout: float) -> bytes:
         Without Graphviz, if it fails, or when the time is over.
     """
     failures = []
-    for command in _commands(suffix):
+    for command in commands(suffix):
         try:
             done = subprocess.run(  # noqa: S603 - our own command; the graphs go in by stdin
                 command,
@@ -61,7 +61,7 @@ def run(graphs: Sequence[str], suffix: str, timeout: float) -> bytes:
     raise PictureError("; ".join(failures) + "; " + INSTALL if failures else INSTALL)
 
 
-def _commands(suffix: str) -> Iterator[list[str]]:
+def commands(suffix: str) -> Iterator[list[str]]:
     """Yield the programs that could do it, the best first."""
     try:
         from graphviz.backend import dot_command  # where a user may have set another path

@@ -183,8 +183,15 @@ def tracing() -> Iterator[None]:
             loss.backward()
         gg.graph(loss).render("loss.svg")
     """
+    with watched_by(Trace()):
+        yield
+
+
+@contextlib.contextmanager
+def watched_by(trace: Trace) -> Iterator[None]:
+    """Show a trace what is recorded in this thread, in place of any other trace."""
     before = recording.trace, recording.watchers
-    recording.trace = trace = Trace()
+    recording.trace = trace
     others = tuple(w for w in recording.watchers if w is not before[0])
     recording.watchers = (*others, trace)
     try:
