@@ -275,7 +275,7 @@ def product(e: Any) -> tuple[bool, Written, list[str]]:
     if isinstance(e, bool):
         return False, write(e), []
     if isinstance(e, Symbol) and not _is_product(e):
-        return False, _plainly(e), []
+        return False, write(e), []
     p = Product()
     p.multiply(e)
     negative, written = p.write()
@@ -341,16 +341,7 @@ def write(e: Any) -> Written:  # noqa: C901, PLR0911 - one case per line
 
 def _plainly(e: Symbol) -> Written:  # noqa: C901, PLR0911, PLR0912 - one case per line
     """Write what is neither sum nor product."""
-    if e.arguments is None:
-        return Written(e.head, ATOM)
-    if e.head in CONDITIONS:
-        return Written(_one_hot(e) or f"[{condition(e)}]", ATOM)
-    if is_trivial(e):
-        return write(e.arguments[0])
-    words = in_other_words(e)
-    if words is not None:
-        return write(words)
-    parts = e.arguments
+    parts = e.parts
     first: Any = parts[0] if parts else None
     if e.head == "power":  # integers are products
         base, exponent = write(first), write(parts[1])

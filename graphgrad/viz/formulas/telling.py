@@ -1,38 +1,30 @@
 """What an op computes and what it sends back, in mathematics, told by its own gradient rules.
 
-A rule is run on symbols (`symbols.py`) and what it computes is written down (`notation.py`), so
+A rule is run on symbols (`applied.py`) and what it computes is written down (`notation.py`), so
 that the text cannot drift from the code: for ``sin`` the rule ``g * np.cos(x)`` tells
 ``g · cos(x)``. Where a rule cannot run on symbols (it needs numbers, or is too long to be read)
 the sentence on the gradient in the op's docstring stands in its place.
 """
 
-import contextlib
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from graphgrad.binder import REQUIRED
 from graphgrad.node import Freed, Node
 from graphgrad.quiet import ignore_warnings, restore_warnings
-from graphgrad.registry import Op, Scatter
-from graphgrad.viz.formulas.lettering import UPSTREAM, as_number
-from graphgrad.viz.formulas.notation import called, index, write
-from graphgrad.viz.formulas.simplification import without_safeguards
-from graphgrad.viz.formulas.slopes import asked_of, local_numbers
-from graphgrad.viz.formulas.symbols import Shape, Symbol, Untold, head_of, is_ours
+from graphgrad.registry import Op
+from graphgrad.viz.formulas.applied import HIDDEN, OUT, AppliedOp, Held, Use
+from graphgrad.viz.formulas.lettering import UPSTREAM
+from graphgrad.viz.formulas.notation import called, write
+from graphgrad.viz.formulas.slopes import local_numbers
+from graphgrad.viz.formulas.symbols import Shape
 
 # In texts that are kept, names stand as single letters of no meaning, so that what was told of one
 # use of an op serves for all: of inputs, of the gradient that arrives, and of the output.
-_LETTERS, OUT = 0xE000, "\uf8f1"
+_LETTERS = 0xE000
 _LONGEST = 90  # letters of a gradient that a picture still shows
-_SHORT = 24  # letters of a formula that may stand for ``out``
 _LONGEST_NAME = 24
-_HIDDEN = "\0"  # begins the name of what must not be seen in a text
-_ARITHMETIC = ("add", "subtract", "multiply", "divide")
-_CRYPTIC = ("tensordot(", "argsort(", "concatenate(", "cumprod(")  # the docstring says it better
 Name = str | int | float | None
 
 
@@ -122,20 +114,6 @@ def _one_each(node: Node, names: Sequence[Name]) -> list[Name]:
 # ---------------------------------------------------------------------------- running rules
 
 
-class _Held:
-    """A keyword's value as a part of a key: equal to what is shown the same."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-        self.key = (type(value), repr(value.shape if hasattr(value, "shape") else value))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-
 class _Case:
     """An op with the names, keywords and shapes of one use."""
 
@@ -167,11 +145,10 @@ class _Case:
                 letters.append(name)
         self.letters |= {UPSTREAM: "ḡ" if "g" in taken else "g", OUT: _other_than(taken, "out")}
         known = shapes is not None and None not in shapes
-        self.op = op
-        self.key = (
+        self.use = Use(
             op,
-            tuple(map(_Held, letters)),  # 1, 1.0 and True are equal, but not shown the same
-            tuple((k, _Held(v)) for k, v in keywords.items()),
+            tuple(map(Held, letters)),  # 1, 1.0 and True are equal, but not shown the same
+            tuple((k, Held(v)) for k, v in keywords.items()),
             tuple(map(tuple, shapes)) if known else None,  # type: ignore[arg-type]
             out_shape,
             complete,
@@ -179,14 +156,14 @@ class _Case:
 
     def formula(self) -> str:
         """Write what it computes."""
-        return self._spelled(_formula(*self.key))
+        return self._spelled(_formula(self.use))
 
     def _spelled(self, text: str) -> str:
         return text.translate({ord(letter): name for letter, name in self.letters.items()})
 
     def gradients(self, wanted: Sequence[bool] | None) -> tuple[str | None, ...]:
         """Write what it sends back."""
-        texts, sentences = self.derived(), _sentences(self.op, len(self.key[1]))
+        texts, sentences = self.derived(), _sentences(self.use.op, len(self.use.names))
         return tuple(
             (self._spelled(text) if text else sentence) if able and w else None
             for text, sentence, able, w in zip(
@@ -196,60 +173,38 @@ class _Case:
 
     def derived(self) -> tuple[str | None, ...]:
         """Write what the rules tell, None where they do not."""
-        return _gradients(*self.key)
+        return _gradients(self.use)
 
     def able(self) -> list[bool]:
         """Say which inputs have a gradient."""
-        op = self.op
-        return [True] * len(self.key[1]) if op.joint else [r is not None for r in op.rules]
-
-
-_Names = tuple[_Held, ...]
-_Keywords = tuple[tuple[str, _Held], ...]
-_Shapes = tuple[Shape, ...]
+        op = self.use.op
+        return [True] * len(self.use.names) if op.joint else [r is not None for r in op.rules]
 
 
 @functools.lru_cache(maxsize=4096)
-def _formula(
-    op: Op[Any],
-    names: _Names,
-    keywords: _Keywords,
-    shapes: _Shapes | None,
-    out_shape: Shape | None,
-    complete: bool,
-) -> str:
-    use = _Use(op, names, keywords, shapes or ((),) * len(names), out_shape, complete)
+def _formula(use: Use) -> str:
+    applied = AppliedOp(use, use.shapes or ((),) * len(use.names))
     for writer in (
-        lambda: _written(use.in_own_words()),
-        lambda: write(use.as_typed()).text,
-        lambda: called(use.applied).text,
+        lambda: _written(applied.in_own_words()),
+        lambda: write(applied.as_typed()).text,
+        lambda: called(applied.symbol).text,
     ):
         text = _attempt(writer)
         if text is not None:
             return text
-    return f"{op.name}({', '.join(str(n.value) for n in names)})"
+    return f"{use.op.name}({', '.join(str(n.value) for n in use.names)})"
 
 
 @functools.lru_cache(maxsize=4096)
-def _gradients(
-    op: Op[Any],
-    names: _Names,
-    keywords: _Keywords,
-    shapes: _Shapes | None,
-    out_shape: Shape | None,
-    complete: bool,
-) -> tuple[str | None, ...]:
+def _gradients(use: Use) -> tuple[str | None, ...]:
     """Tell the gradient of each input by its rule; None where that cannot be."""
+    count, known = len(use.names), use.shapes is not None
     # without the shapes: only what does not depend on them, so what two guesses agree on
-    guesses = [shapes] if shapes is not None else [((n,) * 2,) * len(names) for n in (7, 11)]
-    known = shapes is not None
-    uses = [
-        _Use(op, names, keywords, guess, out_shape, complete, shapes_known=known)
-        for guess in guesses
-    ]
+    guesses = [use.shapes] if use.shapes is not None else [((n,) * 2,) * count for n in (7, 11)]
+    ways = [AppliedOp(use, guess, shapes_known=known) for guess in guesses]
     texts: list[str | None] = []
-    for i in range(len(names)):
-        told = {_attempt(functools.partial(use.gradient, i)) for use in uses}
+    for i in range(count):
+        told = {_attempt(functools.partial(applied.gradient, i)) for applied in ways}
         texts.append(told.pop() if len(told) == 1 else None)
     return tuple(texts)
 
@@ -267,152 +222,7 @@ def _attempt(writer: Callable[[], str | None]) -> str | None:
         return None
     finally:
         restore_warnings(before)
-    return text if text and len(text) <= _LONGEST and _HIDDEN not in text else None
-
-
-class _Use:
-    """An op applied to symbols."""
-
-    def __init__(
-        self,
-        op: Op[Any],
-        names: _Names,
-        keywords: _Keywords,
-        shapes: _Shapes,
-        out_shape: Shape | None,
-        complete: bool,
-        *,
-        shapes_known: bool = True,
-    ) -> None:
-        """Make the symbols."""
-        self.op, self.shapes, self.shapes_known = op, shapes, shapes_known
-        self.inputs = tuple(
-            Symbol(n.value, shape=s) if isinstance(n.value, str) else n.value
-            for n, s in zip(names, shapes, strict=True)
-        )
-        given = dict(keywords)
-        self.parameters: dict[str, Any] = {}
-        for name, default in op.binder.own[op.inputs :]:
-            if name in given:
-                value = given[name].value
-            elif default is REQUIRED:
-                value = Symbol(name)
-            elif complete:
-                value = default
-            else:
-                continue
-            if isinstance(value, np.ndarray) and (value.ndim or value.dtype.kind != "f"):
-                value = Symbol(name, shape=np.shape(value))
-            self.parameters[name] = value
-        self.complete = len(self.parameters) == len(op.order) - op.inputs
-        self.arguments = (self.inputs,) if op.variadic else self.inputs
-        self.applied = Symbol(head_of(op), self.inputs, self.parameters, op=op, shape=out_shape)
-
-    def as_typed(self) -> Symbol:
-        """Return the op with a 0 or 1 of the user's as a name, not to be simplified away."""
-        if not is_ours(self.op) or self.op.name not in _ARITHMETIC:
-            return self.applied
-        names = {"0": 0, "1": 1}
-        inputs = [
-            next((Symbol(n) for n, x in names.items() if as_number(given) == x), given)
-            for given in self.inputs
-        ]
-        return Symbol(head_of(self.op), tuple(inputs), op=self.op)
-
-    def in_own_words(self) -> Any:
-        """Return what a user's op computes, where its function can be run on symbols."""
-        op = self.op
-        if is_ours(op) or op.outputs > 1 or not self.complete:
-            return None
-        out = op.forward(*self.arguments, *self.parameters.values())
-        return out[0] if op.has_saved else out
-
-    def gradient(self, i: int) -> str | None:
-        """Run the rule of an input."""
-        op = self.op
-        rule: Any = op.joint or op.rules[i]
-        if rule is None:
-            return None
-        out = self._out()
-        values = {
-            **self.parameters,
-            "inputs": self.inputs,
-            "wanted": (True,) * len(self.inputs),
-            "out": out,
-        }
-        if op.variadic:
-            values["inputs_shape"] = self.shapes
-        else:
-            values |= dict(zip(op.order, self.inputs, strict=False))
-            values |= {f"{n}_shape": s for n, s in zip(op.order, self.shapes, strict=False)}
-        if op.has_saved:
-            values["saved"] = self._saved()
-        g: Any = Symbol(UPSTREAM, shape=None if op.outputs > 1 else out._shape)
-        if op.outputs > 1:
-            g = [Symbol(f"{UPSTREAM}{'₀₁₂₃'[k]}") for k in range(op.outputs)]
-        e = rule(g, *(values[n] for n in asked_of(rule)))
-        e = e[i] if op.joint else e
-        if is_ours(op):
-            e = without_safeguards(e)
-        text = _top(e) + self._summed(e, i)
-        return None if any(word in text for word in _CRYPTIC) else text
-
-    def _summed(self, e: Any, i: int) -> str:
-        """Say that the engine sums what comes back for an input that was broadcast."""
-        op = self.op
-        if not op.broadcasts or not isinstance(e, Symbol):
-            return ""
-        if not self.shapes_known:
-            return ", summed" if op.name == "broadcast_to" else ""
-        shape = self.applied._shape if op.elementwise else _known_shape(e)
-        if shape is None or shape == self.shapes[i]:
-            return ""
-        return f", summed to {self.shapes[i]}" if self.shapes[i] else ", summed"
-
-    def _out(self) -> Any:
-        """Return what stands for the output: its formula if that is short, else a name."""
-        if self.op.outputs > 1:
-            return tuple(Symbol(f"{OUT}{'₀₁₂₃'[k]}") for k in range(self.op.outputs))
-        shape = _known_shape(self.applied)
-        with contextlib.suppress(Exception):  # whatever a function of the user's does
-            own = self.in_own_words()
-            e = self.applied if own is None else own
-            if len(write(e).text) <= _SHORT:
-                return e
-        return Symbol(OUT, shape=shape)
-
-    def _saved(self) -> Any:
-        """Return what the forward hands to the rules; if it cannot tell, what must not be seen."""
-        if not self.complete:
-            return Symbol(f"{_HIDDEN}saved")
-        try:
-            return self.op.forward(*self.arguments, *self.parameters.values())[1]
-        except Exception:  # noqa: BLE001 - a forward may write, loop and branch as it likes
-            return Symbol(f"{_HIDDEN}saved")
-
-
-def _known_shape(e: Symbol) -> Shape | None:
-    try:
-        return e.shape
-    except Untold:
-        return None
-
-
-def _top(e: Any) -> str:
-    """Write a gradient as it is returned: it may also be put in a place, or repeated."""
-    if isinstance(e, Scatter):
-        return f"{_top(e.values)} at [{index(e.index)}], 0 elsewhere"
-    if isinstance(e, tuple):  # (output number, its gradient)
-        return _top(e[1])
-    if isinstance(e, Symbol) and e.head == "broadcast_to":
-        return f"{_top(_without_lining_up((e.arguments or (None,))[0]))}, repeated"
-    return write(e).text
-
-
-def _without_lining_up(e: Any) -> Any:
-    while isinstance(e, Symbol) and e.head in ("reshape", "expand_dims"):
-        (e,) = e.arguments or (e,)
-    return e
+    return text if text and len(text) <= _LONGEST and HIDDEN not in text else None
 
 
 # ------------------------------------------------------------------- where no rule can tell
