@@ -22,6 +22,7 @@ from graphgrad.viz import Graph, Value
 from graphgrad.viz.drawing import layout
 from graphgrad.viz.drawing.texts import FONT_SIZE, readable
 from tests.golden import programs
+from tests.golden.outline import outline
 from tests.golden.programs import FOLDER, PROGRAMS, leaf
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -56,12 +57,20 @@ def test_golden(program: Any) -> None:
     assert gg.graph(program()).to_dot() == expected
 
 
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
+def test_golden_svg(program: Any) -> None:
+    """What is drawn changed, wherever it lies: look at it, and run `python -m tests.golden`."""
+    expected = (FOLDER / f"{program.__name__}.svg.txt").read_text("utf-8")
+    assert outline(gg.graph(program()).to_svg()) == expected
+
+
 def test_the_same_program_gives_the_same_bytes_in_another_process() -> None:
     """No id(), no order of a set, no serial number that depends on what ran before."""
     _ = leaf(1.0) * 2
     code = (
         "import sys, graphgrad as gg; from tests.golden.programs import second_order as program;"
-        "sys.stdout.buffer.write(gg.graph(program()).to_dot().encode())"
+        "graph = gg.graph(program());"
+        "sys.stdout.buffer.write((graph.to_dot() + graph.to_svg()).encode())"
     )
     seeds = ("1", "2")
     runs = [
@@ -74,7 +83,8 @@ def test_the_same_program_gives_the_same_bytes_in_another_process() -> None:
         ).stdout
         for seed in seeds
     ]
-    assert runs[0] == runs[1] == gg.graph(programs.second_order()).to_dot().encode()
+    graph = gg.graph(programs.second_order())
+    assert runs[0] == runs[1] == (graph.to_dot() + graph.to_svg()).encode()
 
 
 def test_numbers_are_those_of_the_engine() -> None:
