@@ -19,13 +19,12 @@ from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.picture import DRAWN, WRITTEN, Graph
 from graphgrad.viz.showing import opened, temporary_file
 from graphgrad.viz.snapshots.snapshot import take
-from graphgrad.viz.views.view import Direction
+from graphgrad.viz.views.looks import Direction, checked
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130  # exit codes; argparse exits with 2, too
-FORMS = ("html", *DRAWN, *WRITTEN)
+FORMS = (*DRAWN, *WRITTEN)
 _LOOK = ("collapse", "focus", "radius", "direction", "heat")
 _DRAWING = ("limit", "timeout")
-SEEN_BY_BROWSERS = ("html", *DRAWN)
 
 _VIEW = """\
 Run a script as `python script.py` would, then open a page in the browser that shows how one of
@@ -214,11 +213,10 @@ def _wrong_output(output: str | None) -> str | None:
 
 
 def _wrong_look(look: dict[str, Any]) -> str | None:
-    """Try it on the graph of the demo; only there is no telling what a focus is called."""
-    price, _ = price_of_fruit()
-    tried: dict[str, Any] = look | {"focus": None}
+    """Say what makes no sense in any graph; of a focus only its own can tell."""
+    defaults: dict[str, Any] = {"collapse": None, "radius": 2, "direction": "both", "heat": False}
     try:
-        Graph(take(price)).view(**tried)
+        checked(**defaults | look | {"focus": None})
     except PictureError as error:
         return _in_options(str(error))
     return None
@@ -238,7 +236,7 @@ def _show(tensor: Tensor, what: str, options: argparse.Namespace, look: dict[str
     path = Path(options.output) if options.output else temporary_file("graph.html")
     Graph(take(tensor)).render(path, **look)
     _say(f"{what}: {path}")
-    if _form(path) in SEEN_BY_BROWSERS and not options.no_open and not opened(path):
+    if _form(path) in DRAWN and not options.no_open and not opened(path):
         _say("No browser could be opened; open that file in one.")
     return 0
 
