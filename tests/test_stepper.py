@@ -21,10 +21,20 @@ from tests.golden.programs import leaf
 from tests.test_training_page import HOSTILE, Parts
 from tests.test_view import Net, traced
 
+PAGES: dict[str, tuple[Graph, str]] = {}
 
-def told(html: str) -> Any:
+
+def html(graph: Graph, **look: Any) -> str:
+    """The page of a graph, laid out once."""
+    key = f"{id(graph)} {look}"
+    if key not in PAGES:
+        PAGES[key] = graph, graph.to_html(limit=1000, **look)
+    return PAGES[key][1]
+
+
+def told(page: str) -> Any:
     """The data of a page."""
-    found = re.search(r'id="data">(.*?)</script>', html, re.DOTALL)
+    found = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
     assert found
     data = json.loads(found[1])
     data["values"] = [data["kinds"][row["like"]] | row for row in data["values"]]
@@ -70,6 +80,11 @@ def apples() -> Graph:
 def blocks() -> Graph:
     """Closed modules, one of them repeated."""
     return traced(Net(3), 2, 4)
+
+
+@pytest.fixture(scope="module")
+def wide() -> Graph:
+    return gg.graph(tree(64))
 
 
 # --------------------------------------------------------------------------------- one file
@@ -124,7 +139,7 @@ def test_the_data_are_the_numbers_of_the_engine(apples: Graph) -> None:
 
 
 def test_values_that_no_scene_shows_are_left_out(blocks: Graph) -> None:
-    data = told(blocks.to_html(collapse=1))
+    data = told(html(blocks, collapse=1))
     drawn = {i for scene in data["scenes"] for node in scene["nodes"] for i in node["outputs"]}
     assert {row["id"] for row in data["values"]} == drawn
     assert len(data["scenes"]) > 4, "what is closed can be opened"
@@ -221,7 +236,7 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Any]:
 
     def opened(graph: Graph, width: int = 1280, scheme: str = "light", **look: Any) -> Any:
         path = tmp_path / f"{len(visits)}.html"
-        path.write_text(graph.to_html(limit=1000, **look), "utf-8")
+        path.write_text(html(graph, **look), "utf-8")
         visits.append(Visit(browser, path, width, scheme))
         return visits[-1].page
 
@@ -234,6 +249,19 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Any]:
 STATE = """() => [...document.querySelectorAll('#canvas g[id]')].map((g) => [g.id,
   g.className.baseVal, ...['number', 'gradient'].map((kind) => [...g.querySelectorAll('.' + kind)]
     .filter((t) => getComputedStyle(t).opacity !== '0').map((t) => t.textContent))])"""
+
+
+# the states after each of some keys, or places of the slider
+WALK = f"""(moves) => moves.map((move) => {{
+  const slider = document.getElementById('slider');
+  if (move.length) {{
+    document.body.dispatchEvent(new KeyboardEvent('keydown', {{ key: move, bubbles: true }}));
+  }} else {{
+    slider.value = move;
+    slider.dispatchEvent(new Event('input'));
+  }}
+  return ({STATE})();
+}})"""
 
 
 def state(page: Any) -> dict[str, Any]:
@@ -301,7 +329,7 @@ def test_every_step_shows_what_is_known_by_then_and_no_more(visit: Any, program:
     graph = gg.graph(getattr(programs, program)())
     page = visit(graph)
     values = {f"v{v.id}": v for v in graph.snapshot.values if v.shape is not None}
-    steps = told(graph.to_html())["scenes"][0]["steps"]
+    steps = told(html(graph))["scenes"][0]["steps"]
     known = {name for name, v in values.items() if not v.inputs}
     back: set[str] = set()
     page.keyboard.press("Home")
@@ -327,27 +355,16 @@ def test_stepping_and_jumping_come_to_the_same(visit: Any, blocks: Graph, collap
     page = visit(blocks, collapse=collapse)
     whole = state(page)
     last = int(page.locator("#slider").get_attribute("max"))
-    forth = {}
-    page.keyboard.press("Home")
-    for i in range(last + 1):
-        forth[i] = state(page)
-        page.keyboard.press("ArrowRight")
-    assert forth[last] == whole
-    for i in reversed(range(last)):
-        page.keyboard.press("ArrowLeft")
-        assert state(page) == forth[i], i
-    order = np.random.default_rng(0).permutation(last + 1)
-    for i in map(int, order):
-        page.evaluate(
-            """(i) => { const slider = document.getElementById('slider');
-            slider.value = i; slider.dispatchEvent(new Event('input')); }""",
-            i,
-        )
-        assert state(page) == forth[i], i
+    forth = page.evaluate(WALK, ["Home", *["ArrowRight"] * last])
+    assert {row[0]: tuple(row[1:]) for row in forth[last]} == whole
+    back = page.evaluate(WALK, ["End", *["ArrowLeft"] * last])
+    assert back[::-1] == forth
+    order = np.random.default_rng(0).permutation(last + 1).tolist()
+    assert page.evaluate(WALK, order) == [forth[i] for i in order]
 
 
-def test_a_step_touches_few_elements(visit: Any) -> None:
-    page = visit(gg.graph(tree(128)))
+def test_a_step_touches_few_elements(visit: Any, wide: Graph) -> None:
+    page = visit(wide)
     page.keyboard.press("Home")
     page.evaluate(
         """() => { window.touched = new Set();
@@ -507,9 +524,23 @@ def test_modules_open_and_close_by_the_keyboard(visit: Any, blocks: Graph) -> No
     assert state(page) == outermost
 
 
+def test_the_browsers_way_back_leads_out_of_a_module(visit: Any, blocks: Graph) -> None:
+    page = visit(blocks, collapse=1)
+    page.locator("g.box:has-text('Block')").dblclick()
+    page.locator("g.box").nth(1).dblclick()
+    assert page.locator("#path li").count() == 3
+    for depth in (2, 1):
+        page.evaluate("history.back()")
+        page.wait_for_function(f"document.querySelectorAll('#path li').length === {depth}")
+    page.evaluate("history.forward()")
+    page.wait_for_function("document.querySelectorAll('#path li').length === 2")
+    page.reload()
+    assert page.locator("#path li").count() == 2
+
+
 def test_scenes_stand_at_the_same_time(visit: Any, blocks: Graph) -> None:
     page = visit(blocks, collapse=1)
-    scenes = told(blocks.to_html(collapse=1))["scenes"]
+    scenes = told(html(blocks, collapse=1))["scenes"]
     box = next(n["id"] for n in scenes[0]["nodes"] if n.get("title") == "Block × 3")
     page.keyboard.press("Home")
     while not page.locator(f"#{box}.hand").count():
@@ -569,12 +600,13 @@ def test_uses_of_a_value_light_up_together(visit: Any) -> None:
     assert page.locator("g.picked").count() == 7
 
 
-def test_zoom(visit: Any) -> None:
-    page = visit(gg.graph(tree(64)))
+def test_zoom(visit: Any, wide: Graph) -> None:
+    page = visit(wide)
 
     def width() -> float:
         return float(page.locator("#canvas > svg").get_attribute("width"))
 
+    page.keyboard.press("0")
     fitted = width()
     assert fitted <= page.evaluate("document.getElementById('canvas').clientWidth")
     page.keyboard.press("+")
@@ -608,8 +640,31 @@ def test_zoom(visit: Any) -> None:
     assert page.locator("#panel").is_hidden(), "a drag is no click"
 
 
-def test_the_node_in_hand_is_in_sight(visit: Any) -> None:
-    page = visit(gg.graph(tree(64)), width=700)
+def test_what_would_be_too_small_is_seen_from_its_start(visit: Any) -> None:
+    page = visit(gg.graph(recurrence(60)))
+    assert words(page).endswith("0 shows all.")
+    seen = page.locator("#v1 .name, #o3").first.bounding_box()
+    assert 0 <= seen["x"] < 1280
+    assert seen["height"] > 8
+    page.keyboard.press("0")
+    assert page.evaluate(
+        "document.querySelector('#canvas > svg').clientWidth <= canvas.clientWidth"
+    )
+
+
+def test_a_ring_marks_the_focus_of_the_keyboard_alone(visit: Any, apples: Graph) -> None:
+    page = visit(apples)
+    style = "getComputedStyle(document.activeElement).outlineStyle"
+    page.locator("#o6").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate(style) == "solid"
+    page.locator("#o8").click()
+    assert page.evaluate("document.activeElement.id") == "o8"
+    assert page.evaluate(style) == "none"
+
+
+def test_the_node_in_hand_is_in_sight(visit: Any, wide: Graph) -> None:
+    page = visit(wide, width=700)
     page.keyboard.press("Home")
     inside = """() => { const a = document.querySelector('.hand').getBoundingClientRect();
       const b = document.getElementById('canvas').getBoundingClientRect();

@@ -210,7 +210,7 @@
     if (!at) return ["What goes in is known. ", key("→"), " computes the first."];
     if (at === last) {
       if (!fresh) return ["All is computed, every gradient has come. ", key("Home"), " begins anew."];
-      return [key("→"), " steps through it from the start, ", key("space"), " plays, a click on anything tells more."];
+      return [key("→"), " steps through it from the start, ", key("space"), " plays, a click on anything tells more", ...(fitted ? ["."] : [", ", key("0"), " shows all."])];
     }
     const [way, id, , ids] = steps[at - 1];
     if (way === "s") {
@@ -372,9 +372,10 @@
     zoom(Math.min(1.6, (canvas.clientWidth - 48) / here.width));
     fitted = true;
   };
+  const legible = () => scale < 0.6 && (zoom(0.9), true);
   // Scrolls a group into view, and makes it large enough to be read.
-  function reveal(group) {
-    if (scale < 0.6) zoom(1);
+  function reveal(group, behavior = calm.matches || (timer && pace < 500) ? "auto" : "smooth") {
+    legible();
     group.box ??= group.getBBox();
     const { x, y, width, height } = group.box;
     const { clientWidth: w, clientHeight: h } = canvas;
@@ -383,8 +384,7 @@
     const dx = svg.left - frame.left + (x + width / 2 - here.left) * scale - w / 2;
     const dy = svg.top - frame.top + (y + height / 2 - here.top) * scale - h / 2;
     if (Math.abs(dx) < w * 0.36 && Math.abs(dy) < h * 0.36) return;
-    const smooth = !calm.matches && !(timer && pace < 500);
-    canvas.scrollBy({ left: dx, top: dy, behavior: smooth ? "smooth" : "auto" });
+    canvas.scrollBy({ left: dx, top: dy, behavior });
   }
 
   let drag = null;
@@ -413,8 +413,10 @@
     const outer = parent === null ? "" : `${scenes[parent].path}.`;
     return (path.startsWith(outer) ? path.slice(outer.length) : path) || title;
   }
-  function enter(scene) {
+  // Unless it is the browser's own way back or forth, that can go back from here.
+  function enter(scene, walked) {
     if (scene === here) return;
+    if (!walked && top === window) history.pushState(scenes.indexOf(scene), "");
     close();
     halt();
     if (!scene.svg) prepare(scene);
@@ -435,6 +437,10 @@
     slider.style.setProperty("--turn", `${scene.turn && (100 * (scene.turn + 0.5)) / scene.last}%`);
     fit();
     go(time === Infinity ? scene.last : scene.steps.filter((s) => s[2] <= time).length, false);
+    // what would be too small to be read is seen from its start, or where we stand
+    const first = hand || (scene.steps.length && scene.groups.get(scene.steps[0][1]));
+    if (first && legible()) reveal(first, "auto");
+    words.firstChild.replaceChildren(...sentence(scene));
   }
   function out() {
     const { box, parent } = here;
@@ -702,5 +708,6 @@
   on(window, "afterprint", () => jump(stood));
 
   document.body.className = "ready";
-  enter(scenes[0]);
+  on(window, "popstate", ({ state }) => enter(scenes[state || 0], true));
+  enter(scenes[(top === window && history.state) || 0] || scenes[0], true);
 })();
