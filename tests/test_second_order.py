@@ -289,6 +289,24 @@ def test_the_outputs_of_an_op_that_rules_use_stand_with_it() -> None:
     assert shown == {i for node in seen.nodes if node.id[0] != "v" for i in node.outputs}
 
 
+def test_outputs_made_once_more_are_not_taken_for_others() -> None:
+    """Once the graph is freed, nothing but their places tells which output each one is."""
+    op = gg.op(
+        lambda x: (np.exp(x), x * 1.0),
+        joint=lambda g, out: (g[0] * out[0],),
+        inputs=1,
+        outputs=2,
+        name="grown",
+    )
+    x = leaf(np.ones(20), "x")
+    grown = op(x)[0]
+    (slope,) = gg.gradients((grown * grown).sum(), [x], create_graph=True)
+    slope.sum().backward()
+    found = [v for v in gg.graph(slope).snapshot.values if v.kind == "output"]
+    assert len(found) == 2
+    assert {v.output for v in found} == {None}
+
+
 def test_without_a_trace_the_graph_is_right_and_tells_no_rules() -> None:
     x = leaf(2.0, "x")
     (slope,) = gg.gradients(curve(x), [x], create_graph=True)

@@ -272,7 +272,9 @@ def _output_numbers(nodes: list[Node]) -> dict[Node, int]:
             outputs.setdefault(node.parents[0], []).append(node)
     numbers: dict[Node, int] = {}
     for parent, siblings in outputs.items():
-        complete = len(siblings) == parent.plan.op.outputs
+        count = parent.plan.op.outputs
+        # not where a recorded sweep has made some of them once more
+        complete = len(siblings) == count == siblings[-1].serial - siblings[0].serial + 1
         for place, node in enumerate(siblings):
             if not isinstance(node.values, Freed):
                 numbers[node] = node.values[0]
