@@ -229,20 +229,31 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def windows() -> dict[tuple[int, str], Visit]:
+    """By width and scheme: those that are open, for a new one takes most of a test's time."""
+    return {}
+
+
 @pytest.fixture
-def visit(browser: Any, tmp_path: Path) -> Iterator[Any]:
+def visit(browser: Any, windows: dict[tuple[int, str], Visit], tmp_path: Path) -> Iterator[Any]:
     """Opens a graph's page, in a window of some width; at the end all must have gone well."""
     visits: list[Visit] = []
 
     def opened(graph: Graph, width: int = 1280, scheme: str = "light", **look: Any) -> Any:
-        path = tmp_path / f"{len(visits)}.html"
+        path = tmp_path / "a.html"
         path.write_text(html(graph, **look), "utf-8")
-        visits.append(Visit(browser, path, width, scheme))
-        return visits[-1].page
+        key = width, scheme
+        if key in windows:
+            windows[key].go(path)
+        else:
+            windows[key] = Visit(browser, path, width, scheme)
+        visits.append(windows[key])
+        return windows[key].page
 
     yield opened
     for one in visits:
-        one.close()
+        one.check()
 
 
 # what is seen of each group, and what is in hand
@@ -703,6 +714,7 @@ def test_on_paper_the_whole_picture_is_seen(visit: Any, apples: Graph) -> None:
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert state(page)["v9"][1:] == (["715"], ["∂ 1"])
     assert not page.locator("footer").is_visible()
+    page.emulate_media(media="screen")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert state(page)["v9"][1:] == ([], [])
 

@@ -353,15 +353,19 @@
   let scale = 1;
   let fitted = true;
 
-  function zoom(to, x, y) {
+  function size(to) {
     const { svg, width, height } = here;
+    scale = to;
+    fill(svg, { width: width * scale, height: height * scale });
+  }
+  function zoom(to, x, y) {
+    const { svg } = here;
     const old = bounds(svg);
     const frame = bounds(canvas);
     x ??= frame.left + frame.width / 2;
     y ??= frame.top + frame.height / 2;
-    scale = Math.max(0.05, Math.min(6, to));
+    size(Math.max(0.05, Math.min(6, to)));
     fitted = false;
-    fill(svg, { width: width * scale, height: height * scale });
     const now = bounds(svg);
     canvas.scrollLeft += now.left - x + ((x - old.left) / old.width) * now.width || 0;
     canvas.scrollTop += now.top - y + ((y - old.top) / old.height) * now.height || 0;
@@ -372,10 +376,9 @@
     zoom(Math.min(1.6, (canvas.clientWidth - 48) / here.width));
     fitted = true;
   };
-  const legible = () => scale < 0.6 && (zoom(0.9), true);
   // Scrolls a group into view, and makes it large enough to be read.
   function reveal(group, behavior = calm.matches || (timer && pace < 500) ? "auto" : "smooth") {
-    legible();
+    if (scale < 0.6) zoom(0.9);
     group.box ??= group.getBBox();
     const { x, y, width, height } = group.box;
     const { clientWidth: w, clientHeight: h } = canvas;
@@ -435,12 +438,14 @@
     find("out").hidden = scene.parent === null;
     slider.max = scene.last;
     slider.style.setProperty("--turn", `${scene.turn && (100 * (scene.turn + 0.5)) / scene.last}%`);
-    fit();
+    // What would be too small to be read is seen from its start, or where we stand. The size is
+    // written before any is read: each one that is laid out costs, in a large picture.
+    const whole = Math.min(1.6, (innerWidth - 48) / scene.width);
+    fitted = whole >= 0.6;
+    size(fitted ? whole : 0.9);
     go(time === Infinity ? scene.last : scene.steps.filter((s) => s[2] <= time).length, false);
-    // what would be too small to be read is seen from its start, or where we stand
     const first = hand || (scene.steps.length && scene.groups.get(scene.steps[0][1]));
-    if (first && legible()) reveal(first, "auto");
-    words.firstChild.replaceChildren(...sentence(scene));
+    if (first) reveal(first, "auto");
   }
   function out() {
     const { box, parent } = here;
