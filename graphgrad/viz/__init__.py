@@ -1,4 +1,4 @@
-"""Pictures of graphs: snapshot, then layout, then a writer for each form; `plots` of arrays."""
+"""Pictures of graphs: snapshot, view, then a writer for each form; `plots` of arrays."""
 
 from collections.abc import Callable
 from typing import Any

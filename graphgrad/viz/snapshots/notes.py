@@ -126,7 +126,7 @@ class Slope:
 class Note:
     """What a trace wrote down about an op."""
 
-    __slots__ = ("leaves", "maker", "numbers", "slope", "told")
+    __slots__ = ("leaves", "maker", "numbers", "sent_back", "slope")
 
     def __init__(
         self,
@@ -139,10 +139,10 @@ class Note:
         self.maker = maker
         self.numbers = numbers
         self.slope: Slope | None = None
-        self.told: Told | None = None
+        self.sent_back: SentBack | None = None
 
 
-class Told:
+class SentBack:
     """The gradients and contributions of one ``backward()``, in numbers."""
 
     __slots__ = ("contributions", "flows", "gradients")

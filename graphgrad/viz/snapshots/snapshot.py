@@ -313,9 +313,9 @@ def _backward(root: Node, nodes: list[Node], data: Any, outputs: dict[Node, int]
     if not root.needs:
         return _Backward({}, {})
     note_of_root = note_of(root)
-    heard = None if note_of_root is None else note_of_root.told
-    if heard is not None and heard.flows is root.flow:
-        return _Backward(heard.gradients, heard.contributions)
+    traced = None if note_of_root is None else note_of_root.sent_back
+    if traced is not None and traced.flows is root.flow:
+        return _Backward(traced.gradients, traced.contributions)
     wanted = [n for n in ancestors([root]) if n.dtype is not None]
     flow = root.flow or {}
     kept = {n: flow[n.serial] for n in wanted if n.serial in flow}

@@ -22,8 +22,8 @@ from graphgrad.viz.snapshots.notes import (
     Maker,
     Note,
     Root,
+    SentBack,
     Slope,
-    Told,
     joined,
     nabla,
     note_of,
@@ -43,7 +43,7 @@ class _Telling(WatchedSweep):
         for node in seeds:
             note = note_of(node)
             if note is not None:
-                note.told = Told(self)
+                note.sent_back = SentBack(self)
         return self
 
 
