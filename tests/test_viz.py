@@ -273,12 +273,13 @@ def test_only_tensors_have_graphs() -> None:
 def test_long_chain() -> None:
     """No recursion, at any size."""
     x = leaf(1.0)
-    for _ in range(100_000):
+    for _ in range(10_000):  # ten times as deep as Python recurses
         x = x + 1
-    graph = gg.graph(x)
-    assert graph.to_dot().count("add at test_viz.py") == 100_000
+    assert gg.graph(x).to_dot().count("add at test_viz.py") == 10_000
+    for _ in range(90_000):
+        x = x + 1
     with pytest.raises(PictureError, match="200001 values, more than limit=500"):
-        graph.render("chain.svg")
+        gg.graph(x).render("chain.svg")
 
 
 # ------------------------------------------------------------------------------- drawing
@@ -515,8 +516,8 @@ def test_what_takes_too_long_is_drawn_with_less_in_it(
         for _ in range(40):
             x = gg.sin(x)
         graph, path = gg.graph(x), tmp_path / "a.svg"
-    text = graph.render(path, timeout=8, collapse=9).read_text("utf-8")
-    assert "the layout took longer than 8 s" in text
+    text = graph.render(path, timeout=5, collapse=9).read_text("utf-8")
+    assert "the layout took longer than 5 s" in text
     assert ("modules are closed" if modules else "away from the result") in text
 
 
