@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -40,9 +39,7 @@ def check_refusals(graph: Graph, count: int) -> None:
 def test_an_op_of_many_inputs() -> None:
     """Its formula would be as long as all its inputs, and take their number squared."""
     x = leaf(np.ones(1), "x")
-    start = time.perf_counter()
     graph = gg.graph(gg.concatenate([x] * 20_000).sum())
-    assert time.perf_counter() - start < 10  # it took 37 s
     joined = graph.snapshot.values[1]
     assert joined.formula is None
     assert len(joined.contributions) == 20_000

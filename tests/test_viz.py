@@ -321,7 +321,7 @@ def test_svg_shows_names_values_and_gradients(tmp_path: Path) -> None:
 def boxes(svg: Path) -> Iterator[tuple[str, float, float, float, float]]:
     """Every text with the box that it takes at least."""
     root = ET.fromstring(svg.read_text("utf-8"))
-    parts = [e for g in root.iter(f"{SVG}g") if g.get("class") == "part" for e in g]
+    parts = [e for g in root.iter(f"{SVG}g") if "part" in g.get("class", "").split() for e in g]
     for e in root.iter(f"{SVG}text"):
         text, kinds = "".join(e.itertext()).strip(), e.get("class", "").split()
         size = 9 if "small" in kinds else 15 if "big" in kinds else 10 if e in parts else FONT_SIZE
