@@ -413,8 +413,8 @@ def test_convolutional_net_of_500_values_is_laid_out_in_time() -> None:
         layers += [nn.Conv2d(2, 2, 3, padding=1, rng=rng), nn.BatchNorm2d(2), nn.ReLU()]
     graph = traced(nn.Sequential(*layers), 1, 2, 4, 4)
     assert 430 < len(graph.snapshot.values) < 600
-    assert seconds(graph) < 4
-    assert seconds(graph, collapse=99) < 10
+    for collapse in (None, 99):
+        assert "took longer" not in graph.to_svg(limit=1000, collapse=collapse)
 
 
 def test_nothing_recurses_into_modules() -> None:

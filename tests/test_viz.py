@@ -459,6 +459,10 @@ def test_limit_can_be_raised(graph: Graph, tmp_path: Path) -> None:
     graph.render(tmp_path / "a.svg", limit=2)
 
 
+def test_no_zero_has_a_sign() -> None:
+    assert "∂ [0, -2]" in gg.graph(-(leaf([1.0, 1.0], "x") * np.array([0.0, 2.0]))).to_dot()
+
+
 def test_too_many_wires_are_refused_at_once() -> None:
     """Few values, but a layout that would never end."""
     x = leaf([1.0, 2.0], "x")

@@ -38,7 +38,7 @@ def graph(of: Tensor | Callable[..., Any], *args: Any) -> Graph:
     Raises
     ------
     DtypeError
-        For anything but a Tensor or a function, and for a function that returns no Tensor.
+        For anything but a Tensor or a function, and for a function that returns several or nothing.
     """
     if isinstance(of, Tensor) and not args:
         return Graph(take(of))

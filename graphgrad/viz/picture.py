@@ -79,7 +79,7 @@ class Graph:
 
     def to_svg(self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[Look]) -> str:
         """Draw the graph as SVG; arguments and errors are those of ``render``."""
-        _check_size("to_svg", self.view(**look), limit)
+        self._look("to_svg", limit, look)
         return self._drawn("svg", timeout, look).decode()
 
     def to_html(self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[Look]) -> str:
@@ -88,7 +88,7 @@ class Graph:
         One file, which needs no network and loads nothing. It goes forward and back one op at a
         time, tells what each computes and sends back, opens closed modules, and searches.
         """
-        _check_size("to_html", self.view(**look), limit)
+        self._look("to_html", limit, look)
         return self._drawn("html", timeout, look).decode()
 
     def render(
@@ -140,9 +140,7 @@ class Graph:
         if suffix not in (*DRAWN, *WRITTEN):
             suffixes = ", ".join(f".{s}" for s in (*DRAWN, *WRITTEN))
             raise PictureError(f"render: '{path}' ends in none of {suffixes}")
-        seen = self.view(**look)
-        if suffix not in WRITTEN:
-            _check_size("render", seen, limit)
+        seen = self.view(**look) if suffix in WRITTEN else self._look("render", limit, look)
         if not path.parent.is_dir():
             raise PictureError(f"render: there is no folder '{path.parent}'")
         if suffix in WRITTEN:
@@ -193,6 +191,21 @@ class Graph:
 
         return show_page(page, None if path is None else Path(path), repr(self))
 
+    def _look(self, who: str, limit: int, look: Look) -> View:
+        """Return what is seen; refuse what nobody could read, and no layout would end on."""
+        plain = not self.snapshot.calls and not self.snapshot.modules
+        if plain and look.get("focus") is None and look.get("direction") != "backward":
+            values = sum(v.shape is not None for v in self.snapshot.values)
+            if values > limit:  # seen before a view is made, which takes seconds for 100,000
+                raise _too_large(who, f"{values} values", f"limit={limit}")
+        seen = self.view(**look)
+        if seen.size > limit:
+            raise _too_large(who, f"{seen.size} values", f"limit={limit}")
+        wires = sum(len(node.inputs) for node in seen.nodes)
+        if wires > WIRES * limit:
+            raise _too_large(who, f"{wires} wires", f"{WIRES} × limit={limit}")
+        return seen
+
     def _drawn(self, suffix: str, timeout: float, look: Look) -> bytes:
         """Draw; where the layout takes too long, draw less and less, and say so in the picture.
 
@@ -239,18 +252,9 @@ class Graph:
         return {"text/plain": text, "image/svg+xml": svg, "text/html": image}
 
 
-def _check_size(who: str, seen: View, limit: int) -> None:
-    """Refuse what nobody could read, and Graphviz would not lay out in any reasonable time."""
-    wires = sum(len(node.inputs) for node in seen.nodes)
-    many = ""
-    if seen.size > limit:
-        many = f"{seen.size} values, more than limit={limit}"
-    elif wires > WIRES * limit:
-        many = f"{wires} wires, more than {WIRES} × limit={limit}"
-    if many:
-        message = (
-            f"{who}: the graph has {many}; draw an "
-            "earlier tensor, which has a smaller graph, the neighbourhood of one value by "
-            "focus=, closed modules by collapse=, or pass a larger limit="
-        )
-        raise PictureError(message)
+def _too_large(who: str, many: str, most: str) -> PictureError:
+    return PictureError(
+        f"{who}: the graph has {many}, more than {most}; draw an earlier tensor, which has a "
+        "smaller graph, the neighbourhood of one value by focus=, closed modules by collapse=, or "
+        "pass a larger limit="
+    )

@@ -51,8 +51,8 @@ def _elements(numbers: Numbers, shape: tuple[int, ...]) -> list[str]:
 
 
 def number(x: float) -> str:
-    """Write a number with four digits."""
-    return str(x) if isinstance(x, bool) else f"{x:.4g}"
+    """Write a number with four digits; −0 as 0."""
+    return str(x) if isinstance(x, bool) else f"{x + 0:.4g}"
 
 
 def text_width(text: str, *, bold: bool = False) -> float:
