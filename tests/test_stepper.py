@@ -13,7 +13,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import PictureError
 from graphgrad.viz import Graph
-from graphgrad.viz.drawing.texts import gradient_lines, value_lines
+from graphgrad.viz.drawing.texts import gradient_lines, number as written, value_lines
 from graphgrad.viz.page.document import FOLDER, SIGNS, lean
 from tests.browser import Visit, chromium
 from tests.golden import programs
@@ -470,7 +470,7 @@ def test_small_arrays_are_told_exactly(visit: Any, dtype: Any) -> None:
     assert fact(page, "value").endswith(f"norm {norm:.4g}")
 
 
-def test_numbers_are_written_as_python_writes_them(visit: Any) -> None:
+def test_numbers_are_written_as_in_the_picture(visit: Any) -> None:
     rng = np.random.default_rng(0)
     numbers = [0.0, -0.0, 1e-4, 9.9995e-5, 99995.0, 9999.4, 9999.5, 1e16, -1e-300, 1 / 3, 1e22]
     numbers += [*(10.0 ** rng.uniform(-12, 12, 40)), np.nan, np.inf, -np.inf]
@@ -487,7 +487,7 @@ def test_numbers_are_written_as_python_writes_them(visit: Any) -> None:
               [li.querySelector('button').textContent, li.querySelector('dd').textContent]); }""",
             i,
         )
-        assert dict(user)[f"x{i}"] == f"{number:.4g}"
+        assert dict(user)[f"x{i}"] == written(number)
 
 
 def test_everything_is_reached_by_the_keyboard(visit: Any, blocks: Graph) -> None:

@@ -38,13 +38,13 @@
 
   // -------------------------------------------------------------------------- numbers
 
-  // As Python's %.4g writes them, for so they stand in the picture.
+  // As they stand in the picture: Python's %.4g, without the sign of a zero.
   function short(x) {
     if (x === true || x === false) return x ? "True" : "False";
     x = Number(x);
     if (Number.isNaN(x)) return "nan";
     if (!Number.isFinite(x)) return x < 0 ? "-inf" : "inf";
-    if (!x) return Object.is(x, -0) ? "-0" : "0";
+    if (!x) return "0"; // −0 too
     const [digits, power] = x.toExponential(3).split("e");
     const bare = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
     if (power >= -4 && power < 4) return bare(x.toPrecision(4));
