@@ -416,6 +416,28 @@ def test_wires_meet(tmp_path: Path, program: Any) -> None:
             assert at_line or at_rim, (x, y)
 
 
+def test_wires_lead_on(tmp_path: Path) -> None:
+    """From left to right, also around blocks with a way past them, and through groups in groups."""
+    rng = np.random.default_rng(0)
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            self.inner = nn.Sequential(
+                nn.Affine(3, 3, rng=rng), nn.ReLU(), nn.Affine(3, 3, rng=rng)
+            )
+
+        def forward(self, x: Any) -> Any:
+            return self.inner(x) + x
+
+    net = nn.Sequential(nn.Affine(3, 3, rng=rng), nn.Sequential(Block(), Block()), Block())
+    path = gg.graph(net, np.ones((2, 3))).render(tmp_path / "a.svg")
+    ways = re.findall(r' d="(M[^"]*[CL][^"]*)"', path.read_text("utf-8"))[1:]
+    assert len(ways) > 40
+    for way in ways:
+        numbers = [float(x) for x in re.findall(r"[-\d.]+", way)]
+        assert numbers[0] < numbers[-2], way
+
+
 @pytest.mark.parametrize("count", [100, 240])
 def test_graphs_of_hundreds_of_values_are_drawn_in_time(tmp_path: Path, count: int) -> None:
     """An unrolled recurrence: its weights are drawn at each use, else dot takes minutes."""

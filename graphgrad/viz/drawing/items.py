@@ -148,6 +148,7 @@ class _Draft:
 
     def __init__(self, view: View) -> None:
         self.view = view
+        self.outer: dict[int | None, int | None] = {p.number: p.parent for p in view.parts}
         self.paths = {part.number: part.module.path for part in view.parts}
         self.homes = {i: node.part for node in view.nodes for i in node.outputs}
         self.items: list[Item] = []
@@ -237,8 +238,20 @@ class _Draft:
         )
 
     def where(self, node: Node, source: int) -> int | None:
-        """Say where a use is drawn: beside the op, if its value comes from there too."""
-        return node.part if self.homes.get(source) == node.part else None
+        """Return the innermost part around a value and the op that uses it.
+
+        Were the use drawn outside of a cluster that both lie in, wires would lead out of it and
+        into it again, and Graphviz would give up placing it between what is before and after it.
+        """
+        around: set[int | None] = {None}
+        part = node.part
+        while part is not None:
+            around.add(part)
+            part = self.outer[part]
+        home = self.homes.get(source)
+        while home not in around:
+            home = self.outer[home]
+        return home
 
     def name(self, value: Value, node: Node) -> str:
         """Name a value; a parameter among its module's ops without the path."""
