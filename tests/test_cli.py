@@ -282,6 +282,7 @@ def test_interrupted(tmp_path: Path) -> None:
             "'a.gif' ends in none of .svg, .png, .pdf, .html, .dot, .mmd, .json\n",
         ),
         (["view", "a.py", "-o", "none/a.svg"], "there is no folder 'none'"),
+        (["view", "a.py", "-o", "folder.svg"], "'folder.svg' is a folder; name a file"),
         (["view", "a.py", "--epochs", "3"], "What is for a script follows a --"),
         (["view", "a.py", "--collapse", "all"], "--collapse: invalid int value"),
         (["view", "a.py", "--collapse", "-1"], "--collapse: takes a depth from 0 on"),
@@ -299,11 +300,12 @@ def test_a_command_that_cannot_be_understood(
     """Nothing runs: a script may take long, and its picture would be lost."""
     for name in ("a.py", "a.ipynb"):
         script(tmp_path, "open('it ran', 'w')\n", name)
+    (tmp_path / "folder.svg").mkdir()
     done = command(*arguments, cwd=tmp_path)
     assert done.code == 2
     assert says in done.err
     assert "Traceback" not in done.err
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ipynb", "a.py"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ipynb", "a.py", "folder.svg"]
 
 
 def test_version(tmp_path: Path) -> None:

@@ -209,6 +209,8 @@ def _wrong_output(output: str | None) -> str | None:
         return f"--output '{path}' ends in none of {', '.join(f'.{form}' for form in FORMS)}"
     if not path.parent.is_dir():
         return f"--output '{path}': there is no folder '{path.parent}'"
+    if path.is_dir():
+        return f"--output '{path}' is a folder; name a file"
     return None
 
 
