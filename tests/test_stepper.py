@@ -836,3 +836,34 @@ def test_it_opens_in_a_sandboxed_frame(browser: Any, apples: Graph, tmp_path: Pa
     assert "multiply" in frame.locator("#about").inner_text()
     visit.requests = [r for r in visit.requests if r != "about:srcdoc"]
     visit.close()
+
+
+# Pairs of texts that share more than a pixel in both directions, as the browser draws them.
+OVERLAPS = """
+() => {
+  const texts = [...document.querySelectorAll(".gg text")].filter((t) => t.textContent.trim());
+  const boxes = texts.map((t) => [t.textContent, t.getBoundingClientRect()]);
+  const found = [];
+  boxes.forEach(([a, p], i) => boxes.slice(0, i).forEach(([b, q]) => {
+    const across = Math.min(p.right, q.right) - Math.max(p.left, q.left);
+    const down = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+    if (across > 1 && down > 0.35 * Math.min(p.height, q.height)) found.push([a, b]);
+  }));
+  return [texts.length, found];
+}
+"""
+
+
+@pytest.mark.parametrize("program", programs.PROGRAMS, ids=lambda p: p.__name__)
+def test_no_two_texts_overlap_where_they_are_drawn(visit: Any, program: Any) -> None:
+    """In the fonts of this machine: the sizes that the layout gets are estimates."""
+    count, found = visit(gg.graph(program())).evaluate(OVERLAPS)
+    assert count > 5
+    assert found == []
+
+
+def test_no_two_texts_of_a_network_overlap_where_they_are_drawn(visit: Any) -> None:
+    graph = traced(Net(3), 2, 4)
+    for look in ({"collapse": 9}, {"collapse": 1}, {"heat": True}):
+        _, found = visit(graph, **look).evaluate(OVERLAPS)
+        assert found == [], look
