@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import GraphError, NonFiniteError
-from graphgrad.node import Node, history, kept_arrays, recording
+from graphgrad.node import Node, history, kept_arrays, watched_by
 
 
 def checksum(array: Any) -> int:
@@ -71,14 +71,8 @@ def detect_anomaly() -> Iterator[None]:
     GraphError
         At ``backward()``, where a saved array was changed through an array taken earlier.
     """
-    before = recording.anomaly, recording.watchers
-    recording.anomaly = anomaly = Anomaly()
-    others = tuple(w for w in recording.watchers if w is not before[0])
-    recording.watchers = (*others, anomaly)
-    try:
+    with watched_by("anomaly", Anomaly()):
         yield
-    finally:
-        recording.anomaly, recording.watchers = before
 
 
 def explain_nan(root: Node) -> str:

@@ -15,7 +15,7 @@ from contextlib import _GeneratorContextManager  # the one type that is manager 
 from operator import attrgetter
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -150,6 +150,19 @@ class _Recording(threading.local):
 
 
 recording = _Recording()
+
+
+@contextlib.contextmanager
+def watched_by(kind: Literal["anomaly", "trace"], watcher: Any) -> Iterator[None]:
+    """Show a watcher what is recorded in this thread, in place of any other of its kind."""
+    before, watchers = getattr(recording, kind), recording.watchers
+    setattr(recording, kind, watcher)
+    recording.watchers = (*(w for w in watchers if w is not before), watcher)
+    try:
+        yield
+    finally:
+        setattr(recording, kind, before)
+        recording.watchers = watchers
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from graphgrad.node import Node, recording, tick
+from graphgrad.node import Node, tick, watched_by
 from graphgrad.record import OUTPUT
 from graphgrad.registry import Op
 from graphgrad.viz.snapshots.contributions import WatchedSweep
@@ -183,21 +183,8 @@ def tracing() -> Iterator[None]:
             loss.backward()
         gg.graph(loss).render("loss.svg")
     """
-    with watched_by(Trace()):
+    with watched_by("trace", Trace()):
         yield
-
-
-@contextlib.contextmanager
-def watched_by(trace: Trace) -> Iterator[None]:
-    """Show a trace what is recorded in this thread, in place of any other trace."""
-    before = recording.trace, recording.watchers
-    recording.trace = trace
-    others = tuple(w for w in recording.watchers if w is not before[0])
-    recording.watchers = (*others, trace)
-    try:
-        yield
-    finally:
-        recording.trace, recording.watchers = before
 
 
 class Places:
