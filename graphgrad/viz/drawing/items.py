@@ -12,7 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from graphgrad.viz.drawing.texts import gradient_lines, number, readable, text_width, value_lines
+from graphgrad.viz.drawing.texts import (
+    gradient_lines,
+    module_title,
+    number,
+    readable,
+    text_width,
+    value_lines,
+)
 from graphgrad.viz.snapshots.digest import Numbers
 from graphgrad.viz.snapshots.snapshot import Value
 from graphgrad.viz.views.heat import Heat
@@ -30,7 +37,6 @@ class Wire:
     """A value on its wire; or one of its uses, which bears what is sent back."""
 
     id: str  # "v3"; of a use of it by the node o7 or m7 "k3_7_0", of a leaf drawn again "v3_7_0"
-    value: int
     kind: Literal["value", "again", "use"] = "value"
     part: int | None  # the number of the open module that it lies in
     name: str = ""
@@ -58,7 +64,6 @@ class Circle:
     id: str
     part: int | None
     symbol: str
-    op: str
     tooltip: str
     fill: str = ""
 
@@ -132,7 +137,7 @@ def drawing(view: View) -> Drawing:
     note = textwrap.wrap(readable(view.note, 500), 100) if view.note else []
     clusters = []
     for part in view.parts:
-        title = _title(part.module.kind, part.module.path)
+        title = module_title([part.module], NAME_LENGTH)
         path = readable(part.module.path, NAME_LENGTH)
         path = "" if path == title else path
         clusters.append(Cluster(part.number, part.parent, title, path))
@@ -180,16 +185,16 @@ class _Draft:
             value, tail = self.view.value(use.source), f"v{use.source}"
             straight = bool(value.inputs)
             mark = f"{use.source}_{node.id[1:]}_{place}"
-            sent = () if use.share is None else tuple(_sent(use.share, value))
-            if self.view.direction == "forward":
-                sent = ()
+            sent: tuple[str, ...] = ()
+            if use.share is not None and self.view.direction != "forward":
+                sent = tuple(_sent(use.share, value))
             if use.again:
                 tail = f"v{mark}"
                 self.items.append(self.leaf_again(value, node, tail, sent))
             elif sent:
                 tail = f"k{mark}"
                 part = self.where(node, use.source)
-                wire = Wire(id=tail, value=use.source, kind="use", part=part, below=sent)
+                wire = Wire(id=tail, kind="use", part=part, below=sent)
                 self.items.append(wire)
                 fork = Edge(tail=f"v{use.source}", head=tail, kind="fork", straight=straight)
                 self.edges.append(fork)
@@ -211,7 +216,6 @@ class _Draft:
         below = gradient_lines(value) if value.needs and direction != "forward" else []
         return Wire(
             id=f"v{value.id}",
-            value=value.id,
             part=node.part,
             name=label,
             in_front=node.id[0] == "v",
@@ -227,7 +231,6 @@ class _Draft:
         direction = self.view.direction
         return Wire(
             id=name,
-            value=value.id,
             kind="again",
             part=node.part,
             name=f"{self.name(value, node) or f'#{value.id}'} ↗",
@@ -280,7 +283,6 @@ class _Draft:
             id=node.id,
             part=node.part,
             symbol=readable(value.symbol or "", SYMBOL_LENGTH),
-            op=value.op or "",
             tooltip=readable(tooltip, TOOLTIP_LENGTH),
             fill=self.heat(node.norm),
         )
@@ -293,7 +295,7 @@ class _Draft:
         size = sum(math.prod(v.shape or ()) for v in learned)
         arrays = sum(v.kind == "constant" and v.shape != () for v in values)
         counts = [(ops, "op"), (size, "parameter"), (arrays, "constant")]
-        first, last, times = node.modules[0], node.modules[-1], len(node.modules)
+        first, last = node.modules[0], node.modules[-1]
         names = [self.within(module.path, node.part) for module in (first, last)]
         names = [readable(name, NAME_LENGTH) for name in dict.fromkeys(names)]
         norms = [v.gradient.norm for v in learned if v.gradient is not None]
@@ -301,18 +303,14 @@ class _Draft:
         return Box(
             id=node.id,
             part=node.part,
-            title=_title(first.kind, first.path) + (f" × {times}" if times > 1 else ""),
+            title=module_title(node.modules, NAME_LENGTH),
             path="" if names[0] == first.kind else " … ".join(names),
             counts=", ".join(f"{n:,} {what}{'s' * (n != 1)}" for n, what in counts if n),
             gradient=f"‖∂‖ of parameters {number(math.hypot(*norms))}" if shown else "",
-            repeated=times > 1,
+            repeated=len(node.modules) > 1,
             tooltip=readable(f"{first.kind} {first.path}".strip(), TOOLTIP_LENGTH),
             fill=self.heat(node.norm),
         )
-
-
-def _title(kind: str, path: str) -> str:
-    return readable(kind or path or "module", NAME_LENGTH)
 
 
 def _sent(share: Numbers, value: Value) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from graphgrad.errors import PictureError
 from graphgrad.node import here
-from graphgrad.viz.drawing.texts import gradient_lines, number, readable, value_lines
+from graphgrad.viz.drawing.texts import gradient_lines, module_title, number, readable, value_lines
 from graphgrad.viz.snapshots.snapshot import Numbers, Value
 from graphgrad.viz.views.view import Node, View
 
@@ -62,10 +62,8 @@ class _Writer:
         if node.id[0] == "v":
             labels = [self.name(outputs[0], node), *self.facts(outputs[0])]
         elif node.modules:
-            count = f" × {len(node.modules)}" if len(node.modules) > 1 else ""
-            first = next(iter(node.modules))
-            title = escaped(readable(first.kind or first.path or "module", NAME_LENGTH))
-            labels = [title + count, escaped(readable(first.path, NAME_LENGTH))]
+            path = readable(node.modules[0].path, NAME_LENGTH)
+            labels = [escaped(module_title(node.modules, NAME_LENGTH)), escaped(path)]
             for value in outputs:
                 labels += self.facts(value)
         else:

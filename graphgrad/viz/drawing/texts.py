@@ -1,9 +1,10 @@
 """Texts of a picture: numbers, arrays in a few words, and what users named, made harmless."""
 
 import unicodedata
+from collections.abc import Sequence
 from html import escape
 
-from graphgrad.viz.snapshots.snapshot import Numbers, Value
+from graphgrad.viz.snapshots.snapshot import ModuleNote, Numbers, Value
 
 FONT_SIZE = 11
 NARROW = frozenset(" !'()[],./:;\\|-fijlrt")
@@ -66,6 +67,13 @@ def text_width(text: str, *, bold: bool = False) -> float:
         else:
             total += 0.68
     return total * FONT_SIZE * (1.12 if bold else 1)
+
+
+def module_title(modules: Sequence[ModuleNote], length: int) -> str:
+    """Say what a module is called, or several alike: "Block × 12"."""
+    first, times = modules[0], len(modules)
+    title = readable(first.kind or first.path or "module", length)
+    return title + (f" × {times}" if times > 1 else "")
 
 
 def readable(text: str, length: int) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 
 from graphgrad.viz.drawing.json_writer import plain, tell
 from graphgrad.viz.drawing.svg_writer import svgs
-from graphgrad.viz.drawing.texts import readable
+from graphgrad.viz.drawing.texts import module_title, readable
 from graphgrad.viz.page.document import document
 from graphgrad.viz.snapshots.snapshot import Snapshot
-from graphgrad.viz.views.scenes import Scene
+from graphgrad.viz.views.scenes import Scene, path_of
 from graphgrad.viz.views.steps import SceneStep, steps
 from graphgrad.viz.views.view import Node, View
 
@@ -135,20 +135,14 @@ def _node(node: Node, view: View) -> dict[str, Any] | str:
         alone = told["inputs"] == inputs and node.outputs == (number,)
         return node.id if alone else told
     values = [view.value(i) for i in node.members]
-    first, times = node.modules[0], len(node.modules)
-    title = readable(first.kind or first.path or "module", NAME_LENGTH)
     return told | {
-        "title": title + (f" × {times}" if times > 1 else ""),
-        "kind": readable(first.kind, NAME_LENGTH),
-        "path": readable(_path(node), NAME_LENGTH),
+        "title": module_title(node.modules, NAME_LENGTH),
+        "kind": readable(node.modules[0].kind, NAME_LENGTH),
+        "path": readable(path_of(node), NAME_LENGTH),
         "ops": sum(v.kind == "op" for v in values),
         "parameters": sum(math.prod(v.shape or ()) for v in values if v.kind == "leaf"),
         "shares": [None if use.share is None else _few(plain(use.share)) for use in node.inputs],
     }
-
-
-def _path(node: Node) -> str:
-    return " … ".join(dict.fromkeys((node.modules[0].path, node.modules[-1].path)))
 
 
 def _step(step: SceneStep) -> list[Any]:

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Unpack
 
-from graphgrad.viz.drawing.texts import readable
-from graphgrad.viz.snapshots.snapshot import ModuleNote, Snapshot
+from graphgrad.viz.drawing.texts import module_title, readable
+from graphgrad.viz.snapshots.snapshot import Snapshot
 from graphgrad.viz.views.looks import Look
 from graphgrad.viz.views.view import MOST, Node, View, view
 
 TITLE_LENGTH = 32
+SCENES = 2000  # values that may be visible in all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Scene:
     box: str | None  # the id of that box there
 
 
-def scenes(snapshot: Snapshot, *, limit: int = 2000, **look: Unpack[Look]) -> list[Scene]:
+def scenes(snapshot: Snapshot, *, limit: int = SCENES, **look: Unpack[Look]) -> list[Scene]:
     """Return the view of a graph, and of the inside of each closed module, outer ones first.
 
     Where no room is left, or one picture would be too large, a module has no scene.
@@ -34,8 +35,12 @@ def scenes(snapshot: Snapshot, *, limit: int = 2000, **look: Unpack[Look]) -> li
     look
         What may be said of a view, and is said of the first; the others follow it.
     """
-    seen = view(snapshot, **look)
-    result = snapshot.result
+    return scenes_of(view(snapshot, **look), limit)
+
+
+def scenes_of(seen: View, limit: int = SCENES) -> list[Scene]:
+    """Return a view as the first scene, and those of what is closed in it, likewise."""
+    result = seen.snapshot.result
     title = readable(result.name or result.op or "graph", TITLE_LENGTH)
     found = [Scene(seen, title, "", None, None)]
     left = limit - seen.size
@@ -47,16 +52,11 @@ def scenes(snapshot: Snapshot, *, limit: int = 2000, **look: Unpack[Look]) -> li
             inside = scene.view.inside(box)
             if inside.size <= min(left, MOST):
                 left -= inside.size
-                found.append(Scene(inside, *_titles(box), place, box.id))
+                title = module_title(box.modules, TITLE_LENGTH)
+                found.append(Scene(inside, title, path_of(box), place, box.id))
     return found
 
 
-def _titles(box: Node) -> tuple[str, str]:
-    """Return what a closed module is called, and its path."""
-    first, last, times = box.modules[0], box.modules[-1], len(box.modules)
-    title = _title(first) + (f" × {times}" if times > 1 else "")
-    return title, " … ".join(dict.fromkeys((first.path, last.path)))
-
-
-def _title(module: ModuleNote) -> str:
-    return readable(module.kind or module.path or "module", TITLE_LENGTH)
+def path_of(box: Node) -> str:
+    """Return the path of a closed module, of repeated ones those of the first and the last."""
+    return " … ".join(dict.fromkeys((box.modules[0].path, box.modules[-1].path)))
