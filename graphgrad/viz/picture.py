@@ -21,11 +21,10 @@ from graphgrad.viz.page.stepper import stepper
 from graphgrad.viz.showing import show_page
 from graphgrad.viz.snapshots.snapshot import Snapshot
 from graphgrad.viz.views.retreat import simpler
-from graphgrad.viz.views.scenes import Scene, scenes
+from graphgrad.viz.views.scenes import SCENES, Scene, scenes_of
 from graphgrad.viz.views.view import Look, View, view
 
 WIRES = 4  # for each of the values that may be visible
-SCENES = 2000  # values in all the views of a page
 WRITTEN: dict[str, Callable[[View], str]] = {  # by suffix: forms that are texts
     "dot": dot,
     "mmd": mermaid,
@@ -79,8 +78,8 @@ class Graph:
 
     def to_svg(self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[Look]) -> str:
         """Draw the graph as SVG; arguments and errors are those of ``render``."""
-        self._look("to_svg", limit, look)
-        return self._drawn("svg", timeout, look).decode()
+        seen = self._look("to_svg", limit, look)
+        return self._drawn(seen, "svg", timeout, look).decode()
 
     def to_html(self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[Look]) -> str:
         """Write a page that steps through the graph; arguments and errors are those of ``render``.
@@ -88,8 +87,8 @@ class Graph:
         One file, which needs no network and loads nothing. It goes forward and back one op at a
         time, tells what each computes and sends back, opens closed modules, and searches.
         """
-        self._look("to_html", limit, look)
-        return self._drawn("html", timeout, look).decode()
+        seen = self._look("to_html", limit, look)
+        return self._drawn(seen, "html", timeout, look).decode()
 
     def render(
         self,
@@ -146,7 +145,7 @@ class Graph:
         if suffix in WRITTEN:
             data = WRITTEN[suffix](seen).encode()
         else:
-            data = self._drawn(suffix, timeout, look)
+            data = self._drawn(seen, suffix, timeout, look)
         try:
             with replacing(path) as unfinished:
                 unfinished.write_bytes(data)
@@ -206,23 +205,23 @@ class Graph:
             raise _too_large(who, f"{wires} wires", f"{WIRES} × limit={limit}")
         return seen
 
-    def _drawn(self, suffix: str, timeout: float, look: Look) -> bytes:
-        """Draw; where the layout takes too long, draw less and less, and say so in the picture.
+    def _drawn(self, seen: View, suffix: str, timeout: float, look: Look) -> bytes:
+        """Draw what a look shows; where the layout takes too long, less and less of it.
 
-        Each try has half of the time of the one before, so they end within twice the time. The
-        insides of modules, which a page has, are left out first.
+        The picture then says so. Each try has half of the time of the one before, so they end
+        within twice the time. The insides of modules, which a page has, are left out first.
         """
         inner = SCENES if suffix == "html" else 0
         try:
-            return DRAWN[suffix](scenes(self.snapshot, limit=inner, **look), timeout)
+            return DRAWN[suffix](scenes_of(seen, inner), timeout)
         except TooSlowError as error:
             late = error
         for tried, (less, what) in enumerate(simpler(self.snapshot, look), 1):
-            (first,) = scenes(self.snapshot, limit=0, **less)
-            notes = (first.view.note, f"the layout took longer than {timeout:g} s: {what}")
-            first = replace(first, view=replace(first.view, note="; ".join(filter(None, notes))))
+            seen = self.view(**less)
+            notes = (seen.note, f"the layout took longer than {timeout:g} s: {what}")
+            seen = replace(seen, note="; ".join(filter(None, notes)))
             with suppress(TooSlowError):
-                return DRAWN[suffix]([first], timeout / 2**tried)
+                return DRAWN[suffix](scenes_of(seen, 0), timeout / 2**tried)
         raise late
 
     def __repr__(self) -> str:
