@@ -60,6 +60,21 @@ def chromium(home: Path) -> Iterator[Any]:
         yield browser
 
 
+def reached_by_tab(page: Any, selector: str, presses: int) -> set[int]:
+    """Press Tab again and again; return which of the visible elements had the focus, by place."""
+    reached = set()
+    for _ in range(presses):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "(selector) => [...document.querySelectorAll(selector)]"
+                ".filter((e) => e.getClientRects().length).indexOf(document.activeElement)",
+                selector,
+            )
+        )
+    return reached - {-1}
+
+
 class Visit:
     """A page that was opened, with what went wrong and what it asked the network for."""
 

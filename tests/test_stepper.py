@@ -15,7 +15,7 @@ from graphgrad.errors import PictureError
 from graphgrad.viz import Graph
 from graphgrad.viz.drawing.texts import gradient_lines, number as written, value_lines
 from graphgrad.viz.page.document import FOLDER, SIGNS, lean
-from tests.browser import Visit, chromium
+from tests.browser import Visit, chromium, reached_by_tab
 from tests.golden import programs
 from tests.golden.programs import leaf
 from tests.test_training_page import HOSTILE, Parts
@@ -495,16 +495,8 @@ def test_everything_is_reached_by_the_keyboard(visit: Any, blocks: Graph) -> Non
     every = page.locator("button:visible:enabled, input, g[tabindex]").count()
     nodes = page.locator("#canvas g.op, #canvas g.box, #canvas g.leaf:not(.again)").count()
     assert page.locator("#canvas g[tabindex][aria-label]").count() == nodes
-    reached = set()
-    for _ in range(every + 2):
-        page.keyboard.press("Tab")
-        reached.add(
-            page.evaluate(
-                "[...document.querySelectorAll('button:enabled, input, g[tabindex]')]"
-                ".filter((e) => e.getClientRects().length).indexOf(document.activeElement)"
-            )
-        )
-    assert reached - {-1} == set(range(every))
+    reached = reached_by_tab(page, "button:enabled, input, g[tabindex]", every + 2)
+    assert reached == set(range(every))
     assert page.evaluate(
         "[...document.querySelectorAll('button')].every((b) => b.title || b.textContent)"
     )

@@ -19,7 +19,7 @@ import graphgrad as gg
 from graphgrad import data, nn, optim
 from graphgrad.errors import DtypeError, GraphError, PictureError, ShapeError
 from graphgrad.viz.page.epochs import batches_per_epoch
-from tests.browser import Visit, chromium
+from tests.browser import Visit, chromium, reached_by_tab
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -572,16 +572,7 @@ def test_everything_is_reached_by_the_keyboard(browser: Any, training: Any, tmp_
     visit = Visit(browser, gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch))
     page = visit.page
     every = page.locator("button, input, svg.plot").count()
-    reached = set()
-    for _ in range(every + 2):
-        page.keyboard.press("Tab")
-        reached.add(
-            page.evaluate(
-                "[...document.querySelectorAll('button, input, svg.plot')]"
-                ".indexOf(document.activeElement)"
-            )
-        )
-    assert reached - {-1} == set(range(every))
+    assert reached_by_tab(page, "button, input, svg.plot", every + 2) == set(range(every))
     visit.close()
 
 
