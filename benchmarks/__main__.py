@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import laws, memory, networks, peers, pictures
+from benchmarks import commits, laws, memory, networks, peers, pictures
 from benchmarks.timing import Ratio, Times, duration
 from tests.browser import NoBrowserError
 
@@ -253,6 +253,25 @@ def seen(report: Report, _: list[str], __: int) -> None:
     report.table(["page of", "size", "opens in", "a step", "of 95 %", "painted"], rows)
 
 
+def against_commit(report: Report, commit: str, names: list[str], pairs: int) -> None:
+    """Compare the package as it stands with that of a commit."""
+    report.say(
+        f"The package as it stands, against commit {commit}. Processor time, one core, threads:",
+        f"{os.environ.get(THREADS[0], 'as many as each likes')}; {pairs} pairs of fresh processes"
+        " that take turns.",
+    )
+    rows = []
+    for case in commits.compared(commit, names, pairs):
+        if isinstance(case, str):
+            report.say("", f"Left out: {case}")
+            continue
+        now, low, high = case.ratio
+        cells = [f"{now:.3f}", f"{low:.3f} to {high:.3f}"]
+        rows.append([case.name, duration(case.then), duration(case.now), *cells])
+        print(" · ".join(rows[-1]), file=sys.stderr, flush=True)
+    report.table(["case", commit, "now", "ratio", "quartiles"], rows)
+
+
 SECTIONS: dict[str, Callable[[Report, list[str], int], None]] = {
     "ops": small_ops,
     "step": step,
@@ -269,6 +288,15 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", metavar="section", help=f"of {', '.join(SECTIONS)}")
     parser.add_argument("--rounds", type=int, default=101, help="more give a narrower spread")
     parser.add_argument(
+        "--against",
+        metavar="COMMIT",
+        help="compare only with the package of a commit; sections are then of: "
+        + ", ".join(f"'{name}'" for name in commits.WORK),
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=commits.PAIRS, help="of processes, with --against"
+    )
+    parser.add_argument(
         "--save", action="store_true", help=f"write {SAVED.parent.name}/{SAVED.name}"
     )
     parser.add_argument(
@@ -278,11 +306,20 @@ def main() -> None:
     if options.threads and any(os.environ.get(n) != str(options.threads) for n in THREADS):
         os.environ.update(dict.fromkeys(THREADS, str(options.threads)))  # read when NumPy loads
         os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]])
-    chosen = options.sections or list(SECTIONS)
-    if unknown := set(chosen) - set(SECTIONS):
-        parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
-    if options.rounds < 2:
-        parser.error("a spread needs at least 2 rounds")
+    known = list(commits.WORK if options.against else SECTIONS)
+    chosen = options.sections or known
+    if unknown := set(chosen) - set(known):
+        parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    if min(options.rounds, options.pairs) < 2:
+        parser.error("a spread needs at least 2 rounds, or pairs")
+    if options.against:
+        if options.save:
+            parser.error("--save is for the comparison with peers")
+        try:
+            against_commit(Report(), options.against, chosen, options.pairs)
+        except LookupError as error:
+            parser.error(str(error))
+        return
 
     there, missing = peers.installed()
     report = Report()

@@ -3,8 +3,8 @@
 import statistics
 import time
 import timeit
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Self
 
 Work = Callable[[], object]
 
@@ -17,6 +17,14 @@ class Ratio(NamedTuple):
     median: float
     low: float  # the quartiles
     high: float
+
+    @classmethod
+    def of(cls, ours: Sequence[float], theirs: Sequence[float]) -> Self:
+        """Divide pair by pair; the median of that, and its quartiles."""
+        low, median, high = statistics.quantiles(
+            [a / b for a, b in zip(ours, theirs, strict=True)], n=4
+        )
+        return cls(median, low, high)
 
     def __str__(self) -> str:
         return f"{self.median:.2f} ({self.low:.2f}–{self.high:.2f})"
@@ -58,10 +66,7 @@ class Times:
 
     def ratio(self, ours: str, theirs: str) -> Ratio:
         """Return the median of the per-round ratios, and their quartiles."""
-        pairs = zip(self.seconds[ours], self.seconds[theirs], strict=True)
-        ratios = [a / b for a, b in pairs]
-        low, median, high = statistics.quantiles(ratios, n=4)
-        return Ratio(median, low, high)
+        return Ratio.of(self.seconds[ours], self.seconds[theirs])
 
 
 def duration(seconds: float) -> str:
