@@ -15,6 +15,10 @@ class ShapeError(GraphgradError, ValueError):
     """Shapes or argument values that do not fit together."""
 
 
+class ArgumentError(GraphgradError, ValueError):
+    """A value that an argument cannot have: a negative rate, an unknown mode, a name twice."""
+
+
 class DtypeError(GraphgradError, TypeError):
     """A dtype or kind of object that cannot be recorded or differentiated."""
 
