@@ -192,8 +192,12 @@ def is_grad_enabled() -> bool:
 
 # ------------------------------------------------------------------ the user's source line
 
-_OURS = (str(Path(__file__).parent) + "/", str(Path(np.__file__).parent) + "/")
-internal: dict[str, bool] = {}  # per file name: is it graphgrad's or NumPy's own?
+_OURS = (  # of which contextlib stands between our context managers and their users
+    str(Path(__file__).parent) + "/",
+    str(Path(np.__file__).parent) + "/",
+    contextlib.__file__,
+)
+internal: dict[str, bool] = {}  # per file name: is it one of these?
 
 
 def _is_internal(filename: str) -> bool:

@@ -164,9 +164,12 @@ class Module:
         collect(self, "", (self,))
         return state
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return a copy of each parameter and buffer, plain arrays by name."""
-        return {name: x.data.copy() for name, x in self._state().items()}
+    def state_dict(self, copy: bool = True) -> dict[str, Any]:
+        """Return a copy of each parameter and buffer, plain arrays by name.
+
+        ``copy=False`` gives the arrays themselves, for what is written or compared at once.
+        """
+        return {name: x.data.copy() if copy else x.data for name, x in self._state().items()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Loaded:
         """Overwrite parameters and buffers; all names and shapes are checked before any changes.

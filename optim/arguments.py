@@ -65,7 +65,7 @@ def check_names(name: str, own: Mapping[str, Any], state: Mapping[str, Any]) -> 
 
 
 def whole(name: str, what: str, value: Any, least: int) -> int:
-    """Require a whole number, not below ``least``."""
+    """Require a whole number, not below ``least``, that fits 64 bits."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -73,6 +73,8 @@ def whole(name: str, what: str, value: Any, least: int) -> int:
         raise DtypeError(message) from None
     if number < least:
         raise ShapeError(f"{name}: {what} = {number} must be at least {least} (at {here()})")
+    if number >= 2**63:
+        raise ShapeError(f"{name}: {what} = {number} is more than anyone counts (at {here()})")
     return number
 
 

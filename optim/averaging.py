@@ -111,12 +111,18 @@ class RunningAverage:
             )
             raise GraphError(f"{message} (at {here()})")
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return copies of what `load_state_dict` needs to go on from here."""
-        return {"updates": self.updates, "averages": [a.copy() for a in self.averages]}
+    def state_dict(self, copy: bool = True) -> dict[str, Any]:
+        """Return copies of what `load_state_dict` needs to go on from here.
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        ``copy=False`` gives the arrays themselves, for what is written at once.
+        """
+        averages = [a.copy() for a in self.averages] if copy else list(self.averages)
+        return {"updates": self.updates, "averages": averages}
+
+    def load_state_dict(self, state: Mapping[str, Any], copy: bool = True) -> None:
         """Go on from where `state_dict` was taken.
+
+        ``copy=False`` goes on with the arrays of the state themselves, where they fit.
 
         Raises
         ------
@@ -125,16 +131,18 @@ class RunningAverage:
         """
         name = "RunningAverage"
         self._refuse_lent("load_state_dict()")
-        check_names(name, self.state_dict(), state)
+        check_names(name, self.state_dict(copy=False), state)
         updates = whole(name, "updates", state["updates"], 0)
         arrays = [np.asarray(a) for a in state["averages"]]
         found, own = [a.shape for a in arrays], [a.shape for a in self.averages]
         if found != own:
             message = f"{name}: the state has shapes {found}, the parameters {own}"
             raise ShapeError(f"{message} (at {here()})")
+        self.averages = [
+            np.array(array, average.dtype, copy=copy or None, order="C")
+            for average, array in zip(self.averages, arrays, strict=True)
+        ]
         self.updates = updates
-        for average, array in zip(self.averages, arrays, strict=True):
-            average[...] = array
 
     def _put(self, arrays: list[Any]) -> None:
         """Write into the memory of the parameters, which others may hold; backward() notices."""

@@ -345,9 +345,9 @@ class LBFGS(ClosureOptimizer):
 
     # ------------------------------------------------------------------ saving and loading
 
-    def _saved_state(self) -> Any:
+    def _saved_state(self, *, copy: bool) -> Any:
         saved = dict(self._memory)
-        if "steps" in saved:
+        if copy and "steps" in saved:
             for name in VECTORS:
                 saved[name] = saved[name].copy()
             for name in HISTORIES:
@@ -376,14 +376,14 @@ class LBFGS(ClosureOptimizer):
             found.append("steps and changes differ in number")
         return found
 
-    def _load_state(self, saved: Any) -> None:
+    def _load_state(self, saved: Any, *, copy: bool) -> None:
         if not saved.keys() >= VECTORS:
             self._memory = dict(saved)
             return
         dtype = flat([p.data for p in self.params]).dtype
 
         def vector(v: Any) -> Any:
-            return np.array(v, dtype=dtype)
+            return np.array(v, dtype, copy=copy or None)
 
         self._memory = {
             **{name: kind(saved[name]) for name, kind in NUMBERS.items()},

@@ -315,9 +315,10 @@ class Optimizer:
 
     # ------------------------------------------------------------------ saving and loading
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, copy: bool = True) -> dict[str, Any]:
         """Return copies of everything that `load_state_dict` needs to go on from here.
 
+        ``copy=False`` gives the arrays themselves, for what is written at once.
         ``{"optimizer": class, "param_groups": [options …], "state": [dict …]}``, a dict of state
         for each parameter in the order of the groups; plain numbers, strings and arrays.
         """
@@ -330,11 +331,13 @@ class Optimizer:
         return {
             "optimizer": self._name,
             "param_groups": groups,
-            "state": self._saved_state(),
+            "state": self._saved_state(copy=copy),
         }
 
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+    def load_state_dict(self, saved: Mapping[str, Any], copy: bool = True) -> None:
         """Go on from where `state_dict` was taken, bit for bit.
+
+        ``copy=False`` goes on with the arrays of the state themselves, where they fit.
 
         Raises
         ------
@@ -346,7 +349,7 @@ class Optimizer:
         self._refuse(complaints)
         for group, options in zip(self.param_groups, saved["param_groups"], strict=True):
             group.update({k: _plain(v) for k, v in options.items() if k != "params"})
-        self._load_state(saved["state"])
+        self._load_state(saved["state"], copy=copy)
 
     def _differences(self, saved: Mapping[str, Any]) -> list[str]:
         wanted = {"optimizer", "param_groups", "state"}
@@ -369,9 +372,12 @@ class Optimizer:
             found += [f"group {i}: {c}" for c in self._complaints(group)]
         return found + ([] if found else self._state_differences(groups, saved["state"]))
 
-    def _saved_state(self) -> Any:
+    def _saved_state(self, *, copy: bool) -> Any:
         return [
-            {k: v.copy() if hasattr(v, "copy") else v for k, v in self.state.get(p, {}).items()}
+            {
+                k: v.copy() if copy and hasattr(v, "copy") else v
+                for k, v in self.state.get(p, {}).items()
+            }
             for p in self.params
         ]
 
@@ -398,10 +404,10 @@ class Optimizer:
                     found.append(f"parameter {i}: {name} holds no floating numbers")
         return found
 
-    def _load_state(self, saved: Any) -> None:
+    def _load_state(self, saved: Any, *, copy: bool) -> None:
         self.state = {
             p: {
-                k: int(v) if k == "step" else np.array(v, dtype=_state_dtype(p.data))
+                k: int(v) if k == "step" else _held(v, _state_dtype(p.data), copy=copy)
                 for k, v in entry.items()
             }
             for p, entry in zip(self.params, saved, strict=True)
@@ -416,6 +422,11 @@ class Optimizer:
             numbers = sum(p.size for p in group["params"])
             lines.append(f"{len(group['params'])} parameters of {numbers:,} numbers, {options}")
         return f"{self._name}({'; '.join(lines)})"
+
+
+def _held(array: Any, dtype: Any, *, copy: bool) -> Any:
+    """Return an array that is written piece by piece, hence in C order."""
+    return np.array(array, dtype, copy=copy or None, order="C")
 
 
 def _state_dtype(w: Any) -> Any:

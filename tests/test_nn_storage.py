@@ -1,16 +1,19 @@
 """Weights in files: what is written is read, and nothing is ever half written."""
 
+import json
 import random
 import signal
+import tempfile
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 
 from graphgrad import nn
-from graphgrad.errors import DtypeError, FileFormatError
-from graphgrad.files import replacing
+from graphgrad.errors import ArgumentError, DtypeError, FileFormatError
 
 
 def model(seed: int = 0) -> nn.Module:
@@ -46,7 +49,9 @@ def test_arrays_of_any_layout(tmp_path: Path) -> None:
         assert array.shape == np.shape(arrays[name])
 
 
-@pytest.mark.parametrize("wrong", [3, {"w": "text"}, {"w": np.zeros(2, complex)}])
+@pytest.mark.parametrize(
+    "wrong", [3, {"w": "text"}, {"w": np.zeros(2, complex)}, {"w": np.ones(2, "g")}]
+)
 def test_what_is_no_array_leaves_the_old_file(tmp_path: Path, wrong: Any) -> None:
     path = tmp_path / "x"
     nn.save({"w": np.ones(1)}, path)
@@ -105,20 +110,68 @@ def test_damaged_files_are_clear_errors(tmp_path: Path) -> None:
             nn.load(path)
 
 
-def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_names_that_the_file_cannot_hold_leave_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    path.write_text("old")
+    nn.save({"w": np.ones(1)}, path)
+    wrong: list[tuple[dict[Any, Any], str]] = [
+        ({"__metadata__": np.ones(2)}, "keeps the name '__metadata__'"),
+        ({1: np.ones(2), "1": np.zeros(2)}, "two arrays are called '1'"),
+        ({"\ud800": np.ones(2)}, "is no text"),
+    ]
+    for state, words in wrong:
+        with pytest.raises(ArgumentError, match=words):
+            nn.save(state, path)
+    assert nn.load(path)["w"] == 1
 
-    def fail() -> None:
-        with replacing(path, durable=True) as unfinished:
-            unfinished.write_text("new")
-            assert path.read_text() == "old"
-            raise RuntimeError
 
-    with pytest.raises(RuntimeError):
-        fail()
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-    with replacing(path, durable=True) as unfinished:
-        unfinished.write_text("new")
-    assert path.read_text() == "new"
+@given(st.dictionaries(st.text(max_size=8), st.integers(0, 9), max_size=5))
+def test_whatever_is_written_is_read(state: dict[str, int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x"
+        try:
+            nn.save({name: np.array(value) for name, value in state.items()}, path)
+        except ArgumentError:
+            assert "__metadata__" in state
+        else:
+            assert {name: int(array) for name, array in nn.load(path).items()} == state
+
+
+def written_raw(path: Path, dtype: str, shape: list[int], content: bytes) -> Path:
+    """Write a safetensors file of one array, of any dtype that the format knows."""
+    header = json.dumps({"w": {"dtype": dtype, "shape": shape, "data_offsets": [0, len(content)]}})
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode() + content)
+    return path
+
+
+def test_bfloat16_comes_as_float32(tmp_path: Path) -> None:
+    numbers = np.array([[1.0, -2.5, 3.0e38], [0.0, np.inf, 1e-40]], np.float32)
+    halves = (numbers.view(np.uint32) >> 16).astype(
+        "<u2"
+    )  # cuts the last two, which have more bits
+    path = written_raw(tmp_path / "x", "BF16", [2, 3], halves.tobytes())
+    loaded = nn.load(path)["w"]
+    assert loaded.dtype == np.float32
+    np.testing.assert_allclose(loaded, numbers, rtol=1 / 128, atol=1e-40)
+    np.testing.assert_array_equal(loaded[0, :2], [1.0, -2.5])
+    empty = nn.load(written_raw(tmp_path / "y", "BF16", [0, 3], b""))["w"]
+    assert empty.shape == (0, 3)
+
+
+@pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2"])
+def test_numbers_that_numpy_has_not_are_named(tmp_path: Path, dtype: str) -> None:
+    path = written_raw(tmp_path / "x", dtype, [2], b"ab")
+    with pytest.raises(FileFormatError, match=rf"x: w is {dtype}, which NumPy has not; cast it"):
+        nn.load(path)
+
+
+def test_saving_makes_no_second_copy_of_the_weights(tmp_path: Path) -> None:
+    big = nn.Sequential(nn.Affine(1000, 1000, rng=np.random.default_rng(0)))
+    size = sum(p.data.nbytes for p in big.parameters())
+    nn.save(model(), tmp_path / "first")  # what is loaded at the first one is no part of it
+    tracemalloc.start()
+    try:
+        nn.save(big, tmp_path / "x")
+        saving = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert saving < size / 10

@@ -1,11 +1,13 @@
 """Trainer: what a loop by hand does, and a good end whatever comes between."""
 
 import contextlib
+import functools
 import math
 import os
 import signal
 import tempfile
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from graphgrad.errors import (
     DtypeError,
     FileFormatError,
     GraphError,
+    GraphgradError,
     NonFiniteError,
     ShapeError,
     StorageError,
@@ -599,6 +602,196 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
     trainer(checkpoints=nn.Checkpoints(tmp_path, keep=1)).fit(1, resume=True)
     names = sorted(p.name for p in tmp_path.iterdir())
     assert names == [".mine", "best.safetensors", "step-00000003.safetensors"]
+
+
+def test_steps_are_ordered_as_numbers(tmp_path: Path) -> None:
+    checkpoints = nn.Checkpoints(tmp_path, keep=2)
+    (tmp_path / "step-mine.safetensors").write_text("not theirs")
+    for step in (99_999_998, 99_999_999, 100_000_000, 100_000_001):
+        checkpoints.save({"step": step}, step)
+        assert checkpoints.latest == tmp_path / f"step-{step}.safetensors"
+    assert [read_state(path)["step"] for path in checkpoints.paths] == [100_000_000, 100_000_001]
+
+
+def test_one_training_at_a_time_writes_to_a_folder(tmp_path: Path) -> None:
+    checkpoints = nn.Checkpoints(tmp_path)
+    half = tmp_path / ".step-00000003.safetensors.1-ab.unfinished"
+    with checkpoints.opened():
+        half.write_text("half")  # as the owner is writing it
+        with pytest.raises(StorageError, match=r"another training writes .*at test_nn_trainer"):
+            trainer(checkpoints=nn.Checkpoints(tmp_path)).fit(1)
+        assert half.exists()
+    trainer(checkpoints=checkpoints).fit(1)
+    assert not half.exists()
+    trainer(checkpoints=checkpoints).fit(2, resume=True)
+
+
+ODD: tuple[Any, ...] = (
+    -5,
+    -1.5,
+    1.7,
+    1e300,
+    math.nan,
+    2**80,
+    True,
+    "text",
+    None,
+    [],
+    {},
+    [1],
+    {"a": 1},
+)
+
+
+def leaves(state: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield the way to each number and text of a state, and what stands there."""
+    if isinstance(state, dict):
+        for key, value in state.items():
+            yield from leaves(value, (*path, key))
+    elif isinstance(state, list | tuple):
+        for i, value in enumerate(state):
+            yield from leaves(value, (*path, i))
+    elif not isinstance(state, np.ndarray):
+        yield path, state
+
+
+def replaced(state: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """Copy a state, with something else in one place."""
+    if not path:
+        return value
+    if isinstance(state, dict):
+        return {k: replaced(v, path[1:], value) if k == path[0] else v for k, v in state.items()}
+    return [replaced(v, path[1:], value) if i == path[0] else v for i, v in enumerate(state)]
+
+
+def plausible(path: tuple[Any, ...], before: Any, odd: Any) -> bool:
+    """Whether a state with this odd value may be one of another training, and so be loaded."""
+    words = [str(part) for part in path]
+    number = isinstance(odd, int | float) and not isinstance(odd, bool)
+    count = number and isinstance(odd, int) and odd >= 0
+    if words[0] == "history" or (words[0] == "means" and words[1] == "sums"):
+        return number and words[1] != "epochs"  # a loss or an accuracy
+    if words[0] == "generators":
+        return isinstance(odd, int)  # whatever bits a generator takes are a state of it
+    if words[:2] == ["optimizer", "param_groups"]:
+        return number or odd is True  # which is 1
+    if words[-1] in ("initial_lrs", "lrs", "best") or words[-2] in ("initial_lrs", "lrs"):
+        return number
+    if words[-1] in ("seed", "t", "updates") or words[:2] == ["optimizer", "state"]:
+        return count
+    return bool(odd == before)
+
+
+def test_odd_counters_are_refused_and_change_nothing() -> None:
+    model = network()
+    adam = optim.Adam(model.parameters(), lr=1e-2)
+    ours = trainer(
+        model,
+        optimizer=adam,
+        schedule=[optim.StepLR(adam, 3), optim.ReduceLROnPlateau(adam)],
+        average=optim.RunningAverage(model.parameters(), 0.9),
+    )
+    ours.fit(2)
+    state = ours.state_dict()
+    start = repr(state)
+    believed: list[str] = []
+    for path, before in leaves(state):
+        for odd in ODD:
+            try:
+                ours.load_state_dict(replaced(state, path, odd))
+            except GraphgradError:
+                assert repr(ours.state_dict()) == start, f"{path} = {odd!r} was refused too late"
+            else:
+                if not plausible(path, before, odd):
+                    believed.append(f"{path} = {odd!r}")
+                ours.load_state_dict(state)
+    assert believed == []
+
+
+class NoisyLoss(nn.Module):
+    """Cross-entropy with dropped scores and a running mean: it draws, and keeps a state."""
+
+    def __init__(self) -> None:
+        self.drop = nn.Dropout(0.5, rng=np.random.default_rng(3))
+        self.mean = nn.module.Buffer(np.zeros(()))
+
+    def forward(self, scores: Any, labels: Any) -> Any:
+        loss = nn.functional.cross_entropy(self.drop(scores), labels)
+        self.mean.data = 0.9 * self.mean.data + 0.1 * loss.item()
+        return loss + self.mean.item()
+
+
+class Jitter(nn.Module):
+    """Keeps its generators in a list and a dict, as modules may keep anything."""
+
+    def __init__(self) -> None:
+        self.rngs: list[Any] = [np.random.default_rng(4), {"other": np.random.default_rng(5)}]
+
+    def forward(self, x: Any) -> Any:
+        first, second = self.rngs[0], self.rngs[1]["other"]
+        return x + 0.1 * (first.random(x.shape) + second.random(x.shape)).astype(np.float32)
+
+
+def noisy_loss(scores: Any, labels: Any, *, rng: np.random.Generator) -> Any:
+    noise = rng.standard_normal(scores.shape).astype(np.float32)
+    return nn.functional.cross_entropy(scores + noise, labels)
+
+
+def closed_over(rng: np.random.Generator) -> Any:
+    return lambda scores, labels: noisy_loss(scores, labels, rng=rng)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        NoisyLoss,
+        lambda: functools.partial(noisy_loss, rng=np.random.default_rng(6)),
+        lambda: closed_over(np.random.default_rng(6)),
+    ],
+    ids=["module", "partial", "closure"],
+)
+def test_what_a_loss_draws_and_keeps_is_resumed_to_the_bit(tmp_path: Path, loss: Any) -> None:
+    def made() -> nn.Trainer:
+        return trainer(nn.Sequential(Jitter(), *network()), loss=loss())
+
+    whole = made()
+    whole.fit(4)
+    first = made()
+    first.fit(2)
+    first.save(tmp_path / "x")
+    second = made()
+    second.load(tmp_path / "x")
+    second.fit(4)
+    assert equal(second, whole)
+
+
+def test_old_generators_are_refused_before_anything_is_learned() -> None:
+    old = np.random.RandomState(0)
+    with pytest.raises(DtypeError, match=r"rngs\[0\] is a RandomState"):
+        trainer(rngs=[old])
+    model = nn.Sequential(Jitter(), *network())
+    model[0].rngs[0] = old
+    with pytest.raises(DtypeError, match=r"model\.0\.rngs\.0 is a RandomState"):
+        trainer(model)
+
+
+def test_saving_and_loading_copy_little(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Affine(3, 400), nn.Affine(400, 400), nn.Affine(400, 2))
+    ours = trainer(model)
+    ours.fit(1)
+    size = sum(p.data.nbytes for p in model.parameters())
+    peaks = []
+    for act in (ours.save, ours.load):
+        act(tmp_path / "x")  # what is loaded at the first one is no part of it
+        tracemalloc.start()
+        try:
+            act(tmp_path / "x")
+            peaks.append(tracemalloc.get_traced_memory()[1] / size)
+        finally:
+            tracemalloc.stop()
+    saving, loading = peaks
+    assert saving < 0.3, "the arrays are written from where they are"
+    assert loading < 4.5, "the state is three times the weights, and theirs may have to come back"
 
 
 # ------------------------------------------------------------------------ history, bad input

@@ -4,23 +4,31 @@ A checkpoint is one safetensors file: its arrays are arrays in it, everything el
 metadata. So other tools read the weights, and nothing in it is ever executed.
 """
 
+import contextlib
 import json
+import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from graphgrad.errors import DtypeError, FileFormatError, ShapeError, StorageError
-from graphgrad.files import replacing
+from graphgrad.files import UNFINISHED, owned, replacing
 from graphgrad.nn.storage import CHECKPOINT, read, write
 from graphgrad.node import here
 from graphgrad.version import __version__
 
 FORMAT = 1  # of the JSON; raised whenever older versions could not read it
 ARRAY = "$array"  # stands in the JSON in place of an array, with its name
+
+_STEP = re.compile(r"step-(\d{8,})\.safetensors")
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step-").removesuffix(".safetensors"))
 
 
 class Checkpoints:
@@ -62,7 +70,8 @@ class Checkpoints:
     @property
     def paths(self) -> list[Path]:
         """The checkpoints that are there, oldest first."""
-        return sorted(self.folder.glob("step-*.safetensors"))
+        found = {path: _STEP.fullmatch(path.name) for path in self.folder.glob("step-*")}
+        return sorted((path for path, name in found.items() if name), key=_step)
 
     @property
     def latest(self) -> Path | None:
@@ -75,13 +84,16 @@ class Checkpoints:
         path = self.folder / "best.safetensors"
         return path if path.exists() else None
 
-    def prepare(self) -> None:
-        """Make the folder, see that it can be written, clear away what a killed process left.
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """Make the folder and be the only training that writes to it, inside the ``with``.
+
+        What a killed process left half written is cleared away.
 
         Raises
         ------
         StorageError
-            If it cannot be written.
+            If it cannot be written, or another training writes to it.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -90,9 +102,20 @@ class Checkpoints:
         except OSError as error:
             message = f"checkpoints cannot be written to {self.folder}: {error.strerror}"
             raise StorageError(f"{message}; name another folder (at {here()})") from error
-        for unfinished in self.folder.glob(".*.safetensors.*.unfinished"):
-            unfinished.unlink(missing_ok=True)
-        self._forget()
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(owned(self.folder / ".lock"))
+            except BlockingIOError as error:
+                message = f"another training writes its checkpoints to {self.folder}"
+                raise StorageError(f"{message}; name another folder (at {here()})") from error
+            except (OSError, ImportError):
+                pass  # a file system without locks: what others may be writing is left alone
+            else:
+                for kind in ("step-*", "best"):
+                    for half in self.folder.glob(f".{kind}.safetensors.*{UNFINISHED}"):
+                        half.unlink(missing_ok=True)
+            self._forget()
+            yield
 
     def save(self, state: Mapping[str, Any], step: int, *, best: bool = False) -> Path:
         """Write the state after a step, mark it if it is the best, forget the oldest.
@@ -121,6 +144,7 @@ class Checkpoints:
     def mark_best(self, path: Path) -> None:
         """Let ``best.safetensors`` be this checkpoint."""
         with replacing(self.folder / "best.safetensors", durable=True) as unfinished:
+            unfinished.unlink()
             try:
                 unfinished.hardlink_to(path)
             except OSError:  # a file system without links

@@ -91,8 +91,9 @@ class Trainer(Training):
     diagnosis
         A `Diagnosis` that watches some of the steps.
     rngs
-        More generators whose states are part of a checkpoint. The default one, those in
-        attributes of modules and that of the batches always are.
+        More generators whose states are part of a checkpoint. The default one, that of the
+        batches and those that the model, the loss and the metrics hold always are: in attributes,
+        lists and dicts, ``functools.partial``, closures.
     progress
         Whether to show a bar for each epoch; None is in terminals and notebooks.
 
@@ -135,9 +136,7 @@ class Trainer(Training):
             raise ShapeError(f"{message} (at {here()})")
         if metrics is None:
             metrics = {"accuracy": accuracy} if _classes(batches.dataset) else {}
-        self.loss = loss
         self.validation = None if validation is None else checked("Trainer", validation)
-        self.metrics = {"loss": loss, **metrics}
         self.schedule_each = schedule_each
         self.clip_norm = clip_norm
         self.patience = None if patience is None else whole("Trainer", "patience", patience, 1)
@@ -147,11 +146,23 @@ class Trainer(Training):
         self._asked_to_stop = False
         self._rate = math.nan  # of the last step
         monitor = monitor or ("validation_loss" if validation else "loss")
-        known = [*self.metrics, *(f"validation_{m}" for m in self.metrics if validation), "lr"]
+        measured = ["loss", *metrics]
+        known = [*measured, *(f"validation_{m}" for m in measured if validation), "lr"]
         if monitor not in known:
             message = f"Trainer: monitor={monitor!r}; the columns are {', '.join(known)}"
             raise ShapeError(f"{message} (at {here()})")
-        super().__init__(model, optimizer, batches, schedules, average, rngs, checkpoints, monitor)
+        super().__init__(
+            model,
+            optimizer,
+            batches,
+            schedules,
+            average,
+            rngs,
+            checkpoints,
+            monitor,
+            loss,
+            metrics,
+        )
 
     # ----------------------------------------------------------------------------- learning
 
@@ -176,7 +187,11 @@ class Trainer(Training):
             If the newest checkpoint is damaged or of another training.
         """
         epochs = whole("Trainer.fit", "epochs", epochs, 1)
-        self._open_checkpoints(resume=resume)
+        with contextlib.ExitStack() as stack:
+            self._open_checkpoints(stack, resume=resume)
+            return self._fit(epochs)
+
+    def _fit(self, epochs: int) -> History:
         self.interrupted = self._asked_to_stop = False
         if not any(module.training for module in self.model.modules()):
             self.model.train()

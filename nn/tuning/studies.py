@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from graphgrad.errors import FileFormatError, SearchError, UnsupportedError
-from graphgrad.files import replacing
+from graphgrad.files import owned, replacing
 from graphgrad.nn.tuning.ranges import Choice, Range
 
 NAME = "graphgrad.nn.search"  # of the study in its file
@@ -91,24 +91,17 @@ def _read(study: Any) -> None:
 
 @contextlib.contextmanager
 def _owned(path: Path, at: str) -> Iterator[None]:
-    """Hold a lock beside a file, which the operating system releases however we end."""
-    import sqlite3  # here and below: not every Python is built with it
-
+    """Be the only search that uses a study file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f"{path.name}.lock")
     with contextlib.ExitStack() as stack:
         try:
-            connection = sqlite3.connect(lock, timeout=0, isolation_level=None)
-            stack.callback(connection.close)
-            connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.Error as error:
-            why = "another search is using it" if "locked" in str(error) else f"{lock}: {error}"
-            raise SearchError(f"search: {path}: {why} (at {at})") from error
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # an open file stays on some systems
-                lock.unlink()
+            stack.enter_context(owned(path.with_name(f"{path.name}.lock")))
+        except BlockingIOError as error:
+            message = f"search: {path}: another search is using it (at {at})"
+            raise SearchError(message) from error
+        except OSError as error:
+            raise SearchError(f"search: {path}: {error} (at {at})") from error
+        yield
 
 
 def _must_be_ours(path: Path, at: str) -> None:
