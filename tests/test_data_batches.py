@@ -2,7 +2,10 @@
 
 import itertools
 import json
+import os
+import signal
 import threading
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -193,6 +196,31 @@ def test_a_batch_is_made_ahead_and_not_more() -> None:
     next(running)
     assert third.wait(10)
     assert len(made) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
+@pytest.mark.parametrize("taken", [1, 3])
+def test_a_child_forked_within_an_epoch_goes_on_with_it(taken: int) -> None:
+    expected = list(batches(augment=noisy, prefetch=0))[taken:]
+    running = iter(batches(augment=noisy, prefetch=2))
+    for _ in range(taken):
+        next(running)
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking where threads run
+        child = os.fork()
+    if child == 0:  # ends here, whatever comes
+        try:
+            signal.alarm(20)  # it used to wait for ever
+            same(running, expected)
+            os.write(writing, b"the same")
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    assert os.read(reading, 99) == b"the same"
+    os.close(reading)
+    same(running, expected)
 
 
 def test_batches_own_their_arrays() -> None:

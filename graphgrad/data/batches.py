@@ -1,5 +1,6 @@
 """Going through a dataset batch by batch, shuffled, augmented, and resumable."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -105,8 +106,9 @@ class Batches:
             self.epoch, self.batch = self.epoch + 1, 0
         self._resumed = False
         epoch, first = self.epoch, self.batch
-        made = self._made(epoch, first)
-        batches = _ahead(made, self.prefetch) if self.prefetch else made
+        batches = self._made(epoch, first)
+        if self.prefetch:
+            batches = _ahead(batches, self.prefetch, lambda done: self._made(epoch, first + done))
         try:
             for number, batch in enumerate(batches, first + 1):
                 last = number == len(self)
@@ -149,22 +151,34 @@ class Batches:
         if not all(isinstance(state[name], int | np.integer) for name in names):
             raise DtypeError(f"Batches: a state has whole numbers, not {state} (at {here()})")
         seed, epoch, batch = (int(state[name]) for name in names)
-        if min(seed, epoch, batch) < 0 or batch >= len(self):
+        if min(seed, epoch, batch) < 0 or max(seed, epoch) >= 2**63 or batch >= len(self):
             message = f"Batches: the state {state} is of other data: {len(self)} batches here"
             raise ShapeError(f"{message} (at {here()})")
         self.seed, self.epoch, self.batch, self._resumed = seed, epoch, batch, True
 
 
-def _ahead(items: Iterator[Any], count: int) -> Generator[Any, None, None]:
-    """Let a thread prepare up to ``count`` items in advance; it ends with this generator."""
+def _ahead(
+    items: Iterator[Any], count: int, again: Callable[[int], Iterator[Any]]
+) -> Generator[Any, None, None]:
+    """Let a thread prepare up to ``count`` items in advance; it ends with this generator.
+
+    A process forked meanwhile has no such thread: there, ``again(done)`` makes what is left.
+    """
     end = object()
+    process = os.getpid()
     item = next(items, end)  # here, so that an error names the user's line
     pool = ThreadPoolExecutor(1, "graphgrad batches")  # one thread: items come in their order
+    done = 0
     try:
         ready = deque(pool.submit(next, items, end) for _ in range(count))
         while item is not end:
             yield item
+            done += 1
+            if os.getpid() != process:
+                yield from again(done)
+                return
             item = ready.popleft().result()
             ready.append(pool.submit(next, items, end))
     finally:
-        pool.shutdown(cancel_futures=True)
+        if os.getpid() == process:
+            pool.shutdown(cancel_futures=True)
