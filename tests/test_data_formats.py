@@ -249,3 +249,12 @@ def test_an_archive_damaged_or_lying_is_refused(tmp_path: Path) -> None:
     member = tarfile.TarInfo(NAMES[0])
     member.size = 1 << 40  # there is nothing of the kind
     refused(path, gzip.compress(member.tobuf()), "damaged archive")
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE])
+def test_a_member_that_is_no_file_is_named(tmp_path: Path, kind: bytes) -> None:
+    member = tarfile.TarInfo(NAMES[0])
+    member.type, member.linkname = kind, "nowhere.bin"
+    end = bytes(2 * tarfile.BLOCKSIZE)
+    words = "is no file" if kind == tarfile.DIRTYPE else "is a link"
+    refused(tmp_path / "cifar.tar.gz", gzip.compress(member.tobuf() + end), words)

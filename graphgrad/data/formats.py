@@ -122,9 +122,13 @@ def cifar10_files(path: str | Path, wanted: Sequence[str]) -> list[tuple[Any, An
                 with tarfile.TarFile(fileobj=raw) as archive:
                     for member in archive:  # in the archive's order: going back costs
                         name = Path(member.name).name
-                        content = archive.extractfile(member) if name in wanted else None
-                        if content is not None:
-                            found[name] = _cifar10(content, f"{path}: {name}")
+                        if name not in wanted:
+                            continue
+                        content = archive.extractfile(member) if member.isreg() else None
+                        if content is None:
+                            kind = "a link" if member.islnk() or member.issym() else "no file"
+                            raise FileFormatError(f"{path}: {name} is {kind}; unpack and name it")
+                        found[name] = _cifar10(content, f"{path}: {name}")
                 while raw.read(_CHUNK):  # the checksum stands at the end
                     pass
         except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
