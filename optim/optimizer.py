@@ -52,7 +52,8 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {  # by the name of an op
     "rho": DECAY,
     "weight_decay": NOT_NEGATIVE,
 }
-EXTRAS = {"name", "initial_lr"}  # may stand in a group beside the options: for people, schedules
+# may stand in a group beside the options: for people, for schedules
+EXTRAS = {"name", "initial_lr", "lr_scale"}
 
 
 class Recipe(NamedTuple):

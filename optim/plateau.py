@@ -18,7 +18,8 @@ class ReduceLROnPlateau:
     rates drop, and the next ``cooldown`` calls are not counted. A metric is a new best if it
     beats the old one by more than ``threshold``, as such ("abs") or times the size of the old
     best ("rel"). The rates stay at or above ``min_lr`` (one, or one per group); changes below
-    ``eps`` are not made. Unlike the other schedules it multiplies the rate that it finds.
+    ``eps`` are not made. Unlike the other schedules it multiplies the rate that it finds, and it
+    may stand beside one of them, whose later rates are multiplied too.
 
     As PyTorch's, but that "rel" takes the size |best|, so that a negative metric can stand
     still too, and that a metric of NaN is an error: nothing has been measured then.
@@ -104,6 +105,7 @@ class ReduceLROnPlateau:
             floor = self.min_lrs[min(i, len(self.min_lrs) - 1)]  # groups added since: as the last
             rate = max(group["lr"] * self.factor, floor)
             if group["lr"] - rate > self.eps:
+                group["lr_scale"] = group.get("lr_scale", 1.0) * rate / group["lr"]
                 group["lr"] = rate
 
     def get_last_lr(self) -> list[float]:

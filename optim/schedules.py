@@ -15,7 +15,10 @@ PyTorch, its entry ``"initial_lr"`` holds the rate from which the schedules star
 ``"lr"`` by the first of them. A rate set by hand lasts until the next ``step()``; to start
 again from another rate, set ``"initial_lr"`` before a new schedule is made.
 
-Only `ReduceLROnPlateau`, in a module of its own, depends on how the training goes.
+A schedule says what the rate is, so an optimizer follows one: the last that was made for it. To
+step an older one is an error; `SequentialLR` lets several take turns. Only `ReduceLROnPlateau`, in
+a module of its own, depends on how the training goes. It works beside a schedule: its drops stand
+in the entry ``"lr_scale"`` of a group, by which every schedule multiplies its rates.
 """
 
 import math
@@ -24,7 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from graphgrad.errors import DtypeError, GraphError, ShapeError
-from graphgrad.node import here
+from graphgrad.node import here, tick
 from graphgrad.optim.arguments import check_names, groups_of, increasing, positive, whole
 
 
@@ -42,15 +45,44 @@ class Schedule:
         self.optimizer = optimizer
         self.initial_lrs: list[float] = []
         self.t = 0
+        self._number = tick()
         self._meet_groups()
-        self._write()
+        everything = self._all_values(0)
+        self._writes = sorted({key for values in everything for key in values})
+        # numbers, not the schedules themselves: no reference leads back from the optimizer
+        followed = {**getattr(optimizer, "scheduled_by", {})}
+        optimizer.scheduled_by = followed | dict.fromkeys(self._writes, self._number)
+        self._write(everything)
 
     def values(self, t: int, group: int, initial_lr: float) -> dict[str, float]:
         """Return what stands in a group after ``t`` steps: ``{"lr": 0.1}``."""
         raise NotImplementedError
 
+    def check_followed(self) -> None:
+        """Refuse to go on beside a newer schedule of the same values.
+
+        Raises
+        ------
+        GraphError
+            If the optimizer follows another one.
+        """
+        for key in self._writes:
+            if self.optimizer.scheduled_by.get(key) != self._number:
+                message = (
+                    f"{type(self).__name__}: a newer schedule sets the {key} of this optimizer; "
+                    f"join them by optim.SequentialLR, or write the product as a LambdaLR"
+                )
+                raise GraphError(f"{message} (at {here()})")
+
     def step(self) -> None:
-        """Count one step, and write the new values into the groups."""
+        """Count one step, and write the new values into the groups.
+
+        Raises
+        ------
+        GraphError
+            If a newer schedule sets the same values of this optimizer.
+        """
+        self.check_followed()
         everything = self._all_values(self.t + 1)
         self.t += 1
         self._write(everything)
@@ -101,6 +133,8 @@ class Schedule:
             for key, value in values.items():
                 if key == "momentum" and key not in group:  # as Adam calls it
                     group["betas"] = (value, *group["betas"][1:])
+                elif key == "lr":
+                    group["lr"] = value * group.get("lr_scale", 1.0)
                 else:
                     group[key] = value
 

@@ -836,6 +836,9 @@ def test_bad_input_is_named() -> None:
     schedule = optim.StepLR(optim.SGD(others.parameters(), lr=0.1), 2)
     with pytest.raises(GraphError, match="StepLR after 0 steps> is of another optimizer"):
         nn.Trainer(model, adam, batches, schedule=schedule)
+    older, newer = optim.StepLR(adam, 2), optim.StepLR(adam, 3)
+    with pytest.raises(GraphError, match="a newer schedule sets the lr"):
+        nn.Trainer(model, adam, batches, schedule=[older, newer])
     with pytest.raises(UnsupportedError, match="LBFGS asks for the loss several times"):
         nn.Trainer(model, optim.LBFGS(model.parameters()), batches)
     with pytest.raises(ShapeError, match="the columns are loss, accuracy, lr"):

@@ -522,3 +522,57 @@ def test_repr() -> None:
     schedule.step()
     assert repr(schedule) == "<StepLR after 1 steps>"
     assert repr(optim.ReduceLROnPlateau(two())) == "<ReduceLROnPlateau best inf, lr 1, 0.1>"
+
+
+# ------------------------------------------------------------------ several on one optimizer
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_an_older_schedule_is_refused_beside_a_newer_one(name: str) -> None:
+    o = groups()
+    older = VALUES[name][0](o)
+    newer = optim.StepLR(o, 3)
+    before = repr(o.param_groups)
+    with pytest.raises(GraphError, match=r"a newer schedule sets the lr .*SequentialLR"):
+        older.step()
+    assert repr(o.param_groups) == before
+    assert older.t == 0
+    newer.step()
+
+
+def test_parts_of_a_sequence_are_not_stepped_by_themselves() -> None:
+    o = groups()
+    sequence = warm_then_cosine(o)
+    for part in sequence.schedulers:
+        with pytest.raises(GraphError, match="a newer schedule sets the lr"):
+            part.step()
+    sequence.step()
+
+
+def test_rates_and_momenta_have_a_schedule_each() -> None:
+    o = groups()
+    rate, momentum = optim.StepLR(o, 1, gamma=0.5), optim.MomentumSchedule(o, 2, 0.5, 0.9)
+    for schedule in (rate, momentum, rate, momentum):
+        schedule.step()
+    assert (o.param_groups[0]["lr"], o.param_groups[0]["momentum"]) == (0.125, 0.9)
+    optim.MomentumSchedule(o, 2)
+    with pytest.raises(GraphError, match="a newer schedule sets the momentum"):
+        momentum.step()
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_drops_of_a_plateau_stay_beside_a_schedule(name: str) -> None:
+    o, alone = groups(), groups()
+    schedule, undisturbed = VALUES[name][0](o), VALUES[name][0](alone)
+    plateau = optim.ReduceLROnPlateau(o, factor=0.5, patience=0)
+    plateau.step(1.0)  # the best so far: nothing beats it
+    for drops in range(1, 4):
+        plateau.step(1.0)
+        assert rates(o) == pytest.approx([0.5**drops * rate for rate in rates(alone)])
+        for each in (schedule, undisturbed):
+            each.step()
+        assert rates(o) == pytest.approx([0.5**drops * rate for rate in rates(alone)])
+    saved = (schedule.state_dict(), plateau.state_dict(), repr(o.param_groups))
+    schedule.load_state_dict(saved[0])
+    plateau.load_state_dict(saved[1])
+    assert repr(o.param_groups) == saved[2]

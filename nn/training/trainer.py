@@ -356,6 +356,8 @@ def _check_parts(
         if schedule.optimizer is not optimizer:
             message = f"Trainer: {schedule!r} is of another optimizer; make it with this one"
             raise GraphError(f"{message} (at {here()})")
+        if isinstance(schedule, Schedule):
+            schedule.check_followed()
 
 
 def _classes(dataset: Dataset) -> bool:
