@@ -19,6 +19,7 @@ from graphgrad.errors import (
     PictureError,
     ShapeError,
 )
+from graphgrad.judging.limits import short
 from graphgrad.nn.diagnosis.measurements import BINS, distribution, norm
 
 F = nn.functional
@@ -279,7 +280,7 @@ def test_updates_of_another_size_than_usual_are_named() -> None:
         learn(model, watch, 1, optim.SGD(model.parameters(), lr=lr))
         ratio = watch.records[0].parameters["hidden.weight"].ratio
         text = next(t for t in watch.findings() if t.startswith("hidden.weight: "))
-        assert f"updates are {ratio:.0e} of the weights, about 1e-03 is usual" in text
+        assert f"updates are {short(ratio)} of the weights, about 0.001 is usual" in text
         assert f"{word} the learning rate" in text
     model = network()
     watch = nn.Diagnosis(model, every=1)

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.judging.limits import UPDATES
+from graphgrad.judging.updates import ratios
 from graphgrad.nn.diagnosis.measurements import Distribution, Record
-from graphgrad.nn.diagnosis.symptoms import USUAL
 from graphgrad.viz import plots
 
 KINDS = "activations", "gradients"
 LAYERS = 16  # drawn at most
 CURVES = 12  # at most
-BAND = USUAL / 10**0.5, USUAL * 10**0.5
 
 
 def draw(
@@ -38,8 +38,8 @@ def draw(
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=10)
     grid[0, 0].set_title("activations")
     grid[0, 1].set_title("gradients of the loss there")
-    ratios, rests = right.subplots(2, 1, height_ratios=[1.3, 1])
-    _ratios(ratios, records)
+    updates, rests = right.subplots(2, 1, height_ratios=[1.3, 1])
+    _ratios(updates, records)
     _resting(rests, records, resting)
     return plots.save(figure, path)
 
@@ -99,21 +99,18 @@ def _free_place(d: Distribution, low: float, high: float) -> dict[str, Any]:
 
 
 def _ratios(axes: Any, records: Sequence[Record]) -> None:
-    weights = [name for name, p in records[-1].parameters.items() if p.matrix]
     steps = [record.step for record in records]
+    rows = ratios(records)
     series = {
-        name: [
-            record.parameters[name].ratio if name in record.parameters else math.nan
-            for record in records
-        ]
-        for name in _spaced(weights)
+        name: [math.nan if ratio is None else ratio for ratio in rows[name]]
+        for name in _spaced(list(rows))
     }
-    axes.axhspan(*BAND, color="#222222", alpha=0.1, lw=0)
+    axes.axhspan(UPDATES.low, UPDATES.high, color="#222222", alpha=0.1, lw=0)
     if series:
         plots.show_curves(axes, series, xlabel="", log=True, x=steps)
-    axes.set(title="update / weight (grey: about 1e-3)", xlabel="step", yscale="log")
+    axes.set(title=f"update / weight (grey: {UPDATES}, usual)", xlabel="step", yscale="log")
     values = [v for row in series.values() for v in row if v > 0]
-    axes.set_ylim(min([3e-5, *values]) / 1.5, max([3e-2, *values]) * 1.5)
+    axes.set_ylim(min([UPDATES.low, *values]) / 1.5, max([UPDATES.high, *values]) * 1.5)
     axes.xaxis.get_major_locator().set_params(integer=True)
     _legend(axes)
 

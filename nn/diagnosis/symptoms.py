@@ -1,17 +1,4 @@
-"""What the numbers of watched steps mean, in words.
-
-The thresholds, and where they come from:
-
-- Updates are about 1e-3 of the weights (CS231n, "Neural Networks Part 3", ratio of weights to
-  updates). Healthy runs stray from that by a factor of ten, so a factor of 30 is reported (ours).
-- A rate that is too high can kill 40 % of the ReLUs (CS231n, "Neural Networks Part 1"): half of
-  that is reported (ours).
-- Activations of tanh should fill [−1, 1], not stand at its ends (CS231n, part 3): reported where
-  most are saturated (ours).
-- From the last layer with weights to the first a factor of 1000 in the spread of gradients, or of
-  activations, is reported (ours). Healthy initial values keep both about equal: Glorot and
-  Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
-"""
+"""What the numbers of watched steps mean, in words; the limits are in `judging.limits`."""
 
 import math
 from collections.abc import Sequence
@@ -20,12 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphgrad.judging.limits import DEAD, SATURATED, SPREAD, UPDATE, UPDATES, short
 from graphgrad.nn.diagnosis.measurements import LayerMeasure, ParameterMeasure, Record
 
-USUAL, FACTOR = 1e-3, 30.0  # of update / weight
-DEAD = 0.2  # the share of units
-SATURATED = 0.5  # the share of values
-SPREAD = 1000.0  # from layer to layer
 TOLD = 3  # findings of one kind
 
 _INITIAL = "take Xavier's or He's initial weights, or batch normalisation"
@@ -119,7 +103,7 @@ def _of_depth(records: Sequence[Record]) -> list[_Symptom]:
     ):
         happens = "vanish" if spread < 1 / SPREAD else "explode" if spread > SPREAD else ""
         if happens:
-            text = f"at {here} their spread is {spread:.0e} times that at {there}"
+            text = f"at {here} their spread is {short(spread)} times that at {there}"
             found.append(_Symptom(f"{what} {happens}", text, f"{_INITIAL}, {cure}"))
     return found
 
@@ -132,12 +116,13 @@ def _of_parameter(name: str, measures: list[ParameterMeasure]) -> list[_Symptom]
         if any(m.gradient for m in measures):
             return [_Symptom(name, "never changes", "give it to the optimizer, or freeze it")]
     typical = _typical([m.ratio for m in measures])
-    if not measures[-1].matrix or not 0 < typical < math.inf:
+    if not measures[-1].matrix:
         return []
-    text = f"updates are {typical:.0e} of the weights, about {USUAL:.0e} is usual"
-    if typical > USUAL * FACTOR:
+    text = f"updates are {short(typical)} of the weights, about {short(UPDATE)} is usual"
+    side = UPDATES.side(typical)
+    if side > 0:
         return [_Symptom(name, text, "lower the learning rate", typical)]
-    if typical < USUAL / FACTOR:
+    if side < 0:
         remedy = "raise the learning rate, unless the loss is at its end"
         return [_Symptom(name, text, remedy, -typical)]
     return []

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import DtypeError, GraphError, IndexingError, ShapeError
+from graphgrad.judging.updates import excursions
 from graphgrad.nn.activations import Identity, ReLU, Sigmoid, Tanh
 from graphgrad.nn.diagnosis.measurements import (
     LayerMeasure,
@@ -132,7 +133,7 @@ class Diagnosis:
         """Say in words what is unusual in the newest records, and what helps; [] if nothing is.
 
         What is so in more than three places is said once, of the worst.
-        The thresholds stand in ``graphgrad/nn/diagnosis/symptoms.py``, each with its source.
+        The limits stand in ``graphgrad/judging/limits.py``, each with its source.
         """
         return findings(self._window())
 
@@ -180,11 +181,12 @@ class Diagnosis:
         return f"Diagnosis({type(self.model).__name__}, every={self.every}{named})"
 
     def __str__(self) -> str:
-        """Return the newest record as a table, and the findings."""
+        """Return the newest record as a table, the findings, and what was unusual before."""
         title = type(self.model).__name__
         if not self.records:
             return f"{title}: nothing recorded yet"
-        newest, window = self.records[-1], self._window()
+        records, window = list(self.records), self._window()
+        newest = records[-1]
         cells = [("layer", "mean", "std", "at rest", "gradient std", "update/weight")]
         shown = set()
         for name, m in newest.layers.items():
@@ -210,10 +212,11 @@ class Diagnosis:
             for line in cells
         ]
         lines.insert(1, "─" * max(map(len, lines)))
-        found = findings(window)
-        heading = f"{title}, step {newest.step} ({len(self.records)} steps recorded)"
-        ending = [f"- {text}" for text in found] or ["nothing unusual"]
-        return "\n".join([heading, *lines, *ending])
+        found, outside = findings(window), excursions(records)
+        heading = f"{title}, step {newest.step} ({len(records)} steps recorded)"
+        quiet = "nothing unusual on the whole" if outside else "nothing unusual"
+        ending = [f"- {text}" for text in found] or [quiet]
+        return "\n".join([heading, *lines, *ending, *(f"- {text}" for text in outside)])
 
 
 def _below(name: str, parameters: dict[str, ParameterMeasure]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import ShapeError
+from graphgrad.judging.histories import Finding, findings
 from graphgrad.node import here
 
 
@@ -54,6 +55,19 @@ class History(Mapping[str, list[float]]):
         sign = 1 if column.endswith("loss") else -1
         values = [math.inf if math.isnan(v) else sign * v for v in self.columns[column]]
         return values.index(min(values))
+
+    def findings(self) -> list[Finding]:
+        """Say in words what is unusual, in which epochs, and what helps; [] if nothing is.
+
+        A loss that stays where it began, stands on a plateau, rises, swings or is NaN; validation
+        that parts from the training. The limits stand in ``graphgrad/judging/limits.py``.
+
+        ::
+
+            for finding in history.findings():
+                print(finding)
+        """
+        return findings(self.columns, self.losses)
 
     def plot(self, path: str | Path) -> Path:
         """Draw each kind of column over the epochs, training and validation in one.

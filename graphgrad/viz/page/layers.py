@@ -5,13 +5,23 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.judging.limits import DEAD, SATURATED, SPREAD, UPDATE, UPDATES, short
+from graphgrad.judging.updates import ratios
 from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.page.curves import LONGEST, curve, number, numbered
 
 HISTOGRAMS = 8000  # in one page, about a megabyte; of more steps some are left out
-USUAL = 1e-3  # update / weight; see graphgrad/nn/diagnosis/symptoms.py
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
 SHORT = 4  # digits of a number of which there are thousands
+
+
+def limits() -> str:
+    """Say what is unusual in watched steps."""
+    return (
+        f"updates outside {UPDATES} of the weights, layers with {DEAD:.0%} of their units dead or "
+        f"{SATURATED:.0%} of their values saturated, gradients or activations whose spread differs "
+        f"by a factor of {SPREAD:,.0f} from the first layer with weights to the last, and NaN"
+    )
 
 
 def watched(records: Sequence[Any], resting: Sequence[Mapping[str, float | None]]) -> Any:
@@ -82,18 +92,14 @@ def _packed(counts: Any) -> str:
 
 
 def _ratios(records: Sequence[Any]) -> dict[str, Any]:
-    names = {name: None for r in records for name, p in r.parameters.items() if p.matrix}
-    rows = {
-        name: [r.parameters[name].ratio if name in r.parameters else None for r in records]
-        for name in names
-    }
+    rows = ratios(records)
     return {
         "id": "ratios",
         "title": "Update / weight",
         "about": "Norm of what a step adds to a weight, by the norm of the weight. "
-        "The band is about 1e-3, which is usual.",
+        f"About {short(UPDATE)} is usual; the band is {UPDATES}.",
         "log": True,
-        "band": [number(USUAL / 10**0.5), number(USUAL * 10**0.5)],
+        "band": [number(UPDATES.low), number(UPDATES.high)],
         "xs": [numbered("step", [int(r.step) for r in records])],
         "series": [curve(name, row, SHORT, look=i) for i, (name, row) in enumerate(rows.items())],
     }
@@ -106,7 +112,8 @@ def _resting(
     rows = {name: [row.get(name) for row in resting] for name in names}
     active = [name for name, row in rows.items() if any(row)]
     about = "The share of units that did nothing in all steps of the window, or of values at the "
-    about += "flat ends of tanh and sigmoid."
+    about += f"flat ends of tanh and sigmoid. {DEAD:.0%} of units or {SATURATED:.0%} of values are "
+    about += "unusual."
     return {
         "id": "resting",
         "title": "Dead units, saturated values",
