@@ -3,6 +3,7 @@
 import itertools
 import math
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+import graphgrad as gg
 from graphgrad import data, nn, optim
 from graphgrad.judging.histories import LONG, Finding, findings
 from graphgrad.judging.limits import SATURATED, UPDATES, Band, short
@@ -273,12 +275,14 @@ def trained(model: nn.Module, few: int = 0, epochs: int = 20, **options: Any) ->
         ),
     ],
 )
-def test_real_trainings(make: Any, options: Any, words: list[str]) -> None:
-    history, _ = trained(make(), **options)
+def test_real_trainings(make: Any, options: Any, words: list[str], tmp_path: Path) -> None:
+    history, watch = trained(make(), **options)
     found = history.findings()
     assert len(found) == len(words), found
     for finding, word in zip(found, words, strict=True):
         assert word in str(finding)
+    page = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch).read_text("utf-8")
+    assert ("<p>Nothing unusual" in page) == (not found and not watch.findings())
 
 
 def test_dead_units_leave_the_network_guessing() -> None:

@@ -18,7 +18,9 @@ import pytest
 import graphgrad as gg
 from graphgrad import data, nn, optim
 from graphgrad.errors import DtypeError, GraphError, PictureError, ShapeError
-from graphgrad.viz.page.epochs import batches_per_epoch
+from graphgrad.judging.limits import UPDATES
+from graphgrad.judging.updates import excursions
+from graphgrad.viz.page.epochs import batches_per_epoch, letters
 from tests.browser import Visit, chromium, reached_by_tab
 
 HOSTILE = [
@@ -218,16 +220,19 @@ def test_findings_are_told_in_words(tmp_path: Path) -> None:
     for record in watch.records:
         for p in record.parameters.values():
             object.__setattr__(p, "update", 10 * p.weight + 1)
-    held = [1.0, 0.5, 0.9]
-    history = history_of({"loss": [1.0, 1.1, 1.2], "validation_loss": held}, [1, math.nan])
+    columns = {
+        "loss": [1.0, 0.8, 0.7, 0.6, 0.5, 0.4],
+        "validation_loss": [1.0, 0.5, 0.6, 0.7, 0.8, 0.9],
+    }
+    history = history_of(columns, [1, math.nan])
     text = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch).read_text("utf-8")
     items = re.findall(r"<li>(.*?)</li>", text)
     assert items[0].startswith("the losses of batches: 1 of 2 are NaN or infinite")
-    assert items[1].startswith("the loss ends at 1.2, not below the 1 of the first epoch")
-    assert items[2].startswith("the validation loss rises from 0.5 to 0.9")
-    assert items[3:] == [line.replace("'", "&#x27;") for line in watch.findings()]
-    assert items[3:], "such updates are reported"
-    assert "lowest in epoch 2; 0.9 at the end, training 1.2" in text
+    assert items[1].startswith("overfitting: the validation loss rises from about 0.6 to 0.9")
+    assert items[2:] == [line.replace("'", "&#x27;") for line in watch.findings()]
+    assert items[2:], "such updates are reported"
+    assert f"<p>U{excursions(watch.records)[0][1:]}.</p>" in text
+    assert "lowest in epoch 2; 0.9 at the end, training 0.4" in text
 
 
 def test_where_nothing_rests_one_sentence_says_so(tmp_path: Path) -> None:
@@ -243,7 +248,38 @@ def test_where_nothing_rests_one_sentence_says_so(tmp_path: Path) -> None:
 def test_a_healthy_training_has_nothing_unusual(tmp_path: Path) -> None:
     history = history_of({"loss": [2, 1, 0.9], "validation_loss": [2, 1, 1.1]})
     text = gg.viz.training_page(history, tmp_path / "a.html").read_text("utf-8")
-    assert "Nothing unusual." in text
+    assert "<p>Nothing unusual.</p>" in text
+    assert "In the history we look for values that are NaN" in text
+    assert "In the last" not in text, "of layers nothing is known"
+
+
+def test_updates_that_left_their_band_for_a_while_are_told(tmp_path: Path) -> None:
+    history, watch = learn(10, 1)
+    assert "<p>Nothing unusual.</p>" in page_of(history, watch, tmp_path)
+    object.__setattr__(watch.records[0].parameters["0.weight"], "update", 1e3)
+    assert not watch.findings()
+    text = page_of(history, watch, tmp_path)
+    assert "<p>Nothing unusual on the whole.</p>" in text
+    assert "<p>Updates of 0.weight were above 0.03 of the weights in step 0 (1 of 40 wat" in text
+    assert f"In the last 10 watched steps we look for updates outside {UPDATES} of the" in text
+
+
+def page_of(history: Any, watch: Any, folder: Path) -> str:
+    return gg.viz.training_page(history, folder / "a.html", diagnosis=watch).read_text("utf-8")
+
+
+def test_epochs_of_findings_are_marked(tmp_path: Path) -> None:
+    """The case of a loss at ln 10 for 13 of 20 epochs: in words, and in the curve."""
+    loss = [math.log(10)] * 13 + [1.9, 1.5, 1.0, 0.6, 0.5, 0.45, 0.4]
+    right = [0.1] * 13 + [0.2, 0.4, 0.6, 0.8, 0.8, 0.85, 0.9]
+    held = [0.1] * 13 + [0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5]
+    columns = {"lr": [math.nan] * 20, "loss": loss, "accuracy": right, "validation_accuracy": held}
+    path = gg.viz.training_page(history_of(columns), tmp_path / "a.html")
+    items = re.findall(r"<li>(.*?)</li>", path.read_text("utf-8"))
+    assert items[1].startswith("the loss stood at 2.303, where it began, in epochs 1 to 13: that ")
+    assert chart(path, "Loss")["marks"] == [[1, 13, "B"]]
+    assert chart(path, "Accuracy")["marks"] == [], "of the gap no epoch is told"
+    assert [letters(n) for n in (1, 26, 27, 52, 53, 703)] == ["A", "Z", "AA", "AZ", "BA", "AAA"]
 
 
 def test_any_mapping_of_columns_will_do(tmp_path: Path) -> None:
@@ -311,8 +347,8 @@ def test_hostile_names_are_texts(tmp_path: Path) -> None:
         plain = Parts(gg.viz.training_page({"a": [1]}, path).read_text("utf-8"))
         gg.viz.training_page({name: [1, math.nan]}, path, title=name)
         parts = Parts(path.read_text("utf-8"))
-        assert [t for t, _ in parts.tags if t not in ("ul", "li", "p")] == [
-            t for t, _ in plain.tags if t not in ("ul", "li", "p")
+        assert [t for t, _ in parts.tags if t not in ("ol", "li", "p")] == [
+            t for t, _ in plain.tags if t not in ("ol", "li", "p")
         ], name
         assert path.stat().st_size < 60_000
         assert "\u202e" not in path.read_text("utf-8")
@@ -598,6 +634,21 @@ def test_hostile_names_in_a_browser(browser: Any, tmp_path: Path, name: str) -> 
     assert visit.page.locator("#charts .chart").count() == 3
     assert "✕ NaN or infinite: 2." in visit.page.inner_text("#charts")
     assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    visit.close()
+
+
+def test_marks_are_drawn_over_their_epochs(browser: Any, tmp_path: Path) -> None:
+    loss = [2.3] * 10 + [1.5, 1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05]
+    path = gg.viz.training_page(history_of({"loss": loss}, loss), tmp_path / "a.html")
+    visit = Visit(browser, path, width=400)
+    page = visit.page
+    mark, plot = page.locator(".judged").bounding_box(), page.locator("svg.plot").bounding_box()
+    half = (mark["x"] + mark["width"] - plot["x"]) / plot["width"]
+    assert 0.5 < half < 0.6, "ten of twenty epochs, right of the numbers"
+    assert page.locator("svg .letter").inner_html() == "A"
+    assert "Marked: finding A." in page.inner_text("#charts")
+    assert page.locator("#findings li").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     visit.close()
 
 

@@ -1,39 +1,48 @@
-"""What a page shows of a history: curves over the epochs, facts, and remarks in words."""
+"""What a page shows of a history: curves over the epochs with marks, and facts."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from graphgrad.judging.histories import Columns, Finding
 from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.page.curves import LONGEST, counted, curve, number, spans_decades
 
-Columns = Mapping[str, Sequence[float]]
-
-RISE = 1.2  # a validation loss that ends so far above its lowest is remarked on (ours)
 _TRAINING, _VALIDATION, _BATCHES = 0, 1, -1  # how curves look
 
 
-def charts(columns: Columns, losses: Sequence[float]) -> list[dict[str, Any]]:
-    """Return a chart for each kind of column: the loss first, the learning rate last."""
+def charts(
+    columns: Columns, losses: Sequence[float], found: Sequence[Finding] = ()
+) -> list[dict[str, Any]]:
+    """Return a chart for each kind of column: the loss first, the learning rate last.
+
+    The epochs of a finding are marked in the chart of its column, by its letter.
+    """
     kinds: dict[str, dict[str, Sequence[float]]] = {}
     for name, values in columns.items():
         kind = name.removeprefix("validation_")
         kinds.setdefault(kind, {})[name] = values
     order = sorted(kinds, key=lambda kind: (kind == "lr") - (kind == "loss"))
-    found = [_chart(kind, kinds[kind]) for kind in order]
+    drawn = [_chart(kind, kinds[kind]) for kind in order]
+    for chart, kind in zip(drawn, order, strict=True):
+        chart["marks"] = [
+            [*finding.epochs, letters(place)]
+            for place, finding in enumerate(found, 1)
+            if finding.epochs and finding.column.removeprefix("validation_") == kind
+        ]
     if not losses:
-        return found
+        return drawn
     size = batches_per_epoch(columns, losses)
     behind = curve("each batch", losses, look=_BATCHES)
     axis = counted("batch", len(losses), 1 / size if size else 1.0)
     if size:
-        found[0]["xs"].append(axis)
-        found[0]["series"].insert(0, behind | {"x": 1})
-        found[0]["log"] = spans_decades([*kinds["loss"].values(), losses])
+        drawn[0]["xs"].append(axis)
+        drawn[0]["series"].insert(0, behind | {"x": 1})
+        drawn[0]["log"] = spans_decades([*kinds["loss"].values(), losses])
     else:
-        found.insert(
+        drawn.insert(
             1 if "loss" in kinds else 0,
             {
                 "id": "batches",
@@ -43,7 +52,16 @@ def charts(columns: Columns, losses: Sequence[float]) -> list[dict[str, Any]]:
                 "series": [behind | {"look": _TRAINING}],
             },
         )
-    return found
+    return drawn
+
+
+def letters(number: int) -> str:
+    """Return what an ordered list of type A writes before an item: A, B, …, Z, AA."""
+    text = ""
+    while number:
+        number, place = divmod(number - 1, 26)
+        text = chr(ord("A") + place) + text
+    return text
 
 
 def batches_per_epoch(columns: Columns, losses: Sequence[float]) -> int | None:
@@ -139,26 +157,6 @@ def _best(
     if name != kind and learnt:
         detail += f", training {_value(kind, learnt[-1])}"
     return _value(kind, values[place]), name.replace("_", " "), detail
-
-
-def remarks(columns: Columns, losses: Sequence[float]) -> list[str]:
-    """Say what is unusual in a history, and what helps; [] if nothing is."""
-    found = []
-    rows = {"the losses of batches": losses, **columns}
-    for name, row in rows.items():
-        broken = sum(not math.isfinite(v) for v in row)
-        if broken:
-            text = f"{readable(name, LONGEST)}: {broken:,} of {len(row):,} are NaN or infinite"
-            found.append(f"{text}: look at the inputs, and lower the learning rate")
-    loss = [v for v in columns.get("loss", ()) if math.isfinite(v)]
-    if len(loss) > 1 and loss[-1] >= loss[0]:
-        text = f"the loss ends at {loss[-1]:.4g}, not below the {loss[0]:.4g} of the first epoch"
-        found.append(f"{text}: try other learning rates, and nn.sanity_checks")
-    held = [v for v in columns.get("validation_loss", ()) if math.isfinite(v)]
-    if len(held) > 1 and held[-1] > RISE * min(held) > 0:
-        text = f"the validation loss rises from {min(held):.4g} to {held[-1]:.4g}"
-        found.append(f"{text}: end earlier (patience=), decay the weights, or take more samples")
-    return found
 
 
 def _plural(word: str, count: int) -> str:

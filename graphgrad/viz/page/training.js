@@ -277,6 +277,7 @@
         const [a, b] = this.spec.band.map(y);
         parts.push(svg("rect", { class: "usual", x: left, y: b, width: right - left, height: a - b }));
       }
+      this.judged(parts, first, last);
       parts.push(svg("path", { class: "axis", d: `M${left} ${bottom}H${right}` }));
       this.across(parts, first, last);
       this.here = svg("path", { class: "here" });
@@ -291,6 +292,18 @@
       this.explain();
       this.fade();
       if (this.now !== undefined) this.stand(this.now);
+    }
+
+    // The epochs of findings, by their letters in the list.
+    judged(parts, first, last) {
+      const { top, bottom, x } = this.area;
+      (this.spec.marks || []).forEach(([from, to, letter], i) => {
+        const a = x(Math.max(first, from - 1));
+        const width = Math.max(3, x(Math.min(last, to)) - a);
+        parts.push(svg("rect", { class: "judged", x: fixed(a), y: top, width: fixed(width), height: bottom - top }));
+        const place = { class: "letter", x: fixed(a + 4 + 16 * i), y: top + 11 };
+        parts.push(svg("text", place, letter));
+      });
     }
 
     across(parts, first, last) {
@@ -374,6 +387,8 @@
 
     explain() {
       const said = [];
+      const marks = this.spec.marks || [];
+      if (marks.length) said.push(`Marked: ${marks.length > 1 ? "findings" : "finding"} ${marks.map((m) => m[2]).join(", ")}.`);
       for (const a of this.xs) {
         if (a.per > 1) {
           const count = a.count ? `${whole(a.count)} ` : "";

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import DtypeError, GraphError, ShapeError
+from graphgrad.judging.histories import findings, looked_for
+from graphgrad.judging.updates import excursions
 from graphgrad.node import here
 from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.page.document import checked_path, document, write
-from graphgrad.viz.page.epochs import charts, facts, remarks
-from graphgrad.viz.page.layers import watched
+from graphgrad.viz.page.epochs import charts, facts
+from graphgrad.viz.page.layers import limits, watched
 
 _WHO = "training_page"
 
@@ -36,8 +38,9 @@ def training_page(
     It has curves of the loss (of epochs, and of batches behind them), of accuracy and every other
     column, and of the learning rate. With a diagnosis also updates / weights, dead units and
     saturated values over time, histograms of each layer's activations and gradients in each
-    watched step, and the findings in words. Of more than 1200 numbers in a row it has the lowest,
-    mean and highest of bins, and says so.
+    watched step. What is unusual in the history (see `nn.History.findings`) and in the newest
+    watched steps is said in words, and the epochs are marked in the curves. Of more than 1200
+    numbers in a row it has the lowest, mean and highest of bins, and says so.
 
     Parameters
     ----------
@@ -69,13 +72,16 @@ def training_page(
         message = f"{_WHO}: no epoch, no batch and no watched step to draw yet; train first"
         raise ShapeError(f"{message} (at {here()})")
     columns = columns if any(columns.values()) else {}
-    data: dict[str, Any] = {"charts": charts(columns, losses)}
-    words = remarks(columns, losses)
+    found = findings(columns, losses)
+    data: dict[str, Any] = {"charts": charts(columns, losses, found)}
+    words = list(map(str, found))
     if records:
         data["watched"] = watched(records, diagnosis.resting_shares())
         words += diagnosis.findings()
     heading = readable(str(title), 200)
-    body = _body(heading, facts(columns, losses, len(records)), words, _note(diagnosis))
+    tiles = facts(columns, losses, len(records))
+    notes = _notes(diagnosis, history=bool(columns or losses))
+    body = _body(heading, tiles, words, excursions(records), notes)
     text = document(heading, body, data, style="training.css", script="training.js")
     return write(path, text, _WHO)
 
@@ -117,23 +123,28 @@ def _checked_records(diagnosis: Any) -> Sequence[Any]:
     return list(diagnosis.records)
 
 
-def _note(diagnosis: Any) -> str:
-    """Return what the findings about layers rest on."""
+def _notes(diagnosis: Any, *, history: bool) -> list[str]:
+    """Return what the findings rest on."""
+    told = [looked_for()] if history else []
     if diagnosis is None:
-        return ""
+        return told
     judged = min(len(diagnosis.records), getattr(diagnosis, "window", len(diagnosis.records)))
     steps = f"last {judged} watched steps" if judged > 1 else "last watched step"
-    note = f"Layers are judged by the {steps}."
+    note = f"In the {steps} we look for {limits()}."
     shares = [
         share for row in diagnosis.resting_shares() for share in row.values() if share is not None
     ]
     if shares and not any(shares):
         note += " In none of all watched steps was a unit dead or a value saturated."
-    return note
+    return [*told, note]
 
 
 def _body(
-    heading: str, tiles: Sequence[tuple[str, str, str]], words: Sequence[str], note: str
+    heading: str,
+    tiles: Sequence[tuple[str, str, str]],
+    words: Sequence[str],
+    excursions: Sequence[str],
+    notes: Sequence[str],
 ) -> str:
     """Return the parts that need no script; it draws the others."""
     described = "\n".join(
@@ -142,8 +153,11 @@ def _body(
         for value, what, detail in tiles
     )
     items = "\n".join(f"<li>{html.escape(readable(text, 1000))}</li>" for text in words)
-    told = f"<ul>\n{items}\n</ul>" if items else "<p>Nothing unusual.</p>"
-    if note:
+    quiet = "Nothing unusual on the whole." if excursions else "Nothing unusual."
+    told = f'<ol type="A">\n{items}\n</ol>' if items else f"<p>{quiet}</p>"
+    for text in excursions:
+        told += f"\n<p>{html.escape(readable(text[0].upper() + text[1:], 1000))}.</p>"
+    for note in notes:
         told += f'\n<p class="about">{html.escape(note)}</p>'
     return (
         f"<header>\n<h1>{html.escape(heading)}</h1>\n<dl>\n{described}\n</dl>\n</header>\n"
