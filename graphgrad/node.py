@@ -7,6 +7,7 @@ output, so the order of creation is a topological order and nothing ever recurse
 """
 
 import contextlib
+import copy
 import itertools
 import sys
 import threading
@@ -192,10 +193,11 @@ def is_grad_enabled() -> bool:
 
 # ------------------------------------------------------------------ the user's source line
 
-_OURS = (  # of which contextlib stands between our context managers and their users
+_OURS = (  # Python's own modules stand between us and those who use a context or copy a tensor
     str(Path(__file__).parent) + "/",
     str(Path(np.__file__).parent) + "/",
     contextlib.__file__,
+    copy.__file__,
 )
 internal: dict[str, bool] = {}  # per file name: is it one of these?
 

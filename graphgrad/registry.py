@@ -19,9 +19,11 @@ a keyword      such as ``axis``
 
 import inspect
 import operator
+import sys
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, Generic, NamedTuple, TypeVar
+from pickle import PicklingError
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -167,7 +169,33 @@ def is_numpys(function: Any) -> bool:
     return isinstance(function, np.ufunc) or module.startswith("numpy")
 
 
-class Op(Generic[R]):
+class Declared:
+    """What ops and compositions share: one object each, which copying and pickling keep so."""
+
+    name: str
+
+    def __copy__(self) -> Self:
+        """Return the op itself."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return the op itself, so that copies of a module that keeps one share it."""
+        return self
+
+    def __reduce__(self) -> str:
+        """Pickle by name, as functions are."""
+        home = vars(sys.modules.get(self.__module__, object))
+        name = next((name for name, value in home.items() if value is self), None)
+        if name is None:
+            message = (
+                f"pickle: no name of module {self.__module__} holds the op '{self.name}', by which "
+                "another process would find it; assign it to one, outside of any function"
+            )
+            raise PicklingError(f"{message} (at {here()})")
+        return name
+
+
+class Op(Declared, Generic[R]):
     """One differentiable operation: a function with its gradient rules.
 
     Calling it on a Tensor records a node; on plain arrays it just computes.
@@ -298,7 +326,7 @@ def _binary(x: Any, y: Any) -> None: ...
 _signature_only: dict[int, Callable[..., Any]] = {1: _unary, 2: _binary}
 
 
-class Composite(Generic[R]):
+class Composite(Declared, Generic[R]):
     """A NumPy function written as a composition of ops; its pictures show the parts."""
 
     def __init__(
@@ -431,6 +459,7 @@ def op(
         domain=domain,
         doc=doc,
     )
+    new.__module__ = _caller_module()
     if is_numpys(function) or function in (operator.getitem, operator.setitem):
         TABLE[function] = new
     return new
@@ -443,7 +472,13 @@ def composed(
 
     def declare(body: Callable[..., Any]) -> Composite[Any]:
         new: Composite[Any] = Composite(function, body, domain, body.__name__)
+        new.__module__ = body.__module__
         TABLE[function] = new
         return new
 
     return declare
+
+
+def _caller_module() -> str:
+    """Name the module of whoever called the function that calls this one."""
+    return str(sys._getframe(2).f_globals.get("__name__", "__main__"))

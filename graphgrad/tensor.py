@@ -3,7 +3,7 @@
 import operator
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -20,13 +20,13 @@ from graphgrad.record import (
     make_leaf,
     record,
     unwrapped,
-    wrap,
 )
 from graphgrad.registry import TABLE
 from graphgrad.sweep import Sweep
 
 _commit = threading.Lock()  # two threads may send gradients to the same leaf
 _new = object.__new__
+T = TypeVar("T", bound="Tensor")
 
 
 class Tensor(NumpyProtocols, ArrayMethods):
@@ -424,30 +424,53 @@ class Tensor(NumpyProtocols, ArrayMethods):
 
     __hash__ = object.__hash__
 
-    def __copy__(self) -> "Tensor":
-        """Return another name for the same value."""
-        return constant(self._data) if self._node is None else wrap(self._data, self._node)  # type: ignore[no-any-return]
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Copy a leaf; a computed tensor has no copy apart from its graph."""
-        if not self.is_leaf and self.requires_grad:
-            message = f"deepcopy: only a leaf can be copied; use .detach().copy() (at {here()})"
-            raise GraphError(message)
-        new = _new(type(self))
-        new._data, new._node = self._data.copy(), None
-        if self.requires_grad:
-            new.requires_grad = True
-        if self.name is not None:
-            new.name = self.name
-        memo[id(self)] = new
+    def __copy__(self) -> Self:
+        """Return another name for the same value, of the same class, with the same attributes."""
+        new = _blank(type(self))
+        _restore(new, *_contents(self))
         return new
 
+    # deepcopy goes by way of these three, too
     def __reduce__(self) -> Any:
-        """Pickle a leaf by its numbers."""
+        """Make it anew from its class and its state, without its ``__init__``."""
+        return _blank, (type(self),), self.__getstate__()
+
+    def __getstate__(self) -> Any:
+        """Return the numbers of a leaf, its gradient, and what a subclass has added."""
         if not self.is_leaf and self.requires_grad:
-            message = f"pickle: only a leaf can be pickled; use .detach() (at {here()})"
-            raise GraphError(message)
-        return type(self), (np.asarray(self._data), None, self.requires_grad, self.name)
+            message = "copy, pickle: a computed tensor has no copy apart from its graph; use "
+            raise GraphError(f"{message}.detach() (at {here()})")
+        attributes, slots = _contents(self)
+        added = {name: value for name, value in slots.items() if name not in Recorded.__slots__}
+        leaf = (np.asarray(self._data), self.requires_grad, self.name, self.grad)
+        return attributes, added, leaf
+
+    def __setstate__(self, state: Any) -> None:
+        """Be what ``__getstate__`` was taken of."""
+        attributes, added, (data, requires_grad, name, grad) = state
+        self._data, self._node = data if data.shape else data[()], None
+        if requires_grad:
+            make_leaf(self, needs=True).grad = grad
+        if name is not None:
+            self.name = name
+        _restore(self, attributes, added)
+
+
+def _blank(kind: type[T]) -> T:
+    return _new(kind)
+
+
+def _contents(tensor: Tensor) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Return what stands in the ``__dict__``, if there is one, and what in the slots."""
+    contents: Any = object.__getstate__(tensor)  # type: ignore[operator]
+    return contents  # type: ignore[no-any-return]
+
+
+def _restore(tensor: Tensor, attributes: dict[str, Any] | None, slots: dict[str, Any]) -> None:
+    for name, value in slots.items():
+        setattr(tensor, name, value)
+    if attributes:
+        vars(tensor).update(attributes)
 
 
 Recorded.public = Tensor

@@ -1,8 +1,6 @@
 """Tensor: what it accepts, what it holds, how it behaves in Python and in NumPy."""
 
-import copy
 import math
-import pickle
 from typing import Any
 
 import numpy as np
@@ -134,24 +132,6 @@ def test_arrays_and_scalars_on_the_left_give_tensors() -> None:
     ):
         assert isinstance(y, gg.Tensor)
         assert y.requires_grad
-
-
-def test_copy_deepcopy_and_pickle() -> None:
-    x = gg.Tensor([1.0, 2.0], requires_grad=True, name="w")
-    for twin in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
-        assert twin.tolist() == x.tolist()
-        assert twin.requires_grad
-        assert twin.name == "w"
-        twin.data[0] = 9
-        assert x.data[0] == 1
-    y = x * 2
-    for attempt in (copy.deepcopy, pickle.dumps):
-        with pytest.raises(GraphError, match="only a leaf"):
-            attempt(y)
-    copied = x.copy()
-    copied.sum().backward()
-    assert x.grad.tolist() == [1, 1]
-    assert copy.copy(x) is not x
 
 
 def test_grad_can_be_assigned_and_cleared() -> None:
