@@ -462,7 +462,7 @@ def _blank(kind: type[T]) -> T:
 
 def _contents(tensor: Tensor) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Return what stands in the ``__dict__``, if there is one, and what in the slots."""
-    contents: Any = object.__getstate__(tensor)  # type: ignore[operator]
+    contents: Any = object.__getstate__(tensor)
     return contents  # type: ignore[no-any-return]
 
 
