@@ -199,10 +199,13 @@ _OURS = (  # Python's own modules stand between us and those who use a context o
     contextlib.__file__,
     copy.__file__,
 )
+FILES = 4096
 internal: dict[str, bool] = {}  # per file name: is it one of these?
 
 
 def _is_internal(filename: str) -> bool:
+    if len(internal) >= FILES:  # each cell of a notebook has a name of its own
+        internal.clear()
     answer = filename.replace("\\", "/").startswith(tuple(o.replace("\\", "/") for o in _OURS))
     internal[filename] = answer
     return answer

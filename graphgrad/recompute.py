@@ -60,7 +60,7 @@ def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()
     return rebuild(leaves)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def _rerun_op(outputs: int) -> Op[Any]:
     return op(
         lambda inputs, segment: inputs,  # noqa: ARG005 - the first run is made by checkpoint()

@@ -238,6 +238,12 @@ class PositionalEncoding(Module):
         self.dropout = dropout
         self.batch_first = batch_first
         self.rng = rng
+        self._waves = sinusoidal_positions(0, d_model)  # of the longest sequence so far
+
+    def _places(self, length: int, dtype: Any) -> Any:
+        if len(self._waves) < length or self._waves.dtype != dtype:
+            self._waves = sinusoidal_positions(length, self.d_model, dtype)
+        return self._waves[:length]
 
     def forward(self, x: Any) -> Any:
         """Return x and its waves."""
@@ -250,7 +256,7 @@ class PositionalEncoding(Module):
             )
             raise ShapeError(message)
         places = -2 if self.batch_first else 0
-        waves = sinusoidal_positions(x.shape[places], self.d_model, x.dtype)
+        waves = self._places(x.shape[places], x.dtype)
         if x.ndim == 3 and not self.batch_first:
             waves = waves[:, None]
         return dropout(x + waves, self.dropout, self.training, rng=self.rng)

@@ -15,9 +15,9 @@ own is a rule and its options::
             return sign_descent
 """
 
-import functools
 import inspect
 import math
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -65,9 +65,18 @@ class Recipe(NamedTuple):
     stateful: bool  # whether there is anything to keep from step to step
 
 
-@functools.cache
+_recipes: weakref.WeakKeyDictionary[Any, Recipe] = weakref.WeakKeyDictionary()
+
+
 def recipe(rule: Callable[..., Any]) -> Recipe:
     """Read the arguments of a rule: ``(w, g, *state, *, step, **options)``."""
+    found = _recipes.get(rule)
+    if found is None:  # a rule made anew at each step takes its entry with it
+        found = _recipes[rule] = _read(rule)
+    return found
+
+
+def _read(rule: Callable[..., Any]) -> Recipe:
     arguments = inspect.signature(rule).parameters.values()
     keywords = [a.name for a in arguments if a.kind is a.KEYWORD_ONLY]
     state = [a.name for a in arguments if a.kind is not a.KEYWORD_ONLY][2:]

@@ -1,6 +1,5 @@
 """Normalisation: equal to its composition, exact statistics, running statistics, bad input."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -30,14 +29,11 @@ def by_channel(v: Any, ndim: int) -> Any:
 
 
 @pytest.fixture(params=[(1 << 17, 32), (7, 2), (2, 10**6)], ids=["whole", "blocks", "tiny blocks"])
-def _blocks(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _blocks(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut even small arrays into blocks, and sum in both ways."""
     block, long = request.param
     monkeypatch.setattr(moments, "BLOCK", block)
     monkeypatch.setattr(moments, "_LONG", long)
-    moments._blocks.cache_clear()
-    yield
-    moments._blocks.cache_clear()
 
 
 # ---------------------------------------------------------------- equal to the composition

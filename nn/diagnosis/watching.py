@@ -2,8 +2,8 @@
 
 import contextlib
 import weakref
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -189,8 +189,9 @@ class Diagnosis:
         newest = records[-1]
         cells = [("layer", "mean", "std", "at rest", "gradient std", "update/weight")]
         shown = set()
+        below = _weights(newest.parameters)
         for name, m in newest.layers.items():
-            weights = _below(name, newest.parameters)
+            weights = below.get(name, [])
             shown.update(weights[:1])
             ratio = f"{newest.parameters[weights[0]].ratio:.1e}" if weights else ""
             dead = dead_share(name, window)
@@ -219,9 +220,19 @@ class Diagnosis:
         return "\n".join([heading, *lines, *ending, *(f"- {text}" for text in outside)])
 
 
-def _below(name: str, parameters: dict[str, ParameterMeasure]) -> list[str]:
-    """Return the names of the weights of a layer; of one that ran again, none."""
-    return [p for p, m in parameters.items() if m.matrix and p.rpartition(".")[0] == name]
+def _above(name: str) -> Iterator[str]:
+    """Yield the names of the modules that a parameter is in."""
+    parts = name.split(".")
+    return (".".join(parts[:count]) for count in range(1, len(parts)))
+
+
+def _weights(parameters: dict[str, ParameterMeasure]) -> dict[str, list[str]]:
+    """Name the weights of each layer; one that ran again has none."""
+    found: dict[str, list[str]] = {}
+    for name, measure in parameters.items():
+        if measure.matrix:
+            found.setdefault(name.rpartition(".")[0], []).append(name)
+    return found
 
 
 class _Watched:
@@ -231,7 +242,8 @@ class _Watched:
         self.diagnosis = diagnosis
         self.number = number
         self.parts: dict[str, dict[str, Any]] = {}  # by layer, what LayerMeasure is made of
-        self.outputs: dict[str, weakref.ref[Any]] = {}
+        self.outputs: dict[int, tuple[str, weakref.ref[Any]]] = {}  # by the id of the tensor
+        self.runs: Counter[str] = Counter()  # of each layer
         self.undo: list[Callable[[], object]] = []
         self.before: dict[str, tuple[Parameter, Any]] = {}
         self.open = False
@@ -242,7 +254,7 @@ class _Watched:
         if diagnosis._watching:
             raise GraphError(f"Diagnosis: step() inside the block of a step() (at {here()})")
         diagnosis._watching = self.open = True
-        named = diagnosis.layers
+        named = None if diagnosis.layers is None else set(diagnosis.layers)
         for name, module in model.named_modules():
             leaf = next(module.children(), None) is None
             if leaf:
@@ -252,7 +264,7 @@ class _Watched:
                 self._hook(module, partial(self._layer, name or type(module).__name__))
         self._hook(model, self._end_of_pass)
         for name, p in model.named_parameters():
-            mine = named is None or any(name.startswith(f"{layer}.") for layer in named)
+            mine = named is None or not named.isdisjoint(_above(name))
             if mine and p.requires_grad:
                 self.before[name] = p, unwrapped(p).copy()
 
@@ -279,8 +291,9 @@ class _Watched:
 
     def _taken(self, _module: Module, inputs: Any, _out: Any) -> None:
         """Note that no ReLU stands behind what another layer takes as it is."""
-        for name, output in self.outputs.items():
-            if self.open and any(output() is x for x in inputs):
+        for x in inputs if self.open else ():
+            name, output = self.outputs.get(id(x), ("", None))
+            if output is not None and output() is x:
                 self.parts[name].pop("below", None)
 
     def _layer(self, name: str, module: Module, _inputs: Any, out: Any) -> None:
@@ -288,10 +301,9 @@ class _Watched:
         tensor = _first_array(out)
         if not self.open or tensor is None:
             return
-        times = 2
-        first = name
-        while name in self.parts:
-            name, times = f"{first} ({times})", times + 1
+        self.runs[name] += 1
+        if self.runs[name] > 1:
+            name = f"{name} ({self.runs[name]})"
         values = unwrapped(tensor)
         matrices = [x for _, x in module.members() if isinstance(x, Parameter) and x.ndim > 1]
         if matrices:
@@ -307,7 +319,7 @@ class _Watched:
             part["dead"] = _for_all(values == 0, axis)
         elif getattr(tensor, "requires_grad", False):
             part["below"] = _for_all(values <= 0, axis)
-            self.outputs[name] = weakref.ref(tensor)
+            self.outputs[id(tensor)] = name, weakref.ref(tensor)
         if getattr(tensor, "requires_grad", False):
             self.undo.append(tensor.register_hook(partial(_gradient, part, axis)))
 

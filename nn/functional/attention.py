@@ -1,6 +1,5 @@
 """Attention: weighted means of values, the weights by likeness of queries and keys."""
 
-import functools
 import math
 from typing import Any
 
@@ -224,16 +223,13 @@ def _fits(shape: Shape, wanted: Shape) -> bool:
         return False
 
 
-@functools.lru_cache(maxsize=16)
 def sinusoidal_positions(length: int, size: int, dtype: Any = np.float32) -> Any:
-    """Return waves by which a place in a sequence can be told, (length, size), read-only.
+    """Return waves by which a place in a sequence can be told, (length, size).
 
     Column 2i is sin(place / 10000^(2i / size)), column 2i + 1 the cosine of the same. Vaswani et
     al., "Attention Is All You Need", 2017, section 3.5.
     """
     rates = 10000.0 ** (-np.arange(0, size, 2) / size)
     angles = np.arange(length)[:, None] * rates
-    waves = np.stack((np.sin(angles), np.cos(angles)), axis=2).reshape(length, -1)[:, :size]
-    waves = waves.astype(dtype)
-    waves.flags.writeable = False
-    return waves
+    waves = np.stack((np.sin(angles), np.cos(angles)), axis=2)
+    return waves.reshape(length, 2 * len(rates))[:, :size].astype(dtype)

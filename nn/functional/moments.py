@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 BLOCK = 1 << 17  # elements in a block: two or three of them fit into a core's cache
+_KEPT = 1 << 17  # ones, of each dtype
 _LONG = 32  # places that are worth an inner loop of their own
 
 
@@ -37,7 +38,6 @@ class View(NamedTuple):
     places: int
 
 
-@functools.lru_cache(maxsize=256)
 def _blocks(view: View) -> list[tuple[slice, slice]]:
     """Cut into pieces of whole samples or, where one is too large, of whole groups."""
     samples, groups, channels, places = view
@@ -74,9 +74,14 @@ def _spread(values: Any, places: int, dtype: Any) -> Any:
     return values.reshape(channels, -1)
 
 
-@functools.lru_cache(maxsize=64)
 def _ones(length: int, dtype: Any) -> Any:
-    ones = np.ones(length, dtype)
+    """Return ones to multiply by; short ones are kept, of long ones the sum takes far longer."""
+    return _kept_ones(dtype)[:length] if length <= _KEPT else np.ones(length, dtype)
+
+
+@functools.lru_cache(maxsize=4)  # one for each floating dtype
+def _kept_ones(dtype: Any) -> Any:
+    ones = np.ones(_KEPT, dtype)
     ones.flags.writeable = False
     return ones
 

@@ -1,7 +1,7 @@
 """Slopes: the derivative of an op on single numbers, by its rules, from what its node kept."""
 
-import functools
 import math
+import weakref
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,15 @@ from graphgrad.node import Freed, Node, memory_owners
 from graphgrad.quiet import ignore_warnings, restore_warnings
 from graphgrad.registry import Scatter, asked_by
 
-asked_of = functools.lru_cache(4096)(asked_by)  # pictures of large graphs ask often
+_asked: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()
+
+
+def asked_of(rule: Any) -> list[str]:
+    """Name what a rule needs, while it lives once: large pictures ask often."""
+    found = _asked.get(rule)
+    if found is None:
+        found = _asked[rule] = asked_by(rule)
+    return found
 
 
 def local_numbers(node: Node) -> tuple[float | None, ...]:

@@ -8,8 +8,9 @@ the sentence on the gradient in the op's docstring stands in its place.
 
 import functools
 import re
+import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from graphgrad.node import Freed, Node
 from graphgrad.quiet import ignore_warnings, restore_warnings
@@ -25,7 +26,9 @@ from graphgrad.viz.formulas.symbols import Shape
 _LETTERS = 0xE000
 _LONGEST = 90  # letters of a gradient that a picture still shows
 _LONGEST_NAME = 24
+_USES = 512  # of an op, whose texts are kept
 Name = str | int | float | None
+R = TypeVar("R")
 
 
 class Told(NamedTuple):
@@ -181,7 +184,26 @@ class _Case:
         return [True] * len(self.use.names) if op.joint else [r is not None for r in op.rules]
 
 
-@functools.lru_cache(maxsize=4096)
+def _kept(tell: Callable[[Use], R]) -> Callable[[Use], R]:
+    """Remember what was told of an op for as long as the op lives, and of so many uses of it."""
+    texts: weakref.WeakKeyDictionary[Op[Any], dict[Any, R]] = weakref.WeakKeyDictionary()
+
+    @functools.wraps(tell)
+    def told(use: Use) -> R:
+        of_op = texts.setdefault(use.op, {})
+        # neither the op nor the values of keywords: what is kept must not keep them
+        names, keywords = (held.key for held in use.names), ((k, v.key) for k, v in use.keywords)
+        key = (*names, *keywords, *use[3:])
+        if key not in of_op:
+            if len(of_op) >= _USES:
+                of_op.clear()
+            of_op[key] = tell(use)
+        return of_op[key]
+
+    return told
+
+
+@_kept
 def _formula(use: Use) -> str:
     applied = AppliedOp(use, use.shapes or ((),) * len(use.names))
     for writer in (
@@ -195,7 +217,7 @@ def _formula(use: Use) -> str:
     return f"{use.op.name}({', '.join(str(n.value) for n in use.names)})"
 
 
-@functools.lru_cache(maxsize=4096)
+@_kept
 def _gradients(use: Use) -> tuple[str | None, ...]:
     """Tell the gradient of each input by its rule; None where that cannot be."""
     count, known = len(use.names), use.shapes is not None
@@ -228,7 +250,6 @@ def _attempt(writer: Callable[[], str | None]) -> str | None:
 # ------------------------------------------------------------------- where no rule can tell
 
 
-@functools.lru_cache(maxsize=1024)
 def _sentences(op: Op[Any], count: int) -> tuple[str, ...]:
     """Return what the docstring says on the gradient of each input."""
     doc = " ".join((op.__doc__ or "").split())

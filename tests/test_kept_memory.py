@@ -1,0 +1,175 @@
+"""What the package remembers from call to call is bounded, and goes with what it is of."""
+
+import functools
+import gc
+import sys
+import tracemalloc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad import nn, node, optim
+from graphgrad.optim.optimizer import recipe
+
+F = nn.functional
+
+# Every cache of functions in the package, and why what it keeps is small.
+CACHES = {
+    "graphgrad.nn.functional.moments._kept_ones": "one block for each of four dtypes",
+    "graphgrad.ops.einstein._backward": "short texts",
+    "graphgrad.ops.einstein._explicit": "short texts",
+    "graphgrad.recompute._rerun_op": "an op for each number of outputs",
+    "graphgrad.sweep._broadcasts_to": "a bool for two shapes",
+    "graphgrad.sweep._stretched": "a few axes for two shapes",
+}
+
+
+def kept(work: Callable[[int], object], times: int) -> float:
+    """Return the bytes that are left when the work has been done for each number and dropped."""
+    work(0)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for i in range(1, times + 1):
+            work(i)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+
+def test_every_cache_is_bounded_and_known() -> None:
+    gg.graph(gg.Tensor(1.0, requires_grad=True) * 2).to_svg()  # loads what draws
+    kinds = (type(functools.lru_cache(len)),)
+    found = {
+        f"{x.__module__}.{x.__qualname__}": x.cache_info().maxsize
+        for x in gc.get_objects()
+        if isinstance(x, kinds) and x.__module__.startswith("graphgrad")
+    }
+    assert found.keys() == CACHES.keys()
+    assert all(maxsize is not None for maxsize in found.values())
+
+
+def batch_norm(i: int) -> object:
+    side = 100 + i
+    x = np.ones((2, 1, side, 2 * side), np.float32)
+    return F.batch_norm(x, training=True)
+
+
+def layer_norm(i: int) -> object:
+    return F.layer_norm(np.ones((2, 20_000 + i), np.float32), (20_000 + i,))
+
+
+def many_samples(i: int) -> object:
+    return F.batch_norm(np.ones((20_000 + i, 4), np.float32), training=True)
+
+
+def positions(i: int) -> object:
+    return nn.PositionalEncoding(64)(np.zeros((1000 + i, 1, 64), np.float32))
+
+
+def attention(i: int) -> object:
+    x = np.zeros((1, 30 + i, 8), np.float32)
+    return F.scaled_dot_product_attention(x, x, x)
+
+
+def drawn(i: int) -> object:
+    big = np.ones(20_000)
+    op = gg.op(lambda x: x * big[i], lambda g: g * big[i], name="own", elementwise=True)
+    y = op(gg.Tensor(2.0, requires_grad=True))
+    return gg.graph(y).to_svg()
+
+
+def indexed(i: int) -> object:
+    x = gg.Tensor(np.ones(30_000 + i), requires_grad=True)
+    return gg.graph(x[np.arange(30_000 + i)].sum()).to_svg()
+
+
+class Decay(optim.Optimizer):
+    """An optimizer of a user's, whose rule is made anew at each step."""
+
+    def __init__(self, params: Any, lr: float = 0.1) -> None:
+        super().__init__(params, lr=lr)
+
+    def rule(self, group: Any) -> Any:
+        big, lr = np.ones(1000), group["lr"]
+        return lambda _, g: lr * g * big[0]
+
+
+def own_optimizer(i: int) -> object:
+    w = gg.Tensor(np.ones(3), requires_grad=True)
+    optimizer = Decay([w])
+    for _ in range(5 + i % 2):
+        w.grad = np.ones(3)
+        optimizer.step()
+    return None
+
+
+WORK: dict[str, tuple[Callable[[int], object], int]] = {
+    "batch norm over images of many sizes": (batch_norm, 60),
+    "layer norm over many sizes": (layer_norm, 60),
+    "batch norm over many sizes of batches": (many_samples, 60),
+    "positions of many lengths": (positions, 40),
+    "attention of many lengths": (attention, 40),
+    "ops that were drawn": (drawn, 15),
+    "indices that were drawn": (indexed, 10),
+    "rules made anew": (own_optimizer, 30),
+}
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_nothing_is_kept_for_good(name: str) -> None:
+    work, times = WORK[name]
+    assert kept(work, times) < 250_000
+
+
+def test_an_op_that_was_drawn_goes() -> None:
+    op = gg.op(lambda x: x * 2, lambda g: g * 2, name="twice", elementwise=True)
+    gg.graph(op(gg.Tensor(2.0, requires_grad=True))).to_html()
+    gone = weakref.ref(op)
+    del op  # only now: the graph and its picture are gone already
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_rule_is_read_once_while_it_lives() -> None:
+    def rule(w: Any, g: Any, m: Any, *, step: int, lr: float) -> Any: ...
+
+    assert recipe(rule) is recipe(rule)
+    assert (recipe(rule).state, recipe(rule).options) == (("m",), ("lr",))
+
+
+def test_names_of_files_are_not_kept_for_ever() -> None:
+    for i in range(3 * node.FILES):
+        code = compile("f()", f"<cell {i}>", "exec")
+        exec(code, {"f": node.here})
+    assert len(node.internal) <= node.FILES
+
+
+def test_a_watched_step_looks_at_each_layer_once() -> None:
+    """Calls are counted: with twice the layers there are about twice as many."""
+
+    def calls(layers: int) -> int:
+        net = nn.Sequential(*(nn.Tanh() for _ in range(layers)))
+        watch = nn.Diagnosis(net, every=1)
+        x = gg.Tensor(np.ones((2, 3)), requires_grad=True)
+        profile: list[int] = [0]
+
+        def count(*_: Any) -> None:
+            profile[0] += 1
+
+        before = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            with watch.step():
+                net(x).sum().backward()
+        finally:
+            sys.setprofile(before)
+        return profile[0]
+
+    assert calls(400) < 2.2 * calls(200)
