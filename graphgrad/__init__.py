@@ -270,13 +270,25 @@ if TYPE_CHECKING:  # loaded on first use, see __getattr__
     from graphgrad import data as data, testing as testing, viz as viz
     from graphgrad.viz import graph as graph
 
+_ON_FIRST_USE = ("data", "graph", "testing", "viz")
+
 
 def __getattr__(name: str) -> Any:
     """Load what plain differentiation does not need when it is first asked for."""
     import importlib
 
-    if name in ("data", "testing", "viz"):
-        return importlib.import_module(f"graphgrad.{name}")
     if name == "graph":
         return importlib.import_module("graphgrad.viz").graph
+    if name in _ON_FIRST_USE:
+        return importlib.import_module(f"graphgrad.{name}")
     raise AttributeError(f"module 'graphgrad' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Name what is loaded on first use too, so that Tab and help() find it."""
+    import importlib.util
+
+    names = {*globals(), *_ON_FIRST_USE}
+    if importlib.util.find_spec("hypothesis") is None:
+        names -= {"testing"}  # which cannot be loaded then, and help(gg) loads every name
+    return sorted(names)

@@ -2,6 +2,9 @@
 
 import ast
 import graphlib
+import os
+import subprocess
+import sys
 import types
 from pathlib import Path
 
@@ -116,3 +119,50 @@ def test_no_module_bears_the_name_of_a_public_function() -> None:
     assert functions
     clashes = {name for name in FILES if name.rpartition(".")[2] in functions}
     assert not clashes
+
+
+def loaded_on_first_use(tree: ast.Module) -> set[str]:
+    """Name what only type checkers import at once, where the module has a `__getattr__`."""
+    if not any(isinstance(x, ast.FunctionDef) and x.name == "__getattr__" for x in tree.body):
+        return set()
+    blocks = [x for x in tree.body if isinstance(x, ast.If) and "TYPE_CHECKING" in ast.dump(x.test)]
+    imports = [x for block in blocks for x in block.body if isinstance(x, ast.ImportFrom)]
+    return {alias.asname or alias.name for x in imports for alias in x.names}
+
+
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
+LATE = {name: found for name, tree in TREES.items() if (found := loaded_on_first_use(tree))}
+
+
+def test_what_is_loaded_on_first_use_is_found() -> None:
+    assert LATE["graphgrad"] == {"data", "graph", "testing", "viz"}
+
+
+@pytest.mark.parametrize("missing", ["nothing", "hypothesis"])
+def test_dir_names_what_there_is_and_all_of_it_loads(missing: str) -> None:
+    """Tab completes from dir(), help() loads all of it; in a process where nothing is loaded yet.
+
+    `graphgrad.testing` cannot be loaded without hypothesis, and is not named then.
+    """
+    code = f"""
+import importlib, sys
+sys.modules[{missing!r}] = None
+late = {LATE!r}
+if {missing!r} == "hypothesis":
+    late["graphgrad"].remove("testing")
+for name in late:
+    module = importlib.import_module(name)
+    print(name, *late[name].union(vars(module)).difference(dir(module)))
+    for x in dir(module):
+        getattr(module, x)
+"""
+    paths = os.pathsep.join([str(PACKAGE.parent), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == list(LATE)
