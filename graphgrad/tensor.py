@@ -407,7 +407,8 @@ class Tensor(NumpyProtocols, ArrayMethods):
 
     def __repr__(self) -> str:
         """Show the numbers as NumPy does, and what the tensor is in the graph."""
-        numbers = np.array2string(np.asarray(self._data), separator=", ", prefix="Tensor(")
+        kind = type(self).__name__
+        numbers = np.array2string(np.asarray(self._data), separator=", ", prefix=f"{kind}(")
         node = self._node
         facts = "" if self.dtype in (float, int, bool) else f", dtype={self.dtype}"
         if node is not None:
@@ -416,7 +417,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
             elif node.needs:
                 facts += ", requires_grad=True"
             facts += f", name={node.name!r}" if node.name else ""
-        return f"Tensor({numbers}{facts})"
+        return f"{kind}({numbers}{facts})"
 
     def __format__(self, spec: str) -> str:
         """Format the only element, as in ``f"{loss:.3f}"``."""

@@ -82,6 +82,10 @@ class Sampler:
         self.rng = rng
         self.stock: list[float] = []
 
+    def __repr__(self) -> str:
+        """Show the generator."""
+        return f"<Sampler drawing from {self.rng}>"
+
     def __call__(self, *shape: int) -> Any:
         """Draw an array of float64."""
         size = int(np.prod(shape))

@@ -11,6 +11,7 @@ from graphgrad.errors import GraphError, ShapeError
 from graphgrad.node import here
 from graphgrad.optim.arguments import check_names, leaves_of, positive, whole
 from graphgrad.optim.clipping import BLOCK
+from graphgrad.reprs import counted
 from graphgrad.tensor import Tensor
 
 
@@ -158,8 +159,8 @@ class RunningAverage:
 
     def __repr__(self) -> str:
         """Show what is averaged."""
-        facts = f"{len(self.params)} parameters, decay={self.decay}, {self.updates} updates"
-        return f"<RunningAverage of {facts}>"
+        facts = f"decay={self.decay}, {counted(self.updates, 'update')}"
+        return f"<RunningAverage of {counted(len(self.params), 'parameter')}, {facts}>"
 
 
 def _move(average: Any, towards: Any, w: float) -> None:

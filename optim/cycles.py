@@ -52,8 +52,8 @@ class OneCycleLR(RateSchedule):
         if anneal_strategy not in _ANNEALING:
             message = f"{name}: anneal_strategy={anneal_strategy!r}; there are 'cos' and 'linear'"
             raise ShapeError(f"{message} (at {here()})")
-        self._anneal = _ANNEALING[anneal_strategy]
-        self.cycle_momentum = cycle_momentum
+        self.anneal_strategy, self._anneal = anneal_strategy, _ANNEALING[anneal_strategy]
+        self.cycle_momentum, self.three_phase = cycle_momentum, three_phase
         self.base_momentum = share(name, "base_momentum", base_momentum)
         self.max_momentum = share(name, "max_momentum", max_momentum)
         self.div_factor = positive(name, "div_factor", div_factor)
@@ -63,11 +63,13 @@ class OneCycleLR(RateSchedule):
         if len(peaks) != len(groups):
             message = f"{name}: {len(peaks)} rates in max_lr for {len(groups)} groups"
             raise ShapeError(f"{message} (at {here()})")
+        self.max_lr = max_lr
         self.max_lrs = [positive(name, "max_lr", peak) for peak in peaks]
         if cycle_momentum:
             need_momentum(name, groups, "pass cycle_momentum=False")
         rise, last = self.pct_start * self.total_steps, self.total_steps - 1
         self._ends = [rise - 1, 2 * rise - 2, last] if three_phase else [rise - 1, last]
+        self._writes = ("lr", "momentum") if cycle_momentum else ("lr",)
         super().__init__(optimizer)
 
     def values(self, t: int, group: int, initial_lr: float) -> dict[str, float]:  # noqa: ARG002
@@ -100,6 +102,8 @@ class MomentumSchedule(Schedule):
     The CS231n notes' typical setting: from 0.5 slowly up to 0.99, over several epochs. With
     Adam and its like it is β₁ that changes. PyTorch has none.
     """
+
+    _writes = ("momentum",)
 
     def __init__(
         self, optimizer: Any, total_steps: int, start: float = 0.5, end: float = 0.99

@@ -25,6 +25,7 @@ import numpy as np
 
 from graphgrad.errors import GraphError, ShapeError
 from graphgrad.node import here
+from graphgrad.reprs import counted
 from graphgrad.tensor import Tensor
 
 BLOCK = 1 << 16  # bytes of one array in a piece: a dozen of them stay in the second-level cache
@@ -430,7 +431,8 @@ class Optimizer:
         for group in self.param_groups:
             options = ", ".join(f"{k}={v!r}" for k, v in group.items() if k != "params")
             numbers = sum(p.size for p in group["params"])
-            lines.append(f"{len(group['params'])} parameters of {numbers:,} numbers, {options}")
+            held = counted(len(group["params"]), "parameter")
+            lines.append(f"{held} of {counted(numbers, 'number')}, {options}")
         return f"{self._name}({'; '.join(lines)})"
 
 

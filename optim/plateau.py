@@ -7,10 +7,12 @@ from typing import Any
 from graphgrad.errors import NonFiniteError, ShapeError
 from graphgrad.node import here
 from graphgrad.optim.arguments import check_names, groups_of, positive, share, whole
+from graphgrad.optim.schedules import now
+from graphgrad.reprs import Described
 from graphgrad.tensor import Tensor
 
 
-class ReduceLROnPlateau:
+class ReduceLROnPlateau(Described):
     """Multiply the rates by ``factor`` when a metric has not improved for a while.
 
     ``step(metric)`` is called once an epoch, with the validation loss (mode "min") or the
@@ -68,6 +70,7 @@ class ReduceLROnPlateau:
         if len(floors) != len(groups):
             message = f"{name}: {len(floors)} rates in min_lr for {len(groups)} groups"
             raise ShapeError(f"{message} (at {here()})")
+        self.min_lr = min_lr
         self.min_lrs = [positive(name, "min_lr", floor, zero=True) for floor in floors]
         self.eps = positive(name, "eps", eps, zero=True)
         self.best = math.inf if mode == "min" else -math.inf
@@ -144,7 +147,8 @@ class ReduceLROnPlateau:
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate
 
-    def __repr__(self) -> str:
-        """Show the best so far and the rates."""
-        rates = ", ".join(f"{rate:g}" for rate in self.get_last_lr())
-        return f"<ReduceLROnPlateau best {self.best:g}, lr {rates}>"
+    def _state(self) -> str:
+        """Say the best so far, since how many calls there was no new one, and the rates."""
+        best = "nothing measured" if math.isinf(self.best) else f"best {self.best:g}"
+        bad = f", {self.bad_steps} bad since" if self.bad_steps else ""
+        return f"{best}{bad}: {', '.join(now(self.optimizer, ('lr',)))}"

@@ -29,9 +29,10 @@ from typing import Any
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.node import here, tick
 from graphgrad.optim.arguments import check_names, groups_of, increasing, positive, whole
+from graphgrad.reprs import Described, counted
 
 
-class Schedule:
+class Schedule(Described):
     """What all schedules share: the number of steps taken, and the groups they write to.
 
     A schedule of one's own gives `values`. Raises GraphError for an optimizer without
@@ -39,6 +40,7 @@ class Schedule:
     """
 
     t: int  # the number of steps taken
+    _writes: tuple[str, ...] = ("lr",)  # what to show of the groups
 
     def __init__(self, optimizer: Any) -> None:
         """Take the optimizer; its groups get the values of t = 0 at once."""
@@ -138,9 +140,9 @@ class Schedule:
                 else:
                     group[key] = value
 
-    def __repr__(self) -> str:
-        """Show how many steps were taken."""
-        return f"<{type(self).__name__} after {self.t} steps>"
+    def _state(self) -> str:
+        """Say how many steps were taken, and what stands in the groups now."""
+        return f"after {counted(self.t, 'step')}: {', '.join(now(self.optimizer, self._writes))}"
 
 
 # ------------------------------------------------------------------------- learning rates
@@ -356,6 +358,15 @@ def line(start: float, end: float, passed: float) -> float:
 def cosine(start: float, end: float, passed: float) -> float:
     """Go from start to end along half a cosine, flat at both."""
     return end + (start - end) * (1 + math.cos(math.pi * passed)) / 2
+
+
+def now(optimizer: Any, keys: Sequence[str]) -> list[str]:
+    """Write what stands in the groups of an optimizer: ``["lr 0.1, 0.01", "momentum 0.9"]``."""
+    found = []
+    for key in keys:
+        held = [g[key] if key in g else g["betas"][0] for g in optimizer.param_groups]
+        found.append(f"{key} {', '.join(f'{value:g}' for value in held)}")
+    return found
 
 
 def value_at(schedule: Schedule, key: str, t: int, group: int) -> float:

@@ -190,4 +190,4 @@ def test_wrong_parameters() -> None:
 
 def test_repr() -> None:
     _, average = averaged([1.0], 0.9)
-    assert repr(average) == "<RunningAverage of 1 parameters, decay=0.9, 1 updates>"
+    assert repr(average) == "<RunningAverage of 1 parameter, decay=0.9, 1 update>"

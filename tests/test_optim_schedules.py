@@ -517,13 +517,6 @@ def test_questions_without_an_answer() -> None:
         optim.OneCycleLR(groups(), 1.0, 5, cycle_momentum=False).momentum_at(0)
 
 
-def test_repr() -> None:
-    schedule = optim.StepLR(groups(), 3)
-    schedule.step()
-    assert repr(schedule) == "<StepLR after 1 steps>"
-    assert repr(optim.ReduceLROnPlateau(two())) == "<ReduceLROnPlateau best inf, lr 1, 0.1>"
-
-
 # ------------------------------------------------------------------ several on one optimizer
 
 

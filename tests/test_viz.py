@@ -262,7 +262,7 @@ def test_lonely_tensors() -> None:
     assert "3" in gg.graph(gg.Tensor(3)).to_dot()
     assert "0×2 float32" in gg.graph(gg.Tensor(np.zeros((0, 2), np.float32))).to_dot()
     assert gradient(gg.graph(leaf(3.0, "x")), "x") == 1
-    assert repr(gg.graph(leaf(3.0, "x"))) == "<Graph of 'x' = 3: 0 ops, 1 leaves, 0 constants>"
+    assert repr(gg.graph(leaf(3.0, "x"))) == "<Graph of 'x' = 3: 0 ops, 1 leaf, 0 constants>"
 
 
 def test_only_tensors_have_graphs() -> None:

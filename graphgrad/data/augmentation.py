@@ -10,6 +10,7 @@ import numpy as np
 
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.node import here
+from graphgrad.reprs import Described
 
 
 def _checked(who: str, images: Any) -> Any:
@@ -71,7 +72,7 @@ def _cut(images: Any, size: tuple[int, int], rng: np.random.Generator) -> Any:
     return windows[np.arange(len(images)), ..., rows, columns, :, :]
 
 
-class Shift:
+class Shift(Described):
     """Move each image by up to so many whole pixels, up or down and sideways; 0 comes in."""
 
     def __init__(self, pixels: int) -> None:
@@ -86,7 +87,7 @@ class Shift:
         return _cut(np.pad(images, margins), images.shape[-2:], rng)
 
 
-class Crop:
+class Crop(Described):
     """Cut a window of a size out of each image, at a random place.
 
     Parameters
@@ -99,8 +100,13 @@ class Crop:
 
     def __init__(self, height: int, width: int, padding: int = 0) -> None:
         """Take the size."""
-        self.size = (_whole("Crop", height, 1), _whole("Crop", width, 1))
+        self.height, self.width = _whole("Crop", height, 1), _whole("Crop", width, 1)
         self.padding = _whole("Crop", padding, 0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the window."""
+        return self.height, self.width
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:
         """Return the windows."""
@@ -113,7 +119,7 @@ class Crop:
         return _cut(padded, self.size, rng)
 
 
-class Flip:
+class Flip(Described):
     """Mirror each image left to right with a probability. Not for digits: a mirrored 2 is none."""
 
     def __init__(self, probability: float = 0.5) -> None:
@@ -128,7 +134,7 @@ class Flip:
         return np.where(flipped.reshape(-1, *[1] * (images.ndim - 1)), mirrored, images)
 
 
-class Brightness:
+class Brightness(Described):
     """Multiply each image by a factor from 1 − amount to 1 + amount, 0 ≤ amount ≤ 1."""
 
     def __init__(self, amount: float) -> None:
@@ -146,7 +152,7 @@ class Brightness:
         return np.clip(np.rint(images * factors), limits.min, limits.max).astype(images.dtype)
 
 
-class Rotate:
+class Rotate(Described):
     """Turn each image about its middle by up to so many degrees, either way; bilinear."""
 
     def __init__(self, degrees: float) -> None:
@@ -163,7 +169,7 @@ class Rotate:
         return _moved(images, turns)
 
 
-class Scale:
+class Scale(Described):
     """Enlarge or shrink each image about its middle, by a factor of up to 1 ± amount; bilinear."""
 
     def __init__(self, amount: float) -> None:

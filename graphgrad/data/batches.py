@@ -12,11 +12,12 @@ from graphgrad.data.dataset import Dataset, checked
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.node import here
 from graphgrad.randomness import default_generator
+from graphgrad.reprs import Described, counted
 
 Augmentation = Callable[[Any, np.random.Generator], Any]  # images, generator → images
 
 
-class Batches:
+class Batches(Described):
     """The samples of a dataset, batch by batch; to iterate once is one epoch.
 
     ::
@@ -155,6 +156,10 @@ class Batches:
             message = f"Batches: the state {state} is of other data: {len(self)} batches here"
             raise ShapeError(f"{message} (at {here()})")
         self.seed, self.epoch, self.batch, self._resumed = seed, epoch, batch, True
+
+    def _state(self) -> str:
+        place = f"epoch {self.epoch}, {self.batch} of {len(self)} batches handed out"
+        return f"of {counted(self.dataset.size, 'sample')}: {place}"
 
 
 def _ahead(

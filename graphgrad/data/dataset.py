@@ -9,6 +9,7 @@ from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.node import here
 from graphgrad.randomness import default_generator
 from graphgrad.record import as_values
+from graphgrad.reprs import counted, described
 
 
 class Dataset(NamedTuple):
@@ -25,6 +26,15 @@ class Dataset(NamedTuple):
     def take(self, index: Any) -> "Dataset":
         """Return the samples of an index: a slice, numbers, a mask."""
         return Dataset(self.images[index], self.labels[index])
+
+    def __repr__(self) -> str:
+        """Show shapes and types, and how many classes there are; the arrays would fill pages."""
+        labels = getattr(self.labels, "_data", self.labels)
+        kind = getattr(getattr(labels, "dtype", None), "kind", "")
+        facts = [f"images {described(self.images)}", f"labels {described(labels)}"]
+        if kind and kind in "iu" and labels.ndim == 1:
+            facts.append(counted(len(np.unique(labels)), "class", "classes"))
+        return f"<Dataset: {', '.join(facts)}>"
 
 
 def checked(who: str, dataset: tuple[Any, Any]) -> Dataset:

@@ -10,12 +10,18 @@ import numpy as np
 
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.node import here
+from graphgrad.reprs import Described
 
 
-class _Fitted:
+class _Fitted(Described):
     """What the transforms share: they refuse to run before they have seen training data."""
 
     mean: Any = None
+
+    def _state(self) -> str:
+        if self.mean is None:
+            return "not fitted yet"
+        return f"fitted to images of shape {self.mean.shape}"
 
     def _refuse_unfitted(self) -> None:
         if self.mean is None:

@@ -11,6 +11,7 @@ from typing import Any, Unpack
 
 from graphgrad.errors import PictureError
 from graphgrad.files import replacing
+from graphgrad.reprs import counted
 from graphgrad.viz.drawing.dot_writer import dot
 from graphgrad.viz.drawing.json_writer import to_json
 from graphgrad.viz.drawing.layout import TooSlowError, run
@@ -232,8 +233,12 @@ class Graph:
         ops = sum(v.op is not None and v.kind != "output" for v in values)
         leaves = sum(v.kind == "leaf" for v in values)
         constants = sum(v.kind == "constant" for v in values)
-        counts = f"{ops} ops, {leaves} leaves, {constants} constants"
-        return f"<Graph of {name}{' '.join(value_lines(result))}: {counts}>"
+        parts = (
+            counted(ops, "op"),
+            counted(leaves, "leaf", "leaves"),
+            counted(constants, "constant"),
+        )
+        return f"<Graph of {name}{' '.join(value_lines(result))}: {', '.join(parts)}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002
         """Show the picture in a notebook; without Graphviz, or if too large, say why not.

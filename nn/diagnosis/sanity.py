@@ -63,6 +63,8 @@ class SanityReport:
     def __str__(self) -> str:
         return "\n".join(map(str, self.checks))
 
+    __repr__ = __str__
+
 
 def sanity_checks(
     model: Module,

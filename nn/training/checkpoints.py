@@ -19,6 +19,7 @@ from graphgrad.errors import DtypeError, FileFormatError, ShapeError, StorageErr
 from graphgrad.files import UNFINISHED, owned, replacing
 from graphgrad.nn.storage import CHECKPOINT, read, write
 from graphgrad.node import here
+from graphgrad.reprs import counted
 from graphgrad.version import __version__
 
 FORMAT = 1  # of the JSON; raised whenever older versions could not read it
@@ -152,7 +153,9 @@ class Checkpoints:
 
     def __repr__(self) -> str:
         """Show where, and how many there are."""
-        return f"<Checkpoints in {self.folder}: {len(self.paths)}, keep={self.keep}>"
+        return (
+            f"<Checkpoints in {self.folder}: {counted(len(self.paths), 'file')}, keep={self.keep}>"
+        )
 
 
 def write_state(state: Mapping[str, Any], path: Path) -> None:

@@ -128,6 +128,8 @@ class History(Mapping[str, list[float]]):
 
     def __repr__(self) -> str:
         """Show a table, an epoch to a line."""
+        if not self.epochs:
+            return "<History of no epoch>"
         names = list(self.columns)
         lines = ["  ".join(["epoch", *names])]
         for epoch in range(self.epochs):

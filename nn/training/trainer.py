@@ -35,6 +35,7 @@ from graphgrad.optim.closures import ClosureOptimizer
 from graphgrad.optim.optimizer import Optimizer
 from graphgrad.optim.plateau import ReduceLROnPlateau
 from graphgrad.optim.schedules import Schedule
+from graphgrad.reprs import counted
 
 Loss = Callable[[Any, Any], Any]  # scores, labels → one number, the mean over the samples
 
@@ -326,8 +327,9 @@ class Trainer(Training):
 
     def __repr__(self) -> str:
         """Show how far it is."""
-        name = type(self.model).__name__
-        return f"<Trainer of {name} after {self.epoch} epochs, {self.step} steps>"
+        name = f"{type(self.model).__name__} by {type(self.optimizer).__name__}"
+        done = f"{counted(self.epoch, 'epoch')}, {counted(self.step, 'step')}"
+        return f"<Trainer of {name} after {done}>"
 
 
 def _check_parts(

@@ -46,6 +46,9 @@ class TrialResult:
         cells = ", ".join(f"{name} {_shown(value)}" for name, value in self.point.items())
         return f"{shown} ({cells}{', pruned' * (self.state == 'pruned')})"
 
+    def __repr__(self) -> str:
+        return f"<TrialResult {self.number}: {self}>"
+
 
 @dataclass(frozen=True)
 class SearchResult:
@@ -134,6 +137,8 @@ class SearchResult:
         failed = [trial for trial in self.trials if trial.state == "failed"]
         lines += [f"trial {trial.number} failed: {trial.error}" for trial in failed[:3]]
         return "\n".join(lines)
+
+    __repr__ = __str__
 
 
 def _shown(value: Any) -> str:

@@ -79,6 +79,11 @@ class Trial:
         self._job, self._send = job, send
         self._steps: set[int] = set()
 
+    def __repr__(self) -> str:
+        """Show the number and the point."""
+        point = ", ".join(f"{name}={value!r}" for name, value in self._job.point.items())
+        return f"<Trial {self.number} of {point}>"
+
     @property
     def folder(self) -> Path:
         """Where its checkpoints belong; an interrupted trial finds them there again.

@@ -23,6 +23,7 @@ from graphgrad.node import (
     source_line,
 )
 from graphgrad.record import OUTPUT
+from graphgrad.reprs import counted
 from graphgrad.tensor import Tensor
 from graphgrad.transforms import IDENTITY
 from graphgrad.viz.formulas.symbols import Untold
@@ -119,6 +120,11 @@ class Snapshot:
     def result(self) -> Value:
         """The value whose graph this is."""
         return self.values[-1]
+
+    def __repr__(self) -> str:
+        """Say how large it is; all of it would fill pages."""
+        found = counted(len(self.values), "value"), counted(len(self.steps), "step")
+        return f"<Snapshot of {', '.join(found)}, {counted(len(self.modules), 'module')}>"
 
 
 def take(tensor: Tensor) -> Snapshot:

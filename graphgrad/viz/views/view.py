@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from graphgrad.reprs import counted
 from graphgrad.viz.snapshots.digest import Numbers, total
 from graphgrad.viz.snapshots.snapshot import ModuleNote, Snapshot, Value
 from graphgrad.viz.views.focus import near
@@ -65,7 +66,12 @@ class View:
     heat: Heat | None = None
     note: str | None = None
     path: str = ""  # of the module whose inside this is; names may be shortened by it
-    building: "Building" = field(repr=False, compare=False)
+    building: "Building" = field(compare=False)
+
+    def __repr__(self) -> str:
+        """Say how much of the graph is seen; all of it would fill pages."""
+        seen = f"{self.size:,} of {counted(len(self.snapshot.values), 'value')}"
+        return f"<View of {seen}, direction={self.direction!r}, heat={self.heat is not None}>"
 
     @property
     def size(self) -> int:

@@ -1,0 +1,67 @@
+"""What objects look like at the prompt: the call that made them, and where they stand."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+_NOT_KEPT = object()
+
+
+class Described:
+    """An object that shows its arguments by name, and its state where it has one.
+
+    The arguments are those of ``__init__`` that the object keeps under their names. Numbers,
+    words, functions and other described objects are shown, arrays and optimizers are not; what
+    is off by default (None, False, 0) and was left so is not shown either.
+    """
+
+    def _call(self) -> str:
+        """Write the call that made this: ``StepLR(step_size=30, gamma=0.1)``."""
+        parts = []
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            value = getattr(self, name, _NOT_KEPT)
+            text = _shown(value)
+            if text is not None and (parameter.default or value):
+                parts.append(f"{name}={text}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def _state(self) -> str:
+        """Say where it stands; nothing for what has no state."""
+        return ""
+
+    def __repr__(self) -> str:
+        """Show the call and the state."""
+        call, state = self._call(), self._state()
+        return f"<{call} {state}>" if state else call
+
+
+def _shown(value: Any) -> str | None:
+    """Write an argument as one would type it; None for what would fill pages."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, str | int | None):
+        return repr(value)
+    if isinstance(value, Described):
+        return value._call()
+    if inspect.isroutine(value):
+        return str(value.__name__)
+    if isinstance(value, Sequence):
+        items = [_shown(item) for item in value]
+        return None if None in items else f"[{', '.join(map(str, items))}]"
+    return None
+
+
+def described(x: Any) -> str:
+    """Say what an array is: ``(1437, 64) float32``; of anything else its type."""
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        return f"{x.shape} {x.dtype}"
+    return type(x).__name__
+
+
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """Write how many there are: ``1 leaf``, ``12,000 leaves``."""
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
