@@ -1,8 +1,8 @@
 """Networks and layers in graphgrad and in PyTorch.
 
 The names of modules and their arguments are the same in both libraries, so a builder takes `nn`
-or `torch.nn`; the book's networks graphgrad has, in `nn.models`, and PyTorch gets their layers
-here. Shapes of parameters come in the same order, so both start from the same numbers.
+or `torch.nn`; graphgrad has the networks of Saito's book in `nn.models`, and PyTorch gets their
+layers here. Shapes of parameters come in the same order, so both start from the same numbers.
 """
 
 import importlib
@@ -16,12 +16,12 @@ Work = Callable[[], Any]
 
 
 def mlp(m: Any) -> Any:
-    """784 → 50 → 10, as the book's two-layer net."""
+    """784 → 50 → 10, as Saito's two-layer net."""
     return m.Sequential(m.Linear(784, 50), m.ReLU(), m.Linear(50, 10))
 
 
 def simple_convnet(m: Any) -> Any:
-    """Build the book's SimpleConvNet: 30 filters 5×5, pooling, 100 hidden units."""
+    """Build Saito's SimpleConvNet: 30 filters 5×5, pooling, 100 hidden units."""
     if hasattr(m, "models"):
         return m.models.SimpleConvNet()
     return m.Sequential(
@@ -36,7 +36,7 @@ def simple_convnet(m: Any) -> Any:
 
 
 def deep_convnet(m: Any) -> Any:
-    """Build the book's deep network of chapter 8, dropout left out so that losses are equal."""
+    """Build the deep network of Saito's chapter 8, dropout left out so that losses are equal."""
     if hasattr(m, "models"):
         return m.models.DeepConvNet(dropout=0.0)
     layers: list[Any] = []

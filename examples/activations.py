@@ -1,6 +1,9 @@
 """Activations: what each does to a number, how steep it is, and what softmax does to scores.
 
-python examples/activations.py [folder for the picture]
+    python examples/activations.py [folder for the picture]
+
+activations.png: where the slope is 0 (both ends of a sigmoid, the left half of ReLU) no gradient
+comes through.
 """
 
 import sys

@@ -4,6 +4,7 @@
 
 A node knows two things: its output, and how a gradient at its output becomes gradients at
 its inputs. Nothing else is needed: the chain rule is passing gradients from node to node.
+apples_and_oranges.svg: values above the wires, gradients below.
 """
 
 import sys

@@ -1,6 +1,9 @@
-"""Six small changes of real digits, and what a classifier gains that has seen such changes.
+"""Small changes leave a label true, and make a classifier robust that has seen them.
 
-python examples/augmentation.py [folder for the pictures]
+    python examples/augmentation.py [folder for the pictures]
+
+augmentation.png: ten real digits, and six ways to change them. The text compares a classifier that
+has seen such changes with one that has not.
 """
 
 import sys

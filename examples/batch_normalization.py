@@ -1,6 +1,8 @@
 """Batch normalisation forgives initial weights: 16 scales, with it and without.
 
-python examples/batch_normalization.py [folder for the pictures]
+    python examples/batch_normalization.py [folder for the pictures]
+
+batch_normalization.png: a panel for each scale; without it only the largest ones learn.
 """
 
 import sys

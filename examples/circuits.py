@@ -1,6 +1,9 @@
-"""The circuits of the CS231n notes: value, gradients and a picture of each.
+"""The circuits of the CS231n notes on backpropagation: value, gradients and a picture of each.
 
-python examples/circuits.py [folder for the pictures]
+    python examples/circuits.py [folder for the pictures]
+
+circuit_*.svg: gradients below the wires. A sum hands its gradient on, a product exchanges the
+inputs, a maximum sends all of it to the larger one.
 """
 
 import sys

@@ -2,7 +2,8 @@
 
     python examples/demo.py [folder for the pictures]
 
-Both parts use nothing but a Tensor and its operators.
+Both parts use nothing but a Tensor and its operators. Open apples_and_oranges.html in a browser and
+step through it; digits.png shows how the network learned, digits.html the network itself.
 """
 
 import os

@@ -1,6 +1,8 @@
 """An LSTM reads handwritten digits row by row and says after each row what it believes.
 
-python examples/digits_row_by_row.py [folder for the picture]
+    python examples/digits_row_by_row.py [folder for the picture]
+
+digits_row_by_row.png: its belief becomes sharper with each row.
 """
 
 import sys

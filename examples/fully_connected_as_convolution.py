@@ -1,6 +1,8 @@
 """A net for 8 × 8 digits reads a large page in one pass: its affine layers become convolutions.
 
-python examples/fully_connected_as_convolution.py [folder for the picture]
+    python examples/fully_connected_as_convolution.py [folder for the picture]
+
+fully_connected_as_convolution.png: the page, where a digit was seen, what zero padding would do.
 """
 
 import sys

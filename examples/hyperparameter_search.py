@@ -1,10 +1,11 @@
 """A learning rate and a weight decay for digits: random search, from coarse to fine.
 
-python examples/hyperparameter_search.py [folder for the picture]
+    python examples/hyperparameter_search.py [folder for the picture]
 
 Points are drawn evenly by powers of ten and judged by validation digits that are split off the
-training set. Two worker processes try them and write checkpoints. The first ranges are the
-book's; where the best points lie decides about the second ones. The test digits are seen once.
+training set. Two worker processes try them and write checkpoints. The first ranges are those of
+Saito's book; where the best points lie decides about the second ones. The test digits are seen
+once. hyperparameter_search.png: the points of both searches, and the curves of the best.
 """
 
 import functools
@@ -136,7 +137,7 @@ def main(folder: Path) -> None:
             )
             print(f"{name}: {', '.join(f'{key} in {range_}' for key, range_ in space.items())}")
             print(found[name], end="\n\n")
-            # the best rate lies on a border of the book's ranges, hence beyond them
+            # the best rate lies on a border of the ranges of Saito's book, hence beyond them
             space = found[name].narrowed(margin=0.15, beyond=True)
         best = found["coarse"].trials[:12]
         newest = [nn.Checkpoints(trial.folder).paths[-1] for trial in best if trial.folder]

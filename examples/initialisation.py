@@ -1,6 +1,9 @@
 """Initial values: what becomes of the activations, layer by layer, and why zeros do not learn.
 
-python examples/initialisation.py [folder for the picture]
+    python examples/initialisation.py [folder for the picture]
+
+initialisation.png: after five layers large weights have pushed all values to the ends, small ones
+have left nothing; Xavier's (tanh) and He's (ReLU) keep them spread.
 """
 
 import sys

@@ -2,8 +2,9 @@
 
     python examples/layers_op_by_op.py [folder for the pictures]
 
-`F.cross_entropy` and `F.batch_norm` are one op each. Step through the pages: where y − t comes
-from, and why the gradient of a normalised batch sums to zero. At a fork, what each use sends adds.
+`F.cross_entropy` and `F.batch_norm` are one op each. Step through softmax_with_loss.html and
+batch_norm.html: where y − t comes from, and why the gradient of a normalised batch sums to zero. At
+a fork, what each use sends adds.
 """
 
 import sys

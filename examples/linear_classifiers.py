@@ -1,6 +1,8 @@
 """Linear classifiers on digits: SVM and softmax, with the bias as one more column of W.
 
-python examples/linear_classifiers.py [folder for the picture] [--data cifar10]
+    python examples/linear_classifiers.py [folder for the picture] [--data cifar10]
+
+linear_classifiers.png: what each class looks for, and how much regularisation is good.
 """
 
 import argparse

@@ -1,6 +1,8 @@
 """Local response normalisation, and a layer whose kernels are other ones at every place.
 
-python examples/local_response.py [folder for the pictures]
+    python examples/local_response.py [folder for the pictures]
+
+local_response.png: a channel that is active damps its neighbours.
 """
 
 import sys

@@ -1,6 +1,9 @@
-"""Losses: the documents' numbers, and what each asks of a score.
+"""What each loss asks of a score: worked numbers, values and gradients.
 
-python examples/losses.py [folder for the picture]
+    python examples/losses.py [folder for the picture]
+
+losses.png: the hinge is content from a margin on, softmax's loss never is; a large error pulls the
+squared loss more than the absolute one.
 """
 
 import sys
@@ -19,7 +22,7 @@ MARGINS = np.linspace(-2.5, 3, 401)
 
 
 def numbers() -> dict[str, float]:
-    """Compute the losses that the documents work out."""
+    """Compute losses that can be worked out by hand."""
     log_y = np.log(np.maximum(Y, 1e-7))
     unsure = np.log([0.9, 0.1])
     zeros, labels = np.zeros((5, 10)), np.arange(5)

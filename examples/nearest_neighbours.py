@@ -1,8 +1,9 @@
 """k nearest neighbours on digits: L1 and L2, k by validation and by five-fold cross-validation.
 
-The distances are written out to be read; in earnest, use scikit-learn's KNeighborsClassifier.
+    python examples/nearest_neighbours.py [folder for the picture] [--data cifar10]
 
-python examples/nearest_neighbours.py [folder for the picture] [--data cifar10]
+The distances are written out to be read; in earnest, use scikit-learn's KNeighborsClassifier.
+nearest_neighbours.png: accuracy by k with its spread, and the digits that were mistaken.
 """
 
 import argparse

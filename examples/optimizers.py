@@ -1,6 +1,9 @@
 """Nine optimizers on four functions of two numbers, and on handwritten digits.
 
-python examples/optimizers.py [folder for the pictures]
+    python examples/optimizers.py [folder for the pictures]
+
+optimizers.png: their ways down a long valley. optimizers_elsewhere.png: a saddle, two minima, and
+rates that are too high. optimizers_digits.png: the loss on digits.
 """
 
 import functools
@@ -73,17 +76,17 @@ def bowl(x: Any, y: Any) -> Any:
     return x**2 + y**2
 
 
-# One document's code for Nesterov's momentum: it takes the velocity after the update where
+# Some code for Nesterov's momentum is another method: it takes the velocity after the update where
 # CS231n and PyTorch, and optim.Nesterov, take the one before.
 
 
-def document_nesterov(w: Any, g: Any, u: Any, *, lr: float, momentum: float) -> Any:  # noqa: ARG001
+def late_nesterov(w: Any, g: Any, u: Any, *, lr: float, momentum: float) -> Any:  # noqa: ARG001
     """Do u ← μu − ηg; w ← w + μ²u − (1 + μ)ηg."""
     u = momentum * u - lr * g
     return (1 + momentum) * lr * g - momentum**2 * u, u
 
 
-class DocumentNesterov(optim.Optimizer):
+class LateNesterov(optim.Optimizer):
     """An optimizer of one's own is a rule and its options."""
 
     def __init__(self, params: list[Any], lr: float, momentum: float = 0.9) -> None:
@@ -92,7 +95,7 @@ class DocumentNesterov(optim.Optimizer):
 
     def rule(self, options: Mapping[str, Any]) -> Any:  # noqa: ARG002
         """One for all options."""
-        return document_nesterov
+        return late_nesterov
 
 
 def path(f: Function, start: tuple[float, float], make: Make, steps: int) -> Any:
@@ -171,12 +174,12 @@ def on_the_valley(picture: Path) -> None:
 
     one, other = (
         path(valley, (-7, 2), make, 30)
-        for make in (MAKE["Nesterov"], lambda w: DocumentNesterov(w, lr=0.1))
+        for make in (MAKE["Nesterov"], lambda w: LateNesterov(w, lr=0.1))
     )
     strides = [(p[1, 1] - p[0, 1]) / (-0.1 * 2 * 2) for p in (one, other)]
     print("Nesterov's momentum, in gradient steps ηg: what the first step is worth")
     print(f"    as in CS231n and PyTorch  {strides[0]:.2f} = 1 + μ")
-    print(f"    one document's code       {strides[1]:.2f} = 1 + μ + μ², another method")
+    print(f"    velocity after the update {strides[1]:.2f} = 1 + μ + μ², another method")
 
 
 def on_the_others(picture: Path) -> None:

@@ -1,6 +1,8 @@
 """Perceptrons as logic gates; XOR takes two layers, built from gates or learned.
 
-python examples/perceptrons.py [folder for the pictures]
+    python examples/perceptrons.py [folder for the pictures]
+
+perceptrons.png: a perceptron draws one line, and no line divides XOR.
 """
 
 import functools

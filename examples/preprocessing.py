@@ -1,8 +1,9 @@
 """Centring, scaling, decorrelating and whitening a cloud, and digits by their main axes.
 
-Every number comes from the training half and is then applied to both.
+    python examples/preprocessing.py [folder for the pictures]
 
-python examples/preprocessing.py [folder for the pictures]
+Every number comes from the training half and is then applied to both. preprocessing.png: the cloud
+after each step. digits_by_few_numbers.png: digits rebuilt from 2, 8, 20 of their 64 numbers.
 """
 
 import sys

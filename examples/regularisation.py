@@ -1,11 +1,11 @@
 """Overfitting on 300 images, and seven cures.
 
-python examples/regularisation.py [folder for the picture]
+    python examples/regularisation.py [folder for the picture]
 
 Three hidden layers learn 300 real digits, 60 of them with a wrong label. Whoever learns the
 digits gets 80 % of these labels right; whoever gets 100 % has memorised 60 errors, and is the
 worse on images never seen. All strengths were chosen on 500 images of their own, not on the
-test images.
+test images. regularisation.png: the gap between training and test, without a cure and with each.
 """
 
 import sys
@@ -40,7 +40,7 @@ CURES: dict[str, Cure] = {
     "L1": Cure(penalty=lambda weights: optim.l1_penalty(weights, 0.002)),
     "elastic net": Cure(penalty=lambda weights: optim.elastic_penalty(weights, 0.002, 0.005)),
     "max-norm": Cure(limit=0.8),
-    "dropout, as in the book": Cure(between=lambda rng: nn.VanillaDropout(0.3, rng=rng)),
+    "dropout, Saito's form": Cure(between=lambda rng: nn.VanillaDropout(0.3, rng=rng)),
     "inverted dropout": Cure(between=lambda rng: nn.Dropout(0.3, rng=rng)),
     "dropconnect": Cure(layer=lambda n, m, rng: nn.DropConnect(n, m, 0.2, rng=rng)),
 }

@@ -2,8 +2,8 @@
 
     python examples/second_order_graph.py [folder for the pictures]
 
-Each group in the pictures is what the gradient rule of one op computed. In the second picture
-the rules of those ops have been at work once more.
+Each group in slope.svg is what the gradient rule of one op computed. In curvature.svg the rules of
+those ops have been at work once more.
 """
 
 import sys

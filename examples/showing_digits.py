@@ -1,9 +1,10 @@
-"""Handwritten digits: loading them with the book's switches, showing them, recognising them.
+"""Handwritten digits: loading them with the switches of Saito's book, showing and recognising them.
 
     python examples/showing_digits.py [folder for the pictures] [--data mnist] [--files FOLDER]
 
 scikit-learn's real 8×8 digits are always there; MNIST's four files come from FOLDER, or are
 downloaded once. The answers of a net in batches of 100 are those that it gives one by one.
+showing_digits.png: images with their labels.
 """
 
 import argparse

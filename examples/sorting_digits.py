@@ -1,6 +1,8 @@
 """A transformer puts handwritten digits in order, and shows where it looked.
 
-python examples/sorting_digits.py [folder for the picture]
+    python examples/sorting_digits.py [folder for the picture]
+
+sorting_digits.png: each row is a digit that it says, each column an image; dark is where it looked.
 """
 
 import sys

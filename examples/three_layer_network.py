@@ -1,6 +1,9 @@
-"""A network of three layers is three matrix products (seeds: 2 → 3 → 2 → 2).
+"""A network of three layers (2 → 3 → 2 → 2) is three matrix products.
 
-python examples/three_layer_network.py
+    python examples/three_layer_network.py
+
+No picture: products, biases and sigmoids, for one sample and for a batch, in numbers that can be
+computed by hand.
 """
 
 import graphgrad as gg

@@ -1,6 +1,9 @@
-"""The book's SimpleConvNet learns real images: filters before and after, and what they see.
+"""The SimpleConvNet of Saito's chapter 7 learns real images; what its filters see.
 
-python examples/train_convnet.py [folder] [--data mnist|fashion|cifar10] [--resume] [--epochs N]
+    python examples/train_convnet.py [folder] [--data mnist|fashion|cifar10] [--resume] [--epochs N]
+
+train_convnet_filters.png: the filters before and after. train_convnet_maps.png: what they see in an
+image; train_convnet_curves.png: how it learned; train_convnet_mistakes.png: what it misreads.
 """
 
 import argparse
@@ -69,4 +72,4 @@ def main(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main(common.arguments("Let the book's SimpleConvNet learn.", EPOCHS))
+    main(common.arguments("Let Saito's SimpleConvNet learn.", EPOCHS))

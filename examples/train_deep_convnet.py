@@ -1,6 +1,9 @@
-"""The book's deep network of chapter 8 learns real images: six convolutions, dropout.
+"""The deep network of Saito's chapter 8 learns real images: six convolutions, dropout.
 
-python examples/train_deep_convnet.py [folder] [--data mnist|fashion|cifar10] [--resume]
+    python examples/train_deep_convnet.py [folder] [--data mnist|fashion|cifar10] [--resume]
+
+train_deep_convnet_curves.png: how it learned; train_deep_convnet_filters.png: its first filters;
+train_deep_convnet_mistakes.png: what it misreads, which you may find hard to read, too.
 """
 
 import argparse
@@ -35,4 +38,4 @@ def main(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main(common.arguments("Let the book's deep network learn.", EPOCHS))
+    main(common.arguments("Let the deep network of Saito's chapter 8 learn.", EPOCHS))

@@ -1,11 +1,12 @@
 """Transfer learning: what a network learned of the digits 0 to 4 helps with 5 to 9.
 
-python examples/transfer_learning.py [folder for the picture]
+    python examples/transfer_learning.py [folder for the picture]
 
 The digits lie anywhere in images of 12×12. One network learns 0 to 4 from all their images, each in
 four orientations, which are classes of their own: 20 in all. Its weights go into a file. Another
 network reads them, gets a new head, and learns 5 to 9 from a few images, with its first layers
 frozen or all of it learning on; and a third learns the same images from nothing.
+transfer_learning.png: the fewer the images, the greater the gain.
 """
 
 import sys

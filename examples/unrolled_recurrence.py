@@ -4,7 +4,8 @@
 
 h ← tanh(w h + x), six times with the same w. On the way back each step multiplies the gradient
 by w (1 − h²). With w = 0.3 next to nothing reaches the first inputs, and w learns from the last
-ones alone: the page shows what each of its six uses adds to its gradient.
+ones alone: recurrence_0.3.html shows what each of its six uses adds to its gradient, beside
+recurrence_1.html.
 """
 
 import sys

@@ -1,6 +1,8 @@
 """The gradient of a loss with respect to a 2 × 3 weight, by backward() and numerically.
 
-python examples/weight_gradient.py
+    python examples/weight_gradient.py
+
+No picture: the six numbers of both stand beside each other.
 """
 
 import numpy as np

@@ -17,8 +17,8 @@ from graphgrad.randomness import default_generator
 class Affine(Module):
     """A fully connected layer, y = x Wᵀ + b; ``Linear`` is the same class.
 
-    ``weight`` is (outputs, inputs), as PyTorch stores it; the book's W is ``weight.T``, which
-    :meth:`from_matrix` takes. Both start uniform in ±1/√inputs.
+    ``weight`` is (outputs, inputs), as PyTorch stores it; the W of Saito's book is
+    ``weight.T``, which :meth:`from_matrix` takes. Both start uniform in ±1/√inputs.
 
     Shapes: x (…, inputs), any batch shape; the output (…, outputs).
 
@@ -65,7 +65,7 @@ class Affine(Module):
 
     @classmethod
     def from_matrix(cls, W: ArrayLike, b: ArrayLike | None = None) -> "Affine":
-        """Make the layer y = x W + b from the book's W, (inputs, outputs), and b, (outputs,)."""
+        """Make the layer y = x W + b from Saito's W, (inputs, outputs), and b, (outputs,)."""
         matrix = np.asarray(W)
         if matrix.ndim != 2 or (b is not None and np.shape(b) != matrix.shape[1:]):
             message = (

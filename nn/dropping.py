@@ -66,7 +66,7 @@ class Dropout2d(Dropout):
 
 
 class VanillaDropout(Dropout):
-    """Dropout as the book does it: in training zeros alone, in evaluation a factor of 1 − p.
+    """Dropout as in Saito's book: in training zeros alone, in evaluation a factor of 1 − p.
 
     See ``nn.functional.vanilla_dropout``. Shapes: x (…); the output (…). Parameters as of
     :class:`Dropout`.

@@ -156,7 +156,7 @@ def xavier_normal(
 
     Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     2010, equation 16: a compromise between the variances of outputs and of gradients, for units
-    that are linear near 0. Caffe, and books after it, mean the second form by the name.
+    that are linear near 0. Caffe, and Saito's book after it, mean the second form by the name.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ class MSELoss(Loss):
 
 
 class HalfSquaredError(Loss):
-    """½ Σ (x − target)² of each sample, averaged over the batch: the sum of squares of the book.
+    """½ Σ (x − target)² of each sample, averaged over the batch: Saito's sum of squares.
 
     Its gradient is (x − target) / N. See ``nn.functional.half_squared_error``.
 

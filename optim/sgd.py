@@ -12,8 +12,8 @@ class SGD(Optimizer):
 
     With momentum μ and dampening τ, v ← μv + (1 − τ)(g + λw), where v starts as the first
     gradient; with ``nesterov`` the step is η(g + λw + μv). The rate multiplies v when the step is
-    made, as in PyTorch; the velocity of the books, v ← μv − ηg, is −η times this one and the path
-    is the same while the rate stays.
+    made, as in PyTorch; the velocity of Saito's book and of CS231n, v ← μv − ηg, is −η times this
+    one and the path is the same while the rate stays.
 
     Parameters
     ----------

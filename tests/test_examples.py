@@ -195,7 +195,7 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"SGD +\(-0\.3504, \+0\.0848\)",
         r"Newton +\(\+0\.0000, \+0\.0000\), loss \d\.\de[-+]",
         r"as in CS231n and PyTorch  1\.90",
-        r"one document's code       2\.71",
+        r"velocity after the update 2\.71",
         r"Newton +never: its first step ends on the saddle, \(0, 0\)",
         *(
             rf"{name} +from \({x}, 2\): {end}"
@@ -234,7 +234,7 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
             rf"{name} +training +([78]\d|9[0-3])\.\d\d% +test +(8[3-9]|9\d)\."
             for name in (
                 *("L2", "L1", "elastic net", "max-norm"),
-                *("as in the book", "inverted dropout", "dropconnect"),
+                *("Saito's form", "inverted dropout", "dropconnect"),
             )
         ),
     ],

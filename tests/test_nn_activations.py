@@ -146,7 +146,7 @@ def test_softplus_beyond_its_threshold_is_x() -> None:
 
 
 def test_step() -> None:
-    """The book's: 1 where x > 0; its gradient is 0, but it is there."""
+    """Saito's: 1 where x > 0; its gradient is 0, but it is there."""
     x = gg.Tensor([-2.0, 0.0, 2.0, NAN], requires_grad=True)
     y = F.step(x)
     y.sum().backward()

@@ -1,4 +1,4 @@
-"""Windows as rows: the book's shapes, the adjoint, and convolutions as one product."""
+"""Windows as rows: Saito's shapes, the adjoint, and convolutions as one product."""
 
 from typing import Any
 

@@ -100,7 +100,7 @@ def test_gradient_of_any_array() -> None:
 
 
 def test_gradient_descent() -> None:
-    """The book's bowl from (−3, 4): arrives at lr 0.1, diverges at 10, stays at 1e-10."""
+    """Saito's bowl from (−3, 4): arrives at lr 0.1, diverges at 10, stays at 1e-10."""
     script = example("numerical_differentiation")
     start = [-3.0, 4.0]
     expected = np.multiply(start, (1 - 2 * 0.1) ** 100)  # the exact gradient is 2x

@@ -1,4 +1,4 @@
-"""The data sets themselves, each as ``(train, test)`` with the book's switches."""
+"""The data sets themselves, each as ``(train, test)`` with the switches of Saito's book."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -232,7 +232,7 @@ def _switched(
     flatten: bool = True,
     one_hot_label: bool = False,
 ) -> Pair:
-    """Apply the book's switches."""
+    """Apply the switches: normalize, flatten, one_hot."""
     done = []
     for images, labels in pair:
         scaled = np.float32(images) / np.float32(brightest) if normalize else images

@@ -18,13 +18,13 @@ from graphgrad.node import here
 
 
 class SimpleConvNet(FixedSize):
-    """Convolution, ReLU, pooling by 2; affine, ReLU; affine: the book's chapter 7.
+    """Convolution, ReLU, pooling by 2; affine, ReLU; affine: Saito's chapter 7.
 
     For the real digits of scikit-learn, 8×8::
 
         nn.models.SimpleConvNet((1, 8, 8), kernel_size=3, padding=1)
 
-    Weights start as N(0, 2 / n_in), He's, and biases as 0. The book's N(0, 0.01²) is
+    Weights start as N(0, 2 / n_in), He's, and biases as 0. Saito's N(0, 0.01²) is
     ``nn.init.initialize(net, nn.init.normal, std=0.01, rng=rng)``.
 
     Shapes: x (N, *input_shape); the scores (N, num_classes).
@@ -81,13 +81,13 @@ class SimpleConvNet(FixedSize):
 
 
 class DeepConvNet(FixedSize):
-    """Six convolutions of 3×3, pooling by 2 after each second, and two affine layers: chapter 8.
+    """Six convolutions of 3×3, pooled by 2 after each second, and two affine: Saito's chapter 8.
 
-    Dropout follows the ReLU of the hidden units and, as in the book, the scores too. All
-    convolutions pad by 1, the fourth by 2 where that is what makes its maps even: of the book's
+    Dropout follows the ReLU of the hidden units and, as in Saito's book, the scores too. All
+    convolutions pad by 1, the fourth by 2 where that is what makes its maps even: of MNIST's
     28×28, pooled to 14×14, it makes 16×16. Images of 8×8 need no such thing.
 
-    Weights start as N(0, 2 / n_in), He's, as in the book, and biases as 0.
+    Weights start as N(0, 2 / n_in), He's, as in Saito's book, and biases as 0.
 
     Shapes: x (N, *input_shape); the scores (N, num_classes).
 

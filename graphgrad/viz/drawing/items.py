@@ -1,9 +1,9 @@
 """The drawing: the items of a picture with their texts, and the wires between them.
 
-As the circuits of the book: ops are circles; a value stands above its wire and its gradient
-below. The wire of a value is an item of its own, so texts cannot drift away from it; where a
-value forks, each use is one more, which says what it sends back. Without places: these come
-from the layout, sizes are in points.
+As in Saito's book and the CS231n notes: ops are circles; a value stands above its wire and its
+gradient below. The wire of a value is an item of its own, so texts cannot drift away from it;
+where a value forks, each use is one more, which says what it sends back. Without places: these
+come from the layout, sizes are in points.
 """
 
 import math
