@@ -1,5 +1,7 @@
 """Every example runs as a user would run it, prints what it promises, and draws its pictures."""
 
+import ast
+import fnmatch
 import os
 import re
 import subprocess
@@ -8,6 +10,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+
+from tests.test_packaging import checkout
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -356,6 +360,36 @@ def run(
 def test_every_example_is_listed() -> None:
     names = {path.stem for path in EXAMPLES.glob("*.py")} - {"common"}  # which they share
     assert names == set(PRINTS) == set(PICTURES)
+
+
+@checkout
+def test_the_table_of_the_examples_is_complete() -> None:
+    """Each script stands there once, with all of its pictures and no other."""
+    text = (EXAMPLES / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)\.py`.* \| (.*) \| (\d+) \|$", text, re.MULTILINE)
+    assert len(rows) == len(re.findall(r"^\| [^s-]", text, re.MULTILINE)), (
+        "a row is of another form"
+    )
+    assert sorted(name for name, *_ in rows) == sorted(PICTURES)
+    for name, cell, _ in rows:
+        endings = re.findall(r"`([^`]+)`", cell)
+        patterns = [f"{name}{end}" if end[0] in "._" else end for end in endings]
+        found = {pattern: set(fnmatch.filter(PICTURES[name], pattern)) for pattern in patterns}
+        assert all(found.values()), f"{name}: {found}"
+        assert set().union(*found.values()) == PICTURES[name], name
+        assert bool(patterns) != (cell == "none"), name
+
+
+@pytest.mark.parametrize("name", PRINTS)
+def test_a_script_says_how_to_run_it_and_which_picture_to_look_at(name: str) -> None:
+    tree = ast.parse((EXAMPLES / f"{name}.py").read_text("utf-8"))
+    first, usage, *rest = str(ast.get_docstring(tree)).split("\n\n")
+    assert first.endswith((".", "?")), name
+    assert usage.startswith(f"    python examples/{name}.py"), name
+    named = re.findall(r"[\w.*]+\.(?:png|svg|html)", " ".join(rest))
+    wrong = [pattern for pattern in named if not fnmatch.filter(PICTURES[name], pattern)]
+    assert wrong == []
+    assert bool(named) == bool(PICTURES[name])
 
 
 @pytest.mark.parametrize("name", PRINTS)

@@ -1,11 +1,16 @@
 """What the README shows runs as written, and prints the numbers that stand beside it."""
 
+import operator
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import graphgrad as gg
+from graphgrad.errors import GraphError
 from tests.test_packaging import ROOT, checkout
 
 README = ROOT / "README.md"
@@ -25,6 +30,10 @@ def test_the_readme_tells_the_truth(
     printed = capsys.readouterr().out.split()
     assert len(said) >= 7
     assert [float(n) for n in printed] == pytest.approx([float(n) for n in said], rel=1e-9)
+    scope["out"].sum().backward()
+    assert scope["apple"].grad == pytest.approx(2.2 + 1.1), (
+        "what was written into `out` is recorded"
+    )
     assert "650" in (tmp_path / "price.svg").read_text(encoding="utf-8")
 
 
@@ -33,3 +42,35 @@ def test_the_links_of_the_readme_lead_somewhere() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8"))
     missing = [link for link in links if not (ROOT / link).exists()]
     assert missing == []
+
+
+WRITES: dict[str, Callable[[gg.Tensor], object]] = {
+    "through data": lambda x: operator.setitem(x.data, 0, 5.0),
+    "through a detached tensor": lambda x: operator.setitem(x.detach(), 0, 5.0),
+    "by a test": lambda x: np.isfinite(x, out=x),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_what_is_noticed_only_by_checksums_is_noticed_by_them(
+    write: Callable[[gg.Tensor], object],
+) -> None:
+    """As the README says of writes into the numbers behind a tensor."""
+    x = gg.Tensor([2.0, 3.0], requires_grad=True)
+    with gg.detect_anomaly():
+        y = (x * x).sum()
+        write(x)
+        with pytest.raises(GraphError, match="an array that it saved was written to"):
+            y.backward()
+
+
+@checkout
+def test_who_says_the_book_says_which() -> None:
+    """In all that a user reads; tests are for contributors."""
+    folders = ("graphgrad", "nn", "optim", "examples", "docs", "benchmarks")
+    paths = [*ROOT.glob("*.md"), *(p for f in folders for p in (ROOT / f).rglob("*.*"))]
+    texts = {p: p.read_text("utf-8") for p in paths if p.suffix in {".py", ".md", ".js"}}
+    assert len(texts) > 100
+    vague = [p for p, text in texts.items() if re.search(r"\bthe book\b", text, re.IGNORECASE)]
+    assert [p for p in vague if "Saito" not in texts[p]] == []
+    assert [p for p, text in texts.items() if re.search(r"source documents?\b", text)] == []
