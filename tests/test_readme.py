@@ -1,8 +1,6 @@
 """What the README shows runs as written, and prints the numbers that stand beside it."""
 
-import operator
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +42,20 @@ def test_the_links_of_the_readme_lead_somewhere() -> None:
     assert missing == []
 
 
-WRITES: dict[str, Callable[[gg.Tensor], object]] = {
-    "through data": lambda x: operator.setitem(x.data, 0, 5.0),
-    "through a detached tensor": lambda x: operator.setitem(x.detach(), 0, 5.0),
-    "by a test": lambda x: np.isfinite(x, out=x),
-}
+def through_data(x: gg.Tensor) -> None:
+    x.data[0] = 5
 
 
-@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_what_is_noticed_only_by_checksums_is_noticed_by_them(
-    write: Callable[[gg.Tensor], object],
-) -> None:
+def through_a_detached_tensor(x: gg.Tensor) -> None:
+    x.detach()[0] = 5
+
+
+def by_a_test(x: Any) -> None:
+    np.isfinite(x, out=x)
+
+
+@pytest.mark.parametrize("write", [through_data, through_a_detached_tensor, by_a_test])
+def test_what_is_noticed_only_by_checksums_is_noticed_by_them(write: Any) -> None:
     """As the README says of writes into the numbers behind a tensor."""
     x = gg.Tensor([2.0, 3.0], requires_grad=True)
     with gg.detect_anomaly():

@@ -1,5 +1,6 @@
 """What the prompt shows of every public object: what it is, how it was made, where it stands."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +12,16 @@ import pytest
 import graphgrad as gg
 from graphgrad import data, nn, optim, testing, viz
 from graphgrad.data import Dataset
+from graphgrad.domains import Call, Elementwise, Reduction
 from graphgrad.errors import GraphgradError
+from graphgrad.laws import Case as LawCase
 from graphgrad.nn.tuning.workers import Job
 from graphgrad.ops.elementwise import add
 from graphgrad.reprs import Described
+from graphgrad.viz.views.view import view
 from tests.every_module import EXAMPLES
 from tests.groups import Groups
-from tests.optimizer_cases import CASES
+from tests.optimizer_cases import CASES, Case
 
 SPACES = (gg, gg.linalg, nn, nn.models, nn.init, optim, data, viz, viz.plots, testing)
 LONGEST = 300  # characters of a line: about three lines of a terminal
@@ -59,9 +63,13 @@ def graph(uses: int = 1) -> viz.Graph:
     return gg.graph(y)
 
 
-def trial() -> nn.tuning.findings.TrialResult:
+def trial() -> nn.TrialResult:
     kept = dict.fromkeys(range(1000), 0.5)
     return nn.TrialResult(3, {"lr": 0.01}, "complete", 0.97, kept, None, None, None)
+
+
+def optimizer(case: Case) -> Any:
+    return getattr(optim, case.name)(net().parameters(), **case.options)
 
 
 def rising(t: int) -> float:
@@ -146,21 +154,18 @@ OTHERS: dict[str, Callable[[], Any]] = {
     "summary": lambda: nn.summary(net(), (4,)),
     "Graph": lambda: graph(1000),
     "Snapshot": lambda: graph(1000).snapshot,
-    "View": lambda: viz.views.view.view(graph(1000).snapshot),
+    "View": lambda: view(graph(1000).snapshot),
     "Sampler": lambda: testing.Sampler(rng()),
-    "Case": lambda: testing.Case(add, testing.Call((np.ones(2), np.ones(2)), {})),
+    "Case": lambda: LawCase(add, Call((np.ones(2), np.ones(2)), {})),
     "SequentialLR": two_schedules,
-    **{
-        name: lambda case=case: getattr(optim, case.name)(net().parameters(), **case.options)
-        for name, case in CASES.items()
-    },
+    **{name: functools.partial(optimizer, case) for name, case in CASES.items()},
     "Newton": lambda: optim.Newton(net().parameters()),
     "op": lambda: gg.exp,
     "composite": lambda: gg.ptp,
     "namespace": lambda: gg.linalg.norm,
 }
 RECORDS = {  # tuples and dataclasses of a few fields, each by its name
-    *(testing.Call, testing.Elementwise, testing.Reduction),
+    *(Call, Elementwise, Reduction),
     *(viz.Call, viz.ModuleNote, viz.Numbers, viz.Step, viz.Value),
 }
 
@@ -172,7 +177,7 @@ def test_every_public_class_is_here() -> None:
     there = {c for x in objects for c in type(x).__mro__}
     modules = {c for c in public_classes() if issubclass(c, nn.Module)}  # test_modules.py has all
     assert public_classes() - there - modules == RECORDS
-    assert all(x.__repr__ is not object.__repr__ for x in RECORDS)
+    assert not [x for x in RECORDS if vars(x).get("__repr__") is None]
 
 
 @pytest.mark.parametrize("name", OTHERS)
