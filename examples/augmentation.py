@@ -1,4 +1,4 @@
-"""Small changes leave a label true, and make a classifier robust that has seen them.
+"""Small changes leave a label true, and a classifier that has seen them withstands them.
 
     python examples/augmentation.py [folder for the pictures]
 

@@ -2,8 +2,8 @@
 
     python examples/case_studies.py [folder for the pictures]
 
-case_studies.png: parameters, activations and multiplications of LeNet-5 to ResNet. The text is the
-table of VGG-16 and a real step of it.
+case_studies.png: parameters, activations and multiplications of LeNet-5 to ResNet. The text holds
+the table of VGG-16, layer by layer, and one real forward and backward pass.
 """
 
 import math

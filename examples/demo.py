@@ -166,7 +166,7 @@ def main(folder: Path) -> None:
         print(f"{label}{path!s:{width}}  {what}")
     python = os.path.relpath(sys.executable)
     python = "python" if python.startswith("..") else python
-    print("Next:    change the prices or the network in examples/demo.py, and make demo again;")
+    print("Next:    change the prices or the network in examples/demo.py, and run it again;")
     print(f"         {python} examples/circuits.py draws more graphs, and")
     print(f"         {python} examples/numerical_differentiation.py checks gradients;")
     print("         gg.graph(tensor).show() steps through your own")

@@ -1,4 +1,4 @@
-"""Local response normalisation, and a layer whose kernels are other ones at every place.
+"""Local response normalisation, and a layer that has kernels of its own at every place.
 
     python examples/local_response.py [folder for the pictures]
 

@@ -2,8 +2,8 @@
 
     python examples/losses.py [folder for the picture]
 
-losses.png: the hinge is content from a margin on, softmax's loss never is; a large error pulls the
-squared loss more than the absolute one.
+losses.png: the hinge is content from a margin on, the logistic loss never is; a large error pulls
+the squared loss more than the absolute one.
 """
 
 import sys

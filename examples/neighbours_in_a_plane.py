@@ -1,4 +1,4 @@
-"""What nearest neighbours see: regions in a plane, and images as far from each other as pixels say.
+"""What nearest neighbours see: regions in a plane, and how far apart two images are by pixels.
 
     python examples/neighbours_in_a_plane.py [folder for the picture]
 
