@@ -69,7 +69,6 @@ class OneCycleLR(RateSchedule):
             need_momentum(name, groups, "pass cycle_momentum=False")
         rise, last = self.pct_start * self.total_steps, self.total_steps - 1
         self._ends = [rise - 1, 2 * rise - 2, last] if three_phase else [rise - 1, last]
-        self._writes = ("lr", "momentum") if cycle_momentum else ("lr",)
         super().__init__(optimizer)
 
     def values(self, t: int, group: int, initial_lr: float) -> dict[str, float]:  # noqa: ARG002
@@ -102,8 +101,6 @@ class MomentumSchedule(Schedule):
     The CS231n notes' typical setting: from 0.5 slowly up to 0.99, over several epochs. With
     Adam and its like it is β₁ that changes. PyTorch has none.
     """
-
-    _writes = ("momentum",)
 
     def __init__(
         self, optimizer: Any, total_steps: int, start: float = 0.5, end: float = 0.99

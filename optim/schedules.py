@@ -40,7 +40,6 @@ class Schedule(Described):
     """
 
     t: int  # the number of steps taken
-    _writes: tuple[str, ...] = ("lr",)  # what to show of the groups
 
     def __init__(self, optimizer: Any) -> None:
         """Take the optimizer; its groups get the values of t = 0 at once."""
