@@ -287,6 +287,7 @@ def test_interrupted(tmp_path: Path) -> None:
         (["view", "a.py", "--collapse", "all"], "--collapse: invalid int value"),
         (["view", "a.py", "--collapse", "-1"], "--collapse: takes a depth from 0 on"),
         (["view", "a.py", "--direction", "up"], "invalid choice: 'up'"),
+        (["view", "a.py", "--layout", "left"], "invalid choice: 'left'"),
         (["view", "a.py", "--direction", "forward", "--heat"], "--direction 'forward' has none"),
         (["demo", "--", "3"], "takes no arguments"),
         (["demo", "-o", "a"], "'a' ends in none of .svg"),
@@ -314,7 +315,7 @@ def test_version(tmp_path: Path) -> None:
 
 def test_help_is_for_newcomers(tmp_path: Path) -> None:
     said = command("view", "--help", cwd=tmp_path).out
-    for option in ("collapse", "focus", "radius", "direction", "heat", "output", "no-open"):
+    for option in ("collapse", "focus", "radius", "direction", "heat", "layout", "output"):
         assert f"--{option}" in said
 
 

@@ -655,6 +655,48 @@ def test_what_would_be_too_small_is_seen_from_its_start(visit: Any) -> None:
     )
 
 
+@pytest.mark.parametrize(("width", "collapse"), [(360, 1), (1280, 9)])
+def test_a_tall_graph_opens_where_it_begins_and_fits_the_width(
+    visit: Any, width: int, collapse: int
+) -> None:
+    page = visit(traced(Net(24), 2, 4), width, collapse=collapse, merge=False)
+    frame = page.locator("#canvas").bounding_box()
+    picture = page.locator("#canvas > svg").bounding_box()
+    assert picture["height"] > 2 * frame["height"]
+    assert frame["x"] <= picture["x"]
+    assert picture["x"] + picture["width"] <= frame["x"] + frame["width"]
+    assert page.evaluate("document.getElementById('canvas').scrollTop") == 0
+    assert page.locator("#canvas .leaf .name").first.bounding_box()["height"] > 8
+
+
+HEADS = """() => [...document.querySelectorAll("#canvas .run .head")].map((head) => [
+  head.previousElementSibling.getAttribute("d"), head.getAttribute("transform")])"""
+
+
+@pytest.mark.parametrize(("layout", "forth"), [("right", 0), ("down", 90)])
+def test_arrows_point_where_the_numbers_go(
+    visit: Any, apples: Graph, layout: str, forth: float
+) -> None:
+    """At the end of the wire forward, at its beginning backward."""
+    page = visit(apples, layout=layout)
+    page.keyboard.press("Home")
+    seen = 0
+    for step in range(9):
+        page.keyboard.press("ArrowRight")
+        for way, place in page.evaluate(HEADS):
+            numbers = [float(x) for x in re.findall(r"[-.\d]+", way)]
+            x, y, turn = map(float, re.findall(r"[-.\d]+", place))
+            if "C" in way:
+                continue
+            if len(numbers) == 3:  # of a wire, whose line leads only to the right or only down
+                numbers.insert(2 if layout == "down" else 3, numbers[0 if layout == "down" else 1])
+            back = step > 3
+            assert (x, y) == tuple(numbers[:2] if back else numbers[2:])
+            assert (turn - forth - 180 * back) % 360 == pytest.approx(0, abs=20)
+            seen += 1
+    assert seen > 10
+
+
 def test_a_ring_marks_the_focus_of_the_keyboard_alone(visit: Any, apples: Graph) -> None:
     page = visit(apples)
     style = "getComputedStyle(document.activeElement).outlineStyle"
@@ -846,16 +888,73 @@ OVERLAPS = """
 """
 
 
+@pytest.mark.parametrize("layout", ["right", "down"])
 @pytest.mark.parametrize("program", programs.PROGRAMS, ids=lambda p: p.__name__)
-def test_no_two_texts_overlap_where_they_are_drawn(visit: Any, program: Any) -> None:
+def test_no_two_texts_overlap_where_they_are_drawn(visit: Any, program: Any, layout: Any) -> None:
     """In the fonts of this machine: the sizes that the layout gets are estimates."""
-    count, found = visit(gg.graph(program())).evaluate(OVERLAPS)
+    count, found = visit(gg.graph(program()), layout=layout).evaluate(OVERLAPS)
     assert count > 5
     assert found == []
 
 
-def test_no_two_texts_of_a_network_overlap_where_they_are_drawn(visit: Any) -> None:
-    graph = traced(Net(3), 2, 4)
-    for look in ({"collapse": 9}, {"collapse": 1}, {"heat": True}):
-        _, found = visit(graph, **look).evaluate(OVERLAPS)
+def mlp() -> Graph:
+    rng = np.random.default_rng(0)
+    net = nn.Sequential(nn.Affine(9, 5, rng=rng), nn.ReLU(), nn.Affine(5, 3, rng=rng))
+    with gg.viz.tracing():
+        loss = nn.functional.cross_entropy(net(gg.Tensor(rng.normal(size=(4, 9)))), [0, 1, 2, 0])
+        loss.backward()
+    return gg.graph(loss)
+
+
+def cnn() -> Graph:
+    rng = np.random.default_rng(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 3, bias=False, rng=rng),
+        nn.BatchNorm2d(2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Affine(18, 3, rng=rng),
+    )
+    return gg.graph(net, rng.normal(size=(2, 1, 8, 8)))
+
+
+def lstm() -> Graph:
+    rng = np.random.default_rng(0)
+    cell = nn.LSTMCell(3, 4, rng=rng)
+    with gg.viz.tracing():
+        return gg.graph(cell(leaf(rng.normal(size=(2, 3)), "x"))[0])
+
+
+def transformer() -> Graph:
+    rng = np.random.default_rng(0)
+    blocks = [nn.TransformerEncoderLayer(4, 2, 8, rng=rng) for _ in range(3)]
+    return gg.graph(nn.Sequential(*blocks), rng.normal(size=(3, 2, 4)))
+
+
+def second_order() -> Graph:
+    rng = np.random.default_rng(0)
+    net = nn.Sequential(nn.Affine(3, 4, rng=rng), nn.Tanh(), nn.Affine(4, 1, rng=rng))
+    return gg.graph(
+        lambda x: (gg.grad(lambda x: net(x).sum())(x) ** 2).sum(), rng.normal(size=(2, 3))
+    )
+
+
+@pytest.mark.parametrize("network", [mlp, cnn, lstm, transformer, second_order])
+def test_no_two_texts_of_a_network_overlap_where_they_are_drawn(visit: Any, network: Any) -> None:
+    graph = network()
+    looks: list[dict[str, Any]] = [
+        {"collapse": 9},
+        {"collapse": 1, "layout": "right"},
+        {"heat": True},
+        {"direction": "forward", "collapse": 9},
+    ]
+    for look in looks:
+        page = visit(graph, **look)
+        _, found = page.evaluate(OVERLAPS)
         assert found == [], look
+    for scene in range(1, min(4, len(told(html(graph, heat=True))["scenes"]))):
+        page.evaluate(f"history.replaceState({scene}, '')")
+        page.reload()
+        _, found = page.evaluate(OVERLAPS)
+        assert found == [], scene

@@ -117,6 +117,7 @@ looks = st.fixed_dictionaries(
     {
         "collapse": st.sampled_from([None, 0, 1, 2, 9, lambda m: m.kind in "BE", lambda _: True]),
         "direction": st.sampled_from(["both", "forward", "backward"]),
+        "layout": st.sampled_from([None, "down", "right"]),
     }
 )
 
@@ -480,6 +481,7 @@ def test_hostile_module_names(name: str, collapse: int, tmp_path: Path) -> None:
         ({"focus": 1.5}, r"focus: takes the name or id of a value"),
         ({"radius": -1}, r"radius: takes a number of ops from 0 on, not -1"),
         ({"direction": "up"}, r"'both', 'forward' or 'backward', not 'up'"),
+        ({"layout": "up"}, r"layout: takes 'down' or 'right', not 'up'"),
         ({"heat": (1, 0)}, r"heat: takes True, or the norms .* not \(1, 0\)"),
         ({"heat": True, "direction": "forward"}, r"heat: shows gradients"),
     ],

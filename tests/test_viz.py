@@ -318,21 +318,56 @@ def test_svg_shows_names_values_and_gradients(tmp_path: Path) -> None:
     assert all(re.fullmatch(r"(multiply|add) at programs.py:\d+", str(t)) for t in titles)
 
 
+def network() -> gg.Tensor:
+    """Groups in groups, ways past blocks, a leaf and a result outside of them, one input twice."""
+    rng = np.random.default_rng(0)
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            self.inner = nn.Sequential(
+                nn.Affine(3, 3, rng=rng), nn.ReLU(), nn.Affine(3, 3, bias=False, rng=rng)
+            )
+
+        def forward(self, x: Any) -> Any:
+            return self.inner(x) + x
+
+    net = nn.Sequential(nn.Affine(3, 3, rng=rng), nn.Sequential(Block(), Block()), Block())
+    with gg.viz.tracing():
+        y = net(leaf(np.ones((2, 3)), "x"))
+        y.name = "y"
+        return (y * y).sum()
+
+
+# each program, drawn to the right and down
+DRAWINGS = [
+    pytest.param(program, layout, id=f"{program.__name__}-{layout}")
+    for program in (*PROGRAMS, network)
+    for layout in ("right", "down")
+]
+
+
 def boxes(svg: Path) -> Iterator[tuple[str, float, float, float, float]]:
     """Every text with the box that it takes at least."""
     root = ET.fromstring(svg.read_text("utf-8"))
-    parts = [e for g in root.iter(f"{SVG}g") if "part" in g.get("class", "").split() for e in g]
+    down = "down" in root.get("class", "").split()
+    parts, starts = [], []  # those that stand in a title, and those that start at their place
+    for group in root.iter(f"{SVG}g"):
+        kinds = set(group.get("class", "").split())
+        if "part" in kinds:
+            parts += group
+        if down and kinds & {"value", "use"}:
+            starts += [e for e in group if "leaf" not in kinds or e.get("class") != "name"]
     for e in root.iter(f"{SVG}text"):
         text, kinds = "".join(e.itertext()).strip(), e.get("class", "").split()
         size = 9 if "small" in kinds else 15 if "big" in kinds else 10 if e in parts else FONT_SIZE
         x, y, width = float(e.get("x", 0)), float(e.get("y", 0)), 0.5 * size * len(text)
-        left = x if "words" in kinds or e in parts else x - width / 2
+        left = x if "words" in kinds or e in parts or e in starts else x - width / 2
         yield text, left, left + width, y - 0.7 * size, y
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
-def test_no_two_texts_overlap(tmp_path: Path, program: Any) -> None:
-    found = list(boxes(gg.graph(program()).render(tmp_path / "a.svg")))
+@pytest.mark.parametrize(("program", "layout"), DRAWINGS)
+def test_no_two_texts_overlap(tmp_path: Path, program: Any, layout: Any) -> None:
+    found = list(boxes(gg.graph(program()).render(tmp_path / "a.svg", layout=layout)))
     assert found
     for i, (text, left, right, top, bottom) in enumerate(found):
         for other, left2, right2, top2, bottom2 in found[:i]:
@@ -382,17 +417,17 @@ def test_nan_and_infinity(tmp_path: Path) -> None:
     assert "μ inf\u2003σ nan" in gg.graph(large).to_dot()
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
-def test_wires_meet(tmp_path: Path, program: Any) -> None:
+@pytest.mark.parametrize(("program", "layout"), DRAWINGS)
+def test_wires_meet(program: Any, layout: Any) -> None:
     """Every edge begins and ends at the line under a value, or at the rim of an op."""
-    root = ET.fromstring(gg.graph(program()).render(tmp_path / "a.svg").read_text("utf-8"))
-    lines, rims = [], []
+    root = ET.fromstring(gg.graph(program()).to_svg(layout=layout))
+    ends, rims = [], []
     for e in root.iter():
         kinds = e.get("class", "").split()
         numbers = [float(x) for x in re.findall(r"[-\d.]+", e.get("d", ""))]
         if "line" in kinds:
-            left, height, right = numbers
-            lines.append((left, right, height))
+            x, y, far = numbers
+            ends += [(x, y), (x, far) if layout == "down" else (far, y)]
         elif e.tag == f"{SVG}circle":
             x, y, r = (float(e.get(k, 0)) for k in ("cx", "cy", "r"))
             rims.append((x - r, x + r, y - r, y + r))
@@ -405,10 +440,7 @@ def test_wires_meet(tmp_path: Path, program: Any) -> None:
     for edge in edges:
         numbers = [float(x) for x in re.findall(r"[-\d.]+", edge.get("d", ""))]
         for x, y in (numbers[:2], numbers[-2:]):
-            at_line = any(
-                min(abs(x - left), abs(x - right)) <= 1.1 and abs(y - height) <= 1.1
-                for left, right, height in lines
-            )
+            at_line = any(abs(x - end_x) <= 1.1 and abs(y - end_y) <= 1.1 for end_x, end_y in ends)
             at_rim = any(
                 left - 1 <= x <= right + 1 and top - 1 <= y <= bottom + 1
                 for left, right, top, bottom in rims
@@ -416,26 +448,54 @@ def test_wires_meet(tmp_path: Path, program: Any) -> None:
             assert at_line or at_rim, (x, y)
 
 
-def test_wires_lead_on(tmp_path: Path) -> None:
-    """From left to right, also around blocks with a way past them, and through groups in groups."""
-    rng = np.random.default_rng(0)
-
-    class Block(nn.Module):
-        def __init__(self) -> None:
-            self.inner = nn.Sequential(
-                nn.Affine(3, 3, rng=rng), nn.ReLU(), nn.Affine(3, 3, rng=rng)
-            )
-
-        def forward(self, x: Any) -> Any:
-            return self.inner(x) + x
-
-    net = nn.Sequential(nn.Affine(3, 3, rng=rng), nn.Sequential(Block(), Block()), Block())
-    path = gg.graph(net, np.ones((2, 3))).render(tmp_path / "a.svg")
-    ways = re.findall(r' d="(M[^"]*[CL][^"]*)"', path.read_text("utf-8"))[1:]
+@pytest.mark.parametrize("layout", ["right", "down"])
+def test_wires_lead_on(layout: Any) -> None:
+    """Also around blocks with a way past them, and through groups in groups."""
+    ways = re.findall(r' d="(M[^"]*[CL][^"]*)"', gg.graph(network()).to_svg(layout=layout))[1:]
     assert len(ways) > 40
     for way in ways:
         numbers = [float(x) for x in re.findall(r"[-\d.]+", way)]
-        assert numbers[0] < numbers[-2], way
+        across = layout == "down"
+        assert numbers[across] < numbers[across - 2], way
+
+
+def size(svg: str) -> tuple[float, float]:
+    """The width and height of a picture."""
+    _, _, width, height = map(float, ET.fromstring(svg).get("viewBox", "").split())
+    return width, height
+
+
+def test_networks_lead_down_and_circuits_to_the_right(tmp_path: Path) -> None:
+    """In every form, and where a part of a network is seen; unless something else is asked for."""
+    x = leaf(0.5, "x")
+    for _ in range(8):
+        x = gg.sin(x)
+    for graph, usual in ((gg.graph(x), "right"), (gg.graph(network()), "down")):
+        other: Any = {"right": "down", "down": "right"}[usual]
+        for asked, look in (
+            (usual, {}),
+            (other, {"layout": other}),
+            (usual, {"focus": 3, "radius": 6}),
+        ):
+            down = asked == "down"
+            width, height = size(graph.to_svg(**look))
+            assert (height > width) is down
+            assert f"rankdir={'TB' if down else 'LR'}" in graph.to_dot(**look)
+            assert graph.to_mermaid(**look).startswith(f"flowchart {'TD' if down else 'LR'}\n")
+            png = graph.render(tmp_path / "a.png", **look).read_bytes()
+            width, height = (int.from_bytes(png[i : i + 4], "big") for i in (16, 20))
+            assert (height > width) is down
+
+
+@pytest.mark.parametrize(("layout", "above"), [("right", False), ("down", True)])
+def test_the_meaning_of_heat_stands_above_what_leads_down(layout: Any, above: bool) -> None:
+    root = ET.fromstring(gg.graph(network()).to_svg(heat=True, layout=layout))
+    (note,) = (g for g in root.iter(f"{SVG}g") if g.get("class") == "note")
+    places = [float(e.get("y", "nan")) for e in root.iter(f"{SVG}text") if e not in note]
+    own = [float(e.get("y", "nan")) for e in note.iter(f"{SVG}text")]
+    assert own
+    assert (max(own) < min(places)) is above
+    assert (min(own) > max(places)) is not above
 
 
 @pytest.mark.parametrize("count", [100, 240])

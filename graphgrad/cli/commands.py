@@ -19,11 +19,11 @@ from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.picture import DRAWN, WRITTEN, Graph
 from graphgrad.viz.showing import opened, temporary_file
 from graphgrad.viz.snapshots.snapshot import take
-from graphgrad.viz.views.looks import Direction, checked
+from graphgrad.viz.views.looks import Direction, Layout, checked
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130  # exit codes; argparse exits with 2, too
 FORMS = (*DRAWN, *WRITTEN)
-_LOOK = ("collapse", "focus", "radius", "direction", "heat")
+_LOOK = ("collapse", "focus", "radius", "direction", "heat", "layout")
 _DRAWING = ("limit", "timeout")
 
 _VIEW = """\
@@ -117,6 +117,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         default=None,
         help="colour by the size of the gradient: where it vanishes, where it explodes",
+    )
+    look.add_argument(
+        "--layout",
+        choices=get_args(Layout),
+        help="where the way forward leads (down in graphs with modules, else right)",
     )
     look.add_argument(
         "--limit", type=int, metavar="N", help="how many values there may be to draw (500)"

@@ -67,8 +67,8 @@ class Graph:
     def to_mermaid(self, **look: Unpack[Look]) -> str:
         """Write the graph as a Mermaid flowchart, which many sites draw; needs nothing installed.
 
-        Takes ``collapse``, ``focus``, ``radius`` and ``direction`` as ``render`` does. At a fork
-        each arrow says what that use sends back.
+        Takes ``collapse``, ``focus``, ``radius``, ``direction`` and ``layout`` as ``render`` does.
+        At a fork each arrow says what that use sends back.
 
         Raises
         ------
@@ -128,6 +128,10 @@ class Graph:
         merge
             Whether closed modules that follow one another and hold the same ops on the same
             shapes become one, "Block × 12". Left out, they do but in pictures of heat.
+        layout
+            Where the way forward leads: "down", with texts beside the wires, or "right", with
+            values above and gradients below them. Left out, down in graphs with modules, which
+            are long, and to the right in others.
 
         Raises
         ------
@@ -172,7 +176,7 @@ class Graph:
             A file for the page, ending in .html, which a notebook needs none of. Left out, it is
             in a temporary folder, and stays there. A browser that may not read those, such as one
             that was installed as a Snap, needs a path.
-        limit, timeout, collapse, focus, radius, direction, heat, merge
+        limit, timeout, collapse, focus, radius, direction, heat, merge, layout
             As ``render`` takes them.
 
         Returns

@@ -1,6 +1,6 @@
 """From a drawing to DOT, the language of Graphviz: text, made without Graphviz.
 
-A wire is a table of three rows whose middle row is the line.
+A wire is a table of three rows whose middle row is the line, or of columns where it leads down.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ from graphgrad.viz.drawing.items import (
     Wire,
     drawing,
 )
-from graphgrad.viz.drawing.texts import FONT_SIZE, html, quoted
+from graphgrad.viz.drawing.texts import FONT_SIZE, html, quoted, text_width
 from graphgrad.viz.views.heat import LEGEND, Heat, ink
 from graphgrad.viz.views.view import View
 
@@ -27,13 +27,14 @@ FONT = "DejaVu Sans, Verdana, sans-serif"
 
 # The line is three cells, and wires meet the middle one: Graphviz lets some wires end one point
 # before the cell they lead to, which would be seen as a gap.
-ACROSS = ' COLSPAN="3"'
-LINE = f'HEIGHT="1" CELLPADDING="0" BGCOLOR="{WIRE}"'
-END = f'<TD WIDTH="2" {LINE}></TD>'
+ACROSS, ALONG = ' COLSPAN="3"', ' ROWSPAN="3"'
+LINE = f'CELLPADDING="0" BGCOLOR="{WIRE}"'
+END = 2  # points
+NAME_HEIGHT = 17  # of a name above a line that leads down
 
 HEAD = f"""\
 digraph graphgrad {{
-  graph [rankdir=LR, ranksep=0.22, nodesep=0.16, bgcolor=white, pad=0.1]
+  graph [rankdir=%s, ranksep=0.22, nodesep=0.16, bgcolor=white, pad=0.1]
   node [shape=plain, fontname="{FONT}", fontsize={FONT_SIZE}]
   edge [color="{WIRE}", arrowsize=0.6, weight=4]
 """
@@ -44,13 +45,18 @@ def dot(view: View) -> str:
     """Write a view as DOT."""
     drawn = drawing(view)
     back = drawn.direction == "backward"
-    lines = [HEAD, _caption(drawn)]
+    lines = [HEAD % rankdir(drawn), _caption(drawn)]
     lines += statements(drawn, _item, _cluster, lambda edge: _arrows(edge, back=back))
     for item in drawn.items:
         if isinstance(item, Wire) and item.ends:
             lines.append('  end [shape=point, style=invis, width=0.02, label=""]\n')
-            lines.append(f"  {item.id}:w:e -> end\n")
+            lines.append(f"  {item.id}:w:{'s' if drawn.down else 'e'} -> end\n")
     return "".join([*lines, "}\n"])
+
+
+def rankdir(drawn: Drawing) -> str:
+    """Say in Graphviz's words which way the graph is drawn."""
+    return "TB" if drawn.down else "LR"
 
 
 def statements(
@@ -82,12 +88,18 @@ def statements(
     yield from inside[None]
     # outside of the clusters, for an edge would draw its ends into one
     wires = {one.id for one in drawn.items if isinstance(one, Wire)}
+    start, end = ("n", "s") if drawn.down else ("w", "e")  # of a line
+    parts = {one.id: one.part for one in drawn.items}
+    holders = {one.part for one in drawn.items if isinstance(one, Wire) and one.in_front} - {None}
     for edge in drawn.edges:
-        tail = f"{edge.tail}:w:e" if edge.tail in wires else edge.tail
-        head = f"{edge.head}:w:w" if edge.head in wires else edge.head
+        tail = f"{edge.tail}:w:{end}" if edge.tail in wires else edge.tail
+        head = f"{edge.head}:w:{start}" if edge.head in wires else edge.head
         port = f":{edge.port}" if edge.port else ""
-        facts = ", ".join(arrows(edge) + ["weight=1"] * (not edge.straight))
-        yield f"  {tail} -> {head}{port}{f' [{facts}]' if facts else ''}\n"
+        facts = arrows(edge) + ["weight=1"] * (not edge.straight)
+        if drawn.down and edge.kind == "in" and parts[edge.tail] != parts[edge.head] in holders:
+            facts.append("minlen=2")  # the parameters of a module stand below what enters it
+        said = f" [{', '.join(facts)}]" if facts else ""
+        yield f"  {tail} -> {head}{port}{said}\n"
 
 
 def _arrows(edge: Edge, *, back: bool) -> list[str]:
@@ -105,7 +117,7 @@ def _arrows(edge: Edge, *, back: bool) -> list[str]:
 def _item(item: Item) -> str:
     match item:
         case Wire():
-            return f"label=<{_wire(item)}>"
+            return f"label=<{_wire_down(item) if item.down else _wire(item)}>"
         case Circle():
             return _circle(item)
         case Box():
@@ -154,13 +166,47 @@ def _wire(wire: Wire) -> str:
         if wire.fill:
             name = f'<FONT COLOR="{ink(wire.fill)}">{name}</FONT>'
             ground = f' BGCOLOR="{wire.fill}"'
-        before = f'<TD ROWSPAN="3" CELLPADDING="4"{ground}>{name}</TD>'
+        before = f'<TD{ALONG} CELLPADDING="4"{ground}>{name}</TD>'
     rows.append(f"<TR>{before}<TD{ACROSS}>{_colored(wire.above, VALUE)}</TD></TR>")
-    line = f'<TD PORT="w" WIDTH="{ceil(wire.length)}" {LINE}></TD>'
-    rows.append(f"<TR>{END}{line}{END}</TR>")
+    line = f'<TD PORT="w" WIDTH="{ceil(wire.length)}" HEIGHT="1" {LINE}></TD>'
+    end = f'<TD WIDTH="{END}" HEIGHT="1" {LINE}></TD>'
+    rows.append(f"<TR>{end}{line}{end}</TR>")
     below = f"<I>{_colored(wire.below, GRADIENT)}</I>" if wire.below else ""
     rows.append(f"<TR><TD{ACROSS}>{below}</TD></TR>")
     return f"{TABLE}{''.join(rows)}</TABLE>"
+
+
+def _wire_down(wire: Wire) -> str:
+    """Write a table: line, texts beside it; a leaf's name above."""
+    name = f"<B>{html(wire.name)}</B>" if wire.name else ""
+    if wire.output is not None:
+        name = f'<FONT COLOR="{FAINT}">[{wire.output}]</FONT> {name}'.rstrip()
+    rows, before = [], ""
+    if wire.in_front and name:
+        ground = ""
+        if wire.fill:
+            name = f'<FONT COLOR="{ink(wire.fill)}">{name}</FONT>'
+            ground = f' BGCOLOR="{wire.fill}"'
+        # of fixed size, for the cell around it is as wide as the texts beside the line
+        size = f'FIXEDSIZE="TRUE" WIDTH="{2 * over(wire) + 1}" HEIGHT="{NAME_HEIGHT}"'
+        table = TABLE.replace("TABLE", f'TABLE ALIGN="LEFT" {size}')
+        name = f"{table}<TR><TD{ground}>{name}</TD></TR></TABLE>"
+        rows.append(f'<TR><TD{ACROSS} CELLPADDING="0">{name}</TD></TR>')
+        before = f'<TD{ALONG} WIDTH="{over(wire)}" CELLPADDING="0"></TD>'
+        name = ""
+    below = f"<I>{_colored(wire.below, GRADIENT)}</I>" if wire.below else ""
+    texts = "<BR/>".join(filter(None, (name, _colored(wire.above, VALUE), below)))
+    width = f'WIDTH="{over(wire)}" CELLPADDING="4"'
+    texts = f'<TD{ALONG} {width} ALIGN="LEFT" BALIGN="LEFT">{texts}</TD>'
+    end = f'<TD WIDTH="1" HEIGHT="{END}" {LINE}></TD>'
+    line = f'<TD PORT="w" WIDTH="1" HEIGHT="{ceil(wire.length)}" {LINE}></TD>'
+    rows += [f"<TR>{before}{end}{texts}</TR>", f"<TR>{line}</TR>", f"<TR>{end}</TR>"]
+    return f"{TABLE}{''.join(rows)}</TABLE>"
+
+
+def over(wire: Wire) -> int:
+    """Return how far the name above a line that leads down reaches to either side of it."""
+    return ceil(text_width(wire.name, bold=True) / 2) + 3 if wire.in_front and wire.named else 0
 
 
 def _ground(fill: str) -> str:
@@ -193,7 +239,10 @@ def _caption(drawn: Drawing) -> str:
         note = f"{TABLE}<TR><TD>{_legend(drawn.heat)}</TD></TR>{below}</TABLE>"
     if not note:
         return ""
-    return f'  graph [label=<{note}>, labelloc=b, labeljust=l, fontname="{FONT}", fontsize=9]\n'
+    side = "t" if drawn.down else "b"  # a tall picture is seen from its top
+    return (
+        f'  graph [label=<{note}>, labelloc={side}, labeljust=l, fontname="{FONT}", fontsize=9]\n'
+    )
 
 
 def _legend(heat: Heat) -> str:

@@ -1,9 +1,9 @@
 """The drawing: the items of a picture with their texts, and the wires between them.
 
 As in Saito's book and the CS231n notes: ops are circles; a value stands above its wire and its
-gradient below. The wire of a value is an item of its own, so texts cannot drift away from it;
-where a value forks, each use is one more, which says what it sends back. Without places: these
-come from the layout, sizes are in points.
+gradient below, or where wires lead down both beside it. The wire of a value is an item of its own,
+so texts cannot drift away from it; where a value forks, each use is one more, which says what it
+sends back. Without places: these come from the layout, sizes are in points.
 """
 
 import math
@@ -30,6 +30,7 @@ SYMBOL_LENGTH = 16
 IN_A_CIRCLE = 3  # longer symbols stand in a pill
 TOOLTIP_LENGTH = 80
 SHORTEST_WIRE = 12
+LINE_HEIGHT = 13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +47,31 @@ class Wire:
     below: tuple[str, ...] = ()
     fill: str = ""  # the ground of the name, in a picture of heat
     ends: bool = False  # whether it is the result
+    down: bool = False  # whether its line leads down, with its texts beside it
 
     @property
-    def length(self) -> float:
-        """How long the line must be for the texts at it."""
+    def named(self) -> bool:
+        """Whether a name or a place among outputs is written."""
+        return bool(self.name) or self.output is not None
+
+    @property
+    def lines(self) -> int:
+        """How many lines of text stand at the line, but for what stands before it."""
+        return len(self.above) + len(self.below) + (self.named and not self.in_front)
+
+    @property
+    def texts(self) -> float:
+        """How wide the texts at the line are."""
         widths = [text_width(line) for line in (*self.above, *self.below)]
         if not self.in_front:
             place = "" if self.output is None else f"[{self.output}] "
             widths.append(text_width(self.name, bold=True) + text_width(place))
-        return max(widths, default=SHORTEST_WIRE)
+        return max(widths, default=0.0)
+
+    @property
+    def length(self) -> float:
+        """How long the line must be for the texts at it."""
+        return (self.lines * LINE_HEIGHT if self.down else self.texts) or SHORTEST_WIRE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +109,7 @@ class Dots:
 
 
 Item = Wire | Circle | Box | Dots
+Port = Literal["", "nw", "sw", "ne"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +119,7 @@ class Edge:
     tail: str
     head: str
     kind: Literal["in", "out", "fork", "cut"]  # into an op, out of it, to a use, to dots
-    port: Literal["", "nw", "sw"] = ""  # where it meets the op, if that takes one value twice
+    port: Port = ""  # where it meets the op, if that takes one value twice
     straight: bool = True  # the way of the computed values is kept so, not that of the leaves
 
 
@@ -128,13 +146,15 @@ class Drawing:
     edges: tuple[Edge, ...]
     clusters: tuple[Cluster, ...]  # outer ones first
     direction: Direction
+    down: bool  # whether wires lead down, with their texts beside them, or to the right
     note: tuple[str, ...]  # lines
     heat: Heat | None
 
 
 def drawing(view: View) -> Drawing:
     """Decide what is drawn of a view."""
-    note = textwrap.wrap(readable(view.note, 500), 100) if view.note else []
+    width = 60 if view.down else 100  # of a note, in characters: no wider than most pictures
+    note = textwrap.wrap(readable(view.note, 500), width) if view.note else []
     clusters = []
     for part in view.parts:
         title = module_title([part.module], NAME_LENGTH)
@@ -145,7 +165,15 @@ def drawing(view: View) -> Drawing:
     for node in view.nodes:
         draft.add(node)
     items, edges = tuple(draft.items), tuple(draft.edges)
-    return Drawing(items, edges, tuple(clusters), view.direction, tuple(note), view.heat)
+    return Drawing(
+        items=items,
+        edges=edges,
+        clusters=tuple(clusters),
+        direction=view.direction,
+        down=view.down,
+        note=tuple(note),
+        heat=view.heat,
+    )
 
 
 class _Draft:
@@ -194,13 +222,14 @@ class _Draft:
             elif sent:
                 tail = f"k{mark}"
                 part = self.where(node, use.source)
-                wire = Wire(id=tail, kind="use", part=part, below=sent)
+                wire = Wire(id=tail, kind="use", part=part, below=sent, down=self.view.down)
                 self.items.append(wire)
                 fork = Edge(tail=f"v{use.source}", head=tail, kind="fork", straight=straight)
                 self.edges.append(fork)
             # a value that an op takes twice forks in sight
             twice = node.id[0] == "o" and tail == f"v{use.source}" and sources == [use.source] * 2
-            port: Literal["", "nw", "sw"] = ("nw", "sw")[place] if twice else ""
+            sides: tuple[Port, Port] = ("nw", "ne") if self.view.down else ("nw", "sw")
+            port: Port = sides[place] if twice else ""
             edge = Edge(tail=tail, head=node.id, kind="in", port=port, straight=straight)
             self.edges.append(edge)
 
@@ -224,6 +253,7 @@ class _Draft:
             below=tuple(below),
             fill=fill,
             ends=value is self.view.snapshot.result,
+            down=self.view.down,
         )
 
     def leaf_again(self, value: Value, node: Node, name: str, sent: tuple[str, ...]) -> Wire:
@@ -238,6 +268,7 @@ class _Draft:
             above=tuple(value_lines(value)) if direction != "backward" else (),
             below=sent,
             fill=self.heat_of(value),
+            down=self.view.down,
         )
 
     def where(self, node: Node, source: int) -> int | None:

@@ -11,7 +11,7 @@ NAME_LENGTH = 32
 PLAIN = frozenset(" _,()")  # of ASCII, what no release of Mermaid reads anything into
 
 HEAD = """\
-flowchart LR
+flowchart {way}
   classDef leaf stroke:#005A9C,stroke-width:2px
   classDef module stroke-dasharray:5 3
 """
@@ -51,8 +51,9 @@ class _Writer:
     def text(self) -> str:
         for node in self.view.nodes:
             self.write(node)
+        head = HEAD.format(way="TD" if self.view.down else "LR")
         note = f"  %% {escaped(readable(self.view.note, 500))}\n" if self.view.note else ""
-        return "".join([HEAD, note, *self.subgraphs(), *self.inside[None], *self.edges])
+        return "".join([head, note, *self.subgraphs(), *self.inside[None], *self.edges])
 
     def write(self, node: Node) -> None:
         """Write a node, and the edges that lead to it."""

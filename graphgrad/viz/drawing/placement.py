@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphgrad.viz.drawing.dot_writer import statements
+from graphgrad.viz.drawing.dot_writer import NAME_HEIGHT, over, rankdir, statements
 from graphgrad.viz.drawing.items import (
     IN_A_CIRCLE,
+    LINE_HEIGHT,
     Box,
     Circle,
     Cluster,
@@ -26,18 +27,18 @@ from graphgrad.viz.drawing.items import (
 from graphgrad.viz.drawing.layout import run
 from graphgrad.viz.drawing.texts import FONT_SIZE, text_width
 
-LINE_HEIGHT = 13
 DIAMETER, PILL_HEIGHT = 28, 26
 SMALL = 9 / 11  # the size of small print to that of the rest
 STACKED = 3  # how far the box behind one that is repeated peeps out
 ALMOST = 2  # points that an edge may be off a straight line
 ARROW = 14  # how far the line of the result goes on
+GAP = 5  # from such a line to the texts beside it
 
 Point = tuple[float, float]
 
 HEAD = """\
 digraph graphgrad {
-  graph [rankdir=LR, ranksep=0.2, nodesep=0.16, pad=0]
+  graph [rankdir=%s, ranksep=0.2, nodesep=0.16, pad=0]
   node [shape=box, fixedsize=true, label=""]
   edge [weight=4, arrowhead=none]
 """
@@ -63,15 +64,15 @@ class Extent:
 
     width: int
     height: int
-    front: int = 0  # what stands before the line
-    above: int = 0  # how far down the line is
+    front: int = 0  # how far to the right in it the line begins
+    above: int = 0  # how far down
 
 
 def extent(item: Item) -> Extent:
     """Return the room that an item needs."""
     match item:
         case Wire():
-            return _wire(item)
+            return _wire_down(item) if item.down else _wire(item)
         case Circle():
             if len(item.symbol) <= IN_A_CIRCLE:
                 return Extent(DIAMETER, DIAMETER)
@@ -89,13 +90,29 @@ def extent(item: Item) -> Extent:
 
 def _wire(wire: Wire) -> Extent:
     front = 0
-    named = bool(wire.name) or wire.output is not None
-    if wire.in_front and named:
+    if wire.in_front and wire.named:
         front = math.ceil(text_width(wire.name, bold=True)) + 10
-    above = (len(wire.above) + (named and not wire.in_front)) * LINE_HEIGHT + 3
+    above = (len(wire.above) + (wire.named and not wire.in_front)) * LINE_HEIGHT + 3
     below = len(wire.below) * LINE_HEIGHT + 4
     length = math.ceil(wire.length) + 4 + ARROW * wire.ends
     return Extent(front + length, above + below + 1, front, above)
+
+
+def _wire_down(wire: Wire) -> Extent:
+    front = over(wire)
+    above = NAME_HEIGHT if front else 0
+    length = math.ceil(wire.length) + 4 + ARROW * wire.ends
+    beside = max(front, math.ceil(wire.texts) + GAP)
+    return Extent(front + 1 + beside, above + length, front, above)
+
+
+def line_of(wire: Wire, corner: Point) -> tuple[Point, Point]:
+    """Return where the line of a wire begins and ends."""
+    room, (x, y) = extent(wire), corner
+    start = x + room.front, y + room.above
+    if wire.down:
+        return (start[0] + 0.5, start[1]), (start[0] + 0.5, y + room.height)
+    return (start[0], start[1] + 0.5), (x + room.width, start[1] + 0.5)
 
 
 def place(drawings: Sequence[Drawing], timeout: float) -> list[Placed]:
@@ -118,19 +135,28 @@ def place(drawings: Sequence[Drawing], timeout: float) -> list[Placed]:
 
 def _boxes(drawn: Drawing) -> str:
     """Write a drawing as DOT: boxes of fixed size, each with the number of its item."""
-    return "".join([HEAD, *statements(drawn, _fixed, _heading, lambda _: []), "}\n"])
+    return "".join(
+        [HEAD % rankdir(drawn), *statements(drawn, _fixed, _heading, lambda _: []), "}\n"]
+    )
 
 
 def _fixed(item: Item) -> str:
     room = extent(item)
     if isinstance(item, Wire):
-        above, below = room.above, room.height - room.above - 1
-        side = _cell(room.front, room.height, ' ROWSPAN="3"') if room.front else ""
-        rows = (
-            side + _cell(room.width - room.front, above),
-            _cell(room.width - room.front, 1, ' PORT="w"'),
-            _cell(room.width - room.front, below),
-        )
+        wide, high = room.width - room.front, room.height - room.above
+        if item.down:
+            side = _cell(room.front, high) if room.front else ""
+            line = _cell(1, high, ' PORT="w"')
+            rows = [side + line + _cell(wide - 1, high)]
+            if room.above:
+                rows.insert(0, _cell(room.width, room.above, ' COLSPAN="3"'))
+        else:
+            side = _cell(room.front, room.height, ' ROWSPAN="3"') if room.front else ""
+            rows = [
+                side + _cell(wide, room.above),
+                _cell(wide, 1, ' PORT="w"'),
+                _cell(wide, high - 1),
+            ]
         label = "".join(f"<TR>{row}</TR>" for row in rows)
         return f"shape=plain, fixedsize=false, label=<{TABLE}{label}</TABLE>>"
     shape = "shape=circle, " if room.width == room.height == DIAMETER else ""
@@ -179,35 +205,30 @@ def _read(drawn: Drawing, graph: dict[str, Any]) -> Placed:
         numbers = _numbers(told["pos"].replace(" ", ","))
         path = tuple(itertools.starmap(point, zip(numbers[::2], numbers[1::2], strict=True)))
         curves.setdefault((names[told["tail"]], names[told["head"]]), []).append(path)
-    lines = _lines(drawn, corners)
-    paths = tuple(_joined(curves[e.tail, e.head].pop(0), e, lines) for e in drawn.edges)
+    lines = {i.id: line_of(i, corners[i.id]) for i in drawn.items if isinstance(i, Wire)}
+    across = 0 if drawn.down else 1  # the coordinate that is the same all along a straight line
+    paths = tuple(_joined(curves[e.tail, e.head].pop(0), e, lines, across) for e in drawn.edges)
     return Placed(drawn, right - left, top - bottom, corners, paths, frames)
 
 
-def _lines(drawn: Drawing, corners: dict[str, Point]) -> dict[str, tuple[Point, Point]]:
-    """Return where the line of each wire begins and ends."""
-    found = {}
-    for item in drawn.items:
-        if isinstance(item, Wire):
-            room, (x, y) = extent(item), corners[item.id]
-            height = y + room.above + 0.5
-            found[item.id] = (x + room.front, height), (x + room.width, height)
-    return found
-
-
 def _joined(
-    path: tuple[Point, ...], edge: Edge, lines: dict[str, tuple[Point, Point]]
+    path: tuple[Point, ...], edge: Edge, lines: dict[str, tuple[Point, Point]], across: int
 ) -> tuple[Point, ...]:
     """Let an edge meet the lines at its ends, which Graphviz misses by up to a point or two."""
     start = lines[edge.tail][1] if edge.tail in lines else path[0]
     end = lines[edge.head][0] if edge.head in lines else path[-1]
-    if all(abs(y - start[1]) <= ALMOST for _, y in path):
+    if all(abs(point[across] - start[across]) <= ALMOST for point in path):
         if edge.head not in lines:  # the rim of an op: a little off its middle is not seen
-            end = end[0], start[1]
+            end = _level(end, start, across)
         elif edge.tail not in lines:
-            start = start[0], end[1]
+            start = _level(start, end, across)
         return start, end
     return start, *path[1:-1], end
+
+
+def _level(point: Point, other: Point, across: int) -> Point:
+    """Move a point to where another is across a line."""
+    return (point[0], other[1]) if across else (other[0], point[1])
 
 
 def _numbers(text: str) -> list[float]:

@@ -8,16 +8,27 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from graphgrad.viz.drawing.items import Box, Circle, Cluster, Dots, Item, Wire, drawing
+from graphgrad.viz.drawing.dot_writer import NAME_HEIGHT
+from graphgrad.viz.drawing.items import (
+    LINE_HEIGHT,
+    Box,
+    Circle,
+    Cluster,
+    Dots,
+    Item,
+    Wire,
+    drawing,
+)
 from graphgrad.viz.drawing.placement import (
     ARROW,
     DIAMETER,
-    LINE_HEIGHT,
+    GAP,
     SMALL,
     STACKED,
     Placed,
     Point,
     extent,
+    line_of,
     place,
 )
 from graphgrad.viz.drawing.texts import text_width
@@ -59,16 +70,17 @@ class _Picture:
         caption, caption_width, caption_height = self.caption()
         width = max(self.placed.width, caption_width) + 2 * PAD
         height = self.placed.height + caption_height + 2 * PAD
-        box = f"{-PAD} {-PAD} {width:.0f} {height:.0f}"
+        top = -PAD - self.drawn.down * caption_height
+        box = f"{-PAD} {top:g} {width:.0f} {height:.0f}"
         alone = (
             f' xmlns="http://www.w3.org/2000/svg" width="{width:.0f}pt" height="{height:.0f}pt" '
             'role="img" aria-label="computational graph"'
         )
-        ground = f'<rect fill="#fff" x="{-PAD}" y="{-PAD}" width="100%" height="100%"/>\n'
+        ground = f'<rect fill="#fff" x="{-PAD}" y="{top:g}" width="100%" height="100%"/>\n'
         style = f"<style>{STYLE.read_text('utf-8')}</style>\n{ground}"
-        direction = self.drawn.direction
+        kind = f"gg {self.drawn.direction}{' down' * self.drawn.down}"
         parts = [
-            f'<svg class="gg {direction}" viewBox="{box}"{"" if self.page else alone}>\n',
+            f'<svg class="{kind}" viewBox="{box}"{"" if self.page else alone}>\n',
             "" if self.page else style,
             f"{ARROWS}\n",
             *self.edges(),
@@ -125,15 +137,20 @@ class _Picture:
         return self.group("box", box.id, shape + "".join(texts), box.tooltip)
 
     def wire(self, wire: Wire, x: float, y: float) -> str:
-        room = extent(wire)
-        start, end = x + room.front, x + room.width
-        line = y + room.above + 0.5
-        stop = end - ARROW * wire.ends
-        middle = (start + stop) / 2
-        parts, top = [], line - 3 - LINE_HEIGHT / 2
         name = escape(wire.name)
         if wire.output is not None:
             name = f'<tspan class="faint">[{wire.output}]</tspan> {name}'.rstrip()
+        parts = (self.line_down if wire.down else self.line_right)(wire, x, y, name)
+        kinds = {"value": "value", "again": "value again", "use": "use"}
+        kind = kinds[wire.kind] + (" leaf" if wire.in_front else "")
+        return self.group(kind, wire.id, "".join(parts))
+
+    def line_right(self, wire: Wire, x: float, y: float, name: str) -> list[str]:
+        """Write a line to the right, with texts above and below it, and a leaf's name before it."""
+        room = extent(wire)
+        (start, line), (end, _) = line_of(wire, (x, y))
+        middle = (start + end - ARROW * wire.ends) / 2
+        parts, top = [], line - 3 - LINE_HEIGHT / 2
         if name and wire.in_front:
             if wire.fill:
                 ground = f' rx="3" fill="{wire.fill}"'
@@ -145,19 +162,35 @@ class _Picture:
             parts.append(
                 _text("name", name, middle, top - len(wire.above) * LINE_HEIGHT, escaped=True)
             )
-        marker = ' class="line end"' if wire.ends else ' class="line"'
-        parts.append(
-            f'<path{marker} d="M{_short(start - 0.5)} {_short(line)}H{_short(end + 0.5)}"/>'
-        )
+        parts.append(_line(wire, f"M{_short(start - 0.5)} {_short(line)}H{_short(end + 0.5)}"))
         lines = enumerate(reversed(wire.above))
         above = [_text("number", text, middle, top - i * LINE_HEIGHT) for i, text in lines]
         parts += reversed(above)
         top = line + 3.5 + LINE_HEIGHT / 2
         for i, text in enumerate(wire.below):
             parts.append(_text("gradient", text, middle, top + i * LINE_HEIGHT))
-        kinds = {"value": "value", "again": "value again", "use": "use"}
-        kind = kinds[wire.kind] + (" leaf" if wire.in_front else "")
-        return self.group(kind, wire.id, "".join(parts))
+        return parts
+
+    def line_down(self, wire: Wire, x: float, y: float, name: str) -> list[str]:
+        """Write a line that leads down, with texts beside it, and a leaf's name above it."""
+        room = extent(wire)
+        (line, start), (_, end) = line_of(wire, (x, y))
+        parts, texts = [], [("number", text) for text in wire.above]
+        texts += [("gradient", text) for text in wire.below]
+        beside, top = line + GAP, start + 2 + LINE_HEIGHT / 2
+        if name and wire.in_front:
+            middle = y + NAME_HEIGHT / 2
+            if wire.fill:
+                ground = f' rx="3" fill="{wire.fill}"'
+                parts.append(_rect(x, y, 2 * room.front + 1, NAME_HEIGHT, ground))
+            parts.append(_text("name", name, line, middle, on=wire.fill, escaped=True))
+        elif name:
+            parts.append(_text("name", name, beside, top, escaped=True))
+            top += LINE_HEIGHT
+        parts.append(_line(wire, f"M{_short(line)} {_short(start - 0.5)}V{_short(end + 0.5)}"))
+        for i, (kind, text) in enumerate(texts):
+            parts.append(_text(kind, text, beside, top + i * LINE_HEIGHT))
+        return parts
 
     def group(self, kind: str, name: str, inside: str, tooltip: str = "") -> str:
         """Write a group; what a tooltip says, a page says itself, aloud too."""
@@ -188,21 +221,24 @@ class _Picture:
         return f'<g class="{kind}" id="p{part.number}">{shape}{text}</g>\n'
 
     def caption(self) -> tuple[str, float, float]:
-        """Write the legend of the heat and the note, below all else; and say how large they are."""
-        y = self.placed.height + 6.0
-        parts, widths = [], [0.0]
-        if self.drawn.heat is not None:
-            legend, width = _legend(self.drawn.heat, y)
+        """Write the legend of the heat and the note, and say how large they are.
+
+        Below all else, or above what leads down, for a tall picture is seen from its top.
+        """
+        heat, note = self.drawn.heat, self.drawn.note
+        if heat is None and not note:
+            return "", 0.0, 0.0
+        height = 6.0 + (LINE_HEIGHT + 6) * (heat is not None) + LINE_HEIGHT * len(note)
+        y = -height if self.drawn.down else self.placed.height + 6
+        parts, widths = [], [text_width(line) * SMALL for line in note]
+        if heat is not None:
+            legend, width = _legend(heat, y)
             parts.append(legend)
             widths.append(width)
             y += LINE_HEIGHT + 6
-        for line in self.drawn.note:
-            parts.append(_text("words small", line, 0, y + LINE_HEIGHT / 2))
-            widths.append(text_width(line) * SMALL)
-            y += LINE_HEIGHT
-        if not parts:
-            return "", 0.0, 0.0
-        return f'<g class="note">{"".join(parts)}</g>\n', max(widths), y - self.placed.height
+        for i, line in enumerate(note):
+            parts.append(_text("words small", line, 0, y + (i + 0.5) * LINE_HEIGHT))
+        return f'<g class="note">{"".join(parts)}</g>\n', max(widths), height
 
 
 def _legend(heat: Heat, y: float) -> tuple[str, float]:
@@ -233,6 +269,11 @@ def _text(kind: str, text: str, x: float, y: float, *, on: str = "", escaped: bo
         kind += " white" if ink(on) == "#FFFFFF" else " black"
     text = text if escaped else escape(text)
     return f'<text class="{kind}" x="{_short(x)}" y="{_short(y + DOWN)}">{text}</text>'
+
+
+def _line(wire: Wire, way: str) -> str:
+    """Write the line of a value, with an arrow where it is the result."""
+    return f'<path class="line{" end" * wire.ends}" d="{way}"/>'
 
 
 def _titled(title: str, path: str) -> str:

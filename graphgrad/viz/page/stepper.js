@@ -299,6 +299,7 @@
       // as its numbers tell: to ask the browser for its ends would cost a layout
       const ends = d.match(/[-.\d]+/g).map(Number);
       if (d.includes("H")) ends.push(ends[1]);
+      if (d.includes("V")) ends.splice(2, 0, ends[0]);
       const [x0, y0, x, y] = back ? [ends[2], ends[3], ends[0], ends[1]] : ends.slice(-4);
       const turn = (Math.atan2(y - y0, x - x0) * 180) / Math.PI;
       const transform = `translate(${x} ${y})rotate(${turn})`;
@@ -352,6 +353,7 @@
 
   let scale = 1;
   let fitted = true;
+  const AROUND = 170; // what stands above and below the canvas, about
 
   function size(to) {
     const { svg, width, height } = here;
@@ -372,8 +374,11 @@
   }
   const larger = () => zoom(scale * 1.25);
   const smaller = () => zoom(scale / 1.25);
+  // As wide as there is room; enlarged only as far as all of it stays in sight.
+  const whole = (w, h) =>
+    Math.min(1.6, (w - 48) / here.width, Math.max(1, (h - 48) / here.height));
   const fit = () => {
-    zoom(Math.min(1.6, (canvas.clientWidth - 48) / here.width));
+    zoom(whole(canvas.clientWidth, canvas.clientHeight));
     fitted = true;
   };
   // Scrolls a group into view, and makes it large enough to be read.
@@ -440,9 +445,9 @@
     slider.style.setProperty("--turn", `${scene.turn && (100 * (scene.turn + 0.5)) / scene.last}%`);
     // What would be too small to be read is seen from its start, or where we stand. The size is
     // written before any is read: each one that is laid out costs, in a large picture.
-    const whole = Math.min(1.6, (innerWidth - 48) / scene.width);
-    fitted = whole >= 0.6;
-    size(fitted ? whole : 0.9);
+    const all = whole(innerWidth, innerHeight - AROUND);
+    fitted = all >= 0.6;
+    size(fitted ? all : 0.9);
     go(time === Infinity ? scene.last : scene.steps.filter((s) => s[2] <= time).length, false);
     const first = hand || (scene.steps.length && scene.groups.get(scene.steps[0][1]));
     if (first) reveal(first, "auto");

@@ -9,6 +9,7 @@ from graphgrad.node import here
 from graphgrad.viz.snapshots.snapshot import ModuleNote
 
 Direction = Literal["both", "forward", "backward"]
+Layout = Literal["down", "right"]
 Collapse = int | Callable[[ModuleNote], bool] | None
 
 
@@ -21,10 +22,16 @@ class Look(TypedDict, total=False):
     direction: Direction
     heat: bool | tuple[float, float]
     merge: bool | None
+    layout: Layout | None
 
 
 def checked(
-    collapse: object, focus: object, radius: object, direction: object, heat: object
+    collapse: object,
+    focus: object,
+    radius: object,
+    direction: object,
+    heat: object,
+    layout: object = None,
 ) -> tuple[float, float] | None:
     """Refuse what makes no sense; return the limits of the heat, if there are."""
     at = f"(at {here()})"
@@ -45,6 +52,8 @@ def checked(
         raise PictureError(
             f"direction: takes 'both', 'forward' or 'backward', not {direction!r} {at}"
         )
+    if layout is not None and layout not in get_args(Layout):
+        raise PictureError(f"layout: takes 'down' or 'right', not {layout!r} {at}")
     if heat and direction == "forward":
         raise PictureError(f"heat: shows gradients, direction='forward' has none: take 'both' {at}")
     if isinstance(heat, bool):

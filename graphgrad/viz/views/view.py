@@ -17,7 +17,13 @@ from graphgrad.viz.snapshots.snapshot import ModuleNote, Snapshot, Value
 from graphgrad.viz.views.focus import near
 from graphgrad.viz.views.grouping import Part, chains, close, find_parts, gather, within
 from graphgrad.viz.views.heat import Heat, heat_of
-from graphgrad.viz.views.looks import Collapse, Direction as Direction, Look as Look, checked
+from graphgrad.viz.views.looks import (
+    Collapse,
+    Direction as Direction,
+    Layout,
+    Look as Look,
+    checked,
+)
 from graphgrad.viz.views.times import Times
 
 MANY = 150  # with more visible values modules are closed, if the caller does not say
@@ -66,6 +72,7 @@ class View:
     heat: Heat | None = None
     note: str | None = None
     path: str = ""  # of the module whose inside this is; names may be shortened by it
+    layout: Layout | None = None  # what was asked for
     building: "Building" = field(compare=False)
 
     def __repr__(self) -> str:
@@ -77,6 +84,14 @@ class View:
     def size(self) -> int:
         """How many values are visible."""
         return sum(len(node.outputs) for node in self.nodes)
+
+    @property
+    def down(self) -> bool:
+        """Whether it is drawn from top to bottom, as networks are, not to the right, as circuits.
+
+        All views of a graph with modules are, also those of a part of it that has none.
+        """
+        return bool(self.snapshot.modules) if self.layout is None else self.layout == "down"
 
     @property
     def hidden(self) -> frozenset[int]:
@@ -107,6 +122,7 @@ def view(
     direction: Direction = "both",
     heat: bool | tuple[float, float] = False,
     merge: bool | None = None,
+    layout: Layout | None = None,
 ) -> View:
     """Choose what is to be seen of a snapshot.
 
@@ -132,13 +148,15 @@ def view(
     merge
         Whether closed modules that follow one another, and hold the same ops on the same shapes,
         become one box; None: but for heat, which is there to tell them apart.
+    layout
+        "down" or "right": where the way forward leads. None: down in graphs with modules.
 
     Raises
     ------
     PictureError
         For anything that makes no sense.
     """
-    limits = checked(collapse, focus, radius, direction, heat)
+    limits = checked(collapse, focus, radius, direction, heat, layout)
     values = snapshot.values
     shown: Collection[int] = range(1, len(values) + 1)
     if direction == "backward":
@@ -162,6 +180,7 @@ def view(
         at={v.id: part for v, part in zip(values, at, strict=True)},
         collapse=collapse,
         direction=direction,
+        layout=layout,
         merge=not heat if merge is None else merge,
         times=Times(snapshot.steps),
     )
@@ -191,6 +210,7 @@ class Building:
     at: Mapping[int, int | None]  # by value: the innermost part around it
     collapse: Collapse
     direction: Direction
+    layout: Layout | None
     merge: bool
     times: Times
     path: str = ""
@@ -348,6 +368,7 @@ class Building:
             heat=heat,
             note="; ".join(notes) or None,
             path=self.path,
+            layout=self.layout,
             building=self,
         )
 
