@@ -872,6 +872,50 @@ def test_it_opens_in_a_sandboxed_frame(browser: Any, apples: Graph, tmp_path: Pa
     visit.close()
 
 
+# By state: each text on a colour of heat, and that colour, as the browser shows them.
+ON_HEAT = """
+() => {
+  const found = {};
+  for (const g of document.querySelectorAll("#canvas g[id]")) {
+    const texts = g.querySelectorAll("text.black, text.white");
+    const shapes = g.querySelectorAll("rect, circle");
+    if (!texts.length) continue;
+    for (const state of ["", "picked", "kin", "hand", "picked kin hand"]) {
+      const names = state.split(" ").filter(Boolean);
+      g.classList.add(...names);
+      const ground = getComputedStyle(shapes[shapes.length - 1]).fill;
+      for (const text of texts) {
+        (found[state] ??= []).push([getComputedStyle(text).fill, ground]);
+      }
+      g.classList.remove(...names);
+    }
+  }
+  return found;
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_on_heat_stand_out_in_every_state(visit: Any, blocks: Graph, scheme: str) -> None:
+    """On the whole scale, on 0 and on NaN: of leaves, ops and boxes."""
+    h = leaf(1.0, "h")
+    h = h + leaf(1.0, "nan") * np.nan + leaf(1.0, "zero") * 0.0
+    for i in range(30):
+        h = (h + leaf(1.0, f"x{i}")) * 0.6
+    grounds = set()
+    for graph, heat in ((gg.graph(h), (1e-6, 1.0)), (blocks, True)):
+        page = visit(graph, scheme=scheme, heat=heat)
+        for state, pairs in page.evaluate(ON_HEAT).items():
+            for pair in pairs:
+                ink, ground = (
+                    "#" + "".join(f"{int(x):02x}" for x in re.findall(r"\d+", color))
+                    for color in pair
+                )
+                assert contrast(ink, ground) >= 4.5, (state, ink, ground)
+                grounds.add(ground)
+    assert len(grounds) > 30
+
+
 # Pairs of texts that share more than a pixel in both directions, as the browser draws them.
 OVERLAPS = """
 () => {
