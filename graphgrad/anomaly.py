@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import GraphError, NonFiniteError
-from graphgrad.node import Node, history, kept_arrays, watched_by
+from graphgrad.node import Absent, Node, history, kept_arrays, watched_by
 
 
 def checksum(array: Any) -> int:
@@ -85,6 +85,8 @@ def explain_nan(root: Node) -> str:
         kind = "NaN" if np.isnan(value).any() else "infinity"
         inputs = []
         for p in node.parents:
+            if isinstance(p, Absent):
+                continue
             shown = values.get(p, "not kept") if isinstance(p, Node) else p
             inputs.append(np.array2string(np.asarray(shown), precision=4, threshold=8))
         made = f"from {', '.join(inputs)}" if inputs else "given"

@@ -34,6 +34,27 @@ class Recorded:
     _node: "Node | None"
 
 
+class Absent:
+    """What stands for an input that was not given: a number, or an array full of it.
+
+    An op computes with it; it is no value of the graph, so no picture shows it.
+    """
+
+    __slots__ = ("number", "value")
+
+    def __init__(
+        self, number: float, shape: tuple[int, ...] | None = None, dtype: Any = None
+    ) -> None:
+        """Take the number that changes nothing, and where one is needed the array's shape."""
+        self.number = number
+        self.value: Any = number if shape is None else np.full(shape, number, dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the value."""
+        return np.shape(self.value)
+
+
 class Freed:
     """What stands in a node's ``values`` after a sweep has released them."""
 
@@ -66,7 +87,7 @@ class Node:
         "name",
         "needs",  # whether a gradient is wanted here
         "note",  # what a trace wrote down about it; not even set where none was on
-        "parents",  # a Node per input, or the plain scalar that stood there
+        "parents",  # per input a Node, the plain scalar that stood there, or an Absent
         "plan",  # op and wanted inputs (registry.Plan); None for a leaf
         "retain",  # whether `grad` is kept though this is no leaf
         "serial",

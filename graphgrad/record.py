@@ -11,12 +11,12 @@ from graphgrad.errors import (
     UnsupportedError,
     translate,
 )
-from graphgrad.node import KEPT_ELEMENTS, Node, Recorded, call_site, here, recording
+from graphgrad.node import KEPT_ELEMENTS, Absent, Node, Recorded, call_site, here, recording
 from graphgrad.registry import Op, Plan, op
 
 _SCALARS = (bool, int, float, np.generic)
 _KINDS = "fiub"  # real floating, integers and booleans
-_NODE_LIKE = (Node, *_SCALARS)
+_NODE_LIKE = (Node, Absent, *_SCALARS)
 _new = object.__new__
 
 
@@ -42,6 +42,9 @@ def record(  # noqa: C901, PLR0912 - in one piece, for every op pays for a call 
                     mask |= bit
         elif isinstance(x, _SCALARS):
             arrays.append(x)
+            parents.append(x)
+        elif isinstance(x, Absent):
+            arrays.append(x.value)
             parents.append(x)
         else:
             x = as_array(x, op)  # noqa: PLW2901 - a list, say, is an array from here on

@@ -30,7 +30,7 @@ import numpy as np
 from graphgrad.binder import REQUIRED, Binder
 from graphgrad.domains import Domain
 from graphgrad.errors import GraphgradError, UnsupportedError, translate
-from graphgrad.node import Recorded, here
+from graphgrad.node import Absent, Recorded, here
 
 R = TypeVar("R")
 Rule = Callable[..., Any]
@@ -301,7 +301,12 @@ class Op(Declared, Generic[R]):
         """Compute on plain arrays, recording nothing."""
         scalars = (bool, int, float) if any(hasattr(x, "dtype") for x in inputs) else ()
         arrays = tuple(  # beside an array a Python number stays one, and does not widen its dtype
-            x if hasattr(x, "dtype") or isinstance(x, scalars) else np.asarray(x) for x in inputs
+            x
+            if hasattr(x, "dtype") or isinstance(x, scalars)
+            else x.value
+            if isinstance(x, Absent)
+            else np.asarray(x)
+            for x in inputs
         )
         out = self.forward(arrays, *params) if self.variadic else self.forward(*arrays, *params)
         return out[0] if self.has_saved else out

@@ -11,9 +11,10 @@ import pytest
 import graphgrad as gg
 from graphgrad.errors import PictureError
 from graphgrad.laws import Case
+from graphgrad.registry import TABLE
 from graphgrad.testing import typical_calls
 from graphgrad.transforms import flatten
-from graphgrad.viz import Graph, View
+from graphgrad.viz import Graph, Value, View
 from graphgrad.viz.drawing.svg_writer import svgs
 from graphgrad.viz.views.scenes import scenes
 from graphgrad.viz.views.steps import steps
@@ -123,6 +124,40 @@ def test_every_module() -> None:
     for graph in graphs:
         check_texts(graph)
     check_pictures(graph for graph in graphs[::3] if graph.view().size < 100)
+
+
+NUMPYS = {op.name for op in TABLE.values()}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_inputs_that_were_not_given_are_not_drawn(name: str) -> None:
+    """No bias of 0, weight of 1 or state of zeros, on the way forward and in its gradient."""
+    module, inputs = made(EXAMPLES[name]), inputs_of(EXAMPLES[name])
+
+    def loss(*xs: Any) -> Any:
+        return squared(flatten(module(*xs))[0])
+
+    def slope(*xs: Any) -> Any:
+        return gg.gradients(loss(*xs), xs[0], create_graph=True)
+
+    graphs = [gg.graph(loss, *inputs)]
+    if inputs[0].dtype.kind == "f":
+        graphs.append(gg.graph(slope, *inputs))
+    for graph in graphs:
+        values = graph.snapshot.values
+        neutral = {v.id for v in values if v.kind == "constant" and not v.name and is_neutral(v)}
+        for v in values:
+            # a user may write 1 − x, and so does a rule; none writes what a layer adds by itself
+            assert v.op in NUMPYS or neutral.isdisjoint(v.inputs), (v.op, v.formula)
+            told = (v.contributions, v.local, v.local_numbers)
+            assert all(len(x) in (0, len(v.inputs)) for x in told)
+
+
+def is_neutral(value: Value) -> bool:
+    """Whether a value is 0 or 1 throughout, and no mask."""
+    numbers = value.numbers
+    alike = numbers is not None and numbers.std == 0 and numbers.mean in (0, 1)
+    return alike and value.dtype != "bool"
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -8,7 +8,7 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.functional.dropping import kept
-from graphgrad.node import here
+from graphgrad.node import Absent, here
 from graphgrad.record import as_values, unwrapped
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
@@ -129,7 +129,8 @@ def attention_weights(
         mask_of_weights = kept((*batch, length, key.shape[-2]), dropout_p, rng)
         dropped = mask_of_weights * query.dtype.type(1 / (1 - dropout_p))
     factor = (1 / math.sqrt(size) if size else 1.0) if scale is None else float(scale)
-    out, weights = _ATTENTION(query, key, value, 0.0 if mask is None else mask, dropped, factor)
+    mask = Absent(0.0) if mask is None else mask
+    out, weights = _ATTENTION(query, key, value, mask, dropped, factor)
     return out, weights if dropped is None else weights * dropped
 
 

@@ -12,7 +12,7 @@ from graphgrad.nn.functional.convolution_ops import (
     out_size,
 )
 from graphgrad.nn.functional.geometry import numbers_of
-from graphgrad.node import here
+from graphgrad.node import Absent, here
 from graphgrad.record import as_values, shape_of
 from graphgrad.tensor import Tensor
 
@@ -274,7 +274,7 @@ def _check_channels(
 
 def _bias(name: str, bias: Any, weight: Any, outputs: int) -> Any:
     if bias is None:
-        return 0.0
+        return Absent(0.0)
     if shape_of(bias) != (outputs,):
         message = f"{name}: bias {shape_of(bias)}, weight {weight.shape} wants ({outputs},)"
         raise ShapeError(f"{message} (at {here()})")

@@ -11,6 +11,7 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.nn.functional.correlation import Axis, correlate, correlate_with
+from graphgrad.node import Absent
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 
@@ -142,7 +143,7 @@ def _result(x: Any, w: Any, stride: Any, padding: Any, dilation: Any) -> tuple[i
 CONV2D: Op[Tensor] = op(
     _conv2d,
     lambda g, weight, x_shape, stride, padding, dilation, groups: CONV_TRANSPOSE2D(
-        g, weight, 0.0, x_shape[2:], stride, padding, dilation, groups
+        g, weight, Absent(0.0), x_shape[2:], stride, padding, dilation, groups
     ),
     lambda g, x, weight_shape, stride, padding, dilation, groups: CONV2D_WEIGHT_GRAD(
         x, g, weight_shape[2:], stride, padding, dilation, groups
@@ -156,7 +157,7 @@ CONV2D: Op[Tensor] = op(
 CONV_TRANSPOSE2D: Op[Tensor] = op(
     _conv_transpose2d,
     lambda g, weight, stride, padding, dilation, groups: CONV2D(
-        g, weight, 0.0, stride, padding, dilation, groups
+        g, weight, Absent(0.0), stride, padding, dilation, groups
     ),
     lambda g, y, weight_shape, stride, padding, dilation, groups: CONV2D_WEIGHT_GRAD(
         g, y, weight_shape[2:], stride, padding, dilation, groups
@@ -173,10 +174,10 @@ CONV_TRANSPOSE2D: Op[Tensor] = op(
 CONV2D_WEIGHT_GRAD: Op[Tensor] = op(
     _conv2d_weight_grad,
     lambda g, y, x_shape, stride, padding, dilation, groups: CONV_TRANSPOSE2D(
-        y, g, 0.0, x_shape[2:], stride, padding, dilation, groups
+        y, g, Absent(0.0), x_shape[2:], stride, padding, dilation, groups
     ),
     lambda g, x, stride, padding, dilation, groups: CONV2D(
-        x, g, 0.0, stride, padding, dilation, groups
+        x, g, Absent(0.0), stride, padding, dilation, groups
     ),
     name="conv2d_weight_grad",
     symbol="conv2d ∂W",

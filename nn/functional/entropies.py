@@ -13,7 +13,7 @@ from graphgrad.nn.functional.targets import (
     matched,
     reduced,
 )
-from graphgrad.node import Recorded, here
+from graphgrad.node import Absent, Recorded, here
 from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import Elementary
 from graphgrad.ops.reduce import sum as total
@@ -112,7 +112,7 @@ def binary_cross_entropy_with_logits(
         raise ShapeError(f"{who}: {problem} (at {here()})")
     factors = []
     for name, factor in (("weight", weight), ("pos_weight", pos_weight)):
-        array: Any = 1.0 if factor is None else in_dtype_of(x, as_plain(who, factor, name))
+        array: Any = Absent(1.0) if factor is None else in_dtype_of(x, as_plain(who, factor, name))
         if factor is not None and not _fits(array.shape, x.shape):
             problem = f"{name} {array.shape} does not broadcast to the logits {x.shape}"
             raise ShapeError(f"{who}: {problem} (at {here()})")

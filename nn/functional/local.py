@@ -13,7 +13,7 @@ from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.correlation import Axis
 from graphgrad.nn.functional.geometry import image_of, numbers_of, windows_on
 from graphgrad.nn.functional.windows import windows_added, windows_of
-from graphgrad.node import here
+from graphgrad.node import Absent, here
 from graphgrad.record import shape_of
 from graphgrad.registry import Op, op
 from graphgrad.sweep import HALF
@@ -114,7 +114,7 @@ _LOCALLY_CONNECTED2D: Op[Tensor] = op(
 )
 _LOCALLY_CONNECTED2D_TRANSPOSED: Op[Tensor] = op(
     _transposed,
-    lambda g, weight, down, across: _LOCALLY_CONNECTED2D(g, weight, 0.0, down, across),
+    lambda g, weight, down, across: _LOCALLY_CONNECTED2D(g, weight, Absent(0.0), down, across),
     lambda g, y, down, across: _LOCALLY_CONNECTED2D_WEIGHT_GRAD(g, y, down, across),
     name="locally_connected2d_transposed",
     symbol="localᵀ",
@@ -124,7 +124,7 @@ _LOCALLY_CONNECTED2D_TRANSPOSED: Op[Tensor] = op(
 _LOCALLY_CONNECTED2D_WEIGHT_GRAD: Op[Tensor] = op(
     _weight_grad,
     lambda g, y, down, across: _LOCALLY_CONNECTED2D_TRANSPOSED(y, g, down, across),
-    lambda g, x, down, across: _LOCALLY_CONNECTED2D(x, g, 0.0, down, across),
+    lambda g, x, down, across: _LOCALLY_CONNECTED2D(x, g, Absent(0.0), down, across),
     name="locally_connected2d_weight_grad",
     symbol="local ∂W",
     domain=_cases(lambda x, y, _: (x, y)),
@@ -186,7 +186,7 @@ def locally_connected2d(
         raise ShapeError(message)
     wanted = (shape[2], *shape[:2])
     if bias is None:
-        bias = 0.0
+        bias = Absent(0.0)
     elif shape_of(bias) != wanted:
         message = f"{name}: bias {shape_of(bias)}, weight {shape} wants {wanted} (at {here()})"
         raise ShapeError(message)

@@ -16,7 +16,7 @@ from graphgrad.nn.functional.moments import (
     normalised_groups,
     scaled,
 )
-from graphgrad.node import Recorded, here
+from graphgrad.node import Absent, Recorded, here
 from graphgrad.record import shape_of
 from graphgrad.registry import Op, op
 from graphgrad.sweep import HALF
@@ -219,7 +219,7 @@ def batch_norm(
             f"neither (at {here()})"
         )
         raise ShapeError(message)
-    weight, bias = 1.0 if weight is None else weight, 0.0 if bias is None else bias
+    weight, bias = _given(weight, 1.0), _given(bias, 0.0)
     if not training:  # copies, for a later training step overwrites them
         mean, var = (np.array(_plain(v)) for v in (running_mean, running_var))
         return _RUNNING_NORM(x, weight, bias, mean, var, eps)
@@ -233,7 +233,7 @@ def batch_norm(
     if tracked and not 0 <= momentum <= 1:
         message = f"batch_norm: momentum = {momentum}; it must be from 0 to 1 (at {here()})"
         raise ShapeError(message)
-    normal, moments, variance = _normalised(_plain(x), _plain(weight), _plain(bias), eps)
+    normal, moments, variance = _normalised(*map(_plain, (x, weight, bias)), eps)
     out = _BATCH_NORM(x, weight, bias, eps, (normal, moments))
     if tracked:
         _move(running_mean, moments.shift + moments.rest, momentum)
@@ -361,7 +361,7 @@ def layer_norm(
         )
         raise ShapeError(message)
     _check_numbers("layer_norm", shape, given, eps, weight, bias)
-    weight, bias = 1.0 if weight is None else weight, 0.0 if bias is None else bias
+    weight, bias = _given(weight, 1.0), _given(bias, 0.0)
     return _LAYER_NORM(x, weight, bias, len(given), eps)
 
 
@@ -399,17 +399,21 @@ def group_norm(
         )
         raise ShapeError(message)
     _check_numbers("group_norm", shape, shape[1:2], eps, weight, bias)
-    weight, bias = 1.0 if weight is None else weight, 0.0 if bias is None else bias
+    weight, bias = _given(weight, 1.0), _given(bias, 0.0)
     return _GROUP_NORM(x, weight, bias, num_groups, eps)
 
 
 # ---------------------------------------------------------------------------- what is checked
 
 
+def _given(x: Any, otherwise: float) -> Any:
+    return Absent(otherwise) if x is None else x
+
+
 def _plain(x: Any) -> Any:
     if isinstance(x, Recorded):
         return x._data
-    return x if isinstance(x, float) else np.asarray(x)
+    return x.value if isinstance(x, Absent) else np.asarray(x)
 
 
 def _floating(name: str, x: Any) -> tuple[int, ...]:

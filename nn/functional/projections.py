@@ -7,7 +7,7 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
-from graphgrad.node import here
+from graphgrad.node import Absent, here
 from graphgrad.record import shape_of
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
@@ -68,7 +68,7 @@ def affine(x: Any, weight: Any, bias: Any = None) -> Tensor:
         )
         raise ShapeError(message)
     if bias is None:
-        return _AFFINE(x, weight, 0.0)
+        return _AFFINE(x, weight, Absent(0.0))
     if shape_of(bias) != shape[:1]:
         message = f"affine: bias {shape_of(bias)}; weight {shape} needs {shape[:1]} (at {here()})"
         raise ShapeError(message)

@@ -7,7 +7,7 @@ import numpy as np
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.functional.recurrence_ops import GRU_STEPS, LSTM_STEPS, RNN_STEPS
-from graphgrad.node import here
+from graphgrad.node import Absent, here
 from graphgrad.record import as_values, shape_of
 from graphgrad.tensor import Tensor
 
@@ -45,7 +45,7 @@ def _sum(b_ih: Any, b_hh: Any) -> Any:
 
 def _start(state: Any, x: Any, w_hh: Any) -> Any:
     """Return the given state, or zeros."""
-    return np.zeros((x.shape[1], w_hh.shape[1]), x.dtype) if state is None else state
+    return Absent(0.0, (x.shape[1], w_hh.shape[1]), x.dtype) if state is None else state
 
 
 def rnn_layer(
@@ -203,5 +203,6 @@ def gru_layer(
     x = as_values(x)
     _check("gru_layer", x, {"h0": h0}, (w_ih, w_hh, b_ih, b_hh), 3)
     z = affine(x, w_ih, b_ih)
-    hs, _, _ = GRU_STEPS(z, _start(h0, x, w_hh), w_hh, 0.0 if b_hh is None else b_hh, reverse)
+    b_hh = Absent(0.0) if b_hh is None else b_hh
+    hs, _, _ = GRU_STEPS(z, _start(h0, x, w_hh), w_hh, b_hh, reverse)
     return hs, hs[0 if reverse else -1]

@@ -402,12 +402,16 @@ def _matrix_product(e: Symbol, sign: str) -> Written:
     return Written(f" {sign} ".join(texts), CHAIN)
 
 
+_OPTIONAL = ("bias", "b_hh", "mask")  # last inputs: where they are 0 nothing was given
+
+
 def called(e: Symbol) -> Written:
     """Write a function with its arguments, and the keywords that say more than their defaults."""
     name = e.op.name if e.op is not None and not is_ours(e.op) else FUNCTIONS.get(e.head, e.head)
     given = e.parts
     texts = [write(x).at(LOOSE) for x in given]
-    if e.op is not None and "bias" in e.op.order[: len(given)] and as_number(given[-1]) == 0:
+    optional = () if e.op is None else set(_OPTIONAL) & set(e.op.order[: len(given)])
+    if optional and as_number(given[-1]) == 0:
         texts.pop()
     defaults = dict(e.op.binder.own) if e.op is not None else {}
     all_shown = e.op is None or e.op.elementwise or is_numpys(e.op.function)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.node import Freed, Node, memory_owners
+from graphgrad.node import Absent, Freed, Node, memory_owners
 from graphgrad.quiet import ignore_warnings, restore_warnings
 from graphgrad.registry import Scatter, asked_by
 
@@ -60,8 +60,8 @@ def _kept_values(node: Node) -> dict[str, Any]:
     """Return what a node still has of all that rules may ask for, by name."""
     op, parents = node.plan.op, node.parents
     known: dict[str, Any] = {"wanted": node.plan.wanted}
-    small = [p.value if isinstance(p, Node) else p for p in parents]
-    shapes = tuple(p.shape if isinstance(p, Node) else () for p in parents)
+    small = [p.value if isinstance(p, Node | Absent) else p for p in parents]
+    shapes = tuple(p.shape if isinstance(p, Node | Absent) else () for p in parents)
     if op.variadic:
         known["inputs_shape"] = shapes
     else:

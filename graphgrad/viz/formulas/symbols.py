@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import GraphgradError
-from graphgrad.node import Recorded
+from graphgrad.node import Absent, Recorded
 from graphgrad.registry import TABLE, Composite, Op
 
 Shape = tuple[int, ...]
@@ -86,6 +86,7 @@ class Symbol(Recorded):
     def record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -> Any:
         """Apply an op, as Tensor.record does: rules call ops of their own."""
         named = dict(zip(op.order[op.inputs :], params, strict=True))
+        inputs = tuple(x.number if isinstance(x, Absent) else x for x in inputs)
         return Symbol(head_of(op), inputs, named, op=op)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:

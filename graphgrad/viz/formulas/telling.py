@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from graphgrad.node import Freed, Node
+from graphgrad.node import Absent, Freed, Node
 from graphgrad.quiet import ignore_warnings, restore_warnings
 from graphgrad.registry import Op
 from graphgrad.viz.formulas.applied import HIDDEN, OUT, AppliedOp, Held, Use
@@ -90,7 +90,7 @@ def derived(
 def told(node: Node, names: Sequence[Name]) -> Told:
     """Tell all of one op of a graph, given the names of its inputs."""
     op = node.plan.op
-    shapes = [p.shape if isinstance(p, Node) else () for p in node.parents]
+    shapes = [p.shape if isinstance(p, Node | Absent) else () for p in node.parents]
     keywords: dict[str, Any] = {}
     if not isinstance(node.values, Freed) and len(op.order) > op.inputs:
         kept = zip(node.plan.kept_names, node.values, strict=True)

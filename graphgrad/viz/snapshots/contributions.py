@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import GraphError, GraphgradError
-from graphgrad.node import Freed, Node, memory_owners
+from graphgrad.node import Absent, Freed, Node, memory_owners
 from graphgrad.record import OUTPUT
 from graphgrad.registry import Scatter
 from graphgrad.sweep import Sweep, fitted, scatter_add
@@ -137,7 +137,7 @@ class Retold(WatchedSweep):
 
         def value(of: Any) -> Any:
             if not isinstance(of, Node):
-                return of
+                return of.value if isinstance(of, Absent) else of
             if of.value is None or any(o.changed > node.serial for o in memory_owners(of)):
                 raise _LostError
             return of.value

@@ -9,12 +9,14 @@ import functools
 import itertools
 from collections import Counter
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, Literal
 
 import numpy as np
 
 from graphgrad.errors import GraphgradError
 from graphgrad.node import (
+    Absent,
     Freed,
     Node,
     ancestors,
@@ -159,7 +161,8 @@ def take(tensor: Tensor) -> Snapshot:
         place = node if rule is None else rule
         where = line(place.code, place.instruction)
         inputs = []
-        for parent in node.parents:
+        given = [not isinstance(parent, Absent) for parent in node.parents]
+        for parent in compress(node.parents, given):
             if isinstance(parent, Node):
                 inputs.append(ids[parent])
             else:
@@ -193,7 +196,7 @@ def take(tensor: Tensor) -> Snapshot:
                 call=places.calls_of.get(node),
                 order=0 if maker is None else maker.order,
                 rule=None if rule is None else by_serial.get(rule.serial),
-                contributions=backward.shares(node, uses),
+                contributions=tuple(compress(backward.shares(node, uses), given)),
                 **(_mathematics(node, [values[i - 1] for i in inputs], taken) if few else {}),
             )
         )
@@ -232,7 +235,12 @@ def _mathematics(node: Node, inputs: list[Value], taken: set[str | None]) -> dic
         return {}
     clash = not taken.isdisjoint(node.plan.op.order)
     names: list[str | float | None] = []
-    for value in inputs:
+    rest = iter(inputs)
+    for parent in node.parents:
+        if isinstance(parent, Absent):
+            names.append(parent.number)
+            continue
+        value = next(rest)
         name: str | float | None = value.name
         if name is None and value.kind == "constant" and value.numbers is not None:
             elements = value.numbers.elements
@@ -244,8 +252,13 @@ def _mathematics(node: Node, inputs: list[Value], taken: set[str | None]) -> dic
         formula, local, numbers = told(node, names)
     except Untold:  # too long to be read
         return {}
+    given = [not isinstance(parent, Absent) for parent in node.parents]
     known = any(x is not None for x in numbers)
-    return {"formula": formula, "local": local, "local_numbers": numbers if known else ()}
+    return {
+        "formula": formula,
+        "local": tuple(compress(local, given)),
+        "local_numbers": tuple(compress(numbers, given)) if known else (),
+    }
 
 
 def _scalar(number: int, x: Any, line: str, module: str | None) -> Value:
