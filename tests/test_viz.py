@@ -333,9 +333,9 @@ def network() -> gg.Tensor:
 
     net = nn.Sequential(nn.Affine(3, 3, rng=rng), nn.Sequential(Block(), Block()), Block())
     with gg.viz.tracing():
-        y = net(leaf(np.ones((2, 3)), "x"))
+        y: gg.Tensor = net(leaf(np.ones((2, 3)), "x"))
         y.name = "y"
-        return (y * y).sum()
+        return gg.sum(y * y)
 
 
 # each program, drawn to the right and down
@@ -350,13 +350,14 @@ def boxes(svg: Path) -> Iterator[tuple[str, float, float, float, float]]:
     """Every text with the box that it takes at least."""
     root = ET.fromstring(svg.read_text("utf-8"))
     down = "down" in root.get("class", "").split()
-    parts, starts = [], []  # those that stand in a title, and those that start at their place
+    parts: list[Any] = []  # those that stand in a title
+    starts: list[Any] = []  # those that start at their place
     for group in root.iter(f"{SVG}g"):
-        kinds = set(group.get("class", "").split())
-        if "part" in kinds:
+        kind = set(group.get("class", "").split())
+        if "part" in kind:
             parts += group
-        if down and kinds & {"value", "use"}:
-            starts += [e for e in group if "leaf" not in kinds or e.get("class") != "name"]
+        if down and kind & {"value", "use"}:
+            starts += [e for e in group if "leaf" not in kind or e.get("class") != "name"]
     for e in root.iter(f"{SVG}text"):
         text, kinds = "".join(e.itertext()).strip(), e.get("class", "").split()
         size = 9 if "small" in kinds else 15 if "big" in kinds else 10 if e in parts else FONT_SIZE

@@ -233,7 +233,7 @@ def batch_norm(
     if tracked and not 0 <= momentum <= 1:
         message = f"batch_norm: momentum = {momentum}; it must be from 0 to 1 (at {here()})"
         raise ShapeError(message)
-    normal, moments, variance = _normalised(*map(_plain, (x, weight, bias)), eps)
+    normal, moments, variance = _normalised(_plain(x), _plain(weight), _plain(bias), eps)
     out = _BATCH_NORM(x, weight, bias, eps, (normal, moments))
     if tracked:
         _move(running_mean, moments.shift + moments.rest, momentum)
