@@ -96,8 +96,8 @@ class Reader:
 
     def product(self) -> Any:
         out = self.power()
-        while sign := self.next("·", "/"):
-            out = out * self.power() if sign == "·" else out / self.power()
+        while sign := self.next("·", "×", "/"):
+            out = out / self.power() if sign == "/" else out * self.power()
         return out
 
     def power(self) -> Any:

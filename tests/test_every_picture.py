@@ -1,5 +1,6 @@
 """What holds for the picture of every graph: of each op and module, and of odd programs."""
 
+import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterable
@@ -46,7 +47,7 @@ def check_texts(graph: Graph) -> None:
     repr(graph).encode()
     for value in graph.snapshot.values:
         assert all(i < value.id for i in value.inputs)
-        for told in (value.local, value.contributions):
+        for told in (value.local, value.local_in_numbers, value.contributions):
             assert len(told) in (0, len(value.inputs))
     for look in ({}, LOOKS[graph.snapshot.result.id % len(LOOKS)]):
         try:
@@ -79,6 +80,8 @@ def check_pictures(graphs: Iterable[Graph]) -> None:
         for e in root.iter(f"{SVG}text"):
             assert left <= float(e.get("x", "nan")) <= left + width
             assert top <= float(e.get("y", "nan")) <= top + height
+            if {"number", "gradient"} & set(e.get("class", "").split()):
+                assert not re.search("-|inf|nan", e.text or ""), "numbers are written one way"
         ids = Counter(e.get("id") for e in root.iter() if e.get("id"))
         assert set(ids.values()) == {1}
 

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad import nn
 from graphgrad.domains import Call, Cases, Elementwise, Reduction, call
 from graphgrad.nn.functional.activations import _ELU, _LEAKY
 from graphgrad.nn.functional.convolution_ops import CONV2D
 from graphgrad.nn.functional.gates import _GELU
 from graphgrad.nn.functional.likelihoods import _CROSS_ENTROPY
 from graphgrad.nn.functional.projections import _AFFINE
+from graphgrad.record import record
 from graphgrad.registry import Op, Scatter, asked_by
 from graphgrad.viz.formulas.slopes import local_numbers
 from graphgrad.viz.formulas.telling import derived, formula_of, local_gradients, told
@@ -294,6 +296,120 @@ def test_local_numbers_are_left_out_where_they_would_be_wrong() -> None:
     assert numbers_of(square) == (None, None), "overwritten since"
 
 
+# ------------------------------------------------------------------------- numbers put in
+
+
+def leaf(x: Any, scalar: int | None) -> Any:
+    """A leaf for a floating array, or for one element of it."""
+    if not isinstance(x, float | np.ndarray) or np.asarray(x).dtype.kind != "f":
+        return x
+    if scalar is not None and np.size(x):
+        x = round(float(np.ravel(x)[scalar % np.size(x)]), 2)
+    return gg.Tensor(x, requires_grad=True, name="★")
+
+
+def graph_of(op: Op[Any], args: Any, scalar: int | None, **keywords: Any) -> Any:
+    """The values of the graph of a call, and that of the op."""
+    inputs, params = op.bind(args, keywords)
+    able = [True] * len(inputs) if op.joint else [rule is not None for rule in op.rules]
+    out: Any = record(
+        op, tuple(leaf(x, scalar) if a else x for x, a in zip(inputs, able, strict=True)), params
+    )
+    out = out if isinstance(out, gg.Tensor) else out[0]
+    values = gg.graph(out).snapshot.values
+    return values, next(v for v in reversed(values) if v.kind in ("op", "constant"))
+
+
+def on_floats(function: Any) -> Any:
+    """A function whose first two arguments are no integers, though they may be whole."""
+
+    def of_floats(*xs: Any, **named: Any) -> Any:
+        return function(*[np.float64(x) for x in xs[:2]], *xs[2:], **named)
+
+    return of_floats
+
+
+ON_NUMBERS = {name: on_floats(f) for name, f in FUNCTIONS.items()} | {"True": 1, "False": 0}
+
+
+@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
+def test_numbers_are_put_in_for_every_op(op: Op[Any]) -> None:
+    """No name of an input is left where its number is known; arrays have their shapes."""
+    for args, keywords in calls_of(op):
+        for scalar in (0, 1, None) if op.elementwise else (None,):
+            values, value = graph_of(op, args, scalar, **keywords)
+            text = value.in_numbers
+            if text is None:  # too long to be read
+                assert sum(len(values[i - 1].shape) for i in value.inputs) > 4, value.formula
+                continue
+            assert "★" not in text, text
+            few = value.shape is not None and value.numbers.elements is not None
+            assert (" = " if few and not value.shape else " ") in f"{text} "
+
+
+@pytest.mark.parametrize("op", ELEMENTWISE.values(), ids=ELEMENTWISE)
+def test_numbers_put_in_give_the_result(op: Op[Any]) -> None:
+    """What stands on the left of the sign of equality, computed, is what stands on the right."""
+    for args, keywords in calls_of(op):
+        for scalar in (0, 1):
+            _, value = graph_of(op, args, scalar, **keywords)
+            text = value.in_numbers
+            if value.shape or "→" in text:
+                continue
+            left, right = text.rsplit(" = ", 1)
+            found = Reader(left, ON_NUMBERS).read()
+            expected = Reader(right, ON_NUMBERS).read()
+            np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4, err_msg=text)
+
+
+X2, X3 = np.array([1.0, -2.0]), np.array([1.0, 2.0, 3.0])
+# fmt: off
+IN_NUMBERS: list[tuple[Any, tuple[Any, ...], str]] = [
+    (lambda x, y: x + y, (200.0, 450.0), "200 + 450 = 650"),
+    (np.exp, (-1.0,), "exp(−1) = 0.3679"),
+    (lambda x, y: x @ y, (np.ones((4, 3)), np.ones((3, 2))), "4×3 @ 3×2 → 4×2"),
+    (lambda x, y: x * y, (3.0, -2.0), "3 × (−2) = −6"),
+    (lambda x, y: x * y, (-3.0, 2.0), "−3 × 2 = −6"),
+    (lambda x: x * x, (-2.0,), "(−2)² = 4"),
+    (lambda x: x**3, (-2.0,), "(−2)³ = −8"),
+    (lambda x, y: x - y, (1.0, -2.0), "1 − (−2) = 3"),
+    (lambda x: -x, (-2.0,), "−(−2) = 2"),
+    (lambda x: x * x, (1e-5,), "(1e−05)² = 1e−10"),
+    (lambda x: x * 1e-5, (2.0,), "2 × 1e−05 = 2e−05"),
+    (np.abs, (-2.0,), "|−2| = 2"),
+    (np.maximum, (4.0, -2.0), "max(4, −2) = 4"),
+    (gg.relu, (-3.0,), "max(−3, 0) = 0"),
+    (np.log, (0.0,), "log(0) = −∞"),
+    (lambda x: x + X2, (X2,), "[1, −2] + [1, −2] = [2, −4]"),
+    (lambda x: x * 2, (X3,), "[1, 2, 3] · 2 = [2, 4, 6]"),
+    (np.mean, (X3,), "mean([1, 2, 3]) = 2"),
+    (lambda x: x * 2, (np.ones(30),), "(30,) · 2 → (30,)"),
+    (np.transpose, (np.ones((4, 3)),), "(4×3)ᵀ → 3×4"),
+    (lambda x: x[1:, -1], (np.ones((4, 3)),), "(4×3)[index] → (3,)"),
+    (np.sum, (np.ones((4, 3)),), "Σ(4×3) = 12"),
+    (nn.functional.affine, (np.ones((5, 3)), np.ones((2, 3)), X2), "5×3 @ (2×3)ᵀ + (2,) → 5×2"),  # noqa: E501
+    (lambda *xs: np.concatenate(xs), (np.ones((2, 3)), np.ones((1, 3))), "concatenate(2×3, 1×3) → 3×3"),  # noqa: E501
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "text"), IN_NUMBERS, ids=[row[-1] for row in IN_NUMBERS]
+)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_typography_of_numbers_put_in(function: Any, args: Any, text: str) -> None:
+    assert gg.graph(function, *args).snapshot.result.in_numbers == text
+
+
+def test_what_was_overwritten_is_not_put_in() -> None:
+    """The number that the op saw is gone: the name stands for it."""
+    w = gg.Tensor(3.0, requires_grad=True, name="w")
+    y = w * gg.Tensor(2.0, requires_grad=True, name="x")
+    y.backward()
+    w.data -= 1.0
+    assert gg.graph(y).snapshot.result.in_numbers == "w × 2 = 6"
+
+
 # ------------------------------------------------------------------------------ typography
 
 X, XY, A = ("x",), ("x", "y"), ("A",)
@@ -398,14 +514,14 @@ def test_a_node_tells_all_of_itself() -> None:
     """From what the node kept, also of keywords; after backward() from what is left."""
     x = gg.Tensor(np.ones(MATRIX), requires_grad=True)
     total: Any = gg.sum(x, axis=0)
-    assert told(total._node, ["x"]) == ("Σ(x, axis=0)", ("g, repeated",), (None,))
+    assert told(total._node, ["x"])[:3] == ("Σ(x, axis=0)", ("g, repeated",), (None,))
     y = gg.Tensor(3.0, requires_grad=True)
     z: Any = y**2
-    assert told(z._node, ["y", 2]) == ("y²", ("g · 2 · y", None), (6.0, None))
+    assert told(z._node, ["y", 2])[:3] == ("y²", ("g · 2 · y", None), (6.0, None))
     z.backward()
-    assert told(z._node, ["y", 2]) == ("y²", ("g · 2 · y", None), (6.0, None))
+    assert told(z._node, ["y", 2])[:3] == ("y²", ("g · 2 · y", None), (6.0, None))
     gg.sum(total).backward()
-    formula, sent, _ = told(total._node, ["x"])
+    formula, sent, *_ = told(total._node, ["x"])
     assert formula == "Σ(x)", "the axis went with what was kept: it is not made up"
     assert sent == ("g, repeated over them",)
 

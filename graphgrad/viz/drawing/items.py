@@ -15,11 +15,11 @@ from typing import Literal
 from graphgrad.viz.drawing.texts import (
     gradient_lines,
     module_title,
-    number,
     readable,
     text_width,
     value_lines,
 )
+from graphgrad.viz.formulas.lettering import number
 from graphgrad.viz.snapshots.digest import Numbers
 from graphgrad.viz.snapshots.snapshot import Value
 from graphgrad.viz.views.heat import Heat

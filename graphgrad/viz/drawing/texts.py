@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 from html import escape
 
+from graphgrad.viz.formulas.lettering import number
 from graphgrad.viz.snapshots.snapshot import ModuleNote, Numbers, Value
 
 FONT_SIZE = 11
@@ -18,8 +19,7 @@ def value_lines(value: Value) -> list[str]:
     now = "now " if value.changed else ""
     if value.numbers is not None and (lines := _elements(value.numbers, shape)):
         return [now + lines[0], *lines[1:]]
-    size = "×".join(map(str, shape)) if len(shape) > 1 else f"{shape[0] if shape else 1} ×"
-    lines = [f"{now}{size} {value.dtype}"]
+    lines = [f"{now}{'×'.join(map(str, shape)) or 1} {value.dtype}"]
     if value.numbers is not None and 0 not in shape:
         lines.append(f"μ {number(value.numbers.mean)}\u2003σ {number(value.numbers.std)}")
     return lines
@@ -49,11 +49,6 @@ def _elements(numbers: Numbers, shape: tuple[int, ...]) -> list[str]:
         lines[0] = "[" + lines[0]
         lines[-1] += "]"
     return lines
-
-
-def number(x: float) -> str:
-    """Write a number with four digits; −0 as 0."""
-    return str(x) if isinstance(x, bool) else f"{x + 0:.4g}"
 
 
 def text_width(text: str, *, bold: bool = False) -> float:

@@ -1,6 +1,8 @@
 """Lettering: how numbers are written, and how tightly a written text holds together."""
 
 import math
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +19,12 @@ _CONSTANTS = {
     math.sqrt(0.5): "√½",
     1 / math.sqrt(2 * math.pi): "1/√(2π)",
     0.5: "½",
-    math.inf: "∞",
 }
+
+
+# what a number with a sign may follow without parentheses, and what binds what it follows
+_BEFORE = ("(", "[", "|", "‖", "⌊", "⌈", ", ", " if ", " else ", "> ", "< ", "≥ ", "≤ ", "= ", "≠ ")
+_TIGHT_BEFORE, _TIGHT_AFTER = tuple("√∛^−"), tuple("⁰¹²³⁴⁵⁶⁷⁸⁹⁻^ᵀ[")
 
 
 class Written(NamedTuple):
@@ -32,15 +38,46 @@ class Written(NamedTuple):
         return self.text if self.level >= least else f"({self.text})"
 
 
-def number(x: Any) -> str:
-    """Write the size of a number, which is not negative."""
-    if math.isnan(x):
-        return "NaN"
+def number(x: Any, digits: int = 4) -> str:
+    """Write a number as all pictures and pages do: with so many digits, and −0 as 0."""
+    if isinstance(x, bool | np.bool_):
+        return str(x)
+    text = f"{x + 0:.{digits}g}"
+    return text.replace("-", "−").replace("inf", "∞").replace("nan", "NaN")
+
+
+def size(x: Any) -> str:
+    """Write the size of a number that stands in a formula, which is not negative."""
     for value, name in _CONSTANTS.items():
-        if x == value or (value not in (0.5, math.inf) and math.isclose(x, value, rel_tol=1e-15)):
+        if x == value or math.isclose(x, value, rel_tol=1e-15):
             return name
-    text = f"{x:.6g}"
-    return text.replace("e+0", "e").replace("e+", "e").replace("e-0", "e−").replace("e-", "e−")
+    return number(x, 6)
+
+
+def array(shape: Sequence[int], elements: Sequence[float] | None) -> str:
+    """Write an array: its elements, row by row; without them its shape, as 4×3 or (3,)."""
+    if elements is None:
+        return f"({shape[0]},)" if len(shape) == 1 else "×".join(map(str, shape))
+    if not shape:
+        return number(elements[0])
+    size = len(elements) // shape[0] if shape[0] else 0
+    rows = (elements[i * size : (i + 1) * size] for i in range(shape[0]))
+    return f"[{', '.join(array(shape[1:], row) for row in rows)}]"
+
+
+def put_in(text: str, letters: Mapping[str, str]) -> str:
+    """Put numbers, and shapes, in the place of letters, in parentheses where they need them."""
+
+    def placed(letter: re.Match[str]) -> str:
+        known = letters[letter[0]]
+        before, after = text[: letter.start()], text[letter.end() :]
+        negative = known[0] == "−"
+        several = known[0] not in "[(" and any(sign in known for sign in ("×", "e+", "e−"))
+        torn = before.endswith(_TIGHT_BEFORE) or after.startswith(_TIGHT_AFTER)
+        misread = negative and before != "" and not before.endswith(_BEFORE)
+        return f"({known})" if misread or ((negative or several) and torn) else known
+
+    return re.sub(f"[{''.join(letters)}]", placed, text) if letters else text
 
 
 def as_number(x: Any) -> Any:

@@ -21,7 +21,7 @@ from graphgrad.viz.formulas.lettering import (
     UPSTREAM,
     Written,
     as_number,
-    number,
+    size,
 )
 from graphgrad.viz.formulas.simplification import (
     AND,
@@ -131,7 +131,7 @@ class Product:
             if x < 0:
                 self.negative ^= exponent % 2 == 1
             if abs(x) != 1:
-                self._take(abs(x), number(abs(x)), exponent)
+                self._take(abs(x), size(abs(x)), exponent)
             return
         if not isinstance(e, Symbol):
             raise Untold("an array of numbers")
@@ -307,7 +307,7 @@ def write(e: Any) -> Written:  # noqa: C901, PLR0911 - one case per line
     """Write an expression."""
     x = as_number(e)
     if x is not None:
-        text = number(abs(x))
+        text = size(abs(x))
         return (
             Written(f"−{text}", SUM) if x < 0 else Written(text, PRODUCT if "/" in text else ATOM)
         )

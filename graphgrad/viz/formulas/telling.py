@@ -16,7 +16,7 @@ from graphgrad.node import Absent, Freed, Node
 from graphgrad.quiet import ignore_warnings, restore_warnings
 from graphgrad.registry import Op
 from graphgrad.viz.formulas.applied import HIDDEN, OUT, AppliedOp, Held, Use
-from graphgrad.viz.formulas.lettering import UPSTREAM
+from graphgrad.viz.formulas.lettering import UPSTREAM, array, number, put_in
 from graphgrad.viz.formulas.notation import called, write
 from graphgrad.viz.formulas.slopes import local_numbers
 from graphgrad.viz.formulas.symbols import Shape
@@ -24,11 +24,21 @@ from graphgrad.viz.formulas.symbols import Shape
 # In texts that are kept, names stand as single letters of no meaning, so that what was told of one
 # use of an op serves for all: of inputs, of the gradient that arrives, and of the output.
 _LETTERS = 0xE000
+_SLOPE = "\uf8ef"
+_LETTER = re.compile("[\ue000-\uf8ff]")
 _LONGEST = 90  # letters of a gradient that a picture still shows
 _LONGEST_NAME = 24
 _USES = 512  # of an op, whose texts are kept
+_FEW = 4  # elements of an array that a formula shows
 Name = str | int | float | None
 R = TypeVar("R")
+
+
+class Figures(NamedTuple):
+    """What is known of a value: its shape, and its elements if they are few."""
+
+    shape: Shape | None
+    elements: tuple[float, ...] | None
 
 
 class Told(NamedTuple):
@@ -37,6 +47,8 @@ class Told(NamedTuple):
     formula: str
     gradients: tuple[str | None, ...]
     numbers: tuple[float | None, ...]
+    in_numbers: str | None = None  # "200 + 450 = 650", "4×3 @ 3×2 → 4×2"
+    gradients_in_numbers: tuple[str | None, ...] = ()  # of single numbers: "1.1 × 650"
 
 
 def formula_of(
@@ -87,8 +99,19 @@ def derived(
     return tuple(t is not None for t, able in zip(case.derived(), case.able(), strict=True) if able)
 
 
-def told(node: Node, names: Sequence[Name]) -> Told:
-    """Tell all of one op of a graph, given the names of its inputs."""
+def told(node: Node, names: Sequence[Name], figures: Sequence[Figures] = ()) -> Told:
+    """Tell all of one op of a graph, given the names of its inputs.
+
+    Parameters
+    ----------
+    node
+        Of the op.
+    names
+        Of its inputs; a number stands for itself.
+    figures
+        What is known of each input, of the result, and of the gradient that arrives there; to
+        be put into the formulas.
+    """
     op = node.plan.op
     shapes = [p.shape if isinstance(p, Node | Absent) else () for p in node.parents]
     keywords: dict[str, Any] = {}
@@ -96,7 +119,14 @@ def told(node: Node, names: Sequence[Name]) -> Told:
         kept = zip(node.plan.kept_names, node.values, strict=True)
         keywords = {n: v for n, v in kept if n in op.order[op.inputs :]}
     case = _Case(op, _one_each(node, names), keywords, shapes, out_shape=node.shape, complete=False)
-    return Told(case.formula(), case.gradients(node.plan.wanted), local_numbers(node))
+    gradients, slopes = case.gradients(node.plan.wanted), local_numbers(node)
+    if not figures:
+        return Told(case.formula(), gradients, slopes)
+    *inputs, result, upstream = figures
+    sent: tuple[str | None, ...] = ()
+    if any(slope is not None for slope in slopes):
+        sent = case.gradients_in_numbers(inputs, result, upstream, slopes)
+    return Told(case.formula(), gradients, slopes, case.in_numbers(inputs, result), sent)
 
 
 def _one_each(node: Node, names: Sequence[Name]) -> list[Name]:
@@ -160,6 +190,68 @@ class _Case:
     def formula(self) -> str:
         """Write what it computes."""
         return self._spelled(_formula(self.use))
+
+    def in_numbers(self, inputs: Sequence[Figures], result: Figures) -> str | None:
+        """Write what it computes with numbers for the inputs, and what that gives.
+
+        Where all arrays have few elements these are shown, else shapes. What is not known of a
+        single number is its name.
+        """
+        everything = (*inputs, result)
+        few = all(x.elements is not None and len(x.elements) <= _FEW for x in everything)
+        return (few and self._put_in(inputs, result, elements=True)) or self._put_in(
+            inputs, result, elements=False
+        )
+
+    def _put_in(self, inputs: Sequence[Figures], result: Figures, *, elements: bool) -> str | None:
+        known: dict[str, str] = {}
+        single = True
+        for name, (shape, numbers) in zip(self.use.names, inputs, strict=True):
+            if isinstance(name.value, str) and shape is not None and (shape or numbers):
+                shown = numbers if elements or not shape else None
+                known[name.value] = array(shape, shown)
+            single = single and not shape
+        text = self._spelled(put_in(_formula(self.use), known))
+        if single:
+            text = text.replace(" · ", " × ")
+        if result.shape is None:
+            gives = ""
+        elif result.elements is not None and (elements or not result.shape):
+            gives = f" = {array(result.shape, result.elements)}"
+        else:
+            gives = f" → {array(result.shape, None)}" if result.shape else ""
+        return text + gives if len(text + gives) <= _LONGEST else None
+
+    def gradients_in_numbers(
+        self,
+        inputs: Sequence[Figures],
+        result: Figures,
+        upstream: Figures,
+        slopes: Sequence[float | None],
+    ) -> tuple[str | None, ...]:
+        """Write what it sends back with numbers for all; None where the formula says it as well.
+
+        Where the rule asks questions, or cannot be told: what arrives times the local derivative.
+        """
+        letters = [*(n.value for n in self.use.names), OUT, UPSTREAM]
+        known = {
+            letter: array((), numbers)
+            for letter, (shape, numbers) in zip(letters, (*inputs, result, upstream), strict=True)
+            if isinstance(letter, str) and shape == () and numbers
+        }
+        if UPSTREAM not in known:
+            return ()
+        texts: list[str | None] = []
+        for rule, slope in zip(self.derived(), slopes, strict=True):
+            text = rule
+            if slope is None or rule in (UPSTREAM, f"−{UPSTREAM}"):
+                texts.append(None)
+                continue
+            if rule is None or any(word in rule for word in (" = ", " where ", " if ", " is ")):
+                text, known[_SLOPE] = f"{UPSTREAM} × {_SLOPE}", number(slope)
+            text = put_in(text or "", known)
+            texts.append(None if _LETTER.search(text) else text.replace(" · ", " × "))
+        return tuple(texts) if any(texts) else ()
 
     def _spelled(self, text: str) -> str:
         return text.translate({ord(letter): name for letter, name in self.letters.items()})

@@ -53,8 +53,10 @@ def document(title: str, body: str, data: Any, *, style: str, script: str) -> st
         f"default-src 'none'; style-src '{_hash(css)}'; script-src '{_hash(js)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    # With < written so, no text in the data can end the element that it stands in.
-    packed = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    # With < written so, no text in the data can end the element that it stands in; half a
+    # character has no UTF-8.
+    packed = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    packed = re.sub("[<\ud800-\udfff]", lambda c: f"\\u{ord(c[0]):04x}", packed)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -69,6 +71,8 @@ def document(title: str, body: str, data: Any, *, style: str, script: str) -> st
 
 def lean(source: str, signs: str) -> str:
     """Take out of a style or script what only its readers need: comments and most of the space.
+
+    And the parentheses around the only argument of an arrow function.
 
     It tells strings and templates from the rest, but no regular expressions: these must hold
     neither quotes nor space. A template may hold others, but no braces beside their own. No
@@ -85,6 +89,7 @@ def lean(source: str, signs: str) -> str:
         (?P<text> "(?:[^"\\\n]|\\.)*"
                 | `(?:[^`\\$]|\\.|\$(?!\{{)|\$\{{(?:[^{{}}`]|`[^`]*`)*\}})*` )
         | {space} (?P<last> ;{space}(?=\}}) )
+        | \s* \( (?P<only> \w+ ) \) \s* => {space}
         | {space} (?P<sign> => | [{re.escape(signs)}] | :(?=\s) ) {space}
         | {space} (?: //[^\n]* | /\*.*?\*/ | \n ) {space}
         """,
@@ -92,7 +97,12 @@ def lean(source: str, signs: str) -> str:
     )
 
     def kept(part: re.Match[str]) -> str:
-        return "" if part["last"] else part["text"] or part["sign"] or "\n"
+        if part["last"]:
+            return ""
+        if part["only"]:
+            word = source[: part.start()].rstrip()[-1:].isalnum()  # it would grow by the argument
+            return f"({part['only']})=>" if word else f"{part['only']}=>"
+        return part["text"] or part["sign"] or "\n"
 
     return parts.sub(kept, source).strip()
 

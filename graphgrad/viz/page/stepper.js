@@ -38,26 +38,27 @@
 
   // -------------------------------------------------------------------------- numbers
 
-  // As they stand in the picture: Python's %.4g, without the sign of a zero.
+  // As they stand in the picture: Python's %.4g, with a true minus, but none of a zero.
+  const signed = (text) => text.replace(/-/g, "−");
   function short(x) {
     if (x === true || x === false) return x ? "True" : "False";
     x = Number(x);
-    if (Number.isNaN(x)) return "nan";
-    if (!Number.isFinite(x)) return x < 0 ? "-inf" : "inf";
+    if (Number.isNaN(x)) return "NaN";
+    if (!Number.isFinite(x)) return x < 0 ? "−∞" : "∞";
     if (!x) return "0"; // −0 too
     const [digits, power] = x.toExponential(3).split("e");
     const bare = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
-    if (power >= -4 && power < 4) return bare(x.toPrecision(4));
-    return `${bare(digits)}e${power[0]}${power.slice(1).padStart(2, "0")}`;
+    if (power >= -4 && power < 4) return signed(bare(x.toPrecision(4)));
+    return signed(`${bare(digits)}e${power[0]}${power.slice(1).padStart(2, "0")}`);
   }
   // Every digit that it takes to tell a number from all others of its type.
   const exact = (dtype) => (x) => {
     if (typeof x !== "number" || !x) return short(x);
     for (let digits = 1; dtype === "float32" && digits < 10; digits++) {
       const near = Number(x.toPrecision(digits));
-      if (Math.fround(near) === x) return String(near);
+      if (Math.fround(near) === x) return signed(String(near));
     }
-    return String(x);
+    return signed(String(x));
   };
   function nested(list, shape, write) {
     if (!shape.length) return write(list[0]);
@@ -199,11 +200,11 @@
     const v = values.get(numberIn(node.id));
     return node.title || (node.id[0] === "v" ? called(v) : v.symbol || v.op);
   };
-  // What a node sends to each of its inputs: [value, numbers, formula].
+  // What a node sends to each of its inputs: [value, numbers, formula, the same in numbers].
   function sendings(node) {
-    const { contributions, local } = values.get(numberIn(node.id));
-    const shares = (node.title ? node.shares : contributions) || [];
-    return node.inputs.map((i, k) => [values.get(i), shares[k], !node.title && local && local[k]]);
+    const { contributions, local, local_in_numbers } = values.get(numberIn(node.id));
+    const [shares, texts, inNumbers] = node.title ? [node.shares] : [contributions, local, local_in_numbers];
+    return node.inputs.map((i, k) => [values.get(i), shares?.[k], texts?.[k], inNumbers?.[k]]);
   }
 
   function sentence({ at, steps, last, nodeOf }) {
@@ -223,10 +224,11 @@
     const parts = [bold(symbolOf(node))];
     const made = results(node);
     if (way === "f") {
-      const { formula, op } = values.get(numberIn(id));
+      const { formula, op, in_numbers } = values.get(numberIn(id));
       made.forEach((v, i) => {
-        const names = [made.length > 1 || node.title ? called(v) : v.name, i || node.title ? "" : formula || op];
-        const all = [...names, brief(v.numbers, v)].filter(Boolean);
+        const alone = made.length < 2 && !node.title;
+        const text = i || node.title ? "" : in_numbers || formula || op;
+        const all = [alone ? v.name : called(v), text, alone && in_numbers ? "" : brief(v.numbers, v)].filter(Boolean);
         parts.push(i ? ", " : " computes ", told(all.join(" = ")));
       });
       return parts;
@@ -234,11 +236,11 @@
     parts.push(" receives ", sent(made.map((v) => flow(v.gradient, v)).join(", ")));
     const rest = [...ids];
     let joint = ", sends ";
-    for (const [v, numbers, formula] of sendings(node)) {
+    for (const [v, numbers, formula, inNumbers] of sendings(node)) {
       const found = rest.findIndex(([i]) => i === v.id);
       if (found < 0) continue;
       const [[, use, lines]] = rest.splice(found, 1);
-      parts.push(joint, sent(flow(numbers || (!use && v.gradient), v, formula)), " to ", bold(called(v)));
+      parts.push(joint, sent(flow(numbers || (!use && v.gradient), v, inNumbers || formula)), " to ", bold(called(v)));
       const sum = lines ? lines.map((t) => t.trim()).join(" ") : flow(v.gradient, v);
       if (use) parts.push(", where ", sent("+="), " makes ", sent(sum), lines ? " so far" : "");
       joint = "; ";
@@ -514,20 +516,21 @@
 
   function op(node) {
     const v = values.get(numberIn(node.id));
-    const arriving = few(v.gradient, 1) ? `${short(v.gradient[0])} · ` : "";
     const inputs = sendings(node).map((sending, i) => {
-      const [source, numbers, formula] = sending;
+      const [source, numbers, formula, inNumbers] = sending;
+      const both = [formula, inNumbers].filter(Boolean).join(" = ");
       const slope = (v.local_numbers || [])[i] ?? null;
       const rows = slope === null ? [] : row("local gradient", short(slope));
-      const product = slope === null || !arriving ? "" : ` = ${arriving}${short(slope)}`;
-      if (source.needs) rows.push(...row("sends", sent(flow(numbers, source, `${formula || "∂"}${product}`))));
+      if (source.needs) rows.push(...row("sends", sent(flow(numbers, source, both))));
       return input(sending, ...rows);
     });
     const formula = [v.name, v.formula].filter(Boolean).join(" = ");
+    const inNumbers = v.in_numbers ? tag("p", "formula told", v.in_numbers) : "";
     return [
       tag("h2", "", tag("span", "sign", v.symbol || ""), v.op),
       line(v),
       tag("p", "formula told", v.formula ? formula : ""),
+      inNumbers,
       ...gives(node),
       part("Takes", tag("ul", "inputs", ...inputs)),
     ];

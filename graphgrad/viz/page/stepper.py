@@ -63,7 +63,10 @@ def _drawn(scenes: Iterable[Scene]) -> set[int]:
     return drawn
 
 
-OWN = ("id", "name", "inputs", "output", "numbers", "gradient", "contributions", "local_numbers")
+OWN = (
+    *("id", "name", "inputs", "output", "numbers", "gradient", "contributions"),
+    *("local_numbers", "in_numbers", "local_in_numbers"),
+)
 UNSAID = ("call", "order", "rule")
 
 
@@ -105,9 +108,11 @@ def _few(numbers: dict[str, Any] | None) -> Any:
 
 
 def _short(x: Any) -> Any:
-    """Make the texts in it readable."""
+    """Make the texts in it readable, and whole numbers short."""
     if isinstance(x, str):
         return readable(x, TEXT_LENGTH)
+    if isinstance(x, float) and x.is_integer() and abs(x) < 1e15:
+        return int(x)
     return list(map(_short, x)) if isinstance(x, list) else x
 
 

@@ -29,7 +29,7 @@ from graphgrad.reprs import counted
 from graphgrad.tensor import Tensor
 from graphgrad.transforms import IDENTITY
 from graphgrad.viz.formulas.symbols import Untold
-from graphgrad.viz.formulas.telling import told
+from graphgrad.viz.formulas.telling import Figures, told
 from graphgrad.viz.snapshots.contributions import Retold, WatchedSweep
 from graphgrad.viz.snapshots.digest import Numbers as Numbers, summarize as summarize
 from graphgrad.viz.snapshots.notes import note_of
@@ -71,8 +71,10 @@ class Value:
     contributions: tuple[Numbers | None, ...] = ()  # per input: the gradient that is sent there
     # the op in mathematics: "x · y"; in graphs of thousands of values, not told
     formula: str | None = None
+    in_numbers: str | None = None  # the same with numbers put in: "200 + 450 = 650"
     local: tuple[str | None, ...] = ()  # per input: what its rule sends there: "g · cos(x)"
     local_numbers: tuple[float | None, ...] = ()  # per input: the local derivative of scalars
+    local_in_numbers: tuple[str | None, ...] = ()  # per input of scalars: "1.1 × 650"
     call: int | None = None  # which of the snapshot's calls it was computed in, from 1
     # 0: the way forward; 1: on the way back through that, in a sweep that was recorded; and so on
     order: int = 0
@@ -133,10 +135,7 @@ def take(tensor: Tensor) -> Snapshot:
     """Take a snapshot of everything that a tensor was computed from."""
     root = tensor._node
     if root is None:  # nothing has used it yet
-        data = tensor._data
-        kind, numbers = data.dtype.name, summarize(data)
-        value = Value(id=1, kind="constant", shape=data.shape, dtype=kind, numbers=numbers)
-        return Snapshot((value,), None)
+        return Snapshot((_constant(tensor._data),), None)
     nodes = history(root)
     outputs = _output_numbers(nodes)
     backward = _backward(root, nodes, tensor._data, outputs)
@@ -176,6 +175,14 @@ def take(tensor: Tensor) -> Snapshot:
             seen = summarize(arrays[node])
         else:  # what a trace saw is not true of what was overwritten since
             seen = None if node in changed else places.numbers.get(node)
+        shape = None if several else node.shape
+        gradient = backward.gradients.get(node.serial)
+        facts: dict[str, Any] = {}
+        if few:
+            result = _figures(shape, seen, changed=node in changed)
+            upstream = _figures(shape, gradient, changed=False)
+            sources = [values[i - 1] for i in inputs]
+            facts = _mathematics(node, sources, result, upstream, taken)
         values.append(
             Value(
                 id=ids[node],
@@ -185,24 +192,30 @@ def take(tensor: Tensor) -> Snapshot:
                 symbol=None if op is None else op.symbol,
                 inputs=tuple(inputs),
                 output=outputs.get(node),
-                shape=None if several else node.shape,
+                shape=shape,
                 dtype=None if several else dtype(node.dtype),
                 needs=node.needs,
                 numbers=seen,
                 changed=node in changed,
-                gradient=backward.gradients.get(node.serial),
+                gradient=gradient,
                 line=where,
                 module=places.path(node),
                 call=places.calls_of.get(node),
                 order=0 if maker is None else maker.order,
                 rule=None if rule is None else by_serial.get(rule.serial),
                 contributions=tuple(compress(backward.shares(node, uses), given)),
-                **(_mathematics(node, [values[i - 1] for i in inputs], taken) if few else {}),
+                **facts,
             )
         )
     modules = tuple(itertools.starmap(ModuleNote, places.modules(nodes).items()))
     calls = tuple(itertools.starmap(Call, places.calls()))
     return Snapshot(tuple(values), backward.note, modules, _steps(values, ids, root), calls)
+
+
+def _constant(data: Any) -> Value:
+    """Describe a value that stands for itself alone."""
+    kind, numbers = data.dtype.name, summarize(data)
+    return Value(id=1, kind="constant", shape=data.shape, dtype=kind, numbers=numbers)
 
 
 def _names(nodes: list[Node], places: Places) -> dict[Node, str | None]:
@@ -226,7 +239,9 @@ def _kind(node: Node) -> Kind:
     return "output" if node.plan.op is OUTPUT else "op"
 
 
-def _mathematics(node: Node, inputs: list[Value], taken: set[str | None]) -> dict[str, Any]:
+def _mathematics(
+    node: Node, inputs: list[Value], result: Figures, upstream: Figures, taken: set[str | None]
+) -> dict[str, Any]:
     """Say what an op computes and what it sends back, as formulas and for scalars as numbers.
 
     An input without a name goes by the op's own for it, unless a value of the graph has that.
@@ -235,10 +250,13 @@ def _mathematics(node: Node, inputs: list[Value], taken: set[str | None]) -> dic
         return {}
     clash = not taken.isdisjoint(node.plan.op.order)
     names: list[str | float | None] = []
+    known: list[Figures] = []
+    given = [not isinstance(parent, Absent) for parent in node.parents]
     rest = iter(inputs)
     for parent in node.parents:
         if isinstance(parent, Absent):
             names.append(parent.number)
+            known.append(Figures((), None))
             continue
         value = next(rest)
         name: str | float | None = value.name
@@ -248,17 +266,24 @@ def _mathematics(node: Node, inputs: list[Value], taken: set[str | None]) -> dic
         if name is None and clash:
             name = f"#{value.id}"
         names.append(name)
+        known.append(_figures(value.shape, value.numbers, changed=value.changed))
     try:
-        formula, local, numbers = told(node, names)
+        seen = told(node, names, [*known, result, upstream])
     except Untold:  # too long to be read
         return {}
-    given = [not isinstance(parent, Absent) for parent in node.parents]
-    known = any(x is not None for x in numbers)
+    numbers = seen.numbers if any(x is not None for x in seen.numbers) else ()
     return {
-        "formula": formula,
-        "local": tuple(compress(local, given)),
-        "local_numbers": tuple(compress(numbers, given)) if known else (),
+        "formula": seen.formula,
+        "in_numbers": seen.in_numbers,
+        "local": tuple(compress(seen.gradients, given)),
+        "local_in_numbers": tuple(compress(seen.gradients_in_numbers, given)),
+        "local_numbers": tuple(compress(numbers, given)),
     }
+
+
+def _figures(shape: tuple[int, ...] | None, numbers: Numbers | None, *, changed: bool) -> Figures:
+    """Return what an op saw of a value, or made, if that was not overwritten since."""
+    return Figures(shape, None if changed or numbers is None else numbers.elements)
 
 
 def _scalar(number: int, x: Any, line: str, module: str | None) -> Value:

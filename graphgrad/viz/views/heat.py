@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from graphgrad.viz.formulas.lettering import number
+
 SCALE = ("#FFF4E5", "#FFD9AB", "#FDB462", "#EE8328", "#C4560D", "#8F3708", "#5E2100")
 ZERO, NOT_FINITE = "#B6E0FF", "#6226B0"
 LEGEND = "fill: ‖∂‖ of what leaves a node"
@@ -32,8 +34,8 @@ class Heat:
 
     def legend(self) -> list[tuple[str, str]]:
         """Return the colours of the scale, each with the norm that it stands for, as text."""
-        cells = [(self.color(norm), f"{float(f'{norm:.1g}'):g}") for norm in self.ticks()]
-        return cells + [(ZERO, "0")] * self.zero + [(NOT_FINITE, "nan, inf")] * self.not_finite
+        cells = [(self.color(norm), number(float(f"{norm:.1g}"), 6)) for norm in self.ticks()]
+        return cells + [(ZERO, "0")] * self.zero + [(NOT_FINITE, "NaN, ∞")] * self.not_finite
 
     def color(self, norm: float) -> str:
         """Return the colour of a norm."""
