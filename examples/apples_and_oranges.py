@@ -73,6 +73,7 @@ def by_graphgrad() -> tuple[gg.Tensor, dict[str, float]]:
     oranges = gg.Tensor(ORANGES, requires_grad=True, name="number of oranges")
     tax = gg.Tensor(TAX, requires_grad=True, name="tax")
     price = (apple * apples + orange * oranges) * tax
+    price.name = "price"
     price.backward()
     inputs = (apple, apples, orange, oranges, tax)
     return price, {str(x.name): x.grad.item() for x in inputs}

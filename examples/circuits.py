@@ -86,7 +86,7 @@ def main(folder: Path) -> None:
         out, inputs = circuit()
         print(circuit.__doc__)
         if out.shape:
-            out.backward(np.ones(out.shape))
+            out.backward(np.ones(out.shape), retain_graph=True)  # for the picture's gradients
             print(f"    out {out.shape}, " + ", ".join(f"∂{x.name} {x.grad.shape}" for x in inputs))
         else:
             out.backward()

@@ -119,7 +119,8 @@ def digits(
     path = folder / "digits.png"
     plot(losses, train, test, path)
     seen = gg.Tensor(x[:batch], name="images")
-    loss = cross_entropy(net(seen), labels[:batch])
+    with gg.viz.tracing():  # so that the page knows the numbers of large arrays, too
+        loss = cross_entropy(net(seen), labels[:batch])
     loss.name = "loss"
     return [path, gg.graph(loss).render(folder / "digits.html")], test[-1]
 

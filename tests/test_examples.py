@@ -403,9 +403,13 @@ def test_example(name: str, tmp_path: Path) -> None:
     assert written == {f"pictures/{picture}" for picture in PICTURES[name]}
     for path in (tmp_path / "pictures").glob("*.*"):
         if path.suffix == ".svg":
-            assert ET.parse(path).getroot().tag.endswith("svg")
+            root = ET.parse(path).getroot()
+            assert root.tag.endswith("svg")
+            assert "∂ –" not in "".join(root.itertext()), "a gradient that was not kept"
         elif path.suffix == ".html":
-            assert path.read_text("utf-8").startswith("<!DOCTYPE html>")
+            page = path.read_text("utf-8")
+            assert page.startswith("<!DOCTYPE html>")
+            assert "∂ –<" not in page, "a gradient that was not kept"
         else:
             assert path.read_bytes().startswith(PNG)
     if name == "demo":
