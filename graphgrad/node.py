@@ -312,10 +312,10 @@ def memory_owners(node: Node) -> Iterator[Node]:
         yield node
 
 
-def history(root: Node) -> list[Node]:
-    """List all nodes that a node was computed from, constants too, in order of creation."""
-    found = {root}
-    stack = [root]
+def history(*roots: Node) -> list[Node]:
+    """List all nodes that some were computed from, constants too, in order of creation."""
+    found = set(roots)
+    stack = list(roots)
     while stack:
         for parent in stack.pop().parents:
             if isinstance(parent, Node) and parent not in found:

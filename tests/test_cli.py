@@ -105,6 +105,8 @@ def test_the_only_result_of_a_script(tmp_path: Path) -> None:
     assert shown["values"][-1]["op"] == "exp"
     assert shown["values"][-1]["line"] == "circuit.py:6"
     assert [v["name"] for v in shown["values"]] == ["x", "y", "total", "price"]
+    assert shown["title"] == "price"
+    assert viewed(tmp_path, CIRCUIT, name=":total")["title"] == "total"
 
 
 def test_a_tensor_by_the_name_of_its_variable_or_its_own(tmp_path: Path) -> None:

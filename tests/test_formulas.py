@@ -387,7 +387,7 @@ IN_NUMBERS: list[tuple[Any, tuple[Any, ...], str]] = [
     (np.transpose, (np.ones((4, 3)),), "(4×3)ᵀ → 3×4"),
     (lambda x: x[1:, -1], (np.ones((4, 3)),), "(4×3)[index] → (3,)"),
     (np.sum, (np.ones((4, 3)),), "Σ(4×3) = 12"),
-    (nn.functional.affine, (np.ones((5, 3)), np.ones((2, 3)), X2), "5×3 @ (2×3)ᵀ + (2,) → 5×2"),  # noqa: E501
+    (nn.functional.affine, (np.ones((5, 3)), np.ones((2, 3)), X2), "5×3 @ (2×3)ᵀ + (2,) → 5×2"),
     (lambda *xs: np.concatenate(xs), (np.ones((2, 3)), np.ones((1, 3))), "concatenate(2×3, 1×3) → 3×3"),  # noqa: E501
 ]
 # fmt: on

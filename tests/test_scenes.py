@@ -106,10 +106,10 @@ def test_a_use_is_a_fork_where_the_value_has_others(todo: list[Move], look: Any)
 def test_blocks_in_a_row_open_into_boxes_and_each_of_those() -> None:
     graph = traced(Net(12), 2, 4)
     assert told(graph, collapse=1) == [
-        "mean",
-        "Affine in mean",
-        "Block × 12 in mean",
-        "Affine in mean",
+        "mean of Net",
+        "Affine in mean of Net",
+        "Block × 12 in mean of Net",
+        "Affine in mean of Net",
         *["Block in Block × 12"] * 12,
     ]
     found = scenes(graph.snapshot, collapse=1)
@@ -127,15 +127,15 @@ def test_blocks_in_a_row_open_into_boxes_and_each_of_those() -> None:
 def test_a_function_says_at_every_level_which_modules_are_closed() -> None:
     graph = traced(Net(2), 2, 4)
     assert told(graph, collapse=lambda _: True) == [
-        "mean",
-        "Net in mean",
+        "mean of Net",
+        "Net in mean of Net",
         "Affine in Net",
         "Block × 2 in Net",
         "Affine in Net",
         *["Block in Block × 2"] * 2,
         *["Affine in Block"] * 4,
     ]
-    assert told(graph, collapse=0) == ["mean", "Net in mean"]
+    assert told(graph, collapse=0) == ["mean of Net", "Net in mean of Net"]
 
 
 def test_what_leaves_between_two_blocks_keeps_them_apart() -> None:
@@ -192,7 +192,7 @@ def test_a_large_inside_is_closed_again() -> None:
             return self.nets[1](self.way(self.nets[0](x)))
 
     found = scenes(traced(Two(), 2, 4).snapshot, collapse=1)
-    assert [scene.title for scene in found[:4]] == ["mean", "Net", "Affine", "Net"]
+    assert [scene.title for scene in found[:4]] == ["mean of Two", "Net", "Affine", "Net"]
     assert {node.modules[0].kind for node in boxed(found[1]).values()} == {"Affine", "Block"}
     assert found[1].view.note is None  # to open more it is clicked, not called anew
 
@@ -228,7 +228,9 @@ def test_an_unrolled_recurrence_of_100_steps() -> None:
             h = cell(gg.Tensor(rng.standard_normal((2, 3)), np.float32), h)
         loss = (h * h).sum()
     found = scenes(gg.graph(loss).snapshot)
-    assert [scene.title for scene in found] == ["sum", "RNNCell × 100"] + ["RNNCell"] * 100
+    assert [scene.title for scene in found] == ["sum of RNNCell", "RNNCell × 100"] + [
+        "RNNCell"
+    ] * 100
     inside = found[50].view
     names = {inside.value(node.outputs[0]).name for node in inside.nodes if node.id[0] == "v"}
     assert {"weight_ih", "weight_hh", "bias_ih", "bias_hh"} <= names
@@ -273,8 +275,11 @@ def test_a_module_that_is_too_large_for_one_picture_stays_closed() -> None:
         def forward(self, x: Any) -> Any:
             return self.long(x)
 
-    assert told(traced(Long(), 2), collapse=0, limit=10**9) == ["mean"]
-    assert told(traced(Around(), 2), collapse=0, limit=10**9) == ["mean", "Around in mean"]
+    assert told(traced(Long(), 2), collapse=0, limit=10**9) == ["mean of Long"]
+    assert told(traced(Around(), 2), collapse=0, limit=10**9) == [
+        "mean of Around",
+        "Around in mean of Around",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """What a picture knows beyond the numbers: modules, contributions at forks, steps, traces."""
 
+import functools
 import gc
+import json
 import threading
 import weakref
 from collections import defaultdict
@@ -15,6 +17,8 @@ from graphgrad import nn
 from graphgrad.errors import DtypeError
 from graphgrad.node import Node, recording
 from graphgrad.viz import Graph, Numbers, Value, tracing
+from graphgrad.viz.drawing.items import Wire, drawing
+from graphgrad.viz.views.scenes import scenes
 from tests.golden.programs import leaf
 
 
@@ -567,8 +571,10 @@ def test_a_function_is_recorded_inside_no_grad() -> None:
         ((3.0,), "not float"),
         (("text", 1), "not str, int"),
         ((gg.Tensor(1.0), 2), "not Tensor, int"),
-        ((lambda x: (x, x), 1.0), r"<lambda> returned a tuple; .* \[0\]|returned a tuple"),
-        ((lambda: None,), "returned a NoneType"),
+        ((lambda x: (x.item(), 3), 1.0), "<lambda> returned a tuple of plain values"),
+        ((lambda: {"y": [gg.Tensor(1.0)]},), "returned a dict of plain values"),
+        ((lambda: (),), "returned a tuple of plain values"),
+        ((lambda: None,), "returned nothing"),
         ((lambda: "text",), "dtype"),
     ],
 )
@@ -580,6 +586,77 @@ def test_what_has_no_graph(arguments: Any, says: str) -> None:
 
 def test_a_function_that_returns_no_tensor_has_a_graph_of_one_value() -> None:
     assert gg.graph(lambda: 3.0).snapshot.result.kind == "constant"
+
+
+def test_several_results_are_drawn_together() -> None:
+    """In any container; what is no Tensor, or was not recorded, is left out."""
+
+    def f(x: Any) -> Any:
+        y = x * 2
+        return {"y": y, "more": [(y * y, 3, np.ones(2)), None], "plain": gg.Tensor(1.0), "s": y + x}
+
+    graph = gg.graph(f, 3.0)
+    results = [graph.snapshot.values[i - 1] for i in graph.snapshot.ends]
+    assert [(v.name, v.numbers.elements) for v in results] == [  # type: ignore[union-attr]
+        ("y", (6,)),
+        ("more[0][0]", (36,)),
+        ("s", (9,)),
+    ]
+    assert graph.snapshot.note == "∂ of the sum of the results"
+    x, y = graph.snapshot.values[0], results[0]
+    assert y.gradient is not None
+    assert x.gradient is not None
+    assert y.gradient.elements == (1 + 12 + 1,), "its own, and what is sent back to it"
+    assert x.gradient.elements == (2 * 14 + 1,)
+    assert sum(wire.ends for wire in drawing(graph.view()).items if isinstance(wire, Wire)) == 3
+    for same in (lambda x: (x * 2,) * 2, lambda x: (x * 2, x.item())):
+        assert gg.graph(same, 3.0).snapshot.ends == (3,)
+
+
+def test_a_recurrent_layer_is_drawn_as_it_is() -> None:
+    x = np.ones((2, 5, 3))
+    graph = gg.graph(nn.LSTM(3, 4, rng=rng()), x)
+    names = [graph.snapshot.values[i - 1].name for i in graph.snapshot.ends]
+    assert names == ["result[0]", "result[1][0]", "result[1][1]"]
+    assert [len(scene.view.nodes) > 3 for scene in scenes(graph.snapshot)] == [True]
+
+
+def squares(x: Any) -> Any:
+    """Return a result under a name of its own."""
+    y = x * x
+    y.name = "y"
+    return y
+
+
+def test_a_graph_is_called_by_the_user_or_by_the_class_of_the_model() -> None:
+    """Only what has neither name nor model is called by its op."""
+    net, x = nn.Linear(3, 2, rng=rng()), np.ones((2, 3))
+    with gg.viz.tracing():
+        scores = net(x)
+        loss = (scores * scores).mean()
+        named = loss * 1
+        named.name = "loss"
+    kind = type(net).__name__
+    graphs = {
+        kind: [gg.graph(net, x), gg.graph(scores), gg.graph(lambda x: net(x), x)],  # noqa: PLW0108
+        f"mean of {kind}": [gg.graph(loss)],
+        "loss": [gg.graph(named)],
+        "squares": [gg.graph(squares, 3.0), gg.graph(functools.partial(squares), 3.0)],
+        "y": [
+            gg.graph(squares(gg.Tensor(3.0, requires_grad=True))),
+            gg.graph(lambda x: squares(x), 2.0),  # noqa: PLW0108
+        ],
+        "∂x": [gg.graph(gg.grad(squares), 3.0)],
+        "multiply": [gg.graph(gg.Tensor(3.0, requires_grad=True) * 2)],
+        "graph": [gg.graph(gg.Tensor(3.0, requires_grad=True))],
+    }
+    for title, alike in graphs.items():
+        for graph in alike:
+            assert graph.snapshot.title == title
+            assert json.loads(graph.to_json())["title"] == title
+            assert scenes(graph.snapshot)[0].title == title
+            assert f'aria-label="computational graph of {title}"' in graph.to_svg()
+            assert f"<title>{title}</title>" in graph.to_html()
 
 
 def test_a_long_traced_run() -> None:

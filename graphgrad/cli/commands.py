@@ -12,7 +12,6 @@ from graphgrad.cli.choosing import ChoiceError, choose, name_values
 from graphgrad.cli.fruit import price_of_fruit
 from graphgrad.cli.scripts import ScriptError, run
 from graphgrad.errors import GraphgradError, PictureError
-from graphgrad.tensor import Tensor
 from graphgrad.version import __version__
 from graphgrad.viz.drawing.layout import INSTALL, commands as layout_commands
 from graphgrad.viz.drawing.texts import readable
@@ -169,7 +168,8 @@ def _view(options: argparse.Namespace, passed_on: list[str]) -> int:
     ran = run(path, passed_on)
     called, tensor = choose(ran, name)
     name_values(ran)
-    return _show(tensor, f"{readable(called, 60)} of {path}", options, look | drawing)
+    graph = Graph(take(tensor, name=called))
+    return _show(graph, f"{readable(called, 60)} of {path}", options, look | drawing)
 
 
 def _demo(options: argparse.Namespace, passed_on: list[str]) -> int:
@@ -184,7 +184,7 @@ def _demo(options: argparse.Namespace, passed_on: list[str]) -> int:
     _say(f"    price = {price:g}")
     for x in leaves:
         _say(f"    ∂price/∂({x.name}) = {x.grad:g}")
-    return _show(price, "the price", options, {})
+    return _show(Graph(take(price)), "the price", options, {})
 
 
 def split(text: str) -> tuple[Path, str | None]:
@@ -239,9 +239,9 @@ def _form(output: str | os.PathLike[str] | None) -> str:
     return "html" if output is None else Path(output).suffix.lower().removeprefix(".")
 
 
-def _show(tensor: Tensor, what: str, options: argparse.Namespace, look: dict[str, Any]) -> int:
+def _show(graph: Graph, what: str, options: argparse.Namespace, look: dict[str, Any]) -> int:
     path = Path(options.output) if options.output else temporary_file("graph.html")
-    Graph(take(tensor)).render(path, **look)
+    graph.render(path, **look)
     _say(f"{what}: {path}")
     if _form(path) in DRAWN and not options.no_open and not opened(path):
         _say("No browser could be opened; open that file in one.")

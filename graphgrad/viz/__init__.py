@@ -28,6 +28,8 @@ def graph(of: Tensor | Callable[..., Any], *args: Any) -> Graph:
 
     Or that of a function's result: ``gg.graph(f, x, y)`` runs it under ``gg.viz.tracing()``.
     Plain floating arrays among the arguments become leaves with the names of f's parameters.
+    It may return several Tensors, in tuples, lists and dicts: ``gg.graph(nn.LSTM(3, 4), x)``;
+    the gradients are then those of the sum of all.
 
     The gradients are those that ``backward()`` sent through this graph, if it kept them all;
     else those of a sweep of the picture's own, which starts with ones, touches no ``.grad``
@@ -38,7 +40,7 @@ def graph(of: Tensor | Callable[..., Any], *args: Any) -> Graph:
     Raises
     ------
     DtypeError
-        For anything but a Tensor or a function, and for a function that returns several or nothing.
+        For anything but a Tensor or a function, and for a function that returns no Tensor.
     """
     if isinstance(of, Tensor) and not args:
         return Graph(take(of))
@@ -48,4 +50,4 @@ def graph(of: Tensor | Callable[..., Any], *args: Any) -> Graph:
             f"arguments, not {', '.join(type(x).__name__ for x in (of, *args))} (at {here()})"
         )
         raise DtypeError(message)
-    return Graph(take(traced(of, args)))
+    return Graph(traced(of, args))

@@ -232,8 +232,9 @@ class Graph:
     def __repr__(self) -> str:
         """Say what the graph is of, and how large it is."""
         values = self.snapshot.values
-        result = self.snapshot.result
-        name = f"'{readable(result.name, 32)}' = " if result.name else ""
+        results = [values[i - 1] for i in self.snapshot.ends]
+        called = self.snapshot.name or self.snapshot.result.name
+        name = f"'{readable(called, 32)}' = " if called else ""
         ops = sum(v.op is not None and v.kind != "output" for v in values)
         leaves = sum(v.kind == "leaf" for v in values)
         constants = sum(v.kind == "constant" for v in values)
@@ -242,7 +243,8 @@ class Graph:
             counted(leaves, "leaf", "leaves"),
             counted(constants, "constant"),
         )
-        return f"<Graph of {name}{' '.join(value_lines(result))}: {', '.join(parts)}>"
+        result = ", ".join(" ".join(value_lines(value)) for value in results)
+        return f"<Graph of {name}{result}: {', '.join(parts)}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002
         """Show the picture in a notebook; without Graphviz, or if too large, say why not.

@@ -49,8 +49,9 @@ def dot(view: View) -> str:
     lines += statements(drawn, _item, _cluster, lambda edge: _arrows(edge, back=back))
     for item in drawn.items:
         if isinstance(item, Wire) and item.ends:
-            lines.append('  end [shape=point, style=invis, width=0.02, label=""]\n')
-            lines.append(f"  {item.id}:w:{'s' if drawn.down else 'e'} -> end\n")
+            end = f"end{item.id[1:]}"
+            lines.append(f'  {end} [shape=point, style=invis, width=0.02, label=""]\n')
+            lines.append(f"  {item.id}:w:{'s' if drawn.down else 'e'} -> {end}\n")
     return "".join([*lines, "}\n"])
 
 

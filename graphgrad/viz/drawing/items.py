@@ -149,6 +149,7 @@ class Drawing:
     down: bool  # whether wires lead down, with their texts beside them, or to the right
     note: tuple[str, ...]  # lines
     heat: Heat | None
+    title: str
 
 
 def drawing(view: View) -> Drawing:
@@ -173,6 +174,7 @@ def drawing(view: View) -> Drawing:
         down=view.down,
         note=tuple(note),
         heat=view.heat,
+        title=readable(view.snapshot.title, TOOLTIP_LENGTH),
     )
 
 
@@ -252,7 +254,7 @@ class _Draft:
             above=tuple(above),
             below=tuple(below),
             fill=fill,
-            ends=value is self.view.snapshot.result,
+            ends=value.id in self.view.snapshot.ends,
             down=self.view.down,
         )
 

@@ -23,7 +23,9 @@ def to_json(snapshot: Snapshot) -> str:
     }
     if snapshot.calls:
         lists["calls"] = map(_call, snapshot.calls)
-    parts = [f'"version": {VERSION}']
+    parts = [f'"version": {VERSION}', f'"title": {_text(snapshot.title)}']
+    if len(snapshot.ends) > 1:
+        parts.append(f'"results": {_text(snapshot.ends)}')
     if snapshot.note is not None:
         parts.append(f'"note": {_text(snapshot.note)}')
     for name, items in lists.items():

@@ -74,7 +74,7 @@ class _Picture:
         box = f"{-PAD} {top:g} {width:.0f} {height:.0f}"
         alone = (
             f' xmlns="http://www.w3.org/2000/svg" width="{width:.0f}pt" height="{height:.0f}pt" '
-            'role="img" aria-label="computational graph"'
+            f'role="img" aria-label="computational graph of {escape(self.drawn.title)}"'
         )
         ground = f'<rect fill="#fff" x="{-PAD}" y="{top:g}" width="100%" height="100%"/>\n'
         style = f"<style>{STYLE.read_text('utf-8')}</style>\n{ground}"

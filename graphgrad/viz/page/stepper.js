@@ -216,8 +216,9 @@
     const [way, id, , ids] = steps[at - 1];
     if (way === "s") {
       const v = values.get(numberIn(id));
-      const text = sent(flow(v.gradient, v));
-      if (v.id === data.result) return ["The way back begins at ", bold(called(v)), " with ", text, "."];
+      const lines = ids[0][2];
+      const text = sent(lines ? lines.join(" ") : flow(v.gradient, v));
+      if (data.ends.includes(v.id)) return ["The way back begins at ", bold(called(v)), " with ", text, "."];
       return ["From out of sight ", text, " comes to ", bold(called(v)), "."];
     }
     const node = nodeOf.get(id);

@@ -37,11 +37,11 @@ TITLES = {
 def stepper(scenes: list[Scene], timeout: float) -> str:
     """Return the page, whose first scene is seen when it opens; the others lie in templates."""
     snapshot = scenes[0].view.snapshot
-    title = readable(snapshot.result.name or "graph", NAME_LENGTH)
+    title = readable(snapshot.title, NAME_LENGTH)
     pictures = svgs([scene.view for scene in scenes], timeout, page=True)
     kinds, values = _apart([_value(snapshot, i) for i in sorted(_drawn(scenes))])
     data = {
-        "result": snapshot.result.id,
+        "ends": snapshot.ends,
         "kinds": kinds,
         "values": values,
         "scenes": [_scene(scene) for scene in scenes],

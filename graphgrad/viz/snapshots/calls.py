@@ -1,5 +1,6 @@
 """Running a function for its picture."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -7,32 +8,71 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import DtypeError
-from graphgrad.node import enable_grad, here
+from graphgrad.node import _is_internal, enable_grad, here
 from graphgrad.record import as_array, constant
 from graphgrad.tensor import Tensor
+from graphgrad.viz.snapshots.snapshot import Snapshot, take
 from graphgrad.viz.snapshots.traces import tracing
 
 
-def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Tensor:
-    """Call a function under a trace, with leaves for its plain floating arguments."""
+def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Snapshot:
+    """Call a function under a trace, with leaves for its plain floating arguments.
+
+    Of several results in tuples, lists and dicts those are shown that were recorded.
+
+    Raises
+    ------
+    DtypeError
+        If it returns several, and none was recorded, or nothing.
+    """
     names = _names(f, len(args))
     leaves = [_leaves(x, name) for x, name in zip(args, names, strict=True)]
     with enable_grad(), tracing():
         result = f(*leaves)
+    name = _name(f)
+    title = None if name == "<lambda>" or _is_transformed(f) else name
     if isinstance(result, Tensor):
-        return result
-    kind = type(result).__name__
+        return take(result, name=title)
+    if isinstance(result, tuple | list | dict):
+        places = _places(result, "" if isinstance(result, dict) else "result")
+        found = [(x, place) for x, place in places if isinstance(x, Tensor) and _recorded(x)]
+        if found:
+            tensors, names_of_results = zip(*found, strict=True)
+            return take(*tensors, name=title, names=names_of_results)
     if isinstance(result, tuple | list | dict) or result is None:
+        what = "nothing" if result is None else f"a {type(result).__name__} of plain values"
         message = (
-            f"graph: {_name(f)} returned a {kind}; write a function that returns the one Tensor "
-            f"whose graph you want, e.g. lambda *args: f(*args)[0] (at {here()})"
+            f"graph: {name} returned {what}, so there is no graph to draw; return the Tensors "
+            f"that are computed from its arguments, without .numpy() or .item() (at {here()})"
         )
         raise DtypeError(message)
-    return constant(as_array(result))  # type: ignore[no-any-return]
+    return take(constant(as_array(result)), name=title)
 
 
 def _name(f: Any) -> str:
-    return getattr(f, "__name__", type(f).__name__)
+    while isinstance(f, functools.partial):
+        f = f.func
+    return str(getattr(f, "__name__", type(f).__name__))
+
+
+def _is_transformed(f: Any) -> bool:
+    """Whether it is a transform of the package, such as ``gg.grad(f)``, with the name of f."""
+    code = getattr(f, "__code__", None)
+    return hasattr(f, "__wrapped__") and code is not None and _is_internal(code.co_filename)
+
+
+def _recorded(x: Tensor) -> bool:
+    """Whether it was computed from something, or takes a gradient."""
+    return x._node is not None and (x._node.plan is not None or x._node.needs)
+
+
+def _places(result: Any, name: str) -> list[tuple[Any, str]]:
+    """List results in nested containers, each with a name: ``result[1][0]``; ``loss`` of a dict."""
+    if not isinstance(result, tuple | list | dict):
+        return [(result, name)]
+    items = result.items() if isinstance(result, dict) else enumerate(result)
+    parts = [(x, _part(name, key) if name else str(key)) for key, x in items]
+    return [found for x, part in parts for found in _places(x, str(part))]
 
 
 def _names(f: Any, count: int) -> list[str | None]:

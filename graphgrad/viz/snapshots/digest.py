@@ -30,6 +30,13 @@ def total(parts: Sequence[Numbers | None]) -> Numbers | None:
     return summarize(np.array(rows, float).sum(axis=0))
 
 
+def ones(shape: Sequence[int]) -> Numbers:
+    """Describe an array of ones."""
+    size = math.prod(shape)
+    elements = (1.0,) * size if size <= KEPT_ELEMENTS else None
+    return Numbers(elements, 1.0 if size else math.nan, 0.0, math.sqrt(size))
+
+
 def summarize(array: Any) -> Numbers:
     """Describe an array by a few numbers."""
     size = array.size

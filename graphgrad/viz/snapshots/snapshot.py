@@ -8,6 +8,7 @@ they have few elements, else as mean, deviation and norm.
 import functools
 import itertools
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Literal
@@ -119,10 +120,12 @@ class Snapshot:
     modules: tuple[ModuleNote, ...] = ()  # outermost first; none where nothing was traced
     steps: tuple[Step, ...] = ()  # the ops as forward made them, then as backward visits them
     calls: tuple[Call, ...] = ()  # of modules, in order
+    ends: tuple[int, ...] = (1,)  # the ids of the values that were asked for
+    name: str | None = None  # of the function whose results they are, or the user's for the result
 
     @property
     def result(self) -> Value:
-        """The value whose graph this is."""
+        """The value whose graph this is; of several the one that was computed last."""
         return self.values[-1]
 
     def __repr__(self) -> str:
@@ -130,21 +133,60 @@ class Snapshot:
         found = counted(len(self.values), "value"), counted(len(self.steps), "step")
         return f"<Snapshot of {', '.join(found)}, {counted(len(self.modules), 'module')}>"
 
+    @property
+    def title(self) -> str:
+        """What the graph is called: by the user, else by the class of the model or by the op."""
+        result = self.result
+        known = self.name or result.name
+        if known:
+            return known
+        models = self.models
+        for model in models:
+            if result.module is not None and f"{result.module}.".startswith(_inside(model.path)):
+                return model.kind
+        op = result.op or "graph"
+        return f"{op} of {models[0].kind}" if len(models) == 1 else op
 
-def take(tensor: Tensor) -> Snapshot:
-    """Take a snapshot of everything that a tensor was computed from."""
-    root = tensor._node
-    if root is None:  # nothing has used it yet
-        return Snapshot((_constant(tensor._data),), None)
-    nodes = history(root)
+    @property
+    def models(self) -> list[ModuleNote]:
+        """The modules that lie in no other one."""
+        found: list[ModuleNote] = []
+        for module in self.modules:
+            if not any(module.path.startswith(_inside(outer.path)) for outer in found):
+                found.append(module)
+        return found
+
+
+def _inside(path: str) -> str:
+    """Return how the paths of all that lies in a module begin."""
+    return f"{path}." if path else ""
+
+
+def take(*tensors: Tensor, name: str | None = None, names: Sequence[str] = ()) -> Snapshot:
+    """Take a snapshot of everything that tensors were computed from.
+
+    Parameters
+    ----------
+    tensors
+        One that nothing has used yet may stand alone; several have been recorded.
+    name
+        What the user calls the graph.
+    names
+        What the results are called that have no names of their own.
+    """
+    roots = {t._node: t._data for t in tensors if t._node is not None}
+    if not roots:
+        return Snapshot((_constant(tensors[0]._data),), None, name=name)
+    nodes = history(*roots)
     outputs = _output_numbers(nodes)
-    backward = _backward(root, nodes, tensor._data, outputs)
+    backward = _backward(roots, nodes, outputs)
     uses = Counter(n.parents[i] for n in nodes if n.plan is not None for i in n.plan.wants)
     places = Places(nodes)
-    names = _names(nodes, places)
-    taken, few = set(names.values()), len(nodes) <= FORMULAS
+    given = {t._node: text for t, text in zip(tensors, names, strict=False)}
+    names_of = _names(nodes, places, given)
+    taken, few = set(names_of.values()), len(nodes) <= FORMULAS
     arrays = kept_arrays(nodes)
-    arrays[root] = tensor._data
+    arrays.update(roots)
     changed = _changed(nodes)
     line = functools.cache(source_line)  # few lines build many nodes
     dtype = functools.cache(lambda dtype: np.dtype(dtype).name)
@@ -152,7 +194,7 @@ def take(tensor: Tensor) -> Snapshot:
     by_serial: dict[int, int] = {}  # the ids once more
     values: list[Value] = []
     for node in nodes:
-        if _is_variable(node) and node is not root:
+        if _is_variable(node) and node not in roots:
             ids[node] = by_serial[node.serial] = ids[node.parents[0]]
             continue
         maker = places.makers.get(node)
@@ -170,11 +212,9 @@ def take(tensor: Tensor) -> Snapshot:
         ids[node] = by_serial[node.serial] = len(values) + 1
         op = None if node.plan is None else node.plan.op
         several = op is not None and op.outputs > 1
-        seen: Numbers | None
-        if node in arrays:
-            seen = summarize(arrays[node])
-        else:  # what a trace saw is not true of what was overwritten since
-            seen = None if node in changed else places.numbers.get(node)
+        # what a trace saw is not true of what was overwritten since
+        traced = None if node in changed else places.numbers.get(node)
+        seen = summarize(arrays[node]) if node in arrays else traced
         shape = None if several else node.shape
         gradient = backward.gradients.get(node.serial)
         facts: dict[str, Any] = {}
@@ -187,7 +227,7 @@ def take(tensor: Tensor) -> Snapshot:
             Value(
                 id=ids[node],
                 kind=_kind(node),
-                name=names[node],
+                name=names_of[node],
                 op=None if op is None else op.name,
                 symbol=None if op is None else op.symbol,
                 inputs=tuple(inputs),
@@ -209,7 +249,9 @@ def take(tensor: Tensor) -> Snapshot:
         )
     modules = tuple(itertools.starmap(ModuleNote, places.modules(nodes).items()))
     calls = tuple(itertools.starmap(Call, places.calls()))
-    return Snapshot(tuple(values), backward.note, modules, _steps(values, ids, root), calls)
+    ends = tuple(sorted({ids[root] for root in roots}))
+    steps = _steps(values, ids, roots)
+    return Snapshot(tuple(values), backward.note, modules, steps, calls, ends, name)
 
 
 def _constant(data: Any) -> Value:
@@ -218,13 +260,21 @@ def _constant(data: Any) -> Value:
     return Value(id=1, kind="constant", shape=data.shape, dtype=kind, numbers=numbers)
 
 
-def _names(nodes: list[Node], places: Places) -> dict[Node, str | None]:
-    """Find the names: those that the user gave, of parameters, and ∂ and a name of gradients."""
+def _names(
+    nodes: list[Node], places: Places, given: Mapping[Node | None, str]
+) -> dict[Node, str | None]:
+    """Find the names: those that the user gave, of parameters, and ∂ and a name of gradients.
+
+    Results without one have that of their place among the results, if there are several.
+    """
     names = {node: str(node.name) if node.name else places.name(node) for node in nodes}
     if places.slopes:
         by_serial = {node.serial: name for node, name in names.items()}
         for node in places.slopes:
             names[node] = names[node] or places.name_of_gradient(node, by_serial)
+    for node, text in given.items():
+        if node is not None:
+            names[node] = names[node] or text
     return names
 
 
@@ -348,29 +398,31 @@ class _Backward:
         return tuple(shares)
 
 
-def _backward(root: Node, nodes: list[Node], data: Any, outputs: dict[Node, int]) -> _Backward:
+def _backward(roots: Mapping[Node, Any], nodes: list[Node], outputs: dict[Node, int]) -> _Backward:
     """Find the gradients: those that ``backward()`` kept, if it kept all.
 
     Else those of a sweep of the picture's own, which touches no ``.grad`` and runs no hooks.
-    A trace has told all of it.
+    A trace has told all of it. Of several results, it is always a sweep of its own.
     """
-    if not root.needs:
+    roots = {root: data for root, data in roots.items() if root.needs}
+    if not roots:
         return _Backward({}, {})
-    note_of_root = note_of(root)
+    (root, data), *others = roots.items()
+    note_of_root = None if others else note_of(root)
     traced = None if note_of_root is None else note_of_root.sent_back
     if traced is not None and traced.flows is root.flow:
         return _Backward(traced.gradients, traced.contributions)
-    wanted = [n for n in ancestors([root]) if n.dtype is not None]
-    flow = root.flow or {}
+    wanted = [n for n in ancestors(roots) if n.dtype is not None]
+    flow = {} if others else root.flow or {}
     kept = {n: flow[n.serial] for n in wanted if n.serial in flow}
     note = None
     if len(kept) < len(wanted):
-        seed = kept.get(root)
-        if seed is None:
-            seed = np.ones_like(data)
-            if data.size != 1:
-                note = "∂ of the sum of the result"
-        sweep = WatchedSweep({root: seed})
+        seeds = {root: kept.get(root, np.ones_like(data)) for root, data in roots.items()}
+        if others:
+            note = "∂ of the sum of the results"
+        elif root not in kept and data.size != 1:
+            note = "∂ of the sum of the result"
+        sweep = WatchedSweep(seeds)
         try:
             sweep.run()
         except GraphgradError as error:
@@ -388,10 +440,11 @@ def _backward(root: Node, nodes: list[Node], data: Any, outputs: dict[Node, int]
     return _Backward(gradients, retold.contributions, note)
 
 
-def _steps(values: list[Value], ids: dict[Node, int], root: Node) -> tuple[Step, ...]:
+def _steps(
+    values: list[Value], ids: dict[Node, int], roots: Mapping[Node, Any]
+) -> tuple[Step, ...]:
     """List the ops as forward made them, then as the sweep visits them: newest first."""
     steps = [Step("forward", v.id) for v in values if v.kind == "op"]
-    if root.needs:
-        back = (ids[node] for node in ancestors([root]))
-        steps += [Step("backward", i) for i in back if values[i - 1].kind == "op"]
+    back = (ids[node] for node in ancestors([root for root in roots if root.needs]))
+    steps += [Step("backward", i) for i in back if values[i - 1].kind == "op"]
     return tuple(steps)

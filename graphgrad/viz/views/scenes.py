@@ -17,7 +17,7 @@ class Scene:
     """One of the views that lead into one another."""
 
     view: View
-    title: str  # "Block × 12"; of the outermost one, the name of the result
+    title: str  # "Block × 12"; of the outermost one, of the graph
     path: str  # of the module, or "blocks.0 … blocks.11"; "" of the outermost one
     parent: int | None  # the place of the scene that holds its box
     box: str | None  # the id of that box there
@@ -40,8 +40,7 @@ def scenes(snapshot: Snapshot, *, limit: int = SCENES, **look: Unpack[Look]) -> 
 
 def scenes_of(seen: View, limit: int = SCENES) -> list[Scene]:
     """Return a view as the first scene, and those of what is closed in it, likewise."""
-    result = seen.snapshot.result
-    title = readable(result.name or result.op or "graph", TITLE_LENGTH)
+    title = readable(seen.snapshot.title, TITLE_LENGTH)
     found = [Scene(seen, title, "", None, None)]
     left = limit - seen.size
     for place, scene in enumerate(found):  # grows on the way

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from graphgrad.viz.drawing.texts import gradient_lines
-from graphgrad.viz.snapshots.digest import Numbers, total
+from graphgrad.viz.snapshots.digest import Numbers, ones, total
 from graphgrad.viz.views.view import Node, View
 
 
@@ -84,17 +84,21 @@ class _Backward:
             if value in view.leads_on or not self.due[value]:
                 last = max(senders, key=self.times.__getitem__)
                 self.seeds.setdefault(last, []).append(value)
-        for values in self.seeds.values():
+        shown = {i for node in view.nodes for i in node.outputs}
+        self.ends = [i for i in view.snapshot.ends if i in shown and view.value(i).needs]
+        for values in (*self.seeds.values(), self.ends):
             self.due.update(values)
 
     def steps(self) -> Iterator[SceneStep]:
         """Yield the steps."""
         view = self.view
-        result = view.snapshot.result
-        if result.needs and any(result.id in node.outputs for node in view.nodes):
-            seed = (Arrival(result.id, None, None),)
-            yield SceneStep("seed", f"v{result.id}", view.building.times.seed, arrivals=seed)
-        ends = self.ends()
+        for i in self.ends:
+            value = view.value(i)
+            # nothing else comes to a single result; of several each starts with ones
+            self.add(i, value.gradient if self.due[i] == 1 else ones(value.shape or ()))
+            seed = (self.arrival(i, None),)
+            yield SceneStep("seed", f"v{i}", view.building.times.seed, arrivals=seed)
+        last = self.last_ops()
         for i in self.order():
             if i in self.outside:
                 for value in self.outside[i]:
@@ -103,7 +107,7 @@ class _Backward:
                     arrivals = tuple(self.arrival(value, None) for value in self.seeds[i])
                     name = f"v{arrivals[0].value}"
                     yield SceneStep("seed", name, self.times[i], arrivals=arrivals)
-            elif i in ends:
+            elif i in last:
                 name, arrivals = self.nodes[i].id, tuple(self.sends(self.nodes[i]))
                 yield SceneStep("backward", name, self.times[i], arrivals=arrivals)
 
@@ -111,7 +115,7 @@ class _Backward:
         """List the ops that matter here as the sweep visits them."""
         return sorted((*self.nodes, *self.outside), key=self.times.__getitem__)
 
-    def ends(self) -> set[int]:
+    def last_ops(self) -> set[int]:
         """Name the ops with which their nodes are done: the last before another node's."""
         ends: dict[str, int] = {}
         name = ""

@@ -160,7 +160,7 @@ def view(
     values = snapshot.values
     shown: Collection[int] = range(1, len(values) + 1)
     if direction == "backward":
-        shown = {v.id for v in values if v.needs} or {values[-1].id}
+        shown = {v.id for v in values if v.needs} or set(snapshot.ends)
     kept = shown if focus is None else near(snapshot, shown, focus, radius)
     parts, at = find_parts(snapshot)
     cut = frozenset(shown).difference(kept)
@@ -174,7 +174,7 @@ def view(
         values={v.id: v for v in values},
         shown=kept,
         cut=cut,
-        ends=frozenset({values[-1].id}),
+        ends=frozenset(snapshot.ends),
         elsewhere={i: tuple(dict.fromkeys(users)) for i, users in elsewhere.items()},
         parts=parts,
         at={v.id: part for v, part in zip(values, at, strict=True)},
