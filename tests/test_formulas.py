@@ -18,6 +18,7 @@ from graphgrad.nn.functional.likelihoods import _CROSS_ENTROPY
 from graphgrad.nn.functional.projections import _AFFINE
 from graphgrad.record import record
 from graphgrad.registry import Op, Scatter, asked_by
+from graphgrad.viz.formulas.lettering import signed
 from graphgrad.viz.formulas.slopes import local_numbers
 from graphgrad.viz.formulas.telling import derived, formula_of, local_gradients, told
 from tests.every_op import EVERY_OP
@@ -399,6 +400,11 @@ IN_NUMBERS: list[tuple[Any, tuple[Any, ...], str]] = [
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_typography_of_numbers_put_in(function: Any, args: Any, text: str) -> None:
     assert gg.graph(function, *args).snapshot.result.in_numbers == text
+
+
+def test_signs_in_a_sentence() -> None:
+    text = "run-3 of 0-9 fell from 1e-3 to -2.5, by (-.5), in x.-1"
+    assert signed(text) == "run-3 of 0-9 fell from 1e−3 to −2.5, by (−.5), in x.-1"
 
 
 def test_what_was_overwritten_is_not_put_in() -> None:

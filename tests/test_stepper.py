@@ -507,7 +507,7 @@ def test_modules_open_and_close_by_the_keyboard(visit: Any, blocks: Graph) -> No
     assert fact(page, "parameters") == "252"
     assert fact(page, "path") == "blocks.0 … blocks.2"
     page.keyboard.press("Enter")
-    assert page.locator("#path li").all_inner_texts() == ["mean", "blocks.0 … blocks.2"]
+    assert page.locator("#path li").all_inner_texts() == ["mean of Net", "blocks.0 … blocks.2"]
     assert page.locator("g.box").count() == 3
     page.locator("g.box").nth(1).dblclick()
     assert page.locator("#path li").count() == 3

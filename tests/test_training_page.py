@@ -183,6 +183,14 @@ def test_numbers_are_those_of_the_history(training: Any, tmp_path: Path) -> None
     assert chart(path, "Learning rate")["series"][0]["y"] == [0.1] * 20
 
 
+def test_numbers_have_a_true_minus(tmp_path: Path) -> None:
+    path = gg.viz.training_page({"loss": [-2.5, -1.5, -1e-05]}, tmp_path / "a.html", title="run-3")
+    body = path.read_text("utf-8").partition("<body>")[2].partition("<script")[0]
+    assert "run-3" in body
+    assert "−2.5" in body
+    assert not re.search(r"[ >]-\d|e-\d", body)
+
+
 def test_numbers_are_those_of_the_diagnosis(training: Any, tmp_path: Path) -> None:
     history, watch = training
     watched = told(gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch))["watched"]

@@ -46,6 +46,11 @@ def number(x: Any, digits: int = 4) -> str:
     return text.replace("-", "−").replace("inf", "∞").replace("nan", "NaN")
 
 
+def signed(text: str) -> str:
+    """Write the signs of the numbers in a sentence as those of :func:`number`."""
+    return re.sub(r"(?<![\w).-])-(?=\.?\d)|(?<=\de)-(?=\d)", "−", text)
+
+
 def size(x: Any) -> str:
     """Write the size of a number that stands in a formula, which is not negative."""
     for value, name in _CONSTANTS.items():

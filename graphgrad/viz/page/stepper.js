@@ -76,7 +76,7 @@
   // A gradient in words: "∂ · x = 2.2", or its norm.
   function flow(numbers, v, formula) {
     // what arrives is g in formulas, and ∂ in pictures
-    const text = (formula || "∂").replace(/(?<![\p{L}\p{N}_.])(g|ḡ)(?![\p{L}\p{M}_(])/gu, "∂");
+    const text = (formula || "∂").replace(/(?<![\p{L}\p{N}_.])(g|ḡ)(?!(?!ᵀ)[\p{L}\p{M}_(])/gu, "∂");
     if (!numbers) return text;
     if (few(numbers, 4)) return `${text} = ${brief(numbers, v)}`;
     return `${text} of norm ${short(numbers.norm ?? Math.hypot(...numbers))}`;
@@ -226,11 +226,13 @@
     const made = results(node);
     if (way === "f") {
       const { formula, op, in_numbers } = values.get(numberIn(id));
+      const text = node.title ? "" : in_numbers || formula || op;
+      const alone = made.length < 2 && text;
+      parts.push(" computes ", told(alone || !text ? "" : `${text}: `));
       made.forEach((v, i) => {
-        const alone = made.length < 2 && !node.title;
-        const text = i || node.title ? "" : in_numbers || formula || op;
-        const all = [alone ? v.name : called(v), text, alone && in_numbers ? "" : brief(v.numbers, v)].filter(Boolean);
-        parts.push(i ? ", " : " computes ", told(all.join(" = ")));
+        const before = alone ? [v.name, text] : [called(v)];
+        const all = [...before, alone && in_numbers ? "" : brief(v.numbers, v)].filter(Boolean);
+        parts.push(i ? ", " : "", told(all.join(" = ")));
       });
       return parts;
     }

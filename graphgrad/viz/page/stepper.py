@@ -95,6 +95,8 @@ def _value(snapshot: Snapshot, number: int) -> dict[str, Any]:
     for name in ("numbers", "gradient"):
         if name in told:
             told[name] = _few(told[name])
+    if value.kind == "op":  # as its inputs tell
+        del told["kind"]
     if "contributions" in told:
         told["contributions"] = [
             (sent is not None and sent == snapshot.values[i - 1].gradient) or _few(plain(sent))

@@ -13,6 +13,7 @@ from graphgrad.judging.histories import findings, looked_for
 from graphgrad.judging.updates import excursions
 from graphgrad.node import here
 from graphgrad.viz.drawing.texts import readable
+from graphgrad.viz.formulas.lettering import signed
 from graphgrad.viz.page.document import checked_path, document, write
 from graphgrad.viz.page.epochs import charts, facts
 from graphgrad.viz.page.layers import limits, watched
@@ -81,7 +82,7 @@ def training_page(
     heading = readable(str(title), 200)
     tiles = facts(columns, losses, len(records))
     notes = _notes(diagnosis, history=bool(columns or losses))
-    body = _body(heading, tiles, words, excursions(records), notes)
+    body = signed(_body(heading, tiles, words, excursions(records), notes))
     text = document(heading, body, data, style="training.css", script="training.js")
     return write(path, text, _WHO)
 
