@@ -272,9 +272,9 @@ def _names(
         by_serial = {node.serial: name for node, name in names.items()}
         for node in places.slopes:
             names[node] = names[node] or places.name_of_gradient(node, by_serial)
-    for node, text in given.items():
-        if node is not None:
-            names[node] = names[node] or text
+    for result, text in given.items():
+        if result is not None:
+            names[result] = names[result] or text
     return names
 
 

@@ -93,9 +93,9 @@ class _Backward:
         """Yield the steps."""
         view = self.view
         for i in self.ends:
-            value = view.value(i)
+            end = view.value(i)
             # nothing else comes to a single result; of several each starts with ones
-            self.add(i, value.gradient if self.due[i] == 1 else ones(value.shape or ()))
+            self.add(i, end.gradient if self.due[i] == 1 else ones(end.shape or ()))
             seed = (self.arrival(i, None),)
             yield SceneStep("seed", f"v{i}", view.building.times.seed, arrivals=seed)
         last = self.last_ops()
