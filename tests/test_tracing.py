@@ -19,6 +19,7 @@ from graphgrad.node import Node, recording
 from graphgrad.viz import Graph, Numbers, Value, tracing
 from graphgrad.viz.drawing.items import Wire, drawing
 from graphgrad.viz.views.scenes import scenes
+from graphgrad.viz.views.steps import steps
 from tests.golden.programs import leaf
 
 
@@ -609,6 +610,9 @@ def test_several_results_are_drawn_together() -> None:
     assert y.gradient.elements == (1 + 12 + 1,), "its own, and what is sent back to it"
     assert x.gradient.elements == (2 * 14 + 1,)
     assert sum(wire.ends for wire in drawing(graph.view()).items if isinstance(wire, Wire)) == 3
+    seeds = [step.arrivals[0] for step in steps(graph.view()) if step.direction == "seed"]
+    assert [a.value for a in seeds] == list(graph.snapshot.ends)
+    assert [a.lines for a in seeds] == [("∂ 1",), None, None], "more is still to come to y"
     for same in (lambda x: (x * 2,) * 2, lambda x: (x * 2, x.item())):
         assert gg.graph(same, 3.0).snapshot.ends == (3,)
 

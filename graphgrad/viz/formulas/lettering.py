@@ -11,6 +11,7 @@ import numpy as np
 LOOSE, SUM, CHAIN, PRODUCT, TIGHT, ATOM = range(6)  # a chain: of matrix products
 
 UPSTREAM = "\uf8f0"  # stands for the gradient that arrives, as long as it has no name
+LETTER = re.compile("[\ue000-\uf8ff]")  # what stands for names, and for what has none yet
 _CONSTANTS = {
     math.log(2): "ln 2",
     math.log(10): "ln 10",
@@ -74,7 +75,9 @@ def put_in(text: str, letters: Mapping[str, str]) -> str:
     """Put numbers, and shapes, in the place of letters, in parentheses where they need them."""
 
     def placed(letter: re.Match[str]) -> str:
-        known = letters[letter[0]]
+        known = letters.get(letter[0])
+        if known is None:
+            return letter[0]
         before, after = text[: letter.start()], text[letter.end() :]
         negative = known[0] == "−"
         several = known[0] not in "[(" and any(sign in known for sign in ("×", "e+", "e−"))
@@ -82,7 +85,7 @@ def put_in(text: str, letters: Mapping[str, str]) -> str:
         misread = negative and before != "" and not before.endswith(_BEFORE)
         return f"({known})" if misread or ((negative or several) and torn) else known
 
-    return re.sub(f"[{''.join(letters)}]", placed, text) if letters else text
+    return LETTER.sub(placed, text)
 
 
 def as_number(x: Any) -> Any:

@@ -16,7 +16,7 @@ from graphgrad.node import Absent, Freed, Node
 from graphgrad.quiet import ignore_warnings, restore_warnings
 from graphgrad.registry import Op
 from graphgrad.viz.formulas.applied import HIDDEN, OUT, AppliedOp, Held, Use
-from graphgrad.viz.formulas.lettering import UPSTREAM, array, number, put_in
+from graphgrad.viz.formulas.lettering import LETTER, UPSTREAM, array, number, put_in
 from graphgrad.viz.formulas.notation import called, write
 from graphgrad.viz.formulas.slopes import local_numbers
 from graphgrad.viz.formulas.symbols import Shape
@@ -25,7 +25,6 @@ from graphgrad.viz.formulas.symbols import Shape
 # use of an op serves for all: of inputs, of the gradient that arrives, and of the output.
 _LETTERS = 0xE000
 _SLOPE = "\uf8ef"
-_LETTER = re.compile("[\ue000-\uf8ff]")
 _LONGEST = 90  # letters of a gradient that a picture still shows
 _LONGEST_NAME = 24
 _USES = 512  # of an op, whose texts are kept
@@ -96,7 +95,7 @@ def derived(
 ) -> tuple[bool, ...]:
     """Say for each input with a gradient whether that is told by its rule, not by the docstring."""
     case = _Case(op, (), keywords or {}, shapes)
-    return tuple(t is not None for t, able in zip(case.derived(), case.able(), strict=True) if able)
+    return tuple(t is not None for t, able in zip(case.derived, case.able(), strict=True) if able)
 
 
 def told(node: Node, names: Sequence[Name], figures: Sequence[Figures] = ()) -> Told:
@@ -189,7 +188,7 @@ class _Case:
 
     def formula(self) -> str:
         """Write what it computes."""
-        return self._spelled(_formula(self.use))
+        return self._spelled(self.template)
 
     def in_numbers(self, inputs: Sequence[Figures], result: Figures) -> str | None:
         """Write what it computes with numbers for the inputs, and what that gives.
@@ -211,7 +210,7 @@ class _Case:
                 shown = numbers if elements or not shape else None
                 known[name.value] = array(shape, shown)
             single = single and not shape
-        text = self._spelled(put_in(_formula(self.use), known))
+        text = self._spelled(put_in(self.template, known))
         if single:
             text = text.replace(" · ", " × ")
         if result.shape is None:
@@ -242,7 +241,7 @@ class _Case:
         if UPSTREAM not in known:
             return ()
         texts: list[str | None] = []
-        for rule, slope in zip(self.derived(), slopes, strict=True):
+        for rule, slope in zip(self.derived, slopes, strict=True):
             text = rule
             if slope is None or rule in (UPSTREAM, f"−{UPSTREAM}"):
                 texts.append(None)
@@ -250,7 +249,7 @@ class _Case:
             if rule is None or any(word in rule for word in (" = ", " where ", " if ", " is ")):
                 text, known[_SLOPE] = f"{UPSTREAM} × {_SLOPE}", number(slope)
             text = put_in(text or "", known)
-            texts.append(None if _LETTER.search(text) else text.replace(" · ", " × "))
+            texts.append(None if LETTER.search(text) else text.replace(" · ", " × "))
         return tuple(texts) if any(texts) else ()
 
     def _spelled(self, text: str) -> str:
@@ -258,7 +257,7 @@ class _Case:
 
     def gradients(self, wanted: Sequence[bool] | None) -> tuple[str | None, ...]:
         """Write what it sends back."""
-        texts, sentences = self.derived(), _sentences(self.use.op, len(self.use.names))
+        texts, sentences = self.derived, _sentences(self.use.op, len(self.use.names))
         return tuple(
             (self._spelled(text) if text else sentence) if able and w else None
             for text, sentence, able, w in zip(
@@ -266,8 +265,14 @@ class _Case:
             )
         )
 
+    @functools.cached_property
+    def template(self) -> str:
+        """What it computes, with letters for names."""
+        return _formula(self.use)
+
+    @functools.cached_property
     def derived(self) -> tuple[str | None, ...]:
-        """Write what the rules tell, None where they do not."""
+        """What the rules tell, with letters for names; None where they do not."""
         return _gradients(self.use)
 
     def able(self) -> list[bool]:
