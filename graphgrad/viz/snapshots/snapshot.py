@@ -182,8 +182,8 @@ def take(*tensors: Tensor, name: str | None = None, names: Sequence[str] = ()) -
     backward = _backward(roots, nodes, outputs)
     uses = Counter(n.parents[i] for n in nodes if n.plan is not None for i in n.plan.wants)
     places = Places(nodes)
-    given = {t._node: text for t, text in zip(tensors, names, strict=False)}
-    names_of = _names(nodes, places, given)
+    called = {t._node: text for t, text in zip(tensors, names, strict=False)}
+    names_of = _names(nodes, places, called)
     taken, few = set(names_of.values()), len(nodes) <= FORMULAS
     arrays = kept_arrays(nodes)
     arrays.update(roots)
@@ -217,12 +217,10 @@ def take(*tensors: Tensor, name: str | None = None, names: Sequence[str] = ()) -
         seen = summarize(arrays[node]) if node in arrays else traced
         shape = None if several else node.shape
         gradient = backward.gradients.get(node.serial)
-        facts: dict[str, Any] = {}
-        if few:
-            result = _figures(shape, seen, changed=node in changed)
-            upstream = _figures(shape, gradient, changed=False)
-            sources = [values[i - 1] for i in inputs]
-            facts = _mathematics(node, sources, result, upstream, taken)
+        result = _figures(shape, seen, changed=node in changed)
+        upstream = _figures(shape, gradient, changed=False)
+        sources = [values[i - 1] for i in inputs]
+        facts = _mathematics(node, sources, result, upstream, taken) if few else {}
         values.append(
             Value(
                 id=ids[node],
