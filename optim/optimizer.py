@@ -46,8 +46,10 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {  # by the name of an op
     "dampening": (math.isfinite, "finite"),
     "eps": POSITIVE,
     "initial_accumulator_value": NOT_NEGATIVE,
+    "initial_lr": NOT_NEGATIVE,
     "lr": NOT_NEGATIVE,
     "lr_decay": NOT_NEGATIVE,
+    "lr_scale": NOT_NEGATIVE,
     "momentum": NOT_NEGATIVE,
     "nesterov": SWITCH,
     "rho": DECAY,
@@ -373,6 +375,9 @@ class Optimizer:
         saved_counts = [len(group.get("params", ())) for group in groups]
         if counts != saved_counts:
             return [f"the groups have {counts} parameters, the state has {saved_counts}"]
+        numbers = [number for group in groups for number in group["params"]]
+        if numbers != list(range(sum(counts))):
+            return [f"its parameters are numbered {numbers}, not from 0 on"]
         found = []
         for i, group in enumerate(groups):
             names = group.keys() - {"params"} - EXTRAS
