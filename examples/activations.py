@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 import graphgrad as gg
 from graphgrad.nn import functional as F  # noqa: N812 - the usual name
+from graphgrad.viz import plots
 
 X = np.linspace(-4, 4, 801)
 SLOPE = 0.25  # learnt by PReLU, which starts here
@@ -49,14 +50,15 @@ def plot(path: Path) -> None:
     figure = Figure(figsize=(12, 9), layout="constrained")
     for axes, (name, function) in zip(figure.subplots(3, 4).flat, CURVES.items(), strict=True):
         y, slope = curve(function)
-        axes.axhline(0, color="grey", lw=0.6)
-        axes.axvline(0, color="grey", lw=0.6)
-        axes.plot(X, y, color="#005A9C", lw=2, label="f(x)")
-        axes.plot(X, slope, color="#B34700", lw=1.5, ls="--", label="slope")
+        axes.axhline(0, color=plots.GUIDE, lw=0.6)
+        axes.axvline(0, color=plots.GUIDE, lw=0.6)
+        axes.plot(X, y, color=plots.BLUE, lw=2, label="f(x)")
+        axes.plot(X, slope, color=plots.ORANGE, lw=1.5, ls="--", label="slope")
         axes.set(title=name, xlim=(-4, 4), ylim=(-1.6, 2.6))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].legend(frameon=False, loc="upper left")
+    figure.supxlabel("x")
     figure.savefig(path, dpi=110)
 
 

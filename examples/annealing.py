@@ -18,6 +18,7 @@ from sklearn.model_selection import train_test_split
 
 import graphgrad as gg
 from graphgrad import nn, optim
+from graphgrad.viz import plots
 
 EPOCHS, BATCH, LR, MOMENTUM, DECAY = 20, 16, 0.2, 0.9, 0.01
 Make = Callable[[optim.SGD], Any]
@@ -130,23 +131,23 @@ def learn(makes: list[Make], data: list[tuple[Any, Any]]) -> Run:
 def plot_curves(path: Path) -> None:
     """Draw every schedule from its function alone: nothing is trained."""
     figure = Figure(figsize=(12, 5.2), layout="constrained")
-    panels = figure.subplots(2, 5, sharex=True, sharey=True).flat
+    panels = list(figure.subplots(2, 5, sharex=True, sharey=True).flat)
     steps = range(EPOCHS + 1)
     for axes, (name, make) in zip(panels, CURVES.items(), strict=True):
         schedule = make(optim.SGD(start()[1], lr=LR, momentum=MOMENTUM))
         if hasattr(schedule, "lr_at"):
             rates = [schedule.lr_at(t) / LR for t in steps]
-            axes.plot(steps, rates, color="#005A9C", drawstyle="steps-post", label="rate / lr₀")
+            axes.plot(steps, rates, color=plots.BLUE, drawstyle="steps-post", label="rate / lr₀")
         if hasattr(schedule, "momentum_at"):
             momenta = [schedule.momentum_at(t) for t in steps]
-            axes.plot(steps, momenta, color="#B34700", ls="--", label="momentum")
-            axes.legend(frameon=False, loc="lower center")
+            axes.plot(steps, momenta, color=plots.ORANGE, ls="--", label="momentum")
         axes.set_title(name, fontsize=10)
         axes.set(xlim=(0, EPOCHS), ylim=(0, 1.05))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
+    both = next(axes for axes in panels if len(axes.get_lines()) == 2)
+    figure.legend(*both.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     figure.supxlabel("t, epochs")
-    figure.supylabel("lr(t) / lr₀")
     figure.savefig(path, dpi=110)
 
 
@@ -157,14 +158,14 @@ def plot_runs(runs: dict[str, Run], best: float, path: Path) -> None:
     epochs = np.arange(1, EPOCHS + 1)
     for axes, (name, run) in zip(panels, runs.items(), strict=True):
         behind = axes.twinx()
-        behind.fill_between(epochs, run.rates, step="mid", color="#F3DCCB", lw=0)
+        behind.fill_between(epochs, run.rates, step="mid", color=plots.ORANGE, alpha=0.2, lw=0)
         behind.set(ylim=(0, LR * 1.02), yticks=[])
         behind.spines[["top", "right"]].set_visible(False)
         axes.set_zorder(behind.get_zorder() + 1)
         axes.patch.set_visible(False)
         constant = np.subtract(runs["constant"].losses, best)
-        axes.semilogy(epochs, constant, color="grey", lw=1)
-        axes.semilogy(epochs, np.subtract(run.losses, best), color="#005A9C", lw=2)
+        axes.semilogy(epochs, constant, color=plots.GUIDE, lw=1)
+        axes.semilogy(epochs, np.subtract(run.losses, best), color=plots.BLUE, lw=2)
         ends = f"ends {run.losses[-1] - best:.0e} above, test {run.accuracy:.1%}"
         axes.set_title(f"{name}\n{ends}", fontsize=10)
         axes.grid(alpha=0.25)

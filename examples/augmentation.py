@@ -47,8 +47,7 @@ def plot(images: Any, path: Path) -> None:
     axes = plots.show_images(figure, np.concatenate(list(rows.values())), title=title)
     frames = axes.collections[0].get_paths()[:: len(images)]
     middles = [np.mean(frame.get_extents().intervaly) for frame in frames]
-    axes.set_yticks(middles, rows, color="#005A9C")
-    axes.get_yticklabels()[0].set_color("black")
+    axes.set_yticks(middles, rows)
     axes.tick_params(length=0)
     plots.save(figure, path)
 

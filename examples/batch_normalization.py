@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 
 import graphgrad as gg
 from graphgrad import nn, optim
+from graphgrad.viz import plots
 
 SCALES = np.logspace(0, -4, 16)  # standard deviations of the initial weights
 LAYERS, UNITS, IMAGES, BATCH, EPOCHS, LR = 5, 100, 1000, 100, 10, 0.1
@@ -75,8 +76,8 @@ def plot(curves: dict[float, tuple[list[float], list[float]]], path: Path) -> No
     panels = figure.subplots(4, 4, sharex=True, sharey=True)
     for axes, (scale, (with_it, without)) in zip(panels.flat, curves.items(), strict=True):
         epochs = range(len(with_it))
-        axes.plot(epochs, with_it, color="#005A9C", lw=2, label="with batch normalisation")
-        axes.plot(epochs, without, color="#B34700", lw=2, ls="--", label="without")
+        axes.plot(epochs, with_it, color=plots.BLUE, lw=2, label="with batch normalisation")
+        axes.plot(epochs, without, color=plots.ORANGE, lw=2, ls="--", label="without")
         axes.set_title(f"weights from N(0, {scale:.2g}²)", fontsize=10)
         axes.set(xlim=(0, EPOCHS), ylim=(0, 1.02))
         axes.yaxis.set_major_formatter("{x:.0%}")

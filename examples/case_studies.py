@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from graphgrad import nn
 from graphgrad.nn.summaries import Summary
+from graphgrad.viz import plots
 
 IMAGE = (3, 224, 224)
 MODELS: dict[str, tuple[int, Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -34,7 +35,6 @@ MODELS: dict[str, tuple[int, Callable[[], nn.Module], tuple[int, ...]]] = {
     "DeepConvNet": (2016, nn.models.DeepConvNet, (1, 28, 28)),
 }
 MEASURES = ("parameters", "activations", "multiply-adds")
-COLOURS = ("#005A9C", "#B34700", "#6A8A3A")
 
 
 def compare_with_the_notes(table: Summary) -> None:
@@ -77,8 +77,8 @@ def plot(sizes: dict[str, tuple[int, ...]], path: Path) -> None:
     columns = zip(*sizes.values(), strict=True)
     parts = figure.subplots(1, 3, sharey=True)
     titles = ("Parameters", "Activations of an image", "Multiply-adds for an image")
-    for axes, title, values, colour in zip(parts, titles, columns, COLOURS, strict=True):
-        bars = axes.barh(names, values, color=colour, height=0.7)
+    for axes, title, values in zip(parts, titles, columns, strict=True):
+        bars = axes.barh(names, values, color=plots.BLUE, height=0.7)
         axes.bar_label(bars, [short(value) for value in values], padding=4, fontsize=9)
         axes.set_xscale("log")
         axes.set_xlim(min(values) / 3, max(values) * 8)

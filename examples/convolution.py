@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 
 import graphgrad as gg
 from graphgrad import nn
+from graphgrad.viz import plots
 
 F = nn.functional
 ACROSS = np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])  # answers to changes from left to right
@@ -70,14 +71,15 @@ def edges(image: Any) -> Any:
 def show(axes: Any, image: Any, title: str, below: str = "", *, signed: bool = False) -> None:
     """Draw an image, its numbers written in where they are few."""
     limit = np.abs(image).max()
-    colours = {"cmap": "RdBu_r", "vmin": -limit} if signed else {"cmap": "Blues", "vmin": 0}
-    axes.imshow(image, vmax=limit, **colours)
+    scale, least = (plots.SIGNED, -limit) if signed else (plots.INK, 0)
+    axes.imshow(image, cmap=scale, vmin=least, vmax=limit)
     axes.set(title=title, xticks=[], yticks=[])
     axes.set_xlabel(below, family="monospace")
     if image.size <= 16:
         for (i, j), value in np.ndenumerate(image):
             dark = value > 0.5 * limit
-            axes.text(j, i, f"{value:.0f}", ha="center", va="center", color="w" if dark else "k")
+            ink = plots.PAPER if dark else plots.BLACK
+            axes.text(j, i, f"{value:.0f}", ha="center", va="center", color=ink)
 
 
 def plot(image: Any, path: Path) -> None:
@@ -89,8 +91,8 @@ def plot(image: Any, path: Path) -> None:
     rises = F.relu(across)
     rows = ["\n".join(" ".join(f"{v:2.0f}" for v in row) for row in k) for k in (ACROSS, ACROSS.T)]
     show(grid[0, 0], image, "a digit, 8×8")
-    show(grid[0, 1], across, "changes from left to right", rows[0], signed=True)
-    show(grid[0, 2], down, "changes from top to bottom", rows[1], signed=True)
+    show(grid[0, 1], across, "left to right: red rises, blue falls", rows[0], signed=True)
+    show(grid[0, 2], down, "top to bottom, the same", rows[1], signed=True)
     show(grid[0, 3], rises, "relu of left to right: rises")
     for axes, (name, pool) in zip(grid[1], POOLS.items(), strict=True):
         show(axes, pool(rises[None])[0], f"rises: {name}")

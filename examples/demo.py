@@ -19,6 +19,7 @@ from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
 import graphgrad as gg
+from graphgrad.viz import plots
 
 # -------------------------------------------------------------- 1. apples and oranges
 
@@ -133,11 +134,18 @@ def plot(losses: list[float], train: list[float], test: list[float], path: Path)
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot(np.arange(1, len(losses) + 1) / steps, losses, color="#9DBAD5", lw=0.7, label="batch")
-    left.plot(epochs - 0.5, per_epoch, color="#005A9C", lw=2, label="mean of the epoch")
+    left.plot(
+        np.arange(1, len(losses) + 1) / steps,
+        losses,
+        color=plots.BLUE,
+        alpha=0.4,
+        lw=0.7,
+        label="batch",
+    )
+    left.plot(epochs - 0.5, per_epoch, color=plots.BLUE, lw=2, label="mean of the epoch")
     left.set(yscale="log", title="Loss", xlabel="epoch", ylabel="cross-entropy")
-    right.plot(epochs, train, color="#005A9C", lw=2, label=f"training ({train[-1]:.2%})")
-    right.plot(epochs, test, color="#B34700", lw=2, ls="--", label=f"test ({test[-1]:.2%})")
+    right.plot(epochs, train, color=plots.BLUE, lw=2, label=f"training ({train[-1]:.2%})")
+    right.plot(epochs, test, color=plots.ORANGE, lw=2, ls="--", label=f"test ({test[-1]:.2%})")
     right.set(title="Accuracy", xlabel="epoch", ylabel="share of digits recognised")
     right.set_ylim(min(0.9, *test) - 0.005, 1.003)
     right.yaxis.set_major_formatter("{x:.0%}")

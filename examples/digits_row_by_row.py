@@ -16,6 +16,7 @@ from sklearn.model_selection import train_test_split
 
 import graphgrad as gg
 from graphgrad import nn, optim
+from graphgrad.viz import plots
 
 ROWS, HIDDEN = 8, 64
 
@@ -78,10 +79,10 @@ def plot(images: Any, found: Any, accuracy: Any, path: Path) -> None:
     for number, (image, belief) in enumerate(zip(images, found, strict=True)):
         row, column = divmod(number, 3)
         picture, table = axes[row, 2 * column : 2 * column + 2]
-        picture.imshow(image, cmap="gray_r")
+        picture.imshow(image, cmap=plots.INK)
         picture.set(xticks=[], yticks=range(ROWS), yticklabels=range(1, ROWS + 1))
         picture.set_title("reads", fontsize=10)
-        table.imshow(belief, cmap="Blues", vmin=0, vmax=1)
+        table.imshow(belief, cmap=plots.AMOUNT, vmin=0, vmax=1)
         table.set(xticks=range(10), yticks=[])
         table.set_title("believes", fontsize=10)
         for side in (picture, table):
@@ -89,9 +90,9 @@ def plot(images: Any, found: Any, accuracy: Any, path: Path) -> None:
     left.suptitle("Probability of each digit, after each row of pixels")
     curve = right.subplots()
     rows = np.arange(1, ROWS + 1)
-    curve.plot(rows, accuracy, color="#005A9C", lw=2, marker="o")
-    curve.axhline(0.1, color="#B34700", ls="--", lw=1)
-    curve.text(ROWS, 0.115, "guessing", color="#B34700", ha="right", va="bottom")
+    curve.plot(rows, accuracy, color=plots.BLUE, lw=2, marker="o")
+    curve.axhline(0.1, color=plots.ORANGE, ls="--", lw=1)
+    curve.text(ROWS, 0.115, "guessing", color=plots.ORANGE, ha="right", va="bottom")
     curve.set(xlabel="rows read", ylabel="test digits recognised", ylim=(0, 1.03), xticks=rows)
     curve.set_title(f"Accuracy: {accuracy[-1]:.1%} at the end")
     curve.yaxis.set_major_formatter("{x:.0%}")

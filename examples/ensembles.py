@@ -85,7 +85,8 @@ def main(folder: Path) -> None:
     for number, split in enumerate(splits):
         for place_, way in enumerate(split):
             axes.plot([number + 0.2 * place_ - 0.3] * len(way), way, **look(place_, number))
-    axes.set(title="Test accuracy, a point for each network", xlabel="division", xticks=SPLITS)
+    axes.set(title="Test accuracy, a point for each network", xticks=SPLITS)
+    axes.set_xlabel("division into training and test digits")
     axes.yaxis.set_major_formatter("{x:.1%}")
     plots.tidy(axes)
     print(f"drawn: {plots.save(figure, folder / 'ensembles.png')}")

@@ -22,7 +22,6 @@ from graphgrad.viz import plots
 
 BUDGET, SEEDS = 1000, range(5)
 SCALE, STEP, LR = 0.3, 0.05, 1.0  # of random weights, random steps, gradients: best in training
-COLOURS = ["#B34700", "#3B7A3B", "#005A9C", "#222222"]
 Loss = Callable[[Any], Any]
 Walk = Iterator[tuple[int, float, Any]]  # losses computed so far, the least one, its W
 
@@ -133,18 +132,18 @@ def draw_walks(runs: list[Any], stepped: tuple[float, Any, list[float]], path: P
     figure = plots.figure(12, 4.6)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     for found in runs:
-        for (name, (counts, losses, _)), colour in zip(found.items(), COLOURS, strict=True):
+        for number, (name, (counts, losses, _)) in enumerate(found.items()):
+            colour, style = plots.look(number)
             label = name if found is runs[0] else None
-            marker = "o" if len(counts) == 1 else None
-            left.plot(
-                counts, losses, color=colour, lw=1.2, marker=marker, ms=4, ls="-", label=label
-            )
+            marker, style = ("o", "") if len(counts) == 1 else ("", style)
+            line: Any = {"color": colour, "ls": style, "lw": 1.2, "marker": marker, "ms": 4}
+            left.plot(counts, losses, **line, label=label)
     left.set(title=f"The same budget, {len(runs)} seeds", yscale="log")
     left.set(xlabel="losses computed", ylabel="loss of the training digits")
     before, sizes, after = stepped
-    right.loglog(sizes, after, "o-", color=COLOURS[2])
-    right.axhline(before, color="#777777", ls="--", lw=1)
-    right.text(sizes[0], before * 1.1, "before the step", va="bottom", color="#777777")
+    right.loglog(sizes, after, "o-", color=plots.BLUE)
+    right.axhline(before, color=plots.GUIDE, ls="--", lw=1)
+    right.text(sizes[0], before * 1.1, "before the step", va="bottom", color=plots.GUIDE)
     right.set(title="One step against the gradient", xlabel="size of the step", ylabel="loss")
     plots.tidy(left)
     left.legend(frameon=False, loc=(0.12, 0.36))
@@ -156,15 +155,16 @@ def draw_slices(train: data.Dataset, path: Path) -> None:
     """Draw the loss of one digit on a line and on a plane, and of a hundred on that plane."""
     figure = plots.figure(12, 3.9)
     line, *planes = figure.subplots(1, 3, gridspec_kw={"wspace": 0.06})
+    rows = {}
     for axes, count in zip(planes, (1, 100), strict=True):
         places, row, plane = slices(loss_of(train.take(slice(count))), 0.5)
-        drawn = axes.contourf(places, places, plane, levels=24, cmap="RdBu_r")
+        drawn = axes.contourf(places, places, plane, levels=24, cmap=plots.AMOUNT)
         figure.colorbar(drawn, ax=axes, label="loss")
         axes.set(title=f"W = a W₁ + b W₂, {count} digit{'s' * (count > 1)}", xlabel="a", ylabel="b")
         axes.set(aspect="equal")
-        line.plot(places, row, color=COLOURS[2 if count == 1 else 0], label=f"{count}")
-    line.set(title="W = a W₁, W₁ random", xlabel="a", ylabel="loss")
-    plots.tidy(line)
+        rows[f"{count}"] = row
+    words: Any = {"xlabel": "a", "ylabel": "loss"}
+    plots.show_curves(line, rows, "W = a W₁, W₁ random", x=places, **words)
     line.legend(title="digits", frameon=False)
     plots.save(figure, path)
 

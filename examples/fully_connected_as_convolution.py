@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from graphgrad import nn, optim
+from graphgrad.viz import plots
 
 SIZE, STRIDE, PAGE, DIGITS = 8, 2, 64, 12
 NOTHING = 10  # the eleventh class: no digit in the middle of the window
@@ -134,23 +135,23 @@ def plot(page: Any, scores: Any, reading: Any, right_ones: Any, apart: Any, path
     """Draw the page with what was read, the map of scores, and where padding makes it differ."""
     figure = Figure(figsize=(14, 5), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    left.imshow(page, cmap="gray_r")
+    left.imshow(page, cmap=plots.INK)
     for (i, j, digit), is_so in zip(reading, right_ones, strict=True):
-        colour = "#005A9C" if is_so else "#B34700"
+        colour, style = plots.look(0 if is_so else 1)
         box = {"boxstyle": "square,pad=0.1", "fc": colour, "ec": "none"}
         top, side = STRIDE * i - 0.5, STRIDE * j - 0.5
         corners = np.array([[0, 0], [0, SIZE], [SIZE, SIZE], [SIZE, 0], [0, 0]])
-        left.plot(side + corners[:, 0], top + corners[:, 1], color=colour, lw=1.5)
-        left.text(side, top - 0.4, str(digit), color="white", fontsize=9, va="bottom", bbox=box)
+        left.plot(side + corners[:, 0], top + corners[:, 1], color=colour, ls=style, lw=1.5)
+        left.text(side, top - 0.4, str(digit), color=plots.PAPER, fontsize=9, va="bottom", bbox=box)
     left.set_title(f"One page of {PAGE} × {PAGE}, and what was read", fontsize=11, pad=16)
-    left.set_xlabel("blue: right, orange: wrong")
+    left.set_xlabel("blue: right; orange, dashed: wrong")
     chances = np.asarray(nn.functional.softmax(scores, axis=0))
     images = (
-        (middle, 1 - chances[NOTHING], "Blues", 1.0, "a digit is there, by one pass"),
-        (right, apart, "Oranges", None, "error with zero padding"),
+        (middle, 1 - chances[NOTHING], 1.0, "a digit is there, by one pass"),
+        (right, apart, None, "error with zero padding"),
     )
-    for axes, image, colours, top, title in images:
-        shown = axes.imshow(image, cmap=colours, vmin=0, vmax=top)
+    for axes, image, top, title in images:
+        shown = axes.imshow(image, cmap=plots.AMOUNT, vmin=0, vmax=top)
         figure.colorbar(shown, ax=axes, shrink=0.8)
         axes.set_title(f"{image.shape[0]} × {image.shape[1]} map: {title}", fontsize=11, pad=16)
     middle.set_xlabel("probability; each place is one window of 8 × 8")

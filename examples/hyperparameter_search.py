@@ -29,6 +29,7 @@ SPACE = {
 }
 COARSE, FINE = 30, 20  # points
 FEW, MORE, LAST = 5, 15, 50  # epochs: a poor rate shows early
+SHOWN = {"training": "accuracy", "validation": "validation_accuracy"}
 
 
 def trainer(
@@ -77,8 +78,8 @@ def draw_points(axes: Any, result: nn.SearchResult, marker: str, colour: str) ->
     """Draw where the points of a search lie, how good they are, and the ranges."""
     rates, decays = ([t.point[name] for t in result.trials] for name in SPACE)
     values = [trial.value for trial in result.trials]
-    dots = axes.scatter(rates, decays, 45, values, marker=marker, vmin=0, vmax=1)
-    dots.set(edgecolor="black", linewidth=0.5)
+    dots = axes.scatter(rates, decays, 45, values, marker=marker, vmin=0, vmax=1, cmap=plots.AMOUNT)
+    dots.set(edgecolor=plots.BLACK, linewidth=0.5)
     lr, decay = (cast("nn.Range", result.space[name]) for name in SPACE)
     corner = (lr.low, decay.low)
     axes.add_patch(
@@ -93,10 +94,10 @@ def plot(found: dict[str, nn.SearchResult], curves: list[dict[str, Any]], path: 
     halves: Any = figure.subfigures(1, 2, width_ratios=(5, 7))
     left, right = halves
     axes = left.subplots()
-    draw_points(axes, found["coarse"], "o", "grey")
-    dots = draw_points(axes, found["fine"], "s", "#B34700")
+    draw_points(axes, found["coarse"], "o", plots.GUIDE)
+    dots = draw_points(axes, found["fine"], "s", plots.ORANGE)
     best = found["fine"].best.point
-    axes.plot(best["lr"], best["weight_decay"], "*", ms=18, mfc="none", mec="#B34700", mew=2)
+    axes.plot(best["lr"], best["weight_decay"], "*", ms=18, mfc="none", mec=plots.ORANGE, mew=2)
     axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="weight decay")
     title = f"coarse: dots, {FEW} epochs; fine: squares, {MORE} epochs; best: star"
     axes.set_title(title, fontsize=11)
@@ -105,8 +106,9 @@ def plot(found: dict[str, nn.SearchResult], curves: list[dict[str, Any]], path: 
     panels = right.subplots(3, 4, sharex=True, sharey=True).flat
     for panel, trial, columns in zip(panels, found["coarse"].trials, curves, strict=False):
         epochs = range(1, FEW + 1)
-        panel.plot(epochs, columns["validation_accuracy"], "#005A9C", lw=2, label="validation")
-        panel.plot(epochs, columns["accuracy"], "#B34700", lw=2, ls="--", label="training")
+        for number, (label, name) in enumerate(SHOWN.items()):
+            colour, style = plots.look(number)
+            panel.plot(epochs, columns[name], color=colour, ls=style, lw=2, label=label)
         panel.set_title(f"rate {trial.point['lr']:.1e}", fontsize=9)
         panel.set(ylim=(0, 1), xticks=range(1, FEW + 1))
         panel.grid(alpha=0.25)

@@ -18,6 +18,7 @@ from sklearn.datasets import load_digits
 
 from graphgrad import nn, optim
 from graphgrad.nn import functional as F, init  # noqa: N812 - the usual name
+from graphgrad.viz import plots
 
 LAYERS, WIDTH, BATCH = 5, 100, 1000
 ACTIVATIONS: dict[str, tuple[Callable[[Any], Any], tuple[float, float]]] = {
@@ -55,8 +56,8 @@ def plot(path: Path) -> None:
                 counts, edges = np.histogram(values.clip(*limits), 50, limits)
                 base = LAYERS - 1 - number
                 heights = base + np.minimum(counts / values.size / 0.1, 0.9)  # cut off at 9 %
-                axes.stairs(heights, edges, baseline=base, fill=True, color="#9DBAD5")
-                axes.stairs(heights, edges, baseline=base, color="#005A9C", lw=0.8)
+                axes.stairs(heights, edges, baseline=base, fill=True, color=plots.BLUE, alpha=0.4)
+                axes.stairs(heights, edges, baseline=base, color=plots.BLUE, lw=0.8)
                 text = f"std {values.std():.2g}"
                 where = axes.get_yaxis_transform()
                 axes.text(0.97, base + 0.62, text, transform=where, ha="right", fontsize=8.5)

@@ -17,7 +17,6 @@ from graphgrad.viz import plots
 
 F = nn.functional
 LOSSES: dict[str, Any] = {"SVM": F.hinge_loss, "softmax": F.cross_entropy}
-COLOURS = {"SVM": "#005A9C", "softmax": "#B34700"}
 STRENGTHS = [1e-1, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5]  # λ of λ ΣW²; of equals the first is chosen
 STEPS, BATCH, LR = 200, 100, 3.0
 CLASSES = {
@@ -133,11 +132,13 @@ def draw(runs: dict[str, list[Learned]], classes: list[str], path: Path) -> None
     figure = plots.figure(13, 6.4)
     left, right = figure.subfigures(1, 2, squeeze=False)[0]
     axes = left.subplots()
-    for shift, (name, found) in zip((0.95, 1.05), runs.items(), strict=True):  # side by side
+    for number, (name, found) in enumerate(runs.items()):
+        colour, style = plots.look(number)
+        places = (0.95, 1.05)[number] * np.array(STRENGTHS)  # side by side
         shares = np.array([each for each, _, _ in found])
         mean, deviation = shares.mean(axis=0), shares.std(axis=0)
-        style = {"color": COLOURS[name], "capsize": 3, "label": name}
-        axes.errorbar(shift * np.array(STRENGTHS), mean, deviation, **style)
+        line: Any = {"color": colour, "ls": style, "capsize": 3, "label": name}
+        axes.errorbar(places, mean, deviation, **line)
     axes.set(title="λ by validation", xlabel="λ of λ ΣW²", ylabel="share of validation images")
     axes.set_xscale("log")
     axes.yaxis.set_major_formatter("{x:.0%}")

@@ -69,20 +69,20 @@ def plot(a: Any, path: Path) -> None:
     left, right = figure.subplots(1, 2)
     channels = np.arange(16)
     quiet = K**-BETA  # what is left of a channel among silent ones
-    left.bar(channels - 0.2, a.ravel(), 0.4, color="#9DBAD5", label="before")
+    left.bar(channels - 0.2, a.ravel(), 0.4, color=plots.BLUE, alpha=0.4, label="before")
     after = as_in_the_paper(a).ravel() / quiet
-    left.bar(channels + 0.2, after, 0.4, color="#005A9C", label="after, times $k^β$")
+    left.bar(channels + 0.2, after, 0.4, color=plots.BLUE, label="after, times $k^β$")
     left.set(title="Sixteen channels at one place", xlabel="channel", ylabel="activity")
     left.set_xticks(channels)
     own = np.linspace(0, 400, 200)
-    for others, colour in ((0, "#005A9C"), (100, "#6A8A3A"), (300, "#B34700")):
+    curves = {}
+    for others in (0, 100, 300):
         x = np.full((200, 5), float(others))
         x[:, 2] = own
-        y = as_in_the_paper(x)[:, 2]
-        right.plot(own, y, color=colour, lw=2, label=f"four neighbours at {others}")
-    right.set(title="A channel among its neighbours", xlabel="its activity", ylabel="its output")
-    for axes in (left, right):
-        plots.tidy(axes)
+        curves[f"four neighbours at {others}"] = as_in_the_paper(x)[:, 2]
+    words: Any = {"xlabel": "its activity", "ylabel": "its output"}
+    plots.show_curves(right, curves, "A channel among its neighbours", x=list(own), **words)
+    plots.tidy(left)
     plots.save(figure, path)
 
 

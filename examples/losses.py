@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 import graphgrad as gg
 from graphgrad import nn
+from graphgrad.viz import plots
 
 F = nn.functional
 Y = np.array([0.1, 0.05, 0.6, 0.0, 0.05, 0.1, 0.0, 0.1, 0.0, 0.0])  # sums to 1, says "2"
@@ -64,11 +65,10 @@ def plot(path: Path) -> None:
     """Draw the losses, and below them their gradients."""
     figure = Figure(figsize=(10, 6.5), layout="constrained")
     grid = figure.subplots(2, 2, sharex=True)
-    colours = ["#005A9C", "#B34700", "#3B7A3B"]
     for number, (name, pair) in enumerate(curves().items()):
-        column, colour = number // 3, colours[number % 3]
+        column, (colour, style) = number // 3, plots.look(number % 3)
         for row, values in enumerate(pair):
-            grid[row, column].plot(MARGINS, values, color=colour, lw=2, label=name)
+            grid[row, column].plot(MARGINS, values, color=colour, ls=style, lw=2, label=name)
     grid[0, 0].set(title="classification: the answer is yes", ylabel="loss", ylim=(-0.2, 6))
     grid[0, 1].set(title="regression: the target is 1", ylim=(-0.2, 6))
     grid[1, 0].set(xlabel="score", ylabel="gradient", ylim=(-4, 2.5))

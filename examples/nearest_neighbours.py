@@ -22,7 +22,6 @@ CLASSES = {
     "digits": list("0123456789"),
     "cifar10": ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
 }
-BLUE, ORANGE = "#005A9C", "#B34700"
 
 
 def l1(images: Any, stored: Any) -> Any:
@@ -83,13 +82,12 @@ def best(found: dict[str, tuple[Any, Any]]) -> tuple[str, int]:
 
 def show_choice(axes: Any, found: dict[str, tuple[Any, Any]]) -> None:
     """Draw the share of every fold, and mean and standard deviation over the folds."""
-    for (name, (_, crossed)), colour, shift in zip(
-        found.items(), (BLUE, ORANGE), (0.97, 1.03), strict=True
-    ):
-        places = np.array(KS) * shift  # side by side
+    for number, (name, (_, crossed)) in enumerate(found.items()):
+        colour, style = plots.look(number)
+        places = np.array(KS) * (0.97, 1.03)[number]  # side by side
         axes.plot(np.tile(places, (FOLDS, 1)), crossed, ".", color=colour, ms=4, alpha=0.5)
         mean, deviation = crossed.mean(axis=0), crossed.std(axis=0)
-        axes.errorbar(places, mean, deviation, color=colour, capsize=3, label=name)
+        axes.errorbar(places, mean, deviation, color=colour, ls=style, capsize=3, label=name)
     axes.set(title="Five-fold cross-validation", xlabel="k", ylabel="share recognised")
     axes.set_xscale("log")
     axes.set_xticks(KS, [str(k) for k in KS])
@@ -106,7 +104,7 @@ def show_confusion(axes: Any, tested: list[tuple[Any, Any]], classes: list[str])
     for right, said in tested:
         np.add.at(counts, (right, said), 1)
     np.fill_diagonal(counts, 0)
-    axes.imshow(counts, cmap="Oranges", vmax=max(counts.max(), 1) * 1.5)
+    axes.imshow(counts, cmap=plots.AMOUNT, vmax=max(counts.max(), 1) * 1.5)
     for row, column in np.argwhere(counts):
         axes.text(column, row, counts[row, column], ha="center", va="center", fontsize=8)
     total = sum(len(right) for right, _ in tested)

@@ -18,7 +18,6 @@ from graphgrad import data
 from graphgrad.viz import plots
 
 DIGITS, POINTS = (3, 5, 8), 150
-COLOURS, PALE = ("#005A9C", "#B34700", "#3B7A3B"), ["#9CC3E0", "#F0BF9C", "#B5D3B5", "#FFFFFF"]
 SIZE, TIE = 200, 3
 
 
@@ -61,11 +60,12 @@ def show_plane(parts: Any, train: data.Dataset) -> None:
     for axes, (k, title) in zip(parts, titles.items(), strict=True):
         if k:
             region = regions(points, labels, grid, k).reshape(SIZE, SIZE)
-            extent, paint = (low, high, low, high), ListedColormap(PALE)
-            axes.imshow(region, cmap=paint, vmin=0, vmax=TIE, origin="lower", extent=extent)
-        for number, (digit, colour) in enumerate(zip(DIGITS, COLOURS, strict=True)):
+            extent, paint = (low, high, low, high), ListedColormap([*plots.AREAS, plots.PAPER])
+            how: Any = {"vmin": 0, "vmax": TIE, "origin": "lower", "alpha": plots.PALE}
+            axes.imshow(region, cmap=paint, extent=extent, **how)
+        for number, (digit, colour) in enumerate(zip(DIGITS, plots.AREAS, strict=True)):
             own = points[labels == number]
-            axes.plot(*own.T, "o", color=colour, ms=3, label=f"{digit}")
+            axes.plot(*own.T, "os^"[number], color=colour, ms=3.5, label=f"{digit}")
         axes.set(title=title, xlim=(low, high), ylim=(low, high), aspect="equal")
         axes.set(xticks=[], yticks=[])
     parts[0].legend(title="digit", loc="upper left")

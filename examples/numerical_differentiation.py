@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import graphgrad as gg
+from graphgrad.viz import plots
 
 STEPS = 10.0 ** np.arange(-15, 0.25, 0.25)  # h
 
@@ -63,12 +64,12 @@ def plot(x: float, path: Path) -> None:
     forward, centred = errors(x)
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    axes.loglog(STEPS, forward, "o-", ms=3, color="#B34700", label="one-sided")
-    axes.loglog(STEPS, centred, "s-", ms=3, color="#005A9C", label="central")
+    axes.loglog(STEPS, forward, "o-", ms=3, color=plots.ORANGE, label="one-sided")
+    axes.loglog(STEPS, centred, "s-", ms=3, color=plots.BLUE, label="central")
     for power, style in ((1, ":"), (2, "--")):
         label = "grows as h" if power == 1 else "grows as h²"
-        axes.loglog(STEPS, STEPS**power, style, color="grey", lw=1, label=label)
-    axes.loglog(STEPS, 1e-16 / STEPS, "-.", color="grey", lw=1, label="rounding, 1e−16 / h")
+        axes.loglog(STEPS, STEPS**power, style, color=plots.GUIDE, lw=1, label=label)
+    axes.loglog(STEPS, 1e-16 / STEPS, "-.", color=plots.GUIDE, lw=1, label="rounding, 1e−16 / h")
     axes.set(xlabel="h", ylabel="relative error", ylim=(1e-13, 2))
     axes.set_title(f"Error of the numerical derivative of $e^x \\sin x$ at {x:g}")
     axes.grid(alpha=0.25)

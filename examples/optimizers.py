@@ -19,6 +19,7 @@ from sklearn.model_selection import train_test_split
 
 import graphgrad as gg
 from graphgrad import nn, optim
+from graphgrad.viz import plots
 
 Function = Callable[[Any, Any], Any]
 Make = Callable[[list[Any]], Any]
@@ -44,15 +45,9 @@ ON_DIGITS: dict[str, Make] = {
     "Adam": lambda w: optim.Adam(w, lr=0.005),
     "L-BFGS": lambda w: optim.LBFGS(w, max_iter=10, max_eval=12, line_search_fn="strong_wolfe"),
 }
-COLOURS = {
-    "SGD": "#7F7F7F",
-    "Momentum": "#005A9C",
-    "Nesterov": "#00A0DC",
-    "AdaGrad": "#6B8E23",
-    "AdaDelta": "#8C6BB1",
-    "RMSprop": "#D4A017",
-    "Adam": "#B34700",
-    "L-BFGS": "black",
+FAMILIES = {
+    "one rate for all weights": ("SGD", "Momentum", "Nesterov", "L-BFGS", "Newton"),
+    "a rate for each weight": ("AdaGrad", "AdaDelta", "RMSprop", "Adam"),
 }
 
 
@@ -151,7 +146,7 @@ def learn(make: Make, data: list[Any], epochs: int = 20) -> tuple[list[float], f
 def contours(axes: Any, f: Function, box: tuple[float, float, float, float], levels: Any) -> None:
     """Draw lines of equal value, and the frame."""
     x, y = np.meshgrid(np.linspace(*box[:2], 300), np.linspace(*box[2:], 300))
-    axes.contour(x, y, f(x, y), levels=levels, colors="#C8CDD2", linewidths=0.7, linestyles="-")
+    axes.contour(x, y, f(x, y), levels=levels, colors=plots.FRAME, linewidths=0.7, linestyles="-")
     axes.set(xlim=box[:2], ylim=box[2:])
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -166,8 +161,8 @@ def on_the_valley(picture: Path) -> None:
         end = valley(*points[-1])
         print(f"    {name:9} ({points[-1, 0]:+.4f}, {points[-1, 1]:+.4f}), loss {end:.1e}")
         contours(axes, valley, (-8, 8, -3, 3), np.geomspace(0.03, 10, 10))
-        axes.plot(*points.T, "o-", color="#005A9C", ms=3, lw=1.2)
-        axes.plot(0, 0, "+", color="#B34700", ms=11, mew=2)
+        axes.plot(*points.T, "o-", color=plots.BLUE, ms=3, lw=1.2)
+        axes.plot(0, 0, "+", color=plots.ORANGE, ms=11, mew=2)
         axes.set_title(f"{name}: loss {end:.0e}" if end else f"{name}: loss 0", fontsize=11)
     figure.suptitle("30 steps down x²/20 + y² from (−7, 2)")
     figure.savefig(picture, dpi=110)
@@ -184,29 +179,30 @@ def on_the_valley(picture: Path) -> None:
 
 def on_the_others(picture: Path) -> None:
     """Show a saddle, two minima, and rates that are too large."""
-    figure = Figure(figsize=(15, 5), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure = Figure(figsize=(11, 9.5), layout="constrained")
+    (*saddles, middle, right) = figure.subplots(2, 2).flat
 
     print("\ny² − x² from (−0.01, 1): steps until |x| > 1")
-    contours(left, saddle, (-1.2, 1.2, -1.2, 1.2), np.linspace(-1.5, 1.5, 13))
     gentle: dict[str, Make] = {
         "SGD": lambda w: optim.SGD(w, lr=0.1),
         "AdaGrad": lambda w: optim.AdaGrad(w, lr=0.1),
         "RMSprop": lambda w: optim.RMSprop(w, lr=0.1, alpha=0.9),
         "Adam": lambda w: optim.Adam(w, lr=0.1),
     }
-    for name, colour in COLOURS.items():
-        points = path(
-            saddle, (-0.01, 1), gentle.get(name, MAKE[name]), 60 if name != "L-BFGS" else 3
-        )
-        away = np.flatnonzero(np.abs(points[:, 0]) > 1)
-        print(f"    {name:9} {away[0]}")
-        left.plot(*points.T, ".-", color=colour, ms=4, lw=1.2, label=name)
-    x, y = path(saddle, (-0.01, 1), MAKE["Newton"], 1)[-1]
-    print(f"    Newton    never: its first step ends on the saddle, ({abs(x):.0f}, {abs(y):.0f})")
-    left.plot([-0.01, x], [1, y], "--", color="#C2185B", lw=1.5, label="Newton")
-    left.set_title("y² − x² from (−0.01, 1)")
-    left.legend(frameon=True, framealpha=0.9, edgecolor="none", fontsize=8, loc="lower right")
+    steps = {"L-BFGS": 3, "Newton": 1}
+    for axes, (family, names) in zip(saddles, FAMILIES.items(), strict=True):
+        contours(axes, saddle, (-1.2, 1.2, -1.2, 1.2), np.linspace(-1.5, 1.5, 13))
+        for number, name in enumerate(names):
+            make = gentle.get(name, MAKE[name])
+            points = path(saddle, (-0.01, 1), make, steps.get(name, 60))
+            away = np.flatnonzero(np.abs(points[:, 0]) > 1)
+            x, y = np.abs(points[-1])
+            stays = f"never: its first step ends on the saddle, ({x:.0f}, {y:.0f})"
+            print(f"    {name:9} {away[0] if away.size else stays}")
+            colour, style = plots.look(number)
+            axes.plot(*points.T, marker=".", color=colour, ls=style, ms=4, lw=1.5, label=name)
+        axes.set_title(f"y² − x² from (−0.01, 1): {family}")
+        axes.legend(frameon=True, framealpha=0.9, edgecolor="none", fontsize=9, loc="lower right")
 
     print("\ny⁴ + 3x⁴ + 8x³ − 48x²: where each start leads")
     contours(middle, two_minima, (-6, 4, -3.5, 3.5), [*range(-500, 0, 60), 0, 60, 150, 300, 600])
@@ -215,32 +211,34 @@ def on_the_others(picture: Path) -> None:
         "AdaGrad": lambda w: optim.AdaGrad(w, lr=0.5),
         "Adam": lambda w: optim.Adam(w, lr=0.1),
     }
-    for (name, make), style in zip(makes.items(), ("o-", "s-", "^-"), strict=True):
+    for number, (name, make) in enumerate(makes.items()):
+        colour, style = plots.look(number)
         for begin in (-0.5, 0.5):
             points = path(two_minima, (begin, 2.0), make, 300)
             x, y = points[-1]
             value = two_minima(x, y)
             print(f"    {name:9} from ({begin:+}, 2): ({x:+.2f}, {abs(y):.2f}), value {value:.1f}")
             label = name if begin < 0 else None
-            options = {"color": COLOURS[name], "ms": 2.5, "lw": 1, "label": label}
-            middle.plot(*points.T, style, markevery=2, **options)
+            line: Any = {"color": colour, "ls": style, "lw": 1, "marker": "os^"[number], "ms": 2.5}
+            middle.plot(*points.T, **line, markevery=2, label=label)
     x, y = path(two_minima, (0.5, 2.0), MAKE["Newton"], 30)[-1]
     print(
         f"    Newton    from (+0.5, 2): ({abs(x):.2f}, {abs(y):.2f}), no minimum but the top of x"
     )
     for x, words in ((-4, "−512"), (2, "−80")):
-        middle.plot(x, 0, "+", color="#C2185B", ms=12, mew=2)
+        middle.plot(x, 0, "+", color=plots.BLACK, ms=12, mew=2)
         middle.annotate(words, (x, 0), (0, -16), textcoords="offset points", ha="center")
-    middle.legend(frameon=True, framealpha=0.9, edgecolor="none", fontsize=8, loc="lower right")
+    middle.legend(frameon=True, framealpha=0.9, edgecolor="none", fontsize=9, loc="lower right")
     middle.set_title("Two minima of y⁴ + 3x⁴ + 8x³ − 48x²")
 
     print("\nx² + y² from (1, 0) by SGD: x after 1, 2, 3 and 20 steps")
-    shades = {0.1: "#005A9C", 0.5: "#6B8E23", 0.9: "#D4A017", 1.0: "#B34700", 1.05: "#C2185B"}
-    for lr, colour in shades.items():
+    for number, lr in enumerate((0.1, 0.5, 0.9, 1.0, 1.05)):
+        colour, style = plots.look(number)
         x = path(bowl, (1.0, 0.0), functools.partial(optim.SGD, lr=lr), 20)[:, 0]
         first = " ".join(f"{v:+.2f}" for v in x[1:4])
         print(f"    lr = {lr:<4} {first} … {x[20]:+.2f}")
-        right.plot(x, "o-", color=colour, ms=3, lw=1.3, label=f"lr = {lr:g}")
+        line = {"color": colour, "ls": style, "lw": 1.3, "marker": "o", "ms": 3}
+        right.plot(x, **line, label=f"lr = {lr:g}")
     right.set(title="SGD on x² + y²: x after each step", xlabel="step", ylim=(-4.2, 3))
     right.set(xlim=(0, 20), xticks=range(0, 21, 5))
     right.legend(frameon=True, framealpha=1, edgecolor="none", ncols=3, loc="lower left")
@@ -254,20 +252,20 @@ def on_digits(picture: Path) -> None:
     x, t = load_digits(return_X_y=True)
     x = (x / 16).astype(np.float32)
     data = train_test_split(x, t, test_size=360, random_state=0, stratify=t)
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
     print("\ndigits, 64-50-10, 20 epochs in batches of 100 (L-BFGS: 10 steps on all images each)")
-    for name, make in ON_DIGITS.items():
-        losses, accuracy = learn(make, data)
-        print(f"    {name:9} training loss {losses[-1]:.1e}, test {accuracy:.1%}")
-        label = f"{name} (test {accuracy:.1%})"
-        axes.semilogy(range(1, 21), losses, color=COLOURS[name], lw=2, label=label)
-    axes.set(title="Digits, 64-50-10", xlabel="epoch", ylabel="training loss", xlim=(1, 20))
-    axes.set_ylim(bottom=1e-4)
-    axes.set_xticks(range(2, 21, 2))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
+    for axes, (family, names) in zip(panels, FAMILIES.items(), strict=True):
+        curves = {}
+        for name in names:
+            if name in ON_DIGITS:
+                losses, accuracy = learn(ON_DIGITS[name], data)
+                print(f"    {name:9} training loss {losses[-1]:.1e}, test {accuracy:.1%}")
+                curves[f"{name} (test {accuracy:.1%})"] = losses
+        plots.show_curves(axes, curves, family, log=True)
+        axes.legend(frameon=False, loc="lower right")
+    panels[0].set(ylabel="training loss", xlim=(1, 20), ylim=(1e-4, 5), xticks=range(2, 21, 2))
+    figure.suptitle("Digits, 64-50-10")
     figure.savefig(picture, dpi=110)
 
 

@@ -93,17 +93,18 @@ def plot(outputs: dict[str, tuple[str, Callable[[Any], Any]]], path: Path) -> No
     panels = figure.subplots(2, 3, sharex=True, sharey=True).flat
     for axes, (title, (truth, function)) in zip(panels, outputs.items(), strict=True):
         answer = function(plane)
-        axes.imshow(
-            answer, cmap="RdBu", vmin=-0.5, vmax=1.5, origin="lower", extent=[-0.5, 1.5] * 2
-        )
+        scale: Any = {"cmap": plots.SIGNED, "vmin": -1, "vmax": 1}
+        axes.imshow(answer - 0.5, **scale, origin="lower", extent=[-0.5, 1.5] * 2)
         if np.ptp(answer) > 0.5:  # else it is undecided everywhere
-            axes.contour(side, side, answer, levels=[0.5], colors="#222222", linewidths=1)
+            axes.contour(side, side, answer, levels=[0.5], colors=plots.BLACK, linewidths=1)
         for corner, wanted in zip(CORNERS, TRUTH[truth], strict=True):
-            colour = "#005A9C" if wanted else "#B34700"
-            axes.plot(*corner, "o" if wanted else "s", color=colour, ms=11, mec="white", mew=1.5)
+            colour = plots.ORANGE if wanted else plots.BLUE
+            axes.plot(
+                *corner, "o" if wanted else "s", color=colour, ms=11, mec=plots.PAPER, mew=1.5
+            )
             axes.annotate(str(wanted), corner, (9, 9), textcoords="offset points", fontsize=11)
         axes.set(title=title, xticks=[0, 1], yticks=[0, 1])
-    figure.suptitle("Blue side: fires. Circles: rows that should be 1; squares: 0")
+    figure.suptitle("Red side: fires, 1; blue side: 0. Circles: rows that should be 1; squares: 0")
     figure.supxlabel("$x_1$")
     figure.supylabel("$x_2$")
     plots.save(figure, path)

@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from graphgrad import data
+from graphgrad.viz import plots
 
 STEPS: dict[str, Any] = {
     "mean subtracted": data.Center(),
@@ -34,26 +35,27 @@ def plot_clouds(clouds: dict[str, Any], half: int, path: Path) -> None:
     figure = Figure(figsize=(15, 2.9), layout="constrained")
     grid = figure.subplots(1, len(clouds), sharex=True, sharey=True)
     for ax, (name, points) in zip(grid, clouds.items(), strict=True):
-        ax.axhline(0, color="0.6", lw=0.8)
-        ax.axvline(0, color="0.6", lw=0.8)
-        ax.scatter(*points[:half].T, s=5, color="#005A9C", label="training")
-        ax.scatter(*points[half:].T, s=5, color="#B34700", label="test")
+        ax.axhline(0, color=plots.GUIDE, lw=0.8)
+        ax.axvline(0, color=plots.GUIDE, lw=0.8)
+        ax.scatter(*points[:half].T, s=5, color=plots.BLUE, label="training")
+        ax.scatter(*points[half:].T, s=5, color=plots.ORANGE, label="test")
         ax.set(title=name, aspect="equal", xlim=(-11, 11.5), ylim=(-5.5, 8.5))
         ax.spines[["top", "right"]].set_visible(False)
     grid[0].legend(frameon=False, loc="lower right", markerscale=2)
+    figure.suptitle("Points (x, y), prepared as the training half asks for; all to one scale")
     figure.savefig(path, dpi=120)
 
 
 def plot_digits(images: Any, few: dict[str, Any], axes_of_pca: Any, path: Path) -> None:
     """Draw digits from few numbers each, and the axes that the numbers are along."""
     figure = Figure(figsize=(9.5, 5.4), layout="constrained")
-    rows = {"10 main axes\n(red −, blue +)": axes_of_pca, "64 pixels": images, **few}
+    rows = {"10 main axes\n(red +, blue −)": axes_of_pca, "64 pixels": images, **few}
     grid = figure.subplots(len(rows), len(images))
     for axes, (name, pictures) in zip(grid, rows.items(), strict=True):
         signed = pictures is axes_of_pca
         for ax, picture in zip(axes, pictures, strict=True):
             largest = np.abs(picture).max() if signed else 1
-            colours = "RdBu" if signed else "gray_r"
+            colours = plots.SIGNED if signed else plots.INK
             ax.imshow(picture.reshape(8, 8), cmap=colours, vmin=-largest * signed, vmax=largest)
             ax.set(xticks=[], yticks=[])
         axes[0].set_ylabel(name, rotation=0, ha="right", va="center")

@@ -20,6 +20,7 @@ from sklearn.model_selection import train_test_split
 
 import graphgrad as gg
 from graphgrad import nn, optim
+from graphgrad.viz import plots
 
 HIDDEN, EPOCHS, BATCH, LR, WRONG = 100, 100, 100, 0.03, 60
 EVERY = 4  # epochs, then the accuracy is taken
@@ -121,9 +122,11 @@ def plot(runs: dict[str, Run], path: Path) -> None:
     panels = figure.subplots(2, 4, sharex=True, sharey=True).flat
     epochs = np.arange(EVERY, EPOCHS + 1, EVERY)
     for axes, (name, run) in zip(panels, runs.items(), strict=True):
-        axes.axhline(1 - WRONG / 300, color="grey", lw=1, ls=":", label="share of right labels")
-        axes.plot(epochs, run.train, color="#005A9C", lw=2, label="training")
-        axes.plot(epochs, run.test, color="#B34700", lw=2, ls="--", label="test")
+        axes.axhline(
+            1 - WRONG / 300, color=plots.GUIDE, lw=1, ls=":", label="share of right labels"
+        )
+        axes.plot(epochs, run.train, color=plots.BLUE, lw=2, label="training")
+        axes.plot(epochs, run.test, color=plots.ORANGE, lw=2, ls="--", label="test")
         axes.set_title(
             f"{name}\ntraining {run.train[-1]:.1%}, test {run.test[-1]:.1%}", fontsize=10
         )

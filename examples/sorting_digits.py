@@ -17,6 +17,7 @@ from sklearn.model_selection import train_test_split
 
 import graphgrad as gg
 from graphgrad import nn, optim
+from graphgrad.viz import plots
 
 LENGTH, SIZE = 4, 64
 
@@ -87,18 +88,18 @@ def say(net: Reader, images: Any) -> tuple[Any, list[Any]]:
 
 def draw(axes: Any, images: Any, said: Any, weights: Any, title: str) -> None:
     """Draw which image (a column) each place (a row) looked at while saying its digit."""
-    axes.imshow(weights, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(weights, cmap=plots.AMOUNT, vmin=0, vmax=1)
     axes.set(xticks=[], yticks=range(LENGTH), yticklabels=[f"says {d}" for d in said])
     axes.set_xlabel(title, labelpad=8)
     axes.tick_params(length=0)
     for column, image in enumerate(images):
         box = (column + 0.04) / LENGTH, 1.03, 0.92 / LENGTH, 0.92 / LENGTH
         above = axes.inset_axes(box)
-        above.imshow(image.reshape(8, 8), cmap="gray_r")
+        above.imshow(image.reshape(8, 8), cmap=plots.INK)
         above.set(xticks=[], yticks=[])
     for (row, column), weight in np.ndenumerate(weights):
         if weight >= 0.1:
-            color = "white" if weight > 0.5 else "#333333"
+            color = plots.PAPER if weight > 0.5 else plots.BLACK
             axes.text(column, row, f"{weight:.1f}", color=color, ha="center", va="center")
 
 

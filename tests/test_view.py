@@ -349,7 +349,7 @@ def test_heat_fills_nodes_and_says_what_it_means() -> None:
     a, b = programs.leaf(1e-3, "a"), programs.leaf(0.0, "b")
     graph = gg.graph(a * b * 1.0)
     text = graph.to_dot(heat=True)
-    assert 'fillcolor="#5E2100", fontcolor="#FFFFFF"' in text
+    assert 'fillcolor="#5A1F00", fontcolor="#FFFFFF"' in text
     assert f'BGCOLOR="{ZERO}"><FONT COLOR="#000000"><B>a</B>' in text  # ∂a = b = 0
     assert "fill: ‖∂‖ of what leaves a node" in text
     assert " 0.001 <" in text

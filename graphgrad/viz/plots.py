@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphgrad.errors import DtypeError, PictureError, ShapeError, UnsupportedError
+from graphgrad.errors import ArgumentError, DtypeError, PictureError, ShapeError, UnsupportedError
 from graphgrad.files import replacing
 from graphgrad.node import here
 from graphgrad.record import unwrapped
@@ -16,10 +16,25 @@ if TYPE_CHECKING:  # matplotlib is optional, and slow to import
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-# Told apart by those who see colours differently too, and by their style on a grey print.
-COLOURS = ("#005A9C", "#B34700", "#D4A017", "#222222", "#5DB7E8", "#C86FA5")
+# The one palette of all pictures: told apart by those who see colours differently too
+# (tests/test_colours.py), and by style on a grey print.
+COLOURS = BLUE, ORANGE, GOLD, BLACK, SKY, PLUM = (
+    "#005A9C",
+    "#B34700",
+    "#C18D15",
+    "#222222",
+    "#3D99D6",
+    "#871D55",
+)
 STYLES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
-BROKEN = "#FF00AA"  # NaN and infinity: no colour of any scale here
+GUIDE = "#808080"  # what is no curve: axes through 0, a limit, how it was before
+PAPER, FRAME = "#FFFFFF", "#BBBBBB"
+AREAS, PALE = (BLUE, ORANGE, BLACK), 0.35  # told apart when only so opaque, on paper
+# Scales, by their names in matplotlib.
+SIGNED = "RdBu_r"  # red above 0, white at 0, blue below: limits -v and v
+AMOUNT = "Blues"  # from nearly white up
+INK = "gray_r"  # white paper, black ink
+BROKEN = "#66FF00"  # NaN and infinity: no colour of any scale here
 SMALL = 9  # points, the titles of images
 
 
@@ -41,6 +56,7 @@ def show_images(
     columns: int = 10,
     title: str = "",
     diverging: bool = False,
+    limit: float | None = None,
 ) -> "Axes":
     """Draw images in rows, all to one scale, and return the axes that all of them stand on.
 
@@ -49,7 +65,7 @@ def show_images(
 
     One channel is ink on paper: 0 is white (or the least value, if that is lower), the largest
     value of all images is black. Three channels are red, green and blue, 0 to 1, or 0 to 255
-    for integers. NaN and infinity are pink.
+    for integers. NaN and infinity are green.
 
     Parameters
     ----------
@@ -67,11 +83,16 @@ def show_images(
     diverging
         Whether values are signed, as those of filters are: red above 0, white at 0, blue below,
         with one limit for all. With three channels grey is 0.
+    limit
+        The value of full colour, for several pictures to one scale; None is the largest of
+        these. Of three channels it is for signed ones only.
 
     Raises
     ------
     ShapeError
         If the shape is no shape of images, titles are not as many, or colours leave their range.
+    ArgumentError
+        If the limit is not above 0, or given for colours.
     DtypeError
         If values are no real numbers, or ``figure`` is no Figure.
     UnsupportedError
@@ -88,7 +109,13 @@ def show_images(
         raise ShapeError(f"{message} (at {here()})")
     if columns < 1:
         raise ShapeError(f"show_images: columns={columns}, below 1 (at {here()})")
-    colours = _colours(pixels, diverging) if pixels.ndim == 4 else _inks(mpl, pixels, diverging)
+    if limit is not None and not (0 < limit < np.inf and (diverging or pixels.ndim == 3)):
+        message = f"show_images: limit={limit:g}; give a number above 0, and none for colours"
+        raise ArgumentError(f"{message} (at {here()})")
+    if pixels.ndim == 4:
+        colours = _colours(pixels, diverging, limit)
+    else:
+        colours = _inks(mpl, pixels, diverging, limit)
     _, height, width, _ = colours.shape
     columns = min(columns, count)
     rows = -(-count // columns)
@@ -108,7 +135,7 @@ def show_images(
 
     corners = [(i % columns * across, i // columns * down) for i in range(count)]
     frame = np.array([(0, 0), (width, 0), (width, height), (0, height)])
-    style = {"facecolors": "none", "edgecolors": "#BBBBBB", "linewidths": 0.6, "clip_on": False}
+    style = {"facecolors": "none", "edgecolors": FRAME, "linewidths": 0.6, "clip_on": False}
     frames = mpl.collections.PolyCollection([frame + corner for corner in corners], **style)
     axes.add_collection(frames, autolim=False)
     for (left, top), text in zip(corners, words, strict=False):
@@ -278,21 +305,24 @@ def _extent(pixels: Any) -> tuple[float, float]:
     return float(finite.min(initial=0)), float(finite.max(initial=0))
 
 
-def _inks(mpl: Any, pixels: Any, diverging: bool) -> Any:
+def _inks(mpl: Any, pixels: Any, diverging: bool, limit: float | None) -> Any:
     """Return the colours of values, (N, H, W, 3), from 0 to 255."""
     low, high = _extent(pixels)
-    limit = max(-low, high) or 1.0
-    low, high = (-limit, limit) if diverging else (low, high if high > low else low + 1)
-    cmap = mpl.colormaps["RdBu_r" if diverging else "gray_r"].with_extremes(bad=BROKEN)
+    if diverging:
+        high = limit or max(-low, high) or 1.0
+        low = -high
+    elif limit or high == low:
+        high = limit or low + 1
+    cmap = mpl.colormaps[SIGNED if diverging else INK].with_extremes(bad=BROKEN)
     shares = mpl.colors.Normalize(low, high)(np.ma.masked_invalid(pixels))
     return cmap(shares, bytes=True)[..., :3]
 
 
-def _colours(pixels: Any, diverging: bool) -> Any:
+def _colours(pixels: Any, diverging: bool, limit: float | None) -> Any:
     """Return colours from 0 to 255, (N, H, W, 3), or say that these are none."""
     low, high = _extent(pixels)
     if diverging:
-        shares = 0.5 + pixels / (2 * (max(-low, high) or 1.0))
+        shares = 0.5 + pixels / (2 * (limit or max(-low, high) or 1.0))
     else:
         whole = pixels.dtype.kind in "iu"
         top = 255 if whole else 1
@@ -305,8 +335,8 @@ def _colours(pixels: Any, diverging: bool) -> Any:
             raise ShapeError(message)
         shares = pixels / top
     broken = ~np.isfinite(shares).all(axis=-1, keepdims=True)
-    pink = [int(BROKEN[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    return np.rint(255 * np.where(broken, pink, shares.clip(0, 1)))
+    green = [int(BROKEN[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return np.rint(255 * np.where(broken, green, shares.clip(0, 1)))
 
 
 def _steps(

@@ -34,7 +34,7 @@ def draw(
             row, ("activations", "gradients"), plots.COLOURS, strict=False
         ):
             _histogram(axes, getattr(now, what), getattr(then, what, None), colour)
-        label = name if name == now.kind else f"{name}: {now.kind}"
+        label = _label(name, newest)
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=10)
     grid[0, 0].set_title("activations")
     grid[0, 1].set_title("gradients of the loss there")
@@ -54,6 +54,12 @@ def _chosen(record: Record) -> tuple[list[str], int]:
     return names, len(record.layers) - len(names)
 
 
+def _label(name: str, record: Record) -> str:
+    """Return a layer's name with its kind: of a Sequential the names are numbers only."""
+    layer = record.layers.get(name)
+    return name if layer is None or name == layer.kind else f"{name}: {layer.kind}"
+
+
 def _histogram(axes: Any, now: Distribution | None, then: Distribution | None, colour: str) -> None:
     """Draw shares of the values; the highest bar of each histogram reaches the top."""
     axes.set(yticks=[], ylim=(0, 1.08))
@@ -70,7 +76,7 @@ def _histogram(axes: Any, now: Distribution | None, then: Distribution | None, c
     axes.stairs(_heights(now), now.edges, fill=True, color=colour, alpha=0.45, lw=0)
     low, high = now.low, now.high
     if then is not None and then.counts.any():
-        axes.stairs(_heights(then), then.edges, color="#222222", lw=0.9)
+        axes.stairs(_heights(then), then.edges, color=plots.BLACK, lw=0.9)
         low, high = min(low, then.low), max(high, then.high)
     axes.set_xlim(low, high)
     axes.text(
@@ -105,7 +111,7 @@ def _ratios(axes: Any, records: Sequence[Record]) -> None:
         name: [math.nan if ratio is None else ratio for ratio in rows[name]]
         for name in _spaced(list(rows))
     }
-    axes.axhspan(UPDATES.low, UPDATES.high, color="#222222", alpha=0.1, lw=0)
+    axes.axhspan(UPDATES.low, UPDATES.high, color=plots.BLACK, alpha=0.1, lw=0)
     if series:
         plots.show_curves(axes, series, xlabel="", log=True, x=steps)
     axes.set(title=f"update / weight (grey: {UPDATES}, usual)", xlabel="step", yscale="log")
@@ -121,7 +127,9 @@ def _resting(
     names = [name for name, share in resting[-1].items() if share is not None]
     names = [name for name in names if any(row.get(name) for row in resting)] or names
     series = {
-        name: [math.nan if (share := row.get(name)) is None else share for row in resting]
+        _label(name, records[-1]): [
+            math.nan if (share := row.get(name)) is None else share for row in resting
+        ]
         for name in _spaced(names)
     }
     if series:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from graphgrad.viz.formulas.lettering import number
 
-SCALE = ("#FFF4E5", "#FFD9AB", "#FDB462", "#EE8328", "#C4560D", "#8F3708", "#5E2100")
+SCALE = ("#FFF4E5", "#FFD9AB", "#FDB55F", "#E97D22", "#C4560D", "#8F3708", "#5A1F00")
 ZERO, NOT_FINITE = "#B6E0FF", "#6226B0"
 LEGEND = "fill: ‖∂‖ of what leaves a node"
 TICKS = 6
