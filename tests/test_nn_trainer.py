@@ -822,6 +822,8 @@ def test_a_history_is_a_table_and_a_picture(tmp_path: Path) -> None:
     assert history.best("loss") == int(np.argmin(history["loss"]))
     assert history.best("accuracy") == int(np.argmax(history["accuracy"]))
     assert history.plot(tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    drawn = history.plot(tmp_path / "curves.svg").read_text(encoding="utf-8")
+    assert drawn.count("<!-- training, while learning -->") == 2, "the learning rate is no curve"
     with pytest.raises(ShapeError, match="no column 'x'"):
         history.best("x")
     with pytest.raises(ShapeError, match="use one set"):

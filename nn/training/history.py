@@ -15,6 +15,10 @@ from graphgrad.node import here
 class History(Mapping[str, list[float]]):
     """Columns by name, one number per epoch: ``history["validation_loss"][-1]``.
 
+    ``loss``, ``accuracy`` and their like are means over the batches of an epoch, taken while the
+    model learns: with dropout, of augmented samples, before each step. So they may be worse than
+    those of the validation; ``trainer.evaluate(train)`` is how it reads its training samples.
+
     Print it for a table. ``losses`` has the loss of every batch, of all epochs.
     """
 
@@ -86,7 +90,8 @@ class History(Mapping[str, list[float]]):
         kinds: dict[str, dict[str, list[float]]] = {}
         for name, values in self.columns.items():
             kind = name.removeprefix("validation_")
-            label = "training" if kind == name else "validation"
+            label = "training, while learning" if kind == name else "validation"
+            label = "_" if kind == "lr" else label  # no name in the legend
             kinds.setdefault(kind, {})[label] = values
         figure = plots.figure(4.2 * len(kinds), 3.4)
         for axes, (kind, series) in zip(
