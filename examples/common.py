@@ -1,8 +1,9 @@
 """What the training scripts share: arguments, data by name, and pictures of what was learned."""
 
 import argparse
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Run:
     filters_before: Any
     test: data.Dataset
     test_accuracy: float = 0.0
+    training: dict[str, float] = field(default_factory=dict)  # of the model that only reads
 
     @property
     def model(self) -> Any:
@@ -57,6 +59,16 @@ def load(options: argparse.Namespace, seed: int) -> tuple[data.Dataset, data.Dat
     if options.data == "digits":
         return data.load_digits(flatten=False, seed=seed)
     return SETS[options.data](flatten=False, folder=options.files)
+
+
+def start_small(weight: Any, std: float) -> Any:
+    """Scale filters down to a standard deviation before they learn, and return a copy of them.
+
+    Drawn as usual (He's is 0.47 for 3×3) they are so large that learning hardly changes how they
+    look; after a small start all that is seen was learnt.
+    """
+    weight.data *= std / weight.data.std()
+    return weight.data.copy()
 
 
 def learn(
@@ -95,6 +107,7 @@ def learn_all(options: argparse.Namespace, learn: Callable[[Any, int], Run]) -> 
             if run.trainer.interrupted:
                 raise SystemExit(f"goes on with --resume: {run.trainer.checkpoints}")
             run.test_accuracy = run.trainer.evaluate(run.test)["accuracy"]
+            run.training = run.trainer.evaluate(run.trainer.batches.dataset)
             held = run.trainer.history["validation_accuracy"][-1]
             print(f"seed {seed}: validation {held:.2%}, test {run.test_accuracy:.2%}")
     except DownloadError as error:
@@ -103,51 +116,106 @@ def learn_all(options: argparse.Namespace, learn: Callable[[Any, int], Run]) -> 
         raise SystemExit(f"{error}\nhere: --resume, or another folder") from error
     mean = np.mean([run.test_accuracy for run in runs])
     print(f"mean of {len(runs)} seeds: {mean:.2%} of the test images")
+    learning = np.mean([run.trainer.history["accuracy"][-1] for run in runs])
+    reading = np.mean([run.training["accuracy"] for run in runs])
+    print(
+        f"training images: {learning:.2%} in the last epoch, while learning (images turned, ",
+        end="",
+    )
+    print(
+        f"units dropped\nwhere there is dropout); {reading:.2%} by the model that only reads them"
+    )
     return runs
 
 
 def draw_curves(runs: Sequence[Run], path: Path) -> None:
-    """Draw loss and accuracy over the epochs, the seeds on top of one another."""
+    """Draw loss and accuracy over the epochs, the seeds on top of one another.
+
+    What is noted while learning is of turned images, of a model that changes, and with dropout.
+    A diamond at the end is what the same images give when the model only reads them.
+    """
     figure = plots.figure(10, 3.8)
     losses, accuracies = figure.subplots(1, 2)
     for run in runs:
         history = run.trainer.history
         for axes, kind in ((losses, "loss"), (accuracies, "accuracy")):
-            series = {"training": history[kind], "validation": history[f"validation_{kind}"]}
+            series = {
+                "training, while learning": history[kind],
+                "validation": history[f"validation_{kind}"],
+            }
             share = kind == "accuracy"
             plots.show_curves(axes, series, kind, log=not share, percent=share)
-    for line in (*losses.get_lines(), *accuracies.get_lines()):
-        line.set_linewidth(1)
+    for axes, kind in ((losses, "loss"), (accuracies, "accuracy")):
+        for line in axes.get_lines():
+            line.set_linewidth(1)
+        diamond: Any = {"marker": "D", "ms": 5, "ls": "", "color": plots.BLACK, "zorder": 3}
+        ends = [run.trainer.history.epochs for run in runs]
+        read = [run.training[kind] for run in runs]
+        axes.plot(ends, read, **diamond, label="training, only reading")
+        plots.tidy(axes)
     accuracies.set_ylim(max(0.0, accuracies.get_ylim()[0]), 1.005)
     print(f"drawn: {plots.save(figure, path)}")
 
 
 def draw_filters(before: Any, after: Any, path: Path, title: str, columns: int = 10) -> None:
-    """Draw filters, (N, C, H, W), before and after learning."""
+    """Draw filters, (N, C, H, W), before and after learning, all to one scale."""
     shown = [w if w.shape[1] in (1, 3) else w[:, :1] for w in (before, after)]
+    limit = max(float(np.abs(w).max()) for w in shown)
     rows = -(-len(before) // columns)
-    figure = plots.figure(11, 1.2 + 0.55 * rows)
+    figure = plots.figure(11, 0.55 + rows * 5.5 / columns)
     parts: Any = figure.subfigures(1, 2)
     for part, filters, when in zip(parts, shown, ("before", "after"), strict=True):
-        plots.show_images(part, filters, columns=columns, title=when, diverging=True)
-    figure.suptitle(title)
+        plots.show_images(part, filters, columns=columns, title=when, diverging=True, limit=limit)
+    zero = "red above 0, blue below" if shown[0].shape[1] == 1 else "grey is 0"
+    figure.suptitle(f"{title} ({zero}, one scale)")
     print(f"drawn: {plots.save(figure, path)}")
 
 
-def draw_mistakes(runs: Sequence[Run], path: Path, most: int = 40) -> None:
-    """Draw test images that were read wrong: the label, and what they were taken for."""
-    images, titles = [], []
+@dataclass
+class Mistake:
+    """A test image that was read wrong, and by how many of the networks tested with it."""
+
+    image: Any
+    label: int
+    answers: list[int] = field(default_factory=list)
+    tested: int = 0
+
+
+def mistakes(runs: Sequence[Run]) -> list[Mistake]:
+    """Find the test images that were read wrong, each once, the most often misread first.
+
+    The digits are divided anew for each seed, so that an image is in some of the test sets only.
+    """
+    found: dict[bytes, Mistake] = {}
+    tested: Counter[bytes] = Counter()
     for run in runs:
+        keys = [image.tobytes() for image in run.test.images]
+        tested.update(keys)
         read = nn.predict(run.model, run.test.images).argmax(axis=1)
         for i in np.flatnonzero(read != run.test.labels):
-            images.append(run.test.images[i])
-            titles.append(f"{run.test.labels[i]}, read {read[i]}")
-    if not images:
+            mistake = Mistake(run.test.images[i], int(run.test.labels[i]))
+            found.setdefault(keys[i], mistake).answers.append(int(read[i]))
+    for key, mistake in found.items():
+        mistake.tested = tested[key]
+    return sorted(found.values(), key=lambda mistake: -len(mistake.answers))
+
+
+def draw_mistakes(runs: Sequence[Run], path: Path, most: int = 40) -> None:
+    """Draw each test image that was read wrong: the label, what it was taken for, how often."""
+    found = mistakes(runs)
+    if not found:
         print("no mistake to draw")
         return
-    figure = plots.figure(10, 0.6 + 1.2 * -(-min(len(images), most) // 10))
-    total = sum(run.test.size for run in runs)
-    title = f"{len(images)} of {total:,} test images were read wrong"
-    title += f", {most} of them here" if len(images) > most else ""
-    plots.show_images(figure, np.stack(images[:most]), titles[:most], title=title)
+    several = len(runs) > 1
+    titles = []
+    for mistake in found[:most]:
+        answers = " or ".join(map(str, sorted(set(mistake.answers))))
+        often = f"\nby {len(mistake.answers)} of {mistake.tested}" if several else ""
+        titles.append(f"{mistake.label}, read {answers}{often}")
+    title = f"{len(found)} test images were misread"
+    title += f", {most} of them here" if len(found) > most else ""
+    title += "; “by 2 of 3”: of the networks that were tested with it" if several else ""
+    figure = plots.figure(10, 0.6 + (1.2 + 0.17 * several) * -(-len(titles) // 10))
+    images = np.stack([mistake.image for mistake in found[:most]])
+    plots.show_images(figure, images, titles, title=title)
     print(f"drawn: {plots.save(figure, path)}")

@@ -17,7 +17,8 @@ import numpy as np
 from graphgrad import data, nn
 from graphgrad.viz import plots
 
-EPOCHS, LR = 40, 2e-3
+EPOCHS, LR = 40, 4e-3
+START = 0.01  # standard deviation of the filters, as in the book
 
 
 def learn(options: argparse.Namespace, seed: int) -> common.Run:
@@ -26,9 +27,9 @@ def learn(options: argparse.Namespace, seed: int) -> common.Run:
     rng = np.random.default_rng(seed)
     train, held = data.split(train, 0.1, rng)
     shape = train.images.shape[1:]
-    small: Any = {"kernel_size": 3, "padding": 1} if shape[1] < 20 else {}  # of 8×8; else 5×5
-    model = nn.models.SimpleConvNet(shape, **small, rng=rng)
-    before = model.features[0].weight.data.copy()
+    padding = 2 if shape[1] < 20 else 0  # else of 8×8 little would be left
+    model = nn.models.SimpleConvNet(shape, padding=padding, rng=rng)
+    before = common.start_small(model.features[0].weight, START)
     trainer = common.learn(options, seed, model, train, held, lr=LR, rng=rng)
     return common.Run(trainer, before, test)
 

@@ -1,5 +1,6 @@
 """The training scripts as a user calls them: other data, going on; their goals (`make goals`)."""
 
+import importlib
 import os
 import re
 import struct
@@ -8,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphgrad.data import load_digits
-from tests.test_examples import run
+from graphgrad import nn, optim
+from graphgrad.data import Batches, load_digits
+from tests.test_examples import EXAMPLES, run
 
 GOALS = {"train_mlp": 97.0, "train_convnet": 98.3, "train_deep_convnet": 98.0}
 
@@ -73,6 +75,31 @@ def test_a_careless_second_run_is_refused_and_goes_on_with_resume(tmp_path: Path
     assert resumed.returncode == 0
     steps = [path.stem for path in (tmp_path / "pictures").rglob("step-*")]
     assert sorted(steps) == ["step-00000026", "step-00000052", "step-00000078"]
+
+
+def test_an_image_that_several_networks_misread_is_one_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of three networks that read every image as 0, on test sets that overlap."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    common = importlib.import_module("common")
+    model = nn.Sequential(nn.Flatten(), nn.Affine(64, 10))
+    for p in model.parameters():
+        p.data[...] = 0
+    _, test = load_digits(flatten=False, seed=0)
+    three = test.take(np.flatnonzero(test.labels == 3)[:3])
+    zero = test.take(np.flatnonzero(test.labels == 0)[:1])
+    trainer = nn.Trainer(
+        model, optim.SGD(model.parameters(), lr=1), Batches(three, 1, np.random.default_rng(0))
+    )
+    sets = three, three.take(slice(1, 3)), zero
+    found = common.mistakes([common.Run(trainer, None, each) for each in sets])
+    assert [(m.label, m.answers, m.tested) for m in found] == [
+        (3, [0, 0], 2),
+        (3, [0, 0], 2),
+        (3, [0], 1),
+    ]
+    assert len({mistake.image.tobytes() for mistake in found}) == 3
 
 
 @pytest.mark.skipif("GRAPHGRAD_GOALS" not in os.environ, reason="minutes long: make goals")
