@@ -31,8 +31,11 @@ class Piece(NamedTuple):
 
 PIECES = (
     Piece(
-        "the switch is each thread's own",
-        (("node.py", "class _Recording(threading.local):", "class _Recording:"),),
+        "each thread and task has its own switches",
+        (
+            ("record.py", "now = latest()", "now = _NOW"),
+            ("record.py", "_new = object.__new__", "_new = object.__new__\n_NOW = latest()"),
+        ),
     ),
     Piece(
         "a node knows the user's source line",
@@ -88,7 +91,7 @@ PIECES = (
         (
             ("sweep.py", "if node.hooks is not None and self.hooks:", "if False:"),
             ("sweep.py", "if self.anomaly is not None:", "if False:"),
-            ("record.py", "if recording.watchers:", "if False:"),
+            ("record.py", "if now.watchers:", "if False:"),
         ),
     ),
     Piece(

@@ -13,11 +13,6 @@ from graphgrad import (
 )
 from graphgrad.anomaly import detect_anomaly as detect_anomaly
 from graphgrad.check import gradcheck as gradcheck, numerical_gradient as numerical_gradient
-from graphgrad.node import (
-    enable_grad as enable_grad,
-    is_grad_enabled as is_grad_enabled,
-    no_grad as no_grad,
-)
 from graphgrad.ops.choice import (
     nan_to_num as nan_to_num,
     select as select,
@@ -253,6 +248,11 @@ from graphgrad.ops.window import (
 from graphgrad.randomness import manual_seed as manual_seed
 from graphgrad.recompute import checkpoint as checkpoint
 from graphgrad.registry import op as op
+from graphgrad.switches import (
+    enable_grad as enable_grad,
+    is_grad_enabled as is_grad_enabled,
+    no_grad as no_grad,
+)
 from graphgrad.tensor import Tensor as Tensor
 from graphgrad.transforms import (
     grad as grad,

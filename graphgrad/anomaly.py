@@ -1,15 +1,14 @@
 """Looking for what goes wrong: NaNs where they arise, and writes that nobody announced."""
 
-import contextlib
 import weakref
 import zlib
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from graphgrad.errors import GraphError, NonFiniteError
-from graphgrad.node import Absent, Node, history, kept_arrays, watched_by
+from graphgrad.node import Absent, Node, history, kept_arrays
+from graphgrad.switches import Block, F, switched
 
 
 def checksum(array: Any) -> int:
@@ -60,9 +59,12 @@ class Anomaly:
         return [checksum(a) for a in flat if isinstance(a, np.ndarray)]
 
 
-@contextlib.contextmanager
-def detect_anomaly() -> Iterator[None]:
-    """Check every op of this thread, slowly: NaNs, and writes that were not announced.
+@overload
+def detect_anomaly(function: F) -> F: ...
+@overload
+def detect_anomaly() -> Block: ...
+def detect_anomaly(function: F | None = None) -> F | Block:
+    """Check every op in a block or a function, slowly: NaNs, and writes not announced.
 
     Raises
     ------
@@ -71,8 +73,7 @@ def detect_anomaly() -> Iterator[None]:
     GraphError
         At ``backward()``, where a saved array was changed through an array taken earlier.
     """
-    with watched_by("anomaly", Anomaly()):
-        yield
+    return switched("anomaly", Anomaly, function)
 
 
 def explain_nan(root: Node) -> str:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from graphgrad.errors import DtypeError, GraphError, ShapeError
-from graphgrad.node import Recorded, enable_grad, here, no_grad
+from graphgrad.node import Recorded, here
 from graphgrad.record import as_array, constant
 from graphgrad.report import Comparison, Report, compare
+from graphgrad.switches import enable_grad, no_grad
 from graphgrad.tensor import Tensor
 from graphgrad.transforms import flatten, gradients, vjp
 

@@ -13,9 +13,9 @@ import numpy as np
 from graphgrad.check import gradcheck
 from graphgrad.domains import Call
 from graphgrad.errors import DtypeError, UnsupportedError
-from graphgrad.node import no_grad
 from graphgrad.record import constant
 from graphgrad.registry import Composite, Op, is_numpys
+from graphgrad.switches import no_grad
 from graphgrad.tensor import Tensor
 from graphgrad.transforms import flatten, gradients, vjp
 

@@ -1,4 +1,4 @@
-"""The graph: what a node is, whether recording is on, and how to walk it. No maths here.
+"""The graph: what a node is, and how to walk it. No maths here.
 
 A node stands for one computed value. It knows the nodes that the value was computed
 from, never the other way round, so dropping the last tensor of a graph frees all of it
@@ -10,13 +10,11 @@ import contextlib
 import copy
 import itertools
 import sys
-import threading
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import _GeneratorContextManager  # the one type that is manager and decorator
 from operator import attrgetter
 from pathlib import Path
 from types import CodeType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -157,59 +155,6 @@ class Node:
     def __repr__(self) -> str:
         """Name the op, the shape and the place."""
         return f"<Node {self.serial}: {self.describe()}>"
-
-
-# ------------------------------------------------------------------ the switch, per thread
-
-
-class _Recording(threading.local):
-    """Each thread's own switch; the class attributes are what a new thread starts with."""
-
-    enabled = True
-    anomaly: Any = None  # an anomaly.Anomaly while detect_anomaly() is on
-    trace: Any = None  # a viz.snapshots.traces.Trace while tracing() is on
-    watchers: tuple[Any, ...] = ()  # of both kinds: they are shown what is recorded
-
-
-recording = _Recording()
-
-
-@contextlib.contextmanager
-def watched_by(kind: Literal["anomaly", "trace"], watcher: Any) -> Iterator[None]:
-    """Show a watcher what is recorded in this thread, in place of any other of its kind."""
-    before, watchers = getattr(recording, kind), recording.watchers
-    setattr(recording, kind, watcher)
-    recording.watchers = (*(w for w in watchers if w is not before), watcher)
-    try:
-        yield
-    finally:
-        setattr(recording, kind, before)
-        recording.watchers = watchers
-
-
-@contextlib.contextmanager
-def _switched(*, to: bool) -> Iterator[None]:
-    before = recording.enabled
-    recording.enabled = to
-    try:
-        yield
-    finally:
-        recording.enabled = before
-
-
-def no_grad() -> _GeneratorContextManager[None]:
-    """Switch recording off in this thread, as a context manager or a decorator."""
-    return _switched(to=False)
-
-
-def enable_grad() -> _GeneratorContextManager[None]:
-    """Switch recording on again in this thread, inside ``no_grad()``."""
-    return _switched(to=True)
-
-
-def is_grad_enabled() -> bool:
-    """Whether this thread records."""
-    return recording.enabled
 
 
 # ------------------------------------------------------------------ the user's source line

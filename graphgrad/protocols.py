@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.errors import GraphError, UnsupportedError
-from graphgrad.node import Recorded, here, recording
+from graphgrad.node import Recorded, here
 from graphgrad.record import needs_gradient, record, unwrapped
 from graphgrad.registry import PLAIN, REMEDIES, TABLE, Op
+from graphgrad.switches import switches
 
 # The methods of ufuncs that are ops by another name.
 _METHODS: dict[tuple[np.ufunc, str], Any] = {
@@ -79,7 +80,7 @@ class NumpyProtocols(Recorded):
         return self._data.__index__()  # type: ignore[no-any-return]
 
     def _refuse_conversion(self, kind: str, remedy: str) -> None:
-        if needs_gradient(self) and recording.enabled:
+        if needs_gradient(self) and switches().enabled:
             message = (
                 f"turning a recorded tensor {self._data.shape} into {kind} would drop its graph in "
                 f"silence; use {remedy}, or a gg function instead of math's (at {here()})"

@@ -11,13 +11,12 @@ from graphgrad.errors import GraphError
 from graphgrad.node import (
     Node,
     boundary,
-    enable_grad,
-    recording,
     tick,
 )
 from graphgrad.randomness import default_generator
 from graphgrad.record import attach, wrap
 from graphgrad.registry import Op, op
+from graphgrad.switches import enable_grad, switches
 from graphgrad.tensor import Tensor
 from graphgrad.transforms import Function, flatten, name_of, pull
 
@@ -34,7 +33,7 @@ def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()
     GraphError
         In the backward pass, if the second run gives other values than the first.
     """
-    if not recording.enabled:
+    if not switches().enabled:
         return f(*args)
     segment = _Segment(f, args, (default_generator(), *rngs))
     floor = tick()
@@ -53,8 +52,9 @@ def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()
     single = len(arrays) == 1
     tensor = attach(plan, tuple(segment.parents), kept, arrays[0] if single else arrays)
     outputs = [tensor] if single else tensor
-    if recording.trace is not None:
-        recording.trace.see(rerun, [t for t in outputs if t._node is not None], [])
+    trace = switches().trace
+    if trace is not None:
+        trace.see(rerun, [t for t in outputs if t._node is not None], [])
     for place, tensor in zip(segment.places, outputs, strict=True):
         leaves[place] = tensor
     return rebuild(leaves)

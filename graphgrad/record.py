@@ -11,8 +11,9 @@ from graphgrad.errors import (
     UnsupportedError,
     translate,
 )
-from graphgrad.node import KEPT_ELEMENTS, Absent, Node, Recorded, call_site, here, recording
+from graphgrad.node import KEPT_ELEMENTS, Absent, Node, Recorded, call_site, here
 from graphgrad.registry import Op, Plan, op
+from graphgrad.switches import latest, switches
 
 _SCALARS = (bool, int, float, np.generic)
 _KINDS = "fiub"  # real floating, integers and booleans
@@ -20,7 +21,7 @@ _NODE_LIKE = (Node, Absent, *_SCALARS)
 _new = object.__new__
 
 
-def record(  # noqa: C901, PLR0912 - in one piece, for every op pays for a call made here
+def record(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every op pays for a call made here
     op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()
 ) -> Any:
     """Apply an op; if recording is on and an input needs a gradient, add a node."""
@@ -62,7 +63,10 @@ def record(  # noqa: C901, PLR0912 - in one piece, for every op pays for a call 
     if op.has_saved:
         out, saved = out
     mask &= op.differentiable
-    if not mask or not recording.enabled:
+    if not mask:
+        return constant(out)
+    now = latest()
+    if not now.plain and not (now := switches()).enabled:
         return constant(out)
 
     full = (*((tuple(arrays),) if op.variadic else arrays), out, saved, *params)
@@ -74,8 +78,8 @@ def record(  # noqa: C901, PLR0912 - in one piece, for every op pays for a call 
         parents = [p if isinstance(p, _NODE_LIKE) else _leaf_of(p) for p in parents]
     plan = op.plans.get(mask) or op.plan(mask, len(arrays))
     tensor = attach(plan, tuple(parents), plan.pick(full), out)
-    if recording.watchers:
-        _show(op, tensor, arrays)
+    if now.watchers:
+        _show(op, tensor, arrays, now.watchers)
     return tensor
 
 
@@ -94,12 +98,12 @@ def attach(plan: Plan, parents: tuple[Any, ...], values: tuple[Any, ...], out: A
     return tensor
 
 
-def _show(op: Op[Any], result: Any, arrays: list[Any]) -> None:
+def _show(op: Op[Any], result: Any, arrays: list[Any], watchers: tuple[Any, ...]) -> None:
     """Show an op, what it made and from what to the watchers."""
     results = result if op.outputs > 1 else (result,)
     recorded = [tensor for tensor in results if tensor._node is not None]
     if recorded:
-        for watcher in recording.watchers:
+        for watcher in watchers:
             watcher.see(op, recorded, arrays)
 
 
@@ -177,7 +181,7 @@ def _plain_params(op: Op[Any], params: tuple[Any, ...]) -> tuple[Any, ...]:
     if not any(isinstance(p, Recorded) for p in params):
         return params
     for name, p in zip(op.order[op.inputs :], params, strict=True):
-        if isinstance(p, Recorded) and needs_gradient(p) and recording.enabled:
+        if isinstance(p, Recorded) and needs_gradient(p) and switches().enabled:
             message = (
                 f"{op.name}: not differentiable in '{name}'; pass .detach() of it (at {here()})"
             )

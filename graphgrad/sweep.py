@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import GraphError, GraphgradError, ShapeError
-from graphgrad.node import KEPT_ELEMENTS, Freed, Node, ancestors, memory_owners, recording
+from graphgrad.node import KEPT_ELEMENTS, Freed, Node, ancestors, memory_owners
 from graphgrad.quiet import ignore_warnings, restore_warnings
 from graphgrad.registry import Scatter
+from graphgrad.switches import switches
 
 Wrap = Callable[[Any, Node], Any]
 HALF = np.dtype(np.float16)
@@ -74,8 +75,9 @@ class Sweep:
             self.targets = targets
             self.useful, self.ends = _leading_to(seeds, targets, floor)
             self.grads = {n: g for n, g in seeds.items() if n in self.useful}
-        if recording.anomaly is not None:
-            self.anomaly, self.careful = recording.anomaly, True
+        anomaly = switches().anomaly
+        if anomaly is not None:
+            self.anomaly, self.careful = anomaly, True
         # leaves have no rules: they wait in grads until everything has arrived
         self.queue = [(-node.serial, node) for node in self.grads if node.plan is not None]
         heapify(self.queue)

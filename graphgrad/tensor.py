@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from graphgrad.anomaly import explain_nan
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.methods import ArrayMethods
-from graphgrad.node import Freed, Node, Recorded, call_site, here, memory_owners, recording, tick
+from graphgrad.node import Freed, Node, Recorded, call_site, here, memory_owners, tick
 from graphgrad.protocols import NumpyProtocols
 from graphgrad.record import (
     as_array,
@@ -23,6 +23,7 @@ from graphgrad.record import (
 )
 from graphgrad.registry import TABLE
 from graphgrad.sweep import Sweep
+from graphgrad.switches import switches
 
 _commit = threading.Lock()  # two threads may send gradients to the same leaf
 _new = object.__new__
@@ -64,7 +65,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
     ) -> None:
         """Make a leaf: a value that no op computed."""
         if isinstance(data, Tensor):
-            if data.requires_grad and recording.enabled:
+            if data.requires_grad and switches().enabled:
                 message = (
                     "Tensor(tensor) would leave the graph in silence; use .detach() or .copy() "
                     f"(at {here()})"
@@ -253,7 +254,8 @@ class Tensor(NumpyProtocols, ArrayMethods):
                 f"requires_grad=True, and compute outside no_grad() (at {here()})"
             )
             raise GraphError(message)
-        start = Sweep if recording.trace is None else recording.trace.sweep
+        trace = switches().trace
+        start = Sweep if trace is None else trace.sweep
         sweep = start({node: self._seed(grad)}).run()
         with _commit:
             for leaf, g in sweep.results.items():
@@ -365,7 +367,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
         return self
 
     def _is_recording(self, other: Any) -> bool:
-        return recording.enabled and (
+        return switches().enabled and (
             self.requires_grad or (isinstance(other, Tensor) and other.requires_grad)
         )
 

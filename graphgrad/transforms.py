@@ -15,14 +15,13 @@ from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.node import (
     Node,
     boundary,
-    enable_grad,
     here,
-    recording,
     tick,
 )
 from graphgrad.record import as_array, constant, make_leaf, record, wrap
 from graphgrad.registry import TABLE, Op, op
 from graphgrad.sweep import Sweep
+from graphgrad.switches import enable_grad, switches
 from graphgrad.tensor import Tensor, release
 
 Function = Callable[..., Any]
@@ -72,7 +71,7 @@ class _Trace:
         self, f: Function, args: tuple[Any, ...], kwargs: dict[str, Any], argnums: tuple[int, ...]
     ) -> None:
         """Run ``f`` and note what its result depends on."""
-        outer = recording.enabled
+        outer = switches().enabled
         for number in argnums:
             if not -len(args) <= number < len(args):
                 message = f"argnums {number}: {name_of(f)} was given {len(args)} (at {here()})"
@@ -116,7 +115,7 @@ class _Trace:
 
     def connect(self, tangents: list[Any]) -> None:
         """Note that the result also depends on recorded tangents."""
-        if recording.enabled and any(isinstance(v, Tensor) and v.requires_grad for v in tangents):
+        if switches().enabled and any(isinstance(v, Tensor) and v.requires_grad for v in tangents):
             self.connected = True
 
     def pull(self, gs: Sequence[Any], *, graph: bool) -> list[Any]:
@@ -162,7 +161,8 @@ def pull(
         seeds = {n: g if isinstance(g, Tensor) else constant(g) for n, g in seeds.items()}
         with enable_grad():
             scatter = TABLE["scatter"]
-            start = Sweep if recording.trace is None else recording.trace.recorded_sweep
+            trace = switches().trace
+            start = Sweep if trace is None else trace.recorded_sweep
             sweep = start(seeds, targets=targets, wrap=wrap, scatter=scatter, floor=floor).run()
     else:
         seeds = {n: g._data if isinstance(g, Tensor) else g for n, g in seeds.items()}
@@ -311,7 +311,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
             u if isinstance(u, Tensor) and u.shape == y.shape else y._seed(u)
             for y, u in zip(trace.outs, gs, strict=True)
         ]
-        graph = recording.enabled and (trace.connected or recorded)
+        graph = switches().enabled and (trace.connected or recorded)
         found = trace.pull(seeds, graph=graph)
         return trace.by_argument(trace.finish(found, recorded=recorded))
 

@@ -37,8 +37,9 @@ from graphgrad.nn.pooling import (
     GlobalMaxPool2d,
 )
 from graphgrad.nn.shape import Flatten
-from graphgrad.node import here, no_grad
+from graphgrad.node import here
 from graphgrad.record import shape_of
+from graphgrad.switches import no_grad
 
 Shape = tuple[int, ...]
 M = TypeVar("M", bound=Module)

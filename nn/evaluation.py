@@ -9,8 +9,9 @@ import numpy as np
 from graphgrad.data.dataset import checked
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module
-from graphgrad.node import here, no_grad
+from graphgrad.node import here
 from graphgrad.record import as_values, unwrapped
+from graphgrad.switches import no_grad
 
 Metric = Callable[[Any, Any], float]  # scores, labels → the mean over the samples
 

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
-from graphgrad.node import here, recording, tick
+from graphgrad.node import here, tick
 from graphgrad.record import as_array, unwrapped
+from graphgrad.switches import switches
 from graphgrad.tensor import Tensor
 
 
@@ -72,7 +73,7 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Compute the output, and show it to the hooks."""
-        trace = recording.trace
+        trace = switches().trace
         if trace is None:
             out = self.forward(*inputs, **options)
         else:

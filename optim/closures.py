@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import GraphError, ShapeError
-from graphgrad.node import enable_grad, here
+from graphgrad.node import here
 from graphgrad.optim.optimizer import Optimizer
+from graphgrad.switches import enable_grad
 from graphgrad.tensor import Tensor
 
 Closure = Callable[[], Any]

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.node import recording
+from graphgrad.switches import switches
 from graphgrad.viz import Call, Graph, Value, tracing
 from graphgrad.viz.views.grouping import find_parts
 from graphgrad.viz.views.steps import steps
@@ -351,7 +351,7 @@ def test_an_error_in_a_rule_leaves_the_trace_in_order() -> None:
 
     broken = gg.op(lambda x: x * 1, fail, name="broken", elementwise=True)
     with tracing():
-        trace = recording.trace
+        trace = switches().trace
         before = trace.maker
         with pytest.raises(gg.errors.GraphError):
             gg.grad(broken)(leaf(1.0))

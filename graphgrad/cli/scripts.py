@@ -11,8 +11,9 @@ from types import ModuleType
 from typing import Any
 
 from graphgrad.errors import GraphgradError
-from graphgrad.node import Node, _is_internal, watched_by
+from graphgrad.node import Node, _is_internal
 from graphgrad.record import wrap
+from graphgrad.switches import Block
 from graphgrad.tensor import Tensor
 from graphgrad.viz.snapshots.contributions import WatchedSweep
 from graphgrad.viz.snapshots.traces import Trace
@@ -54,7 +55,7 @@ def run(path: Path, arguments: list[str]) -> Ran:
     module.__file__ = str(path.absolute())
     here = contextlib.chdir(".")  # back at the end, for the picture's path is seen from here
     trace = _Remembering()
-    with here, _as_main(module, path, arguments), watched_by("trace", trace):
+    with here, _as_main(module, path, arguments), Block("trace", lambda: trace):
         try:
             with io.open_code(module.__file__) as file:
                 code = compile(file.read(), module.__file__, "exec", dont_inherit=True)

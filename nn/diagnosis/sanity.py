@@ -24,9 +24,10 @@ from graphgrad.nn.losses import (
     NLLLoss,
 )
 from graphgrad.nn.module import Module
-from graphgrad.node import here, no_grad
+from graphgrad.node import here
 from graphgrad.optim.adaptive import Adam
 from graphgrad.randomness import default_generator
+from graphgrad.switches import no_grad
 
 _FIRST_LOSS = 256  # samples at most, of which the initial loss is taken
 _STRENGTHS = (0.0, 1e-3, 1e-2, 1e-1)

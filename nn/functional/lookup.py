@@ -6,11 +6,12 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, IndexingError, ShapeError, UnsupportedError
-from graphgrad.node import here, recording
+from graphgrad.node import here
 from graphgrad.ops.choice import keep
 from graphgrad.ops.index import frozen
 from graphgrad.record import shape_of
 from graphgrad.registry import Op, Scatter, op
+from graphgrad.switches import switches
 from graphgrad.tensor import Tensor
 
 
@@ -68,7 +69,7 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Tensor
         If the weight has not two axes, or ``padding_idx`` is none of its rows.
     """
     if isinstance(index, Tensor):
-        if index.requires_grad and recording.enabled:
+        if index.requires_grad and switches().enabled:
             message = f"embedding: not differentiable in index; use .detach() (at {here()})"
             raise UnsupportedError(message)
         index = index.numpy()

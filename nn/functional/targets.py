@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
-from graphgrad.node import Recorded, here, recording
+from graphgrad.node import Recorded, here
 from graphgrad.ops.reduce import mean, sum as total
 from graphgrad.record import as_values, needs_gradient
+from graphgrad.switches import switches
 from graphgrad.tensor import Tensor
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -16,7 +17,7 @@ REDUCTIONS = ("mean", "sum", "none")
 def as_plain(who: str, x: Any, name: str) -> Any:
     """Return the array of something that no gradient goes to."""
     if isinstance(x, Recorded):
-        if needs_gradient(x) and recording.enabled:
+        if needs_gradient(x) and switches().enabled:
             message = f"{who}: not differentiable in {name}; use .detach() (at {here()})"
             raise UnsupportedError(message)
         return x._data

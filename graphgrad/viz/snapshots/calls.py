@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import DtypeError
-from graphgrad.node import _is_internal, enable_grad, here
+from graphgrad.node import _is_internal, here
 from graphgrad.record import as_array, constant
+from graphgrad.switches import enable_grad
 from graphgrad.tensor import Tensor
 from graphgrad.viz.snapshots.snapshot import Snapshot, take
 from graphgrad.viz.snapshots.traces import tracing

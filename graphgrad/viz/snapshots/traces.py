@@ -4,15 +4,15 @@ While a trace is on, each op's node gets a note: the module that it ran in, and 
 numbers. A note holds neither arrays nor modules, and goes when its node goes.
 """
 
-import contextlib
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, overload
 
-from graphgrad.node import Node, tick, watched_by
+from graphgrad.node import Node, tick
 from graphgrad.record import OUTPUT
 from graphgrad.registry import Op
+from graphgrad.switches import Block, F, switched
 from graphgrad.viz.snapshots.contributions import WatchedSweep
 from graphgrad.viz.snapshots.digest import Numbers, summarize
 from graphgrad.viz.snapshots.notes import (
@@ -170,9 +170,12 @@ def _owner(name: str, kinds: Mapping[str, str]) -> str:
     return name
 
 
-@contextlib.contextmanager
-def tracing() -> Iterator[None]:
-    """Write down for pictures what training does not pay for, in this thread.
+@overload
+def tracing(function: F) -> F: ...
+@overload
+def tracing() -> Block: ...
+def tracing(function: F | None = None) -> F | Block:
+    """Write down for pictures what training does not pay for, in a block or a function.
 
     Around the forward pass, it gives ``gg.graph`` the module of each op, names of parameters as
     ``hidden.weight`` and the numbers of large values; around ``backward()``, those of gradients
@@ -183,8 +186,7 @@ def tracing() -> Iterator[None]:
             loss.backward()
         gg.graph(loss).render("loss.svg")
     """
-    with watched_by("trace", Trace()):
-        yield
+    return switched("trace", Trace, function)
 
 
 class Places:

@@ -1,0 +1,234 @@
+"""What a with-block switches: whether operations are recorded, and who is shown them.
+
+The open blocks stand in a context variable, so every thread and every task of asyncio has its
+own. A block may be closed in another order than it was opened, or from another task (a generator
+that ends late): it is then marked as over, and whoever still has it drops it when it looks.
+"""
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
+from typing import Any, Literal, TypeVar, overload
+
+from graphgrad.errors import DtypeError
+from graphgrad.node import here
+
+F = TypeVar("F", bound=Callable[..., Any])
+Kind = Literal["enabled", "anomaly", "trace"]
+
+
+class _Entry:
+    """One entering of a block."""
+
+    __slots__ = ("kind", "over", "value")
+
+    def __init__(self, kind: Kind, value: Any) -> None:
+        self.kind = kind
+        self.value = value
+        self.over = False
+
+
+class Switches:
+    """How everything is switched while some blocks are open; never changed."""
+
+    __slots__ = ("anomaly", "enabled", "entries", "plain", "trace", "watchers")
+
+    def __init__(self, entries: tuple[_Entry, ...]) -> None:
+        """Let the innermost block of each kind decide."""
+        enabled = plain = True
+        watchers: dict[str, Any] = {}
+        for entry in entries:
+            if entry.kind == "enabled":
+                enabled = entry.value
+                plain = plain and enabled
+            else:
+                plain = False
+                watchers.pop(entry.kind, None)
+                watchers[entry.kind] = entry.value
+        self.entries = entries
+        self.enabled = enabled
+        # an anomaly.Anomaly while detect_anomaly() is on, a Trace while tracing() is
+        self.anomaly: Any = watchers.get("anomaly")
+        self.trace: Any = watchers.get("trace")
+        self.watchers = tuple(watchers.values())  # of both kinds: they are shown what is recorded
+        self.plain = plain  # recording for nobody else, whichever of the blocks may be over
+
+
+_UNSWITCHED = Switches(())
+_variable = ContextVar("graphgrad", default=_UNSWITCHED)
+latest = _variable.get  # for the hottest code: may know blocks that are over, if not `plain`
+
+
+def switches() -> Switches:
+    """Return how everything is switched here and now."""
+    now = latest()
+    for entry in now.entries:
+        if entry.over:
+            return _dropping()
+    return now
+
+
+def _dropping() -> Switches:
+    """Leave out the blocks that are over, from here on."""
+    left = tuple([entry for entry in latest().entries if not entry.over])
+    now = Switches(left) if left else _UNSWITCHED
+    _variable.set(now)
+    return now
+
+
+class Block:
+    """A with-block that switches something, and a decorator; to be used any number of times.
+
+    A decorated generator or coroutine is switched only while it runs, not while it waits and
+    others do. A block that ends, ends for the tasks that were started inside it too.
+    """
+
+    def __init__(self, kind: Kind, value: Callable[[], Any]) -> None:
+        """Note what is switched, and what makes the value that it is switched to."""
+        self._kind: Kind = kind
+        self._value = value
+        self._open: list[_Entry] = []
+
+    def __enter__(self) -> None:
+        """Open the block here."""
+        entry = _Entry(self._kind, self._value())
+        before = switches()
+        if not (before.plain and self._kind == "enabled" and entry.value):  # else it is so already
+            _variable.set(Switches((*before.entries, entry)))
+        self._open.append(entry)
+
+    def __exit__(self, *error: object) -> None:
+        """Close the block, which may have been opened elsewhere."""
+        mine = self._open
+        entry = mine[-1]
+        for candidate in reversed(latest().entries):
+            if candidate in mine:
+                entry = candidate
+                break
+        mine.remove(entry)
+        entry.over = True
+        if latest().entries:
+            _dropping()
+
+    def __call__(self, function: F) -> F:
+        """Decorate a function, a generator function or an ``async def``: all of its run."""
+        if not callable(function):
+            message = f"a decorator takes a function, not {function!r:.40} (at {here()})"
+            raise DtypeError(message)
+        return functools.wraps(function)(self._decorated(function))  # type: ignore[return-value]
+
+    def _decorated(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isgeneratorfunction(function):
+
+            def generator(*args: Any, **kwargs: Any) -> Any:
+                return (yield from self._once()._run(function(*args, **kwargs)))
+
+            return generator
+
+        if inspect.iscoroutinefunction(function):
+
+            async def coroutine(*args: Any, **kwargs: Any) -> Any:
+                return await _awaited(self._once()._run(function(*args, **kwargs)))
+
+            return coroutine
+
+        if inspect.isasyncgenfunction(function):
+            return self._around_asynchronous(function)
+
+        def plain(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return plain
+
+    def _around_asynchronous(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        async def asynchronous(*args: Any, **kwargs: Any) -> Any:
+            block, body = self._once(), function(*args, **kwargs)
+            step = body.asend(None)
+            while True:
+                try:
+                    value = await _awaited(block._run(step))
+                except StopAsyncIteration:
+                    return
+                finally:
+                    del step  # it may hold an error, whose traceback holds this frame
+                try:
+                    step = body.asend((yield value))
+                except GeneratorExit:
+                    await _awaited(block._run(body.aclose()))
+                    raise
+                except BaseException as error:  # noqa: BLE001 - it is the body's to deal with
+                    step = body.athrow(error)
+
+        return asynchronous
+
+    def _once(self) -> "Block":
+        """Return a block of one value, however often it is opened."""
+        value = self._value()
+        return Block(self._kind, lambda: value)
+
+    def _run(self, body: Any) -> Generator[Any, Any, Any]:
+        """Run a generator or an awaitable, with the block open whenever it runs."""
+        resume = functools.partial(body.send, None)
+        while True:
+            try:
+                with self:
+                    value = resume()
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                del resume  # it may hold an error, whose traceback holds this frame
+            try:
+                resume = functools.partial(body.send, (yield value))
+            except GeneratorExit:
+                with self:
+                    body.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - it is the body's to deal with
+                resume = functools.partial(body.throw, error)
+
+
+@types.coroutine
+def _awaited(running: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Let a generator be awaited."""
+    return (yield from running)
+
+
+def switched(kind: Kind, value: Callable[[], Any], function: F | None) -> F | Block:
+    """Return a block, or the function that was given to decorate."""
+    block = Block(kind, value)
+    return block if function is None else block(function)
+
+
+@overload
+def no_grad(function: F) -> F: ...
+@overload
+def no_grad() -> Block: ...
+def no_grad(function: F | None = None) -> F | Block:
+    """Switch recording off, as a context manager or a decorator, with or without ``()``.
+
+    It is off in the thread or task that opened the block, in the tasks that are started inside
+    it and in what ``asyncio.to_thread`` runs, until the block ends; a new thread records. A
+    decorated generator or ``async def`` is off only while it runs. A block *inside* a generator
+    stays open while that waits, also for its caller: decorate the generator instead::
+
+        with gg.no_grad():
+            scores = net(images)
+    """
+    return switched("enabled", lambda: False, function)
+
+
+@overload
+def enable_grad(function: F) -> F: ...
+@overload
+def enable_grad() -> Block: ...
+def enable_grad(function: F | None = None) -> F | Block:
+    """Switch recording on again inside ``no_grad()``, to which everything else is alike."""
+    return switched("enabled", lambda: True, function)
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are recorded here and now."""
+    return switches().enabled
