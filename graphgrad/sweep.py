@@ -259,7 +259,12 @@ def _unshared(c: Any, g: Any, values: tuple[Any, ...]) -> Any:
 def _leading_to(
     roots: Collection[Node], targets: Collection[Node], floor: int
 ) -> tuple[set[Node], set[Node]]:
-    """Return the nodes from which a target is reached, and the targets that reach no other."""
+    """Return the nodes from which a target is reached, and the targets that reach no other.
+
+    What is older than every target was not computed from one, so a transform inside a loop
+    looks at its own part of the graph alone.
+    """
+    floor = max(floor, min((target.serial for target in targets), default=floor))
     nodes = ancestors(roots, floor, targets)
     useful = {node for node in nodes if node in targets}
     ends = set(useful)

@@ -6,12 +6,13 @@ Wherever an argument is differentiated it may be a nested list, tuple or dict of
 """
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from graphgrad.errors import DtypeError, GraphError, ShapeError
+from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
 from graphgrad.node import (
     Node,
     boundary,
@@ -61,6 +62,25 @@ def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     return leaves, rebuild
 
 
+def flatten_like(tree: Any, like: Any) -> list[Any] | None:
+    """List what stands in a tree for each leaf of another, by the keys of its dicts; None if not.
+
+    A list may stand for a tuple.
+    """
+    if isinstance(like, dict):
+        fits = isinstance(tree, dict) and tree.keys() == like.keys()
+        pairs = [(tree[key], like[key]) for key in like] if fits else None
+    elif isinstance(like, list | tuple):
+        fits = isinstance(tree, list | tuple) and len(tree) == len(like)
+        pairs = list(zip(tree, like, strict=True)) if fits else None
+    else:
+        return [tree]
+    if pairs is None:
+        return None
+    parts = [flatten_like(part, model) for part, model in pairs]
+    return None if None in parts else [x for part in parts for x in part or ()]
+
+
 # --------------------------------------------------------------------- one traced call
 
 
@@ -72,10 +92,7 @@ class _Trace:
     ) -> None:
         """Run ``f`` and note what its result depends on."""
         outer = switches().enabled
-        for number in argnums:
-            if not -len(args) <= number < len(args):
-                message = f"argnums {number}: {name_of(f)} was given {len(args)} (at {here()})"
-                raise ShapeError(message)
+        _check_argnums(f, argnums, len(args))
         new_args = list(args)
         self.variables: list[Tensor] = []
         self.rebuilds = []
@@ -92,6 +109,13 @@ class _Trace:
             self.result = f(*new_args, **kwargs)
         outs, self.rebuild_result = flatten(self.result)
         self.outs: list[Any] = [o if isinstance(o, Tensor) else constant(as_array(o)) for o in outs]
+        if outs and not any(o.dtype.kind == "f" for o in self.outs):
+            kinds = ", ".join(sorted({str(o.dtype) for o in self.outs}))
+            message = (
+                f"{name_of(f)} returned {kinds}, which has no gradient: it jumps from one value to "
+                f"the next; return floating point numbers, e.g. 1.0 for 1 (at {here()})"
+            )
+            raise DtypeError(message)
         roots = [o._node for o in self.outs if o._node is not None and o._node.needs]
         # recorded from outside: what f closed over, or the arguments themselves
         self.connected = outer and bool(boundary(roots, floor))
@@ -134,10 +158,14 @@ class _Trace:
         return self.outs[0]  # type: ignore[no-any-return]
 
     def finish(self, arrays: list[Any], *, recorded: bool = False) -> list[Any]:
-        """Give results the kind that the input had; Tensors where anything is recorded."""
-        if recorded or self.tensor_in or self.connected:
-            return [x if isinstance(x, Tensor) else constant(x) for x in arrays]
-        return [_plain(x) for x in arrays]
+        """Give results the kind that the input had; Tensors where anything is recorded.
+
+        No two results are one object, and no plain one shares memory with anything.
+        """
+        if recorded or self.connected:
+            return [_another(x) if isinstance(x, Tensor) else constant(_plain(x)) for x in arrays]
+        plain = [_plain(x) for x in arrays]
+        return [constant(x) for x in plain] if self.tensor_in else plain
 
     def by_argument(self, flat: list[Any]) -> tuple[Any, ...]:
         """Sort one result per variable into one per argument."""
@@ -152,24 +180,34 @@ def pull(
     ys: Sequence[Tensor], gs: Sequence[Any], xs: Sequence[Tensor], *, graph: bool, floor: int = 0
 ) -> tuple[list[Any], list[Node]]:
     """Sweep from ys to xs, where a gradient that never arrives is zero; also list the nodes."""
-    seeds: dict[Node, Any] = {}
-    for y, g in zip(ys, gs, strict=True):
-        if y._node is not None and y._node.needs:
-            seeds[y._node] = seeds[y._node] + g if y._node in seeds else g
     targets = {x._node for x in xs if x._node is not None}
     if graph:
-        seeds = {n: g if isinstance(g, Tensor) else constant(g) for n, g in seeds.items()}
         with enable_grad():
+            seeds = _seeds(ys, [g if isinstance(g, Tensor) else constant(g) for g in gs])
             scatter = TABLE["scatter"]
             trace = switches().trace
             start = Sweep if trace is None else trace.recorded_sweep
             sweep = start(seeds, targets=targets, wrap=wrap, scatter=scatter, floor=floor).run()
     else:
-        seeds = {n: g._data if isinstance(g, Tensor) else g for n, g in seeds.items()}
+        seeds = _seeds(ys, [g._data if isinstance(g, Tensor) else g for g in gs])
         sweep = Sweep(seeds, targets=targets, floor=floor).run()
     arrived = [None if x._node is None else sweep.results.get(x._node) for x in xs]
     zeros = [np.zeros_like(x._data) if g is None else g for x, g in zip(xs, arrived, strict=True)]
     return zeros, [n for n in sweep.swept if n not in targets]
+
+
+def _seeds(ys: Sequence[Tensor], gs: Sequence[Any]) -> dict[Node, Any]:
+    """Add up what each node starts with: several ys may be one."""
+    seeds: dict[Node, Any] = {}
+    for y, g in zip(ys, gs, strict=True):
+        if y._node is not None and y._node.needs:
+            seeds[y._node] = seeds[y._node] + g if y._node in seeds else g
+    return seeds
+
+
+def _another(x: Tensor) -> Tensor:
+    """Return another name for the same value."""
+    return constant(x._data) if x._node is None else wrap(x._data, x._node)  # type: ignore[no-any-return]
 
 
 def _plain(x: Any) -> Any:
@@ -188,12 +226,33 @@ def name_of(f: Function) -> str:
 
 
 def _as_argnums(argnums: int | Sequence[int]) -> tuple[tuple[int, ...], bool]:
-    if isinstance(argnums, int) and not isinstance(argnums, bool):
-        return (argnums,), True
-    if isinstance(argnums, tuple | list) and argnums and all(type(n) is int for n in argnums):
-        return tuple(argnums), False
+    if isinstance(argnums, tuple | list):
+        if argnums and all(map(_is_index, argnums)):
+            return tuple(map(int, argnums)), False
+    elif _is_index(argnums):
+        return (int(argnums),), True
     message = f"argnums {argnums!r}: give an int or a tuple of ints (at {here()})"
     raise DtypeError(message)
+
+
+def _is_index(number: Any) -> TypeGuard[int]:
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
+
+
+def _check_argnums(f: Function, argnums: tuple[int, ...], count: int) -> None:
+    """Refuse arguments that are not there, and one that is named twice."""
+    seen: set[int] = set()
+    for number in argnums:
+        if not -count <= number < count:
+            message = f"argnums {number}: {name_of(f)} was given {count} (at {here()})"
+            raise ShapeError(message)
+        if number % count in seen:
+            message = (
+                f"argnums {argnums}: argument {number % count} of {name_of(f)} is named twice; "
+                f"name it once, and use its gradient as often as you like (at {here()})"
+            )
+            raise ArgumentError(message)
+        seen.add(number % count)
 
 
 # -------------------------------------------------------------------------- transforms
@@ -223,8 +282,10 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     ------
     ShapeError
         If f does not return one number, or ``argnums`` names no argument.
+    ArgumentError
+        If ``argnums`` names one twice.
     DtypeError
-        If the argument is an integer.
+        If the argument, or what f returns, is an integer or a bool.
     """
     both = value_and_grad(f, argnums)
 
@@ -284,8 +345,8 @@ def gradients(
         else:
             gs.append(y._seed(g))
     results, nodes = pull(outs, gs, ins, graph=create_graph)
-    if create_graph:
-        results = [r if isinstance(r, Tensor) else constant(r) for r in results]
+    if create_graph:  # each its own, though an x may be given twice
+        results = [_another(r) if isinstance(r, Tensor) else constant(r) for r in results]
     else:
         results = [np.array(r) for r in results]
         if not retain_graph:
@@ -297,14 +358,20 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
     """Return ``(f(*args), pullback)``: ``pullback(g)`` is g times the Jacobian.
 
     The pullback takes a gradient per output, of its shape, and returns a tuple with a
-    gradient per argument; it may be called any number of times.
+    gradient per argument; it may be called any number of times. Gradients go to the outputs
+    by the keys of dicts. An output of integers beside others takes one and sends back nothing.
     """
     trace = _Trace(f, args, {}, tuple(range(len(args))))
 
     def pullback(g: Any) -> tuple[Any, ...]:
-        gs, _ = flatten(g)
-        if len(gs) != len(trace.outs):
-            message = f"vjp: {len(gs)} gradients for {len(trace.outs)} outputs (at {here()})"
+        single = isinstance(g, tuple) and len(g) == 1 and isinstance(trace.result, Tensor)
+        gs = flatten_like(g[0] if single else g, trace.result)
+        if gs is None:
+            count = len(flatten(g)[0])
+            message = (
+                f"vjp: {count} gradients for {len(trace.outs)} outputs, or in another form; put "
+                f"them into the same lists, tuples and dicts (at {here()})"
+            )
             raise ShapeError(message)
         recorded = any(isinstance(u, Tensor) and u.requires_grad for u in gs)
         seeds = [
@@ -335,6 +402,8 @@ def jvp(f: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
             dual: Tensor = constant(np.ones_like(y._data))
             if y.dtype.kind == "f":
                 make_leaf(dual, needs=True)
+            else:  # an integer among them jumps: its slope is 0.0
+                dual._data = np.zeros(y.shape)
             duals.append(dual)
         pulled = trace.pull(duals, graph=True)
         total = _inner(pulled, directions)
@@ -363,9 +432,10 @@ def hvp(f: Function, primals: Any, tangents: Any) -> Any:
 def _matching(args: tuple[Any, ...], tangents: Any, who: str) -> list[Any]:
     """List the tangents, one for each leaf of the primals."""
     given = tangents if isinstance(tangents, tuple) else (tangents,)
-    points, directions = flatten(args)[0], flatten(given)[0]
-    here_shapes, there_shapes = [np.shape(x) for x in points], [np.shape(v) for v in directions]
-    if here_shapes != there_shapes:
+    points, directions = flatten(args)[0], flatten_like(given, args)
+    here_shapes = [np.shape(x) for x in points]
+    there_shapes = [np.shape(v) for v in directions or flatten(given)[0]]
+    if directions is None or here_shapes != there_shapes:
         message = f"{who}: tangents {there_shapes} for primals {here_shapes} (at {here()})"
         raise ShapeError(message)
     return [v if isinstance(v, Tensor) else as_array(v) for v in directions]
@@ -373,9 +443,8 @@ def _matching(args: tuple[Any, ...], tangents: Any, who: str) -> list[Any]:
 
 def _inner(gs: list[Any], vs: list[Any]) -> Any:
     """Sum of the elementwise products."""
-    return functools.reduce(
-        lambda a, b: a + b, [np.sum(g * v) for g, v in zip(gs, vs, strict=True)]
-    )
+    products = [np.sum(g * v) for g, v in zip(gs, vs, strict=True)]
+    return functools.reduce(operator.add, products, *([] if products else [0.0]))
 
 
 def _differentiate(y: Any, xs: list[Tensor], *, graph: bool) -> list[Any]:
@@ -401,8 +470,8 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
             for i in range(y.size):
                 seed = np.zeros(y.size, y.dtype)
                 seed[i] = 1
-                g = [_one_hot_seed(other, y, seed) for other in trace.outs]
-                rows.append(trace.pull(g, graph=trace.connected))
+                seed = seed.reshape(y.shape)
+                rows.append(pull([y], [seed], trace.variables, graph=trace.connected)[0])
             columns = []
             for k, x in enumerate(trace.variables):
                 shape = y.shape + x.shape
@@ -414,10 +483,6 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
         return trace.rebuild_result(results)
 
     return derivative
-
-
-def _one_hot_seed(other: Tensor, y: Tensor, seed: Any) -> Any:
-    return seed.reshape(y.shape) if other is y else np.zeros_like(other._data)
 
 
 def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:

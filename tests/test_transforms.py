@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad.errors import DtypeError, GraphError, ShapeError
+from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
+from graphgrad.node import ancestors
 
 
 def cube(x: Any) -> Any:
@@ -66,6 +67,143 @@ def test_argnums() -> None:
         gg.grad(f, argnums="x")  # type: ignore[arg-type]
     with pytest.raises(DtypeError, match="give an int or a tuple of ints"):
         gg.grad(f, argnums=())
+
+
+@pytest.mark.parametrize("argnums", [(0, 0), (0, -2), (-1, 1), [1, 0, np.int64(1)]])
+def test_an_argument_named_twice_is_an_error(argnums: Any) -> None:
+    for transform in (gg.grad, gg.value_and_grad, gg.jacobian, gg.hessian):
+        derivative = transform(lambda a, b: a * a * b, argnums)
+        with pytest.raises(
+            ArgumentError, match=r"argument [01] of .* is named twice.*test_transfo"
+        ):
+            derivative(2.0, 3.0)
+
+
+def test_argnums_may_be_numbers_of_numpy() -> None:
+    assert gg.grad(lambda a, b: a * a * b, np.int64(1))(2.0, 3.0) == 4  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x.astype(int),
+        lambda x: x > 0,
+        np.argmax,
+        lambda _: 3,
+        lambda x: bool(x > 0),
+        lambda x: np.floor(x).astype(np.int8),
+    ],
+)
+def test_a_function_of_whole_numbers_has_no_gradient(f: Any) -> None:
+    x = 1.5
+    for derivative in (
+        gg.grad(f),
+        gg.value_and_grad(f),
+        gg.jacobian(f),
+        gg.hessian(f),
+        lambda x: gg.vjp(f, x),
+        lambda x: gg.jvp(f, x, 1.0),
+        lambda x: gg.hvp(f, x, 1.0),
+        gg.jacobian(lambda x: (f(x), [f(x)])),
+    ):
+        with pytest.raises(
+            DtypeError, match=r"returned (bool|int\d+), which has no gradient.*at t"
+        ):
+            derivative(x)
+
+
+def test_whole_numbers_beside_others_have_slope_zero() -> None:
+    f = lambda x: (x * x, {"place": np.argmax(x), "above": x > 1})  # noqa: E731
+    x = np.array([1.0, 2.0])
+    squares, rest = gg.jvp(f, x, x)[1]
+    assert squares.tolist() == [2, 8]
+    assert (rest["place"].dtype, rest["above"].dtype) == (float, float)
+    assert (rest["place"], rest["above"].tolist()) == (0, [0, 0])
+    assert gg.jacobian(f)(x)[1]["above"].tolist() == [[0, 0], [0, 0]]
+
+
+def test_gradients_go_to_outputs_by_their_keys_not_by_their_order() -> None:
+    f = lambda p: {"a": p["x"] * 2, "b": [p["y"] * 3, p["x"]]}  # noqa: E731
+    _, pullback = gg.vjp(f, {"x": 1.0, "y": 1.0})
+    assert pullback({"b": (10.0, 100.0), "a": 1.0}) == ({"x": 102, "y": 30},)
+    _, pushed = gg.jvp(f, ({"x": 1.0, "y": 1.0},), ({"y": 10.0, "x": 1.0},))
+    assert pushed == {"a": 2, "b": [30, 1]}
+    for wrong in ({"a": 1.0, "c": (1.0, 1.0)}, [1.0, (1.0, 1.0)], {"a": 1.0, "b": 1.0}):
+        with pytest.raises(ShapeError, match=r"gradients for 3 outputs, or in another form.*at t"):
+            pullback(wrong)
+    with pytest.raises(ShapeError, match="tangents"):
+        gg.jvp(f, ({"x": 1.0, "y": 1.0},), ({"y": 10.0, "z": 1.0},))
+
+
+def test_a_single_output_takes_its_gradient_alone_or_in_a_tuple() -> None:
+    _, pullback = gg.vjp(lambda x: x * 3, np.ones(2))
+    for g in (np.ones(2), (np.ones(2),), [1.0, 1.0]):
+        assert pullback(g)[0].tolist() == [3, 3]
+
+
+def test_nothing_in_and_nothing_out() -> None:
+    assert gg.grad(lambda x, y: y * 2.0)([], 3.0) == []  # noqa: ARG005
+    assert gg.jacobian(lambda x: ())(1.0) == ()  # noqa: ARG005
+    assert gg.vjp(lambda x: {}, 1.0)[1]({}) == (0,)  # noqa: ARG005
+    assert gg.jvp(lambda: 2.0, (), ()) == (2, 0)
+    assert gg.hvp(lambda x: 1.0, ([],), ([],)) == ([],)  # noqa: ARG005
+
+
+def test_results_are_arrays_and_tensors_of_their_own() -> None:
+    x, y = gg.Tensor(np.ones(2)), gg.Tensor(np.ones(2))
+    found = gg.grad(lambda a, b: np.sum(a + b), (0, 1))(x, y)
+    seed = np.ones(2)
+    found += gg.vjp(lambda a: a, x)[1](seed)
+    found += (gg.vjp(lambda a: (a, a), x)[0]) + (gg.jvp(lambda a: (a, a), x, x)[0])
+    arrays = [t.data for t in found] + [x.data, y.data, seed]
+    pairs = [(a, b) for i, a in enumerate(arrays) for b in arrays[:i]]
+    assert not any(np.shares_memory(a, b) for a, b in pairs)
+    assert not any(t.requires_grad for t in found), "nothing that was given is recorded"
+
+
+def test_the_sum_of_what_one_tensor_starts_with_is_recorded() -> None:
+    x, u = gg.Tensor(2.0, requires_grad=True), gg.Tensor(3.0, requires_grad=True)
+    y = x * x
+    with gg.no_grad():
+        first, second = gg.gradients([y, y], [x, x], [u, 1.0], create_graph=True)
+    assert first == second == 16
+    assert first is not second
+    assert gg.gradients(first, [u, x]) == (4, 8)
+
+
+@pytest.mark.parametrize("nested", ["grad", "jvp", "hvp", "vjp", "jacobian"])
+def test_a_transform_in_a_loop_looks_at_its_own_part_of_the_graph(
+    nested: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    energy = lambda y: np.sum(np.sin(y) * y)  # noqa: E731
+    change: Any = {
+        "grad": gg.grad(energy),
+        "jvp": lambda x: gg.jvp(np.sin, x, x)[1],
+        "hvp": lambda x: gg.hvp(energy, x, x),
+        "vjp": lambda x: gg.vjp(np.sin, x)[1](x)[0],
+        "jacobian": lambda x: gg.jacobian(np.sin)(x) @ x,
+    }[nested]
+    seen: list[int] = []
+
+    def counting(*args: Any) -> Any:
+        found = ancestors(*args)
+        seen.append(len(found))
+        return found
+
+    monkeypatch.setattr("graphgrad.sweep.ancestors", counting)
+
+    def walked(steps: int) -> int:
+        def simulate(x: Any) -> Any:
+            for _ in range(steps):
+                x = x - 0.01 * change(x)
+            return np.sum(x)
+
+        seen.clear()
+        gg.grad(simulate)(np.ones(2))
+        return sum(seen)
+
+    counts = [walked(steps) for steps in (5, 10, 15)]
+    assert counts[2] - counts[1] == counts[1] - counts[0], "each step costs what another does"
 
 
 def test_integers_are_refused_by_name() -> None:
