@@ -28,8 +28,8 @@ def record(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every op pays fo
     arrays: list[Any] = []
     parents: list[Any] = []
     loose = False  # whether an input has no node yet
-    mask = 0
-    bit = 1
+    mask: Any = 0
+    bit = op.first_bit
     for x in inputs:
         if isinstance(x, Recorded):
             arrays.append(x._data)
@@ -62,7 +62,7 @@ def record(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every op pays fo
     saved = None
     if op.has_saved:
         out, saved = out
-    mask &= op.differentiable
+    mask = _wanted(parents) if op.variadic else mask & op.differentiable
     if not mask:
         return constant(out)
     now = latest()
@@ -81,6 +81,12 @@ def record(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every op pays fo
     if now.watchers:
         _show(op, tensor, arrays, now.watchers)
     return tensor
+
+
+def _wanted(parents: list[Any]) -> tuple[bool, ...]:
+    """Tell for each of a list of inputs whether it needs a gradient; () if none does."""
+    wanted = tuple([p.__class__ is Node and p.needs for p in parents])
+    return wanted if True in wanted else ()
 
 
 def attach(plan: Plan, parents: tuple[Any, ...], values: tuple[Any, ...], out: Any) -> Any:

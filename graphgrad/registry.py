@@ -17,6 +17,7 @@ a keyword      such as ``axis``
 =============  ======================================================================
 """
 
+import functools
 import inspect
 import operator
 import sys
@@ -36,6 +37,7 @@ R = TypeVar("R")
 Rule = Callable[..., Any]
 
 TABLE: dict[Any, Any] = {}  # Op or Composite, by NumPy function
+SHARED_INPUTS = 8  # an op of a list keeps its plans for lists of up to so many inputs
 PLAIN: set[Any] = set()  # NumPy functions that only ask about an array: answered plainly
 REMEDIES: dict[Any, str] = {}  # what to do instead of a NumPy function that has no rule
 
@@ -99,12 +101,12 @@ class Plan:
             else None
             for k in kept
         ]
-        self.saved_inputs: tuple[int, ...] = (
-            (tuple(range(inputs)) if 0 in kept else ())
+        self.saved_inputs: Sequence[int] = (
+            (range(inputs) if 0 in kept else ())
             if op.variadic
             else tuple(k for k in kept if k < out_place)
         )
-        self.wanted = tuple(i in wants for i in range(inputs))
+        self.wanted: tuple[bool, ...] = tuple(i in wants for i in range(inputs))
         places = {names[k]: place for place, k in enumerate(kept)}
 
         def place_of(name: str) -> Any:
@@ -123,6 +125,16 @@ class Plan:
                 (i, _caller(rule, tuple(map(place_of, ask))))
                 for i, rule, ask in zip(wants, rules, asked, strict=True)
             )
+
+    def among(self, wanted: tuple[bool, ...]) -> "Plan":
+        """Return the plan of a variadic op for another list of inputs."""
+        new = object.__new__(Plan)
+        for name in Plan.__slots__:
+            setattr(new, name, getattr(self, name))
+        new.wanted = wanted
+        new.wants = tuple([i for i, want in enumerate(wanted) if want])
+        new.saved_inputs = range(len(wanted)) if self.saved_inputs else ()
+        return new
 
 
 def asked_by(rule: Any) -> list[str]:
@@ -250,6 +262,9 @@ class Op(Declared, Generic[R]):
         # whether a full list of positional arguments is in our order, and need not be bound
         ours = self.inputs == len(self.order) or self.binder.order == self.order
         self.positional = ours and not variadic
+        if variadic and not joint:
+            message = f"{self.name}: a list of inputs has one joint rule, not a rule per input"
+            raise UnsupportedError(f"{message} (at {here()})")
         if not joint and len(self.rules) != (self.inputs or 1):
             message = (
                 f"{self.name}: {len(self.rules)} gradient rules for the inputs {self.order}; "
@@ -278,15 +293,28 @@ class Op(Declared, Generic[R]):
             -1 if joint or variadic else sum(1 << i for i, r in enumerate(rules) if r is not None)
         )
         self.plans: dict[Any, Plan] = {}
+        self.first_bit = 0 if variadic else 1  # in the mask of inputs; a list has no mask
 
-    def plan(self, mask: int, inputs: int) -> Plan:
-        """Return the shared plan for the inputs whose bits are set in the mask."""
-        key = (mask, inputs) if self.variadic else mask
-        found = self.plans.get(key)
+    def plan(self, wanted: Any, inputs: int) -> Plan:
+        """Return the plan for some wanted inputs: set bits, or for a variadic op a tuple of bools.
+
+        It is shared, unless the list of inputs is so long that few others are like it.
+        """
+        found = self.plans.get(wanted)
         if found is None:
-            wants = tuple(i for i in range(inputs) if mask >> i & 1)
-            found = self.plans[key] = Plan(self, wants, inputs)
+            if not self.variadic:
+                wants = tuple(i for i in range(inputs) if wanted >> i & 1)
+                found = self.plans[wanted] = Plan(self, wants, inputs)
+            elif inputs <= SHARED_INPUTS:
+                found = self.plans[wanted] = self._first_plan.among(wanted)
+            else:
+                found = self._first_plan.among(wanted)
         return found
+
+    @functools.cached_property
+    def _first_plan(self) -> Plan:
+        """What the plans of a variadic op have in common."""
+        return Plan(self, (0,), 1)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         """Split the arguments of a call into inputs and parameters."""

@@ -251,7 +251,10 @@ def _unshared(c: Any, g: Any, values: tuple[Any, ...]) -> Any:
     if c is g or c.base is not None:
         return c.copy()
     for value in values:
-        if c is value or (value.__class__ is tuple and any(c is v for v in value)):
+        if c is value:
+            return c.copy()
+        # in a long list of inputs, looking for it would take longer than copying
+        if value.__class__ is tuple and (len(value) > 8 or any(c is v for v in value)):
             return c.copy()
     return c
 
@@ -303,7 +306,7 @@ def _tied(value: Any, source: int | str | None, node: Node, wrap: Wrap) -> Any:
         return wrap(value, node)
     if source == "inputs":
         return tuple([_tied(v, i, node, wrap) for i, v in enumerate(value)])
-    if isinstance(source, int) and source in node.plan.wants:
+    if isinstance(source, int) and node.plan.wanted[source]:
         return wrap(value, node.parents[source])
     return value
 

@@ -12,7 +12,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 import graphgrad as gg
 from graphgrad.errors import DtypeError, GraphError, IndexingError, ShapeError, UnsupportedError
 from graphgrad.ops import diagonals, index, join, lookup, shape, window
-from graphgrad.registry import Composite, Op
+from graphgrad.optim.penalties import PENALTY
+from graphgrad.registry import SHARED_INPUTS, Composite, Op
 from graphgrad.transforms import flatten
 from tests.linear import check_linear, whole
 
@@ -140,6 +141,34 @@ def test_concatenate_and_the_splits_undo_each_other(
 def test_stack(data: st.DataObject, old: tuple[int, ...], count: int) -> None:
     axis = axes_of(data.draw, len(old) + 1)
     check_linear(lambda *a: np.stack(a, axis), *[old] * count)
+
+
+@pytest.mark.parametrize("operation", [join.stack, join.concatenate, PENALTY])
+def test_lists_with_any_of_their_inputs_wanted(operation: Op[Any]) -> None:
+    rng = np.random.default_rng(0)
+    for count in range(1, 40):
+        arrays = rng.uniform(-1, 1, (count, 2))
+        wanted = rng.random(count) < 0.5
+        wanted[rng.integers(count)] = True
+        inputs = [
+            gg.Tensor(a, requires_grad=True) if want else gg.Tensor(a) if a[0] > 0 else a
+            for a, want in zip(arrays, wanted, strict=True)
+        ]
+        params = (0.0, 1.0) if operation is PENALTY else ()
+        out = operation(inputs, *params)
+        g = rng.uniform(-1, 1, out.shape)
+        out.backward(g)
+        expected = arrays * g if operation is PENALTY else g.reshape(arrays.shape)
+        for x, want, e in zip(inputs, wanted, expected, strict=True):
+            if want:
+                np.testing.assert_allclose(x.grad, e)
+    assert len(operation.plans) <= 2 ** (SHARED_INPUTS + 1), "long lists leave nothing behind"
+    assert all(len(wants) <= SHARED_INPUTS for wants in operation.plans)
+
+
+def test_a_list_of_inputs_has_one_joint_rule() -> None:
+    with pytest.raises(UnsupportedError, match=r"pile: a list of inputs has one joint rule.*shape"):
+        gg.op(lambda xs: xs[0], lambda g: g, variadic=True, name="pile")
 
 
 @pytest.mark.parametrize(
