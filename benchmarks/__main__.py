@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import commits, laws, memory, networks, peers, pictures
+from benchmarks import commits, growth, laws, memory, networks, peers, pictures
 from benchmarks.timing import Ratio, Times, duration
 from tests.browser import NoBrowserError
 
@@ -28,6 +28,7 @@ HALF = 0.5  # share of the bytes of Graphviz's own SVG
 DRAWN, OPENS, STEP = 2.0, 1.0, 0.016  # seconds
 PAGES = {"apples and oranges": 40_000, "100 steps of an RNN": 600_000}  # bytes
 IN_A_ROW = 0.02  # seconds of training steps that a contestant takes at a time
+DOUBLED = 2.5  # times as long for twice the work: 2 would be in proportion, 4 with its square
 PEAK = 1.2  # share of PyTorch's memory in a training step
 Cases = dict[str, tuple[Callable[[str], Callable[[], Any]], float | None]]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -220,6 +221,19 @@ def nets(report: Report, there: list[str], rounds: int) -> None:
     report.table(["training step", "graphgrad", "PyTorch", "share of PyTorch's"], rows)
 
 
+def grown(report: Report, _: list[str], rounds: int) -> None:
+    """Show how time grows with the work."""
+    report.say("", "## Twice the work", "")
+    report.say("Forward and backward: how many times as long, where there is twice as much of it.")
+    rows = []
+    for name, (make, count) in growth.CASES.items():
+        work = {"once": make(count), "twice": make(2 * count)}
+        times = Times(work, max(rounds // 5, 2), time.process_time)
+        ratio = against(times.ratio("twice", "once"), DOUBLED)
+        rows.append([name, f"{count:,}", duration(times.median("once")), ratio])
+    report.table(["work", "of it", "graphgrad", "twice as much"], rows)
+
+
 def seen(report: Report, _: list[str], __: int) -> None:
     """Measure pictures and pages, and a browser that opens them."""
     report.say("", "## Pictures and pages", "")
@@ -277,6 +291,7 @@ SECTIONS: dict[str, Callable[[Report, list[str], int], None]] = {
     "step": step,
     "nets": nets,
     "laws": law,
+    "growth": grown,
     "memory": bytes_per_node,
     "pictures": seen,
 }

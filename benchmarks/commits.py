@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import networks, peers
+from benchmarks import growth, networks, peers
 from benchmarks.timing import Ratio, Times
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,6 +48,7 @@ WORK: dict[str, Callable[[], Work]] = {
         if name.startswith("SimpleConvNet")
     },
     "batch norm, units": partial(networks.layer, "graphgrad", networks.LAYERS["batch norm, units"]),
+    **{name: partial(make, count) for name, (make, count) in growth.CASES.items()},
 }
 
 
