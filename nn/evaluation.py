@@ -1,6 +1,8 @@
 """A model in use: predictions batch by batch, and how good they are."""
 
 import contextlib
+import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -16,17 +18,32 @@ from graphgrad.switches import no_grad
 Metric = Callable[[Any, Any], float]  # scores, labels → the mean over the samples
 
 
+# By module: its mode before, and how many blocks hold it in evaluation mode. Several threads may
+# predict with one model at once, and only the last of them may let it train again.
+_held: weakref.WeakKeyDictionary[Module, tuple[bool, int]] = weakref.WeakKeyDictionary()
+_holding = threading.Lock()
+
+
 @contextlib.contextmanager
 def evaluating(model: Module) -> Iterator[None]:
     """Evaluate inside: nothing is recorded, dropout passes on; each module's mode comes back."""
-    modes = [(module, module.training) for module in model.modules()]
+    modules = list(model.modules())
+    with _holding:
+        for module in modules:
+            mode, count = _held.get(module, (module.training, 0))
+            _held[module] = mode, count + 1
     try:
         model.eval()
         with no_grad():
             yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        with _holding:
+            for module in modules:
+                mode, count = _held.pop(module)
+                if count > 1:
+                    _held[module] = mode, count - 1
+                else:
+                    module.training = mode
 
 
 def predict(model: Module, images: Any, batch_size: int = 256) -> Any:

@@ -315,6 +315,17 @@ def test_what_does_not_learn_is_named() -> None:
     ]
 
 
+def test_a_block_that_is_used_again_starts_anew() -> None:
+    model = network()
+    watch = nn.Diagnosis(model, every=1)
+    block = watch.step()
+    for _ in range(2):
+        with block:
+            F.cross_entropy(model(X), LABELS).backward()
+    first, second = watch.records
+    assert list(first.layers) == list(second.layers) == ["hidden", "between", "scores"]
+
+
 class Cut(nn.Module):
     """A mistake: the graph is cut between the layers."""
 

@@ -7,6 +7,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,6 +200,29 @@ def test_auxiliary_heads_are_for_the_loss_and_not_for_the_accuracy() -> None:
     ).fit(2)
     assert 0 <= history["accuracy"][0] <= 1
     assert history["loss"][0] > history["validation_loss"][0], "that of the three heads"
+
+
+def test_predictions_that_overlap_leave_the_modes_as_they_were() -> None:
+    late = threading.Event()
+    modes: list[bool] = []
+
+    class Waiting(nn.Module):
+        def forward(self, x: Any) -> Any:
+            if len(x) == 2:
+                assert late.wait(10)
+            modes.append(self.training)
+            return x
+
+    model = nn.Sequential(Waiting(), nn.Dropout(0.5), Waiting().eval())
+    slow = threading.Thread(target=nn.predict, args=(model, np.ones((2, 1))))
+    slow.start()
+    while model.training:
+        time.sleep(0.001)
+    nn.predict(model, np.ones((1, 1)))
+    late.set()
+    slow.join()
+    assert modes == [False] * 4
+    assert [module.training for module in model.modules()] == [True, True, True, False]
 
 
 def test_predictions_of_many_images_are_those_of_one_by_one() -> None:

@@ -171,6 +171,31 @@ def test_the_sum_of_what_one_tensor_starts_with_is_recorded() -> None:
     assert gg.gradients(first, [u, x]) == (4, 8)
 
 
+def test_an_inner_function_may_use_and_change_what_an_outer_one_made() -> None:
+    w = gg.Tensor(3.0, requires_grad=True)
+
+    def outer(x: Any, recompute: bool) -> Any:
+        board = gg.Tensor(np.zeros(2))
+        board[0] = x * w
+
+        def inner(y: Any) -> Any:
+            board[1] = y * x  # older than y, and from here on computed from it
+            return np.sum(board * board) * board[0]
+
+        if recompute:
+            return gg.grad(lambda y: gg.checkpoint(inner, y))(x)
+        return gg.grad(inner)(x) + 0 * board[0]
+
+    for recompute in (False, True):  # ∂/∂y = 2 y x² · x w: 2 x⁴ w where y is x
+        w.grad = None
+        slope = gg.grad(outer)(2.0, recompute)
+        assert slope == 8 * 2**3 * 3
+        slope.backward()
+        assert w.grad == 8 * 2**3
+        second = gg.grad(gg.grad(outer))(2.0, recompute)
+        assert second == 24 * 2**2 * 3
+
+
 @pytest.mark.parametrize("nested", ["grad", "jvp", "hvp", "vjp", "jacobian"])
 def test_a_transform_in_a_loop_looks_at_its_own_part_of_the_graph(
     nested: str, monkeypatch: pytest.MonkeyPatch

@@ -241,6 +241,10 @@ class _Watched:
     def __init__(self, diagnosis: Diagnosis, number: int) -> None:
         self.diagnosis = diagnosis
         self.number = number
+        self._start()
+
+    def _start(self) -> None:
+        """Forget an earlier use of the same block."""
         self.parts: dict[str, dict[str, Any]] = {}  # by layer, what LayerMeasure is made of
         self.outputs: dict[int, tuple[str, weakref.ref[Any]]] = {}  # by the id of the tensor
         self.runs: Counter[str] = Counter()  # of each layer
@@ -253,6 +257,7 @@ class _Watched:
         diagnosis, model = self.diagnosis, self.diagnosis.model
         if diagnosis._watching:
             raise GraphError(f"Diagnosis: step() inside the block of a step() (at {here()})")
+        self._start()
         diagnosis._watching = self.open = True
         named = None if diagnosis.layers is None else set(diagnosis.layers)
         for name, module in model.named_modules():
