@@ -267,7 +267,7 @@ def _leading_to(
     What is older than every target was not computed from one, so a transform inside a loop
     looks at its own part of the graph alone.
     """
-    floor = max(floor, min((target.serial for target in targets), default=floor))
+    floor = max(floor, min([target.serial for target in targets], default=floor))
     nodes = ancestors(roots, floor, targets)
     useful = {node for node in nodes if node in targets}
     ends = set(useful)

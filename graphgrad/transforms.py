@@ -109,7 +109,7 @@ class _Trace:
             self.result = f(*new_args, **kwargs)
         outs, self.rebuild_result = flatten(self.result)
         self.outs: list[Any] = [o if isinstance(o, Tensor) else constant(as_array(o)) for o in outs]
-        if outs and not any(o.dtype.kind == "f" for o in self.outs):
+        if outs and "f" not in [o.dtype.kind for o in self.outs]:
             kinds = ", ".join(sorted({str(o.dtype) for o in self.outs}))
             message = (
                 f"{name_of(f)} returned {kinds}, which has no gradient: it jumps from one value to "
