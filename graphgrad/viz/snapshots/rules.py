@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from graphgrad.node import Node, Recorded, ancestors, call_site, tick
+from graphgrad.node import Node, Recorded, call_site, tick
 from graphgrad.record import make_leaf
 from graphgrad.sweep import Sweep
 from graphgrad.transforms import IDENTITY
@@ -47,7 +47,7 @@ class RecordedSweep(Sweep):
         super().__init__(seeds, **options)
         self.trace = trace
         self.start = tick()
-        nodes = ancestors(seeds, options.get("floor", 0), self.targets or ())
+        nodes = self.useful or ()  # on the way to the targets, which a recorded sweep always has
         orders = (note.maker.order for node in nodes if (note := note_of(node)) is not None)
         order = 1 + max(orders, default=0)
         outer = trace.maker.call
