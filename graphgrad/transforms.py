@@ -163,7 +163,7 @@ class _Trace:
         No two results are one object, and no plain one shares memory with anything.
         """
         if recorded or self.connected:
-            return [_another(x) if isinstance(x, Tensor) else constant(_plain(x)) for x in arrays]
+            return [alias(x) if isinstance(x, Tensor) else constant(_plain(x)) for x in arrays]
         plain = [_plain(x) for x in arrays]
         return [constant(x) for x in plain] if self.tensor_in else plain
 
@@ -205,7 +205,7 @@ def _seeds(ys: Sequence[Tensor], gs: Sequence[Any]) -> dict[Node, Any]:
     return seeds
 
 
-def _another(x: Tensor) -> Tensor:
+def alias(x: Tensor) -> Tensor:
     """Return another name for the same value."""
     return constant(x._data) if x._node is None else wrap(x._data, x._node)  # type: ignore[no-any-return]
 
@@ -346,7 +346,7 @@ def gradients(
             gs.append(y._seed(g))
     results, nodes = pull(outs, gs, ins, graph=create_graph)
     if create_graph:  # each its own, though an x may be given twice
-        results = [_another(r) if isinstance(r, Tensor) else constant(r) for r in results]
+        results = [alias(r) if isinstance(r, Tensor) else constant(r) for r in results]
     else:
         results = [np.array(r) for r in results]
         if not retain_graph:

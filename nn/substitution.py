@@ -8,6 +8,7 @@ from graphgrad.nn.module import Module
 from graphgrad.node import here
 from graphgrad.record import as_array, constant
 from graphgrad.tensor import Tensor
+from graphgrad.transforms import alias, flatten
 
 
 def functional_call(module: Module, values: Mapping[str, Any], *inputs: Any) -> Any:
@@ -48,7 +49,15 @@ def functional_call(module: Module, values: Mapping[str, Any], *inputs: Any) -> 
     try:
         for name, tensor in given.items():
             own[name]._data, own[name]._node = tensor._data, tensor._node
-        return module(*inputs)
+        return _with_values_of_their_own(module(*inputs), {id(own[name]) for name in given})
     finally:
         for name, (data, node) in before.items():
             own[name]._data, own[name]._node = data, node
+
+
+def _with_values_of_their_own(out: Any, lent: set[int]) -> Any:
+    """Let outputs that are parameters themselves stay what they are now, while values are lent."""
+    leaves, rebuild = flatten(out)
+    if not any(id(x) in lent for x in leaves):
+        return out
+    return rebuild([alias(x) if id(x) in lent else x for x in leaves])

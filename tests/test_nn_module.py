@@ -300,6 +300,32 @@ def test_hessian_of_a_network_in_its_weight() -> None:
     np.testing.assert_array_equal(layer.weight.numpy(), before)
 
 
+def test_a_functional_call_of_a_module_that_returns_its_parameters() -> None:
+    class Weights(nn.Module):
+        def __init__(self) -> None:
+            self.a, self.b = nn.Parameter(np.ones(2)), nn.Parameter(np.ones(2))
+            self.count = nn.Buffer(np.zeros(()))
+
+        def forward(self) -> Any:
+            self.count.data += 1
+            return {"a": self.a, "both": [self.a, self.b], "count": self.count}
+
+    module = Weights()
+
+    def f(w: Any) -> Any:
+        return nn.functional_call(module, {"a": w, "count": np.array(5.0)})
+
+    out = f(np.full(2, 3.0))
+    assert out["a"].data.tolist() == out["both"][0].data.tolist() == [3, 3]
+    assert out["both"][1] is module.b
+    assert out["count"].item() == 6
+    assert module.count.item() == 0
+    assert gg.grad(lambda w: np.sum(f(w)["a"] * f(w)["both"][0]))(np.full(2, 3.0)).tolist() == [
+        6,
+        6,
+    ]
+
+
 def test_a_failed_functional_call_leaves_the_module_as_it_was() -> None:
     layer = affine()
     weight = layer.state_dict()["weight"]
