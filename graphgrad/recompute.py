@@ -31,7 +31,8 @@ def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()
     Raises
     ------
     GraphError
-        In the backward pass, if the second run gives other values than the first.
+        In the backward pass, if the second run gives other values than the first, or is
+        computed from other tensors.
     """
     if not switches().enabled:
         return f(*args)
@@ -107,6 +108,14 @@ class _Segment:
             message = (
                 f"checkpoint: computing {name_of(self.f)} again gave other values; it must not "
                 "change its inputs nor draw from a generator that is not in rngs="
+            )
+            raise GraphError(message)
+        nodes = [x._node for x in outs if x._node is not None and x._node.needs]
+        if set(boundary(nodes, floor)) != set(self.parents):
+            message = (
+                f"checkpoint: {name_of(self.f)} was computed again from other tensors than before; "
+                "until backward(), let those that it takes in require their gradients, and neither "
+                "replace them nor change them in place"
             )
             raise GraphError(message)
         known = [(x, u) for x, u in zip(outs, gs, strict=True) if u is not None]

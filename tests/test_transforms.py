@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
 from graphgrad.node import ancestors
 
@@ -179,8 +180,9 @@ def test_an_inner_function_may_use_and_change_what_an_outer_one_made() -> None:
         board[0] = x * w
 
         def inner(y: Any) -> Any:
-            board[1] = y * x  # older than y, and from here on computed from it
-            return np.sum(board * board) * board[0]
+            mine = board * 1.0 if recompute else board
+            mine[1] = y * x  # board is older than y, and from here on computed from it
+            return np.sum(mine * mine) * mine[0]
 
         if recompute:
             return gg.grad(lambda y: gg.checkpoint(inner, y))(x)
@@ -452,6 +454,49 @@ def test_checkpoint_notices_changed_inputs() -> None:
     with pytest.raises(GraphError, match="must not change its inputs"):
         y.backward()
     assert x.grad is None
+
+
+def test_checkpoint_notices_tensors_that_took_the_place_of_others() -> None:
+    w = gg.Tensor([2.0], requires_grad=True)
+    layer = nn.Affine(1, 1, bias=False, rng=np.random.default_rng(0))
+
+    def again(x: Any) -> Any:
+        return np.sum(gg.checkpoint(lambda t: t * w, x))
+
+    def changed() -> None:
+        x = w * 1.0
+        y = again(x)
+        x *= 1.0  # the numbers stay as they are, but x is another value now
+        y.backward()
+
+    def frozen() -> None:
+        y = again(w * 1.0)
+        w.requires_grad = False
+        try:
+            y.backward()
+        finally:
+            w.requires_grad = True
+
+    def lent() -> None:  # by the time of the second run the layer has its own weight back
+        def loss(own: Any) -> Any:
+            call = lambda t: gg.checkpoint(layer.forward, t)  # noqa: E731
+            return np.sum(nn.functional_call(Calling(layer, call), {"layer.weight": own}, [[1.0]]))
+
+        gg.grad(loss)(layer.weight.data.copy())
+
+    for fault in (changed, frozen, lent):
+        with pytest.raises(GraphError, match="computed again from other tensors"):
+            fault()
+
+
+class Calling(nn.Module):
+    """A layer that is called in a way of one's own."""
+
+    def __init__(self, layer: nn.Module, call: Any) -> None:
+        self.layer, self.call = layer, call
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.call(*inputs)
 
 
 def test_checkpoint_of_an_input_that_is_also_closed_over() -> None:
