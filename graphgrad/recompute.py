@@ -1,7 +1,9 @@
 """Computing again instead of storing: checkpoint."""
 
+import contextlib
 import functools
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from graphgrad.node import (
 from graphgrad.randomness import default_generator
 from graphgrad.record import attach, wrap
 from graphgrad.registry import Op, op
-from graphgrad.switches import enable_grad, switches
+from graphgrad.switches import Block, enable_grad, switches
 from graphgrad.tensor import Tensor
 from graphgrad.transforms import Function, flatten, name_of, pull
 
@@ -26,7 +28,8 @@ def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()
 
     Trades time for memory. Gradients also reach tensors that f closes over. Generators
     that f draws from are given in ``rngs`` and rewound for the second run; the package's
-    default generator always is.
+    default generator always is. Tensors that f overwrites, such as running statistics, are
+    overwritten once.
 
     Raises
     ------
@@ -38,7 +41,9 @@ def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()
         return f(*args)
     segment = _Segment(f, args, (default_generator(), *rngs))
     floor = tick()
-    leaves, rebuild = flatten(f(*args))
+    result, segment.changed = _noting_changes(f, args)
+    leaves, rebuild = flatten(result)
+    del result
     nodes = [x._node if isinstance(x, Tensor) else None for x in leaves]
     segment.places = [i for i, n in enumerate(nodes) if n and n.needs and n.serial > floor]
     segment.parents = boundary([nodes[i] for i in segment.places], floor)  # type: ignore[misc]
@@ -61,6 +66,14 @@ def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()
     return rebuild(leaves)
 
 
+def _noting_changes(f: Function, args: tuple[Any, ...]) -> tuple[Any, list[weakref.ref[Any]]]:
+    """Call f, and also return what it overwrote; weakly, so that what it made itself goes."""
+    changes: list[Any] = []
+    with Block("changes", lambda: changes):
+        result = f(*args)
+    return result, list(map(weakref.ref, {id(x): x for x in changes}.values()))
+
+
 @functools.lru_cache(maxsize=64)
 def _rerun_op(outputs: int) -> Op[Any]:
     return op(
@@ -80,6 +93,7 @@ class _Segment:
     places: list[int]  # of the outputs among the leaves of the result
     sums: list[int]  # a checksum of each output
     parents: list[Node]  # what the call takes gradients to, closed-over tensors included
+    changed: list[weakref.ref[Any]]  # the tensors and arrays that it overwrote: running statistics
 
     def __init__(
         self, f: Function, args: tuple[Any, ...], rngs: tuple[np.random.Generator, ...]
@@ -87,21 +101,33 @@ class _Segment:
         """Note the call and the state of the generators before it."""
         self.f, self.args, self.rngs = f, args, rngs
         self.states = [rng.bit_generator.state for rng in rngs]
+        self.changed = []
+
+    @contextlib.contextmanager
+    def _as_before(self) -> Iterator[None]:
+        """Let generators draw as in the first run, and undo what the second run moves."""
+        now = [rng.bit_generator.state for rng in self.rngs]
+        changed = [x for x in (ref() for ref in self.changed) if x is not None]
+        moved = [(x, _plain(x).copy(), _stamp(x)) for x in changed]
+        for rng, state in zip(self.rngs, self.states, strict=True):
+            rng.bit_generator.state = state
+        try:
+            yield
+        finally:
+            for rng, state in zip(self.rngs, now, strict=True):
+                rng.bit_generator.state = state
+            for x, array, stamp in moved:
+                _plain(x)[...] = array
+                if stamp is not None:
+                    x._node.changed = stamp
 
     def pull(self, g: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
         """Run again, and sweep from the outputs to the parents."""
         gs = [g] if len(self.places) == 1 else g
         graph = any(isinstance(u, Tensor) for u in gs)
         floor = tick()
-        now = [rng.bit_generator.state for rng in self.rngs]
-        for rng, state in zip(self.rngs, self.states, strict=True):
-            rng.bit_generator.state = state
-        try:
-            with enable_grad():
-                leaves, _ = flatten(self.f(*self.args))
-        finally:
-            for rng, state in zip(self.rngs, now, strict=True):
-                rng.bit_generator.state = state
+        with self._as_before(), enable_grad():
+            leaves, _ = flatten(self.f(*self.args))
         outs = [leaves[i] for i in self.places if i < len(leaves)]
         sums = [checksum(x._data) if isinstance(x, Tensor) else None for x in outs]
         if sums != self.sums:
@@ -123,6 +149,15 @@ class _Segment:
         ys, us = [x for x, _ in known], [u for _, u in known]
         found, _ = pull(ys, us, targets, graph=graph, floor=floor)
         return tuple(x if w else None for x, w in zip(found, wanted, strict=True))
+
+
+def _plain(x: Any) -> Any:
+    return x.data if isinstance(x, Tensor) else x
+
+
+def _stamp(x: Any) -> int | None:
+    """Return when a tensor was last overwritten, if its node knows."""
+    return x._node.changed if isinstance(x, Tensor) and x._node is not None else None
 
 
 def _at(node: Node) -> Tensor:

@@ -16,7 +16,7 @@ from graphgrad.errors import DtypeError
 from graphgrad.node import here
 
 F = TypeVar("F", bound=Callable[..., Any])
-Kind = Literal["enabled", "anomaly", "trace"]
+Kind = Literal["enabled", "anomaly", "trace", "changes"]
 
 
 class _Entry:
@@ -33,7 +33,7 @@ class _Entry:
 class Switches:
     """How everything is switched while some blocks are open; never changed."""
 
-    __slots__ = ("anomaly", "enabled", "entries", "plain", "trace", "watchers")
+    __slots__ = ("anomaly", "changes", "enabled", "entries", "plain", "trace", "watchers")
 
     def __init__(self, entries: tuple[_Entry, ...]) -> None:
         """Let the innermost block of each kind decide."""
@@ -43,11 +43,13 @@ class Switches:
             if entry.kind == "enabled":
                 enabled = entry.value
                 plain = plain and enabled
-            else:
+            elif entry.kind != "changes":
                 plain = False
                 watchers.pop(entry.kind, None)
                 watchers[entry.kind] = entry.value
         self.entries = entries
+        # what is changed in place is put into all of these lists
+        self.changes = tuple([entry.value for entry in entries if entry.kind == "changes"])
         self.enabled = enabled
         # an anomaly.Anomaly while detect_anomaly() is on, a Trace while tracing() is
         self.anomaly: Any = watchers.get("anomaly")
@@ -68,6 +70,13 @@ def switches() -> Switches:
         if entry.over:
             return _dropping()
     return now
+
+
+def note_change(x: Any) -> None:
+    """Tell whoever wants to know that a tensor or array was overwritten in place."""
+    if latest().changes:
+        for changes in switches().changes:
+            changes.append(x)
 
 
 def _dropping() -> Switches:

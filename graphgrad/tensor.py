@@ -23,7 +23,7 @@ from graphgrad.record import (
 )
 from graphgrad.registry import TABLE
 from graphgrad.sweep import Sweep
-from graphgrad.switches import switches
+from graphgrad.switches import note_change, switches
 
 _commit = threading.Lock()  # two threads may send gradients to the same leaf
 _new = object.__new__
@@ -115,6 +115,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
 
     def _mark_changed(self) -> None:
         """Note that the memory was overwritten, here and in what this is a view of."""
+        note_change(self)
         node = self._node
         if node is None:
             return

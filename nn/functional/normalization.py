@@ -20,6 +20,7 @@ from graphgrad.node import Absent, Recorded, here
 from graphgrad.record import shape_of
 from graphgrad.registry import Op, op
 from graphgrad.sweep import HALF
+from graphgrad.switches import note_change
 from graphgrad.tensor import Tensor
 
 
@@ -247,6 +248,8 @@ def _move(running: Any, statistic: Any, momentum: float) -> None:
     array[...] = (1 - momentum) * array + momentum * statistic
     if isinstance(running, Tensor):
         running.data = array
+    else:
+        note_change(array)
 
 
 # -------------------------------------------------------------------------------- the sample

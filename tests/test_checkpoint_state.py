@@ -1,0 +1,100 @@
+"""What a checkpointed call overwrites is overwritten once, as without the checkpoint."""
+
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad import nn
+
+F = nn.functional
+
+
+class Counting(nn.Module):
+    """Keeps a count and a mean, each written in another way."""
+
+    def __init__(self) -> None:
+        self.count = nn.Buffer(np.zeros((), np.int64))
+        self.mean = nn.Buffer(np.zeros(3))
+        self.largest = nn.Buffer(np.zeros(3), name="largest")  # a name gives it a node
+
+    def forward(self, x: Any) -> Any:
+        values = x.detach() if isinstance(x, gg.Tensor) else gg.Tensor(x)
+        self.count.data = self.count.data + 1
+        self.mean[...] = 0.9 * self.mean + 0.1 * values.mean(0)
+        self.largest.data = np.maximum(self.largest.data, values.numpy().max(0))
+        return x * 2
+
+
+MODULES: dict[str, Callable[[], nn.Module]] = {
+    "batch norm": lambda: nn.BatchNorm1d(3),
+    "averaged batch norm": lambda: nn.BatchNorm1d(3, momentum=None),
+    "own": Counting,
+    "several": lambda: nn.Sequential(nn.BatchNorm1d(3), nn.ReLU(), Counting()),
+}
+
+
+def trained(module: nn.Module, how: str) -> tuple[dict[str, Any], Any]:
+    """Run twice forward and backward; return the state and the gradient."""
+    x = gg.Tensor(np.random.default_rng(0).standard_normal((5, 3)), requires_grad=True)
+    for _ in range(2):
+        if how == "plain":
+            y = module(x)
+        elif how == "checkpoint":
+            y = gg.checkpoint(module, x)
+        elif how == "closure":
+            y = gg.checkpoint(lambda: module(x))
+        else:
+            y = gg.checkpoint(lambda t: gg.checkpoint(module, t) * 1.0, x)
+        (y * y).sum().backward()
+    return module.state_dict(), x.grad
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("how", ["checkpoint", "closure", "nested"])
+def test_state_moves_once(name: str, how: str) -> None:
+    expected, gradient = trained(MODULES[name](), "plain")
+    state, found = trained(MODULES[name](), how)
+    np.testing.assert_allclose(found, gradient, rtol=1e-12)
+    assert state.keys() == expected.keys()
+    for key, array in expected.items():
+        np.testing.assert_array_equal(state[key], array, err_msg=key)
+
+
+def test_plain_arrays_of_running_statistics_move_once() -> None:
+    def statistics(*, checkpointed: bool) -> tuple[Any, Any]:
+        mean, var = np.zeros(3), np.ones(3)
+        x = gg.Tensor(np.random.default_rng(0).standard_normal((5, 3)), requires_grad=True)
+
+        def norm(t: Any) -> Any:
+            return F.batch_norm(t, mean, var, training=True)
+
+        y = gg.checkpoint(norm, x) if checkpointed else norm(x)
+        (y * y * y).sum().backward()
+        return mean, var
+
+    for ours, plain in zip(
+        statistics(checkpointed=True), statistics(checkpointed=False), strict=True
+    ):
+        np.testing.assert_array_equal(ours, plain)
+
+
+def test_what_the_call_made_for_itself_is_not_kept() -> None:
+    made: list[weakref.ref[Any]] = []
+
+    def f(t: Any) -> Any:
+        room = gg.Tensor(np.zeros(3))
+        room[0] = 1.0
+        made.append(weakref.ref(room))
+        return t * room
+
+    x = gg.Tensor(np.ones(3), requires_grad=True)
+    y = gg.checkpoint(f, x)
+    gc.collect()
+    assert made[0]() is None
+    y.sum().backward()
+    assert x.grad.tolist() == [1, 0, 0]
