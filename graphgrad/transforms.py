@@ -8,6 +8,7 @@ Wherever an argument is differentiated it may be a nested list, tuple or dict of
 import functools
 import operator
 from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -258,18 +259,46 @@ def _check_argnums(f: Function, argnums: tuple[int, ...], count: int) -> None:
 # -------------------------------------------------------------------------- transforms
 
 
+class Derived:
+    """A function that a transform made of another one; copied and pickled by what it is made of."""
+
+    def __init__(self, transform: Function, f: Function, argnums: Any, body: Function) -> None:
+        """Look like f, and compute by the body."""
+        functools.update_wrapper(self, f)
+        self._origin = transform, f, argnums
+        self._body = body
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute."""
+        return self._body(*args, **kwargs)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """Be a method where it stands in a class, as functions are."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __reduce__(self) -> Any:
+        """Make it anew."""
+        transform, *of = self._origin
+        return transform, tuple(of)
+
+    def __repr__(self) -> str:
+        """Show what was asked for."""
+        transform, f, argnums = self._origin
+        more = "" if argnums == 0 else f", {argnums}"
+        return f"<{transform.__name__}({name_of(f)}{more})>"
+
+
 def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     """Return a function that computes ``(f(…), its gradient)``; see :func:`grad`."""
     numbers, single = _as_argnums(argnums)
 
-    @functools.wraps(f)
     def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         trace = _Trace(f, args, kwargs, numbers)
         y = trace.scalar("grad")
         gs = trace.by_argument(trace.finish(trace.pull([_ones(y)], graph=trace.connected)))
         return trace.finish([y])[0], gs[0] if single else gs
 
-    return both
+    return Derived(value_and_grad, f, argnums, both)
 
 
 def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -289,11 +318,10 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     """
     both = value_and_grad(f, argnums)
 
-    @functools.wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
         return both(*args, **kwargs)[1]
 
-    return gradient
+    return Derived(grad, f, argnums, gradient)
 
 
 def gradients(
@@ -461,7 +489,6 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     """
     numbers, single = _as_argnums(argnums)
 
-    @functools.wraps(f)
     def derivative(*args: Any, **kwargs: Any) -> Any:
         trace = _Trace(f, args, kwargs, numbers)
         results = []
@@ -482,7 +509,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
             results.append(by_argument[0] if single else by_argument)
         return trace.rebuild_result(results)
 
-    return derivative
+    return Derived(jacobian, f, argnums, derivative)
 
 
 def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:

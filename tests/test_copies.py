@@ -194,3 +194,47 @@ def test_a_module_that_keeps_ops_is_copied_and_sent_to_a_process() -> None:
 
 def forward(module: nn.Module, x: Any) -> Any:
     return module(x).numpy()
+
+
+def cubic(x: Any, y: Any = 2.0) -> Any:
+    """Return x³ y."""
+    return x * x * x * y
+
+
+DERIVED: dict[str, Any] = {
+    "grad": gg.grad(cubic),
+    "value_and_grad": gg.value_and_grad(cubic, (0, 1)),
+    "jacobian": gg.jacobian(cubic),
+    "hessian": gg.hessian(cubic),
+    "third": gg.grad(gg.grad(gg.grad(cubic))),
+    "of an op": gg.grad(gg.tanh),
+}
+
+
+@pytest.mark.parametrize("name", DERIVED)
+def test_derivatives_are_copied_and_pickled(name: str) -> None:
+    f = DERIVED[name]
+    args = (0.5,) if name == "of an op" else (0.5, 3.0)
+    for twin in (pickled(f), copy.copy(f), copy.deepcopy(f)):
+        assert repr(twin(*args)) == repr(f(*args))
+    if name != "of an op":
+        assert f.__doc__ == cubic.__doc__
+    assert repr(f).startswith("<")
+
+
+class Physics:
+    """A derivative may be a method, as any function."""
+
+    def energy(self, x: Any) -> Any:
+        return x * x
+
+    force = gg.grad(energy, 1)
+
+
+def test_a_derivative_is_a_method_where_it_stands_in_a_class() -> None:
+    assert Physics().force(3.0) == 6
+
+
+def test_a_derivative_is_sent_to_a_process() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(gg.grad(cubic), [1.0, 2.0]) == [6.0, 24.0]

@@ -78,6 +78,12 @@ def attention(i: int) -> object:
     return F.scaled_dot_product_attention(x, x, x)
 
 
+def stacked(i: int) -> object:
+    """Take gradients of another pattern of inputs each time."""
+    xs = [gg.Tensor(1.0, requires_grad=bool(i >> k & 1) or k == 20) for k in range(21)]
+    return np.stack(xs).sum().backward()
+
+
 def drawn(i: int) -> object:
     big = np.ones(20_000)
     op = gg.op(lambda x: x * big[i], lambda g: g * big[i], name="own", elementwise=True)
@@ -116,6 +122,7 @@ WORK: dict[str, tuple[Callable[[int], object], int]] = {
     "batch norm over many sizes of batches": (many_samples, 60),
     "positions of many lengths": (positions, 40),
     "attention of many lengths": (attention, 40),
+    "stack of many patterns of inputs": (stacked, 300),
     "ops that were drawn": (drawn, 15),
     "indices that were drawn": (indexed, 10),
     "rules made anew": (own_optimizer, 30),

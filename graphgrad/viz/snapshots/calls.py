@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import DtypeError
-from graphgrad.node import _is_internal, here
+from graphgrad.node import here
 from graphgrad.record import as_array, constant
 from graphgrad.switches import enable_grad
 from graphgrad.tensor import Tensor
+from graphgrad.transforms import Derived
 from graphgrad.viz.snapshots.snapshot import Snapshot, take
 from graphgrad.viz.snapshots.traces import tracing
 
@@ -31,7 +32,7 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Snapshot:
     with enable_grad(), tracing():
         result = f(*leaves)
     name = _name(f)
-    title = None if name == "<lambda>" or _is_transformed(f) else name
+    title = None if name == "<lambda>" or isinstance(f, Derived) else name
     if isinstance(result, Tensor):
         return take(result, name=title)
     if isinstance(result, tuple | list | dict):
@@ -54,12 +55,6 @@ def _name(f: Any) -> str:
     while isinstance(f, functools.partial):
         f = f.func
     return str(getattr(f, "__name__", type(f).__name__))
-
-
-def _is_transformed(f: Any) -> bool:
-    """Whether it is a transform of the package, such as ``gg.grad(f)``, with the name of f."""
-    code = getattr(f, "__code__", None)
-    return hasattr(f, "__wrapped__") and code is not None and _is_internal(code.co_filename)
 
 
 def _recorded(x: Tensor) -> bool:
