@@ -54,7 +54,7 @@ def test_an_op_of_many_inputs() -> None:
 def test_a_wide_sum() -> None:
     leaves = [leaf(float(i), f"w{i}") for i in range(3000)]
     graph = gg.graph(sum(leaves[1:], leaves[0]))
-    assert repr(graph).endswith("2999 ops, 3000 leaves, 0 constants>")
+    assert repr(graph).endswith("2,999 ops, 3,000 leaves, 0 constants>")
     assert all(v.gradient and v.gradient.mean == 1 for v in graph.snapshot.values)
     check_refusals(graph, 5999)
     assert len(graph.to_dot(focus="w1500", radius=1)) < 5000
