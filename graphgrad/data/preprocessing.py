@@ -4,12 +4,14 @@
 any images, those of the test included.
 """
 
+import math
 from typing import Any, Self
 
 import numpy as np
 
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.node import here
+from graphgrad.ops.ranges import scale_of
 from graphgrad.reprs import Described
 
 
@@ -76,7 +78,10 @@ class Standardize(_Fitted):
         """Learn means and standard deviations from images (N, …)."""
         images = self._training(images)
         mean = _mean(images)
-        deviation = np.sqrt(_mean((images - mean) ** 2))
+        centred = images - mean
+        scale = scale_of(centred, 0)[0]  # for the squares neither to overflow nor to vanish
+        centred /= scale
+        deviation = scale * np.sqrt(_mean(np.square(centred, out=centred)))
         still = images.min(axis=0) == images.max(axis=0)  # rounding may leave it a deviation
         self.mean, self.deviation = mean, np.where(still, np.ones_like(mean), deviation)
         return self
@@ -122,9 +127,14 @@ class PCA(_Fitted):
         _, singular, axes = np.linalg.svd(rows - mean, full_matrices=False)
         largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
         self.axes = (axes * np.sign(largest))[:kept]  # else it would depend on the machine
-        self.variances = (singular**2 / len(rows))[:kept]
+        self.deviations = (singular / np.sqrt(len(rows), dtype=singular.dtype))[:kept]
         self.mean = mean.reshape(images.shape[1:])
         return self
+
+    @property
+    def variances(self) -> Any:
+        """The variance of each coordinate over the training images."""
+        return np.square(self.deviations)
 
     def __call__(self, images: Any) -> Any:
         """Return the coordinates (N, components)."""
@@ -132,17 +142,21 @@ class PCA(_Fitted):
         coordinates = images.reshape(len(images), -1) @ self.axes.T
         if self.epsilon is None:
             return coordinates
-        return coordinates / np.sqrt(self.variances + self.epsilon)
+        return coordinates / self._widths()
+
+    def _widths(self) -> Any:
+        """Return √(variance + ε), without squaring."""
+        return np.hypot(self.deviations, self.deviations.dtype.type(math.sqrt(self.epsilon or 0)))
 
     def inverse(self, coordinates: Any) -> Any:
         """Return images (N, …) from coordinates; what was not kept is the mean's."""
         self._refuse_unfitted()
         coordinates = np.asarray(coordinates)
-        if coordinates.ndim != 2 or coordinates.shape[1:] != self.variances.shape:
+        if coordinates.ndim != 2 or coordinates.shape[1:] != self.deviations.shape:
             message = f"{type(self).__name__}.inverse: coordinates {coordinates.shape}; give "
-            raise ShapeError(f"{message}(N, {len(self.variances)}) (at {here()})")
+            raise ShapeError(f"{message}(N, {len(self.deviations)}) (at {here()})")
         if self.epsilon is not None:
-            coordinates = coordinates * np.sqrt(self.variances + self.epsilon)
+            coordinates = coordinates * self._widths()
         return (coordinates @ self.axes).reshape(-1, *self.mean.shape) + self.mean
 
 

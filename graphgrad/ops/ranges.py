@@ -1,0 +1,58 @@
+"""Lengths and deviations that left the range of their dtype, while their gradient did not.
+
+A length f has f(s x) = s f(x). Where its squares over- or underflow the value is NumPy's: infinite,
+0, or a few digits; in float16 few digits always. The gradient does not depend on s, so it is taken
+at x / s, s a power of two near the largest |x|.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from graphgrad.node import Recorded
+from graphgrad.record import unwrapped
+
+
+@functools.cache
+def bounds(dtype: Any, power: float) -> tuple[Any, Any]:
+    """Return between which lengths the sum of |x|ᵖ is finite and has all its digits."""
+    info = np.finfo(dtype)
+    with np.errstate(all="ignore"):
+        bound = np.float64(info.smallest_normal / info.eps) ** (1 / power)
+    return (bound, np.inf) if power > 0 else (0.0, bound)
+
+
+def has_its_digits(length: Any, power: float = 2) -> bool:
+    """Whether every length, the p-th root of a sum of |x|ᵖ, was computed within its range."""
+    low, high = bounds(length.dtype, power)
+    if not length.ndim:
+        return bool(low < length < high)
+    return bool(((length > low) & (length < high)).all())
+
+
+def scale_of(x: Any, axis: Any) -> Any:
+    """Return a power of two near the largest |x| over the axes, which it keeps; 1 for 0, ∞ or NaN.
+
+    A NaN beside numbers is passed over.
+    """
+    largest = np.fmax.reduce(np.abs(x), axis, keepdims=True, initial=0)
+    usual = (largest > 0) & (largest < np.inf)
+    return np.ldexp(np.ones_like(largest), np.where(usual, np.frexp(largest)[1] - 1, 0))
+
+
+def has_value(x: Any) -> bool:
+    """Whether this is no symbol, of which a rule makes the formula that is told."""
+    return not isinstance(x, Recorded) or isinstance(x, Recorded.public)
+
+
+def is_exact(out: Any, half: bool, power: float = 2) -> bool:
+    """Whether lengths that a forward computed, ``half`` in float16, have their digits."""
+    return has_value(out) and not half and has_its_digits(unwrapped(out), power)
+
+
+def in_range(length: Callable[[Any], Any], x: Any, axis: Any) -> tuple[Any, Any]:
+    """Return x / s and its length."""
+    x = x / scale_of(unwrapped(x), axis)
+    return x, length(x)
