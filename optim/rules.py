@@ -99,7 +99,8 @@ def rmsprop_centered(
     g = _decayed(w, g, weight_decay)
     v = alpha * v + (1 - alpha) * (g * g)
     mean = alpha * mean + (1 - alpha) * g
-    variance = np.maximum(v - mean * mean, 0)  # rounding may leave a little less than nothing
+    square = np.minimum(mean * mean, np.finfo(v.dtype).max)  # ∞ − ∞ would be NaN, for good
+    variance = np.maximum(v - square, 0)  # rounding may leave a little less than nothing
     return lr * g / (np.sqrt(variance) + eps), v, mean
 
 
