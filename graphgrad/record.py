@@ -12,7 +12,7 @@ from graphgrad.errors import (
     translate,
 )
 from graphgrad.node import KEPT_ELEMENTS, Absent, Node, Recorded, call_site, here
-from graphgrad.registry import Op, Plan, op
+from graphgrad.registry import HALF, Op, Plan, op
 from graphgrad.switches import latest, switches
 
 _SCALARS = (bool, int, float, np.generic)
@@ -93,10 +93,15 @@ def attach(plan: Plan, parents: tuple[Any, ...], values: tuple[Any, ...], out: A
     """Add the node of a computed value, and return the Tensor that stands for it."""
     code, instruction = call_site(3)
     if plan.op.outputs > 1:
+        if any(x.dtype == HALF for x in out):
+            plan = plan.for_halves()
         return wrap(out, Node(plan, parents, values, (), None, None, True, code, instruction))
     shape, dtype = out.shape, out.dtype
-    if dtype.kind != "f":
-        return constant(out)
+    if dtype.char not in "fd":
+        if dtype == HALF:
+            plan = plan.for_halves()
+        elif dtype.kind != "f":
+            return constant(out)
     value = out if out.size <= KEPT_ELEMENTS else None
     tensor = _new(Recorded.public)
     tensor._data = out
@@ -154,8 +159,9 @@ def _outputs(out: Any, node: Node) -> Any:
             continue
         value = array if array.size <= KEPT_ELEMENTS else None
         kept = plan.pick((None, None, None, number))
+        own = plan.for_halves() if array.dtype == HALF else plan
         child = Node(
-            plan, (node,), kept, array.shape, array.dtype, value, True, node.code, node.instruction
+            own, (node,), kept, array.shape, array.dtype, value, True, node.code, node.instruction
         )
         tensors.append(wrap(array, child))
     kind = tuple if type(out) is tuple else type(out)._make

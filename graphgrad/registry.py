@@ -41,6 +41,8 @@ SHARED_INPUTS = 8  # an op of a list keeps its plans for lists of up to so many 
 PLAIN: set[Any] = set()  # NumPy functions that only ask about an array: answered plainly
 REMEDIES: dict[Any, str] = {}  # what to do instead of a NumPy function that has no rule
 
+HALF = np.dtype(np.float16)
+
 
 class Scatter(NamedTuple):
     """What a rule may return instead of an array: ``zeros(shape)[index] += values``."""
@@ -63,6 +65,7 @@ class Plan:
         "joint",
         "keeps_out",
         "kept_names",
+        "of_halves",
         "op",
         "pick",
         "saved_inputs",
@@ -76,6 +79,7 @@ class Plan:
         """Work out what the rules of the wanted inputs ask for by name."""
         self.op = op
         self.wants = wants
+        self.of_halves: Plan | None = None
         names = op.layout
         rules: list[Any] = [op.joint] if op.joint else [op.rules[i] for i in wants]
         asked = [asked_by(rule) for rule in rules]
@@ -126,15 +130,48 @@ class Plan:
                 for i, rule, ask in zip(wants, rules, asked, strict=True)
             )
 
-    def among(self, wanted: tuple[bool, ...]) -> "Plan":
-        """Return the plan of a variadic op for another list of inputs."""
+    def _copy(self) -> "Plan":
         new = object.__new__(Plan)
         for name in Plan.__slots__:
             setattr(new, name, getattr(self, name))
+        new.of_halves = None
+        return new
+
+    def among(self, wanted: tuple[bool, ...]) -> "Plan":
+        """Return the plan of a variadic op for another list of inputs."""
+        new = self._copy()
         new.wanted = wanted
         new.wants = tuple([i for i, want in enumerate(wanted) if want])
         new.saved_inputs = range(len(wanted)) if self.saved_inputs else ()
         return new
+
+    def for_halves(self) -> "Plan":
+        """Return the plan of nodes that are float16: its rules are fed float32.
+
+        Counts, squares and sums soon leave the range of float16, or lose all digits, where the
+        gradient that they are on the way to does not.
+        """
+        if self.of_halves is None:
+            new = self._copy()
+            new.steps = tuple((i, _widened(step)) for i, step in self.steps)
+            new.joint = None if self.joint is None else _widened(self.joint)
+            self.of_halves = new.of_halves = new
+        return self.of_halves
+
+
+def _widened(step: Rule) -> Rule:
+    return lambda g, values, *more: step(_wide(g), _wide(values), *more)
+
+
+def _wide(x: Any) -> Any:
+    if getattr(x, "dtype", None) == HALF:
+        return x.astype(np.float32)
+    if isinstance(x, list):
+        return list(map(_wide, x))
+    if isinstance(x, tuple):
+        kind = tuple if type(x) is tuple else type(x)._make  # type: ignore[attr-defined]
+        return kind(map(_wide, x))
+    return x
 
 
 def asked_by(rule: Any) -> list[str]:
@@ -428,7 +465,8 @@ def op(
 
     A rule takes the upstream gradient ``g`` and, by name, what else it needs (see the
     table at the head of this module), and returns the gradient of its input, of the
-    shape of that input. Written in plain NumPy it differentiates to every order::
+    shape of that input. Where the output is float16 it is given all of these in float32.
+    Written in plain NumPy it differentiates to every order::
 
         swish = gg.op(
             lambda x: x / (1 + np.exp(-x)),

@@ -2,7 +2,8 @@
 
 It knows nodes and rules, no Tensor. In an ordinary sweep the rules are fed plain arrays.
 When a graph of the gradient is wanted, the caller passes ``wrap``, which turns an array
-and its node into a recorded value; the same rules then record themselves.
+and its node into a recorded value; the same rules then record themselves. Gradients of
+float16 nodes travel in float32, and are cast where they are handed out.
 """
 
 import functools
@@ -16,11 +17,10 @@ import numpy as np
 from graphgrad.errors import GraphError, GraphgradError, ShapeError
 from graphgrad.node import KEPT_ELEMENTS, Freed, Node, ancestors, memory_owners
 from graphgrad.quiet import ignore_warnings, restore_warnings
-from graphgrad.registry import Scatter
+from graphgrad.registry import HALF, Scatter
 from graphgrad.switches import switches
 
 Wrap = Callable[[Any, Node], Any]
-HALF = np.dtype(np.float16)
 
 
 class Sweep:
@@ -132,9 +132,18 @@ class Sweep:
         return self
 
     def _arrived(self, node: Node, g: Any) -> Any:
-        """Take the complete gradient of a node: give it its dtype, show it to who asked."""
+        """Take the complete gradient of a node: give it its dtype, show it to who asked.
+
+        Return what its rules shall be given: of float16 the gradient in float32.
+        """
         if g.dtype is not node.dtype and g.dtype != node.dtype:
-            g = g.astype(node.dtype)
+            own = g.astype(node.dtype)
+            if node.dtype == HALF:
+                shown = Sweep._arrived(self, node, own)
+                if shown is not own:  # by a hook
+                    return shown
+                return g if g.dtype == np.float32 else g.astype(np.float32)
+            g = own
         if node.hooks is not None and self.hooks:
             g = _run_hooks(node, node.hooks, g)
         if node.value is not None and self.wrap is None and g.size <= KEPT_ELEMENTS:
@@ -201,7 +210,7 @@ class Sweep:
         elif parent in self.owned and before.dtype == c.dtype:
             before += c
         else:
-            grads[parent] = total = _added(before, c)
+            grads[parent] = total = before + c
             if self.wrap is None and total.shape:
                 self.owned.add(parent)
 
@@ -227,7 +236,7 @@ class Sweep:
                 heappush(self.queue, (-parent.serial, parent))
                 self.grads[parent] = [None] * parent.plan.op.outputs
             before = self.grads[parent][c[0]]  # a recorded sweep makes several nodes of one output
-            self.grads[parent][c[0]] = c[1] if before is None else _added(before, c[1])
+            self.grads[parent][c[0]] = c[1] if before is None else before + c[1]
             return None
         return np.asarray(c)
 
@@ -235,7 +244,7 @@ class Sweep:
         """Add into the parent's one buffer instead of making an array of zeros per slice."""
         buffer = self.grads.get(parent)
         if buffer is None or parent not in self.owned:
-            dtype = np.float32 if parent.dtype == HALF else parent.dtype
+            dtype = np.promote_types(parent.dtype, np.float32)
             fresh = np.zeros_like(contribution.values, shape=parent.shape, dtype=dtype)
             if buffer is not None:
                 fresh += buffer
@@ -343,8 +352,6 @@ def _silenced(c: Any, g: Any, *, recorded: bool) -> Any:
 def unbroadcast(c: Any, shape: tuple[int, ...]) -> Any:
     """Sum a gradient over the axes along which its input was broadcast."""
     stretched = _stretched(c.shape, shape)
-    if c.dtype == HALF:  # half-precision sums accumulate in single precision
-        c = c.astype(np.float32)
     if stretched:
         c = np.add.reduce(c, stretched)
     return c if c.shape == shape else np.reshape(c, shape)
@@ -378,12 +385,6 @@ def fitted(c: Any, node: Node, parent: Node, g: Any) -> Any:
 def _broadcasts_to(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     pairs = zip(reversed(shape), reversed(to), strict=False)
     return len(shape) <= len(to) and all(n in (1, m) for n, m in pairs)
-
-
-def _added(a: Any, b: Any) -> Any:
-    if a.dtype == HALF:
-        a = a.astype(np.float32)
-    return a + b
 
 
 def is_basic(index: Any) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from graphgrad.domains import Cases, call, elementwise
-from graphgrad.record import as_array
+from graphgrad.ops.ranges import has_value
+from graphgrad.record import as_array, unwrapped
 from graphgrad.registry import TABLE, Op, op
 from graphgrad.tensor import Tensor
 
@@ -123,7 +124,13 @@ def _power_derivative(x: Any, y: Any, n: int) -> Any:
     return product * x ** np.where(product == 0, 0, y - n)
 
 
+def _like(x: Any, g: Any) -> Any:
+    """Give x the dtype of the output, in which all of the rule is to be computed."""
+    return x.astype(g.dtype) if hasattr(x, "dtype") and x.dtype != g.dtype else x
+
+
 def _power_derivative_in_y(g: Any, x: Any, y: Any, n: int) -> Any:
+    x = _like(x, g)
     product, slope = _falling(y, n)
     inner = g * x ** (y - n) * (slope + product * np.log(x))
     return np.where((x == 0) & (y >= 0), 0, inner)
@@ -162,12 +169,13 @@ def _power_in_x(g: Any, x: Any, y: Any) -> Any:
         return np.zeros_like(g)
     if y == 1:
         return g
+    x = _like(x, g)
     return g * (y * x if y == 2 else y * x ** (y - 1))
 
 
 def _power_in_y(g: Any, x: Any, y: Any, out: Any) -> Any:
     # a Python number stays one, so that its logarithm does not turn float32 into float64
-    log = float(np.log(x)) if type(x) in (int, float) else np.log(x)
+    log = float(np.log(x)) if type(x) in (int, float) else np.log(_like(x, g))
     return np.where((x == 0) & (y >= 0), 0, g * out * log)
 
 
@@ -214,10 +222,19 @@ cbrt: Elementary = op(
     domain=elementwise((0.2, 4.0)),
     doc="∛x. Gradient: g / (3 ∛x²), infinite at 0.",
 )
+
+
+def _by_hypotenuse(g: Any, a: Any, b: Any, out: Any) -> Any:
+    if has_value(out) and np.isinf(unwrapped(out)).any():  # up to √2 beyond the largest number
+        a = a / 2
+        out = np.hypot(a, b / 2)
+    return np.where(out == 0, 0, g * (a / out))
+
+
 hypot: Elementary = op(
     np.hypot,
-    lambda g, x, out: np.where(out == 0, 0, g * (x / out)),
-    lambda g, y, out: np.where(out == 0, 0, g * (y / out)),
+    lambda g, x, y, out: _by_hypotenuse(g, x, y, out),
+    lambda g, x, y, out: _by_hypotenuse(g, y, x, out),
     symbol="hypot",
     domain=elementwise((0.3, 3.0), (-3.0, 3.0)),
     doc="√(x² + y²). Gradients: g · x / out and g · y / out, both 0 at (0, 0).",

@@ -8,8 +8,8 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError
 from graphgrad.node import here
-from graphgrad.registry import TABLE, Op, Scatter, op
-from graphgrad.sweep import HALF, scatter_add
+from graphgrad.registry import HALF, TABLE, Op, Scatter, op
+from graphgrad.sweep import scatter_add
 from graphgrad.tensor import Tensor
 
 _UNCHANGING = frozenset((int, slice, type(None), type(Ellipsis), bool, np.intp, np.bool_))

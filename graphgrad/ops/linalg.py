@@ -11,7 +11,8 @@ from graphgrad.errors import LinalgError, ShapeError
 from graphgrad.node import here
 from graphgrad.ops.determinants import REGULAR, onto_triangle, transposed
 from graphgrad.ops.products import cross, matmul, outer, tensordot, vecdot
-from graphgrad.record import as_array
+from graphgrad.ops.ranges import has_its_digits, has_value, scale_of
+from graphgrad.record import as_array, unwrapped
 from graphgrad.registry import PLAIN, REMEDIES, TABLE, Op, composed, op
 from graphgrad.tensor import Tensor
 
@@ -112,8 +113,12 @@ def _pinv_tall(g: Any, a: Any, p: Any) -> Any:
     """Apply the differential of Golub and Pereyra (1973) where a has no more columns than rows.
 
     With P = a⁺: −Pᵀ g Pᵀ + (1 − aP) gᵀ P Pᵀ + Pᵀ P gᵀ (1 − Pa), associated so that nothing
-    has more elements than a.
+    has more elements than a. The products of three P are of a / s, if they leave the range.
     """
+    if has_value(a):
+        unit = scale_of(unwrapped(a), (-2, -1))
+        if not (has_its_digits(unit, 4) and has_its_digits(1 / unit, 4)):
+            return _pinv_tall(g / unit, a / unit, p * unit) / unit
     pt, gt = transposed(p), transposed(g)
     left = gt @ (p @ pt)
     right = pt @ (p @ gt)

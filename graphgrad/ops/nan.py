@@ -7,7 +7,9 @@ import numpy as np
 from graphgrad.domains import Reduction
 from graphgrad.methods import Axis
 from graphgrad.ops.choice import keep
-from graphgrad.ops.reduce import deviation_by, kept_shape, reduced_count, spread
+from graphgrad.ops.norms import euclidean
+from graphgrad.ops.ranges import has_value, in_range, is_exact
+from graphgrad.ops.reduce import deviation_by, kept_shape, reduced_count, spread, with_half
 from graphgrad.registry import Op, composed, op
 from graphgrad.tensor import Tensor
 
@@ -22,8 +24,7 @@ def _among_numbers(g: Any, a: Any, axis: Axis) -> Any:
 
 def _count(mask: Any, axis: Axis, dtype: Any) -> Any:
     """Count what is set, at least one."""
-    wide = np.promote_types(dtype, np.float32)
-    return np.maximum(np.add.reduce(mask, axis, wide, keepdims=True), 1)
+    return np.maximum(np.add.reduce(mask, axis, dtype, keepdims=True), 1)
 
 
 nansum: Op[Tensor] = op(
@@ -99,15 +100,24 @@ def _var_rule(g: Any, a: Any, axis: Axis, ddof: float, correction: float | None)
     return 2 * g.reshape(shape) / _freedom(a, axis, ddof, correction) * _offsets(a, axis)
 
 
-def _std_rule(g: Any, a: Any, out: Any, axis: Axis, ddof: float, correction: float | None) -> Any:
+def _std_rule(
+    g: Any, a: Any, out: Any, saved: bool, axis: Axis, ddof: float, correction: float | None
+) -> Any:
     if a.size == 0:
         return np.zeros_like(a)
+    freedom = _freedom(a, axis, ddof, correction)
+    if has_value(out) and not is_exact(out, saved):
+
+        def length(a: Any) -> Any:
+            return euclidean(_offsets(a, axis), axis, True) / np.sqrt(freedom)
+
+        a, out = in_range(length, a, axis)
     shape = kept_shape(a.shape, axis)
     missing = np.isnan(a)
     top = np.max(np.where(missing, -np.inf, a), axis=axis, keepdims=True)
     constant = np.all(missing | (a == top), axis=axis, keepdims=True)
     out = out.reshape(shape)
-    below = np.where(constant, 1.0, out) * _freedom(a, axis, ddof, correction)
+    below = np.where(constant, 1.0, out) * freedom
     return np.where(constant, 0.0, g.reshape(shape) / below) * _offsets(a, axis)
 
 
@@ -122,7 +132,7 @@ nanvar: Op[Tensor] = op(
 nanstd: Op[Tensor] = op(
     np.nanstd,
     _std_rule,
-    forward=deviation_by(np.nanstd),
+    forward=with_half(deviation_by(np.nanstd)),
     symbol="σ",
     domain=_SEVERAL,
     doc="√nanvar. Gradient: g (a − mean) / ((N − ddof) · std), 0 to a NaN and among equals.",

@@ -9,8 +9,9 @@ from graphgrad.errors import ShapeError
 from graphgrad.node import here
 from graphgrad.ops.decompositions import svdvals
 from graphgrad.ops.linalg import inv
+from graphgrad.ops.ranges import has_value, in_range, is_exact
 from graphgrad.record import as_array
-from graphgrad.registry import Op, composed, op
+from graphgrad.registry import HALF, Op, composed, op
 from graphgrad.tensor import Tensor
 
 Axis = int | tuple[int, ...] | None
@@ -21,13 +22,17 @@ def _again(x: Any, axis: Any, keepdims: bool) -> Any:
     return x if keepdims or axis is None else np.expand_dims(x, axis)
 
 
-def _euclidean(x: Any, axis: Any, keepdims: bool) -> Any:
-    if axis is None or isinstance(axis, int) or len(axis) < 3:
-        return np.linalg.norm(x, axis=axis, keepdims=keepdims)
-    return np.linalg.vector_norm(x, axis=axis, keepdims=keepdims)
+def _euclidean(x: Any, axis: Any, keepdims: bool) -> tuple[Any, bool]:
+    by_vector = isinstance(axis, tuple) and len(axis) not in (1, 2)
+    norm = np.linalg.vector_norm if by_vector else np.linalg.norm
+    return norm(x, axis=axis, keepdims=keepdims), x.dtype == HALF
 
 
-def _euclidean_rule(g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> Any:
+def _euclidean_rule(g: Any, x: Any, out: Any, saved: bool, axis: Any, keepdims: bool) -> Any:
+    if is_exact(out, saved):
+        return x * (_again(g, axis, keepdims) / _again(out, axis, keepdims))
+    if has_value(out):
+        x, out = in_range(lambda x: euclidean(x, axis, keepdims), x, axis)
     g, length = _again(g, axis, keepdims), _again(out, axis, keepdims)
     # the inner `where` keeps 1/0 out of the second derivative, the outer one makes both 0
     return x * np.where(length == 0, 0.0, g / np.where(length == 0, 1.0, length))
@@ -48,11 +53,15 @@ euclidean: Op[Tensor] = op(
 )
 
 
-def _power_norm(x: Any, order: float, axis: Any, keepdims: bool) -> Any:
-    return np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=order)
+def _power_norm(x: Any, order: float, axis: Any, keepdims: bool) -> tuple[Any, bool]:
+    return np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=order), x.dtype == HALF
 
 
-def _power_norm_rule(g: Any, x: Any, out: Any, order: float, axis: Any, keepdims: bool) -> Any:
+def _power_norm_rule(
+    g: Any, x: Any, out: Any, saved: bool, order: float, axis: Any, keepdims: bool
+) -> Any:
+    if has_value(out) and not is_exact(out, saved, order):
+        x, out = in_range(lambda x: power_norm(x, order, axis, keepdims), x, axis)
     g, length = _again(g, axis, keepdims), _again(out, axis, keepdims)
     size = np.abs(x)
     flat = (size == 0) | (length == 0)

@@ -4,6 +4,7 @@ Elements that tie for a maximum or minimum share the gradient evenly, at every o
 that makes the result NaN takes it, as it took the result.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -14,7 +15,8 @@ from graphgrad.errors import ShapeError
 from graphgrad.methods import Axis
 from graphgrad.node import here
 from graphgrad.ops.choice import keep
-from graphgrad.registry import TABLE, Op, composed, op
+from graphgrad.ops.ranges import has_value, in_range, is_exact
+from graphgrad.registry import HALF, TABLE, Op, composed, op
 from graphgrad.tensor import Tensor
 
 # The names below are NumPy's, so the built-in `sum`, `max` and `min` are out of reach here.
@@ -156,12 +158,27 @@ def deviation_by(function: Any) -> Any:
     return forward
 
 
+def with_half(forward: Any) -> Any:
+    """Let a forward save whether it computed in float16."""
+
+    @functools.wraps(forward)
+    def both(a: Any, *args: Any, **kwargs: Any) -> tuple[Any, bool]:
+        return forward(a, *args, **kwargs), a.dtype == HALF
+
+    return both
+
+
 def _var_rule(g: Any, a: Any, axis: Axis, ddof: float, correction: float | None) -> Any:
     scale = 2 * g.reshape(kept_shape(a.shape, axis)) / _freedom(a.shape, axis, ddof, correction)
     return scale * (a - np.mean(a, axis=axis, keepdims=True))
 
 
-def _std_rule(g: Any, a: Any, out: Any, axis: Axis, ddof: float, correction: float | None) -> Any:
+def _std_rule(
+    g: Any, a: Any, out: Any, saved: bool, axis: Axis, ddof: float, correction: float | None
+) -> Any:
+    if has_value(out) and not is_exact(out, saved):
+        how = {"axis": axis, "ddof": ddof, "keepdims": True, "correction": correction}
+        a, out = in_range(lambda a: std(a, **how), a, axis)
     shape = kept_shape(a.shape, axis)
     # Constants are told by comparing: rounding can leave their deviation at 1e-17, not 0.
     first = a[tuple(slice(0, 1) if n == 1 else slice(None) for n in shape)]
@@ -191,7 +208,7 @@ var: Op[Tensor] = op(
 std: Op[Tensor] = op(
     np.std,
     _std_rule,
-    forward=deviation_by(np.std),
+    forward=with_half(deviation_by(np.std)),
     symbol="σ",
     domain=_DEVIATIONS,
     doc="√var. Gradient: g (a − mean) / ((N − ddof) · std); 0 where all elements are equal.",
@@ -206,7 +223,7 @@ def shared(g: Any, a: Any, chosen: Any, axis: Axis) -> Any:
     ``g`` and ``chosen`` keep the reduced axes; ``chosen`` is NaN where an element is.
     """
     mask = (a == chosen) | np.isnan(a)
-    count = np.add.reduce(mask, axis, np.promote_types(g.dtype, np.float32), keepdims=True)
+    count = np.add.reduce(mask, axis, g.dtype, keepdims=True)
     return keep(spread(g / count, a.shape, axis, True), mask)
 
 

@@ -10,7 +10,7 @@ from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, UnsupportedError
 from graphgrad.node import here
 from graphgrad.registry import Op, op
-from graphgrad.sweep import HALF, scatter_add
+from graphgrad.sweep import scatter_add
 from graphgrad.tensor import Tensor
 
 # --------------------------------------------------------------------------------- windows
@@ -26,7 +26,7 @@ def _axes_and_lengths(window_shape: Any, axis: Any, ndim: int) -> list[tuple[int
 
 def _overlap_add(windows: Any, shape: tuple[int, ...], window_shape: Any, axis: Any = None) -> Any:
     """Undo one window axis at a time: as many additions as the window is long, of whole arrays."""
-    out = windows.astype(np.float32) if windows.dtype == HALF else windows
+    out = windows
     for place, length in reversed(_axes_and_lengths(window_shape, axis, len(shape))):
         count = out.shape[place]
         total = np.zeros_like(
@@ -41,7 +41,7 @@ def _overlap_add(windows: Any, shape: tuple[int, ...], window_shape: Any, axis: 
                 window = np.moveaxis(out[(*before, i)], -1, place)
                 total[(*before, slice(i, i + length))] += window
         out = total
-    return out.astype(windows.dtype, copy=False)
+    return out
 
 
 overlap_add: Op[Tensor] = op(
@@ -125,7 +125,7 @@ pad: Op[Tensor] = op(
 
 
 def _unpad(values: Any, pad_width: tuple[tuple[int, int], ...], mode: Any = "constant") -> Any:
-    out = values.astype(np.float32) if values.dtype == HALF else values
+    out = values
     for place, (before, after) in enumerate(pad_width):
         length = out.shape[place] - before - after
         ahead = (slice(None),) * place
@@ -136,7 +136,7 @@ def _unpad(values: Any, pad_width: tuple[tuple[int, int], ...], mode: Any = "con
             for margin in (slice(before), slice(before + length, None)):
                 scatter_add(inner, (*ahead, sources[margin]), out[(*ahead, margin)])
         out = inner
-    return out.astype(values.dtype)
+    return out.copy()
 
 
 unpad: Op[Tensor] = op(

@@ -112,9 +112,6 @@ def _conv2d_weight_grad(
 
 
 def _over_images(g: Any) -> Any:
-    """Sum over images and places; halves in single precision."""
-    if g.dtype == np.float16:
-        return np.sum(g.astype(np.float32), axis=(0, 2, 3)).astype(g.dtype)
     return np.sum(g, axis=(0, 2, 3))
 
 

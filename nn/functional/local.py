@@ -16,7 +16,6 @@ from graphgrad.nn.functional.windows import windows_added, windows_of
 from graphgrad.node import Absent, here
 from graphgrad.record import shape_of
 from graphgrad.registry import Op, op
-from graphgrad.sweep import HALF
 from graphgrad.tensor import Tensor
 
 # Of arrays: x (N, C, H, W), y (N, O, OH, OW), weight (OH, OW, O, C, KH, KW). A product per place.
@@ -73,9 +72,6 @@ def _weight_grad(x: Any, y: Any, down: Axis, across: Axis) -> Any:
 
 
 def _over_images(g: Any) -> Any:
-    """Sum over images; halves in single precision."""
-    if g.dtype == HALF:
-        return np.sum(g.astype(np.float32), axis=0).astype(g.dtype)
     return np.sum(g, axis=0)
 
 

@@ -8,13 +8,20 @@ product. The memory of the inputs is contiguous and their dtype at least single 
 A mean m is kept as two numbers, m = shift + rest. x − shift is exact where x is near it, rest is
 the mean of that: with a mean of 10⁴ and a deviation of 10⁻² single precision has only three
 digits for x itself, and a mean that is one number would cost two of them.
+
+Where squares over- or underflow, all is done again with x / s, s a power of two for each group, as
+(x − μ) / √(σ² + ε) is the same for x / s and ε / s².
 """
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from graphgrad.ops.ranges import bounds, scale_of
+from graphgrad.quiet import ignore_warnings, restore_warnings
 
 BLOCK = 1 << 17  # elements in a block: two or three of them fit into a core's cache
 _KEPT = 1 << 17  # ones, of each dtype
@@ -27,6 +34,40 @@ class Moments(NamedTuple):
     shift: Any
     rest: Any
     inverse: Any
+
+
+def unit_of(inverse: Any, dtype: Any) -> Any:
+    """Return powers of two near the deviations where these are far from 1, else 1; None for all 1.
+
+    With x in these units no square leaves the range of the dtype.
+    """
+    low, _ = bounds(dtype, 2)
+    usual = (inverse > low) & (inverse < 1 / low)
+    if usual.all():
+        return None
+    known = (inverse > 0) & (inverse < np.inf) & ~usual
+    return np.ldexp(1.0, np.where(known, -np.frexp(inverse)[1], 0)).astype(dtype)
+
+
+def _tried(
+    compute: Callable[..., tuple[Any, ...]], x: Any, *more: Any
+) -> tuple[tuple[Any, ...], Any]:
+    """Compute, and tell where a variance was infinite or has lost its digits; None: nowhere.
+
+    A warning would be of what is done again.
+    """
+    before = ignore_warnings()
+    try:
+        found = compute(x, *more)
+    finally:
+        restore_warnings(before)
+    inverse = found[1].inverse
+    lost = ~((inverse > 0) & (inverse < 1 / bounds(x.dtype, 2)[0]))
+    return found, lost if lost.any() else None
+
+
+def _in_units(moments: Moments, unit: Any) -> Moments:
+    return Moments(moments.shift / unit, moments.rest / unit, moments.inverse * unit)
 
 
 class View(NamedTuple):
@@ -115,6 +156,19 @@ def _over_places(sums: Any, channels: int) -> Any:
 
 def normalised_batch(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Moments, Any]:
     """Return (x − mean) / σ · weight + bias for (N, C, L), each channel's moments and variance."""
+    (out, moments, variance), lost = _tried(_normalised_batch, x, weight, bias, eps)
+    if lost is None:
+        return out, moments, variance
+    unit = np.where(lost, scale_of(x, (0, 2)).reshape(-1), 1)
+    out, moments, variance = _normalised_batch(
+        x / unit[:, None], weight, bias, np.square(math.sqrt(eps) / unit)
+    )
+    unit = unit.astype(float)
+    with np.errstate(over="ignore"):
+        return out, _in_units(moments, 1 / unit), variance * unit * unit
+
+
+def _normalised_batch(x: Any, weight: Any, bias: Any, eps: Any) -> tuple[Any, Moments, Any]:
     n, c, places = x.shape
     count, dtype = n * places, x.dtype
     blocks = _blocks(View(n, c, 1, places))
@@ -165,6 +219,11 @@ def batch_gradients(
     x is (N, C, …), g of its size.
     """
     n, c = x.shape[:2]
+    unit = unit_of(moments.inverse, x.dtype)
+    if unit is not None:
+        each = unit.reshape(-1, *(1,) * (x.ndim - 2))
+        dx, slope, total = batch_gradients(g, x / each, weight, _in_units(moments, unit), wanted)
+        return dx if dx is None else dx / each, slope, total
     places = math.prod(x.shape[2:])
     whole = np.empty_like(x) if wanted[0] else None
     x, g = x.reshape(n, c, places), g.reshape(n, c, places)
@@ -207,6 +266,19 @@ def _means(rows: Any) -> Any:
 
 def normalised_groups(x: Any, weight: Any, bias: Any, view: View, eps: float) -> Any:
     """Return (x − mean) / σ · weight + bias, and the moments of each sample's groups."""
+    found, lost = _tried(_normalised_groups, x, weight, bias, view, eps)
+    if lost is None:
+        return found
+    rows = x.reshape(*view[:2], -1)
+    unit = np.where(lost[..., None], scale_of(rows, -1), 1)
+    unit = unit.astype(x.dtype)
+    out, moments = _normalised_groups(
+        rows / unit, weight, bias, view, np.square(math.sqrt(eps) / unit[..., 0])
+    )
+    return out.reshape(x.shape), _in_units(moments, 1 / unit[..., 0])
+
+
+def _normalised_groups(x: Any, weight: Any, bias: Any, view: View, eps: Any) -> Any:
     samples, groups, channels, places = view
     rows = x.reshape(samples, groups, channels * places)
     out = np.empty_like(rows)
@@ -218,7 +290,8 @@ def normalised_groups(x: Any, weight: Any, bias: Any, view: View, eps: float) ->
         below = np.subtract(piece, shift[..., None], out=out[block])
         rest = _means(below)
         below -= rest[..., None]
-        inverse = 1 / np.sqrt(np.vecdot(below, below) / max(1, channels * places) + eps)
+        variance = np.vecdot(below, below) / max(1, channels * places)
+        inverse = 1 / np.sqrt(variance + (eps if isinstance(eps, float) else eps[block]))
         below *= inverse[..., None]
         seen = below.reshape(*below.shape[:2], channels, places)  # the same memory
         if scale is not None:
@@ -244,6 +317,14 @@ def group_gradients(
     """Return the gradients of x, weight and bias, those of x in memory of their own."""
     samples, groups, channels, places = view
     shape = (samples, groups, channels * places)
+    unit = unit_of(moments.inverse, x.dtype)
+    if unit is not None:
+        unit = unit[..., None]
+        near = (x.reshape(shape) / unit).reshape(x.shape)
+        dx, slopes, totals = group_gradients(
+            g, near, weight, _in_units(moments, unit[..., 0]), view
+        )
+        return (dx.reshape(shape) / unit).reshape(x.shape), slopes, totals
     rows, up = x.reshape(shape), g.reshape(shape)
     whole = np.empty_like(x)
     out = whole.reshape(shape)

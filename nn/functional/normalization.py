@@ -15,18 +15,13 @@ from graphgrad.nn.functional.moments import (
     normalised_batch,
     normalised_groups,
     scaled,
+    unit_of,
 )
 from graphgrad.node import Absent, Recorded, here
 from graphgrad.record import shape_of
 from graphgrad.registry import Op, op
-from graphgrad.sweep import HALF
 from graphgrad.switches import note_change
 from graphgrad.tensor import Tensor
-
-
-def _wide(x: Any) -> Any:
-    """Compute with halves in single precision."""
-    return x.astype(np.float32) if x.dtype == HALF else x
 
 
 def _seen(x: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
@@ -43,13 +38,19 @@ def _closed_form(
     The shift is a constant, and changes no derivative: it only spares x̂ cancellation.
     """
     means: dict[str, Any] = {"axis": axes, "keepdims": True}
-    shift = saved.shift.reshape((1, -1, 1, 1) if 0 in axes else (*view[:2], 1, 1))
-    g, below = _wide(g).reshape(view), _wide(x).reshape(view) - shift
+    each = (1, -1, 1, 1) if 0 in axes else (*view[:2], 1, 1)
+    g, below, unit = g.reshape(view), x.reshape(view), unit_of(saved.inverse, x.dtype)
+    below = below - saved.shift.reshape(each)
+    added: Any = eps
+    if unit is not None:  # for no square to leave the range, see moments
+        unit = unit.reshape(each)
+        below, added = below / unit, np.square(math.sqrt(eps) / unit)
     centred = below - np.mean(below, **means)
-    inverse = 1 / np.sqrt(np.mean(centred * centred, **means) + eps)
+    inverse = 1 / np.sqrt(np.mean(centred * centred, **means) + added)
     hat = centred * inverse
     pulled = g * weight.reshape(*view[1:3], 1) if shape_of(weight) else g
     dx = (pulled - np.mean(pulled, **means) - hat * np.mean(pulled * hat, **means)) * inverse
+    dx = dx if unit is None else dx / unit
     return dx, np.sum(g * hat, axis=(0, 3)), np.sum(g, axis=(0, 3))
 
 
@@ -140,7 +141,7 @@ def _other_axes(x: Any) -> tuple[int, ...]:
 def _running_norm(x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
     dtype = np.result_type(x, weight, bias)
     seen = _seen(x, dtype, _channels(x.shape))
-    moments = Moments(mean, 0.0, 1 / np.sqrt(_wide(var) + eps))
+    moments = Moments(mean, 0.0, 1 / np.sqrt(var.astype(seen.dtype) + eps))
     return scaled(seen, weight, bias, moments).reshape(x.shape).astype(dtype, copy=False)
 
 
@@ -148,9 +149,9 @@ _RUNNING_NORM: Op[Tensor] = op(
     _running_norm,
     lambda g, weight, var, eps: g * _by_channel(weight / np.sqrt(var + eps), g),
     lambda g, x, mean, var, eps: (
-        np.sum(_wide(g) * (x - _by_channel(mean, x)), axis=_other_axes(g)) / np.sqrt(var + eps)
+        np.sum(g * (x - _by_channel(mean, x)), axis=_other_axes(g)) / np.sqrt(var + eps)
     ),
-    lambda g: np.sum(_wide(g), axis=_other_axes(g)),
+    lambda g: np.sum(g, axis=_other_axes(g)),
     name="running_norm",
     symbol="batch norm (eval)",
     domain=Cases(

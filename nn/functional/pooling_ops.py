@@ -21,6 +21,8 @@ from graphgrad.nn.functional.geometry import (
     without_margins,
 )
 from graphgrad.ops.choice import keep
+from graphgrad.ops.ranges import bounds, has_its_digits, has_value, scale_of
+from graphgrad.record import unwrapped
 from graphgrad.registry import Op, op
 from graphgrad.sweep import scatter_add
 from graphgrad.tensor import Tensor
@@ -136,9 +138,8 @@ def _unpool(g: Any, winners: Any, down: Axis, across: Axis) -> Any:
     room = room_of(down, across)
     for block in _blocks(len(planes), down, across, g.dtype.itemsize):
         part, number, target = planes[block], numbers[block], out[block]
-        wide = g.dtype if side_by_side else _wide(g.dtype)
-        same = fits(down, across) and wide == g.dtype
-        laid = target if same else np.empty_like(g, wide, shape=(len(part), *room))
+        same = fits(down, across)
+        laid = target if same else np.empty_like(g, shape=(len(part), *room))
         laid[...] = 0
         if by_taps:
             word = _WORDS[g.dtype.itemsize]
@@ -197,7 +198,7 @@ def _spread(g: Any, down: Axis, across: Axis, counts: Any) -> Any:
     height, width = room_of(down, across)
     shares = counts if np.ndim(counts) else float(counts)
     for block in _blocks(len(planes), down, across, g.dtype.itemsize):
-        share = planes[block].astype(_wide(g.dtype)) / shares
+        share = planes[block] / shares
         lines = np.zeros_like(share, shape=(len(share), height, across.out))
         for i in range(down.kernel):
             lines[:, tap_of(down, i)] += share
@@ -219,6 +220,15 @@ def _power_mean_rule(g: Any, x: Any, out: Any, down: Axis, across: Axis, power: 
     """Return xᵖ⁻¹ Σ g / outᵖ⁻¹ over the windows of an element; 0 for those that are 0."""
     if power == 1:
         return SPREAD(g, down, across, 1.0)
+    if has_value(out) and not has_its_digits(unwrapped(out), power):
+        lengths, scale = unwrapped(out), scale_of(unwrapped(x), None)
+        near = x / scale
+        again = LP_POOL(near, down, across, power)
+        if power == 2:  # of windows that differ much in size most have theirs
+            low, high = bounds(lengths.dtype, power)
+            out = np.where((lengths > low) & (lengths < high), out, scale * again)
+        else:
+            x, out = near, again
     flat = out == 0
     length = np.where(flat, 1.0, out)
     if power == 2:
@@ -256,19 +266,18 @@ def _bin_mean(x: Any, down: Bins, across: Bins) -> Any:
 
 
 def _bin_spread(g: Any, down: Bins, across: Bins) -> Any:
-    wide = _wide(g.dtype)
     if len(down) == len(across) == 1:
         size = down[0][1] * across[0][1]
         out = np.empty_like(g, shape=(*g.shape[:-2], down[0][1], across[0][1]))
         out[...] = g / size
         return out
-    lines = np.zeros_like(g, wide, shape=(*g.shape[:-1], across[-1][1]))
+    lines = np.zeros_like(g, shape=(*g.shape[:-1], across[-1][1]))
     for j, (first, end) in enumerate(across):
-        lines[..., first:end] += g[..., j, None].astype(wide) / (end - first)
+        lines[..., first:end] += g[..., j, None] / (end - first)
     out = np.zeros_like(lines, shape=(*g.shape[:-2], down[-1][1], across[-1][1]))
     for i, (first, end) in enumerate(down):
         out[..., first:end, :] += lines[..., i, None, :] / (end - first)
-    return out.astype(g.dtype, copy=False)
+    return out
 
 
 def bin_maxima(x: Any, down: Bins, across: Bins) -> Any:

@@ -8,20 +8,19 @@ from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.node import Recorded, here
 from graphgrad.record import shape_of
-from graphgrad.registry import Op, op
-from graphgrad.sweep import HALF
+from graphgrad.registry import HALF, Op, op
 from graphgrad.tensor import Tensor
 
 
 def _neighbours(x: Any, before: int, after: int) -> Any:
     """Add up channels c − before to c + after: so many additions of whole arrays."""
-    out = x.astype(np.float32) if x.dtype == HALF else x.copy()
+    out = x.copy()
     count = x.shape[1]
     for i in range(1, min(before, count - 1) + 1):
         out[:, i:] += x[:, :-i]
     for i in range(1, min(after, count - 1) + 1):
         out[:, :-i] += x[:, i:]
-    return out.astype(x.dtype, copy=False)
+    return out
 
 
 neighbours: Op[Tensor] = op(
@@ -62,8 +61,6 @@ def _local_response_rule(
 ) -> Any:
     """Take the denominator from the forward; a graph of the gradient needs it as one of x."""
     total = saved
-    if x.dtype == HALF:
-        g, x = g.astype(np.float32), x.astype(np.float32)
     recorded = isinstance(x, Recorded)
     if recorded:
         total = _denominator(x, size, alpha, k)

@@ -20,8 +20,7 @@ from graphgrad.nn.functional.geometry import (
 )
 from graphgrad.node import here
 from graphgrad.record import shape_of
-from graphgrad.registry import Op, op
-from graphgrad.sweep import HALF
+from graphgrad.registry import HALF, Op, op
 from graphgrad.tensor import Tensor
 
 

@@ -36,7 +36,7 @@ class WatchedSweep(Sweep):
         g = super()._arrived(node, g)
         sent, numbers = self._only.pop(node, (None, None))
         if numbers is None or sent is not g or node.hooks is not None:
-            numbers = summarize(g)
+            numbers = summarize(g if g.dtype == node.dtype else g.astype(node.dtype))
         self.gradients[node.serial] = numbers
         if self.private:
             self.results.clear()  # described is enough

@@ -80,7 +80,8 @@ class RecordedSweep(Sweep):
     def _arrived(self, node: Node, g: Any) -> Any:
         self.trace.maker = self.maker  # hooks belong to no rule
         g = super()._arrived(node, g)
-        own = g._node if isinstance(g, Recorded) else None
+        shown = self.results.get(node, g)
+        own = shown._node if isinstance(shown, Recorded) else None
         known = None if own is None or own.serial < self.start else note_of(own)
         if known is not None:
             wanted = self.targets is not None and node in self.targets
