@@ -22,6 +22,7 @@ CACHES = {
     "graphgrad.nn.functional.moments._kept_ones": "one block for each of four dtypes",
     "graphgrad.ops.einstein._backward": "short texts",
     "graphgrad.ops.einstein._explicit": "short texts",
+    "graphgrad.ops.ranges.bounds": "two numbers for a dtype and a power",
     "graphgrad.recompute._rerun_op": "an op for each number of outputs",
     "graphgrad.sweep._broadcasts_to": "a bool for two shapes",
     "graphgrad.sweep._stretched": "a few axes for two shapes",

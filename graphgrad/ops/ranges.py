@@ -15,7 +15,7 @@ from graphgrad.node import Recorded
 from graphgrad.record import unwrapped
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def bounds(dtype: Any, power: float) -> tuple[Any, Any]:
     """Return between which lengths the sum of |x|ᵖ is finite and has all its digits."""
     info = np.finfo(dtype)
