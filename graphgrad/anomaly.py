@@ -27,7 +27,7 @@ class Anomaly:
         """Raise where an op makes a NaN out of numbers; remember the saved arrays' sums."""
         if op.outputs > 1:
             return
-        node, out = results[0]._node, results[0]._data
+        node, out = results[0]._node, results[0]._array
         if np.isnan(out).any() and not any(np.isnan(a).any() for a in arrays):
             message = f"{node.describe()} computed a NaN from inputs without one"
             raise NonFiniteError(message)

@@ -72,7 +72,7 @@ def numerical_gradient(
     def values(points: Sequence[Any]) -> list[Any]:
         (argument,) = points
         y = f(constant(argument) if tensor_in else argument)
-        y = y._data if isinstance(y, Tensor) else y
+        y = y._array if isinstance(y, Tensor) else y
         if np.shape(y) != () and np.size(y) != 1:
             message = (
                 f"numerical_gradient: f returned shape {np.shape(y)}, not one number; sum it, "
@@ -126,7 +126,7 @@ def differences(
 
 
 def _plain(x: Any) -> Any:
-    return x._data if isinstance(x, Tensor) else x
+    return x._array if isinstance(x, Tensor) else x
 
 
 def _float64(x: Any) -> Any:

@@ -112,22 +112,22 @@ class ArrayMethods(Recorded):
     # ------------------------------------------------- comparisons: plain bool arrays
 
     def __lt__(self, other: Any) -> Any:
-        return np.less(self._data, unwrapped(other))
+        return np.less(self._array, unwrapped(other))
 
     def __le__(self, other: Any) -> Any:
-        return np.less_equal(self._data, unwrapped(other))
+        return np.less_equal(self._array, unwrapped(other))
 
     def __gt__(self, other: Any) -> Any:
-        return np.greater(self._data, unwrapped(other))
+        return np.greater(self._array, unwrapped(other))
 
     def __ge__(self, other: Any) -> Any:
-        return np.greater_equal(self._data, unwrapped(other))
+        return np.greater_equal(self._array, unwrapped(other))
 
     def __eq__(self, other: object) -> Any:
-        return np.equal(self._data, unwrapped(other))
+        return np.equal(self._array, unwrapped(other))
 
     def __ne__(self, other: object) -> Any:
-        return np.not_equal(self._data, unwrapped(other))
+        return np.not_equal(self._array, unwrapped(other))
 
     __hash__ = object.__hash__
 
@@ -175,27 +175,27 @@ class ArrayMethods(Recorded):
 
     def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
         """Positions of the maxima, a plain array."""
-        return np.argmax(self._data, axis=axis, keepdims=keepdims)
+        return np.argmax(self._array, axis=axis, keepdims=keepdims)
 
     def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
         """Positions of the minima, a plain array."""
-        return np.argmin(self._data, axis=axis, keepdims=keepdims)
+        return np.argmin(self._array, axis=axis, keepdims=keepdims)
 
     def argsort(self, axis: int | None = -1) -> Any:
         """Positions in sorted order, a plain array."""
-        return np.argsort(self._data, axis=axis)
+        return np.argsort(self._array, axis=axis)
 
     def all(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
         """Whether all elements are true, plain."""
-        return np.all(self._data, axis=axis, keepdims=keepdims)
+        return np.all(self._array, axis=axis, keepdims=keepdims)
 
     def any(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
         """Whether any element is true, plain."""
-        return np.any(self._data, axis=axis, keepdims=keepdims)
+        return np.any(self._array, axis=axis, keepdims=keepdims)
 
     def nonzero(self) -> Any:
         """Where the elements are not zero, plain arrays."""
-        return np.nonzero(self._data)
+        return np.nonzero(self._array)
 
     # --------------------------------------------------------------------------- shape
 

@@ -26,9 +26,9 @@ tick = itertools.count(1).__next__  # the clock of the engine: serial numbers an
 class Recorded:
     """A value that may have a place in the graph: the base class of Tensor."""
 
-    __slots__ = ("_data", "_node")
+    __slots__ = ("_array", "_node")
     public: "type[Any]"  # the class that users see: Tensor, which stands below
-    _data: Any
+    _array: Any
     _node: "Node | None"
 
 

@@ -62,27 +62,27 @@ class NumpyProtocols(Recorded):
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Any:
         """Become a plain array, unless that would drop the graph in silence."""
         self._refuse_conversion("an array", ".detach() or .numpy() (gg.stack joins tensors)")
-        return np.array(self._data, dtype=dtype, copy=copy)
+        return np.array(self._array, dtype=dtype, copy=copy)
 
     def __float__(self) -> float:
         """Become a Python number, unless that would drop the graph in silence."""
         self._refuse_conversion("a Python float", ".item()")
-        return float(self._data)
+        return float(self._array)
 
     def __int__(self) -> int:
         """Become a Python integer, unless that would drop the graph in silence."""
         self._refuse_conversion("a Python int", ".item()")
-        return int(self._data)
+        return int(self._array)
 
     def __index__(self) -> int:
         """Serve as an index, if an integer."""
         self._refuse_conversion("an index", ".item()")
-        return self._data.__index__()  # type: ignore[no-any-return]
+        return self._array.__index__()  # type: ignore[no-any-return]
 
     def _refuse_conversion(self, kind: str, remedy: str) -> None:
         if needs_gradient(self) and switches().enabled:
             message = (
-                f"turning a recorded tensor {self._data.shape} into {kind} would drop its graph in "
+                f"turning a recorded tensor {self._array.shape} into {kind} would drop its graph in "
                 f"silence; use {remedy}, or a gg function instead of math's (at {here()})"
             )
             raise GraphError(message)

@@ -49,7 +49,7 @@ def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()
     segment.parents = boundary([nodes[i] for i in segment.places], floor)  # type: ignore[misc]
     if not segment.parents:
         return rebuild(leaves)
-    arrays = tuple(leaves[i]._data for i in segment.places)
+    arrays = tuple(leaves[i]._array for i in segment.places)
     segment.sums = list(map(checksum, arrays))
     count = len(segment.parents)
     rerun = _rerun_op(len(arrays))
@@ -129,7 +129,7 @@ class _Segment:
         with self._as_before(), enable_grad():
             leaves, _ = flatten(self.f(*self.args))
         outs = [leaves[i] for i in self.places if i < len(leaves)]
-        sums = [checksum(x._data) if isinstance(x, Tensor) else None for x in outs]
+        sums = [checksum(x._array) if isinstance(x, Tensor) else None for x in outs]
         if sums != self.sums:
             message = (
                 f"checkpoint: computing {name_of(self.f)} again gave other values; it must not "

@@ -32,7 +32,7 @@ def record(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every op pays fo
     bit = op.first_bit
     for x in inputs:
         if isinstance(x, Recorded):
-            arrays.append(x._data)
+            arrays.append(x._array)
             node = x._node
             if node is None:
                 loose = True
@@ -104,7 +104,7 @@ def attach(plan: Plan, parents: tuple[Any, ...], values: tuple[Any, ...], out: A
             return constant(out)
     value = out if out.size <= KEPT_ELEMENTS else None
     tensor = _new(Recorded.public)
-    tensor._data = out
+    tensor._array = out
     tensor._node = Node(plan, parents, values, shape, dtype, value, True, code, instruction)
     return tensor
 
@@ -123,7 +123,7 @@ def wrap(data: Any, node: Node) -> Any:
     if isinstance(data, tuple):
         return _outputs(data, node)
     tensor = _new(Recorded.public)
-    tensor._data = data
+    tensor._array = data
     tensor._node = node
     return tensor
 
@@ -134,7 +134,7 @@ def constant(data: Any) -> Any:
         kind = tuple if type(data) is tuple else type(data)._make  # type: ignore[attr-defined]
         return kind(map(constant, data))
     tensor = _new(Recorded.public)
-    tensor._data = data
+    tensor._array = data
     tensor._node = None
     return tensor
 
@@ -176,7 +176,7 @@ def _leaf_of(x: Any) -> Node:
 
 def make_leaf(tensor: Recorded, *, needs: bool) -> Node:
     """Give a tensor that nothing computed its place in the graph."""
-    data = tensor._data
+    data = tensor._array
     value = data if needs or data.size <= KEPT_ELEMENTS else None
     node = Node(None, (), None, data.shape, data.dtype, value, needs, *call_site(2))
     tensor._node = node
@@ -198,7 +198,7 @@ def _plain_params(op: Op[Any], params: tuple[Any, ...]) -> tuple[Any, ...]:
                 f"{op.name}: not differentiable in '{name}'; pass .detach() of it (at {here()})"
             )
             raise UnsupportedError(message)
-    return tuple([p._data if isinstance(p, Recorded) else p for p in params])
+    return tuple([p._array if isinstance(p, Recorded) else p for p in params])
 
 
 def as_array(x: Any, op: Op[Any] | None = None) -> Any:
@@ -265,7 +265,7 @@ def shape_of(x: Any) -> tuple[int, ...]:
 def unwrapped(x: Any) -> Any:
     """Replace Tensors by their arrays, also inside lists and tuples."""
     if isinstance(x, Recorded):
-        return x._data
+        return x._array
     if isinstance(x, list | tuple):
         return type(x)(map(unwrapped, x))
     return x

@@ -71,11 +71,11 @@ class Tensor(NumpyProtocols, ArrayMethods):
                     f"(at {here()})"
                 )
                 raise GraphError(message)
-            data = data._data
+            data = data._array
         array = as_array(data)
         if dtype is not None:
             array = array.astype(as_array(np.empty(0, dtype)).dtype, copy=False)
-        self._data = array if array.shape or array is data else array[()]
+        self._array = array if array.shape or array is data else array[()]
         self._node = None
         if requires_grad:
             self.requires_grad = True
@@ -91,13 +91,13 @@ class Tensor(NumpyProtocols, ArrayMethods):
         A write through an array taken earlier (``a = t.data; a[0] = 1``) cannot be seen;
         ``gg.detect_anomaly()`` finds it by checksums.
         """
-        if isinstance(self._data, np.generic):  # what NumPy's 0-d results are
-            self._set_data(np.asarray(self._data))
-        return self._data
+        if isinstance(self._array, np.generic):  # what NumPy's 0-d results are
+            self._set_data(np.asarray(self._array))
+        return self._array
 
     @data.setter
     def data(self, value: Any) -> None:
-        if value is not self._data:
+        if value is not self._array:
             value = as_array(value)
             if value.shape != self.shape:
                 message = (
@@ -109,7 +109,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
         self._mark_changed()
 
     def _set_data(self, array: Any) -> None:
-        self._data = array
+        self._array = array
         if self._node is not None and self._node.value is not None:
             self._node.value = array
 
@@ -149,7 +149,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
             raise DtypeError(message)
         if node is None or not node.needs:
             # one number is kept as NumPy's scalar, which computes faster than a 0-d array
-            self._data = self._data.copy() if self._data.shape else self._data[()]
+            self._array = self._array.copy() if self._array.shape else self._array[()]
             name = node.name if node is not None else None
             make_leaf(self, needs=True).name = name
 
@@ -196,22 +196,22 @@ class Tensor(NumpyProtocols, ArrayMethods):
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape, as of an array."""
-        return self._data.shape  # type: ignore[no-any-return]
+        return self._array.shape  # type: ignore[no-any-return]
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self._data.ndim  # type: ignore[no-any-return]
+        return self._array.ndim  # type: ignore[no-any-return]
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self._data.size  # type: ignore[no-any-return]
+        return self._array.size  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype; a gradient has the same."""
-        return self._data.dtype  # type: ignore[no-any-return]
+        return self._array.dtype  # type: ignore[no-any-return]
 
     def numpy(self) -> Any:
         """Return the plain array; shares memory, leaves the graph on purpose."""
@@ -219,11 +219,11 @@ class Tensor(NumpyProtocols, ArrayMethods):
 
     def item(self) -> Any:
         """Return the only element as a Python number."""
-        return self._data.item()
+        return self._array.item()
 
     def tolist(self) -> Any:
         """Return the elements as nested Python lists."""
-        return self._data.tolist()
+        return self._array.tolist()
 
     def detach(self) -> "Tensor":
         """Return a tensor on the same memory, outside the graph."""
@@ -270,7 +270,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
             release(sweep.swept, "backward()")
 
     def _seed(self, grad: Any) -> Any:
-        data = self._data
+        data = self._array
         if grad is None:
             if data.size != 1:
                 message = (
@@ -279,7 +279,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
                 )
                 raise ShapeError(message)
             return type(data)(1) if isinstance(data, np.generic) else np.ones_like(data)
-        seed = as_array(grad._data if isinstance(grad, Tensor) else grad).astype(data.dtype)
+        seed = as_array(grad._array if isinstance(grad, Tensor) else grad).astype(data.dtype)
         if seed.shape != data.shape:
             message = (
                 f"backward: grad has shape {seed.shape}, the tensor {data.shape}; "
@@ -334,7 +334,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
             try:
                 self.data[index] = unwrapped(value)
             except (ValueError, IndexError, TypeError) as error:
-                raise explained(TABLE[operator.setitem], [self._data, value], error) from error
+                raise explained(TABLE[operator.setitem], [self._array, value], error) from error
             self._mark_changed()
             return
         self._refuse_leaf_change("t[index] = value")
@@ -353,7 +353,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
             try:
                 function(self.data, unwrapped(other), out=self.data)
             except (ValueError, TypeError) as error:
-                raise explained(TABLE[function], [self._data, other], error) from error
+                raise explained(TABLE[function], [self._array, other], error) from error
             self._mark_changed()
             return self
         self._refuse_leaf_change(f"an in-place {function.__name__}")
@@ -374,7 +374,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
 
     def _become(self, result: Self) -> None:
         name = self.name
-        self._data, self._node = result._data, result._node
+        self._array, self._node = result._array, result._node
         if name is not None:
             self.name = name
 
@@ -390,7 +390,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
 
     def __bool__(self) -> bool:
         """Truth of the only element, for Python's control flow."""
-        return bool(self._data)
+        return bool(self._array)
 
     def __len__(self) -> int:
         """Length of the first axis."""
@@ -411,7 +411,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
     def __repr__(self) -> str:
         """Show the numbers as NumPy does, and what the tensor is in the graph."""
         kind = type(self).__name__
-        numbers = np.array2string(np.asarray(self._data), separator=", ", prefix=f"{kind}(")
+        numbers = np.array2string(np.asarray(self._array), separator=", ", prefix=f"{kind}(")
         node = self._node
         facts = "" if self.dtype in (float, int, bool) else f", dtype={self.dtype}"
         if node is not None:
@@ -446,13 +446,13 @@ class Tensor(NumpyProtocols, ArrayMethods):
             raise GraphError(f"{message}.detach() (at {here()})")
         attributes, slots = _contents(self)
         added = {name: value for name, value in slots.items() if name not in Recorded.__slots__}
-        leaf = (np.asarray(self._data), self.requires_grad, self.name, self.grad)
+        leaf = (np.asarray(self._array), self.requires_grad, self.name, self.grad)
         return attributes, added, leaf
 
     def __setstate__(self, state: Any) -> None:
         """Be what ``__getstate__`` was taken of."""
         attributes, added, (data, requires_grad, name, grad) = state
-        self._data, self._node = data if data.shape else data[()], None
+        self._array, self._node = data if data.shape else data[()], None
         if requires_grad:
             make_leaf(self, needs=True).grad = grad
         if name is not None:

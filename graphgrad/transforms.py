@@ -104,7 +104,7 @@ class _Trace:
                 leaves, rebuild = flatten(args[number])
                 variables = [self._variable(leaf, connected=outer) for leaf in leaves]
                 # f gets other names for them, which it may change in place
-                new_args[number] = rebuild([wrap(v._data, v._node) for v in variables])  # type: ignore[arg-type]
+                new_args[number] = rebuild([wrap(v._array, v._node) for v in variables])  # type: ignore[arg-type]
                 self.variables += variables
                 self.rebuilds.append((len(leaves), rebuild))
             self.result = f(*new_args, **kwargs)
@@ -126,7 +126,7 @@ class _Trace:
             self.tensor_in = True
             if leaf.requires_grad and connected:
                 return record(IDENTITY, (leaf,))  # type: ignore[no-any-return]
-            leaf = leaf._data
+            leaf = leaf._array
         array = as_array(leaf)
         if array.dtype.kind != "f":
             message = (
@@ -190,10 +190,10 @@ def pull(
             start = Sweep if trace is None else trace.recorded_sweep
             sweep = start(seeds, targets=targets, wrap=wrap, scatter=scatter, floor=floor).run()
     else:
-        seeds = _seeds(ys, [g._data if isinstance(g, Tensor) else g for g in gs])
+        seeds = _seeds(ys, [g._array if isinstance(g, Tensor) else g for g in gs])
         sweep = Sweep(seeds, targets=targets, floor=floor).run()
     arrived = [None if x._node is None else sweep.results.get(x._node) for x in xs]
-    zeros = [np.zeros_like(x._data) if g is None else g for x, g in zip(xs, arrived, strict=True)]
+    zeros = [np.zeros_like(x._array) if g is None else g for x, g in zip(xs, arrived, strict=True)]
     return zeros, [n for n in sweep.swept if n not in targets]
 
 
@@ -208,17 +208,17 @@ def _seeds(ys: Sequence[Tensor], gs: Sequence[Any]) -> dict[Node, Any]:
 
 def alias(x: Tensor) -> Tensor:
     """Return another name for the same value."""
-    return constant(x._data) if x._node is None else wrap(x._data, x._node)  # type: ignore[no-any-return]
+    return constant(x._array) if x._node is None else wrap(x._array, x._node)  # type: ignore[no-any-return]
 
 
 def _plain(x: Any) -> Any:
     """Return an array of the caller's own; a 0-d one as NumPy's scalar."""
-    x = x._data if isinstance(x, Tensor) else x
+    x = x._array if isinstance(x, Tensor) else x
     return x[()] if x.ndim == 0 else np.array(x)
 
 
 def _ones(y: Tensor) -> Any:
-    return np.ones_like(y._data)
+    return np.ones_like(y._array)
 
 
 def name_of(f: Function) -> str:
@@ -427,11 +427,11 @@ def jvp(f: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
     with enable_grad():
         duals = []
         for y in trace.outs:
-            dual: Tensor = constant(np.ones_like(y._data))
+            dual: Tensor = constant(np.ones_like(y._array))
             if y.dtype.kind == "f":
                 make_leaf(dual, needs=True)
             else:  # an integer among them jumps: its slope is 0.0
-                dual._data = np.zeros(y.shape)
+                dual._array = np.zeros(y.shape)
             duals.append(dual)
         pulled = trace.pull(duals, graph=True)
         total = _inner(pulled, directions)
@@ -478,7 +478,7 @@ def _inner(gs: list[Any], vs: list[Any]) -> Any:
 def _differentiate(y: Any, xs: list[Tensor], *, graph: bool) -> list[Any]:
     """Gradients of one number, zero where it does not depend on x."""
     if not isinstance(y, Tensor):
-        return [np.zeros_like(x._data) for x in xs]
+        return [np.zeros_like(x._array) for x in xs]
     return pull([y], [_ones(y)], xs, graph=graph)[0]
 
 

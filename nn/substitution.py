@@ -45,14 +45,14 @@ def functional_call(module: Module, values: Mapping[str, Any], *inputs: Any) -> 
             message = f"functional_call: {name!r} {tensor.shape} {it_is} (at {here()})"
             raise ShapeError(message)
         given[name] = tensor
-    before = {name: (own[name]._data, own[name]._node) for name in given}
+    before = {name: (own[name]._array, own[name]._node) for name in given}
     try:
         for name, tensor in given.items():
-            own[name]._data, own[name]._node = tensor._data, tensor._node
+            own[name]._array, own[name]._node = tensor._array, tensor._node
         return _with_values_of_their_own(module(*inputs), {id(own[name]) for name in given})
     finally:
         for name, (data, node) in before.items():
-            own[name]._data, own[name]._node = data, node
+            own[name]._array, own[name]._node = data, node
 
 
 def _with_values_of_their_own(out: Any, lent: set[int]) -> Any:

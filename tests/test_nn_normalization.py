@@ -244,7 +244,7 @@ def test_a_node_keeps_its_input_and_two_numbers_per_channel() -> None:
     node = batch_norm(x, weight=w, training=True)._node
     assert node is not None
     arrays = [v for v in gg.transforms.flatten(node.values)[0] if isinstance(v, np.ndarray)]
-    assert any(v is x._data for v in arrays)
+    assert any(v is x._array for v in arrays)
     assert sum(v.nbytes for v in arrays) <= x.data.nbytes + 200
 
 

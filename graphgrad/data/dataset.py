@@ -29,7 +29,7 @@ class Dataset(NamedTuple):
 
     def __repr__(self) -> str:
         """Show shapes and types, and how many classes there are; the arrays would fill pages."""
-        labels = getattr(self.labels, "_data", self.labels)
+        labels = getattr(self.labels, "_array", self.labels)
         kind = getattr(getattr(labels, "dtype", None), "kind", "")
         facts = [f"images {described(self.images)}", f"labels {described(labels)}"]
         if kind and kind in "iu" and labels.ndim == 1:

@@ -416,7 +416,7 @@ def _given(x: Any, otherwise: float) -> Any:
 
 def _plain(x: Any) -> Any:
     if isinstance(x, Recorded):
-        return x._data
+        return x._array
     return x.value if isinstance(x, Absent) else np.asarray(x)
 
 

@@ -20,7 +20,7 @@ def as_plain(who: str, x: Any, name: str) -> Any:
         if needs_gradient(x) and switches().enabled:
             message = f"{who}: not differentiable in {name}; use .detach() (at {here()})"
             raise UnsupportedError(message)
-        return x._data
+        return x._array
     return as_values(x)
 
 

@@ -74,7 +74,7 @@ def ours(name: str, case: Case, weights: np.random.Generator) -> list[Any]:
         slope: Any = sum((g * weights.uniform(-1, 1, g.shape)).sum() for g in grads)
         if slope.requires_grad:
             second = gg.gradients(slope, variables)
-    return [y._data if isinstance(y, gg.Tensor) else y for y in (*outs, *grads, *second)]
+    return [y._array if isinstance(y, gg.Tensor) else y for y in (*outs, *grads, *second)]
 
 
 def theirs(function: Any, name: str, case: Case, weights: np.random.Generator) -> Any:

@@ -109,7 +109,7 @@ class Symbol(Recorded):
         return _applied(func, args, kwargs)
 
     @property
-    def _data(self) -> "Symbol":
+    def _array(self) -> "Symbol":
         return self
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:

@@ -174,9 +174,9 @@ def take(*tensors: Tensor, name: str | None = None, names: Sequence[str] = ()) -
     names
         What the results are called that have no names of their own.
     """
-    roots = {t._node: t._data for t in tensors if t._node is not None}
+    roots = {t._node: t._array for t in tensors if t._node is not None}
     if not roots:
-        return Snapshot((_constant(tensors[0]._data),), None, name=name)
+        return Snapshot((_constant(tensors[0]._array),), None, name=name)
     nodes = history(*roots)
     outputs = _output_numbers(nodes)
     backward = _backward(roots, nodes, outputs)

@@ -136,7 +136,7 @@ class Trace:
         last, self.last = self.last, tick()
         for tensor in results:
             node = tensor._node
-            numbers = summarize(tensor._data) if node.value is None else None
+            numbers = summarize(tensor._array) if node.value is None else None
             node.note = Note(self.leaves, self.maker, numbers)
         node = results[0]._node
         if op.outputs > 1:
