@@ -100,6 +100,11 @@ from graphgrad.ops.lookup import (
     extract as extract,
     histogram as histogram,
     interp as interp,
+    unique as unique,
+    unique_all as unique_all,
+    unique_counts as unique_counts,
+    unique_inverse as unique_inverse,
+    unique_values as unique_values,
 )
 from graphgrad.ops.nan import (
     nanmax as nanmax,

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.node import Recorded, here
-from graphgrad.record import as_array, constant
+from graphgrad.operands import as_array
+from graphgrad.record import constant
 from graphgrad.report import Comparison, Report, compare
 from graphgrad.switches import enable_grad, no_grad
 from graphgrad.tensor import Tensor
@@ -131,7 +132,7 @@ def _plain(x: Any) -> Any:
 
 def _float64(x: Any) -> Any:
     """Return a float64 array of our own, in C order."""
-    return np.array(as_array(_plain(x)), dtype=np.float64, order="C")
+    return np.array(as_array(_plain(x), "gradcheck"), dtype=np.float64, order="C")
 
 
 def _real(y: Any, who: str) -> Any:

@@ -5,7 +5,8 @@ from typing import Any, Self
 import numpy as np
 
 from graphgrad.node import Recorded
-from graphgrad.record import record, unwrapped
+from graphgrad.operands import unwrapped
+from graphgrad.record import record
 from graphgrad.registry import TABLE
 
 Axis = int | tuple[int, ...] | None

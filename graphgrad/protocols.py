@@ -1,5 +1,7 @@
 """NumPy's protocols, for Tensor: `np.f(t)` finds the op, and no graph is dropped in silence."""
 
+import inspect
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -7,8 +9,9 @@ from numpy.typing import DTypeLike
 
 from graphgrad.errors import GraphError, UnsupportedError
 from graphgrad.node import Recorded, here
-from graphgrad.record import needs_gradient, record, unwrapped
-from graphgrad.registry import PLAIN, REMEDIES, TABLE, Op
+from graphgrad.operands import needs_gradient, refuse_recorded, unwrapped
+from graphgrad.record import record
+from graphgrad.registry import OF_CONSTANTS, PLAIN, REMEDIES, TABLE, Op
 from graphgrad.switches import switches
 
 # The methods of ufuncs that are ops by another name.
@@ -28,6 +31,7 @@ class NumpyProtocols(Recorded):
     __slots__ = ()
 
     __array_priority__ = 1000.0
+    __pandas_priority__ = 5000  # above a DataFrame's: pandas lets us refuse its arrays
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Let ``np.exp(t)`` be the op that is declared for ``np.exp``."""
@@ -42,8 +46,7 @@ class NumpyProtocols(Recorded):
             if found is not None:
                 return TABLE[found](*inputs, **_known(kwargs))
         if ufunc in PLAIN and method != "at":
-            answer = getattr(ufunc, method)
-            return answer(*map(unwrapped, inputs), **{k: unwrapped(v) for k, v in kwargs.items()})
+            return _answered(getattr(ufunc, method), ufunc.__name__, inputs, kwargs)
         name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
         raise UnsupportedError(_no_rule(name, REMEDIES.get(method)))
 
@@ -55,7 +58,11 @@ class NumpyProtocols(Recorded):
         if found is not None:
             return found(*args, **kwargs)
         if func in PLAIN:
-            return func(*map(unwrapped, args), **{k: unwrapped(v) for k, v in kwargs.items()})
+            if func in OF_CONSTANTS:
+                for x in (*args, *kwargs.values()):
+                    if isinstance(x, Recorded):
+                        refuse_recorded(x, func.__name__, "what it is given")
+            return _answered(func, func.__name__, args, kwargs)
         module = func.__module__.replace("numpy", "np", 1)
         raise UnsupportedError(_no_rule(f"{module}.{func.__name__}", REMEDIES.get(func)))
 
@@ -82,10 +89,36 @@ class NumpyProtocols(Recorded):
     def _refuse_conversion(self, kind: str, remedy: str) -> None:
         if needs_gradient(self) and switches().enabled:
             message = (
-                f"turning a recorded tensor {self._array.shape} into {kind} would drop its graph in "
-                f"silence; use {remedy}, or a gg function instead of math's (at {here()})"
+                f"turning a recorded tensor {self._array.shape} into {kind} would drop its graph "
+                f"in silence; use {remedy}, or a gg function instead of math's (at {here()})"
             )
             raise GraphError(message)
+
+
+def _answered(answer: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Answer plainly, unless the answer would be written into a Tensor behind the graph's back."""
+    out = kwargs.get("out")
+    place = _place_of_out(answer)
+    if out is None and place is not None and len(args) > place:
+        out = args[place]
+    for target in out if isinstance(out, tuple) else (out,):
+        if isinstance(target, Recorded):
+            message = f"{name}: it cannot write into a Tensor; assign the result: t[...] = "
+            raise UnsupportedError(f"{message}np.{name}(…), or make a new one (at {here()})")
+    where = kwargs.get("where")
+    if isinstance(where, Recorded):
+        refuse_recorded(where, name, "where")
+    return answer(*map(unwrapped, args), **{k: unwrapped(v) for k, v in kwargs.items()})
+
+
+@lru_cache(maxsize=512)
+def _place_of_out(function: Any) -> int | None:
+    """Tell where a function takes `out` by position; a ufunc gets it by name from NumPy."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except ValueError:  # some functions written in C do not tell
+        return None
+    return names.index("out") if "out" in names else None
 
 
 def _known(kwargs: dict[str, Any]) -> dict[str, Any]:

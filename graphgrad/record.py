@@ -8,20 +8,18 @@ from graphgrad.errors import (
     DtypeError,
     GraphgradError,
     ShapeError,
-    UnsupportedError,
     translate,
 )
 from graphgrad.node import KEPT_ELEMENTS, Absent, Node, Recorded, call_site, here
-from graphgrad.registry import HALF, Op, Plan, op
+
+_NODE_LIKE = (Node, Absent, bool, int, float, np.generic)
 from graphgrad.switches import latest, switches
 
-_SCALARS = (bool, int, float, np.generic)
-_KINDS = "fiub"  # real floating, integers and booleans
-_NODE_LIKE = (Node, Absent, *_SCALARS)
+_NODE_LIKE = (Node, Absent, bool, int, float, np.generic)
 _new = object.__new__
 
 
-def record(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every op pays for a call made here
+def record(  # noqa: C901, PLR0912 - in one piece, for every op pays for a call made here
     op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()
 ) -> Any:
     """Apply an op; if recording is on and an input needs a gradient, add a node."""
@@ -41,20 +39,20 @@ def record(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every op pays fo
                 parents.append(node)
                 if node.needs:
                     mask |= bit
-        elif isinstance(x, _SCALARS):
+        elif x.__class__ in SCALARS:
             arrays.append(x)
             parents.append(x)
         elif isinstance(x, Absent):
             arrays.append(x.value)
             parents.append(x)
         else:
-            x = as_array(x, op)  # noqa: PLW2901 - a list, say, is an array from here on
+            x = operand(x, op.name)  # noqa: PLW2901 - a list, say, is an array from here on
             arrays.append(x)
             loose = True
             parents.append(x)
         bit <<= 1
     if params:
-        params = _plain_params(op, params)
+        params = plain_params(params, op.parameters, op.name)
     try:
         out = op.forward(arrays, *params) if op.variadic else op.forward(*arrays, *params)
     except Exception as error:
@@ -63,11 +61,9 @@ def record(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every op pays fo
     if op.has_saved:
         out, saved = out
     mask = _wanted(parents) if op.variadic else mask & op.differentiable
-    if not mask:
-        return constant(out)
     now = latest()
-    if not now.plain and not (now := switches()).enabled:
-        return constant(out)
+    if not mask or (not now.plain and not (now := switches()).enabled):
+        return constant(out if op.simple else _answer(op, out))
 
     full = (*((tuple(arrays),) if op.variadic else arrays), out, saved, *params)
     if op.asks_shapes:
@@ -92,10 +88,10 @@ def _wanted(parents: list[Any]) -> tuple[bool, ...]:
 def attach(plan: Plan, parents: tuple[Any, ...], values: tuple[Any, ...], out: Any) -> Any:
     """Add the node of a computed value, and return the Tensor that stands for it."""
     code, instruction = call_site(3)
-    if plan.op.outputs > 1:
-        if any(x.dtype == HALF for x in out):
-            plan = plan.for_halves()
-        return wrap(out, Node(plan, parents, values, (), None, None, True, code, instruction))
+    mask = _wanted(parents) if op.variadic else mask & op.differentiable
+    now = latest()
+    if not mask or (not now.plain and not (now := switches()).enabled):
+        return constant(out if op.simple else _answer(op, out))
     shape, dtype = out.shape, out.dtype
     if dtype.char not in "fd":
         if dtype == HALF:
@@ -183,43 +179,27 @@ def make_leaf(tensor: Recorded, *, needs: bool) -> Node:
     return node
 
 
-def needs_gradient(tensor: Recorded) -> bool:
-    """Whether ops on this tensor are recorded."""
-    return tensor._node is not None and tensor._node.needs
+def _answer(op: Op[Any], out: Any) -> Any:
+    """Return what an op computed, or say why it is no result: a forward may return anything."""
+    if op.outputs > 1:
+        if not isinstance(out, tuple) or len(out) != op.outputs:
+            message = f"{op.name}: its forward returned {_kind(out)}, not {op.outputs} arrays"
+            raise DtypeError(f"{message} in a tuple (at {here()})")
+        return out if type(out) is not tuple else tuple([_one_answer(op, part) for part in out])
+    return _one_answer(op, out)
 
 
-def _plain_params(op: Op[Any], params: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Let a Tensor stand for its array where only a plain argument makes sense."""
-    if not any(isinstance(p, Recorded) for p in params):
-        return params
-    for name, p in zip(op.order[op.inputs :], params, strict=True):
-        if isinstance(p, Recorded) and needs_gradient(p) and switches().enabled:
-            message = (
-                f"{op.name}: not differentiable in '{name}'; pass .detach() of it (at {here()})"
-            )
-            raise UnsupportedError(message)
-    return tuple([p._array if isinstance(p, Recorded) else p for p in params])
+def _one_answer(op: Op[Any], out: Any) -> Any:
+    if isinstance(out, bool | int | float) and not isinstance(out, np.generic):
+        return np.asarray(out)[()]  # a number of Python's is one of NumPy's from here on
+    if not hasattr(out, "dtype") or isinstance(out, Recorded):
+        message = f"{op.name}: its forward returned {_kind(out)}; it gets plain arrays, and must"
+        raise DtypeError(f"{message} return one, or a number (at {here()})")
+    return as_array(out, f"{op.name}: what its forward returned")
 
 
-def as_array(x: Any, op: Op[Any] | None = None) -> Any:
-    """Turn an operand into an array that can be computed with, or say why it cannot."""
-    if not hasattr(x, "dtype"):
-        try:
-            x = np.asarray(x)
-        except ValueError as error:  # a ragged list
-            message = f"{_who(op)}{error}; all rows must have one length (at {here()})"
-            raise ShapeError(message) from error
-    if x.dtype.kind not in _KINDS:
-        remedy = {
-            "c": "take the real and imaginary parts apart: graphgrad is for real numbers",
-            "O": "check for None, ragged lists or other objects among the numbers",
-        }.get(x.dtype.kind, "convert it to numbers")
-        raise DtypeError(f"{_who(op)}dtype {x.dtype} is not supported; {remedy} (at {here()})")
-    return x
-
-
-def _who(op: Op[Any] | None) -> str:
-    return f"{op.name}: " if op else "Tensor: "
+def _kind(x: Any) -> str:
+    return f"a {type(x).__name__}"
 
 
 def explained(op: Op[Any], arrays: list[Any], error: Exception) -> Exception:
@@ -250,22 +230,3 @@ _HINTS = (  # what to do about it, by a phrase of NumPy's message
     ("not have enough dimensions", "a number is no vector: multiply by * instead"),
     ("remapped shapes", "the axes before the matrix must be equal or 1: reshape one of them"),
 )
-
-
-def as_values(x: Any) -> Any:
-    """Return an array or Tensor as it is, and a list as an array; nothing is checked."""
-    return x if hasattr(x, "dtype") else np.asarray(x)
-
-
-def shape_of(x: Any) -> tuple[int, ...]:
-    """Return the shape of an operand; ``np.shape`` takes a detour on a Tensor."""
-    return x.shape if hasattr(x, "shape") else np.shape(x)
-
-
-def unwrapped(x: Any) -> Any:
-    """Replace Tensors by their arrays, also inside lists and tuples."""
-    if isinstance(x, Recorded):
-        return x._array
-    if isinstance(x, list | tuple):
-        return type(x)(map(unwrapped, x))
-    return x

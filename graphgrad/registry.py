@@ -32,6 +32,7 @@ from graphgrad.binder import REQUIRED, Binder
 from graphgrad.domains import Domain
 from graphgrad.errors import GraphgradError, UnsupportedError, translate
 from graphgrad.node import Absent, Recorded, here
+from graphgrad.operands import check, operand, plain_params
 
 R = TypeVar("R")
 Rule = Callable[..., Any]
@@ -39,6 +40,7 @@ Rule = Callable[..., Any]
 TABLE: dict[Any, Any] = {}  # Op or Composite, by NumPy function
 SHARED_INPUTS = 8  # an op of a list keeps its plans for lists of up to so many inputs
 PLAIN: set[Any] = set()  # NumPy functions that only ask about an array: answered plainly
+OF_CONSTANTS: set[Any] = set()  # those of PLAIN whose floating answers hold what they were given
 REMEDIES: dict[Any, str] = {}  # what to do instead of a NumPy function that has no rule
 
 HALF = np.dtype(np.float16)
@@ -309,11 +311,12 @@ class Op(Declared, Generic[R]):
             )
             raise UnsupportedError(message)
         names = self.order[: self.inputs]
+        self.parameters = self.order[self.inputs :]
         self.layout = (
             *(("inputs",) if variadic else names),
             "out",
             "saved",
-            *self.order[self.inputs :],
+            *self.parameters,
             *(f"{n}_shape" for n in (("inputs",) if variadic else names)),
         )
         asked = {n for rule in (*self.rules, joint) if rule is not None for n in asked_by(rule)}
@@ -329,8 +332,19 @@ class Op(Declared, Generic[R]):
         self.differentiable = (
             -1 if joint or variadic else sum(1 << i for i, r in enumerate(rules) if r is not None)
         )
+        self.simple = outputs == 1 and self._keeps_to_real_arrays()
         self.plans: dict[Any, Plan] = {}
         self.first_bit = 0 if variadic else 1  # in the mask of inputs; a list has no mask
+
+    def _keeps_to_real_arrays(self) -> bool:
+        """Whether of real arrays the forward makes one: ours and NumPy's; a user's is looked at."""
+        forward = self.forward
+        module = getattr(forward, "__module__", None) or ""
+        return (
+            module.startswith(("graphgrad.", "_operator"))
+            or (self.view and is_numpys(forward))
+            or (isinstance(forward, np.ufunc) and forward is getattr(np, forward.__name__, None))
+        )
 
     def plan(self, wanted: Any, inputs: int) -> Plan:
         """Return the plan for some wanted inputs: set bits, or for a variadic op a tuple of bools.
@@ -364,15 +378,13 @@ class Op(Declared, Generic[R]):
 
     def evaluate(self, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
         """Compute on plain arrays, recording nothing."""
-        scalars = (bool, int, float) if any(hasattr(x, "dtype") for x in inputs) else ()
-        arrays = tuple(  # beside an array a Python number stays one, and does not widen its dtype
-            x
-            if hasattr(x, "dtype") or isinstance(x, scalars)
-            else x.value
-            if isinstance(x, Absent)
-            else np.asarray(x)
-            for x in inputs
+        arrays = tuple(
+            [x.value if isinstance(x, Absent) else operand(x, self.name) for x in inputs]
         )
+        if not any(hasattr(x, "dtype") for x in arrays):
+            arrays = tuple(map(np.asarray, arrays))
+        if params:
+            params = plain_params(params, self.parameters, self.name)
         out = self.forward(arrays, *params) if self.variadic else self.forward(*arrays, *params)
         return out[0] if self.has_saved else out
 
@@ -416,6 +428,7 @@ class Composite(Declared, Generic[R]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> R:
         """Apply the body to Tensors, NumPy's own function to plain arrays."""
+        check((*args, *kwargs.values()), self.name)
         if not (_any_recorded(args) or _any_recorded(kwargs.values())):
             return self.function(*args, **kwargs)  # type: ignore[no-any-return]
         if self.binder.star:
@@ -460,6 +473,7 @@ def op(
     symbol: str | None = None,
     domain: Domain | None = None,
     doc: str | None = None,
+    replace: bool = False,
 ) -> Op[Any]:
     """Declare a differentiable op: a function and the gradient rule of each input.
 
@@ -477,9 +491,10 @@ def op(
     Parameters
     ----------
     function
-        Computes the output from plain arrays. A function of NumPy's is also entered into
-        the table, so that ``np.f(tensor)`` finds the op. Its first parameters are the
-        differentiable inputs, the rest are passed through (``axis``).
+        Computes the output from plain arrays: an array of real numbers, or one number. A
+        function of NumPy's is also entered into the table, so that ``np.f(tensor)`` finds
+        the op. Its first parameters are the differentiable inputs, the rest are passed
+        through (``axis``).
     rules
         One per input; None where the input has no gradient (a condition).
     joint
@@ -507,12 +522,23 @@ def op(
         For errors, pictures and help.
     domain
         What property tests sample: ``elementwise(...)``, ``Reduction(...)``, ``Cases(...)``.
+    replace
+        Whether a function of NumPy's may already have a rule, which this one takes the place
+        of: for the whole process, in every library that uses graphgrad.
 
     Raises
     ------
     UnsupportedError
-        If the number of rules is not the number of inputs.
+        If the number of rules is not the number of inputs, or a function of NumPy's has a
+        rule, or an answer without one, and ``replace`` is not set.
     """
+    if (function in TABLE or function in PLAIN) and not replace:
+        has = "a rule" if function in TABLE else "an answer, which is plain,"
+        message = (
+            f"np.{function.__name__} has {has} already; give a name of its own to a function that "
+            "calls it, or pass replace=True to change it for the whole process"
+        )
+        raise UnsupportedError(f"{message} (at {here()})")
     new: Op[Any] = Op(
         function,
         rules,

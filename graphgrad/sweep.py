@@ -16,6 +16,7 @@ import numpy as np
 
 from graphgrad.errors import GraphError, GraphgradError, ShapeError
 from graphgrad.node import KEPT_ELEMENTS, Freed, Node, ancestors, memory_owners
+from graphgrad.operands import as_array
 from graphgrad.quiet import ignore_warnings, restore_warnings
 from graphgrad.registry import HALF, Scatter
 from graphgrad.switches import switches
@@ -331,7 +332,7 @@ def _run_hooks(node: Node, hooks: dict[int, Any], g: Any) -> Any:
                 )
                 raise ShapeError(message)
             # a copy: the caller may keep the array, and a leaf hands its gradient out
-            g = changed.copy() if hasattr(changed, "dtype") else np.array(changed, node.dtype)
+            g = as_array(changed, f"{node.describe()}: a gradient hook").astype(node.dtype)
     return g
 
 

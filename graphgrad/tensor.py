@@ -12,15 +12,9 @@ from graphgrad.anomaly import explain_nan
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.methods import ArrayMethods
 from graphgrad.node import Freed, Node, Recorded, call_site, here, memory_owners, tick
+from graphgrad.operands import as_array, as_plain, check, operand, unwrapped
 from graphgrad.protocols import NumpyProtocols
-from graphgrad.record import (
-    as_array,
-    constant,
-    explained,
-    make_leaf,
-    record,
-    unwrapped,
-)
+from graphgrad.record import constant, explained, make_leaf, record
 from graphgrad.registry import TABLE
 from graphgrad.sweep import Sweep
 from graphgrad.switches import note_change, switches
@@ -98,7 +92,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
     @data.setter
     def data(self, value: Any) -> None:
         if value is not self._array:
-            value = as_array(value)
+            value = as_plain("data", value, "the value")
             if value.shape != self.shape:
                 message = (
                     f"data: shape {value.shape} assigned to a tensor of shape {self.shape}; "
@@ -170,7 +164,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
                 self._node.grad = None
             return
         node = self._recorded_node("grad")
-        array = as_array(value).astype(self.dtype)
+        array = as_plain("grad", value, "the value").astype(self.dtype)
         if array.shape != self.shape:
             message = (
                 f"grad: shape {array.shape} assigned to a tensor of shape {self.shape}; they "
@@ -279,7 +273,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
                 )
                 raise ShapeError(message)
             return type(data)(1) if isinstance(data, np.generic) else np.ones_like(data)
-        seed = as_array(grad._array if isinstance(grad, Tensor) else grad).astype(data.dtype)
+        seed = as_plain("backward", grad, "grad").astype(data.dtype)
         if seed.shape != data.shape:
             message = (
                 f"backward: grad has shape {seed.shape}, the tensor {data.shape}; "
@@ -331,8 +325,10 @@ class Tensor(NumpyProtocols, ArrayMethods):
         index = unwrapped(index)
         node = self._node
         if not self._is_recording(value):
+            check(index, "setitem, 'index'")
+            value = unwrapped(operand(value, "setitem"))
             try:
-                self.data[index] = unwrapped(value)
+                self.data[index] = value
             except (ValueError, IndexError, TypeError) as error:
                 raise explained(TABLE[operator.setitem], [self._array, value], error) from error
             self._mark_changed()
@@ -350,8 +346,9 @@ class Tensor(NumpyProtocols, ArrayMethods):
     def _update(self, function: np.ufunc, other: Any) -> Self:
         """Do ``t += v`` and its like."""
         if not self._is_recording(other):
+            other = unwrapped(operand(other, function.__name__))
             try:
-                function(self.data, unwrapped(other), out=self.data)
+                function(self.data, other, out=self.data)
             except (ValueError, TypeError) as error:
                 raise explained(TABLE[function], [self._array, other], error) from error
             self._mark_changed()

@@ -20,7 +20,8 @@ from graphgrad.node import (
     here,
     tick,
 )
-from graphgrad.record import as_array, constant, make_leaf, record, wrap
+from graphgrad.operands import as_array
+from graphgrad.record import constant, make_leaf, record, wrap
 from graphgrad.registry import TABLE, Op, op
 from graphgrad.sweep import Sweep
 from graphgrad.switches import enable_grad, switches

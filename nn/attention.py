@@ -12,8 +12,8 @@ from graphgrad.nn.functional.attention import attention_weights
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
+from graphgrad.operands import as_array, unwrapped
 from graphgrad.randomness import default_generator
-from graphgrad.record import as_values, unwrapped
 
 
 class MultiheadAttention(Module):
@@ -159,7 +159,7 @@ class MultiheadAttention(Module):
         """Return the inputs as arrays or Tensors; those that are one object stay one."""
         arrays: dict[int, Any] = {}
         for x in (query, key, value):
-            arrays[id(x)] = as_values(x)
+            arrays[id(x)] = as_array(x)
         q, k, v = (arrays[id(x)] for x in (query, key, value))
         length, batch = (1, 0) if self.batch_first else (0, 1)
         fits = (
@@ -221,7 +221,7 @@ class MultiheadAttention(Module):
 
 def _fitted(name: str, mask: Any, shapes: dict[tuple[int, ...], tuple[int, ...]]) -> Any:
     """Give a mask the shape that goes with its own, or refuse it."""
-    mask = mask if hasattr(mask, "dtype") else np.asarray(mask)
+    mask = as_array(mask, "MultiheadAttention")
     if mask.dtype.kind not in "bf":
         message = f"MultiheadAttention: {name} is {mask.dtype}; give bool (True: ignore) or floats"
         raise DtypeError(f"{message} (at {here()})")

@@ -38,7 +38,7 @@ from graphgrad.nn.pooling import (
 )
 from graphgrad.nn.shape import Flatten
 from graphgrad.node import here
-from graphgrad.record import shape_of
+from graphgrad.operands import shape_of
 from graphgrad.switches import no_grad
 
 Shape = tuple[int, ...]

@@ -11,6 +11,7 @@ from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
+from graphgrad.operands import as_plain
 from graphgrad.randomness import default_generator
 
 
@@ -66,7 +67,7 @@ class Affine(Module):
     @classmethod
     def from_matrix(cls, W: ArrayLike, b: ArrayLike | None = None) -> "Affine":
         """Make the layer y = x W + b from Saito's W, (inputs, outputs), and b, (outputs,)."""
-        matrix = np.asarray(W)
+        matrix = as_plain("Affine.from_matrix", W, "W")
         if matrix.ndim != 2 or (b is not None and np.shape(b) != matrix.shape[1:]):
             message = (
                 f"Affine.from_matrix: W {matrix.shape}, b {np.shape(b) if b is not None else None}"
@@ -79,7 +80,7 @@ class Affine(Module):
         layer = cls(inputs, outputs, bias=b is not None, rng=np.random.default_rng(0))
         layer.weight = Parameter(np.ascontiguousarray(matrix.T))
         if b is not None:
-            layer.bias = Parameter(np.asarray(b).astype(matrix.dtype))
+            layer.bias = Parameter(as_plain("Affine.from_matrix", b, "b").astype(matrix.dtype))
         return layer
 
     def forward(self, x: Any) -> Any:

@@ -9,6 +9,7 @@ from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.lookup import embedding
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
+from graphgrad.operands import as_plain
 from graphgrad.randomness import default_generator
 
 
@@ -68,7 +69,7 @@ class Embedding(Module):
         cls, embeddings: ArrayLike, freeze: bool = True, padding_idx: int | None = None
     ) -> "Embedding":
         """Make the table from given vectors, (num_embeddings, embedding_dim)."""
-        table = np.asarray(embeddings)
+        table = as_plain("Embedding.from_pretrained", embeddings, "embeddings")
         if table.ndim != 2 or table.dtype.kind != "f":
             message = f"Embedding.from_pretrained: {table.shape} {table.dtype}; give floats (V, D)"
             raise ShapeError(f"{message} (at {here()})")

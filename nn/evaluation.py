@@ -12,7 +12,7 @@ from graphgrad.data.dataset import checked
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module
 from graphgrad.node import here
-from graphgrad.record import as_values, unwrapped
+from graphgrad.operands import as_array, unwrapped
 from graphgrad.switches import no_grad
 
 Metric = Callable[[Any, Any], float]  # scores, labels → the mean over the samples
@@ -65,7 +65,7 @@ def predict(model: Module, images: Any, batch_size: int = 256) -> Any:
     ShapeError
         If there are none, or ``batch_size`` is below 1.
     """
-    images = unwrapped(as_values(images))
+    images = unwrapped(as_array(images))
     if not images.ndim or not len(images) or batch_size < 1:
         message = f"predict: images {images.shape}, batch_size={batch_size}; give at least one"
         raise ShapeError(f"{message} (at {here()})")
@@ -92,7 +92,7 @@ def accuracy(scores: Any, labels: Any) -> float:
         If the shapes are others.
     """
     scores = scores[0] if isinstance(scores, tuple) else scores
-    scores, labels = unwrapped(as_values(scores)), unwrapped(as_values(labels))
+    scores, labels = unwrapped(as_array(scores)), unwrapped(as_array(labels))
     if scores.ndim != 2 or not len(scores) or labels.shape not in (scores.shape, scores.shape[:1]):
         message = f"accuracy: scores {scores.shape}, labels {labels.shape}; they must be (N, C) "
         raise ShapeError(f"{message}and (N,) or (N, C) (at {here()})")

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
+from graphgrad.operands import as_array
 from graphgrad.randomness import default_generator
 
 Shape = tuple[int, ...]
@@ -400,7 +401,9 @@ def initialize(
         for name, p in weights:
             if id(p) in drawn:
                 continue
-            array = np.asarray(function(p.shape, rng=generator, dtype=p.dtype, **options))
+            array = as_array(
+                function(p.shape, rng=generator, dtype=p.dtype, **options), "initialize"
+            )
             if array.shape != p.shape:
                 full = f"{path}.{name}".strip(".")
                 message = f"initialize: {full} is {p.shape}, the function returned {array.shape}"

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.node import here, tick
-from graphgrad.record import as_array, unwrapped
+from graphgrad.operands import as_array, unwrapped
 from graphgrad.switches import switches
 from graphgrad.tensor import Tensor
 

@@ -11,7 +11,7 @@ from graphgrad.nn.functional.normalization import batch_norm, group_norm, layer_
 from graphgrad.nn.functional.response import local_response_norm
 from graphgrad.nn.module import Buffer, Module, Parameter
 from graphgrad.node import here
-from graphgrad.record import shape_of
+from graphgrad.operands import shape_of
 
 
 def _options(**pairs: tuple[Any, Any]) -> str:

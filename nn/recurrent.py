@@ -11,8 +11,8 @@ from graphgrad.nn.functional.dropping import dropout
 from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_layer, rnn_layer
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
+from graphgrad.operands import as_array, shape_of
 from graphgrad.randomness import default_generator
-from graphgrad.record import as_values, shape_of
 
 
 def _draw(rng: np.random.Generator, size: int, dtype: DTypeLike, *shape: int) -> Parameter:
@@ -86,7 +86,7 @@ class _Recurrent(Module):
 
     def forward(self, x: Any, hx: Any = None) -> tuple[Any, Any]:
         """Return the states of the last layer, and the last state of each layer."""
-        x = as_values(x)
+        x = as_array(x)
         given = (hx,) if hx is not None and len(self.states) == 1 else hx
         given = self._checked(x, given)
         batched = x.ndim == 3
@@ -138,7 +138,7 @@ class _Recurrent(Module):
             if shape_of(state) != shape:
                 message = f"{who}: the initial {name} {shape_of(state)} must be {shape}"
                 raise ShapeError(f"{message} (at {here()})")
-        return tuple(s if hasattr(s, "dtype") else np.asarray(s) for s in hx)
+        return tuple(as_array(s, who) for s in hx)
 
     def extra_repr(self) -> str:
         """Return the arguments, as far as they are not the usual ones."""
@@ -341,7 +341,7 @@ class _Cell(Module):
 
     def forward(self, x: Any, hx: Any = None) -> Any:
         """Return the state after the step; of several, a tuple."""
-        x = as_values(x)
+        x = as_array(x)
         who = type(self).__name__
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             message = f"{who}: x {x.shape} must be (N, {self.input_size}) or ({self.input_size},)"
@@ -355,7 +355,7 @@ class _Cell(Module):
             if found != [shape] * self.states:
                 message = f"{who}: initial states {found} must be {[shape] * self.states}"
                 raise ShapeError(f"{message} (at {here()})")
-            given = tuple(s if hasattr(s, "dtype") else np.asarray(s) for s in given)
+            given = tuple(as_array(s, who) for s in given)
         if x.ndim == 1:
             first = tuple(s if s is None else s[None] for s in given)
             after = tuple(s[0] for s in self.step(x[None, None], first)[1:])

@@ -6,7 +6,7 @@ from typing import Any
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module
 from graphgrad.node import here
-from graphgrad.record import as_values
+from graphgrad.operands import as_array
 
 
 class Flatten(Module):
@@ -32,7 +32,7 @@ class Flatten(Module):
 
     def forward(self, x: Any) -> Any:
         """Return x with fewer axes, a view where its memory allows."""
-        x = as_values(x)
+        x = as_array(x)
         shape = x.shape
         first, last = (i + len(shape) if i < 0 else i for i in (self.start_dim, self.end_dim))
         if not 0 <= first <= last < len(shape):

@@ -11,7 +11,7 @@ from graphgrad.errors import ArgumentError, DtypeError, FileFormatError, Unsuppo
 from graphgrad.files import replacing
 from graphgrad.nn.module import Module
 from graphgrad.node import here
-from graphgrad.record import as_array, unwrapped
+from graphgrad.operands import as_array, unwrapped
 
 CHECKPOINT = "graphgrad"  # the entry of the metadata that makes a file a checkpoint
 RESERVED = "__metadata__"  # the key of the metadata in the header, which no array can have

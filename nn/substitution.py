@@ -6,7 +6,8 @@ from typing import Any
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module
 from graphgrad.node import here
-from graphgrad.record import as_array, constant
+from graphgrad.operands import as_array
+from graphgrad.record import constant
 from graphgrad.tensor import Tensor
 from graphgrad.transforms import alias, flatten
 

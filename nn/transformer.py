@@ -17,8 +17,8 @@ from graphgrad.nn.functional.gates import gelu
 from graphgrad.nn.module import Module
 from graphgrad.nn.normalization import LayerNorm
 from graphgrad.node import here
+from graphgrad.operands import as_array
 from graphgrad.ops.piecewise import relu
-from graphgrad.record import as_values
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": relu, "gelu": gelu}
 
@@ -112,7 +112,7 @@ class TransformerEncoderLayer(Module):
     ) -> Any:
         """Return the encoded sequence; the masks are those of :class:`MultiheadAttention`."""
         masks = (src_mask, src_key_padding_mask, is_causal)
-        x = src if hasattr(src, "dtype") else np.asarray(src)
+        x = as_array(src, type(self).__name__)
         if self.norm_first:
             x = x + self.attend(self.norm1(x), *masks)
             return x + self.transform(self.norm2(x))
@@ -247,7 +247,7 @@ class PositionalEncoding(Module):
 
     def forward(self, x: Any) -> Any:
         """Return x and its waves."""
-        x = as_values(x)
+        x = as_array(x)
         if x.ndim not in (2, 3) or x.shape[-1] != self.d_model:
             layout = "(N, S, E)" if self.batch_first else "(S, N, E)"
             message = (

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphgrad.errors import GraphError, ShapeError
 from graphgrad.node import here
+from graphgrad.operands import as_plain
 from graphgrad.optim.arguments import check_names, leaves_of, positive, whole
 from graphgrad.optim.clipping import BLOCK
 from graphgrad.reprs import counted
@@ -134,7 +135,7 @@ class RunningAverage:
         self._refuse_lent("load_state_dict()")
         check_names(name, self.state_dict(copy=False), state)
         updates = whole(name, "updates", state["updates"], 0)
-        arrays = [np.asarray(a) for a in state["averages"]]
+        arrays = [as_plain(name, a, "averages") for a in state["averages"]]
         found, own = [a.shape for a in arrays], [a.shape for a in self.averages]
         if found != own:
             message = f"{name}: the state has shapes {found}, the parameters {own}"

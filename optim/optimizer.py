@@ -25,6 +25,7 @@ import numpy as np
 
 from graphgrad.errors import GraphError, ShapeError
 from graphgrad.node import here
+from graphgrad.operands import as_plain
 from graphgrad.reprs import counted
 from graphgrad.tensor import Tensor
 
@@ -414,7 +415,7 @@ class Optimizer:
                 if name == "step":
                     if not isinstance(value, int | np.integer) or value < 0:
                         found.append(f"parameter {i}: step = {value!r} is no number of steps")
-                elif np.shape(value) != p.shape:
+                elif np.shape(as_plain(self._name, value, name)) != p.shape:
                     found.append(f"parameter {i}: {name} {np.shape(value)} is not {p.shape}")
                 elif np.asarray(value).dtype.kind != "f":
                     found.append(f"parameter {i}: {name} holds no floating numbers")

@@ -159,7 +159,6 @@ def test_a_gradient_that_was_differentiated_and_freed() -> None:
         np.full(20, 6e4, np.float16),
         np.zeros((0, 3)),
         np.ones((1,) * 10),
-        np.ma.array([1.0, 2.0], mask=[False, True]),
     ],
     ids=str,
 )

@@ -88,14 +88,24 @@ def minding_others(g: Any, x: Any, y: Any, wanted: Any) -> Any:
 
 FAULTS: dict[str, Callable[[], AnyOp]] = {
     "value_is_numpys": lambda: gg.op(
-        np.square, lambda g, x: 2 * g * x, forward=lambda x: x * x * OFF, domain=ONE
+        np.square,
+        lambda g, x: 2 * g * x,
+        forward=lambda x: x * x * OFF,
+        domain=ONE,
+        replace=True,
     ),
-    "gradient_is_exact": lambda: gg.op(np.exp, lambda g, out: g * out * OFF, domain=ONE),
+    "gradient_is_exact": lambda: gg.op(
+        np.exp, lambda g, out: g * out * OFF, domain=ONE, replace=True
+    ),
     "gradient_is_the_slope": lambda: square(lambda g, x: 2.001 * g * x),
     "both_worlds_agree": lambda: square(minding_worlds),
     "backward_keeps_to_itself": lambda: square(writing),
     "gradient_has_its_inputs_dtype": lambda: gg.op(
-        np.square, lambda g, x: 2 * g * x, forward=lambda x: np.float64(x) * x, domain=ONE
+        np.square,
+        lambda g, x: 2 * g * x,
+        forward=lambda x: np.float64(x) * x,
+        domain=ONE,
+        replace=True,
     ),
     "gradient_is_linear": lambda: square(lambda g, x: 2 * g * x + 1e-9),
     "memory_layout_does_not_matter": lambda: square(minding_strides),

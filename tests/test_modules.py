@@ -9,7 +9,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.record import unwrapped
+from graphgrad.operands import unwrapped
 from graphgrad.transforms import flatten
 from tests.every_module import EXAMPLES, Example
 

@@ -624,7 +624,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], type[GraphgradError], str]] = {
     "learned weights": (
         lambda x: F.cross_entropy(x, LABELS, gg.Tensor([1.0, 2, 3], requires_grad=True)),
         UnsupportedError,
-        r"weight; use \.detach",
+        r"weight'; pass \.detach",
     ),
     "a label outside": (lambda x: F.nll_loss(x, [0, 3, 0, 0]), ShapeError, "allowed are 0 to 2"),
     "an ignored label and one outside": (

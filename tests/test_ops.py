@@ -128,7 +128,9 @@ def same(found: Any, expected: Any) -> None:
         if isinstance(y, gg.Tensor):
             assert (y._node is None) == (e._node is None)
             assert y._node is None or y._node.plan is e._node.plan
-        np.testing.assert_array_equal(*(t._array if isinstance(t, gg.Tensor) else t for t in (y, e)))
+        np.testing.assert_array_equal(
+            *(t._array if isinstance(t, gg.Tensor) else t for t in (y, e))
+        )
 
 
 @pytest.mark.parametrize("name", NUMPYS)

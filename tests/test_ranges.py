@@ -78,7 +78,7 @@ def gradients(case: Case, digits: int, dtype: str, *, recorded: bool = False) ->
     pairs = [(y, u) for y, u in zip(case.run(*xs), upstream, strict=True) if y.requires_grad]
     ys, us = ([pair[i] for pair in pairs] for i in (0, 1))
     found = gg.gradients(ys, xs, us, create_graph=True)
-    return [np.asarray(g._data, float) for g in found]
+    return [np.asarray(g._array, float) for g in found]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -140,7 +140,7 @@ def test_normalisation_does_not_depend_on_the_scale(f: Callable[..., Any], dtype
         expected = gg.grad(loss)(x.astype(float), 0.0)
         t = gg.Tensor(far, requires_grad=True)
         recorded = gg.gradients(loss(t, eps), t, create_graph=True)
-        for g in (gg.grad(loss)(far, eps), recorded._data):
+        for g in (gg.grad(loss)(far, eps), recorded._array):
             near = np.ldexp(np.asarray(g, float), k)
             np.testing.assert_allclose(near, expected, 0, 20 * fine, err_msg=f"{eps}, {k}")
 

@@ -544,7 +544,11 @@ def test_an_op_with_the_wrong_number_of_rules_or_names_says_so() -> None:
     with pytest.raises(TypeError, match="0 gradient rules for the inputs"):
         gg.op(lambda x, y: x * y, name="two")
     with pytest.raises(TypeError, match=r"1 gradient rules for the inputs \('x', 'y'\)"):
-        gg.op(np.nextafter, lambda g: g)
+        gg.op(np.nextafter, lambda g: g, replace=True)
+    with pytest.raises(TypeError, match=r"np.tanh has a rule already; .*replace=True"):
+        gg.op(np.tanh, lambda g: g)
+    with pytest.raises(TypeError, match=r"np.isnan has an answer, which is plain, already"):
+        gg.op(np.isnan, lambda g: g)
     scaled = gg.op(lambda x, k: x * k, lambda g, k: g * k, name="scaled")
     with pytest.raises(TypeError, match=r"scaled: not differentiable in 'k'; pass \.detach"):
         scaled(gg.Tensor(1.0), gg.Tensor(2.0, requires_grad=True))

@@ -10,11 +10,12 @@ import numpy as np
 
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.node import here
+from graphgrad.operands import as_plain
 from graphgrad.reprs import Described
 
 
 def _checked(who: str, images: Any) -> Any:
-    images = np.asarray(images)
+    images = as_plain(who, images, "images")
     if images.ndim not in (3, 4):
         message = f"{who}: images {images.shape}; they must be (N, H, W) or (N, C, H, W)"
         raise ShapeError(f"{message} (at {here()})")

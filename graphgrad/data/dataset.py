@@ -7,8 +7,8 @@ import numpy as np
 
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.node import here
+from graphgrad.operands import as_plain
 from graphgrad.randomness import default_generator
-from graphgrad.record import as_values
 from graphgrad.reprs import counted, described
 
 
@@ -42,7 +42,9 @@ def checked(who: str, dataset: tuple[Any, Any]) -> Dataset:
     if len(dataset) != 2:
         message = f"{who}: give (images, labels), not {len(dataset)} things (at {here()})"
         raise ShapeError(message)
-    images, labels = map(as_values, dataset)
+    images, labels = (
+        as_plain(who, x, name) for x, name in zip(dataset, ("images", "labels"), strict=True)
+    )
     if not images.ndim or not labels.ndim or len(images) != len(labels) or not len(images):
         message = (
             f"{who}: images {images.shape}, labels {labels.shape}; give one label per image, "
@@ -71,7 +73,7 @@ def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) ->
     DtypeError
         If labels are not integers.
     """
-    labels = np.asarray(labels)
+    labels = as_plain("one_hot", labels, "labels")
     if labels.dtype.kind not in "iu":
         raise DtypeError(f"one_hot: labels are {labels.dtype}; use .astype(int) (at {here()})")
     labels = labels.astype(np.int64)

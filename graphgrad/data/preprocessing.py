@@ -11,6 +11,7 @@ import numpy as np
 
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.node import here
+from graphgrad.operands import as_plain
 from graphgrad.ops.ranges import scale_of
 from graphgrad.reprs import Described
 
@@ -32,7 +33,7 @@ class _Fitted(Described):
 
     def _checked(self, images: Any) -> Any:
         self._refuse_unfitted()
-        images = np.asarray(images)
+        images = as_plain(type(self).__name__, images, "images")
         if images.ndim < 1 or images.shape[1:] != self.mean.shape:
             fitted = ", ".join(["N", *map(str, self.mean.shape)])
             message = f"{type(self).__name__}: images {images.shape}, fitted to ({fitted})"
@@ -40,7 +41,7 @@ class _Fitted(Described):
         return images
 
     def _training(self, images: Any) -> Any:
-        images = np.asarray(images)
+        images = as_plain(type(self).__name__, images, "images")
         if images.ndim < 2 or not len(images):
             message = f"{type(self).__name__}: images {images.shape}; give (N, …), N above 0"
             raise ShapeError(f"{message} (at {here()})")
@@ -151,7 +152,7 @@ class PCA(_Fitted):
     def inverse(self, coordinates: Any) -> Any:
         """Return images (N, …) from coordinates; what was not kept is the mean's."""
         self._refuse_unfitted()
-        coordinates = np.asarray(coordinates)
+        coordinates = as_plain(type(self).__name__, coordinates, "coordinates")
         if coordinates.ndim != 2 or coordinates.shape[1:] != self.deviations.shape:
             message = f"{type(self).__name__}.inverse: coordinates {coordinates.shape}; give "
             raise ShapeError(f"{message}(N, {len(self.deviations)}) (at {here()})")

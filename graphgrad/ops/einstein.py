@@ -10,6 +10,7 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
 from graphgrad.node import here
+from graphgrad.operands import shape_of
 from graphgrad.registry import Op, Scatter, composed, op
 from graphgrad.tensor import Tensor
 
@@ -125,7 +126,7 @@ def _gradients(
 ) -> tuple[Any, ...]:
     if not isinstance(optimize, bool | str):
         optimize = True  # an order of contraction that was made for the output
-    shapes = tuple([x.shape for x in inputs])
+    shapes = tuple(map(shape_of, inputs))
     gradients: list[Any] = []
     for i, want in enumerate(wanted):
         if not want:

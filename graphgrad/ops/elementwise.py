@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from graphgrad.domains import Cases, call, elementwise
+from graphgrad.operands import as_array, unwrapped
 from graphgrad.ops.ranges import has_value
-from graphgrad.record import as_array, unwrapped
 from graphgrad.registry import TABLE, Op, op
 from graphgrad.tensor import Tensor
 

@@ -369,6 +369,7 @@ def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
 
 def _unrepeated(g: Any, a_shape: tuple[int, ...], axis: int | None, saved: Any) -> Any:
     """Sum what came from one element: equal runs seen as an axis, unequal ones scattered."""
+    axis = axis if a_shape else None  # one number is a vector of one to NumPy
     shape = (int(np.prod(a_shape)),) if axis is None else a_shape
     place = 0 if axis is None else axis % len(a_shape)
     if isinstance(saved, int):

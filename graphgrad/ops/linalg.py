@@ -9,10 +9,10 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import LinalgError, ShapeError
 from graphgrad.node import here
+from graphgrad.operands import as_array, unwrapped
 from graphgrad.ops.determinants import REGULAR, onto_triangle, transposed
 from graphgrad.ops.products import cross, matmul, outer, tensordot, vecdot
 from graphgrad.ops.ranges import has_its_digits, has_value, scale_of
-from graphgrad.record import as_array, unwrapped
 from graphgrad.registry import PLAIN, REMEDIES, TABLE, Op, composed, op
 from graphgrad.tensor import Tensor
 

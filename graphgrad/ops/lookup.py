@@ -7,10 +7,10 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError, UnsupportedError
 from graphgrad.node import here
+from graphgrad.operands import refuse_recorded, unwrapped
 from graphgrad.ops.index import getitem, scatter, take
 from graphgrad.ops.join import stack
 from graphgrad.ops.shape import broadcast_arrays, ravel
-from graphgrad.record import unwrapped
 from graphgrad.registry import composed
 from graphgrad.tensor import Tensor
 
@@ -135,6 +135,8 @@ def histogram(
     weights: Any = None,
 ) -> tuple[Any, Any]:
     """Sum the weights of the numbers in each bin; plain counts where there are no weights."""
+    if isinstance(a, Tensor) and np.ndim(bins) == 0 and (range is None or isinstance(bins, str)):
+        refuse_recorded(a, "histogram with edges that depend on the numbers", "a")
     values = np.ravel(unwrapped(a))
     if not isinstance(weights, Tensor):
         return np.histogram(values, bins, range, density, weights)
@@ -145,3 +147,68 @@ def histogram(
     inside = (numbers >= 0) & (numbers < count)
     sums = scatter(getitem(ravel(weights), inside), numbers[inside], (count,))
     return (sums / (np.diff(edges) * np.sum(sums)) if density else sums), edges
+
+
+# ---------------------------------------------------------------------- each value once
+
+# Of several equal elements the first is the one that is taken, and gets the gradient.
+
+
+@composed(
+    np.unique,
+    domain=Cases(
+        lambda r: call(r(5)),
+        lambda r: call(r(2, 3)),
+        lambda r: call(r(3, 2), axis=0),
+        lambda r: call(r()),
+        lambda r: call(r(0)),
+    ),
+)
+def unique(
+    ar: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    equal_nan: bool = True,
+) -> Any:
+    """Each value once, sorted; places, inverse and counts are plain. Gradient: g to the first."""
+    _, index, *rest = np.unique(
+        unwrapped(ar), True, return_inverse, return_counts, axis, equal_nan=equal_nan
+    )
+    values = take(ravel(ar) if axis is None else ar, index, axis=0 if axis is None else axis)
+    parts = [values, *[index] * bool(return_index), *rest]
+    return tuple(parts) if len(parts) > 1 else values
+
+
+def _like(named: Any, ar: Any) -> Any:
+    """Put the recorded values in the place of NumPy's, in the order that these have."""
+    plain = np.ravel(unwrapped(ar))
+    _, index = np.unique(plain, return_index=True, equal_nan=False)
+    rank = np.argsort(np.argsort(named.values if hasattr(named, "values") else named))
+    values = take(ravel(ar), index[rank])
+    return named._replace(values=values) if hasattr(named, "values") else values
+
+
+@composed(np.unique_values, domain=Cases(lambda r: call(r(5)), lambda r: call(r(2, 3))))
+def unique_values(x: Any) -> Tensor:
+    """Each value once, every NaN too. Gradient: g to the first of equal ones."""
+    return _like(np.unique_values(unwrapped(x)), x)  # type: ignore[no-any-return]
+
+
+@composed(np.unique_counts, domain=Cases(lambda r: call(r(5)), lambda r: call(r(2, 3))))
+def unique_counts(x: Any) -> Any:
+    """Each value once, and how often. Gradient: g to the first of equal ones."""
+    return _like(np.unique_counts(unwrapped(x)), x)
+
+
+@composed(np.unique_inverse, domain=Cases(lambda r: call(r(5)), lambda r: call(r(2, 3))))
+def unique_inverse(x: Any) -> Any:
+    """Each value once, and where x has it. Gradient: g to the first of equal ones."""
+    return _like(np.unique_inverse(unwrapped(x)), x)
+
+
+@composed(np.unique_all, domain=Cases(lambda r: call(r(5)), lambda r: call(r(2, 3))))
+def unique_all(x: Any) -> Any:
+    """Each value once, with places, inverse and counts. Gradient: g to the first of equal ones."""
+    return _like(np.unique_all(unwrapped(x)), x)

@@ -7,10 +7,10 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
 from graphgrad.node import here
+from graphgrad.operands import as_array
 from graphgrad.ops.decompositions import svdvals
 from graphgrad.ops.linalg import inv
 from graphgrad.ops.ranges import has_value, in_range, is_exact
-from graphgrad.record import as_array
 from graphgrad.registry import HALF, Op, composed, op
 from graphgrad.tensor import Tensor
 

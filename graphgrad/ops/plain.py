@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.record import unwrapped
-from graphgrad.registry import PLAIN, REMEDIES
+from graphgrad.operands import unwrapped
+from graphgrad.registry import OF_CONSTANTS, PLAIN, REMEDIES
 
 
 def _those_there(names: str, module: Any = np) -> set[Any]:
@@ -96,7 +96,7 @@ POSITIONS = {
     np.triu_indices_from,
     np.unravel_index,
 }
-SETS = _those_there("in1d isin unique unique_all unique_counts unique_inverse unique_values")
+SETS = _those_there("in1d isin")
 SAME_SHAPE: set[Any] = {
     np.empty_like,
     np.ones_like,
@@ -107,6 +107,7 @@ ADVICE = {np.einsum_path, np.histogram_bin_edges}
 
 PLAIN |= SHAPE_AND_TYPE | COMPARISONS | KINDS_OF_NUMBER | LOGIC | INTEGERS | POSITIONS
 PLAIN |= SETS | SAME_SHAPE | AS_TEXT | ADVICE
+OF_CONSTANTS |= {np.histogram_bin_edges, np.ix_}
 
 _ASSIGN = (
     "it writes into an array: change a Tensor by t[...] = value, and fill a plain array from "

@@ -8,9 +8,9 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
 from graphgrad.node import here
+from graphgrad.operands import as_array
 from graphgrad.ops.index import getitem
 from graphgrad.ops.shape import moveaxis
-from graphgrad.record import as_array
 from graphgrad.registry import Op, composed, op
 from graphgrad.tensor import Tensor
 
@@ -145,19 +145,19 @@ def vecdot(x1: Any, x2: Any, axis: int = -1) -> Tensor:
 
 
 def _dot_a(g: Any, b: Any, a_shape: tuple[int, ...]) -> Any:
-    if b.ndim == 2 and 1 <= len(a_shape) <= 2:
-        return g @ b.T
-    if not a_shape or b.ndim == 0:
+    if not a_shape or np.ndim(b) == 0:
         return g * b
+    if b.ndim == 2 and len(a_shape) <= 2:
+        return g @ b.T
     free = [k for k in range(b.ndim) if k != max(b.ndim - 2, 0)]
     return np.tensordot(g, b, (range(len(a_shape) - 1, g.ndim), free))
 
 
 def _dot_b(g: Any, a: Any, b_shape: tuple[int, ...]) -> Any:
-    if a.ndim == 2 and 1 <= len(b_shape) <= 2:
-        return a.T @ g
-    if not b_shape or a.ndim == 0:
+    if not b_shape or np.ndim(a) == 0:
         return g * a
+    if a.ndim == 2 and len(b_shape) <= 2:
+        return a.T @ g
     rows = range(a.ndim - 1)
     c = np.tensordot(a, g, (rows, rows))
     return c if len(b_shape) == 1 else np.moveaxis(c, 0, -2)
@@ -192,13 +192,13 @@ dot: Op[Tensor] = op(
 
 
 def _inner_b(g: Any, a: Any, b_shape: tuple[int, ...]) -> Any:
-    if not b_shape or a.ndim == 0:
+    if not b_shape or np.ndim(a) == 0:
         return g * a
     return np.tensordot(g, a, (range(a.ndim - 1), range(a.ndim - 1)))
 
 
 def _inner_a(g: Any, b: Any, a_shape: tuple[int, ...]) -> Any:
-    if not a_shape or b.ndim == 0:
+    if not a_shape or np.ndim(b) == 0:
         return g * b
     return np.tensordot(g, b, (range(len(a_shape) - 1, g.ndim), range(b.ndim - 1)))
 
@@ -264,17 +264,17 @@ def _summed(axes: Any, a_ndim: int, b_ndim: int) -> tuple[list[int], list[int]]:
 
 
 def _tensordot_a(g: Any, b: Any, a_shape: tuple[int, ...], axes: Any) -> Any:
-    a_axes, b_axes = _summed(axes, len(a_shape), b.ndim)
+    a_axes, b_axes = _summed(axes, len(a_shape), np.ndim(b))
     a_free = [k for k in range(len(a_shape)) if k not in a_axes]
-    b_free = [k for k in range(b.ndim) if k not in b_axes]
+    b_free = [k for k in range(np.ndim(b)) if k not in b_axes]
     c = np.tensordot(g, b, (range(len(a_free), g.ndim), b_free))
     came_from = [*a_free, *(a_axes[b_axes.index(k)] for k in sorted(b_axes))]
     return np.transpose(c, np.argsort(came_from))
 
 
 def _tensordot_b(g: Any, a: Any, b_shape: tuple[int, ...], axes: Any) -> Any:
-    a_axes, b_axes = _summed(axes, a.ndim, len(b_shape))
-    a_free = [k for k in range(a.ndim) if k not in a_axes]
+    a_axes, b_axes = _summed(axes, np.ndim(a), len(b_shape))
+    a_free = [k for k in range(np.ndim(a)) if k not in a_axes]
     b_free = [k for k in range(len(b_shape)) if k not in b_axes]
     c = np.tensordot(a, g, (a_free, range(len(a_free))))
     came_from = [*(b_axes[a_axes.index(k)] for k in sorted(a_axes)), *b_free]
@@ -318,13 +318,13 @@ def _interleaved(
 
 
 def _kron_a(g: Any, b: Any, a_shape: tuple[int, ...]) -> Any:
-    _, b_full, both = _interleaved(a_shape, b.shape)
+    _, b_full, both = _interleaved(a_shape, np.shape(b))
     places = (range(1, len(both), 2), range(len(b_full)))
     return np.reshape(np.tensordot(np.reshape(g, both), np.reshape(b, b_full), places), a_shape)
 
 
 def _kron_b(g: Any, a: Any, b_shape: tuple[int, ...]) -> Any:
-    a_full, _, both = _interleaved(a.shape, b_shape)
+    a_full, _, both = _interleaved(np.shape(a), b_shape)
     places = (range(len(a_full)), range(0, len(both), 2))
     return np.reshape(np.tensordot(np.reshape(a, a_full), np.reshape(g, both), places), b_shape)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.node import Recorded
-from graphgrad.record import unwrapped
+from graphgrad.operands import unwrapped
 
 
 @functools.lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError, UnsupportedError
 from graphgrad.node import here
-from graphgrad.record import unwrapped
+from graphgrad.operands import unwrapped
 from graphgrad.registry import TABLE, Op, composed, op
 from graphgrad.tensor import Tensor
 

@@ -10,7 +10,7 @@ import numpy as np
 from graphgrad.errors import ArgumentError, DtypeError, PictureError, ShapeError, UnsupportedError
 from graphgrad.files import replacing
 from graphgrad.node import here
-from graphgrad.record import unwrapped
+from graphgrad.operands import unwrapped
 
 if TYPE_CHECKING:  # matplotlib is optional, and slow to import
     from matplotlib.axes import Axes

@@ -26,7 +26,7 @@ from graphgrad.nn.diagnosis.symptoms import dead_share, findings
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.nn.shape import Flatten
 from graphgrad.node import here
-from graphgrad.record import unwrapped
+from graphgrad.operands import unwrapped
 
 _UNWATCHED = contextlib.nullcontext()
 

@@ -10,6 +10,7 @@ import numpy as np
 from graphgrad.domains import Cases, call, elementwise
 from graphgrad.errors import ShapeError
 from graphgrad.node import here
+from graphgrad.operands import as_array, shape_of, unwrapped
 from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.choice import keep, where
 from graphgrad.ops.elementwise import Elementary
@@ -24,7 +25,6 @@ from graphgrad.ops.transcendental import (
     softplus as _softplus,
     tanh as tanh,
 )
-from graphgrad.record import as_values, shape_of, unwrapped
 from graphgrad.registry import op
 from graphgrad.tensor import Tensor
 
@@ -70,10 +70,10 @@ def softplus(x: Any, beta: float = 1.0, threshold: float | None = None) -> Tenso
         If beta is not above 0.
     """
     check_beta("softplus", beta)
-    out: Any = _softplus(x) if beta == 1 else _softplus(beta * as_values(x)) / beta
+    out: Any = _softplus(x) if beta == 1 else _softplus(beta * as_array(x)) / beta
     if threshold is None:
         return out  # type: ignore[no-any-return]
-    return where(beta * unwrapped(as_values(x)) > threshold, x, out)
+    return where(beta * unwrapped(as_array(x)) > threshold, x, out)
 
 
 def check_beta(who: str, beta: float) -> None:

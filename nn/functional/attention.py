@@ -9,7 +9,7 @@ from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.functional.dropping import kept
 from graphgrad.node import Absent, here
-from graphgrad.record import as_values, unwrapped
+from graphgrad.operands import as_array, unwrapped
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 
@@ -104,7 +104,7 @@ def attention_weights(
     See :func:`scaled_dot_product_attention`. The weights are those that multiplied the values:
     after dropout.
     """
-    query, key, value = map(as_values, (query, key, value))
+    query, key, value = map(as_array, (query, key, value))
     if query.dtype.kind != "f":
         message = f"attention: query is {query.dtype}; use .astype(np.float32) (at {here()})"
         raise DtypeError(message)
@@ -181,7 +181,7 @@ def _mask(query: Any, key: Any, value: Any, mask: Any) -> Any:
     shapes = tuple(x.shape for x in (query, key, value))
     problem = _problem(*shapes)
     if not problem and mask is not None:
-        mask = mask if hasattr(mask, "dtype") else np.asarray(mask)
+        mask = as_array(mask, "attention")
         if mask.dtype.kind not in "bf":
             message = f"attention: attn_mask is {mask.dtype}; give bool (True: take part) or floats"
             raise DtypeError(f"{message} (at {here()})")

@@ -13,7 +13,7 @@ from graphgrad.nn.functional.convolution_ops import (
 )
 from graphgrad.nn.functional.geometry import numbers_of
 from graphgrad.node import Absent, here
-from graphgrad.record import as_values, shape_of
+from graphgrad.operands import as_array, shape_of
 from graphgrad.tensor import Tensor
 
 _LAYOUTS = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)"}
@@ -247,7 +247,7 @@ def check_output_padding(
 
 
 def _arrays(name: str, x: Any, weight: Any, axes: int) -> tuple[Any, Any]:
-    x, weight = as_values(x), as_values(weight)
+    x, weight = as_array(x), as_array(weight)
     if x.ndim - axes not in (1, 2) or weight.ndim != axes + 2 or 0 in weight.shape:
         message = (
             f"{name}: x {x.shape}, weight {weight.shape}; x must be {_LAYOUTS[axes]}, and weight "

@@ -8,9 +8,9 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
 from graphgrad.node import here
+from graphgrad.operands import as_array
 from graphgrad.ops.choice import keep
 from graphgrad.randomness import default_generator
-from graphgrad.record import as_values
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 
@@ -60,7 +60,7 @@ _DROPOUT: Op[Tensor] = op(
 def _checked(who: str, x: Any, p: float) -> Any:
     if not 0 <= p <= 1:
         raise ShapeError(f"{who}: p={p} is not in 0 … 1 (at {here()})")
-    x = as_values(x)
+    x = as_array(x)
     return x if x.dtype.kind == "f" else x.astype(float)
 
 

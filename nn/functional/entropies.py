@@ -6,19 +6,13 @@ import numpy as np
 
 from graphgrad.domains import elementwise
 from graphgrad.errors import ShapeError
-from graphgrad.nn.functional.targets import (
-    REDUCTIONS,
-    as_plain,
-    in_dtype_of,
-    matched,
-    reduced,
-)
+from graphgrad.nn.functional.targets import REDUCTIONS, in_dtype_of, matched, reduced
 from graphgrad.node import Absent, Recorded, here
+from graphgrad.operands import as_plain, unwrapped
 from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import Elementary
 from graphgrad.ops.reduce import sum as total
 from graphgrad.ops.transcendental import sigmoid
-from graphgrad.record import unwrapped
 from graphgrad.registry import op
 from graphgrad.tensor import Tensor
 

@@ -7,7 +7,7 @@ import numpy as np
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.functional.correlation import Axis
 from graphgrad.node import here
-from graphgrad.record import as_values
+from graphgrad.operands import as_array
 
 Axes = tuple[Axis, Axis]  # down and across
 _LAYOUTS = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)"}
@@ -26,7 +26,7 @@ def numbers_of(name: str, what: str, value: Any, least: int, axes: int) -> tuple
 
 def image_of(name: str, x: Any, axes: int = 2) -> Any:
     """Return an array of images, one or many, or say that it is none."""
-    x = as_values(x)
+    x = as_array(x)
     if x.ndim - axes not in (1, 2):
         raise ShapeError(f"{name}: x {x.shape} must be {_LAYOUTS[axes]} (at {here()})")
     return x

@@ -7,7 +7,6 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.targets import (
-    as_plain,
     check_labels,
     check_reduction,
     class_weights,
@@ -18,11 +17,11 @@ from graphgrad.nn.functional.targets import (
     reduced,
 )
 from graphgrad.node import here
+from graphgrad.operands import as_array, as_plain
 from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import square
 from graphgrad.ops.piecewise import relu
 from graphgrad.ops.reduce import sum as total
-from graphgrad.record import as_values
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 
@@ -66,7 +65,7 @@ _MARGINS: Op[Tensor] = op(
 def _violations(who: str, scores: Any, labels: Any, delta: float, reduction: str) -> Any:
     """Check the arguments and return the margins that are violated, (N, C) or (C,)."""
     check_reduction(who, reduction)
-    labels, scores = as_plain(who, labels, "labels"), as_values(scores)
+    labels, scores = as_plain(who, labels, "labels"), as_array(scores)
     shape = scores.shape
     if len(shape) not in (1, 2) or not shape[-1] or labels.shape != shape[:-1]:
         wanted = "scores (N, C) want labels (N,), scores (C,) one label"

@@ -8,7 +8,6 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.targets import (
-    as_plain,
     check_labels,
     check_reduction,
     class_weights,
@@ -18,11 +17,11 @@ from graphgrad.nn.functional.targets import (
     share_of,
 )
 from graphgrad.node import Recorded, here
+from graphgrad.operands import as_array, as_plain
 from graphgrad.ops.choice import keep
 from graphgrad.ops.index import take_along_axis
 from graphgrad.ops.likelihood import softmax
 from graphgrad.ops.shape import squeeze
-from graphgrad.record import as_values
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 
@@ -221,7 +220,7 @@ def cross_entropy(
         If class numbers are not integers.
     """
     labels = as_plain("cross_entropy", labels, "labels")
-    logits = as_values(logits)
+    logits = as_array(logits)
     shape = logits.shape
     plain = weight is None and reduction == "mean" and not label_smoothing
     if plain and _is_usual(labels, shape, ignore_index):
@@ -328,7 +327,7 @@ def nll_loss(
     """
     who = "nll_loss"
     check_reduction(who, reduction)
-    labels, x = as_plain(who, labels, "labels"), as_values(log_probabilities)
+    labels, x = as_plain(who, labels, "labels"), as_array(log_probabilities)
     shape = x.shape
     places = shape[:1] + shape[2:] if len(shape) > 1 else ()
     if not shape or labels.shape != places:

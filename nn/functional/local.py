@@ -14,7 +14,7 @@ from graphgrad.nn.functional.correlation import Axis
 from graphgrad.nn.functional.geometry import image_of, numbers_of, windows_on
 from graphgrad.nn.functional.windows import windows_added, windows_of
 from graphgrad.node import Absent, here
-from graphgrad.record import shape_of
+from graphgrad.operands import shape_of
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 

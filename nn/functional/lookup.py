@@ -5,13 +5,12 @@ from typing import Any
 import numpy as np
 
 from graphgrad.domains import Cases, call
-from graphgrad.errors import DtypeError, IndexingError, ShapeError, UnsupportedError
+from graphgrad.errors import DtypeError, IndexingError, ShapeError
 from graphgrad.node import here
+from graphgrad.operands import as_plain, shape_of
 from graphgrad.ops.choice import keep
 from graphgrad.ops.index import frozen
-from graphgrad.record import shape_of
 from graphgrad.registry import Op, Scatter, op
-from graphgrad.switches import switches
 from graphgrad.tensor import Tensor
 
 
@@ -68,12 +67,7 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Tensor
     ShapeError
         If the weight has not two axes, or ``padding_idx`` is none of its rows.
     """
-    if isinstance(index, Tensor):
-        if index.requires_grad and switches().enabled:
-            message = f"embedding: not differentiable in index; use .detach() (at {here()})"
-            raise UnsupportedError(message)
-        index = index.numpy()
-    index = index if hasattr(index, "dtype") else np.asarray(index)
+    index = as_plain("embedding", index, "index")
     shape = shape_of(weight)
     if len(shape) != 2:
         raise ShapeError(f"embedding: weight {shape} must be (V, D) (at {here()})")

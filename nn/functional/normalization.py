@@ -18,7 +18,7 @@ from graphgrad.nn.functional.moments import (
     unit_of,
 )
 from graphgrad.node import Absent, Recorded, here
-from graphgrad.record import shape_of
+from graphgrad.operands import as_array, operand, shape_of
 from graphgrad.registry import Op, op
 from graphgrad.switches import note_change
 from graphgrad.tensor import Tensor
@@ -417,12 +417,12 @@ def _given(x: Any, otherwise: float) -> Any:
 def _plain(x: Any) -> Any:
     if isinstance(x, Recorded):
         return x._array
-    return x.value if isinstance(x, Absent) else np.asarray(x)
+    return x.value if isinstance(x, Absent) else operand(x, "normalization")
 
 
 def _floating(name: str, x: Any) -> tuple[int, ...]:
     """Return the shape of x, or say that it is not floating."""
-    dtype = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+    dtype = as_array(x, name).dtype
     if dtype.kind != "f":
         raise DtypeError(f"{name}: x is {dtype}; use .astype(np.float32) (at {here()})")
     return shape_of(x)

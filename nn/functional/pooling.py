@@ -16,7 +16,7 @@ from graphgrad.nn.functional.pooling_ops import (
     bins_of,
 )
 from graphgrad.node import here
-from graphgrad.record import unwrapped
+from graphgrad.operands import unwrapped
 from graphgrad.registry import Op
 from graphgrad.tensor import Tensor
 

@@ -20,9 +20,9 @@ from graphgrad.nn.functional.geometry import (
     with_margins,
     without_margins,
 )
+from graphgrad.operands import unwrapped
 from graphgrad.ops.choice import keep
 from graphgrad.ops.ranges import bounds, has_its_digits, has_value, scale_of
-from graphgrad.record import unwrapped
 from graphgrad.registry import Op, op
 from graphgrad.sweep import scatter_add
 from graphgrad.tensor import Tensor

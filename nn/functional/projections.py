@@ -8,7 +8,7 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
 from graphgrad.node import Absent, here
-from graphgrad.record import shape_of
+from graphgrad.operands import shape_of
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
 

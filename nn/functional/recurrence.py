@@ -8,7 +8,7 @@ from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.functional.recurrence_ops import GRU_STEPS, LSTM_STEPS, RNN_STEPS
 from graphgrad.node import Absent, here
-from graphgrad.record import as_values, shape_of
+from graphgrad.operands import as_array, shape_of
 from graphgrad.tensor import Tensor
 
 NONLINEARITIES = ("tanh", "relu")
@@ -93,7 +93,7 @@ def rnn_layer(
     if nonlinearity not in NONLINEARITIES:
         message = f"rnn_layer: nonlinearity {nonlinearity!r}; there are {NONLINEARITIES}"
         raise ShapeError(f"{message} (at {here()})")
-    x = as_values(x)
+    x = as_array(x)
     _check("rnn_layer", x, {"h0": h0}, (w_ih, w_hh, b_ih, b_hh), 1)
     z = affine(x, w_ih, _sum(b_ih, b_hh))
     hs = RNN_STEPS(z, _start(h0, x, w_hh), w_hh, nonlinearity, reverse)
@@ -146,7 +146,7 @@ def lstm_layer(
     DtypeError
         If x is not floating.
     """
-    x = as_values(x)
+    x = as_array(x)
     _check("lstm_layer", x, {"h0": h0, "c0": c0}, (w_ih, w_hh, b_ih, b_hh), 4)
     z = affine(x, w_ih, _sum(b_ih, b_hh))
     hs, cs, _ = LSTM_STEPS(z, _start(h0, x, w_hh), _start(c0, x, w_hh), w_hh, reverse)
@@ -200,7 +200,7 @@ def gru_layer(
     DtypeError
         If x is not floating.
     """
-    x = as_values(x)
+    x = as_array(x)
     _check("gru_layer", x, {"h0": h0}, (w_ih, w_hh, b_ih, b_hh), 3)
     z = affine(x, w_ih, b_ih)
     b_hh = Absent(0.0) if b_hh is None else b_hh

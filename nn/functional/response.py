@@ -7,7 +7,7 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.node import Recorded, here
-from graphgrad.record import shape_of
+from graphgrad.operands import as_array, shape_of
 from graphgrad.registry import HALF, Op, op
 from graphgrad.tensor import Tensor
 
@@ -116,7 +116,7 @@ def local_response_norm(
     DtypeError
         If x is not floating.
     """
-    dtype = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+    dtype = as_array(x, "local_response_norm").dtype
     if dtype.kind != "f":
         message = f"local_response_norm: x is {dtype}; use .astype(np.float32) (at {here()})"
         raise DtypeError(message)

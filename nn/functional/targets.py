@@ -4,24 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.node import Recorded, here
+from graphgrad.operands import as_array, as_plain, needs_gradient
 from graphgrad.ops.reduce import mean, sum as total
-from graphgrad.record import as_values, needs_gradient
-from graphgrad.switches import switches
 from graphgrad.tensor import Tensor
 
 REDUCTIONS = ("mean", "sum", "none")
-
-
-def as_plain(who: str, x: Any, name: str) -> Any:
-    """Return the array of something that no gradient goes to."""
-    if isinstance(x, Recorded):
-        if needs_gradient(x) and switches().enabled:
-            message = f"{who}: not differentiable in {name}; use .detach() (at {here()})"
-            raise UnsupportedError(message)
-        return x._array
-    return as_values(x)
 
 
 def in_dtype_of(x: Any, array: Any) -> Any:
@@ -60,7 +49,7 @@ def matched(
 ) -> tuple[Any, Any]:
     """Return two arrays of one shape, or say how to give them one: nothing is broadcast here."""
     check_reduction(who, reduction, allowed)
-    x, target = as_values(x), as_values(target)
+    x, target = as_array(x), as_array(target)
     if x.shape != target.shape:
         message = f"{who}: {name} {x.shape}, target {target.shape}: the shapes must be equal"
         if x.shape == (*target.shape, 1):

@@ -19,7 +19,7 @@ from graphgrad.nn.functional.geometry import (
     without_margins,
 )
 from graphgrad.node import here
-from graphgrad.record import shape_of
+from graphgrad.operands import as_array, shape_of
 from graphgrad.registry import HALF, Op, op
 from graphgrad.tensor import Tensor
 
@@ -161,7 +161,7 @@ def col2im(
         message = f"col2im: image_shape={image_shape} must be (N, C, H, W) or (C, H, W)"
         raise ShapeError(f"{message} (at {here()})")
     axes = _axes("col2im", shape, kernel_size, stride, padding, dilation)
-    columns = columns if hasattr(columns, "dtype") else np.asarray(columns)
+    columns = as_array(columns, "col2im")
     wanted = _columns_shape(shape, *axes)
     if shape_of(columns) != wanted:
         message = (

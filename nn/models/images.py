@@ -9,7 +9,7 @@ from graphgrad.errors import ShapeError
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.module import Module
 from graphgrad.node import here
-from graphgrad.record import as_values
+from graphgrad.operands import as_array
 
 Shape = tuple[int, ...]
 
@@ -50,7 +50,7 @@ def images_of(who: str, x: Any, channels: int, smallest: int) -> Any:
     ShapeError
         If x is not (N, channels, H, W), with H and W at least ``smallest``.
     """
-    x = as_values(x)
+    x = as_array(x)
     shape = x.shape
     if len(shape) != 4:
         remedy = "x[None] is a batch of one" if len(shape) == 3 else "see np.reshape"
@@ -124,7 +124,7 @@ class FixedSize(Module):
 
     def forward(self, x: Any) -> Any:
         """Return scores (N, num_classes)."""
-        x = as_values(x)
+        x = as_array(x)
         if x.shape[1:] != self.input_shape or x.ndim != 4:
             who, sizes = type(self).__name__, ", ".join(map(str, self.input_shape))
             if x.ndim == 4:

@@ -8,7 +8,7 @@ import numpy as np
 from graphgrad.anomaly import detect_anomaly
 from graphgrad.errors import NonFiniteError
 from graphgrad.nn.module import Module
-from graphgrad.record import unwrapped
+from graphgrad.operands import unwrapped
 
 
 def nonfinite_member(model: Module) -> str | None:

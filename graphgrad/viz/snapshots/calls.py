@@ -9,7 +9,8 @@ import numpy as np
 
 from graphgrad.errors import DtypeError
 from graphgrad.node import here
-from graphgrad.record import as_array, constant
+from graphgrad.operands import as_array
+from graphgrad.record import constant
 from graphgrad.switches import enable_grad
 from graphgrad.tensor import Tensor
 from graphgrad.transforms import Derived
