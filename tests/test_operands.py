@@ -173,13 +173,13 @@ PLACES: dict[str, Callable[[Any], Any]] = {
     "hook": hooked,
     "grad": assigned("grad"),
     "data": assigned("data"),
-    "gg.grad": lambda v: gg.grad(np.sum)(v),
+    "gg.grad": gg.grad(np.sum),
     "vjp's point": lambda v: gg.vjp(np.sin, v),
     "jvp's direction": lambda v: gg.jvp(np.sin, (BASE,), (v,)),
     "gradcheck": lambda v: gg.gradcheck(np.sin, v),
-    "forward": lambda v: gg.op(lambda x: v, lambda g: g, name="odd")(leaf()),
-    "forward, unrecorded": lambda v: gg.op(lambda x: v, lambda g: g, name="odd")(gg.Tensor(BASE)),
-    "layer": lambda v: nn.Affine(2, 2, rng=np.random.default_rng(0))(v),
+    "forward": lambda v: gg.op(lambda _: v, lambda g: g, name="odd")(leaf()),
+    "forward, unrecorded": lambda v: gg.op(lambda _: v, lambda g: g, name="odd")(gg.Tensor(BASE)),
+    "layer": nn.Affine(2, 2, rng=np.random.default_rng(0)),
     "convolution": lambda v: F.conv1d(v, BASE[None]),
     "softplus": lambda v: F.softplus(v, beta=2.0),
     "dropout": lambda v: F.dropout(v, 0.5, rng=np.random.default_rng(0)),
@@ -319,7 +319,7 @@ def test_a_long_double_computes_and_cannot_be_a_leaf_that_learns() -> None:
         lambda t: np.histogram_bin_edges(t, 3),
         lambda t: np.ix_(t[0], t[1]),
         lambda t: np.ma.array(BASE, mask=BASE > 2) * t,
-        lambda t: np.ma.exp(t),
+        np.ma.exp,
         lambda t: np.ma.masked_less(t, 2.0),
     ],
 )
@@ -355,7 +355,7 @@ def test_a_forward_may_return_a_number(number: Any, dtype: Any, needs: bool) -> 
 
 def test_a_forward_that_returns_whole_numbers_or_bools_is_a_constant() -> None:
     for answer in (3, True, np.int8(3), np.arange(2)):
-        y = gg.op(lambda x, a=answer: a, lambda g: g, inputs=1, name="own")(leaf())
+        y = gg.op(lambda _, a=answer: a, lambda g: g, inputs=1, name="own")(leaf())
         assert not y.requires_grad
         assert y.dtype == np.asarray(answer).dtype
 
@@ -363,7 +363,7 @@ def test_a_forward_that_returns_whole_numbers_or_bools_is_a_constant() -> None:
 @pytest.mark.parametrize("needs", [True, False])
 @pytest.mark.parametrize("answer", [[1.0], None, "1", 1j, (1.0, 2.0), leaf(), {}], ids=str)
 def test_a_forward_that_returns_no_array_is_refused(answer: Any, needs: bool) -> None:
-    own = gg.op(lambda x: answer, lambda g: g, name="own")
+    own = gg.op(lambda _: answer, lambda g: g, name="own")
     with pytest.raises(DtypeError, match=r"own: .*forward returned.*test_operands.py:"):
         own(gg.Tensor(BASE, requires_grad=needs))
 
@@ -371,7 +371,7 @@ def test_a_forward_that_returns_no_array_is_refused(answer: Any, needs: bool) ->
 @pytest.mark.parametrize("needs", [True, False])
 @pytest.mark.parametrize("answer", [BASE, (BASE,), (BASE, [1.0]), (BASE, BASE + 1j)], ids=str)
 def test_several_outputs_are_a_tuple_of_arrays(answer: Any, needs: bool) -> None:
-    own = gg.op(lambda x: answer, joint=lambda g: (g[0],), inputs=1, outputs=2, name="own")
+    own = gg.op(lambda _: answer, joint=lambda g: (g[0],), inputs=1, outputs=2, name="own")
     with pytest.raises(DtypeError, match=r"own: .*forward returned"):
         own(gg.Tensor(BASE, requires_grad=needs))
 

@@ -64,11 +64,6 @@ ON_FLOATS: dict[Any, Callable[[Any], Any]] = {
     np.size: lambda x: np.size(x, 1),
     np.tril_indices_from: lambda x: np.tril_indices_from(x, -1),
     np.triu_indices_from: np.triu_indices_from,
-    np.unique: lambda x: np.unique(x, return_counts=True),
-    np.unique_all: np.unique_all,
-    np.unique_counts: np.unique_counts,
-    np.unique_inverse: np.unique_inverse,
-    np.unique_values: np.unique_values,
     np.zeros_like: np.zeros_like,
 }
 ON_WHOLE_NUMBERS: dict[Any, Callable[[Any], Any]] = {

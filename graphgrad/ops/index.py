@@ -154,6 +154,7 @@ setitem: Op[Tensor] = op(
 
 def _take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
     shape = np.shape(a)
+    axis = axis if shape else None  # one number is a vector of one to NumPy
     out = np.take(a, indices, axis=axis, mode=mode)  # type: ignore[call-overload]
     places = np.array(indices, dtype=np.intp)
     size = int(np.prod(shape)) if axis is None else shape[axis]

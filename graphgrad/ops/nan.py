@@ -85,6 +85,7 @@ nanmin: Op[Tensor] = op(
 def _offsets(a: Any, axis: Axis) -> Any:
     """Return the numbers less their mean, and 0 for a NaN."""
     missing = np.isnan(a)
+    axis = axis if a.shape else None
     mean = np.mean(np.where(missing, 0.0, a), axis=axis, keepdims=True)
     share = reduced_count(a.shape, axis) / _count(~missing, axis, a.dtype)
     return np.where(missing, 0.0, a - mean * share)

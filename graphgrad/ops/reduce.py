@@ -26,7 +26,7 @@ from graphgrad.tensor import Tensor
 
 def kept_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
     """Return the shape that a reduction leaves when it keeps the axes, of length 1."""
-    if axis is None:
+    if axis is None or not shape:  # NumPy lets one number be reduced along an axis
         return (1,) * len(shape)
     kept = list(shape)
     for i in axis if isinstance(axis, tuple) else (axis,):
@@ -36,14 +36,14 @@ def kept_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
 
 def reduced_count(shape: tuple[int, ...], axis: Axis) -> int:
     """Count the elements that a reduction takes together."""
-    if axis is None:
+    if axis is None or not shape:
         return math.prod(shape)
     return math.prod(shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
 
 
 def lined_up(a: Any, axis: Axis) -> Any:
     """Bring the axes to be reduced together, as the one last axis."""
-    if axis is None:
+    if axis is None or not a.shape:
         return a.reshape(reduced_count(a.shape, None))
     if not isinstance(axis, tuple):
         return np.moveaxis(a, axis, -1)
@@ -53,7 +53,7 @@ def lined_up(a: Any, axis: Axis) -> Any:
 
 def put_back(x: Any, shape: tuple[int, ...], axis: Axis) -> Any:
     """Undo :func:`lined_up` for an array that had this shape."""
-    if axis is None:
+    if axis is None or not shape:
         return x.reshape(shape)
     if not isinstance(axis, tuple):
         return np.moveaxis(x, -1, axis)

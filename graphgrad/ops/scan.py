@@ -129,7 +129,7 @@ recur_back: Op[Tensor] = op(
 
 def _cumprod_rule(g: Any, a: Any, out: Any, axis: int | None) -> Any:
     """Multiply the product before an element by what the later ones make of g."""
-    if axis is None:
+    if axis is None or not a.shape:
         flat = _pushed(out, 0, 1) * recur_back(g, a.reshape(out.shape), 0)
         return flat.reshape(a.shape)
     return _pushed(out, axis, 1) * recur_back(g, a, axis)
