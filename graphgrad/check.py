@@ -98,7 +98,7 @@ def differences(
         message = f"kind={kind!r}: choose 'central' or 'forward' (at {here()})"
         raise ShapeError(message)
     x = points[which]
-    steps = np.asarray(step_size(x, kind) if h is None else h, dtype=np.float64)
+    steps = as_array(step_size(x, kind) if h is None else h, "h").astype(np.float64)
     if np.shape(steps) != x.shape:
         steps = np.broadcast_to(steps, x.shape)
     if not (steps > 0).all():

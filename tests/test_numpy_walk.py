@@ -110,8 +110,8 @@ FIRST, SECOND = np.array([[1.5, 2.5], [3.5, 0.5]]), np.array([[0.3, 0.7], [0.6, 
 LEFT_OUT = """
     DataSource fromfile fromregex genfromtxt get_state info load loadtxt memmap open_memmap save
     savetxt savez savez_compressed seed set_bit_generator set_printoptions set_state setbufsize
-    seterr seterrcall show_config show_runtime test empty empty_like ndarray recarray chararray masked_all
-    masked_all_like MaskedArray bytes random_integers"""
+    seterr seterrcall show_config show_runtime test empty empty_like ndarray recarray chararray
+    masked_all masked_all_like MaskedArray bytes random_integers"""
 
 
 def plain_numbers(answer: Any) -> list[Any]:

@@ -239,6 +239,51 @@ def test_pythons_complex_numbers_and_texts_are_refused() -> None:
             leaf() + np.float64(1) * gg.Tensor(v)  # type: ignore[arg-type]
 
 
+COMPLEX = np.array([[0.5 + 1j, 1.0], [2.0, 3.0]])
+CALLS: list[Callable[[Any], tuple[Any, ...]]] = [
+    lambda c: (c,),
+    lambda c: (c, c),
+    lambda c: (BASE, c),
+    lambda c: (c, BASE),
+    lambda c: (c, [0, 1]),
+    lambda c: (BASE, [0, 1], c[0]),
+    lambda c: ([c, c],),
+    lambda c: (c, 2),
+    lambda c: (2, c),
+    lambda c: (BASE, BASE, c),
+    lambda c: (BASE, BASE, BASE, c),
+    lambda c: (BASE > 2, BASE, c),
+    lambda c: (BASE[0], c[0]),
+    lambda c: (BASE[None], c[None]),
+    lambda c: (c[None, None], 2),
+    lambda c: (c, BASE[0], BASE[0]),
+    lambda c: ("ij->i", c),
+]
+AS_NUMPY = {"argmax", "argmin", "argsort", "matrix_rank"}  # complex numbers have an order there
+
+
+@pytest.mark.parametrize("space", [gg, gg.linalg, F], ids=lambda space: space.__name__)
+def test_no_function_loses_an_imaginary_part(space: Any) -> None:
+    """Public functions refuse plain complex arrays, or do with them what NumPy does."""
+    for name, function in vars(space).items():
+        if name[:1] == "_" or not callable(function) or isinstance(function, type):
+            continue
+        for call in CALLS:
+            args = call(COMPLEX)
+            try:
+                found = function(*args)
+            except Warning as error:
+                raise AssertionError(f"{name}: {error}") from error
+            except Exception:  # noqa: BLE001 - refused, or not the arguments that it takes
+                continue
+            if name in AS_NUMPY:
+                np.testing.assert_array_equal(
+                    found, getattr(np, name, np.linalg.matrix_rank)(*args)
+                )
+            else:
+                assert callable(found) or found is args[0], name
+
+
 # ----------------------------------------------------------------------- what is taken
 
 
