@@ -173,7 +173,8 @@ def unique(
     equal_nan: bool = True,
 ) -> Any:
     """Each value once, sorted; places, inverse and counts are plain. Gradient: g to the first."""
-    _, index, *rest = np.unique(
+    theirs: Any = np.unique  # its overloads ask for constants
+    _, index, *rest = theirs(
         unwrapped(ar), True, return_inverse, return_counts, axis, equal_nan=equal_nan
     )
     values = take(ravel(ar) if axis is None else ar, index, axis=0 if axis is None else axis)
