@@ -17,6 +17,7 @@ from graphgrad.switches import switches
 _REAL = [np.dtype(code) for code in "?bBhHiIlLqQefdg"]
 _NUMBERS = frozenset(dtype.num for dtype in _REAL)  # of either byte order
 SCALARS = frozenset([bool, int, float, *(dtype.type for dtype in _REAL)])
+_PYTHONS_NUMBERS = (int, float)
 _HARMLESS = SCALARS | {str, slice, type(None), type(Ellipsis), range, np.dtype, type}
 # What only an array has, or a table of them: beside NumPy's those of pandas, polars, PyTorch, …
 _SIGNS_OF_AN_ARRAY = ("dtype", "__array_ufunc__", "__dlpack__", "to_numpy")
@@ -48,7 +49,9 @@ def operand(x: Any, who: str) -> Any:
 
     Beside an array such a number does not widen its dtype.
     """
-    return x if isinstance(x, int | float) else as_array(x, who)
+    if x.__class__ is not np.ndarray and isinstance(x, _PYTHONS_NUMBERS):
+        return x
+    return as_array(x, who)
 
 
 def as_plain(who: str, x: Any, name: str) -> Any:

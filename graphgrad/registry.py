@@ -381,7 +381,10 @@ class Op(Declared, Generic[R]):
         arrays = tuple(
             [x.value if isinstance(x, Absent) else operand(x, self.name) for x in inputs]
         )
-        if not any(hasattr(x, "dtype") for x in arrays):
+        for x in arrays:
+            if hasattr(x, "dtype"):
+                break
+        else:
             arrays = tuple(map(np.asarray, arrays))
         if params:
             params = plain_params(params, self.parameters, self.name)
