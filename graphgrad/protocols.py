@@ -61,7 +61,7 @@ class NumpyProtocols(Recorded):
             if func in OF_CONSTANTS:
                 for x in (*args, *kwargs.values()):
                     if isinstance(x, Recorded):
-                        refuse_recorded(x, func.__name__, "what it is given")
+                        refuse_recorded(x, func.__name__, "its arguments")
             return _answered(func, func.__name__, args, kwargs)
         module = func.__module__.replace("numpy", "np", 1)
         raise UnsupportedError(_no_rule(f"{module}.{func.__name__}", REMEDIES.get(func)))
