@@ -61,8 +61,7 @@ def record(  # noqa: C901, PLR0912 - in one piece, for every op pays for a call 
     if op.has_saved:
         out, saved = out
     mask = _wanted(parents) if op.variadic else mask & op.differentiable
-    now = latest()
-    if not mask or (not now.plain and not (now := switches()).enabled):
+    if not mask or (not (now := latest()).plain and not (now := switches()).enabled):
         return constant(out if op.simple else _answer(op, out))
 
     full = (*((tuple(arrays),) if op.variadic else arrays), out, saved, *params)
