@@ -11,8 +11,8 @@ from graphgrad.errors import (
     translate,
 )
 from graphgrad.node import KEPT_ELEMENTS, Absent, Node, Recorded, call_site, here
-
-_NODE_LIKE = (Node, Absent, bool, int, float, np.generic)
+from graphgrad.operands import SCALARS, as_array, operand, plain_params
+from graphgrad.registry import HALF, Op, Plan, op
 from graphgrad.switches import latest, switches
 
 _NODE_LIKE = (Node, Absent, bool, int, float, np.generic)
@@ -87,10 +87,12 @@ def _wanted(parents: list[Any]) -> tuple[bool, ...]:
 def attach(plan: Plan, parents: tuple[Any, ...], values: tuple[Any, ...], out: Any) -> Any:
     """Add the node of a computed value, and return the Tensor that stands for it."""
     code, instruction = call_site(3)
-    mask = _wanted(parents) if op.variadic else mask & op.differentiable
-    now = latest()
-    if not mask or (not now.plain and not (now := switches()).enabled):
-        return constant(out if op.simple else _answer(op, out))
+    if not plan.op.simple:
+        out = _answer(plan.op, out)
+        if plan.op.outputs > 1:
+            if any(x.dtype == HALF for x in out):
+                plan = plan.for_halves()
+            return wrap(out, Node(plan, parents, values, (), None, None, True, code, instruction))
     shape, dtype = out.shape, out.dtype
     if dtype.char not in "fd":
         if dtype == HALF:

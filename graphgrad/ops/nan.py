@@ -106,6 +106,7 @@ def _std_rule(
 ) -> Any:
     if a.size == 0:
         return np.zeros_like(a)
+    axis = axis if a.shape else None  # NumPy takes the first axis of a number
     freedom = _freedom(a, axis, ddof, correction)
     if has_value(out) and not is_exact(out, saved):
 
