@@ -1,19 +1,15 @@
 """Looking for what goes wrong: NaNs where they arise, and writes that nobody announced."""
 
 import weakref
-import zlib
+from collections.abc import Iterator
 from typing import Any, overload
 
 import numpy as np
 
 from graphgrad.errors import GraphError, NonFiniteError
+from graphgrad.memory import checksum
 from graphgrad.node import Absent, Node, history, kept_arrays
 from graphgrad.switches import Block, F, switched
-
-
-def checksum(array: Any) -> int:
-    """Return a checksum of an array's bytes."""
-    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data) if array.size else 0
 
 
 class Anomaly:
@@ -25,10 +21,11 @@ class Anomaly:
 
     def see(self, op: Any, results: list[Any], arrays: list[Any]) -> None:
         """Raise where an op makes a NaN out of numbers; remember the saved arrays' sums."""
+        node = results[0]._node
         if op.outputs > 1:
-            return
-        node, out = results[0]._node, results[0]._array
-        if np.isnan(out).any() and not any(np.isnan(a).any() for a in arrays):
+            node = node.parents[0]
+        made = any(np.isnan(tensor._array).any() for tensor in results)
+        if made and not any(np.isnan(a).any() for a in arrays):
             message = f"{node.describe()} computed a NaN from inputs without one"
             raise NonFiniteError(message)
         self.sums[node] = self._sums(node)
@@ -53,10 +50,16 @@ class Anomaly:
             raise GraphError(message)
 
     def _sums(self, node: Node) -> list[int]:
-        flat: list[Any] = []
-        for value in node.values:
-            flat += value if isinstance(value, tuple) else (value,)
-        return [checksum(a) for a in flat if isinstance(a, np.ndarray)]
+        return [checksum(a) for a in _flat(node.values) if isinstance(a, np.ndarray)]
+
+
+def _flat(values: Any) -> Iterator[Any]:
+    """Yield the parts of tuples: the outputs of an op, or what its forward handed over."""
+    for value in values:
+        if isinstance(value, tuple):
+            yield from _flat(value)
+        else:
+            yield value
 
 
 @overload
@@ -71,7 +74,8 @@ def detect_anomaly(function: F | None = None) -> F | Block:
     NonFiniteError
         Where an op, or its gradient rule, makes a NaN out of numbers.
     GraphError
-        At ``backward()``, where a saved array was changed through an array taken earlier.
+        At ``backward()``, where an array was changed that the graph saved, whoever wrote to it:
+        also through an array taken before the op, or a plain array that was an operand.
     """
     return switched("anomaly", Anomaly, function)
 

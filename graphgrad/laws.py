@@ -79,7 +79,8 @@ class Case:
 
     def pull(self, upstream: Sequence[Any], points: Sequence[Any] | None = None) -> list[Any]:
         """Return the gradients, computed on plain arrays that belong to the caller."""
-        _, pullback = vjp(self.run, *(self.points if points is None else points))
+        given = self.points if points is None else points
+        _, pullback = vjp(self.run, *map(constant, given))  # of arrays vjp would make copies
         return [np.asarray(g) for g in pullback(list(upstream))]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.errors import GraphError, UnsupportedError
+from graphgrad.memory import lend
 from graphgrad.node import Recorded, here
 from graphgrad.operands import needs_gradient, refuse_recorded, unwrapped
 from graphgrad.record import record
@@ -23,6 +24,9 @@ _METHODS: dict[tuple[np.ufunc, str], Any] = {
     (np.add, "accumulate"): np.cumsum,
     (np.multiply, "accumulate"): np.cumprod,
 }
+
+_FILLING = "for out[i] = t make out by gg.Tensor(np.zeros(n))"  # what stumbles most often
+_NUMBER = "where no gradient is wanted use t.item()"
 
 
 class NumpyProtocols(Recorded):
@@ -68,29 +72,33 @@ class NumpyProtocols(Recorded):
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Any:
         """Become a plain array, unless that would drop the graph in silence."""
-        self._refuse_conversion("an array", ".detach() or .numpy() (gg.stack joins tensors)")
+        others = "for np.array([t, u]) use gg.stack([t, u]), where no gradient is wanted t.numpy()"
+        self._refuse_conversion("an array", f"{_FILLING}, {others}")
+        if not copy:
+            lend(self)
         return np.array(self._array, dtype=dtype, copy=copy)
 
     def __float__(self) -> float:
         """Become a Python number, unless that would drop the graph in silence."""
-        self._refuse_conversion("a Python float", ".item()")
+        others = "for math.exp(t) use gg.exp(t), where no gradient is wanted t.item()"
+        self._refuse_conversion("a Python float", f"{_FILLING}, {others}")
         return float(self._array)
 
     def __int__(self) -> int:
         """Become a Python integer, unless that would drop the graph in silence."""
-        self._refuse_conversion("a Python int", ".item()")
+        self._refuse_conversion("a Python int", _NUMBER)
         return int(self._array)
 
     def __index__(self) -> int:
         """Serve as an index, if an integer."""
-        self._refuse_conversion("an index", ".item()")
+        self._refuse_conversion("an index", _NUMBER)
         return self._array.__index__()  # type: ignore[no-any-return]
 
     def _refuse_conversion(self, kind: str, remedy: str) -> None:
         if needs_gradient(self) and switches().enabled:
             message = (
                 f"turning a recorded tensor {self._array.shape} into {kind} would drop its graph "
-                f"in silence; use {remedy}, or a gg function instead of math's (at {here()})"
+                f"in silence; {remedy} (at {here()})"
             )
             raise GraphError(message)
 

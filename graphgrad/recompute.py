@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.anomaly import checksum
 from graphgrad.errors import GraphError
+from graphgrad.memory import checksum, know_again, known_of
 from graphgrad.node import (
     Node,
     boundary,
@@ -108,7 +108,7 @@ class _Segment:
         """Let generators draw as in the first run, and undo what the second run moves."""
         now = [rng.bit_generator.state for rng in self.rngs]
         changed = [x for x in (ref() for ref in self.changed) if x is not None]
-        moved = [(x, _plain(x).copy(), _stamp(x)) for x in changed]
+        moved = [(x, _plain(x).copy(), _stamp(x), known_of(_plain(x))) for x in changed]
         for rng, state in zip(self.rngs, self.states, strict=True):
             rng.bit_generator.state = state
         try:
@@ -116,8 +116,9 @@ class _Segment:
         finally:
             for rng, state in zip(self.rngs, now, strict=True):
                 rng.bit_generator.state = state
-            for x, array, stamp in moved:
+            for x, array, stamp, known in moved:
                 _plain(x)[...] = array
+                know_again(_plain(x), known)
                 if stamp is not None:
                     x._node.changed = stamp
 
@@ -152,7 +153,7 @@ class _Segment:
 
 
 def _plain(x: Any) -> Any:
-    return x.data if isinstance(x, Tensor) else x
+    return x._writable() if isinstance(x, Tensor) else x
 
 
 def _stamp(x: Any) -> int | None:

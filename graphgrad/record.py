@@ -1,6 +1,6 @@
 """Recording: applying an op to values and, where a gradient is needed, adding a node."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from graphgrad.errors import (
     ShapeError,
     translate,
 )
+from graphgrad.memory import frozen, note_use
 from graphgrad.node import KEPT_ELEMENTS, Absent, Node, Recorded, call_site, here
 from graphgrad.operands import SCALARS, as_array, operand, plain_params
 from graphgrad.registry import HALF, Op, Plan, op
@@ -19,7 +20,7 @@ _NODE_LIKE = (Node, Absent, bool, int, float, np.generic)
 _new = object.__new__
 
 
-def record(  # noqa: C901, PLR0912 - in one piece, for every op pays for a call made here
+def record(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every op pays for a call made here
     op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()
 ) -> Any:
     """Apply an op; if recording is on and an input needs a gradient, add a node."""
@@ -53,15 +54,19 @@ def record(  # noqa: C901, PLR0912 - in one piece, for every op pays for a call 
         bit <<= 1
     if params:
         params = plain_params(params, op.parameters, op.name)
+        if mask or op.variadic:
+            params = _lasting(params)
     try:
         out = op.forward(arrays, *params) if op.variadic else op.forward(*arrays, *params)
-    except Exception as error:
-        raise explained(op, arrays, error) from error
+    except Exception as error:  # noqa: BLE001 - raised again
+        fail(op, arrays, error)
     saved = None
     if op.has_saved:
         out, saved = out
     mask = _wanted(parents) if op.variadic else mask & op.differentiable
     if not mask or (not (now := latest()).plain and not (now := switches()).enabled):
+        if op.view and isinstance(inputs[0], Recorded) and inputs[0]._node is not None:
+            note_use(arrays[0])  # what a graph may save has another name from here on
         return constant(out if op.simple else _answer(op, out))
 
     full = (*((tuple(arrays),) if op.variadic else arrays), out, saved, *params)
@@ -168,6 +173,8 @@ def _outputs(out: Any, node: Node) -> Any:
 def _leaf_of(x: Any) -> Node:
     """Return the node of an input that nothing computed; arrays get one made."""
     tensor = x if isinstance(x, Recorded) else constant(x)
+    if getattr(tensor._array, "base", None) is not None:
+        note_use(tensor._array)
     return tensor._node or make_leaf(tensor, needs=False)
 
 
@@ -190,6 +197,14 @@ def _answer(op: Op[Any], out: Any) -> Any:
     return _one_answer(op, out)
 
 
+def _lasting(params: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Copy arrays for a graph, which must not see what the caller does to them later."""
+    for p in params:
+        if isinstance(p, np.ndarray) and switches().enabled:
+            return tuple([frozen(p) if isinstance(p, np.ndarray) else p for p in params])
+    return params
+
+
 def _one_answer(op: Op[Any], out: Any) -> Any:
     if isinstance(out, bool | int | float) and not isinstance(out, np.generic):
         return np.asarray(out)[()]  # a number of Python's is one of NumPy's from here on
@@ -203,11 +218,16 @@ def _kind(x: Any) -> str:
     return f"a {type(x).__name__}"
 
 
-def explained(op: Op[Any], arrays: list[Any], error: Exception) -> Exception:
-    """Say which op, shapes and line an error of NumPy's belongs to."""
+def fail(op: Op[Any], arrays: list[Any], error: Exception) -> NoReturn:
+    """Raise an error of NumPy's as ours, or one that says enough as it is."""
     kind = translate(error)
     if kind is None or isinstance(error, GraphgradError):
-        return error
+        raise error  # not from itself: whoever follows causes would never come to an end
+    raise kind(_explained(op, arrays, error, kind)) from error
+
+
+def _explained(op: Op[Any], arrays: list[Any], error: Exception, kind: type[GraphgradError]) -> str:
+    """Say which op, shapes and line an error of NumPy's belongs to."""
     shapes = ", ".join(f"{np.shape(a)} {getattr(a, 'dtype', type(a).__name__)}" for a in arrays)
     remedy = ""
     if op.elementwise and kind is ShapeError:
@@ -216,10 +236,10 @@ def explained(op: Op[Any], arrays: list[Any], error: Exception) -> Exception:
         a, b = (np.shape(x) for x in arrays)
         if a and b and a[-1] != b[-2 if len(b) > 1 else -1]:
             inner = f"inner dimensions {a[-1]} and {b[-2 if len(b) > 1 else -1]} differ"
-            return kind(f"matmul: {a} @ {b}: {inner}; transpose one of them? (at {here()})")
+            return f"matmul: {a} @ {b}: {inner}; transpose one of them? (at {here()})"
     if not remedy:
         remedy = next((f"; {hint}" for phrase, hint in _HINTS if phrase in str(error)), "")
-    return kind(f"{op.name}: {shapes}: {error}{remedy} (at {here()})")
+    return f"{op.name}: {shapes}: {error}{remedy} (at {here()})"
 
 
 _HINTS = (  # what to do about it, by a phrase of NumPy's message

@@ -31,6 +31,7 @@ import numpy as np
 from graphgrad.binder import REQUIRED, Binder
 from graphgrad.domains import Domain
 from graphgrad.errors import GraphgradError, UnsupportedError, translate
+from graphgrad.memory import frozen
 from graphgrad.node import Absent, Recorded, here
 from graphgrad.operands import check, operand, plain_params
 
@@ -65,12 +66,10 @@ class Plan:
 
     __slots__ = (
         "joint",
-        "keeps_out",
         "kept_names",
         "of_halves",
         "op",
         "pick",
-        "saved_inputs",
         "sources",
         "steps",
         "wanted",
@@ -95,9 +94,14 @@ class Plan:
             self.pick = _single(kept[0])
         else:
             self.pick = itemgetter(*kept)
+        constants = set() if op.joint else {p for p, k in enumerate(kept) if k in op.constant}
+        if constants:  # a condition: the caller may change it later
+            pick = self.pick
+            self.pick = lambda full: tuple(
+                [frozen(v) if p in constants else v for p, v in enumerate(pick(full))]
+            )
         self.kept_names = tuple(names[k] for k in kept)
         out_place = names.index("out")
-        self.keeps_out = out_place in kept
         # where each kept value comes from: an input's position, "inputs", "out", or neither
         self.sources: list[int | str | None] = [
             ("inputs" if op.variadic else k)
@@ -107,11 +111,6 @@ class Plan:
             else None
             for k in kept
         ]
-        self.saved_inputs: Sequence[int] = (
-            (range(inputs) if 0 in kept else ())
-            if op.variadic
-            else tuple(k for k in kept if k < out_place)
-        )
         self.wanted: tuple[bool, ...] = tuple(i in wants for i in range(inputs))
         places = {names[k]: place for place, k in enumerate(kept)}
 
@@ -144,7 +143,6 @@ class Plan:
         new = self._copy()
         new.wanted = wanted
         new.wants = tuple([i for i, want in enumerate(wanted) if want])
-        new.saved_inputs = range(len(wanted)) if self.saved_inputs else ()
         return new
 
     def for_halves(self) -> "Plan":
@@ -333,6 +331,7 @@ class Op(Declared, Generic[R]):
             -1 if joint or variadic else sum(1 << i for i, r in enumerate(rules) if r is not None)
         )
         self.simple = outputs == 1 and self._keeps_to_real_arrays()
+        self.constant = {i for i, rule in enumerate(self.rules) if rule is None}
         self.plans: dict[Any, Plan] = {}
         self.first_bit = 0 if variadic else 1  # in the mask of inputs; a list has no mask
 

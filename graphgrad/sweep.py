@@ -6,6 +6,7 @@ and its node into a recorded value; the same rules then record themselves. Gradi
 float16 nodes travel in float32, and are cast where they are handed out.
 """
 
+import copy
 import functools
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -15,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import GraphError, GraphgradError, ShapeError
-from graphgrad.node import KEPT_ELEMENTS, Freed, Node, ancestors, memory_owners
+from graphgrad.memory import clock, overwritten
+from graphgrad.node import KEPT_ELEMENTS, Freed, Node, Recorded, ancestors
 from graphgrad.operands import as_array
 from graphgrad.quiet import ignore_warnings, restore_warnings
 from graphgrad.registry import HALF, Scatter
@@ -157,21 +159,15 @@ class Sweep:
 
     def _values(self, node: Node) -> Any:
         """Return what the rules of a node need, unless it is gone or was overwritten."""
-        plan, values = node.plan, node.values
+        values = node.values
         if values.__class__ is Freed:
             message = (
                 f"{node.describe()}: this graph was freed by {values.by}; call that with "
                 "retain_graph=True to differentiate it again, or build the graph anew"
             )
             raise GraphError(message)
-        for position in plan.saved_inputs:
-            parent = node.parents[position]
-            if parent.__class__ is Node and (
-                parent.changed or (parent.plan is not None and parent.plan.op.view)
-            ):
-                _check_unchanged(node, parent, f"its input {position}")
-        if plan.keeps_out and (node.changed or plan.op.view):
-            _check_unchanged(node, node, "its output")
+        if clock.latest > node.serial:
+            _check_unwritten(node)
         if self.anomaly is not None:
             self.anomaly.check_unwritten(node)
         return values if self.wrap is None else _wrapped(node, self.wrap)
@@ -290,15 +286,28 @@ def _leading_to(
     return useful, ends
 
 
-def _check_unchanged(node: Node, kept: Node, what: str) -> None:
-    for owner in memory_owners(kept):
-        if owner.changed > node.serial:
-            label = f" '{owner.name}'" if owner.name else ""
-            message = (
-                f"{node.describe()} needs the value of {what}{label}, which was overwritten "
-                "in place after the graph used it; change it after backward(), or use a .copy()"
-            )
-            raise GraphError(message)
+def _check_unwritten(node: Node) -> None:
+    """Raise where a value that the rules of a node need is no longer what it was."""
+    plan = node.plan
+    for value, source, name in zip(node.values, plan.sources, plan.kept_names, strict=True):
+        kept: list[tuple[str, Any, Any]]
+        if source == "out":
+            kept = [("its output", node, value)]
+        elif source == "inputs":
+            pairs = zip(node.parents, value, strict=True)
+            kept = [(f"its input {i}", parent, array) for i, (parent, array) in enumerate(pairs)]
+        elif isinstance(source, int):
+            kept = [(f"its input {source}", node.parents[source], value)]
+        else:  # an argument, or what the forward handed over
+            kept = [(f"'{name}'", None, value)]
+        for what, of, array in kept:
+            if overwritten(of, array, node.serial):
+                label = f" '{of.name}'" if isinstance(of, Node) and of.name else ""
+                message = (
+                    f"{node.describe()} needs the value of {what}{label}, which was overwritten "
+                    "in place after the graph used it; change it after backward(), or use a .copy()"
+                )
+                raise GraphError(message)
 
 
 def _wrapped(node: Node, wrap: Wrap) -> tuple[Any, ...]:
@@ -322,8 +331,20 @@ def _tied(value: Any, source: int | str | None, node: Node, wrap: Wrap) -> Any:
 
 
 def _run_hooks(node: Node, hooks: dict[int, Any], g: Any) -> Any:
+    """Show a gradient to the hooks, read-only, and take what they return instead."""
+    given = g
     for hook in list(hooks.values()):
-        changed = hook(g)
+        shown = _read_only(g)
+        recorded = isinstance(shown, Recorded)
+        before: Any = (shown._array, shown._node) if recorded else None
+        try:
+            changed = hook(shown)
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise GraphError(_written_by_hook(node)) from error
+        if recorded and (shown._array is not before[0] or shown._node is not before[1]):
+            raise GraphError(_written_by_hook(node))
         if changed is not None:
             if np.shape(changed) != node.shape:
                 message = (
@@ -333,7 +354,28 @@ def _run_hooks(node: Node, hooks: dict[int, Any], g: Any) -> Any:
                 raise ShapeError(message)
             # a copy: the caller may keep the array, and a leaf hands its gradient out
             g = as_array(changed, f"{node.describe()}: a gradient hook").astype(node.dtype)
-    return g
+    # hooks may have kept what they were shown
+    return g.copy() if g is given and node.plan is None and isinstance(g, np.ndarray) else g
+
+
+def _read_only(g: Any) -> Any:
+    """Return a view of a gradient that cannot be written to."""
+    if isinstance(g, Recorded):
+        shown: Any = copy.copy(g)
+        shown._array = _read_only(g._array)
+        return shown
+    if not isinstance(g, np.ndarray):
+        return g
+    view = g.view()
+    view.flags.writeable = False
+    return view
+
+
+def _written_by_hook(node: Node) -> str:
+    return (
+        f"{node.describe()}: a gradient hook changed its argument in place, which others need; "
+        "return the new gradient instead, e.g. lambda g: g * 10"
+    )
 
 
 def _silenced(c: Any, g: Any, *, recorded: bool) -> Any:

@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.anomaly import explain_nan
 from graphgrad.errors import DtypeError, GraphError, ShapeError
+from graphgrad.memory import lend, note_use, note_write, share_memory
 from graphgrad.methods import ArrayMethods
 from graphgrad.node import Freed, Node, Recorded, call_site, here, memory_owners, tick
 from graphgrad.operands import as_array, as_plain, check, operand, unwrapped
 from graphgrad.protocols import NumpyProtocols
-from graphgrad.record import constant, explained, make_leaf, record
+from graphgrad.record import constant, fail, make_leaf, record
 from graphgrad.registry import TABLE
 from graphgrad.sweep import Sweep
 from graphgrad.switches import note_change, switches
@@ -80,18 +81,19 @@ class Tensor(NumpyProtocols, ArrayMethods):
 
     @property
     def data(self) -> Any:
-        """The plain array. Assigning, also by ``t.data -= v``, is noticed by ``backward()``.
+        """The plain array, which shares memory.
 
-        A write through an array taken earlier (``a = t.data; a[0] = 1``) cannot be seen;
-        ``gg.detect_anomaly()`` finds it by checksums.
+        ``backward()`` notices a write (``t.data -= v``, ``t.data[0] = 1``) to what its graph
+        saved before the array was taken. It cannot notice one through an array taken earlier
+        (``a = t.data; y = t * t; a[0] = 1``); ``gg.detect_anomaly()`` finds it by checksums.
         """
-        if isinstance(self._array, np.generic):  # what NumPy's 0-d results are
-            self._set_data(np.asarray(self._array))
-        return self._array
+        lend(self)
+        return self._writable()
 
     @data.setter
     def data(self, value: Any) -> None:
-        if value is not self._array:
+        before = self._array
+        if value is not before:
             value = as_plain("data", value, "the value")
             if value.shape != self.shape:
                 message = (
@@ -100,23 +102,29 @@ class Tensor(NumpyProtocols, ArrayMethods):
                 )
                 raise ShapeError(message)
             self._set_data(value.astype(self.dtype, copy=False))
-        self._mark_changed()
+        self._mark_changed(written=share_memory(self._array, before))
+
+    def _writable(self) -> Any:
+        """Return ``data`` to code that tells by `_mark_changed` when it has written there."""
+        if isinstance(self._array, np.generic):  # what NumPy's 0-d results are
+            self._set_data(np.asarray(self._array))
+        return self._array
 
     def _set_data(self, array: Any) -> None:
         self._array = array
         if self._node is not None and self._node.value is not None:
             self._node.value = array
 
-    def _mark_changed(self) -> None:
-        """Note that the memory was overwritten, here and in what this is a view of."""
+    def _mark_changed(self, *, written: bool = True) -> None:
+        """Note that the value is another now, by a write to its memory or by new memory."""
         note_change(self)
+        now = note_write(self._array if written else None)
         node = self._node
-        if node is None:
-            return
-        node.changed = now = tick()
-        if node.is_view:
-            for owner in memory_owners(node):
-                owner.changed = now
+        if node is not None:
+            node.changed = now
+            if node.is_view:
+                for owner in memory_owners(node):
+                    owner.changed = now
 
     @property
     def requires_grad(self) -> bool:
@@ -208,7 +216,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
         return self._array.dtype  # type: ignore[no-any-return]
 
     def numpy(self) -> Any:
-        """Return the plain array; shares memory, leaves the graph on purpose."""
+        """Return the plain array, outside the graph; shares memory, as told of ``data``."""
         return self.data
 
     def item(self) -> Any:
@@ -220,8 +228,14 @@ class Tensor(NumpyProtocols, ArrayMethods):
         return self._array.tolist()
 
     def detach(self) -> "Tensor":
-        """Return a tensor on the same memory, outside the graph."""
-        return constant(self.data)  # type: ignore[no-any-return]
+        """Return a tensor on the same memory, outside the graph.
+
+        ``backward()`` notices a write to it, as to the tensor itself.
+        """
+        array = self._writable()
+        if self._node is not None:
+            note_use(array)
+        return constant(array)  # type: ignore[no-any-return]
 
     # ------------------------------------------------------------------ differentiation
 
@@ -289,8 +303,9 @@ class Tensor(NumpyProtocols, ArrayMethods):
     def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
         """Call ``hook(gradient)`` whenever a sweep passes; what it returns replaces it.
 
-        Returns a function that removes the hook. A hook must not refer to this tensor's
-        own graph, or that graph lives until the garbage collector finds it.
+        Returns a function that removes the hook. The gradient is read-only: return a new one
+        (``lambda g: g * 10``) or None, which leaves it as it is. A hook must not refer to this
+        tensor's own graph, or that graph lives until the garbage collector finds it.
         """
         node = self._recorded_node("register_hook")
         if node.hooks is None:
@@ -328,9 +343,9 @@ class Tensor(NumpyProtocols, ArrayMethods):
             check(index, "setitem, 'index'")
             value = unwrapped(operand(value, "setitem"))
             try:
-                self.data[index] = value
+                self._writable()[index] = value
             except (ValueError, IndexError, TypeError) as error:
-                raise explained(TABLE[operator.setitem], [self._array, value], error) from error
+                fail(TABLE[operator.setitem], [self._array, value], error)
             self._mark_changed()
             return
         self._refuse_leaf_change("t[index] = value")
@@ -348,9 +363,9 @@ class Tensor(NumpyProtocols, ArrayMethods):
         if not self._is_recording(other):
             other = unwrapped(operand(other, function.__name__))
             try:
-                function(self.data, other, out=self.data)
+                function(self._writable(), other, out=self._writable())
             except (ValueError, TypeError) as error:
-                raise explained(TABLE[function], [self._array, other], error) from error
+                fail(TABLE[function], [self._array, other], error)
             self._mark_changed()
             return self
         self._refuse_leaf_change(f"an in-place {function.__name__}")

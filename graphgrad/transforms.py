@@ -390,7 +390,9 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
     gradient per argument; it may be called any number of times. Gradients go to the outputs
     by the keys of dicts. An output of integers beside others takes one and sends back nothing.
     """
-    trace = _Trace(f, args, {}, tuple(range(len(args))))
+    leaves, rebuild = flatten(args)  # the pullback is of this point, wherever the caller goes
+    own = [x if isinstance(x, Tensor) or not hasattr(x, "copy") else x.copy() for x in leaves]
+    trace = _Trace(f, rebuild(own), {}, tuple(range(len(args))))
 
     def pullback(g: Any) -> tuple[Any, ...]:
         single = isinstance(g, tuple) and len(g) == 1 and isinstance(trace.result, Tensor)

@@ -211,8 +211,8 @@ class Module:
             raise ShapeError(f"{message}{'; '.join(problems)} (at {here()})")
         for name, array in arrays.items():
             x = own[name]
-            x.data[...] = array
-            x.data = x.data  # tells a graph that needs the old values
+            x._writable()[...] = array
+            x._mark_changed()  # tells a graph that needs the old values
         return Loaded(missing, unexpected)
 
     # ---------------------------------------------------------------------------- switches

@@ -290,7 +290,7 @@ class Optimizer:
                 update(rule, w, g, [state[name] for name in asks.state], counted)
             else:
                 update(rule, w, g, (), keywords)
-            p.data = w  # the same array: this only tells the engine
+            p._mark_changed()
 
     def _work(self) -> list[tuple[Any, ...]]:
         """List what a step has to do, having checked all of it."""
@@ -309,7 +309,7 @@ class Optimizer:
                 g = p.grad
                 if g is None or not p.requires_grad:
                     continue
-                w = p.data
+                w = p._writable()
                 if isinstance(w, np.ndarray) and not w.flags.writeable:
                     message = f"{self._name}: the array of a parameter {w.shape} is read-only"
                     raise GraphError(f"{message} (at {here()})")

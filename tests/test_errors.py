@@ -9,6 +9,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad.errors import GraphgradError
+from tests.every_op import EVERY_OP
 
 
 def leaf(shape: tuple[int, ...] = (3,)) -> gg.Tensor:
@@ -147,3 +148,80 @@ def test_a_refused_call_leaves_nothing_behind(op: Any) -> None:
     with pytest.raises(GraphgradError):
         op(x, y)
     assert (x._node, y._node) == before
+
+
+JUNK: list[Any] = ["text", None, object(), np.ones((7, 5, 3)), np.array(["a"]), [[1.0], [2.0, 3.0]]]
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """List what stands behind an exception, without ever coming back to one."""
+    found: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None:
+            assert one not in found, f"{one!r} is among its own causes"
+            found.append(one)
+            waiting += [one.__cause__] if one.__cause__ else [one.__context__]
+    return found
+
+
+@pytest.mark.parametrize("name", EVERY_OP)
+def test_no_exception_is_its_own_cause(name: str) -> None:
+    op, raised = EVERY_OP[name], 0
+    x = leaf((2, 3))
+    for junk in JUNK:
+        for arguments in ((x, junk), (junk, x), (x, x, junk), ([x, junk],), (x, junk, junk)):
+            try:
+                op(*arguments)
+            except Exception as error:  # noqa: BLE001 - whatever it is
+                causes(error)
+                raised += 1
+    assert raised
+
+
+@pytest.mark.parametrize("error", [KeyError("a"), MemoryError(), GraphgradError("said already")])
+def test_an_error_that_is_not_numpys_comes_through_as_it_is(error: Exception) -> None:
+    def forward(_: Any) -> Any:
+        raise error
+
+    def change(t: Any) -> None:
+        t += Odd()
+
+    class Odd:
+        dtype = np.dtype(float)
+        shape = ()
+
+        def __array_ufunc__(self, *_: Any, **__: Any) -> Any:
+            raise error
+
+        __array_function__ = __array_ufunc__
+
+    own = gg.op(forward, lambda g: g, name="own")
+    for attempt in (lambda: own(leaf()), lambda: change(gg.Tensor([1.0]))):
+        with pytest.raises(type(error)) as caught:
+            attempt()
+        assert causes(caught.value) == [error]
+
+
+FILLS: dict[str, Callable[[Any, Any], None]] = {
+    "an element": lambda out, t: out.__setitem__(0, t[0]),
+    "a slice": lambda out, t: out.__setitem__(slice(None), t),
+    "the method": lambda out, t: out.fill(t[0]),
+}
+
+
+@pytest.mark.parametrize("name", FILLS)
+def test_filling_a_plain_array_names_the_one_that_can_be_filled(name: str) -> None:
+    """NumPy puts an error of its own last, and ours as its cause."""
+    t = leaf()
+    with pytest.raises((ValueError, GraphgradError)) as caught:
+        FILLS[name](np.zeros(3), t)
+    told = str(caught.value) + str(caught.value.__cause__)
+    assert "gg.Tensor(np.zeros(n))" in told
+    out = gg.Tensor(np.zeros(3))
+    for i in range(3):
+        out[i] = t[i] * 2.0
+    out.sum().backward()
+    assert t.grad is not None
+    assert t.grad.tolist() == [2, 2, 2]

@@ -41,21 +41,13 @@ def test_the_links_of_the_readme_lead_somewhere() -> None:
     assert missing == []
 
 
-def through_data(x: gg.Tensor) -> None:
-    x.data[0] = 5
-
-
-def through_a_detached_tensor(x: gg.Tensor) -> None:
-    x.detach()[0] = 5
-
-
-@pytest.mark.parametrize("write", [through_data, through_a_detached_tensor])
-def test_what_is_noticed_only_by_checksums_is_noticed_by_them(write: Any) -> None:
-    """As the README says of writes into the numbers behind a tensor."""
+def test_what_is_noticed_only_by_checksums_is_noticed_by_them() -> None:
+    """As the README says of a write through an array that the user had before."""
     x = gg.Tensor([2.0, 3.0], requires_grad=True)
+    earlier = x.data
     with gg.detect_anomaly():
         y = (x * x).sum()
-        write(x)
+        earlier[0] = 5.0
         with pytest.raises(GraphError, match="an array that it saved was written to"):
             y.backward()
 

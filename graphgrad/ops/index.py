@@ -7,32 +7,11 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError
+from graphgrad.memory import frozen
 from graphgrad.node import here
 from graphgrad.registry import HALF, TABLE, Op, Scatter, op
 from graphgrad.sweep import scatter_add
 from graphgrad.tensor import Tensor
-
-_UNCHANGING = frozenset((int, slice, type(None), type(Ellipsis), bool, np.intp, np.bool_))
-
-
-def frozen(index: Any) -> Any:
-    """Return an index that nobody can change later: its arrays and lists are copied.
-
-    The copies lie in C order, for NumPy walks an index in the order of its memory and
-    "the last writer wins" shall not depend on that.
-    """
-    if index.__class__ in _UNCHANGING:
-        return index
-    if isinstance(index, tuple):
-        return tuple(map(frozen, index))
-    if isinstance(index, list):
-        return [frozen(i) for i in index]
-    if not hasattr(index, "flags") or (index.base is None and not index.flags.writeable):
-        return index
-    index = index.copy()
-    index.flags.writeable = False
-    return index
-
 
 INDEXING = (
     lambda r: call(r(3, 4), 1),

@@ -128,6 +128,7 @@ def attention_weights(
         )
         mask_of_weights = kept((*batch, length, key.shape[-2]), dropout_p, rng)
         dropped = mask_of_weights * query.dtype.type(1 / (1 - dropout_p))
+        dropped.flags.writeable = False  # so that no graph copies it
     factor = (1 / math.sqrt(size) if size else 1.0) if scale is None else float(scale)
     mask = Absent(0.0) if mask is None else mask
     out, weights = _ATTENTION(query, key, value, mask, dropped, factor)

@@ -31,6 +31,7 @@ def kept(shape: tuple[int, ...], p: float, rng: np.random.Generator | None) -> A
     if part:
         undecided = np.flatnonzero(drawn == whole)
         mask[undecided] = rng.random(undecided.size) >= part
+    mask.flags.writeable = False  # so that no graph copies it
     return mask.reshape(shape)
 
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, IndexingError, ShapeError
+from graphgrad.memory import frozen
 from graphgrad.node import here
 from graphgrad.operands import as_plain, shape_of
 from graphgrad.ops.choice import keep
-from graphgrad.ops.index import frozen
 from graphgrad.registry import Op, Scatter, op
 from graphgrad.tensor import Tensor
 

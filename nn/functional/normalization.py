@@ -7,6 +7,7 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.memory import note_write
 from graphgrad.nn.functional.moments import (
     Moments,
     View,
@@ -245,12 +246,13 @@ def batch_norm(
 
 def _move(running: Any, statistic: Any, momentum: float) -> None:
     """Overwrite a running statistic, and tell graphs that need the old one."""
-    array = running.data if isinstance(running, Tensor) else running
+    array = running._writable() if isinstance(running, Tensor) else running
     array[...] = (1 - momentum) * array + momentum * statistic
     if isinstance(running, Tensor):
-        running.data = array
+        running._mark_changed()
     else:
         note_change(array)
+        note_write(array)
 
 
 # -------------------------------------------------------------------------------- the sample

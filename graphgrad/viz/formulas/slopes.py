@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.node import Absent, Freed, Node, memory_owners
+from graphgrad.memory import overwritten
+from graphgrad.node import Absent, Freed, Node
 from graphgrad.quiet import ignore_warnings, restore_warnings
 from graphgrad.registry import Scatter, asked_by
 
@@ -53,7 +54,7 @@ def local_numbers(node: Node) -> tuple[float | None, ...]:
 def _stale(node: Node) -> bool:
     """Whether a value that the rules may need was overwritten after the op had used it."""
     values = [node, *(p for p in node.parents if isinstance(p, Node))]
-    return any(owner.changed > node.serial for value in values for owner in memory_owners(value))
+    return any(overwritten(value, value.value, node.serial) for value in values)
 
 
 def _kept_values(node: Node) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import GraphError, GraphgradError
-from graphgrad.node import Absent, Freed, Node, memory_owners
+from graphgrad.memory import overwritten
+from graphgrad.node import Absent, Freed, Node
 from graphgrad.record import OUTPUT
 from graphgrad.registry import Scatter
 from graphgrad.sweep import Sweep, fitted, scatter_add
@@ -138,7 +139,7 @@ class Retold(WatchedSweep):
         def value(of: Any) -> Any:
             if not isinstance(of, Node):
                 return of.value if isinstance(of, Absent) else of
-            if of.value is None or any(o.changed > node.serial for o in memory_owners(of)):
+            if of.value is None or overwritten(of, of.value, node.serial):
                 raise _LostError
             return of.value
 

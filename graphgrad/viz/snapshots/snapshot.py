@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from graphgrad.errors import GraphgradError
+from graphgrad.memory import written_since
 from graphgrad.node import (
     Absent,
     Freed,
@@ -349,7 +350,9 @@ def _changed(nodes: list[Node]) -> set[Node]:
     for node in nodes:
         last[node] = node.changed
         for parent in node.parents:
-            if isinstance(parent, Node) and last[parent] > node.serial:
+            if isinstance(parent, Node) and (
+                last[parent] > node.serial or written_since(parent.value, node.serial)
+            ):
                 changed.add(parent)
         if node.is_view and isinstance(node.parents[0], Node):
             last[node] = max(last[node], last[node.parents[0]])
