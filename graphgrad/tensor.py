@@ -1,6 +1,7 @@
 """Tensor: an array with a place in the graph."""
 
 import operator
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self, TypeVar
@@ -20,7 +21,11 @@ from graphgrad.registry import TABLE
 from graphgrad.sweep import Sweep
 from graphgrad.switches import note_change, switches
 
-_commit = threading.Lock()  # two threads may send gradients to the same leaf
+_commit = threading.RLock()  # two threads may send gradients to the same leaf
+if hasattr(os, "register_at_fork"):  # a child gets no lock that a thread of its parent holds
+    os.register_at_fork(
+        before=_commit.acquire, after_in_parent=_commit.release, after_in_child=_commit.release
+    )
 _new = object.__new__
 T = TypeVar("T", bound="Tensor")
 

@@ -1,8 +1,11 @@
 """The graph and the sweep: what is kept, what is freed, what runs, in which order."""
 
 import gc
+import os
+import signal
 import threading
 import tracemalloc
+import warnings
 import weakref
 from typing import Any
 
@@ -322,6 +325,36 @@ def test_freezing_and_thawing_a_leaf() -> None:
     y = leaf() * 2
     with pytest.raises(GraphError, match="only a leaf"):
         y.requires_grad = False
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
+def test_a_child_forked_while_a_thread_adds_gradients_can_add_its_own() -> None:
+    large, done = leaf(np.ones(10**6)), threading.Event()
+
+    def work() -> None:
+        while not done.is_set():
+            (large * 1.0).backward(np.ones(10**6))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    statuses = []
+    for _ in range(10):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forking where threads run
+            child = os.fork()
+        if child == 0:  # ends here, whatever comes
+            status = 1
+            try:
+                signal.alarm(5)  # it used to wait for ever
+                x = leaf([1.0, 2.0])
+                (x * x).sum().backward()
+                status = 0 if x.grad.tolist() == [2, 4] else 2
+            finally:
+                os._exit(status)
+        statuses.append(os.waitpid(child, 0)[1])
+    done.set()
+    thread.join()
+    assert statuses == [0] * 10
 
 
 # ------------------------------------------------------------------- changes in place
