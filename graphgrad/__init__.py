@@ -13,6 +13,7 @@ from graphgrad import (
 )
 from graphgrad.anomaly import detect_anomaly as detect_anomaly
 from graphgrad.check import gradcheck as gradcheck, numerical_gradient as numerical_gradient
+from graphgrad.names import absent_from as _absent_from
 from graphgrad.ops.choice import (
     nan_to_num as nan_to_num,
     select as select,
@@ -278,6 +279,9 @@ if TYPE_CHECKING:  # loaded on first use, see __getattr__
 _ON_FIRST_USE = ("data", "graph", "testing", "viz")
 
 
+_missing = _absent_from(__name__)
+
+
 def __getattr__(name: str) -> Any:
     """Load what plain differentiation does not need when it is first asked for."""
     import importlib
@@ -286,7 +290,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("graphgrad.viz").graph
     if name in _ON_FIRST_USE:
         return importlib.import_module(f"graphgrad.{name}")
-    raise AttributeError(f"module 'graphgrad' has no attribute {name!r}")
+    return _missing(name)
 
 
 def __dir__() -> list[str]:

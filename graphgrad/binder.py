@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import DtypeError, UnsupportedError
+from graphgrad.names import KEYWORDS, nearest
 from graphgrad.node import here
 
 REQUIRED = inspect.Parameter.empty
@@ -75,6 +76,14 @@ class Binder:
                 "out": "assign the result instead",
                 "where": "use gg.where on the result",
                 "dtype": "call .astype(dtype) on the input or the result",
-            }.get(name, f"it takes {', '.join(n for n, _ in self.own)}")
+            }.get(name) or self._alike(name)
             message = f"{self.name}: argument '{name}' is not supported; {remedy} (at {here()})"
             raise UnsupportedError(message)
+
+    def _alike(self, name: str) -> str:
+        """Say which of our parameters may be meant."""
+        own = [n for n, _ in self.own]
+        if KEYWORDS.get(name) in own:
+            return f"it is '{KEYWORDS[name]}' here, as in NumPy"
+        near = nearest(name, own)
+        return f"did you mean '{near}'?" if near else f"it takes {', '.join(own)}"

@@ -23,6 +23,10 @@ class DtypeError(GraphgradError, TypeError):
     """A dtype or kind of object that cannot be recorded or differentiated."""
 
 
+class NameMissingError(GraphgradError, AttributeError):
+    """A name that is not there; the message says the nearest, or the NumPy way."""
+
+
 class IndexingError(GraphgradError, IndexError):
     """An index outside the array, or of the wrong kind."""
 

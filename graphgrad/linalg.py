@@ -5,6 +5,7 @@ The same ops as ``np.linalg.<name>(tensor)``, with types that take a Tensor.
 
 from numpy.linalg import matrix_rank as matrix_rank
 
+from graphgrad.names import tell_of_absent as _tell_of_absent
 from graphgrad.ops.decompositions import (
     cholesky as cholesky,
     eigh as eigh,
@@ -61,3 +62,5 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+_tell_of_absent(__name__)

@@ -1,6 +1,6 @@
 """The operators and methods of ndarray, for Tensor: each hands over to its op."""
 
-from typing import Any, Self
+from typing import Any, Never, Self
 
 import numpy as np
 
@@ -134,41 +134,45 @@ class ArrayMethods(Recorded):
 
     # ---------------------------------------------------------------------- reductions
 
-    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+    def sum(self, axis: Axis = None, *, keepdims: bool = False, **others: Never) -> Self:
         """Sum over the axes; see np.sum."""
-        return TABLE[np.sum](self, axis=axis, keepdims=keepdims)
+        return TABLE[np.sum](self, axis=axis, keepdims=keepdims, **others)
 
-    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+    def mean(self, axis: Axis = None, *, keepdims: bool = False, **others: Never) -> Self:
         """Mean over the axes; see np.mean."""
-        return TABLE[np.mean](self, axis=axis, keepdims=keepdims)
+        return TABLE[np.mean](self, axis=axis, keepdims=keepdims, **others)
 
-    def prod(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+    def prod(self, axis: Axis = None, *, keepdims: bool = False, **others: Never) -> Self:
         """Product over the axes; see np.prod."""
-        return TABLE[np.prod](self, axis=axis, keepdims=keepdims)
+        return TABLE[np.prod](self, axis=axis, keepdims=keepdims, **others)
 
-    def var(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Self:
+    def var(
+        self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, **others: Never
+    ) -> Self:
         """Variance over the axes; see np.var."""
-        return TABLE[np.var](self, axis=axis, ddof=ddof, keepdims=keepdims)
+        return TABLE[np.var](self, axis=axis, ddof=ddof, keepdims=keepdims, **others)
 
-    def std(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Self:
+    def std(
+        self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, **others: Never
+    ) -> Self:
         """Spread (standard deviation) over the axes; see np.std."""
-        return TABLE[np.std](self, axis=axis, ddof=ddof, keepdims=keepdims)
+        return TABLE[np.std](self, axis=axis, ddof=ddof, keepdims=keepdims, **others)
 
-    def max(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+    def max(self, axis: Axis = None, *, keepdims: bool = False, **others: Never) -> Self:
         """Maximum over the axes; ties share the gradient evenly. See np.max."""
-        return TABLE[np.max](self, axis=axis, keepdims=keepdims)
+        return TABLE[np.max](self, axis=axis, keepdims=keepdims, **others)
 
-    def min(self, axis: Axis = None, *, keepdims: bool = False) -> Self:
+    def min(self, axis: Axis = None, *, keepdims: bool = False, **others: Never) -> Self:
         """Minimum over the axes; ties share the gradient evenly. See np.min."""
-        return TABLE[np.min](self, axis=axis, keepdims=keepdims)
+        return TABLE[np.min](self, axis=axis, keepdims=keepdims, **others)
 
-    def cumsum(self, axis: int | None = None) -> Self:
+    def cumsum(self, axis: int | None = None, **others: Never) -> Self:
         """Cumulative sum; see np.cumsum."""
-        return TABLE[np.cumsum](self, axis=axis)
+        return TABLE[np.cumsum](self, axis=axis, **others)
 
-    def cumprod(self, axis: int | None = None) -> Self:
+    def cumprod(self, axis: int | None = None, **others: Never) -> Self:
         """Cumulative product; see np.cumprod."""
-        return TABLE[np.cumprod](self, axis=axis)
+        return TABLE[np.cumprod](self, axis=axis, **others)
 
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
         """Sum of a diagonal; see np.trace."""
@@ -232,25 +236,27 @@ class ArrayMethods(Recorded):
         """Swap two axes; see np.swapaxes."""
         return TABLE[np.swapaxes](self, axis1, axis2)
 
-    def squeeze(self, axis: Axis = None) -> Self:
+    def squeeze(self, axis: Axis = None, **others: Never) -> Self:
         """Drop axes of length 1; see np.squeeze."""
-        return TABLE[np.squeeze](self, axis)
+        return TABLE[np.squeeze](self, axis, **others)
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
         """Take a diagonal; see np.diagonal."""
         return TABLE[np.diagonal](self, offset, axis1, axis2)
 
-    def repeat(self, repeats: Any, axis: int | None = None) -> Self:
+    def repeat(self, repeats: Any, axis: int | None = None, **others: Never) -> Self:
         """Repeat elements; see np.repeat."""
-        return TABLE[np.repeat](self, repeats, axis)
+        return TABLE[np.repeat](self, repeats, axis, **others)
 
-    def take(self, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Self:
+    def take(
+        self, indices: Any, axis: int | None = None, *, mode: str = "raise", **others: Never
+    ) -> Self:
         """Take elements by index along an axis; see np.take."""
-        return TABLE[np.take](self, indices, axis, mode=mode)
+        return TABLE[np.take](self, indices, axis, mode=mode, **others)
 
-    def sort(self, axis: int | None = -1, *, kind: str | None = None) -> Self:
+    def sort(self, axis: int | None = -1, *, kind: str | None = None, **others: Never) -> Self:
         """Return a sorted tensor (ndarray's own method sorts in place)."""
-        return TABLE[np.sort](self, axis, kind=kind)
+        return TABLE[np.sort](self, axis, kind=kind, **others)
 
     def copy(self) -> Self:
         """Return a copy that stays in the graph."""

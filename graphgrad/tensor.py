@@ -13,6 +13,7 @@ from graphgrad.anomaly import explain_nan
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.memory import lend, note_use, note_write, share_memory
 from graphgrad.methods import ArrayMethods
+from graphgrad.names import ON_TENSORS, NotHere
 from graphgrad.node import Freed, Node, Recorded, call_site, here, memory_owners, tick
 from graphgrad.operands import as_array, as_plain, check, operand, unwrapped
 from graphgrad.protocols import NumpyProtocols
@@ -443,6 +444,10 @@ class Tensor(NumpyProtocols, ArrayMethods):
         """Format the only element, as in ``f"{loss:.3f}"``."""
         return format(self.item(), spec) if spec else repr(self)
 
+    def __dir__(self) -> list[str]:
+        """Name what is there, for Tab."""
+        return sorted(set(super().__dir__()).difference(ON_TENSORS))
+
     __hash__ = object.__hash__
 
     def __copy__(self) -> Self:
@@ -495,6 +500,8 @@ def _restore(tensor: Tensor, attributes: dict[str, Any] | None, slots: dict[str,
 
 
 Recorded.public = Tensor
+for _name in ON_TENSORS:
+    setattr(Tensor, _name, NotHere(_name))
 
 
 def release(nodes: Sequence[Node], by: str) -> None:

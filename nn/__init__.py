@@ -6,6 +6,7 @@ if __name__ != "graphgrad.nn":
         "would have classes of its own; write `from graphgrad import nn`"
     )
 
+from graphgrad.names import tell_of_absent as _tell_of_absent
 from graphgrad.nn import functional as functional, init as init, models as models
 from graphgrad.nn.activations import (
     ELU as ELU,
@@ -109,3 +110,5 @@ from graphgrad.nn.tuning.findings import (
 from graphgrad.nn.tuning.hyperparameters import search as search
 from graphgrad.nn.tuning.ranges import Choice as Choice, Range as Range
 from graphgrad.nn.tuning.workers import Trial as Trial
+
+_tell_of_absent(__name__)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.errors import ShapeError
+from graphgrad.names import tell_of_absent as _tell_of_absent
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
 from graphgrad.operands import as_array
@@ -416,3 +417,6 @@ def initialize(
     for p, array in drawn.values():
         p.data[...] = array
         p.data = p.data  # tells a graph that needs the old values
+
+
+_tell_of_absent(__name__)

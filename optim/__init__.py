@@ -6,6 +6,7 @@ if __name__ != "graphgrad.optim":
         "it would have classes of its own; write `from graphgrad import optim`"
     )
 
+from graphgrad.names import tell_of_absent as _tell_of_absent
 from graphgrad.optim.adaptive import (
     AdaDelta as AdaDelta,
     Adadelta as Adadelta,
@@ -43,3 +44,5 @@ from graphgrad.optim.schedules import (
     StepLR as StepLR,
 )
 from graphgrad.optim.sgd import SGD as SGD, Momentum as Momentum, Nesterov as Nesterov
+
+_tell_of_absent(__name__)

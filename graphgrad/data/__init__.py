@@ -27,3 +27,6 @@ from graphgrad.data.sets import (
     load_fashion_mnist as load_fashion_mnist,
     load_mnist as load_mnist,
 )
+from graphgrad.names import tell_of_absent as _tell_of_absent
+
+_tell_of_absent(__name__)

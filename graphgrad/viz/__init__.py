@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphgrad.errors import DtypeError
+from graphgrad.names import tell_of_absent as _tell_of_absent
 from graphgrad.node import here
 from graphgrad.tensor import Tensor
 from graphgrad.viz import plots as plots
@@ -51,3 +52,6 @@ def graph(of: Tensor | Callable[..., Any], *args: Any) -> Graph:
         )
         raise DtypeError(message)
     return Graph(traced(of, args))
+
+
+_tell_of_absent(__name__)

@@ -1,5 +1,6 @@
 """Functions of a network: an output and its gradient, no state."""
 
+from graphgrad.names import tell_of_absent as _tell_of_absent
 from graphgrad.nn.functional.activations import (
     elu as elu,
     hardtanh as hardtanh,
@@ -81,3 +82,5 @@ from graphgrad.nn.functional.recurrence import (
 )
 from graphgrad.nn.functional.response import local_response_norm as local_response_norm
 from graphgrad.nn.functional.windows import col2im as col2im, im2col as im2col
+
+_tell_of_absent(__name__)

@@ -1,5 +1,6 @@
 """Networks that made history, buildable by one call; names of parameters are torchvision's."""
 
+from graphgrad.names import tell_of_absent as _tell_of_absent
 from graphgrad.nn.models.book import DeepConvNet as DeepConvNet, SimpleConvNet as SimpleConvNet
 from graphgrad.nn.models.inception import (
     GoogLeNet as GoogLeNet,
@@ -27,3 +28,5 @@ from graphgrad.nn.models.vgg import (
     vgg16 as vgg16,
     vgg19 as vgg19,
 )
+
+_tell_of_absent(__name__)

@@ -1,0 +1,158 @@
+"""What to say of a name that is not there: the nearest one, or the NumPy way of PyTorch's."""
+
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from graphgrad.errors import NameMissingError
+from graphgrad.node import here
+
+_SPACES = {  # the public namespaces, as users call them
+    "graphgrad": "gg",
+    "graphgrad.linalg": "gg.linalg",
+    "graphgrad.nn": "nn",
+    "graphgrad.nn.functional": "nn.functional",
+    "graphgrad.nn.init": "nn.init",
+    "graphgrad.nn.models": "nn.models",
+    "graphgrad.optim": "optim",
+    "graphgrad.data": "data",
+    "graphgrad.viz": "viz",
+}
+_LEAVE_OUT = "leave it out: arrays are NumPy's, in main memory"
+
+# What users of PyTorch, or of NumPy, look for in a namespace.
+IN_MODULES = {
+    "gg": {
+        "arange": "use gg.Tensor(np.arange(…))",
+        "array": "use gg.Tensor",
+        "asarray": "use gg.Tensor",
+        "autograd": "use gg.gradients, or t.backward()",
+        "bmm": "use gg.matmul, or @",
+        "cat": "use gg.concatenate",
+        "chunk": "use gg.split",
+        "cuda": _LEAVE_OUT,
+        "device": _LEAVE_OUT,
+        "eye": "use gg.Tensor(np.eye(…))",
+        "flatten": "use gg.ravel, or t.reshape(len(t), -1)",
+        "float16": "use np.float16",
+        "float32": "use np.float32",
+        "float64": "use np.float64",
+        "from_numpy": "use gg.Tensor",
+        "functional": "use nn.functional, or gg.grad",
+        "gather": "use gg.take_along_axis",
+        "load": "use nn.load",
+        "masked_select": "use t[mask]",
+        "mm": "use gg.matmul, or @",
+        "ones": "use gg.Tensor(np.ones(…))",
+        "permute": "use gg.transpose",
+        "rand": "use gg.Tensor(rng.random(…))",
+        "randn": "use gg.Tensor(rng.standard_normal(…))",
+        "save": "use nn.save",
+        "topk": "use gg.sort",
+        "unsqueeze": "use gg.expand_dims",
+        "zeros": "use gg.Tensor(np.zeros(…))",
+    },
+    "data": {"DataLoader": "use data.Batches", "TensorDataset": "use data.Dataset"},
+    "optim": {"lr_scheduler": "the schedules stand here: optim.StepLR, optim.CosineAnnealingLR"},
+}
+
+ON_TENSORS = {  # and on a tensor
+    "add_": "use t += v",
+    "bmm": "use @",
+    "chunk": "use gg.split(t, n)",
+    "clamp": "use t.clip(low, high)",
+    "clone": "use t.copy()",
+    "contiguous": "leave it out",
+    "cpu": _LEAVE_OUT,
+    "cuda": _LEAVE_OUT,
+    "device": _LEAVE_OUT,
+    "dim": "use t.ndim",
+    "double": "use t.astype(np.float64)",
+    "expand": "use gg.broadcast_to(t, shape)",
+    "fill_": "use t[...] = v",
+    "float": "use t.astype(np.float32)",
+    "gather": "use gg.take_along_axis(t, indices, axis)",
+    "grad_fn": "gg.graph(t) draws how it was computed",
+    "half": "use t.astype(np.float16)",
+    "index_select": "use t.take(indices, axis)",
+    "int": "use t.astype(int)",
+    "long": "use t.astype(int)",
+    "masked_fill": "use gg.where(mask, v, t)",
+    "matmul": "use @",
+    "mm": "use @",
+    "mul_": "use t *= v",
+    "norm": "use gg.linalg.norm(t)",
+    "numel": "use t.size",
+    "permute": "use t.transpose(0, 2, 1)",
+    "pow": "use t ** p",
+    "requires_grad_": "use t.requires_grad = True",
+    "softmax": "use nn.functional.softmax(t, axis)",
+    "sub_": "use t -= v",
+    "t": "use t.T",
+    "to": "use t.astype(dtype); arrays are NumPy's, in main memory",
+    "type": "use t.astype(dtype)",
+    "unbind": "a tensor can be unpacked: a, b = t",
+    "unsqueeze": "use t[:, None], or gg.expand_dims(t, axis)",
+    "view": "use t.reshape(2, -1)",
+    "zero_": "use t[...] = 0",
+}
+
+KEYWORDS = {"dim": "axis", "dims": "axis", "keepdim": "keepdims"}  # and as arguments of a function
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that is most like it, upper case or lower, if one is."""
+    import difflib  # when somebody mistypes
+
+    lower = {n.lower(): n for n in names}
+    found = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.7)
+    return lower[found[0]] if found else None
+
+
+def absent_from(module: str) -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of a public module: what it says of a name it lacks."""
+    here_are = functools.partial(dir, sys.modules[module])
+
+    def missing(name: str) -> Any:
+        if name.startswith("_"):  # of Python's and NumPy's, who ask by hasattr
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        space = _SPACES[module]
+        names = [n for n in here_are() if not n.startswith("_")]
+        remedy = IN_MODULES.get(space, {}).get(name)
+        if remedy is None:
+            others = [s for m, s in _SPACES.items() if name in vars(sys.modules.get(m, object))]
+            near = nearest(name, names)
+            if others:
+                remedy = f"it is {others[0]}.{name}"
+            elif near is not None:
+                remedy = f"did you mean {space}.{near}?"
+            else:
+                remedy = f"dir({space}) lists what there is"
+        raise NameMissingError(f"{space} has no {name!r}; {remedy} (at {here()})")
+
+    return missing
+
+
+def tell_of_absent(module: str) -> None:
+    """Let a public module tell of names that it lacks; type checkers go on refusing them."""
+    vars(sys.modules[module])["__getattr__"] = absent_from(module)
+
+
+class NotHere:
+    """In place of a name that tensors have elsewhere: asking for it tells the way here.
+
+    ``__getattr__`` would do it too, and make Python read every attribute several times slower.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Take the name."""
+        self.name = name
+        self.__doc__ = f"Not here; {ON_TENSORS[name]}."
+
+    def __get__(self, tensor: Any, owner: Any = None) -> Any:
+        """Raise, as where there is no such name."""
+        if tensor is None:
+            return self
+        message = f"Tensor has no {self.name!r}; {ON_TENSORS[self.name]} (at {here()})"
+        raise NameMissingError(message)
