@@ -166,7 +166,7 @@ def plot_runs(runs: dict[str, Run], best: float, path: Path) -> None:
         constant = np.subtract(runs["constant"].losses, best)
         axes.semilogy(epochs, constant, color=plots.GUIDE, lw=1)
         axes.semilogy(epochs, np.subtract(run.losses, best), color=plots.BLUE, lw=2)
-        ends = f"ends {run.losses[-1] - best:.0e} above, test {run.accuracy:.1%}"
+        ends = f"ends {plots.number(run.losses[-1] - best, 1)} above, test {run.accuracy:.1%}"
         axes.set_title(f"{name}\n{ends}", fontsize=10)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)

@@ -89,7 +89,10 @@ def plot(image: Any, path: Path) -> None:
     grid = figure.subplots(2, 4)
     across, down = edges(image)
     rises = F.relu(across)
-    rows = ["\n".join(" ".join(f"{v:2.0f}" for v in row) for row in k) for k in (ACROSS, ACROSS.T)]
+    rows = [
+        "\n".join(" ".join(f"{plots.number(v):>2}" for v in row) for row in k)
+        for k in (ACROSS, ACROSS.T)
+    ]
     show(grid[0, 0], image, "a digit, 8×8")
     show(grid[0, 1], across, "left to right: red rises, blue falls", rows[0], signed=True)
     show(grid[0, 2], down, "top to bottom, the same", rows[1], signed=True)

@@ -109,7 +109,7 @@ def plot(found: dict[str, nn.SearchResult], curves: list[dict[str, Any]], path: 
         for number, (label, name) in enumerate(SHOWN.items()):
             colour, style = plots.look(number)
             panel.plot(epochs, columns[name], color=colour, ls=style, lw=2, label=label)
-        panel.set_title(f"rate {trial.point['lr']:.1e}", fontsize=9)
+        panel.set_title(f"rate {plots.number(trial.point['lr'], 2)}", fontsize=9)
         panel.set(ylim=(0, 1), xticks=range(1, FEW + 1))
         panel.grid(alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)

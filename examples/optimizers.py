@@ -163,7 +163,7 @@ def on_the_valley(picture: Path) -> None:
         contours(axes, valley, (-8, 8, -3, 3), np.geomspace(0.03, 10, 10))
         axes.plot(*points.T, "o-", color=plots.BLUE, ms=3, lw=1.2)
         axes.plot(0, 0, "+", color=plots.ORANGE, ms=11, mew=2)
-        axes.set_title(f"{name}: loss {end:.0e}" if end else f"{name}: loss 0", fontsize=11)
+        axes.set_title(f"{name}: loss {plots.number(end, 1)}", fontsize=11)
     figure.suptitle("30 steps down x²/20 + y² from (−7, 2)")
     figure.savefig(picture, dpi=110)
 

@@ -11,6 +11,7 @@ from graphgrad.errors import ArgumentError, DtypeError, PictureError, ShapeError
 from graphgrad.files import replacing
 from graphgrad.node import here
 from graphgrad.operands import unwrapped
+from graphgrad.viz.formulas.lettering import number as number
 
 if TYPE_CHECKING:  # matplotlib is optional, and slow to import
     from matplotlib.axes import Axes
@@ -201,15 +202,15 @@ def show_curves(
         for line in axes.get_lines()
         if line.get_transform() == axes.transData  # unlike those of axhline
     }
-    number = sum(not label.startswith("_") for label in known)
+    count = sum(not label.startswith("_") for label in known)
     for name, (places, values) in curves.items():
-        colour, style = look(number)
+        colour, style = look(count)
         (line,) = axes.plot(places, values, color=colour, ls=style, lw=2, label=name)
         if name in known:
             line.update_from(known[name])
             line.set_label("_again")
         else:
-            number += 1
+            count += 1
         line.set_marker("o" if len(values) == 1 else "")  # a line of one point is invisible
     if log:
         axes.set_yscale("log", nonpositive="mask")
