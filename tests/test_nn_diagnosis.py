@@ -1,6 +1,7 @@
 """Watching a model learn, and checks before it does: planted faults are found, nothing changes."""
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -267,7 +268,7 @@ def test_gradients_that_vanish_are_named_from_layer_to_layer() -> None:
     assert newest["0"].gradients is not None
     assert newest["12"].gradients is not None
     assert newest["0"].gradients.std < 1e-3 * newest["12"].gradients.std
-    assert any(text.startswith("gradients vanish: at 0 ") for text in watch.findings())
+    assert any(text.startswith("gradients vanish: at layer 0 ") for text in watch.findings())
 
 
 # ----------------------------------------------------------------------------------- words
@@ -550,6 +551,28 @@ def test_draws_a_picture_or_says_why_not(tmp_path: Path, monkeypatch: pytest.Mon
         many(np.full((2, 8), np.nan, np.float32))
     watch.plot(tmp_path / "many.svg")
     assert "2 more layers are not drawn" in (tmp_path / "many.svg").read_text("utf-8")
+
+
+def test_small_numbers_in_the_picture_have_a_minus_not_a_hyphen(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    model = nn.Sequential(nn.Affine(8, 8, rng=RNG(0)))
+    model[0].weight.data *= 1e-6
+    model[0].bias.data[:] = 0
+    watch = nn.Diagnosis(model, every=1)
+    with watch.step():
+        model(X)
+    text = watch.plot(tmp_path / "small.svg").read_text("utf-8")
+    assert re.search(r"<!-- std \d(\.\d)?e−\d\d -->", text)
+    assert not re.search(r"<!-- std [^>]*e-", text)
+
+
+def test_a_layer_that_is_called_by_a_number_is_called_a_layer() -> None:
+    """Of a Sequential the names are numbers: "1: 40% of the units" says nothing to a reader."""
+    model = nn.Sequential(nn.Affine(8, 10, rng=RNG(0)), nn.ReLU(), nn.Affine(10, 3, rng=RNG(1)))
+    model[0].bias.data[:4] = -100.0
+    watch = nn.Diagnosis(model, every=1)
+    learn(model, watch, 2)
+    assert any(text.startswith("layer 1: 40% of the units are dead: ") for text in watch.findings())
 
 
 # --------------------------------------------------------------------------- sanity checks

@@ -220,7 +220,8 @@ def test_numbers_are_those_of_the_diagnosis(training: Any, tmp_path: Path) -> No
     assert [s["name"] for s in ratios["series"]] == [f"{i}.weight" for i in (0, 2, 4, 6)]
     assert ratios["band"][0] < 1e-3 < ratios["band"][1]
     shown = {*resting["quiet"], *(s["name"] for s in resting["series"])}
-    assert shown >= {"1", "3", "5", "7"}, "tanh and ReLU"
+    assert {name.split(": ")[0] for name in shown} >= {"1", "3", "5", "7"}, "tanh and ReLU"
+    assert shown <= {f"{name}: {m.kind}" for r in watch.records for name, m in r.layers.items()}
 
 
 def test_findings_are_told_in_words(tmp_path: Path) -> None:

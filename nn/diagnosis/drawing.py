@@ -55,9 +55,8 @@ def _chosen(record: Record) -> tuple[list[str], int]:
 
 
 def _label(name: str, record: Record) -> str:
-    """Return a layer's name with its kind: of a Sequential the names are numbers only."""
     layer = record.layers.get(name)
-    return name if layer is None or name == layer.kind else f"{name}: {layer.kind}"
+    return name if layer is None else layer.called(name)
 
 
 def _histogram(axes: Any, now: Distribution | None, then: Distribution | None, colour: str) -> None:
@@ -81,7 +80,7 @@ def _histogram(axes: Any, now: Distribution | None, then: Distribution | None, c
     axes.set_xlim(low, high)
     axes.text(
         y=0.8,
-        s=f"std {now.std:.2g}",
+        s=f"std {plots.number(now.std, 2)}",
         transform=axes.transAxes,
         fontsize=8.5,
         **_free_place(now, low, high),

@@ -40,6 +40,10 @@ class LayerMeasure:
     saturated: float | None  # the share of values, of Tanh and Sigmoid
     dead: Any  # (units,) of bool: whether it was at rest for every sample; None if not to be known
 
+    def called(self, name: str) -> str:
+        """Return the layer's name with its kind: of a Sequential the names are numbers only."""
+        return name if name == self.kind else f"{name}: {self.kind}"
+
 
 @dataclass(frozen=True, slots=True)
 class ParameterMeasure:

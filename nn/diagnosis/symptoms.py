@@ -42,7 +42,7 @@ def findings(records: Sequence[Record]) -> list[str]:
     symptoms: list[_Symptom] = []
     for name in records[-1].layers:
         measures = [r.layers[name] for r in records if name in r.layers]
-        symptoms += _of_layer(name, measures, dead_share(name, records))
+        symptoms += _of_layer(_called(name), measures, dead_share(name, records))
     symptoms += _of_depth(records)
     updates = [p.update for r in records for p in r.parameters.values()]
     if updates and not any(updates):
@@ -52,6 +52,11 @@ def findings(records: Sequence[Record]) -> list[str]:
             name, [r.parameters[name] for r in records if name in r.parameters]
         )
     return _told(symptoms)
+
+
+def _called(name: str) -> str:
+    """Return what a layer is called in a sentence: of a Sequential the names are numbers only."""
+    return f"layer {name}" if name[:1].isdigit() else name
 
 
 def _told(symptoms: list[_Symptom]) -> list[str]:
@@ -103,7 +108,9 @@ def _of_depth(records: Sequence[Record]) -> list[_Symptom]:
     ):
         happens = "vanish" if spread < 1 / SPREAD else "explode" if spread > SPREAD else ""
         if happens:
-            text = f"at {here} their spread is {short(spread)} times that at {there}"
+            text = (
+                f"at {_called(here)} their spread is {short(spread)} times that at {_called(there)}"
+            )
             found.append(_Symptom(f"{what} {happens}", text, f"{_INITIAL}, {cure}"))
     return found
 

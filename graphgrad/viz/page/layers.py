@@ -45,7 +45,9 @@ def watched(records: Sequence[Any], resting: Sequence[Mapping[str, float | None]
             [_cell(records[i], name, resting[i].get(name)) for name in layers] for i in chosen
         ],
         "charts": [
-            chart for chart in (_ratios(records), _resting(records, resting)) if chart["series"]
+            chart
+            for chart in (_ratios(records), _resting(records, resting, layers))
+            if chart["series"]
         ],
     }
 
@@ -106,11 +108,14 @@ def _ratios(records: Sequence[Any]) -> dict[str, Any]:
 
 
 def _resting(
-    records: Sequence[Any], resting: Sequence[Mapping[str, float | None]]
+    records: Sequence[Any],
+    resting: Sequence[Mapping[str, float | None]],
+    layers: Mapping[str, Any],
 ) -> dict[str, Any]:
     names = {name: None for row in resting for name, share in row.items() if share is not None}
     rows = {name: [row.get(name) for row in resting] for name in names}
     active = [name for name, row in rows.items() if any(row)]
+    called = {name: layers[name].called(name) if name in layers else name for name in rows}
     about = "The share of units that did nothing in all steps of the window, or of values at the "
     about += f"flat ends of tanh and sigmoid. {DEAD:.0%} of units or {SATURATED:.0%} of values are "
     about += "unusual."
@@ -120,7 +125,7 @@ def _resting(
         "about": about,
         "percent": True,
         "range": [0, 1],
-        "quiet": [readable(name, LONGEST) for name in rows if name not in active],
+        "quiet": [readable(called[name], LONGEST) for name in rows if name not in active],
         "xs": [numbered("step", [int(r.step) for r in records])],
-        "series": [curve(name, rows[name], SHORT, look=i) for i, name in enumerate(active)],
+        "series": [curve(called[name], rows[name], SHORT, look=i) for i, name in enumerate(active)],
     }
