@@ -151,7 +151,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
         diamond: Any = {"marker": "D", "ms": 5, "ls": "", "color": plots.BLACK, "zorder": 3}
         ends = [run.trainer.history.epochs for run in runs]
         read = [run.training[kind] for run in runs]
-        axes.plot(ends, read, **diamond, label="training, only reading")
+        axes.plot(ends, read, **diamond, label="training, after learning")
         plots.tidy(axes)
     accuracies.set_ylim(max(0.0, accuracies.get_ylim()[0]), 1.005)
     print(f"drawn: {plots.save(figure, path)}")

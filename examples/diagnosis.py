@@ -106,7 +106,7 @@ def curves(digits: data.Dataset, held: data.Dataset, path: Path) -> None:
         series = {"training": history["accuracy"], "validation": history["validation_accuracy"]}
         high, low = (np.mean(column[-10:]) for column in series.values())
         print(f"    weight decay {decay:<4g}  {high:7.2%} {low:7.2%}  gap {high - low:.2%}")
-        plots.show_curves(axes, series, title, percent=True)
+        plots.show_curves(axes, series, title, ylabel="accuracy", percent=True)
         axes.fill_between(np.arange(1, 61), *series.values(), color=plots.BLACK, alpha=0.1, lw=0)
         axes.set_ylim(0, 1.02)
     plots.save(figure, path)

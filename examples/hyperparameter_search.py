@@ -102,7 +102,7 @@ def plot(found: dict[str, nn.SearchResult], curves: list[dict[str, Any]], path: 
     title = f"coarse: dots, {FEW} epochs; fine: squares, {MORE} epochs; best: star"
     axes.set_title(title, fontsize=11)
     left.colorbar(dots, ax=axes, label="accuracy on validation digits", format="{x:.0%}")
-    right.suptitle("the best of the coarse search", fontsize=11)
+    right.suptitle("the 12 best of the coarse search", fontsize=11)
     panels = right.subplots(3, 4, sharex=True, sharey=True).flat
     for panel, trial, columns in zip(panels, found["coarse"].trials, curves, strict=False):
         epochs = range(1, FEW + 1)

@@ -139,7 +139,8 @@ def draw(runs: dict[str, list[Learned]], classes: list[str], path: Path) -> None
         mean, deviation = shares.mean(axis=0), shares.std(axis=0)
         line: Any = {"color": colour, "ls": style, "capsize": 3, "label": name}
         axes.errorbar(places, mean, deviation, **line)
-    axes.set(title="λ by validation", xlabel="λ of λ ΣW²", ylabel="share of validation images")
+    axes.set(title="Choosing λ by validation", xlabel="λ of λ ΣW²")
+    axes.set_ylabel("share of validation images recognised")
     axes.set_xscale("log")
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.grid(alpha=0.25)

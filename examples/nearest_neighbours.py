@@ -133,7 +133,7 @@ def draw(
         images.reshape(-1, *((8, 8) if images.shape[-1] == 64 else (3, 32, 32))),
         titles=[classes[number] for number in titles.flat],
         columns=6,
-        title="A test image, errors first; its 5 nearest",
+        title="Left: test images, errors first; beside each its 5 nearest",
     )
     plots.save(figure, path)
 

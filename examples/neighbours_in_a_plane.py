@@ -88,7 +88,13 @@ def main(folder: Path) -> None:
         "nearest of another class",
     ]
     titles = [f"{name}\nL2 = {d:.2f}" for name, d in zip(names, distances, strict=True)]
-    plots.show_images(lower, shown, titles=titles, columns=5, title="How far L2 finds them")
+    plots.show_images(
+        lower,
+        shown,
+        titles=titles,
+        columns=5,
+        title=f"How far from the {train.labels[4]} each is by L2",
+    )
     for name, distance in zip(names, distances, strict=True):
         print(f"{name:24} {distance:.3f}")
     path = folder / "neighbours_in_a_plane.png"

@@ -35,7 +35,7 @@ def learn(options: argparse.Namespace, seed: int) -> common.Run:
 
 
 def draw_maps(run: common.Run, path: Path) -> None:
-    """Draw what each filter makes of an image, behind ReLU and behind pooling."""
+    """Draw what each filter makes of an image, after ReLU and after pooling."""
     model, image = run.model, run.test.images[:1]
     seen: dict[str, Any] = {}
 
@@ -47,7 +47,7 @@ def draw_maps(run: common.Run, path: Path) -> None:
 
     unhook = [
         model.features[i].register_forward_hook(note(name))
-        for i, name in ((1, "behind ReLU"), (2, "behind pooling"))
+        for i, name in ((1, "after ReLU"), (2, "after pooling"))
     ]
     nn.predict(model, image)
     for remove in unhook:

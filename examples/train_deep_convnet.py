@@ -36,7 +36,7 @@ def main(options: argparse.Namespace) -> None:
     common.draw_curves(runs, options.folder / "train_deep_convnet_curves.png")
     after = runs[-1].model.features[0].weight.data
     path = options.folder / "train_deep_convnet_filters.png"
-    common.draw_filters(runs[-1].filters_before, after, path, "The 16 first filters", 8)
+    common.draw_filters(runs[-1].filters_before, after, path, "The first layer's 16 filters", 8)
     common.draw_mistakes(runs, options.folder / "train_deep_convnet_mistakes.png")
 
 

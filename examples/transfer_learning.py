@@ -21,7 +21,7 @@ from graphgrad.viz import plots
 
 SEEDS, SIZE = range(3), 12
 FEW = (1, 5, 10)  # images of each digit
-WAYS = ("from nothing", "first layers frozen", "all learns on")
+WAYS = ("from nothing", "first layers frozen", "all layers learn on")
 
 
 def network(classes: int, rng: np.random.Generator) -> nn.Sequential:
@@ -89,7 +89,7 @@ def compare(seed: int, folder: Path) -> tuple[Any, data.Dataset]:
             if way == "first layers frozen":
                 net["body"].freeze()
             net["head"] = nn.Affine(48, 5, rng=np.random.default_rng(seed))
-            lr = 3e-3 if way == "all learns on" else 1e-2
+            lr = 3e-3 if way == "all layers learn on" else 1e-2
             trainer = learn(net, few, 150, lr, np.random.default_rng(seed))
             found[row, column] = trainer.evaluate(held)["accuracy"]
     return found, few
