@@ -312,18 +312,37 @@ def test_each_step_says_what_happens(visit: Any, apples: Graph) -> None:
     ]
 
 
+def test_the_way_back_begins_with_a_norm_in_words(visit: Any) -> None:
+    """Also where the gradient of a result is not complete yet."""
+
+    def results(x: Any) -> Any:
+        y = 3 * x
+        return y, 2 * y
+
+    page = visit(gg.graph(results, np.ones(6)))
+    page.keyboard.press("Home")
+    said = []
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+        said.append(words(page))
+    assert said[2:] == [
+        "The way back begins at result[0] with ∂ of norm 2.449.",
+        "The way back begins at result[1] with ∂ of norm 2.449.",
+    ]
+
+
 def test_a_fork_adds_up_what_its_uses_send(visit: Any) -> None:
     page = visit(gg.graph(programs.fork()))
     page.keyboard.press("End")
     page.keyboard.press("ArrowLeft")
     assert words(page) == (
-        "× receives ∂ = 1, sends 1 × 3 = 3 to x, where += makes ∂ 4 so far; "
+        "× receives ∂ = 1, sends 1 × 3 = 3 to x, where += makes ∂ = 4 so far; "
         "1 × 3 = 3 to x, where += makes ∂ = 7."
     )
     assert state(page)["v1"][2] == ["∂ 7"]
     page.keyboard.press("ArrowLeft")
     assert words(page) == (
-        "+ receives ∂ = 1, sends ∂ = 1 to × #2; ∂ = 1 to x, where += makes ∂ 1 so far."
+        "+ receives ∂ = 1, sends ∂ = 1 to × #2; ∂ = 1 to x, where += makes ∂ = 1 so far."
     )
     shown = state(page)
     assert shown["v1"][2] == ["∂ 1"], "the sum so far"

@@ -81,6 +81,9 @@
     if (few(numbers, 4)) return `${text} = ${brief(numbers, v)}`;
     return `${text} of norm ${short(numbers.norm ?? Math.hypot(...numbers))}`;
   }
+  // All of a gradient, or what the picture's lines say of the sum so far, in the same words.
+  const sum = (v, lines) =>
+    lines ? lines.join("").replace(/^∂/, "∂ =").replace("‖∂‖", "∂ of norm") : flow(v.gradient, v);
   function called(v) {
     if (v.name) return v.name;
     if (v.kind === "output") return `${values.get(v.inputs[0]).symbol}[${v.output ?? "?"}]`;
@@ -217,7 +220,7 @@
     if (way === "s") {
       const v = values.get(numberIn(id));
       const lines = ids[0][2];
-      const text = sent(lines ? lines.join(" ") : flow(v.gradient, v));
+      const text = sent(sum(v, lines));
       if (data.ends.includes(v.id)) return ["The way back begins at ", bold(called(v)), " with ", text, "."];
       return ["From out of sight ", text, " comes to ", bold(called(v)), "."];
     }
@@ -244,8 +247,7 @@
       if (found < 0) continue;
       const [[, use, lines]] = rest.splice(found, 1);
       parts.push(joint, sent(flow(numbers || (!use && v.gradient), v, inNumbers || formula)), " to ", bold(called(v)));
-      const sum = lines ? lines.map((t) => t.trim()).join(" ") : flow(v.gradient, v);
-      if (use) parts.push(", where ", sent("+="), " makes ", sent(sum), lines ? " so far" : "");
+      if (use) parts.push(", where ", sent("+="), " makes ", sent(sum(v, lines)), lines ? " so far" : "");
       joint = "; ";
     }
     return [...parts, "."];
