@@ -215,7 +215,7 @@ def draw_mistakes(runs: Sequence[Run], path: Path, most: int = 40) -> None:
     title = f"{len(found)} test images were misread"
     title += f", {most} of them here" if len(found) > most else ""
     title += "; “by 2 of 3”: of the networks that were tested with it" if several else ""
-    figure = plots.figure(10, 0.6 + (1.2 + 0.17 * several) * -(-len(titles) // 10))
+    figure = plots.figure(10, 0.4 + (1.2 + 0.17 * several) * -(-len(titles) // 10))
     images = np.stack([mistake.image for mistake in found[:most]])
     plots.show_images(figure, images, titles, title=title)
     print(f"drawn: {plots.save(figure, path)}")

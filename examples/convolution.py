@@ -84,7 +84,7 @@ def show(axes: Any, image: Any, title: str, below: str = "", *, signed: bool = F
 
 def plot(image: Any, path: Path) -> None:
     """Draw the digit, its edges, and the edges pooled."""
-    figure = Figure(figsize=(11, 6.6))
+    figure = Figure(figsize=(11, 6.4))
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.1)
     grid = figure.subplots(2, 4)
     across, down = edges(image)

@@ -83,7 +83,7 @@ def plot(images: Any, labels: Any, answers: Any, path: Path) -> None:
     """Draw the first thirty test digits, and up to thirty that were taken for another."""
     wrong = np.flatnonzero(answers != labels)[:30]
     rows = -(-len(wrong) // 10)
-    figure = plots.figure(9, 1.15 * (3 + rows) + 0.8)
+    figure = plots.figure(9, 1.15 * (3 + rows) + 0.6)
     parts: Any = figure.subfigures(2, 1, height_ratios=(3.3, rows + 0.3))
     plots.show_images(parts[0], images[:30], labels[:30], title="Test digits, and what they are")
     if rows:

@@ -126,6 +126,7 @@ def main(folder: Path) -> dict[str, float]:
             layer = f", layer {number} of {layers}" if layers > 1 else ""
             title = f"{task.__name__}{layer}"
             draw(next(panels), unseen[rows[shown]], said[shown], weights[shown], title)
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 0.95))  # the title above the images
     figure.suptitle("Where the transformer looks (columns) when it says each digit (rows)")
     path = folder / "sorting_digits.png"
     figure.savefig(path, dpi=120)
