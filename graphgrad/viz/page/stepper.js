@@ -494,7 +494,7 @@
     if (!numbers) return "–";
     if (few(numbers, 8)) return nested(numbers, shapeOf(v), exact(v.dtype));
     if (Array.isArray(numbers)) return "[]";
-    return `mean ${short(numbers.mean)}, σ ${short(numbers.std)}, norm ${short(numbers.norm)}`;
+    return `μ ${short(numbers.mean)}, σ ${short(numbers.std)}, norm ${short(numbers.norm)}`;
   }
   // What is known of a value, and what is sent back to it.
   function about(v) {
