@@ -58,7 +58,8 @@ def plot(path: Path) -> None:
                 heights = base + np.minimum(counts / values.size / 0.1, 0.9)  # cut off at 9 %
                 axes.stairs(heights, edges, baseline=base, fill=True, color=plots.BLUE, alpha=0.4)
                 axes.stairs(heights, edges, baseline=base, color=plots.BLUE, lw=0.8)
-                text = f"std {plots.number(values.std(), 2)}"
+                std = values.std()
+                text = f"std {std:,.0f}" if std > 100 else f"std {plots.number(std, 2)}"
                 where = axes.get_yaxis_transform()
                 axes.text(0.97, base + 0.62, text, transform=where, ha="right", fontsize=8.5)
             axes.set(xlim=limits, ylim=(0, LAYERS))
