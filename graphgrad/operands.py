@@ -76,10 +76,7 @@ def needs_gradient(tensor: Recorded) -> bool:
 
 def plain_params(params: tuple[Any, ...], names: tuple[str, ...], who: str) -> tuple[Any, ...]:
     """Let a Tensor stand for its array where only a plain argument makes sense."""
-    for p in params:
-        if p.__class__ not in _HARMLESS:
-            break
-    else:
+    if all(map(_is_plain, params)):
         return params
     plain = []
     for p, name in zip(params, names, strict=True):
@@ -94,12 +91,25 @@ def plain_params(params: tuple[Any, ...], names: tuple[str, ...], who: str) -> t
 
 def check(x: Any, who: str) -> None:
     """Raise where a value is an array that no op takes, or holds one in a list or tuple."""
+    if _is_plain(x):
+        return
     if isinstance(x, list | tuple):
-        if not _HARMLESS.issuperset(map(type, x)):
-            for part in x:
-                check(part, who)
+        for part in x:
+            check(part, who)
     elif _is_array(x):
         as_array(x, who)
+
+
+def _is_plain(x: Any) -> bool:
+    """Whether there is nothing to check: a number, say, or an array of NumPy's own, or of them."""
+    kind = x.__class__
+    if kind is np.ndarray:
+        return x.dtype.num in _NUMBERS
+    if kind in _HARMLESS:
+        return True
+    if not isinstance(x, tuple | list):
+        return False
+    return _HARMLESS.issuperset(map(type, x)) or all(map(_is_plain, x))
 
 
 def unwrapped(x: Any) -> Any:

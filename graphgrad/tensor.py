@@ -124,8 +124,10 @@ class Tensor(NumpyProtocols, ArrayMethods):
     def _mark_changed(self, *, written: bool = True) -> None:
         """Note that the value is another now, by a write to its memory or by new memory."""
         note_change(self)
-        now = note_write(self._array if written else None)
         node = self._node
+        if node is None and not written:
+            return  # no graph has it, and its old memory is as it was
+        now = note_write(self._array if written else None)
         if node is not None:
             node.changed = now
             if node.is_view:

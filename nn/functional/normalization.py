@@ -237,11 +237,10 @@ def batch_norm(
         message = f"batch_norm: momentum = {momentum}; it must be from 0 to 1 (at {here()})"
         raise ShapeError(message)
     normal, moments, variance = _normalised(_plain(x), _plain(weight), _plain(bias), eps)
-    out = _BATCH_NORM(x, weight, bias, eps, (normal, moments))
-    if tracked:
+    if tracked:  # before there is a node, which need not ask then whether this concerns it
         _move(running_mean, moments.shift + moments.rest, momentum)
         _move(running_var, variance * (count / (count - 1)), momentum)
-    return out
+    return _BATCH_NORM(x, weight, bias, eps, (normal, moments))
 
 
 def _move(running: Any, statistic: Any, momentum: float) -> None:
