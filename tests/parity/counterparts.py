@@ -595,6 +595,8 @@ ABSENT = {
     **dict.fromkeys(("compress", "extract", "choose", "ediff1d"), "looking up"),
     **dict.fromkeys(("bincount", "histogram"), "PyTorch's has no gradient in the weights"),
     **dict.fromkeys(("heaviside", "floor_divide", "divmod"), "PyTorch's has no gradient"),
+    **dict.fromkeys(("unique", "unique_all", "unique_counts"), "PyTorch's has no gradient"),
+    **dict.fromkeys(("unique_inverse", "unique_values"), "PyTorch's has no gradient"),
     **dict.fromkeys(("nanprod", "nanvar", "nanstd", "nancumsum", "nancumprod"), "skipping NaN"),
     **dict.fromkeys(("cbrt", "spacing", "interp"), "elementary"),
     **dict.fromkeys(("cofactors", "cofactors_change", "over_gap", "qr_r"), "part of a rule"),
