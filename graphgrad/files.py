@@ -27,6 +27,8 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     OSError
         If it cannot be written, or ``path`` is a folder or a device.
     """
+    if "\0" in str(path):  # for which Python has a ValueError, unlike for all other bad names
+        raise OSError(errno.EINVAL, "no path holds a NUL character", str(path))
     target = Path(os.path.realpath(path))
     old = _status(target)
     unfinished = target.with_name(

@@ -646,3 +646,48 @@ def test_nothing_of_it_is_imported_before_it_is_needed() -> None:
         "gg.graph(gg.Tensor(1.0, requires_grad=True) * 2).to_dot()\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "timeout", [float("nan"), float("inf"), -1, 0, 1e12, "10", None, True, [1]]
+)
+@pytest.mark.parametrize("suffix", ["svg", "dot"])
+def test_a_timeout_that_is_none_is_refused(timeout: Any, suffix: str, tmp_path: Path) -> None:
+    graph = gg.graph(gg.Tensor(1.0, requires_grad=True) * 2)
+    with pytest.raises(PictureError, match=r"timeout is a number .*\(at test_viz.py:\d+\)"):
+        graph.render(tmp_path / f"graph.{suffix}", timeout=timeout)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("limit", [float("nan"), -1, "10", None, True])
+def test_a_limit_that_is_none_is_refused(limit: Any) -> None:
+    graph = gg.graph(gg.Tensor(1.0, requires_grad=True) * 2)
+    with pytest.raises(PictureError, match="limit is a number of values"):
+        graph.to_svg(limit=limit)
+
+
+@pytest.mark.parametrize("suffix", ["svg", "dot", "json", "html"])
+def test_a_path_with_a_nul_character_is_refused(suffix: str, tmp_path: Path) -> None:
+    graph = gg.graph(gg.Tensor(1.0, requires_grad=True) * 2)
+    with pytest.raises(PictureError, match="NUL"):
+        graph.render(tmp_path / f"a\0b.{suffix}")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("function", [np.hypot, np.arctan2, np.logaddexp, np.multiply])
+def test_two_wires_from_one_value_meet_no_corners_of_a_pill(function: Any) -> None:
+    """Graphviz 2.43 finds no way from one port to both corners on the left side of a box."""
+    x = np.sin(gg.Tensor(2.0, requires_grad=True))
+    text = gg.graph(function(x, x)).to_dot(layout="right")
+    pills = re.findall(r"^  (o\d+) \[shape=box", text, re.MULTILINE)
+    assert bool(pills) == (function is not np.multiply)
+    assert not [p for p in pills if f"-> {p}:" in text]
+
+
+def test_numpys_numbers_say_what_is_seen() -> None:
+    graph = gg.graph(gg.exp(gg.sin(gg.Tensor(2.0, requires_grad=True))))
+    numbers: list[Any] = [np.uint8(1), np.int64(1)]
+    for number in numbers:
+        assert graph.to_dot(focus=number, radius=number, collapse=number) == graph.to_dot(
+            focus=1, radius=1, collapse=1
+        )

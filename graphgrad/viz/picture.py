@@ -21,6 +21,7 @@ from graphgrad.viz.drawing.texts import readable, value_lines
 from graphgrad.viz.page.stepper import stepper
 from graphgrad.viz.showing import show_page
 from graphgrad.viz.snapshots.snapshot import Snapshot
+from graphgrad.viz.views.looks import check_limits
 from graphgrad.viz.views.retreat import simpler
 from graphgrad.viz.views.scenes import SCENES, Scene, scenes_of
 from graphgrad.viz.views.view import Look, View, view
@@ -79,7 +80,7 @@ class Graph:
 
     def to_svg(self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[Look]) -> str:
         """Draw the graph as SVG; arguments and errors are those of ``render``."""
-        seen = self._look("to_svg", limit, look)
+        seen = self._look("to_svg", limit, timeout, look)
         return self._drawn(seen, "svg", timeout, look).decode()
 
     def to_html(self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[Look]) -> str:
@@ -88,7 +89,7 @@ class Graph:
         One file, which needs no network and loads nothing. It goes forward and back one op at a
         time, tells what each computes and sends back, opens closed modules, and searches.
         """
-        seen = self._look("to_html", limit, look)
+        seen = self._look("to_html", limit, timeout, look)
         return self._drawn(seen, "html", timeout, look).decode()
 
     def render(
@@ -108,8 +109,8 @@ class Graph:
         limit
             The number of visible values above which nothing is drawn, for nobody could read it.
         timeout
-            How many seconds the layout may take. Past it less is drawn, modules closed or only what
-            is near the result, and the picture says so.
+            How many seconds the layout may take, at most a million. Past it less is drawn, modules
+            closed or only what is near the result, and the picture says so.
         collapse
             Which modules are closed into one box: those from a depth on (0: the outermost one;
             1: those that it calls), with those above that call no others; a depth that none has
@@ -144,7 +145,11 @@ class Graph:
         if suffix not in (*DRAWN, *WRITTEN):
             suffixes = ", ".join(f".{s}" for s in (*DRAWN, *WRITTEN))
             raise PictureError(f"render: '{path}' ends in none of {suffixes}")
-        seen = self.view(**look) if suffix in WRITTEN else self._look("render", limit, look)
+        if suffix in WRITTEN:
+            check_limits("render", limit, timeout)
+            seen = self.view(**look)
+        else:
+            seen = self._look("render", limit, timeout, look)
         if not path.parent.is_dir():
             raise PictureError(f"render: there is no folder '{path.parent}'")
         if suffix in WRITTEN:
@@ -195,8 +200,9 @@ class Graph:
 
         return show_page(page, None if path is None else Path(path), repr(self))
 
-    def _look(self, who: str, limit: int, look: Look) -> View:
+    def _look(self, who: str, limit: int, timeout: float, look: Look) -> View:
         """Return what is seen; refuse what nobody could read, and no layout would end on."""
+        check_limits(who, limit, timeout)
         plain = not self.snapshot.calls and not self.snapshot.modules
         if plain and look.get("focus") is None and look.get("direction") != "backward":
             values = sum(v.shape is not None for v in self.snapshot.values)

@@ -230,8 +230,7 @@ class _Draft:
                 self.edges.append(fork)
             # a value that an op takes twice forks in sight
             twice = node.id[0] == "o" and tail == f"v{use.source}" and sources == [use.source] * 2
-            sides: tuple[Port, Port] = ("nw", "ne") if self.view.down else ("nw", "sw")
-            port: Port = sides[place] if twice else ""
+            port: Port = self.sides_of(node)[place] if twice else ""
             edge = Edge(tail=tail, head=node.id, kind="in", port=port, straight=straight)
             self.edges.append(edge)
 
@@ -308,6 +307,14 @@ class _Draft:
     def heat_of(self, value: Value) -> str:
         """Return the colour of a value's gradient, likewise."""
         return "" if value.gradient is None else self.heat(value.gradient.norm)
+
+    def sides_of(self, node: Node) -> tuple[Port, Port]:
+        """Say where an op that takes one value twice is met."""
+        if self.view.down:
+            return "nw", "ne"
+        # the left corners of a pill are straight above each other: Graphviz 2.43 finds no way to
+        # them, and without a corner it bends two wires apart by itself
+        return ("", "") if len(self.circle(node).symbol) > IN_A_CIRCLE else ("nw", "sw")
 
     def circle(self, node: Node) -> Circle:
         value = self.view.value(int(node.id[1:]))

@@ -4,10 +4,13 @@ import math
 from collections.abc import Callable
 from typing import Literal, TypedDict, get_args
 
+import numpy as np
+
 from graphgrad.errors import PictureError
 from graphgrad.node import here
 from graphgrad.viz.snapshots.snapshot import ModuleNote
 
+LONGEST = 1_000_000  # seconds: operating systems wait for no more than 2³¹ ms
 Direction = Literal["both", "forward", "backward"]
 Layout = Literal["down", "right"]
 Collapse = int | Callable[[ModuleNote], bool] | None
@@ -25,6 +28,17 @@ class Look(TypedDict, total=False):
     layout: Layout | None
 
 
+def check_limits(who: str, limit: object, timeout: object) -> None:
+    """Refuse a number of values or of seconds that makes no sense."""
+    if isinstance(limit, bool) or not isinstance(limit, int | float | np.number) or not limit >= 0:
+        message = f"{who}: limit is a number of values from 0 on, not {limit!r}"
+        raise PictureError(f"{message} (at {here()})")
+    number = isinstance(timeout, int | float | np.number) and not isinstance(timeout, bool)
+    if not number or not 0 < timeout <= LONGEST:  # type: ignore[operator]
+        message = f"{who}: timeout is a number of seconds above 0, at most {LONGEST:,}"
+        raise PictureError(f"{message}, not {timeout!r} (at {here()})")
+
+
 def checked(
     collapse: object,
     focus: object,
@@ -36,17 +50,19 @@ def checked(
     """Refuse what makes no sense; return the limits of the heat, if there are."""
     at = f"(at {here()})"
     if isinstance(collapse, bool) or not (
-        collapse is None or callable(collapse) or (isinstance(collapse, int) and collapse >= 0)
+        collapse is None
+        or callable(collapse)
+        or (isinstance(collapse, int | np.integer) and collapse >= 0)
     ):
         raise PictureError(
             f"collapse: takes a depth from 0 on, or a function of a module's note, such as "
             f"lambda m: m.kind == 'Block', not {collapse!r} {at}"
         )
-    if isinstance(focus, bool) or not (focus is None or isinstance(focus, (str, int))):
+    if isinstance(focus, bool) or not (focus is None or isinstance(focus, str | int | np.integer)):
         raise PictureError(
             f"focus: takes the name or id of a value, or the path of a module, not {focus!r} {at}"
         )
-    if isinstance(radius, bool) or not isinstance(radius, int) or radius < 0:
+    if isinstance(radius, bool) or not isinstance(radius, int | np.integer) or radius < 0:
         raise PictureError(f"radius: takes a number of ops from 0 on, not {radius!r} {at}")
     if direction not in get_args(Direction):
         raise PictureError(

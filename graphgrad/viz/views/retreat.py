@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from graphgrad.viz.snapshots.snapshot import Snapshot
 from graphgrad.viz.views.grouping import find_parts
 from graphgrad.viz.views.looks import Look
@@ -31,7 +33,7 @@ def simpler(snapshot: Snapshot, look: Look) -> Iterator[tuple[Look, str]]:
 def _looks(snapshot: Snapshot, look: Look) -> Iterator[tuple[Look, str]]:
     collapse, focus = look.get("collapse"), look.get("focus")
     depth = max((part.depth for part in find_parts(snapshot)[0]), default=-1) + 1
-    if isinstance(collapse, int):
+    if isinstance(collapse, int | np.integer):
         depth = min(depth, collapse)
     for closed in reversed(range(depth)):
         note = f"modules are closed from depth {closed} on"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from graphgrad.integers import as_whole_numbers
 from graphgrad.reprs import counted
 from graphgrad.viz.snapshots.digest import Numbers, total
 from graphgrad.viz.snapshots.snapshot import ModuleNote, Snapshot, Value
@@ -157,6 +158,8 @@ def view(
         For anything that makes no sense.
     """
     limits = checked(collapse, focus, radius, direction, heat, layout)
+    # one of NumPy's numbers is one of Python's from here on
+    collapse, focus, radius = (as_whole_numbers("view", "", x) for x in (collapse, focus, radius))
     values = snapshot.values
     shown: Collection[int] = range(1, len(values) + 1)
     if direction == "backward":
