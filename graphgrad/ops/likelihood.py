@@ -39,6 +39,7 @@ def _softmax(a: Any, axis: Axis = -1) -> Any:
 
 def _log_softmax(a: Any, axis: Axis = -1) -> Any:
     _, below, e, total = _exponentials(a, axis)
+    total = np.where(total == 0, 1, total)  # of nothing at all
     return (below - np.log(total)).astype(e.dtype, copy=False)
 
 

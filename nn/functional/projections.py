@@ -22,7 +22,7 @@ def _affine(x: Any, weight: Any, bias: Any) -> Any:
     out = _rows(x) @ weight.T
     if getattr(bias, "ndim", 0):
         out += bias
-    return out if x.ndim == 2 else out.reshape(*x.shape[:-1], -1)
+    return out if x.ndim == 2 else out.reshape(*x.shape[:-1], len(weight))
 
 
 _AFFINE: Op[Tensor] = op(
