@@ -73,6 +73,8 @@ def translate(error: Exception) -> type[GraphgradError] | None:
         return LinalgError
     if isinstance(error, ValueError):
         return ShapeError
+    if isinstance(error, OverflowError):  # of a whole number that fits no machine
+        return ArgumentError
     if isinstance(error, IndexError):
         return IndexingError
     if isinstance(error, TypeError):

@@ -228,7 +228,7 @@ class ArrayMethods(Recorded):
 
     def transpose(self, *axes: Any) -> Self:
         """Permute the axes; see np.transpose."""
-        if len(axes) == 1 and not isinstance(axes[0], int):
+        if len(axes) == 1 and np.ndim(axes[0]):
             axes = axes[0]
         return TABLE[np.transpose](self, axes or None)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.integers import NAMES, as_whole_numbers
 from graphgrad.node import Recorded, here
 from graphgrad.switches import switches
 
@@ -19,6 +20,7 @@ _NUMBERS = frozenset(dtype.num for dtype in _REAL)  # of either byte order
 SCALARS = frozenset([bool, int, float, *(dtype.type for dtype in _REAL)])
 _PYTHONS_NUMBERS = (int, float)
 _HARMLESS = SCALARS | {str, slice, type(None), type(Ellipsis), range, np.dtype, type}
+_SETTLED = _HARMLESS - {dtype.type for dtype in _REAL if dtype.kind in "iu"}
 # What only an array has, or a table of them: beside NumPy's those of pandas, polars, PyTorch, …
 _SIGNS_OF_AN_ARRAY = ("dtype", "__array_ufunc__", "__dlpack__", "to_numpy")
 
@@ -74,18 +76,28 @@ def needs_gradient(tensor: Recorded) -> bool:
     return tensor._node is not None and tensor._node.needs
 
 
-def plain_params(params: tuple[Any, ...], names: tuple[str, ...], who: str) -> tuple[Any, ...]:
-    """Let a Tensor stand for its array where only a plain argument makes sense."""
-    if all(map(_is_plain, params)):
+def plain_params(
+    params: tuple[Any, ...], names: tuple[str, ...], who: str, whole: bool = False
+) -> tuple[Any, ...]:
+    """Let a Tensor stand for its array where only a plain argument makes sense.
+
+    ``whole``: whether what is a whole number by its name becomes one that can be computed with.
+    """
+    for p in params:
+        if p.__class__ not in _SETTLED:
+            break
+    else:
+        return params
+    if not whole and all(map(_is_plain, params)):
         return params
     plain = []
     for p, name in zip(params, names, strict=True):
         if isinstance(p, Recorded):
             refuse_recorded(p, who, name)
-            plain.append(p._array)
-            continue
-        check(p, f"{who}, '{name}'")
-        plain.append(p)
+            p = p._array  # noqa: PLW2901 - what it stands for
+        else:
+            check(p, f"{who}, '{name}'")
+        plain.append(as_whole_numbers(who, name, p) if whole and name in NAMES else p)
     return tuple(plain)
 
 

@@ -10,6 +10,7 @@ from graphgrad.errors import (
     ShapeError,
     translate,
 )
+from graphgrad.integers import as_floats
 from graphgrad.memory import frozen, note_use
 from graphgrad.node import KEPT_ELEMENTS, Absent, Node, Recorded, call_site, here
 from graphgrad.operands import SCALARS, as_array, operand, plain_params
@@ -24,7 +25,7 @@ def record(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every op pays fo
     op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()
 ) -> Any:
     """Apply an op; if recording is on and an input needs a gradient, add a node."""
-    arrays: list[Any] = []
+    arrays: Any = []
     parents: list[Any] = []
     loose = False  # whether an input has no node yet
     mask: Any = 0
@@ -53,9 +54,11 @@ def record(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every op pays fo
             parents.append(x)
         bit <<= 1
     if params:
-        params = plain_params(params, op.parameters, op.name)
+        params = plain_params(params, op.parameters, op.name, op.whole)
         if mask or op.variadic:
             params = _lasting(params)
+    if op.floats:
+        arrays = as_floats(arrays, op.floats)
     try:
         out = op.forward(arrays, *params) if op.variadic else op.forward(*arrays, *params)
     except Exception as error:  # noqa: BLE001 - raised again

@@ -31,6 +31,7 @@ import numpy as np
 from graphgrad.binder import REQUIRED, Binder
 from graphgrad.domains import Domain
 from graphgrad.errors import GraphgradError, UnsupportedError, translate
+from graphgrad.integers import EXACT, NAMES, as_floats, as_whole_numbers
 from graphgrad.memory import frozen
 from graphgrad.node import Absent, Recorded, here
 from graphgrad.operands import check, operand, plain_params
@@ -250,7 +251,7 @@ class Op(Declared, Generic[R]):
     Calling it on a Tensor records a node; on plain arrays it just computes.
     """
 
-    def __init__(  # every fact of a declaration in one place
+    def __init__(  # noqa: PLR0915 - every fact of a declaration in one place
         self,
         function: Callable[..., Any],
         rules: Sequence[Rule | None],
@@ -332,6 +333,7 @@ class Op(Declared, Generic[R]):
         )
         self.simple = outputs == 1 and self._keeps_to_real_arrays()
         self.constant = {i for i, rule in enumerate(self.rules) if rule is None}
+        self.whole, self.floats = self._integers()
         self.plans: dict[Any, Plan] = {}
         self.first_bit = 0 if variadic else 1  # in the mask of inputs; a list has no mask
 
@@ -344,6 +346,19 @@ class Op(Declared, Generic[R]):
             or (self.view and is_numpys(forward))
             or (isinstance(forward, np.ufunc) and forward is getattr(np, forward.__name__, None))
         )
+
+    def _integers(self) -> tuple[bool, tuple[int, ...]]:
+        """Say whether parameters are whole numbers, and in which inputs integers become floats.
+
+        A user's own op gets what its user gave.
+        """
+        module = getattr(self.forward, "__module__", None) or ""
+        if not (module.startswith(("graphgrad.", "_operator")) or is_numpys(self.forward)):
+            return False, ()
+        inputs = range(0 if self.variadic else self.inputs)
+        exact = is_numpys(self.function) or self.name in EXACT
+        floats = () if exact else tuple(i for i in inputs if self.differentiable >> i & 1)
+        return not NAMES.isdisjoint(self.parameters), floats
 
     def plan(self, wanted: Any, inputs: int) -> Plan:
         """Return the plan for some wanted inputs: set bits, or for a variadic op a tuple of bools.
@@ -377,7 +392,7 @@ class Op(Declared, Generic[R]):
 
     def evaluate(self, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
         """Compute on plain arrays, recording nothing."""
-        arrays = tuple(
+        arrays: Sequence[Any] = tuple(
             [x.value if isinstance(x, Absent) else operand(x, self.name) for x in inputs]
         )
         for x in arrays:
@@ -386,7 +401,9 @@ class Op(Declared, Generic[R]):
         else:
             arrays = tuple(map(np.asarray, arrays))
         if params:
-            params = plain_params(params, self.parameters, self.name)
+            params = plain_params(params, self.parameters, self.name, self.whole)
+        if self.floats:
+            arrays = as_floats(arrays, self.floats)
         out = self.forward(arrays, *params) if self.variadic else self.forward(*arrays, *params)
         return out[0] if self.has_saved else out
 
@@ -439,6 +456,15 @@ class Composite(Declared, Generic[R]):
             kwargs = {n: v for n, v in kwargs.items() if n in known}
         else:
             args, kwargs = self.binder.bind(args, kwargs), {}
+            args = tuple(
+                [
+                    as_whole_numbers(self.name, name, x) if name in NAMES else x
+                    for (name, _), x in zip(self.binder.own, args, strict=True)
+                ]
+            )
+        kwargs = {
+            n: as_whole_numbers(self.name, n, x) if n in NAMES else x for n, x in kwargs.items()
+        }
         try:
             return self.body(*args, **kwargs)  # type: ignore[no-any-return]
         except (ValueError, IndexError, TypeError) as error:  # of NumPy's, between the ops

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.errors import ShapeError
+from graphgrad.integers import as_int, as_ints, as_whole_numbers
 from graphgrad.nn.functional.activations import (
     check_beta,
     elu,
@@ -117,6 +118,7 @@ class PReLU(Module):
         self, num_parameters: int = 1, init: float = 0.25, *, dtype: DTypeLike = np.float32
     ) -> None:
         """Set the slopes."""
+        num_parameters = as_int("PReLU", "num_parameters", num_parameters)
         if num_parameters < 1:
             raise ShapeError(f"PReLU({num_parameters}): it must have a slope (at {here()})")
         self.num_parameters = num_parameters
@@ -265,6 +267,9 @@ class Maxout(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
+        in_features, out_features, pieces = as_ints(
+            "Maxout", in_features=in_features, out_features=out_features, pieces=pieces
+        )
         if min(in_features, out_features, pieces) < 1:
             numbers = f"{in_features}, {out_features}, pieces={pieces}"
             raise ShapeError(f"Maxout({numbers}): all must be above 0 (at {here()})")
@@ -304,7 +309,7 @@ class Softmax(Module):
 
     def __init__(self, axis: int | tuple[int, ...] | None = -1) -> None:
         """Keep the axis."""
-        self.axis = axis
+        self.axis = as_whole_numbers("Softmax", "axis", axis)
 
     def forward(self, x: Any) -> Any:
         """Return exp(x) / Σ exp(x)."""
@@ -326,7 +331,7 @@ class LogSoftmax(Module):
 
     def __init__(self, axis: int | tuple[int, ...] | None = -1) -> None:
         """Keep the axis."""
-        self.axis = axis
+        self.axis = as_whole_numbers("LogSoftmax", "axis", axis)
 
     def forward(self, x: Any) -> Any:
         """Return log softmax(x)."""

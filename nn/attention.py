@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.integers import as_ints
 from graphgrad.nn.dense import Affine
 from graphgrad.nn.functional.attention import attention_weights
 from graphgrad.nn.functional.projections import affine
@@ -66,6 +67,9 @@ class MultiheadAttention(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
+        embed_dim, num_heads = as_ints(
+            "MultiheadAttention", embed_dim=embed_dim, num_heads=num_heads
+        )
         if min(embed_dim, num_heads) < 1 or embed_dim % num_heads or not 0 <= dropout < 1:
             message = (
                 f"MultiheadAttention: embed_dim {embed_dim} must be a multiple of num_heads "

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.errors import ShapeError
+from graphgrad.integers import as_ints
 from graphgrad.nn.functional.convolution import (
     check_output_padding,
     conv1d,
@@ -39,14 +40,16 @@ class _Convolution(Module):
     ) -> None:
         """Check the arguments, then draw weights and bias, uniform in ±1/√fan_in."""
         name, axes = type(self).__name__, self.axes
-        inputs, outputs = channels
+        inputs, outputs, groups = as_ints(
+            name, in_channels=channels[0], out_channels=channels[1], groups=groups
+        )
         if groups < 1 or inputs < 1 or outputs < 1 or inputs % groups or outputs % groups:
             message = (
                 f"{name}: in_channels={inputs}, out_channels={outputs}, groups={groups}; all must "
                 f"be above 0, and groups divide both (at {here()})"
             )
             raise ShapeError(message)
-        self.in_channels, self.out_channels = channels
+        self.in_channels, self.out_channels = inputs, outputs
         self.kernel_size = numbers_of(name, "kernel_size", how["kernel_size"], 1, axes)
         self.stride = numbers_of(name, "stride", how["stride"], 1, axes)
         self.dilation = numbers_of(name, "dilation", how["dilation"], 1, axes)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.errors import ShapeError
+from graphgrad.integers import as_ints
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.module import Module, Parameter
@@ -52,6 +53,9 @@ class Affine(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
+        in_features, out_features = as_ints(
+            "Affine", in_features=in_features, out_features=out_features
+        )
         if in_features < 1 or out_features < 1:
             message = f"Affine({in_features}, {out_features}): both must be above 0 (at {here()})"
             raise ShapeError(message)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.errors import ShapeError
+from graphgrad.integers import as_int, as_ints
 from graphgrad.nn.functional.lookup import embedding
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
@@ -50,6 +51,11 @@ class Embedding(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
+        num_embeddings, embedding_dim = as_ints(
+            "Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim
+        )
+        if padding_idx is not None:
+            padding_idx = as_int("Embedding", "padding_idx", padding_idx)
         if num_embeddings < 1 or embedding_dim < 1:
             message = f"Embedding({num_embeddings}, {embedding_dim}): both must be above 0"
             raise ShapeError(f"{message} (at {here()})")

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.errors import ShapeError
+from graphgrad.integers import as_ints
 from graphgrad.nn.functional.geometry import numbers_of, windows_on
 from graphgrad.nn.functional.local import locally_connected2d
 from graphgrad.nn.module import Module, Parameter
@@ -70,6 +71,9 @@ class LocallyConnected2d(Module):
     ) -> None:
         """Draw the initial values."""
         name = type(self).__name__
+        in_channels, out_channels = as_ints(
+            name, in_channels=in_channels, out_channels=out_channels
+        )
         if in_channels < 1 or out_channels < 1:
             message = f"{name}: in_channels={in_channels}, out_channels={out_channels}"
             raise ShapeError(f"{message}; both must be above 0 (at {here()})")

@@ -5,6 +5,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from graphgrad.errors import ShapeError
+from graphgrad.integers import as_int
 from graphgrad.nn.functional.distances import half_squared_error, huber_loss, l1_loss, mse_loss
 from graphgrad.nn.functional.entropies import (
     KL_REDUCTIONS,
@@ -168,7 +169,7 @@ class CrossEntropyLoss(Loss):
             message = f"CrossEntropyLoss: label_smoothing={label_smoothing} is not in 0 … 1"
             raise ShapeError(f"{message} (at {here()})")
         self.weight = _weights("CrossEntropyLoss", "weight", weight)
-        self.ignore_index = ignore_index
+        self.ignore_index = as_int("CrossEntropyLoss", "ignore_index", ignore_index)
         self.label_smoothing = label_smoothing
 
     def options(self) -> dict[str, Any]:
@@ -218,7 +219,7 @@ class NLLLoss(Loss):
         """Remember the options."""
         super().__init__(reduction=reduction)
         self.weight = _weights("NLLLoss", "weight", weight)
-        self.ignore_index = ignore_index
+        self.ignore_index = as_int("NLLLoss", "ignore_index", ignore_index)
 
     def options(self) -> dict[str, Any]:
         """Return the options that are not as usual, by name."""
@@ -411,7 +412,7 @@ class MultiMarginLoss(Loss):
         super().__init__(reduction=reduction)
         if p not in (1, 2):
             raise ShapeError(f"MultiMarginLoss: p={p} is neither 1 nor 2 (at {here()})")
-        self.p = p
+        self.p = int(p)
         self.margin = margin
         self.weight = _weights("MultiMarginLoss", "weight", weight)
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.errors import ShapeError
+from graphgrad.integers import as_int, as_ints
 from graphgrad.nn.functional.normalization import batch_norm, group_norm, layer_norm
 from graphgrad.nn.functional.response import local_response_norm
 from graphgrad.nn.module import Buffer, Module, Parameter
@@ -40,6 +41,7 @@ class _BatchNorm(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Start with weight 1 and bias 0, running mean 0 and variance 1."""
+        num_features = as_int(type(self).__name__, "num_features", num_features)
         problem = _eps_problem(eps)
         if num_features < 1:
             problem = "num_features must be above 0"
@@ -262,6 +264,9 @@ class GroupNorm(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Start with weight 1 and bias 0."""
+        num_groups, num_channels = as_ints(
+            "GroupNorm", num_groups=num_groups, num_channels=num_channels
+        )
         problem = _eps_problem(eps)
         if num_groups < 1 or num_channels < 1 or num_channels % num_groups:
             problem = "num_channels must be a multiple of num_groups, both above 0"
@@ -316,6 +321,7 @@ class LocalResponseNorm(Module):
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         """Keep the numbers of the formula; there is nothing to learn."""
+        size = as_int("LocalResponseNorm", "size", size)
         if size < 1:
             raise ShapeError(f"LocalResponseNorm({size}): size must be at least 1 (at {here()})")
         self.size = size

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from graphgrad.integers import as_whole_numbers
 from graphgrad.nn.functional.geometry import numbers_of
 from graphgrad.nn.functional.pooling import (
     Numbers,
@@ -197,7 +198,7 @@ class AvgPool2d(_Pool):
         self._build(kernel_size, stride, padding)
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
-        self.divisor_override = divisor_override
+        self.divisor_override = as_whole_numbers("AvgPool2d", "divisor_override", divisor_override)
 
     def forward(self, x: Any) -> Any:
         """Return the means."""
@@ -310,10 +311,11 @@ class _Adaptive(Module):
     def __init__(self, output_size: Any) -> None:
         """Check and remember the number of bins."""
         wanted = output_size if isinstance(output_size, tuple | list) else (output_size,) * 2
-        numbers_of(
-            type(self).__name__, "output_size", [1 if n is None else n for n in wanted], 1, 2
+        name = type(self).__name__
+        sizes = numbers_of(name, "output_size", [1 if n is None else n for n in wanted], 1, 2)
+        self.output_size = tuple(
+            [None if n is None else size for n, size in zip(wanted, sizes, strict=True)]
         )
-        self.output_size = tuple(wanted)
 
     def extra_repr(self) -> str:
         """Return the argument."""

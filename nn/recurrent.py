@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.integers import as_ints
 from graphgrad.nn.functional.dropping import dropout
 from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_layer, rnn_layer
 from graphgrad.nn.module import Module, Parameter
@@ -40,6 +41,12 @@ class _Recurrent(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
+        input_size, hidden_size, num_layers = as_ints(
+            type(self).__name__,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+        )
         sizes = (input_size, hidden_size, num_layers)
         if min(sizes) < 1 or not 0 <= dropout < 1:
             message = (
@@ -316,6 +323,9 @@ class _Cell(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
+        input_size, hidden_size = as_ints(
+            type(self).__name__, input_size=input_size, hidden_size=hidden_size
+        )
         if min(input_size, hidden_size) < 1:
             message = (
                 f"{type(self).__name__}({input_size}, {hidden_size}): both must be above 0 "

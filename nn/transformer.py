@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.errors import ShapeError
+from graphgrad.integers import as_int
 from graphgrad.nn.attention import MultiheadAttention
 from graphgrad.nn.containers import ModuleList
 from graphgrad.nn.dense import Affine
@@ -228,6 +229,7 @@ class PositionalEncoding(Module):
         rng: np.random.Generator | None = None,
     ) -> None:
         """Note the arguments."""
+        d_model = as_int("PositionalEncoding", "d_model", d_model)
         if d_model < 1 or not 0 <= dropout < 1:
             message = (
                 f"PositionalEncoding: d_model {d_model} must be above 0, dropout {dropout} at "

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.integers import as_intp
 from graphgrad.node import here
 from graphgrad.operands import as_plain
 from graphgrad.randomness import default_generator
@@ -76,7 +77,7 @@ def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) ->
     labels = as_plain("one_hot", labels, "labels")
     if labels.dtype.kind not in "iu":
         raise DtypeError(f"one_hot: labels are {labels.dtype}; use .astype(int) (at {here()})")
-    labels = labels.astype(np.int64)
+    labels = as_intp("one_hot: labels", labels)
     classes = int(labels.max(initial=-1)) + 1 if classes is None else classes
     if labels.min(initial=0) < 0 or labels.max(initial=-1) >= classes:
         message = f"one_hot: labels from {labels.min()} to {labels.max()}, {classes} classes"

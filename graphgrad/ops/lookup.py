@@ -146,7 +146,7 @@ def histogram(
     numbers[values == edges[-1]] = count - 1  # only the last bin holds its right edge
     inside = (numbers >= 0) & (numbers < count)
     sums = scatter(getitem(ravel(weights), inside), numbers[inside], (count,))
-    return (sums / (np.diff(edges) * np.sum(sums)) if density else sums), edges
+    return (sums / (np.diff(edges.astype(float)) * np.sum(sums)) if density else sums), edges
 
 
 # ---------------------------------------------------------------------- each value once

@@ -251,6 +251,18 @@ def _typed(x: Any, dtype: Any) -> Any:
     return x if x.dtype == dtype else x.astype(dtype)
 
 
+def _dtype_of(x: Any) -> Any:
+    return x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+
+
+def _floats(x: Any, beside: Any = np.float64) -> Any:
+    """Return integers as floating numbers, whose sums and differences do not wrap around."""
+    own = _dtype_of(x)
+    if own.kind == "f" or not np.ndim(x):
+        return x
+    return np.asarray(x, np.result_type(own, beside, np.float16))
+
+
 @composed(
     np.ediff1d,
     domain=Cases(
@@ -261,6 +273,10 @@ def _typed(x: Any, dtype: Any) -> Any:
 )
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """Return the differences of the flattened array, between what is to begin and to end them."""
+    for name, end in (("to_begin", to_begin), ("to_end", to_end)):
+        if end is not None and not np.can_cast(_dtype_of(end), _dtype_of(ary), "same_kind"):
+            message = f"ediff1d: {name} is {_dtype_of(end)}, too much for ary, {_dtype_of(ary)}"
+            raise DtypeError(f"{message}; use .astype(float) on ary (at {here()})")
     parts = [x for x in (to_begin, np.diff(np.ravel(ary)), to_end) if x is not None]
     joined = np.concatenate([np.ravel(x) for x in parts]) if len(parts) > 1 else parts[0]
     return _typed(joined, np.result_type(ary))
@@ -279,6 +295,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """Return the integral of y along the axis by the trapezoidal rule; x is where y was taken."""
     ndim = np.ndim(y)
     if x is not None:
+        y, x = _floats(y, _dtype_of(x)), _floats(x, _dtype_of(y))
         dx = np.diff(x, axis=axis if np.ndim(x) > 1 else -1)
         if np.ndim(x) == 1:
             dx = np.reshape(dx, [-1 if i == axis % ndim else 1 for i in range(ndim)])
@@ -291,6 +308,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 
 def _slopes(f: Any, spacing: Any, axis: int, edge_order: int) -> Any:
     """Differentiate f along one axis by differences of second order."""
+    f, spacing = _floats(f), _floats(spacing)
     f = np.moveaxis(f, axis, -1)
     n = np.shape(f)[-1]
     if n < edge_order + 1:

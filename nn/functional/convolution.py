@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.errors import ShapeError
+from graphgrad.integers import as_int
 from graphgrad.nn.functional.convolution_ops import (
     CONV2D,
     CONV_TRANSPOSE2D,
@@ -154,6 +153,7 @@ def _convolution(
     axes: int,
 ) -> Tensor:
     x, weight = _arrays(name, x, weight, axes)
+    groups = as_int(name, "groups", groups)
     stride = numbers_of(name, "stride", stride, 1, axes)
     dilation = numbers_of(name, "dilation", dilation, 1, axes)
     kernel = weight.shape[2:]
@@ -183,6 +183,7 @@ def _transposed(
     name: str, x: Any, weight: Any, bias: Any, how: tuple[Any, ...], groups: int, axes: int
 ) -> Tensor:
     x, weight = _arrays(name, x, weight, axes)
+    groups = as_int(name, "groups", groups)
     stride = numbers_of(name, "stride", how[0], 1, axes)
     padding = numbers_of(name, "padding", how[1], 0, axes)
     extra = numbers_of(name, "output_padding", how[2], 0, axes)
@@ -260,8 +261,6 @@ def _arrays(name: str, x: Any, weight: Any, axes: int) -> tuple[Any, Any]:
 def _check_channels(
     name: str, x: Any, weight: Any, groups: int, divided: int, wanted: int, axes: int
 ) -> None:
-    if not isinstance(groups, int | np.integer):
-        raise DtypeError(f"{name}: groups={groups!r} must be a whole number (at {here()})")
     if groups < 1 or divided % groups:
         message = f"{name}: groups={groups} must divide the {divided} of weight {weight.shape}"
         raise ShapeError(f"{message} (at {here()})")

@@ -12,6 +12,7 @@ from graphgrad.nn.functional.targets import (
     class_weights,
     facts,
     in_dtype_of,
+    labels_of,
     matched,
     mean_factor,
     reduced,
@@ -65,7 +66,7 @@ _MARGINS: Op[Tensor] = op(
 def _violations(who: str, scores: Any, labels: Any, delta: float, reduction: str) -> Any:
     """Check the arguments and return the margins that are violated, (N, C) or (C,)."""
     check_reduction(who, reduction)
-    labels, scores = as_plain(who, labels, "labels"), as_array(scores)
+    labels, scores = labels_of(who, labels), as_array(scores)
     shape = scores.shape
     if len(shape) not in (1, 2) or not shape[-1] or labels.shape != shape[:-1]:
         wanted = "scores (N, C) want labels (N,), scores (C,) one label"
@@ -162,7 +163,7 @@ def multi_margin_loss(
     weight = class_weights(who, weight, margins, classes)
     losses = total(square(margins) if p == 2 else margins, -1) / classes
     if weight is not None:
-        losses = losses * weight[as_plain(who, labels, "labels")]
+        losses = losses * weight[labels_of(who, labels)]
     return reduced(losses, reduction)
 
 

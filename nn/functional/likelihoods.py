@@ -7,17 +7,19 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
+from graphgrad.integers import as_int
 from graphgrad.nn.functional.targets import (
     check_labels,
     check_reduction,
     class_weights,
     facts,
+    labels_of,
     mean_factor,
     reduced,
     share_of,
 )
 from graphgrad.node import Recorded, here
-from graphgrad.operands import as_array, as_plain
+from graphgrad.operands import as_array
 from graphgrad.ops.choice import keep
 from graphgrad.ops.index import take_along_axis
 from graphgrad.ops.likelihood import softmax
@@ -219,7 +221,8 @@ def cross_entropy(
     DtypeError
         If class numbers are not integers.
     """
-    labels = as_plain("cross_entropy", labels, "labels")
+    labels = labels_of("cross_entropy", labels)
+    ignore_index = as_int("cross_entropy", "ignore_index", ignore_index)
     logits = as_array(logits)
     shape = logits.shape
     plain = weight is None and reduction == "mean" and not label_smoothing
@@ -236,9 +239,6 @@ def cross_entropy(
     )
 
 
-_UNSIGNED = {n: np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
-
-
 def _is_usual(labels: Any, shape: tuple[int, ...], ignore_index: int) -> bool:
     """Whether there is nothing to check any more: a class for each row, none of them ignored."""
     return (
@@ -248,7 +248,7 @@ def _is_usual(labels: Any, shape: tuple[int, ...], ignore_index: int) -> bool:
         and labels.dtype.kind in "iu"
         and labels.size > 0
         # a negative number, read without its sign, is larger than any class
-        and np.maximum.reduce(labels.view(_UNSIGNED[labels.dtype.itemsize]), axis=None) < shape[-1]
+        and np.maximum.reduce(labels.view(np.uintp), axis=None) < shape[-1]
     )
 
 
@@ -327,7 +327,8 @@ def nll_loss(
     """
     who = "nll_loss"
     check_reduction(who, reduction)
-    labels, x = as_plain(who, labels, "labels"), as_array(log_probabilities)
+    labels, x = labels_of(who, labels), as_array(log_probabilities)
+    ignore_index = as_int(who, "ignore_index", ignore_index)
     shape = x.shape
     places = shape[:1] + shape[2:] if len(shape) > 1 else ()
     if not shape or labels.shape != places:

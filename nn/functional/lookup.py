@@ -6,6 +6,7 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, IndexingError, ShapeError
+from graphgrad.integers import as_int, as_intp
 from graphgrad.memory import frozen
 from graphgrad.node import here
 from graphgrad.operands import as_plain, shape_of
@@ -71,11 +72,10 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Tensor
     shape = shape_of(weight)
     if len(shape) != 2:
         raise ShapeError(f"embedding: weight {shape} must be (V, D) (at {here()})")
-    if index.dtype.kind not in "iu":
-        if index.size:
-            message = f"embedding: index is {index.dtype}; give integers, .astype(int)"
-            raise DtypeError(f"{message} (at {here()})")
-        index = index.astype(np.intp)  # an empty list
+    if index.dtype.kind not in "iu" and index.size:
+        message = f"embedding: index is {index.dtype}; give integers, .astype(int)"
+        raise DtypeError(f"{message} (at {here()})")
+    index = as_intp("embedding: index", index, IndexingError)  # an empty list too
     if index.size:
         low, high = index.min(), index.max()
         if low < 0 or high >= shape[0]:
@@ -88,6 +88,7 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Tensor
 
 def _row(padding_idx: int, rows: int) -> int:
     """Count a row from the front."""
+    padding_idx = as_int("embedding", "padding_idx", padding_idx)
     if not -rows <= padding_idx < rows:
         message = f"embedding: padding_idx {padding_idx} is none of {rows} rows (at {here()})"
         raise ShapeError(message)

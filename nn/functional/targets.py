@@ -5,12 +5,19 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.integers import as_intp
 from graphgrad.node import Recorded, here
 from graphgrad.operands import as_array, as_plain, needs_gradient
 from graphgrad.ops.reduce import mean, sum as total
 from graphgrad.tensor import Tensor
 
 REDUCTIONS = ("mean", "sum", "none")
+
+
+def labels_of(who: str, labels: Any) -> Any:
+    """Return class numbers as integers that can be computed with; other targets as they are."""
+    labels = as_plain(who, labels, "labels")
+    return as_intp(f"{who}: labels", labels) if labels.dtype.kind in "iu" else labels
 
 
 def in_dtype_of(x: Any, array: Any) -> Any:
