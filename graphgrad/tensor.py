@@ -160,8 +160,10 @@ class Tensor(NumpyProtocols, ArrayMethods):
         if node is None or not node.needs:
             # one number is kept as NumPy's scalar, which computes faster than a 0-d array
             self._array = self._array.copy() if self._array.shape else self._array[()]
-            name = node.name if node is not None else None
-            make_leaf(self, needs=True).name = name
+            if node is None:
+                make_leaf(self, needs=True)
+            else:  # graphs of before, its gradient and its hooks go by this node
+                node.needs, node.value = True, self._array
 
     @property
     def grad(self) -> Any:

@@ -198,6 +198,7 @@ class Module:
         if strict and unexpected:
             problems.append(f"unexpected: {', '.join(unexpected)}")
         arrays = {}
+        held = {id(x._array) for x in own.values()}
         for name, x in own.items():
             if name not in state:
                 continue
@@ -205,6 +206,10 @@ class Module:
             arrays[name] = array = as_array(unwrapped(value))
             if array.shape != x.shape:
                 problems.append(f"{name} is {x.shape} here, {array.shape} in the state")
+            elif x.dtype.kind != "f" and not _holds(x.dtype, array):
+                problems.append(f"{name} is {x.dtype} here, and cannot be {array!r:.40}")
+            elif id(array) in held and array is not x._array:
+                arrays[name] = array.copy()  # it may be overwritten before it is read
         if problems:
             who = type(self).__name__
             message = f"load_state_dict: the state is of another model than this {who}: "
@@ -296,6 +301,12 @@ class Module:
             text = repr(child).replace("\n", "\n  ")
             lines.append(f"  ({name}): {text}")
         return "\n".join([head, *lines, ")"]) if lines else f"{head})"
+
+
+def _holds(dtype: Any, array: Any) -> bool:
+    """Whether integers or bools of a dtype can be what the numbers of an array are."""
+    with np.errstate(all="ignore"):
+        return bool(np.array_equal(array.astype(dtype), array))
 
 
 def void(_: object) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module
 from graphgrad.node import here
@@ -50,10 +52,23 @@ def functional_call(module: Module, values: Mapping[str, Any], *inputs: Any) -> 
     try:
         for name, tensor in given.items():
             own[name]._array, own[name]._node = tensor._array, tensor._node
-        return _with_values_of_their_own(module(*inputs), {id(own[name]) for name in given})
+        out = _with_values_of_their_own(module(*inputs), {id(own[name]) for name in given})
+        for name, tensor in given.items():
+            _take_back(own[name], tensor, values[name])
+        return out
     finally:
         for name, (data, node) in before.items():
             own[name]._array, own[name]._node = data, node
+
+
+def _take_back(lent: Tensor, tensor: Tensor, value: Any) -> None:
+    """Give what was put in the place of a value, such as a count, to whoever gave the value."""
+    if lent._array is tensor._array or lent._node is not tensor._node:
+        return
+    if isinstance(value, Tensor):
+        value.data = lent._array
+    elif isinstance(value, np.ndarray):
+        value[...] = lent._array
 
 
 def _with_values_of_their_own(out: Any, lent: set[int]) -> Any:

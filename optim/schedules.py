@@ -101,6 +101,7 @@ class Schedule(Described):
             If names are missing or unknown, or the number of groups differs; nothing changed.
         """
         name = type(self).__name__
+        self.check_followed()
         check_names(name, self.state_dict(), state)
         rates = list(state["initial_lrs"])
         if len(rates) != len(self.optimizer.param_groups):
@@ -120,7 +121,8 @@ class Schedule(Described):
         """Note the initial rates, also of groups that were added since."""
         groups = groups_of(type(self).__name__, self.optimizer)
         for group in groups[len(self.initial_lrs) :]:
-            self.initial_lrs.append(float(group.get("initial_lr", group["lr"])))
+            undropped = group["lr"] / (group.get("lr_scale", 1.0) or 1.0)  # by a plateau
+            self.initial_lrs.append(float(group.get("initial_lr", undropped)))
 
     def _all_values(self, t: int) -> list[dict[str, float]]:
         self._meet_groups()

@@ -373,3 +373,40 @@ def test_summary_leaves_the_model_as_it_was() -> None:
     assert gg.is_grad_enabled()
     with pytest.raises(DtypeError, match="no Module"):
         nn.summary(3, (2,))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [3.7, np.nan, 2**64 - 1, 1e300])
+def test_a_count_that_is_no_count_is_refused_before_any_change(count: Any) -> None:
+    norm = nn.BatchNorm1d(2)
+    state = norm.state_dict()
+    before = repr(state)
+    other = {**state, "weight": np.zeros(2), "num_batches_tracked": np.asarray(count)}
+    with pytest.raises(ShapeError, match="num_batches_tracked is int64 here, and cannot be"):
+        norm.load_state_dict(other)
+    assert repr(norm.state_dict()) == before
+
+
+def test_entries_that_are_not_copies_may_be_exchanged() -> None:
+    pair = nn.Sequential(nn.Affine(2, 2), nn.Affine(2, 2))
+    state = pair.state_dict()
+    own = pair.state_dict(copy=False)
+    own["0.weight"], own["1.weight"] = own["1.weight"], own["0.weight"]
+    pair.load_state_dict(own)
+    np.testing.assert_array_equal(pair[0].weight.numpy(), state["1.weight"])
+    np.testing.assert_array_equal(pair[1].weight.numpy(), state["0.weight"])
+
+
+@pytest.mark.parametrize("as_tensors", [True, False])
+def test_a_functional_call_moves_the_state_that_it_is_given(as_tensors: bool) -> None:
+    rng = np.random.default_rng(0)
+    batches = [rng.normal(size=(4, 2)).astype(np.float32) for _ in range(3)]
+    norm, same = nn.BatchNorm1d(2, momentum=None), nn.BatchNorm1d(2, momentum=None)
+    state = norm.state_dict()
+    values: dict[str, Any] = {k: gg.Tensor(v) for k, v in state.items()} if as_tensors else state
+    for x in batches:
+        nn.functional_call(norm, values, x)
+        same(x)
+    for name, array in same.state_dict().items():
+        np.testing.assert_allclose(np.asarray(values[name]), array, rtol=1e-6, err_msg=name)
+    assert norm.num_batches_tracked is not None
+    assert norm.num_batches_tracked.item() == 0

@@ -773,12 +773,37 @@ class Jitter(nn.Module):
         return x + 0.1 * (first.random(x.shape) + second.random(x.shape)).astype(np.float32)
 
 
-def noisy_loss(scores: Any, labels: Any, *, rng: np.random.Generator) -> Any:
+def noisy_loss(scores: Any, labels: Any, *, rng: Any) -> Any:
     noise = rng.standard_normal(scores.shape).astype(np.float32)
     return nn.functional.cross_entropy(scores + noise, labels)
 
 
-def closed_over(rng: np.random.Generator) -> Any:
+class Noise:
+    """A plain object of a user's, with a generator of its class and one of its own."""
+
+    shared = np.random.default_rng(0)
+
+    def __init__(self) -> None:
+        Noise.shared = np.random.default_rng(8)
+        self.draw = np.random.default_rng(9).standard_normal  # a method, bound
+
+    def __call__(self, scores: Any, labels: Any) -> Any:
+        noise = (self.draw(scores.shape) + Noise.shared.random(scores.shape)).astype(np.float32)
+        return nn.functional.cross_entropy(scores + noise, labels)
+
+
+ANY = np.random.default_rng(0)
+
+
+def by_a_global() -> Any:
+    """Return a loss that draws from a global, which begins anew."""
+    ANY.bit_generator.state = np.random.default_rng(10).bit_generator.state
+    return lambda scores, labels: noisy_loss(scores, labels, rng=ANY)
+
+
+def closed_over(rng: Any) -> Any:
+    if isinstance(rng, Noise):
+        return functools.partial(lambda noise, *args: noise(*args), rng)
     return lambda scores, labels: noisy_loss(scores, labels, rng=rng)
 
 
@@ -788,8 +813,12 @@ def closed_over(rng: np.random.Generator) -> Any:
         NoisyLoss,
         lambda: functools.partial(noisy_loss, rng=np.random.default_rng(6)),
         lambda: closed_over(np.random.default_rng(6)),
+        lambda: closed_over(np.random.RandomState(6)),
+        lambda: closed_over(Noise()),
+        Noise,
+        by_a_global,
     ],
-    ids=["module", "partial", "closure"],
+    ids=["module", "partial", "closure", "old generator", "held by a held", "object", "global"],
 )
 def test_what_a_loss_draws_and_keeps_is_resumed_to_the_bit(tmp_path: Path, loss: Any) -> None:
     def made() -> nn.Trainer:
@@ -806,14 +835,9 @@ def test_what_a_loss_draws_and_keeps_is_resumed_to_the_bit(tmp_path: Path, loss:
     assert equal(second, whole)
 
 
-def test_old_generators_are_refused_before_anything_is_learned() -> None:
-    old = np.random.RandomState(0)
-    with pytest.raises(DtypeError, match=r"rngs\[0\] is a RandomState"):
-        trainer(rngs=[old])
-    model = nn.Sequential(Jitter(), *network())
-    model[0].rngs[0] = old
-    with pytest.raises(DtypeError, match=r"model\.0\.rngs\.0 is a RandomState"):
-        trainer(model)
+def test_what_is_no_generator_is_refused_before_anything_is_learned() -> None:
+    with pytest.raises(DtypeError, match=r"rngs\[0\] is a int"):
+        trainer(rngs=[3])
 
 
 def test_saving_and_loading_copy_little(tmp_path: Path) -> None:

@@ -569,3 +569,25 @@ def test_the_drops_of_a_plateau_stay_beside_a_schedule(name: str) -> None:
     schedule.load_state_dict(saved[0])
     plateau.load_state_dict(saved[1])
     assert repr(o.param_groups) == saved[2]
+
+
+def test_a_schedule_made_after_a_drop_has_it_once() -> None:
+    o = groups(1.0)
+    plateau = optim.ReduceLROnPlateau(o, factor=0.1, patience=0)
+    for _ in range(2):
+        plateau.step(1.0)
+    schedule = optim.StepLR(o, 1, gamma=0.5)
+    assert rates(o) == pytest.approx([0.1])
+    schedule.step()
+    assert rates(o) == pytest.approx([0.05])
+
+
+def test_an_older_schedule_is_not_loaded_over_a_newer_one() -> None:
+    o = groups()
+    older = optim.StepLR(o, 1)
+    state = {**older.state_dict(), "t": 5}
+    newer = optim.ExponentialLR(o, 0.9)
+    newer.step()
+    with pytest.raises(GraphError, match="a newer schedule sets the lr"):
+        older.load_state_dict(state)
+    assert rates(o) == pytest.approx([0.45])

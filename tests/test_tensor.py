@@ -187,3 +187,30 @@ def test_names() -> None:
     y.name = "double"
     assert y.name == "double"
     assert not y.requires_grad
+
+
+def test_a_leaf_that_stops_and_starts_requiring_a_gradient_stays_the_same() -> None:
+    """As where a part is frozen for a while and a graph of before is still to be swept."""
+    x = gg.Tensor(np.ones(2), requires_grad=True, name="x")
+    seen: list[Any] = []
+    x.register_hook(lambda g: seen.append(g.tolist()))
+    (5 * x).sum().backward()
+    y = (x * x).sum()
+    x.requires_grad = False
+    assert not (x * 2).requires_grad
+    x.requires_grad = True
+    assert gg.gradients(y, x, retain_graph=True).tolist() == [2, 2]
+    (y + (3 * x).sum()).backward()
+    assert x.grad.tolist() == [10, 10]
+    assert seen == [[5, 5], [2, 2], [5, 5]]
+    assert x.name == "x"
+
+
+def test_a_leaf_that_starts_requiring_a_gradient_has_memory_of_its_own() -> None:
+    array = np.ones(2)
+    x = gg.Tensor(array, name="x")
+    for _ in range(2):
+        x.requires_grad = True
+        x.data[0] = 5
+        assert array.tolist() == [1, 1]
+        x.requires_grad = False

@@ -20,7 +20,7 @@ from graphgrad.errors import (
 from graphgrad.nn.evaluation import Means
 from graphgrad.nn.module import Module
 from graphgrad.nn.training.checkpoints import Checkpoints, read_state, write_state
-from graphgrad.nn.training.generators import generators_of
+from graphgrad.nn.training.generators import Random, generators_of, restore, state_of
 from graphgrad.nn.training.history import History
 from graphgrad.nn.training.nonfinite import nonfinite_member
 from graphgrad.node import here
@@ -41,7 +41,7 @@ class Training:
         batches: Batches,
         schedules: Sequence[Schedule | ReduceLROnPlateau],
         average: RunningAverage | None,
-        rngs: Sequence[np.random.Generator],
+        rngs: Sequence[Random],
         checkpoints: Checkpoints | None,
         monitor: str,
         loss: Any,
@@ -52,7 +52,7 @@ class Training:
         Raises
         ------
         DtypeError
-            For a generator whose state cannot be kept: one of `rngs`, or in the model or a loss.
+            If one of `rngs` is no generator.
         """
         self.model = model
         self.optimizer = optimizer
@@ -65,10 +65,9 @@ class Training:
         self.loss = loss
         self.metrics = {"loss": loss, **metrics}
         for i, rng in enumerate(self.rngs):
-            if not isinstance(rng, np.random.Generator):
+            if not isinstance(rng, Random):
                 message = f"Trainer: rngs[{i}] is a {type(rng).__name__}; give it as a "
                 raise DtypeError(f"{message}numpy.random.Generator (at {here()})")
-        self._generators()  # says which has no state to keep
         self.history = History()
         self.step = 0  # updates so far
         self.epoch = 0  # whole epochs so far
@@ -105,7 +104,7 @@ class Training:
         }
 
     def _rest(self, *, copy: bool) -> dict[str, Any]:
-        generators = {k: rng.bit_generator.state for k, rng in self._generators().items()}
+        generators = {k: state_of(rng) for k, rng in self._generators().items()}
         rest = {
             "schedules": [schedule.state_dict() for schedule in self.schedules],
             "average": self.average.state_dict(copy) if self.average else None,
@@ -158,7 +157,7 @@ class Training:
             self.average.load_state_dict(state["average"], copy)
         self.batches.load_state_dict(state["batches"])
         for name, rng in self._generators().items():
-            rng.bit_generator.state = state["generators"][name]
+            restore(rng, state["generators"][name])
         for name, module in self._judges():
             if name in state.get("losses", ()):
                 module.load_state_dict(state["losses"][name])
@@ -170,7 +169,7 @@ class Training:
         """Name the loss and metrics that are modules, and so may have a state."""
         return [(name, judge) for name, judge in self.metrics.items() if isinstance(judge, Module)]
 
-    def _generators(self) -> dict[str, np.random.Generator]:
+    def _generators(self) -> dict[str, Random]:
         """Name every generator that the training may draw from."""
         found = {"default": default_generator(), **generators_of("model", self.model)}
         for name, judge in self.metrics.items():

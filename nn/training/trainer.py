@@ -23,6 +23,7 @@ from graphgrad.nn.evaluation import Means, Metric, accuracy, evaluate, number
 from graphgrad.nn.functional.likelihoods import cross_entropy
 from graphgrad.nn.module import Module
 from graphgrad.nn.training.checkpoints import Checkpoints
+from graphgrad.nn.training.generators import Random
 from graphgrad.nn.training.history import History
 from graphgrad.nn.training.nonfinite import cause_of
 from graphgrad.nn.training.progress import progress_bar
@@ -93,8 +94,10 @@ class Trainer(Training):
         A `Diagnosis` that watches some of the steps.
     rngs
         More generators whose states are part of a checkpoint. The default one, that of the
-        batches and those that the model, the loss and the metrics hold always are: in attributes,
-        lists and dicts, ``functools.partial``, closures.
+        batches and those that the model, the loss and the metrics hold or name always are: in
+        attributes, lists and dicts, partial functions, closures, globals that a function uses.
+        Those in slots or behind a Python generator, and that of ``np.random`` itself, are not
+        found.
     progress
         Whether to show a bar for each epoch; None is in terminals and notebooks.
 
@@ -126,7 +129,7 @@ class Trainer(Training):
         monitor: str | None = None,
         checkpoints: Checkpoints | None = None,
         diagnosis: Diagnosis | None = None,
-        rngs: Sequence[np.random.Generator] = (),
+        rngs: Sequence[Random] = (),
         progress: bool | None = None,
     ) -> None:
         """Check the arguments; nothing runs yet."""
