@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from graphgrad.reprs import counted
 from graphgrad.viz.drawing.texts import (
     gradient_lines,
     module_title,
@@ -345,7 +346,7 @@ class _Draft:
             part=node.part,
             title=module_title(node.modules, NAME_LENGTH),
             path="" if names[0] == first.kind else " … ".join(names),
-            counts=", ".join(f"{n:,} {what}{'s' * (n != 1)}" for n, what in counts if n),
+            counts=", ".join(counted(n, what) for n, what in counts if n),
             gradient=f"‖∂‖ of parameters {number(math.hypot(*norms))}" if shown else "",
             repeated=len(node.modules) > 1,
             tooltip=readable(f"{first.kind} {first.path}".strip(), TOOLTIP_LENGTH),

@@ -50,7 +50,7 @@ def curve(
     return {"name": name, "low": low, "mean": mean, "high": high, "broken": broken} | more
 
 
-def counted(unit: str, count: int, scale: float = 1.0) -> dict[str, Any]:
+def consecutive(unit: str, count: int, scale: float = 1.0) -> dict[str, Any]:
     """Return a horizontal axis of the items 1, 2, …, count; ``scale`` times that is the place."""
     return {"unit": unit, "count": count, "per": bin_size(count), "scale": scale}
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from graphgrad.judging.histories import Columns, Finding
+from graphgrad.reprs import counted
 from graphgrad.viz.drawing.texts import readable
-from graphgrad.viz.page.curves import LONGEST, counted, curve, number, spans_decades
+from graphgrad.viz.page.curves import LONGEST, consecutive, curve, number, spans_decades
 
 _TRAINING, _VALIDATION, _BATCHES = 0, 1, -1  # how curves look
 
@@ -36,7 +37,7 @@ def charts(
         return drawn
     size = batches_per_epoch(columns, losses)
     behind = curve("each batch", losses, look=_BATCHES)
-    axis = counted("batch", len(losses), 1 / size if size else 1.0)
+    axis = consecutive("batch", len(losses), 1 / size if size else 1.0)
     if size:
         drawn[0]["xs"].append(axis)
         drawn[0]["series"].insert(0, behind | {"x": 1})
@@ -113,7 +114,7 @@ def _chart(kind: str, columns: Columns) -> dict[str, Any]:
         "title": title(kind),
         "percent": share,
         "log": log,
-        "xs": [counted("epoch", count)],
+        "xs": [consecutive("epoch", count)],
         "series": series,
     }
 
@@ -132,9 +133,14 @@ def title(kind: str) -> str:
 def facts(columns: Columns, losses: Sequence[float], steps: int) -> list[tuple[str, str, str]]:
     """Return what a reader wants to know first: a number, of what, and what else is to be said."""
     epochs = len(next(iter(columns.values()), ()))
-    counts = {"epoch": epochs, "batch": len(losses), "watched step": steps}
-    (word, first), *rest = ((_plural(word, n), n) for word, n in counts.items() if n)
-    found = [(f"{first:,}", word, ", ".join(f"{n:,} {word}" for word, n in rest))]
+    counts = (
+        (epochs, "epoch", "epochs"),
+        (len(losses), "batch", "batches"),
+        (steps, "watched step", "watched steps"),
+    )
+    first, *rest = (counted(*count) for count in counts if count[0])
+    count, _, word = first.partition(" ")
+    found = [(count, word, ", ".join(rest))]
     for name, values in columns.items():
         kind = name.removeprefix("validation_")
         if kind in {"loss", "accuracy"} and (kind == name) != (f"validation_{kind}" in columns):
@@ -157,10 +163,6 @@ def _best(
     if name != kind and learnt:
         detail += f", training {_value(kind, learnt[-1])}"
     return _value(kind, values[place]), name.replace("_", " "), detail
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else "batches" if word == "batch" else f"{word}s"
 
 
 def _value(kind: str, value: float) -> str:
