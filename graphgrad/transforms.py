@@ -223,8 +223,10 @@ def _ones(y: Tensor) -> Any:
 
 
 def name_of(f: Function) -> str:
-    """Return the name of a function, for messages."""
-    return getattr(f, "__name__", type(f).__name__)
+    """Return the name of a function, for messages; of a partial one, that of the whole."""
+    while isinstance(f, functools.partial):
+        f = f.func
+    return str(getattr(f, "__name__", type(f).__name__))
 
 
 def _as_argnums(argnums: int | Sequence[int]) -> tuple[tuple[int, ...], bool]:

@@ -1,6 +1,5 @@
 """Running a function for its picture."""
 
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +12,7 @@ from graphgrad.operands import as_array
 from graphgrad.record import constant
 from graphgrad.switches import enable_grad
 from graphgrad.tensor import Tensor
-from graphgrad.transforms import Derived
+from graphgrad.transforms import Derived, flatten, name_of
 from graphgrad.viz.snapshots.snapshot import Snapshot, take
 from graphgrad.viz.snapshots.traces import tracing
 
@@ -32,7 +31,7 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Snapshot:
     leaves = [_leaves(x, name) for x, name in zip(args, names, strict=True)]
     with enable_grad(), tracing():
         result = f(*leaves)
-    name = _name(f)
+    name = name_of(f)
     title = None if name == "<lambda>" or isinstance(f, Derived) else name
     if isinstance(result, Tensor):
         return take(result, name=title)
@@ -52,24 +51,17 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Snapshot:
     return take(constant(as_array(result)), name=title)
 
 
-def _name(f: Any) -> str:
-    while isinstance(f, functools.partial):
-        f = f.func
-    return str(getattr(f, "__name__", type(f).__name__))
-
-
 def _recorded(x: Tensor) -> bool:
     """Whether it was computed from something, or takes a gradient."""
     return x._node is not None and (x._node.plan is not None or x._node.needs)
 
 
-def _places(result: Any, name: str) -> list[tuple[Any, str]]:
-    """List results in nested containers, each with a name: ``result[1][0]``; ``loss`` of a dict."""
-    if not isinstance(result, tuple | list | dict):
-        return [(result, name)]
-    items = result.items() if isinstance(result, dict) else enumerate(result)
-    parts = [(x, _part(name, key) if name else str(key)) for key, x in items]
-    return [found for x, part in parts for found in _places(x, str(part))]
+def _places(x: Any, name: str | None) -> list[tuple[Any, str | None]]:
+    """List what stands in nested containers, each with a name: ``x[1][0]``; ``loss`` of a dict."""
+    if not isinstance(x, tuple | list | dict):
+        return [(x, name)]
+    items = x.items() if isinstance(x, dict) else enumerate(x)
+    return [found for key, part in items for found in _places(part, _part(name, key))]
 
 
 def _names(f: Any, count: int) -> list[str | None]:
@@ -89,12 +81,11 @@ def _names(f: Any, count: int) -> list[str | None]:
 
 def _leaves(x: Any, name: str | None) -> Any:
     """Make leaves of the floating arrays and numbers in an argument, also in containers."""
-    if isinstance(x, dict):
-        return {key: _leaves(y, _part(name, key)) for key, y in x.items()}
-    if isinstance(x, list | tuple):
-        parts = [_leaves(y, _part(name, i)) for i, y in enumerate(x)]
-        make: Callable[[list[Any]], Any] = getattr(type(x), "_make", type(x))
-        return make(parts)
+    _, rebuild = flatten(x)
+    return rebuild([_leaf(part, place) for part, place in _places(x, name)])
+
+
+def _leaf(x: Any, name: str | None) -> Any:
     if isinstance(x, float):
         return Tensor(np.float64(x), requires_grad=True, name=name)
     dtype = getattr(x, "dtype", None)
@@ -104,4 +95,6 @@ def _leaves(x: Any, name: str | None) -> Any:
 
 
 def _part(name: str | None, key: Any) -> str | None:
-    return None if name is None else f"{name}[{key!r:.40}]"
+    if name is None:
+        return None
+    return f"{name}[{key!r:.40}]" if name else str(key)
