@@ -1,4 +1,4 @@
-"""Work that shall take twice as long where there is twice as much of it."""
+"""Work that should take twice as long when there is twice as much of it."""
 
 from collections.abc import Callable
 from typing import Any

@@ -60,7 +60,7 @@ class StorageError(GraphgradError, OSError):
 
 
 class SearchError(GraphgradError, RuntimeError):
-    """A search that found nothing, or that cannot be carried out where it shall."""
+    """A search that found nothing, or that cannot run where it was asked to."""
 
 
 class NonFiniteError(GraphgradError, FloatingPointError):

@@ -231,7 +231,7 @@ def frozen(argument: Any) -> Any:
     """Return an index, a mask, labels that nobody can change later: arrays and lists are copied.
 
     The copies lie in C order, for NumPy walks an index in the order of its memory and
-    "the last writer wins" shall not depend on that.
+    "the last writer wins" must not depend on that.
     """
     if argument.__class__ in _UNCHANGING:
         return argument

@@ -135,7 +135,7 @@ def absent_from(module: str) -> Callable[[str], Any]:
 
 
 def tell_of_absent(module: str) -> None:
-    """Let a public module tell of names that it lacks; type checkers go on refusing them."""
+    """Let a public module explain names that it lacks; type checkers still refuse them."""
     vars(sys.modules[module])["__getattr__"] = absent_from(module)
 
 

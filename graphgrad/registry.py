@@ -605,5 +605,5 @@ def composed(
 
 
 def _caller_module() -> str:
-    """Name the module of whoever called the function that calls this one."""
+    """Name the module that called the function that calls this one."""
     return str(sys._getframe(2).f_globals.get("__name__", "__main__"))

@@ -135,9 +135,9 @@ class Sweep:
         return self
 
     def _arrived(self, node: Node, g: Any) -> Any:
-        """Take the complete gradient of a node: give it its dtype, show it to who asked.
+        """Take the complete gradient of a node: give it its dtype, and show it to hooks.
 
-        Return what its rules shall be given: of float16 the gradient in float32.
+        Return what its rules are given: of a float16 node the gradient in float32.
         """
         if g.dtype is not node.dtype and g.dtype != node.dtype:
             own = g.astype(node.dtype)

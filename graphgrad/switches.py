@@ -2,7 +2,7 @@
 
 The open blocks stand in a context variable, so every thread and every task of asyncio has its
 own. A block may be closed in another order than it was opened, or from another task (a generator
-that ends late): it is then marked as over, and whoever still has it drops it when it looks.
+that ends late): it is then marked as over, and each context drops it when it looks next.
 """
 
 import functools
@@ -73,7 +73,7 @@ def switches() -> Switches:
 
 
 def note_change(x: Any) -> None:
-    """Tell whoever wants to know that a tensor or array was overwritten in place."""
+    """Put a tensor or array that was overwritten in place on the lists of changes."""
     if latest().changes:
         for changes in switches().changes:
             changes.append(x)
@@ -234,7 +234,7 @@ def enable_grad(function: F) -> F: ...
 @overload
 def enable_grad() -> Block: ...
 def enable_grad(function: F | None = None) -> F | Block:
-    """Switch recording on again inside ``no_grad()``, to which everything else is alike."""
+    """Switch recording on again inside ``no_grad()``; all else is as there."""
     return switched("enabled", lambda: True, function)
 
 

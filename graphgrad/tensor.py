@@ -41,7 +41,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
     dtype
         float16, float32 or float64 where gradients are wanted; None keeps NumPy's choice.
     requires_grad
-        Whether ``backward()`` shall leave a gradient here. Such a tensor copies ``data``;
+        Whether ``backward()`` leaves a gradient here. Such a tensor copies ``data``;
         any other shares its memory.
     name
         Shown in pictures and errors.

@@ -193,7 +193,7 @@ def calls(op: AnyOp, domain: Domain | None = None) -> st.SearchStrategy[Call]:
 
 
 def typical_calls(op: AnyOp, domain: Domain | None = None) -> list[Call]:
-    """List calls that no test of an op shall be without: each case, 0-d, empty, broadcast."""
+    """List calls that every test of an op needs: each case, 0-d, empty, broadcast."""
     domain = _domain_of(op, domain)
     rng = np.random.default_rng(0)
     if isinstance(domain, Elementwise):

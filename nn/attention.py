@@ -107,7 +107,7 @@ class MultiheadAttention(Module):
         query, key, value
             See the class. The same object for all three is self-attention.
         key_padding_mask
-            (N, S), or (S,) for one sequence: True where a key is to be ignored; floats are added
+            (N, S), or (S,) for one sequence: True where a key is ignored; floats are added
             to the scores.
         need_weights
             Whether to return the weights (those after dropout), rather than None.

@@ -1,7 +1,7 @@
 """Update rules: pure functions of arrays, each as its paper writes it.
 
 A rule takes the parameter ``w``, its gradient ``g`` and the state from the step before, all of
-one shape; it returns ``d``, what is to be subtracted from the parameter, and the new state.
+one shape; it returns ``d``, what to subtract from the parameter, and the new state.
 Nothing is written into, so a rule may be used by hand, on whole arrays or on Tensors::
 
     d, m, v = adam(w, g, m, v, step=1, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)

@@ -1,4 +1,4 @@
-"""Files are whole or as they were, whoever else writes to them; they keep what they were."""
+"""A file is whole or as it was, even if others write to it, and keeps permissions and links."""
 
 import os
 import stat

@@ -50,7 +50,7 @@ def killed(folder: Path, kind: str, number: int, delay: float) -> bool:
     return process.returncode != 0
 
 
-def test_whoever_kills_a_training_it_ends_as_if_nobody_had(tmp_path: Path) -> None:
+def test_a_training_killed_anywhere_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     main(tmp_path / "never killed")
     expected = contents(tmp_path / "never killed")
     rng = np.random.default_rng(20261121)

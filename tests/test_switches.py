@@ -1,4 +1,4 @@
-"""What a with-block switches is switched back, whoever closes it, when, and from where."""
+"""A with-block switches back what it switched, in whatever order and from wherever it ends."""
 
 import asyncio
 import concurrent.futures

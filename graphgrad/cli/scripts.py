@@ -38,7 +38,7 @@ class _Remembering(Trace):
     sent_from: Node | None = None
 
     def sweep(self, seeds: Mapping[Node, Any]) -> WatchedSweep:
-        """Return the sweep that a ``backward()`` shall run."""
+        """Return the sweep for a ``backward()`` to run."""
         (self.sent_from,) = seeds
         return super().sweep(seeds)
 

@@ -125,7 +125,7 @@ def _power_derivative(x: Any, y: Any, n: int) -> Any:
 
 
 def _like(x: Any, g: Any) -> Any:
-    """Give x the dtype of the output, in which all of the rule is to be computed."""
+    """Give x the dtype of the output, in which the whole rule is computed."""
     return x.astype(g.dtype) if hasattr(x, "dtype") and x.dtype != g.dtype else x
 
 

@@ -47,7 +47,7 @@ class Graph:
     snapshot: Snapshot
 
     def view(self, **look: Unpack[Look]) -> View:
-        """Return what is to be seen of the graph; what may be said is said at ``render``."""
+        """Return what is seen of the graph; ``render`` explains the options."""
         return view(self.snapshot, **look)
 
     def to_dot(self, **look: Unpack[Look]) -> str:

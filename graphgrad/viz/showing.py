@@ -23,7 +23,7 @@ def show_page(page: Callable[[], str], path: Path | None, text: str) -> Path | N
     page
         What makes it, as HTML. Called once the path is known to be of use.
     path
-        Where it shall stay; None: in a new temporary folder.
+        Where it stays; None: in a new temporary folder.
     text
         What stands for it in a console that has a kernel but shows no pages.
 

@@ -66,7 +66,7 @@ class Diagnosis:
     model
         The module whose call is the forward pass.
     every
-        Watch each so-many-th step, from the first on.
+        Watch the first step, and then one in so many.
     layers
         Names of the layers to watch, with their parameters, as ``named_modules()`` has them.
         None: all that have no layers below, and all parameters.

@@ -77,7 +77,7 @@ def dropout(
 ) -> Tensor:
     """Set each element to 0 with probability p, and divide the others by 1 − p.
 
-    "Inverted" dropout: the mean stays what it is, so that nothing is to be done when not
+    "Inverted" dropout: the mean stays what it is, so that nothing is left to do when not
     training, where this returns x. The gradient passes through the same mask. Srivastava et
     al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014.
 

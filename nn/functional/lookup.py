@@ -66,7 +66,7 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Tensor
     IndexingError
         If a number is outside 0 … V − 1.
     ShapeError
-        If the weight has not two axes, or ``padding_idx`` is none of its rows.
+        If the weight has not two axes, or ``padding_idx`` is not one of its rows.
     """
     index = as_plain("embedding", index, "index")
     shape = shape_of(weight)

@@ -41,7 +41,7 @@ class Figures(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What is to be told of one op in a graph."""
+    """What is told of one op in a graph."""
 
     formula: str
     gradients: tuple[str | None, ...]

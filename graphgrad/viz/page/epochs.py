@@ -131,7 +131,7 @@ def title(kind: str) -> str:
 
 
 def facts(columns: Columns, losses: Sequence[float], steps: int) -> list[tuple[str, str, str]]:
-    """Return what a reader wants to know first: a number, of what, and what else is to be said."""
+    """Return what a reader wants to know first: a number, of what, and a detail."""
     epochs = len(next(iter(columns.values()), ()))
     counts = (
         (epochs, "epoch", "epochs"),

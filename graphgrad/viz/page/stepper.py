@@ -54,7 +54,7 @@ def stepper(scenes: list[Scene], timeout: float) -> str:
 
 
 def _drawn(scenes: Iterable[Scene]) -> set[int]:
-    """Name the values that a scene shows or tells of."""
+    """Name the values that a scene shows or mentions."""
     drawn: set[int] = set()
     for scene in scenes:
         for node in scene.view.nodes:

@@ -151,7 +151,7 @@ class Trace:
                 self._leaf(parent).maker = self.maker.sweep
 
     def sweep(self, seeds: Mapping[Node, Any]) -> WatchedSweep:
-        """Return the sweep that a ``backward()`` shall run."""
+        """Return the sweep for a ``backward()`` to run."""
         return _Telling(seeds)
 
     def recorded_sweep(self, seeds: Mapping[Node, Any], **options: Any) -> RecordedSweep:
@@ -359,7 +359,7 @@ class Places:
 
 
 def _in_order_of_calls(nodes: list[Node]) -> list[Node]:
-    """Put leaves last: they are older than the calls that use them, and tell of the last one."""
+    """Put leaves last: they are older than the calls that use them, and know the last one."""
     return sorted(nodes, key=lambda node: node.plan is None)
 
 

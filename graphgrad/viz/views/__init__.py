@@ -1,1 +1,1 @@
-"""What is to be seen of a snapshot: nodes, scenes that open into one another, and steps."""
+"""What is seen of a snapshot: nodes, scenes that open into one another, and steps."""

@@ -1,4 +1,4 @@
-"""The view: what is to be seen of a snapshot, between it and the writers.
+"""The view: what is seen of a snapshot, between it and the writers.
 
 Large graphs are made small enough to be read: modules are closed into one box, repeated
 ones become "Block × 12", all but the neighbourhood of one value is left out. Every value of
@@ -60,7 +60,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What is to be drawn."""
+    """What is drawn."""
 
     snapshot: Snapshot
     nodes: tuple[Node, ...]  # in the order in which the values were computed
@@ -125,7 +125,7 @@ def view(
     merge: bool | None = None,
     layout: Layout | None = None,
 ) -> View:
-    """Choose what is to be seen of a snapshot.
+    """Choose what is seen of a snapshot.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ class Building:
     path: str = ""
 
     def collapsed(self, collapse: Collapse) -> tuple[list[Node], str | None]:
-        """Build with modules closed as was asked for, or as few as will do; say if of itself."""
+        """Build with modules closed as asked, or as few as will do; a note says if we chose."""
         if isinstance(collapse, int):
             return self.nodes(_from_depth(self.parts, collapse)), None
         if collapse is not None:
