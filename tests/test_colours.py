@@ -1,6 +1,7 @@
 """Every reader tells apart the colours of every picture and page, and red means plus in all."""
 
 import ast
+import functools
 import itertools
 import re
 from collections.abc import Iterable, Mapping
@@ -233,10 +234,15 @@ def test_what_is_not_compared_is_there(sheet: str) -> None:
 # -------------------------------------------------------------------- nothing stands outside
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def literals(path: Path) -> set[str]:
     """The strings of a program that are colours or scales of matplotlib's."""
     names = {*CSS4_COLORS, *TABLEAU_COLORS, *mpl.colormaps, *(f"C{i}" for i in range(10))}
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     strings = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
     return {s for s in strings if isinstance(s, str) and (s in names or HEX.fullmatch(s))}
 
@@ -250,7 +256,7 @@ OTHERS |= {"stairs", "hist", "contour", "contourf", "imshow", "pcolormesh", "mat
 def painted(path: Path) -> set[str]:
     """The colours that arguments named after colours get as literals, and letters of styles."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Dict):
             pairs = zip(node.keys, node.values, strict=True)
             values = [v for k, v in pairs if isinstance(k, ast.Constant) and k.value in KEYS]
@@ -272,7 +278,7 @@ def painted(path: Path) -> set[str]:
 
 def unpainted(path: Path) -> set[int]:
     """The lines that leave their colours to matplotlib."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     return {
         node.lineno
         for node in ast.walk(tree)

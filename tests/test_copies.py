@@ -3,7 +3,7 @@
 import copy
 import multiprocessing
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,12 @@ from graphgrad.errors import GraphError
 from graphgrad.registry import TABLE
 
 F = nn.functional
+
+
+@pytest.fixture(scope="module", name="process")
+def _process() -> Iterator[Any]:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        yield pool
 
 
 def pickled(x: Any) -> Any:
@@ -180,7 +186,7 @@ def test_an_op_of_a_users_own() -> None:
         pickle.dumps(local)
 
 
-def test_a_module_that_keeps_ops_is_copied_and_sent_to_a_process() -> None:
+def test_a_module_that_keeps_ops_is_copied_and_sent_to_a_process(process: Any) -> None:
     module = Activated()
     x = np.array([0.1, -0.2])
     expected = module(x).numpy()
@@ -188,8 +194,7 @@ def test_a_module_that_keeps_ops_is_copied_and_sent_to_a_process() -> None:
         np.testing.assert_array_equal(twin(x).numpy(), expected)
         assert twin.scale is not module.scale
         assert twin.chain == module.chain
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        np.testing.assert_array_equal(pool.apply(forward, (module, x)), expected)
+    np.testing.assert_array_equal(process.apply(forward, (module, x)), expected)
 
 
 def forward(module: nn.Module, x: Any) -> Any:
@@ -235,6 +240,5 @@ def test_a_derivative_is_a_method_where_it_stands_in_a_class() -> None:
     assert Physics().force(3.0) == 6
 
 
-def test_a_derivative_is_sent_to_a_process() -> None:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.map(gg.grad(cubic), [1.0, 2.0]) == [6.0, 24.0]
+def test_a_derivative_is_sent_to_a_process(process: Any) -> None:
+    assert process.map(gg.grad(cubic), [1.0, 2.0]) == [6.0, 24.0]
