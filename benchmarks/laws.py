@@ -33,7 +33,7 @@ PIECES = (
     Piece(
         "each thread and task has its own switches",
         (
-            ("record.py", "now = latest()", "now = _NOW"),
+            ("record.py", "now := latest()", "now := _NOW"),
             ("record.py", "_new = object.__new__", "_new = object.__new__\n_NOW = latest()"),
         ),
     ),
@@ -47,10 +47,7 @@ PIECES = (
     ),
     Piece(
         "a change after use is noticed",
-        (
-            ("sweep.py", "for position in plan.saved_inputs:", "for position in ():"),
-            ("sweep.py", "if plan.keeps_out and", "if False and"),
-        ),
+        (("sweep.py", "if clock.latest > node.serial:", "if False:"),),
     ),
     Piece(
         "small values and gradients stay readable",
