@@ -28,10 +28,6 @@ ARRAY = "$array"  # stands in the JSON in place of an array, with its name
 _STEP = re.compile(r"step-(\d{8,})\.safetensors")
 
 
-def _step(path: Path) -> int:
-    return int(path.name.removeprefix("step-").removesuffix(".safetensors"))
-
-
 class Checkpoints:
     """A folder of checkpoints: the last few, and the best.
 
@@ -71,8 +67,8 @@ class Checkpoints:
     @property
     def paths(self) -> list[Path]:
         """The checkpoints that are there, oldest first."""
-        found = {path: _STEP.fullmatch(path.name) for path in self.folder.glob("step-*")}
-        return sorted((path for path, name in found.items() if name), key=_step)
+        names = ((_STEP.fullmatch(path.name), path) for path in self.folder.glob("step-*"))
+        return [path for _, path in sorted((int(name[1]), path) for name, path in names if name)]
 
     @property
     def latest(self) -> Path | None:
