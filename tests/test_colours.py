@@ -16,10 +16,9 @@ from graphgrad.viz import plots
 from graphgrad.viz.drawing import dot_writer, mermaid_writer
 from graphgrad.viz.views import heat
 from tests.sight import SIGHT, ciede2000, distance
+from tests.test_packaging import ROOT, checkout
 
-ROOT = Path(__file__).resolve().parent.parent
 VIZ = Path(plots.__file__).parent
-checkout = pytest.mark.skipif(not (ROOT / "Makefile").exists(), reason="needs the checkout")
 HEX = re.compile(r"#(?:[0-9a-fA-F]{8}|[0-9a-fA-F]{6}|[0-9a-fA-F]{3,4})\b(?!\s*\{)")
 LEAST = 10.0
 
