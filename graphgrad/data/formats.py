@@ -127,7 +127,8 @@ def cifar10_files(path: str | Path, wanted: Sequence[str]) -> list[tuple[Any, An
                         content = archive.extractfile(member) if member.isreg() else None
                         if content is None:
                             kind = "a link" if member.islnk() or member.issym() else "no file"
-                            raise FileFormatError(f"{path}: {name} is {kind}; unpack and name it")
+                            message = f"{path}: {name} is {kind}; unpack it and give the folder"
+                            raise FileFormatError(message)
                         found[name] = _cifar10(content, f"{path}: {name}")
                 while raw.read(_CHUNK):  # the checksum stands at the end
                     pass
