@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 import graphgrad as gg
 from graphgrad import data, nn, optim
 from graphgrad.judging.histories import LONG, Finding, findings
-from graphgrad.judging.limits import SATURATED, UPDATES, Band, short
+from graphgrad.judging.limits import SATURATED, STUCK, UPDATES, Band, short
 from graphgrad.judging.updates import excursions, ratios
 from graphgrad.nn import init
 from graphgrad.nn.diagnosis.measurements import (
@@ -111,6 +111,42 @@ def test_a_loss_that_stays_where_it_began(seed: int, start: float) -> None:
     assert found.epochs == (1, 20)
     assert "stayed at its start" in found.text
     assert found.remedy.startswith("raise the learning rate")
+
+
+@pytest.mark.parametrize("classes", [2, 10, 100])
+@pytest.mark.parametrize("epochs", [4, 15, 100])
+@pytest.mark.parametrize("fall", [1e-5, 0.003, 0.02, 0.03, 0.08])
+def test_a_rate_that_is_far_too_low_is_to_be_raised(fall: float, epochs: int, classes: int) -> None:
+    """Evenly the loss falls, from its start and by little, be the network guessing or not."""
+    loss = math.log(classes) * np.linspace(1.001, 1.001 - fall, epochs)
+    for columns in ({"loss": loss}, {"loss": loss, "accuracy": [1.02 / classes] * epochs}):
+        found = findings(columns, loss[:1])
+        assert len(found) == (fall < STUCK) or fall > 0.02
+        assert all(f.remedy.startswith("raise the learning rate") for f in found)
+    still = math.log(classes) * (1 + 0.002 * (-1.0) ** np.arange(epochs))
+    dead = only({"loss": still, "accuracy": [1 / classes] * epochs}, still[:1])
+    assert dead.remedy.startswith("try other learning rates")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("classes", [2, 10, 100])
+def test_an_end_that_is_no_better_than_guessing(seed: int, classes: int) -> None:
+    """After a burst the loss of far too high a rate comes down, to above that of guessing."""
+    loss = math.log(classes) * (1.05 + 0.01 * RNG(seed).normal(size=15))
+    loss[0] *= 8
+    columns = {"loss": loss, "accuracy": np.full(15, 0.98 / classes)}
+    found = only(columns, [math.log(classes), *loss])
+    assert "no better than guessing" in found.text
+    assert found.epochs == (2, 15)
+    assert found.remedy.startswith("lower the learning rate")
+    assert said(columns | {"accuracy": np.full(15, 1.6 / classes)}, [loss[1], *loss]) == []
+
+
+def test_findings_show_themselves_as_sentences() -> None:
+    assert repr(findings({"loss": [2.0, 1.0, 0.5]})) == "nothing unusual"
+    found = findings({"loss": [2.0, math.nan, 1.0], "accuracy": [0.5, math.inf, 0.6]})
+    assert repr(found).splitlines() == list(map(str, found))
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -243,13 +279,15 @@ def network(activation: type[nn.Module] = nn.ReLU, hidden: int = 3, **start: Any
     return model
 
 
-def trained(model: nn.Module, few: int = 0, epochs: int = 20, **options: Any) -> Any:
+def trained(
+    model: nn.Module, few: int = 0, epochs: int = 20, by: Any = optim.SGD, **options: Any
+) -> Any:
     """Learn digits; return the history and what watched."""
     digits, held = data.split(data.load_digits()[0], 0.2, RNG(0))
     digits = digits.take(np.arange(few)) if few else digits
     watch = nn.Diagnosis(model, every=10)
     batches = data.Batches(digits, 50, RNG(0), prefetch=0)
-    optimizer = optim.SGD(model.parameters(), **options)
+    optimizer = by(model.parameters(), **options)
     trainer = nn.Trainer(model, optimizer, batches, validation=held, diagnosis=watch)
     with np.errstate(all="ignore"):
         return trainer.fit(epochs), watch
@@ -267,6 +305,12 @@ def trained(model: nn.Module, few: int = 0, epochs: int = 20, **options: Any) ->
             ["the loss rose to", "the training diverges"],
         ),
         (partial(network, hidden=1), {"lr": 3.0, "epochs": 10}, ["that is ln 10, and"]),
+        (
+            partial(network, hidden=2),
+            {"lr": 1.0, "epochs": 10, "by": optim.Adam},
+            ["the loss rose to", "no better than guessing"],
+        ),
+        (partial(network, hidden=1), {"lr": 1e-4, "epochs": 8}, ["raise the learning rate"]),
         (network, {"few": 60, "lr": 0.03, "momentum": 0.9, "epochs": 60}, ["overfitting: "]),
         (
             partial(network, nn.Tanh, std=0.01),

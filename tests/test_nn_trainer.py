@@ -93,6 +93,34 @@ def test_it_does_what_a_loop_by_hand_does() -> None:
     }  # fmt: skip
 
 
+def test_epochs_that_are_done_are_not_learned_again_and_that_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ours = trainer()
+    ours.fit(2)
+    assert capsys.readouterr().err == ""
+    for asked in (1, 2):
+        assert ours.fit(asked) is ours.history
+        assert ours.epoch == 2
+        said = capsys.readouterr().err
+        assert said == "2 epochs done already: fit(epochs) takes how many in all\n"
+    assert ours.fit(3).epochs == 3
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_samples_that_are_not_in_batches(swapped: bool) -> None:
+    model = network()
+    adam = optim.Adam(model.parameters())
+    batches = data.Batches(samples(), 10, np.random.default_rng(0))
+    given: Any = (batches, adam) if swapped else (adam, samples())
+    with pytest.raises(DtypeError, match=r"data\.Batches\(train, 100, rng\), after the optimizer"):
+        nn.Trainer(model, *given)
+    wrong: Any = list(model.parameters())
+    with pytest.raises(DtypeError, match=r"is a list; give an optimizer, such as .* before the"):
+        nn.Trainer(model, wrong, batches)
+
+
 def test_validation_is_in_evaluation_mode_and_modes_come_back() -> None:
     model = network()
     model[2].eval()  # a frozen part stays as its owner wants it
@@ -438,7 +466,7 @@ def test_weights_are_read_out_of_a_checkpoint(tmp_path: Path) -> None:
 def test_nothing_of_an_earlier_training_is_overwritten(tmp_path: Path) -> None:
     trainer(checkpoints=nn.Checkpoints(tmp_path)).fit(1)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    with pytest.raises(StorageError, match=r"resume=True goes on from step-00000003"):
+    with pytest.raises(StorageError, match=r"from step-00000003.*delete this one"):
         trainer(checkpoints=nn.Checkpoints(tmp_path)).fit(1)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
     ours = trainer(checkpoints=nn.Checkpoints(tmp_path))
@@ -878,6 +906,42 @@ def test_a_history_is_a_table_and_a_picture(tmp_path: Path) -> None:
         history.append({"loss": 1.0})
     with pytest.raises(ShapeError, match="no epoch to draw"):
         nn.History().plot(tmp_path / "x.png")
+
+
+def drawn_axes(columns: dict[str, list[float]], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the axes of a history's picture by title, and the words below it."""
+    pytest.importorskip("matplotlib")
+    from graphgrad.viz import plots
+
+    kept: list[Any] = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: kept.append(figure) or path)
+    history = nn.History()
+    for row in zip(*columns.values(), strict=True):
+        history.append(dict(zip(columns, row, strict=True)))
+    history.plot("unused.png")
+    (figure,) = kept
+    return {axes.get_title(): axes for axes in figure.axes}, figure.get_supxlabel()
+
+
+@pytest.mark.parametrize("loss", [1e-3, 2.3026, 1e4])
+def test_a_loss_that_hardly_moves_looks_flat(loss: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    low, high = loss * 0.999, loss
+    axes, said = drawn_axes({"loss": [high, loss, low], "accuracy": [0.2] * 3}, monkeypatch)
+    to_axes = axes["loss"].transData + axes["loss"].transAxes.inverted()
+    heights = to_axes.transform([(1, low), (1, high)])[:, 1]
+    assert 0 < heights[1] - heights[0] < 0.01
+    assert heights.mean() == pytest.approx(0.5, abs=0.01)
+    assert axes["accuracy"].get_ylim() == (-0.02, 1.02)
+    assert said.startswith("the loss stayed at its start")
+
+
+def test_a_sound_history_is_drawn_close_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = {"loss": [2.0, 0.5, 0.05], "accuracy": [0.9, 0.95, 0.99]}
+    axes, said = drawn_axes(columns, monkeypatch)
+    assert 0.03 < axes["loss"].get_ylim()[0] < 0.05
+    assert 2 < axes["loss"].get_ylim()[1] < 3
+    assert axes["accuracy"].get_ylim()[0] > 0.85
+    assert said == ""
 
 
 def test_progress_shows_rate_loss_and_accuracy(capsys: pytest.CaptureFixture[str]) -> None:

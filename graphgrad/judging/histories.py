@@ -36,6 +36,14 @@ class Finding:
         return f"{self.text}: {self.remedy}"
 
 
+class Findings(list[Finding]):
+    """A list of findings that shows itself as sentences."""
+
+    def __repr__(self) -> str:
+        """Write a finding to a line."""
+        return "\n".join(map(str, self)) or "nothing unusual"
+
+
 def looked_for() -> str:
     """Say what ``findings`` looks for."""
     return (
@@ -48,7 +56,7 @@ def looked_for() -> str:
 
 
 @_quiet
-def findings(columns: Columns, losses: Sequence[float] = ()) -> list[Finding]:
+def findings(columns: Columns, losses: Sequence[float] = ()) -> Findings:
     """Return what is unusual in a history; [] if nothing is.
 
     It looks for values that are not finite; a training loss that stays where it began, stands on
@@ -70,7 +78,7 @@ def findings(columns: Columns, losses: Sequence[float] = ()) -> list[Finding]:
     loss = _row(columns.get("loss", ()))
     if loss is not None:
         found += _of_loss(loss, _row(columns.get("accuracy", ())), losses)
-    return found + _overfitting(columns, loss)
+    return Findings(found + _overfitting(columns, loss))
 
 
 # ------------------------------------------------------------------------------------ rows
@@ -170,6 +178,8 @@ def _of_loss(loss: _Row, accuracy: _Row | None, losses: Sequence[float]) -> list
     found = _guessing(loss, accuracy)
     if not found and values[0] >= limits.UNTRAINED * start:
         found = _stuck(loss)
+    if not found or found[0].epochs != (1, loss.last[-1]):
+        found = _no_better(loss, accuracy) or found
     rose = _risen(loss, start, fall)
     if rose or (found and found[-1].epochs == (loss.first[0], loss.last[-1])):
         return found + rose
@@ -202,9 +212,47 @@ def _guessing(loss: _Row, accuracy: _Row | None) -> list[Finding]:
     text += f"and {share:.1%} were right, so the network guesses"
     if stop < values.size and values[-1] < values[start:stop].min():
         text += f"; it fell to {values[-1]:.4g} in the end"
-    return [Finding(text, _NO_START, "loss", epochs)]
+    return [Finding(text, _TOO_LOW if _slow(values) else _NO_START, "loss", epochs)]
 
 
+def _slow(values: Any) -> bool:
+    """Whether it falls a little, but evenly, to the end."""
+    fall = values[0] - values[-1]
+    return bool(0 < fall < limits.SLOW * values[0] and _share(np.diff(values) < 0) >= limits.EVENLY)
+
+
+def _share(flags: Any) -> float:
+    return float(flags.mean()) if flags.size else 0.0
+
+
+def _no_better(loss: _Row, accuracy: _Row | None) -> list[Finding]:
+    """Tell of an end at which a network that may have learned is no better than one that guesses.
+
+    The answers of a network whose weights are far too large are all the same, and its loss, which
+    jumps, is above that of guessing.
+    """
+    if accuracy is None or accuracy.values.shape != loss.values.shape or accuracy.end <= 0:
+        return []
+    classes = round(1 / accuracy.end)
+    if classes < 2 or abs(accuracy.end * classes - 1) > limits.CHANCE:
+        return []
+    theory, values = math.log(classes), loss.values
+    near = (values >= (1 - limits.GUESSING) * theory) & (values <= (1 + limits.WORSE) * theory)
+    near &= accuracy.values <= min(1.5 / classes, 1 / classes + 0.05)
+    start = int(np.flatnonzero(np.append(True, ~near))[-1])  # after the last that is not
+    if values.size - start < _enough(values.size, 3):
+        return []
+    epochs = loss.epochs(start, values.size)
+    text = f"the loss is about {loss.end:.3g} {_during(epochs)}, and {accuracy.end:.1%} are right: "
+    text += "that is no better than guessing"
+    remedy = "lower the learning rate; if that does not help, try nn.sanity_checks"
+    return [Finding(text, remedy, "loss", epochs)]
+
+
+_TOO_LOW = (
+    "raise the learning rate: the loss falls evenly, but slowly; if that does not help, try "
+    "other initial weights (He's, Xavier's), and nn.sanity_checks"
+)
 _NO_START = (
     "try other learning rates and initial weights (He's, Xavier's), and nn.sanity_checks; "
     "dead or saturated units and wrong labels look like this, too"

@@ -18,8 +18,10 @@ Of a history, in epochs (CS231n, part 3, reads the same curves by eye; the numbe
 
 - A network that guesses among C classes has a loss of ln C and is right once in C times. It
   guesses while its loss is within 2 % of ln C and its accuracy below 1.5 / C and 1 / C + 5 %, if
-  the medians are within 1 % of ln C and 25 % of 1 / C.
-- A loss that fell by less than 3 % in all is stuck. In a plateau it falls by less than 2 % of the
+  the medians are within 1 % of ln C and 25 % of 1 / C. In the end it is no better than guessing
+  while its loss is from 2 % below to 10 % above ln C, 1 / C being its accuracy.
+- A loss that fell by less than 3 % in all is stuck; one that fell by less than 10 %, but in nine
+  of ten epochs, is not stuck but slow. In a plateau it falls by less than 2 % of the
   fall, for a quarter of the epochs and five of them, with 15 % of the fall still to come.
 - A training diverges where the loss ends a quarter above the first batch, or 5 % above the first
   epoch, or has lost 30 % of the fall again; or where a batch has ten times the usual loss.
@@ -63,7 +65,9 @@ SATURATED = 0.5  # the share of values
 SPREAD = 1000.0  # from layer to layer
 
 GUESSING, CHANCE = 0.02, 0.25  # how far from ln C and from 1 / C, as shares of them
-STUCK = 0.03  # a fall as a share of the loss at the start
+WORSE = 0.1  # how far above ln C, as a share of it, a network that does not learn may be
+STUCK = 0.03  # a fall as a share of the loss at the start; so is the next one
+SLOW, EVENLY = 0.1, 0.9  # of the epochs, how many fall
 STANDING = 0.02  # a fall as a share of the whole fall; so are the next two
 TO_COME = 0.15
 LOST = 0.3

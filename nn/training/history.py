@@ -1,6 +1,7 @@
 """What happened while a model learned: numbers by epoch, and the loss of every batch."""
 
 import math
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import ShapeError
-from graphgrad.judging.histories import Finding, findings
+from graphgrad.judging.histories import Findings, findings
 from graphgrad.node import here
+
+HIGH = 0.8  # an accuracy that is always above is shown by itself
 
 
 class History(Mapping[str, list[float]]):
@@ -60,7 +63,7 @@ class History(Mapping[str, list[float]]):
         values = [math.inf if math.isnan(v) else sign * v for v in self.columns[column]]
         return values.index(min(values))
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> Findings:
         """Say in words what is unusual, in which epochs, and what helps; [] if nothing is.
 
         A loss that stays where it began, stands on a plateau, rises, swings or is NaN; validation
@@ -68,13 +71,16 @@ class History(Mapping[str, list[float]]):
 
         ::
 
-            for finding in history.findings():
-                print(finding)
+            print(history.findings())  # "nothing unusual", or a finding to a line
         """
         return findings(self.columns, self.losses)
 
     def plot(self, path: str | Path) -> Path:
         """Draw each kind of column over the epochs, training and validation in one.
+
+        The loss has a logarithmic axis of a factor of ten at least, so that one that hardly moves
+        looks flat; the accuracy one from 0 to 100 %, but where it is always high. Below stands
+        what is unusual.
 
         Needs matplotlib (extra: train).
 
@@ -93,12 +99,21 @@ class History(Mapping[str, list[float]]):
             label = "training, while learning" if kind == name else "validation"
             label = "_" if kind == "lr" else label  # no name in the legend
             kinds.setdefault(kind, {})[label] = values
-        figure = plots.figure(4.2 * len(kinds), 3.4)
+        width = 4.2 * len(kinds)
+        figure = plots.figure(width, 3.4)
         for axes, (kind, series) in zip(
             np.atleast_1d(figure.subplots(1, len(kinds))), kinds.items(), strict=True
         ):
             title = "learning rate" if kind == "lr" else kind
-            plots.show_curves(axes, series, title=title, log=kind == "loss")
+            share = kind == "accuracy"
+            plots.show_curves(axes, series, title=title, log=kind == "loss", percent=share)
+            if kind == "loss":
+                axes.set_ylim(_at_least_a_decade(*axes.get_ylim()))
+            elif share and not min(map(min, series.values())) > HIGH:  # not so of NaN either
+                axes.set_ylim(-0.02, 1.02)
+        said = [textwrap.fill(finding.text, int(14 * width)) for finding in self.findings()]
+        if said:
+            figure.supxlabel("\n".join(said), x=0.01, ha="left", fontsize=9)
         return plots.save(figure, path)
 
     def state_dict(self) -> dict[str, Any]:
@@ -141,3 +156,9 @@ class History(Mapping[str, list[float]]):
             cells = [f"{self.columns[name][epoch]:.4g}".rjust(len(name)) for name in names]
             lines.append("  ".join([f"{epoch + 1:5}", *cells]))
         return "\n".join(lines)
+
+
+def _at_least_a_decade(low: float, high: float) -> tuple[float, float]:
+    """Widen the limits of a logarithmic axis, as far above as below."""
+    wider = max(1.0, math.sqrt(10 * low / high))
+    return low / wider, high * wider

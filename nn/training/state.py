@@ -188,7 +188,8 @@ class Training:
         if latest and not (resume or self._opened):
             message = (
                 f"Trainer.fit: {self.checkpoints.folder} has checkpoints of an earlier training; "
-                f"resume=True goes on from {latest.name}, or name another folder (at {here()})"
+                f"resume=True goes on from {latest.name}, name another folder, or "
+                f"delete this one (at {here()})"
             )
             raise StorageError(message)
         stack.enter_context(self.checkpoints.opened())

@@ -13,6 +13,7 @@ import numpy as np
 from graphgrad.data.batches import Batches
 from graphgrad.data.dataset import Dataset, checked
 from graphgrad.errors import (
+    DtypeError,
     GraphError,
     NonFiniteError,
     ShapeError,
@@ -103,6 +104,8 @@ class Trainer(Training):
 
     Raises
     ------
+    DtypeError
+        If the optimizer or the batches are something else, such as a `Dataset`.
     GraphError
         If the optimizer or the average has parameters that the model has not, or a schedule is of
         another optimizer.
@@ -134,6 +137,7 @@ class Trainer(Training):
     ) -> None:
         """Check the arguments; nothing runs yet."""
         schedules = list(schedule) if isinstance(schedule, Sequence) else [schedule]
+        _check_kinds(optimizer, batches)
         _check_parts(model, optimizer, schedules, average)
         if schedule_each not in ("batch", "epoch"):
             message = f"Trainer: schedule_each={schedule_each!r}; there are 'batch' and 'epoch'"
@@ -176,7 +180,8 @@ class Trainer(Training):
         Parameters
         ----------
         epochs
-            Including those done before, by an earlier call or by the run that is resumed.
+            Including those done before, by an earlier call or by the run that is resumed. Where
+            that many are done, nothing is learned, and a line on stderr says so.
         resume
             Go on from the newest checkpoint, if there is any: bit for bit as if the run that
             wrote it had never been interrupted.
@@ -193,6 +198,9 @@ class Trainer(Training):
         epochs = whole("Trainer.fit", "epochs", epochs, 1)
         with contextlib.ExitStack() as stack:
             self._open_checkpoints(stack, resume=resume)
+            if self.epoch >= epochs:
+                done = counted(self.epoch, "epoch")
+                sys.stderr.write(f"{done} done already: fit(epochs) takes how many in all\n")
             return self._fit(epochs)
 
     def _fit(self, epochs: int) -> History:
@@ -333,6 +341,18 @@ class Trainer(Training):
         name = f"{type(self.model).__name__} by {type(self.optimizer).__name__}"
         done = f"{counted(self.epoch, 'epoch')}, {counted(self.step, 'step')}"
         return f"<Trainer of {name} after {done}>"
+
+
+def _check_kinds(optimizer: Any, batches: Any) -> None:
+    """Refuse samples that are not in batches, and parts in another order."""
+    if not isinstance(batches, Batches):
+        what = "samples in batches, such as data.Batches(train, 100, rng)"
+        message = f"Trainer: batches is a {type(batches).__name__}; give {what}"
+        raise DtypeError(f"{message}, after the optimizer (at {here()})")
+    if not isinstance(optimizer, Optimizer):
+        what = "an optimizer, such as optim.SGD(model.parameters(), lr=0.1)"
+        message = f"Trainer: optimizer is a {type(optimizer).__name__}; give {what}"
+        raise DtypeError(f"{message}, before the batches (at {here()})")
 
 
 def _check_parts(
