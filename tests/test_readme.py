@@ -31,6 +31,8 @@ def test_the_readme_tells_the_truth(
     assert scope["apple"].grad == pytest.approx(2.2 + 1.1), (
         "what was written into `out` is recorded"
     )
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["curves.png", "price.html", "price.svg"], "nothing that a second run trips over"
     assert "650" in (tmp_path / "price.svg").read_text(encoding="utf-8")
 
 
