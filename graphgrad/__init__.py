@@ -254,6 +254,7 @@ from graphgrad.ops.window import (
 from graphgrad.randomness import manual_seed as manual_seed
 from graphgrad.recompute import checkpoint as checkpoint
 from graphgrad.registry import op as op
+from graphgrad.reprs import public as _public
 from graphgrad.switches import (
     enable_grad as enable_grad,
     is_grad_enabled as is_grad_enabled,
@@ -294,10 +295,10 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Name what is loaded on first use too, so that Tab and help() find it."""
+    """Name what is public, loaded or not, so that Tab and help() find that and no more."""
     import importlib.util
 
-    names = {*globals(), *_ON_FIRST_USE}
+    late = set(_ON_FIRST_USE)
     if importlib.util.find_spec("hypothesis") is None:
-        names -= {"testing"}  # which cannot be loaded then, and help(gg) loads every name
-    return sorted(names)
+        late.remove("testing")  # which cannot be loaded then, and help(gg) loads every name
+    return _public(__name__, "__version__", "linalg", "nn", "optim", *late)

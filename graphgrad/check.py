@@ -297,8 +297,12 @@ def _require_same(first: Iterable[Any], second: Iterable[Any]) -> None:
 
 
 def _notes(outs: Sequence[Any]) -> list[str]:
-    """Say what makes differences of these outputs worthless."""
+    """Say what is differentiated, if not one number, and what makes differences worthless."""
     notes = []
+    shapes = [str(np.shape(y)) for y in outs]
+    if any(shape != "()" for shape in shapes):
+        outputs = f"{'output' if len(shapes) == 1 else 'outputs'} of shape {', '.join(shapes)}"
+        notes.append(f"compared is the gradient of the sum of random numbers times the {outputs}")
     coarse = sorted({str(y.dtype) for y in outs if y.dtype != np.float64})
     if coarse:
         notes.append(f"f computes in {', '.join(coarse)}, too coarse for differences")

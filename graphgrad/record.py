@@ -234,6 +234,7 @@ def _explained(op: Op[Any], arrays: list[Any], error: Exception, kind: type[Grap
     shapes = ", ".join(f"{np.shape(a)} {getattr(a, 'dtype', type(a).__name__)}" for a in arrays)
     remedy = ""
     if op.elementwise and kind is ShapeError:
+        error = ShapeError(str(error).partition(" with shapes")[0])  # they stand before it
         remedy = "; shapes must be equal or 1, aligned at the last axis: reshape one of them"
     elif op.name == "matmul" and kind is ShapeError and len(arrays) == 2:
         a, b = (np.shape(x) for x in arrays)

@@ -1,7 +1,9 @@
 """What objects look like at the prompt: the call that made them, and where they stand."""
 
 import inspect
+import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -65,3 +67,15 @@ def described(x: Any) -> str:
 def counted(count: int, one: str, several: str | None = None) -> str:
     """Write how many there are: ``1 leaf``, ``12,000 leaves``."""
     return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
+def public(module: str, *more: str) -> list[str]:
+    """Name what a module exports, for its ``__dir__``: what is ours, and of modules those said."""
+    names = {
+        name
+        for name, value in vars(sys.modules[module]).items()
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType)
+        and getattr(value, "__module__", "").startswith("graphgrad")
+    }
+    return sorted({*names, *more})

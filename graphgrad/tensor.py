@@ -230,8 +230,18 @@ class Tensor(NumpyProtocols, ArrayMethods):
         return self.data
 
     def item(self) -> Any:
-        """Return the only element as a Python number."""
-        return self._array.item()
+        """Return the only element as a Python number.
+
+        Raises
+        ------
+        ShapeError
+            If there is not one element.
+        """
+        try:
+            return self._array.item()
+        except ValueError as error:
+            message = f"item: {self.shape} has {self.size} elements, not one; choose one by t[i], "
+            raise ShapeError(f"{message}or take t.tolist() (at {here()})") from error
 
     def tolist(self) -> Any:
         """Return the elements as nested Python lists."""

@@ -110,5 +110,11 @@ from graphgrad.nn.tuning.findings import (
 from graphgrad.nn.tuning.hyperparameters import search as search
 from graphgrad.nn.tuning.ranges import Choice as Choice, Range as Range
 from graphgrad.nn.tuning.workers import Trial as Trial
+from graphgrad.reprs import public as _public
 
 _tell_of_absent(__name__)
+
+
+def __dir__() -> list[str]:
+    """Name what is public, so that Tab offers that alone."""
+    return _public(__name__, "functional", "init", "models")

@@ -44,5 +44,11 @@ from graphgrad.optim.schedules import (
     StepLR as StepLR,
 )
 from graphgrad.optim.sgd import SGD as SGD, Momentum as Momentum, Nesterov as Nesterov
+from graphgrad.reprs import public as _public
 
 _tell_of_absent(__name__)
+
+
+def __dir__() -> list[str]:
+    """Name what is public, so that Tab offers that alone."""
+    return _public(__name__)

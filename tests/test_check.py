@@ -336,7 +336,22 @@ def test_verdicts_change_at_the_marks_of_the_notes() -> None:
 
 
 def test_the_table_is_aligned() -> None:
-    lines = str(gradcheck(product, np.ones((2, 3)), np.arange(3.0))).splitlines()
+    *lines, note = str(gradcheck(product, np.ones((2, 3)), np.arange(3.0))).splitlines()
+    assert note.startswith("note: ")
     assert lines[0] == "gradcheck: passed"
     assert lines[1].startswith("order  input  shape   worst at  analytic")
     assert {line.index("ok") for line in lines[2:]} == {lines[1].index("verdict")}
+
+
+@pytest.mark.parametrize(
+    ("f", "note"),
+    [
+        (gg.exp, "random numbers times the output of shape (2,)"),
+        (lambda x: (x[0], x), "random numbers times the outputs of shape (), (2,)"),
+        (lambda x: x.sum(), None),
+    ],
+)
+def test_the_report_says_of_what_the_gradients_are(f: Any, note: str | None) -> None:
+    text = str(gg.gradcheck(f, np.array([1.0, 2.0]), order=2))
+    assert ("\nnote: compared is the gradient of the sum of" in text) == (note is not None)
+    assert note is None or text.endswith(note)

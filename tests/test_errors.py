@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad.errors import GraphgradError
+from graphgrad.errors import GraphgradError, ShapeError
 from tests.every_op import EVERY_OP
 
 
@@ -225,3 +225,20 @@ def test_filling_a_plain_array_names_the_one_that_can_be_filled(name: str) -> No
     out.sum().backward()
     assert t.grad is not None
     assert t.grad.tolist() == [2, 2, 2]
+
+
+def test_the_shapes_of_an_elementwise_op_are_said_once() -> None:
+    x = gg.Tensor(np.ones((3, 4)), requires_grad=True)
+    with pytest.raises(ShapeError) as caught:
+        x + np.ones(5)
+    text = str(caught.value)
+    assert text.count("(3, 4)") == text.count("(5,)") == 1
+    assert "could not be broadcast together; shapes must be equal or 1" in text
+
+
+@pytest.mark.parametrize("shape", [(12,), (3, 4), (0,)])
+def test_the_item_of_several_elements(shape: tuple[int, ...]) -> None:
+    x = gg.Tensor(np.ones(shape))
+    with pytest.raises(ShapeError, match=r"elements, not one; choose one .* \(at test_errors.py:"):
+        x.item()
+    assert gg.Tensor(np.ones((1, 1))).item() == 1

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import importlib
 import os
 import subprocess
 import sys
@@ -138,6 +139,29 @@ def test_what_is_loaded_on_first_use_is_found() -> None:
     assert LATE["graphgrad"] == {"data", "graph", "testing", "viz"}
 
 
+def exported(name: str) -> set[str]:
+    """Name what a module imports under a name of its own, as type checkers see it, and defines."""
+    found = set()
+    for statement in ast.walk(TREES[name]):
+        if isinstance(statement, ast.ImportFrom):
+            found |= {alias.asname for alias in statement.names if alias.asname == alias.name}
+        elif isinstance(statement, ast.FunctionDef):
+            found.add(statement.name)
+    return {found_name for found_name in found if found_name and found_name[0] != "_"}
+
+
+@pytest.mark.parametrize(
+    "name", ["graphgrad", *(f"graphgrad.{n}" for n in ("nn", "optim", "data", "viz"))]
+)
+def test_dir_names_what_is_public_and_nothing_else(name: str) -> None:
+    """Neither submodules that happen to be loaded nor what the module imports for itself."""
+    module = importlib.import_module(name)
+    version = {"__version__"} if name == "graphgrad" else set()
+    assert set(dir(module)) == exported(name) | version
+    assert gg.binder.__name__ == "graphgrad.binder", "submodules are there all the same"
+    assert not {"binder", "Any", "TYPE_CHECKING", "training"} & set(dir(module))
+
+
 @pytest.mark.parametrize("missing", ["nothing", "hypothesis"])
 def test_dir_names_what_there_is_and_all_of_it_loads(missing: str) -> None:
     """Tab completes from dir(), help() loads all of it; in a process where nothing is loaded yet.
@@ -152,7 +176,7 @@ if {missing!r} == "hypothesis":
     late["graphgrad"].remove("testing")
 for name in late:
     module = importlib.import_module(name)
-    print(name, *late[name].union(vars(module)).difference(dir(module)))
+    print(name, *late[name].difference(dir(module)))
     for x in dir(module):
         getattr(module, x)
 """

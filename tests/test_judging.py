@@ -118,8 +118,9 @@ def test_a_loss_that_stays_where_it_began(seed: int, start: float) -> None:
 @pytest.mark.parametrize("fall", [1e-5, 0.003, 0.02, 0.03, 0.08])
 def test_a_rate_that_is_far_too_low_is_to_be_raised(fall: float, epochs: int, classes: int) -> None:
     """Evenly the loss falls, from its start and by little, be the network guessing or not."""
-    loss = math.log(classes) * np.linspace(1.001, 1.001 - fall, epochs)
-    for columns in ({"loss": loss}, {"loss": loss, "accuracy": [1.02 / classes] * epochs}):
+    loss: Any = math.log(classes) * np.linspace(1.001, 1.001 - fall, epochs)
+    several: list[Any] = [{"loss": loss}, {"loss": loss, "accuracy": [1.02 / classes] * epochs}]
+    for columns in several:
         found = findings(columns, loss[:1])
         assert len(found) == (fall < STUCK) or fall > 0.02
         assert all(f.remedy.startswith("raise the learning rate") for f in found)

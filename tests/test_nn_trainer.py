@@ -914,7 +914,7 @@ def drawn_axes(columns: dict[str, list[float]], monkeypatch: pytest.MonkeyPatch)
     from graphgrad.viz import plots
 
     kept: list[Any] = []
-    monkeypatch.setattr(plots, "save", lambda figure, path: kept.append(figure) or path)
+    monkeypatch.setattr(plots, "save", lambda figure, _: kept.append(figure))
     history = nn.History()
     for row in zip(*columns.values(), strict=True):
         history.append(dict(zip(columns, row, strict=True)))

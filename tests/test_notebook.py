@@ -19,7 +19,7 @@ def test_an_image_with_its_data_in_its_address_and_text_and_svg() -> None:
     x = gg.Tensor(2.0, requires_grad=True, name='"><script>alert(1)</script>')
     found = bundle(x * x)
     assert list(found) == ["text/plain", "image/svg+xml", "text/html"]
-    assert found["text/plain"].startswith("<Graph of 4: 1 op,")
+    assert found["text/plain"].startswith("<Graph of multiply, value 4: 1 op,")
     image = ET.fromstring(found["text/html"].replace('">', '"/>'))
     assert image.tag == "img", "no script, no frame, no inline SVG"
     kind, data = image.attrib["src"].split(",")

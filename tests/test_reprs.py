@@ -266,6 +266,6 @@ def test_the_rest_says_how_far_it_is() -> None:
     training.fit(1)
     assert repr(training) == "<Trainer of Sequential by SGD after 1 epoch, 2 steps>"
     assert repr(OTHERS["Trial"]()) == "<Trial 3 of lr=0.01>"
-    assert repr(graph()) == "<Graph of 4: 1 op, 1 leaf, 0 constants>"
+    assert repr(graph()) == "<Graph of multiply, value 4: 1 op, 1 leaf, 0 constants>"
     assert repr(graph().snapshot) == "<Snapshot of 2 values, 2 steps, 0 modules>"
     assert repr(nn.Parameter([1.0])) == "Parameter([1.], requires_grad=True)"

@@ -17,7 +17,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.errors import DtypeError, PictureError
+from graphgrad.errors import DtypeError, PictureError, UnsupportedError
 from graphgrad.viz import Graph, Value
 from graphgrad.viz.drawing import layout
 from graphgrad.viz.drawing.texts import FONT_SIZE, readable
@@ -691,3 +691,19 @@ def test_numpys_numbers_say_what_is_seen() -> None:
         assert graph.to_dot(focus=number, radius=number, collapse=number) == graph.to_dot(
             focus=1, radius=1, collapse=1
         )
+
+
+def test_a_look_is_said_where_the_graph_is_drawn() -> None:
+    with pytest.raises(UnsupportedError, match=r"takes no collapse=….*show\(collapse=….*test_viz"):
+        gg.graph(nn.Affine(2, 3, rng=np.random.default_rng(0)), np.ones((1, 2)), collapse=1)  # type: ignore[arg-type]
+    for word in ("render", "show", "to_svg", "heat"):
+        assert word in str(gg.graph.__doc__)
+
+
+def test_a_long_value_is_cut_in_what_the_graph_shows_of_itself() -> None:
+    x = leaf([1.23456789e-7] * 4, "")
+    text = repr(gg.graph(x.reshape(2, 2) * [1.0, 1e8]))
+    assert text.startswith("<Graph of multiply, value [[1.235e−07")
+    long = gg.Tensor(np.full((2, 4), -1.23456789e-7), requires_grad=True) * 1.0
+    assert "…" in repr(gg.graph(long))
+    assert len(repr(gg.graph(long))) < 140

@@ -28,5 +28,11 @@ from graphgrad.data.sets import (
     load_mnist as load_mnist,
 )
 from graphgrad.names import tell_of_absent as _tell_of_absent
+from graphgrad.reprs import public as _public
 
 _tell_of_absent(__name__)
+
+
+def __dir__() -> list[str]:
+    """Name what is public, so that Tab offers that alone."""
+    return _public(__name__)

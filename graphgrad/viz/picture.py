@@ -7,11 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Never, Unpack
 
-from graphgrad.errors import PictureError
+from graphgrad.errors import DtypeError, PictureError, UnsupportedError
 from graphgrad.files import replacing
+from graphgrad.node import here
 from graphgrad.reprs import counted
+from graphgrad.tensor import Tensor
 from graphgrad.viz.drawing.dot_writer import dot
 from graphgrad.viz.drawing.json_writer import to_json
 from graphgrad.viz.drawing.layout import TooSlowError, run
@@ -20,7 +22,8 @@ from graphgrad.viz.drawing.svg_writer import svgs
 from graphgrad.viz.drawing.texts import readable, value_lines
 from graphgrad.viz.page.stepper import stepper
 from graphgrad.viz.showing import show_page
-from graphgrad.viz.snapshots.snapshot import Snapshot
+from graphgrad.viz.snapshots.calls import traced
+from graphgrad.viz.snapshots.snapshot import Snapshot, take
 from graphgrad.viz.views.looks import check_limits
 from graphgrad.viz.views.retreat import simpler
 from graphgrad.viz.views.scenes import SCENES, Scene, scenes_of
@@ -240,7 +243,8 @@ class Graph:
         values = self.snapshot.values
         results = [values[i - 1] for i in self.snapshot.ends]
         called = self.snapshot.name or self.snapshot.result.name
-        name = f"'{readable(called, 32)}' = " if called else ""
+        made = self.snapshot.result.op or self.snapshot.result.kind
+        name = f"'{readable(called, 32)}' = " if called else f"{made}, value "
         ops = sum(v.op is not None and v.kind != "output" for v in values)
         leaves = sum(v.kind == "leaf" for v in values)
         constants = sum(v.kind == "constant" for v in values)
@@ -250,7 +254,7 @@ class Graph:
             counted(constants, "constant"),
         )
         result = ", ".join(" ".join(value_lines(value)) for value in results)
-        return f"<Graph of {name}{result}: {', '.join(parts)}>"
+        return f"<Graph of {name}{readable(result, 64)}: {', '.join(parts)}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002
         """Show the picture in a notebook; without Graphviz, or if too large, say why not.
@@ -266,6 +270,56 @@ class Graph:
         data = base64.b64encode(svg.encode()).decode()
         image = f'<img alt="{escape(text)}" src="data:image/svg+xml;base64,{data}">'
         return {"text/plain": text, "image/svg+xml": svg, "text/html": image}
+
+
+def graph(of: Tensor | Callable[..., Any], *args: Any, **look: Never) -> Graph:
+    """Return the graph of everything that a tensor was computed from, to be drawn.
+
+    ``.show()`` opens a page that steps through it; ``.render("a.svg")`` draws it into a file, also
+    .png, .pdf, .html, .dot, .mmd or .json; ``.to_svg()``, ``.to_html()``, ``.to_dot()``,
+    ``.to_mermaid()`` and ``.to_json()`` return texts. What is to be seen is said there, and told at
+    ``Graph.render``: ``collapse``, ``focus``, ``radius``, ``direction``, ``heat``, ``merge`` and
+    ``layout``.
+
+    ::
+
+        gg.graph(loss).render("loss.svg")
+        gg.graph(model, x).show(collapse=1, heat=True)
+
+    Or that of a function's result: ``gg.graph(f, x, y)`` runs it under ``gg.viz.tracing()``.
+    Plain floating arrays among the arguments become leaves with the names of f's parameters.
+    It may return several Tensors, in tuples, lists and dicts: ``gg.graph(nn.LSTM(3, 4), x)``;
+    the gradients are then those of the sum of all.
+
+    The gradients are those that ``backward()`` sent through this graph, if it kept them all;
+    else those of a sweep of the picture's own, which starts with ones, touches no ``.grad``
+    and runs no hooks. A gradient that does not exist is shown as "–": so are those of arrays
+    of more than a few elements, and of constants, once ``backward()`` has freed the graph.
+    Draw before ``backward()``, or call it with ``retain_graph=True``, to see them.
+
+    Raises
+    ------
+    DtypeError
+        For anything but a Tensor or a function, and for a function that returns no Tensor.
+    UnsupportedError
+        For arguments by name.
+    """
+    if look:
+        given = ", ".join(f"{name}=…" for name in look)
+        message = (
+            f"graph: takes no {given}; what is to be seen is said where it is drawn, as in "
+            f"gg.graph(…).show({given}), and arguments of a function by lambda x: f(x, {given})"
+        )
+        raise UnsupportedError(f"{message} (at {here()})")
+    if isinstance(of, Tensor) and not args:
+        return Graph(take(of))
+    if not callable(of):
+        message = (
+            "graph: takes a Tensor that was computed from others, or a function and its "
+            f"arguments, not {', '.join(type(x).__name__ for x in (of, *args))} (at {here()})"
+        )
+        raise DtypeError(message)
+    return Graph(traced(of, args))
 
 
 def _too_large(who: str, many: str, most: str) -> PictureError:
