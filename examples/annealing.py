@@ -30,7 +30,7 @@ CURVES: dict[str, Make] = {
     "ExponentialLR: e^(−0.2 t)": lambda o: optim.ExponentialLR(o, gamma=math.exp(-0.2)),
     "InverseTimeLR: 1 / (1 + 0.5 t)": lambda o: optim.InverseTimeLR(o, k=0.5),
     "CosineAnnealingLR": lambda o: optim.CosineAnnealingLR(o, T_max=EPOCHS),
-    "the same, warmup=3": lambda o: optim.CosineAnnealingLR(o, T_max=EPOCHS - 3, warmup=3),
+    "CosineAnnealingLR, warmup=3": lambda o: optim.CosineAnnealingLR(o, T_max=EPOCHS - 3, warmup=3),
     "LinearLR: down to a tenth": lambda o: optim.LinearLR(o, 1.0, 0.1, total_iters=EPOCHS),
     "SequentialLR: rise, stay, fall": lambda o: optim.SequentialLR(
         o,
@@ -50,7 +50,7 @@ RUNS: dict[str, list[Make]] = {
     "exponential": [CURVES["ExponentialLR: e^(−0.2 t)"]],
     "1/t": [CURVES["InverseTimeLR: 1 / (1 + 0.5 t)"]],
     "cosine": [CURVES["CosineAnnealingLR"]],
-    "warm-up, then cosine": [CURVES["the same, warmup=3"]],
+    "warm-up, then cosine": [CURVES["CosineAnnealingLR, warmup=3"]],
     "one cycle": [CURVES["OneCycleLR"]],
     "on plateau": [lambda o: optim.ReduceLROnPlateau(o, factor=0.5, patience=1)],
     "exponential, rising momentum": [
@@ -188,7 +188,8 @@ def main(folder: Path) -> None:
     best = minimum(*data[0])
     runs = {name: learn(makes, data) for name, makes in RUNS.items()}
     print(f"digits, softmax classifier, batches of {BATCH}, {EPOCHS} epochs, SGD with momentum")
-    print(f"the least training loss is {best:.6f}; above it after the last epoch:")
+    print(f"the least training loss is {best:.6f}")
+    print("how far above it each schedule ends, and the accuracy on the test images:")
     for name, run in runs.items():
         above = f"{run.losses[-1] - best:.6f}"
         print(f"    {name:30} {above}   test accuracy {run.accuracy:.2%}")

@@ -29,7 +29,9 @@ class Run:
     filters_before: Any
     test: data.Dataset
     test_accuracy: float = 0.0
-    training: dict[str, float] = field(default_factory=dict)  # of the model that only reads
+    training: dict[str, float] = field(
+        default_factory=dict
+    )  # after learning: of upright images, without dropout
 
     @property
     def model(self) -> Any:
@@ -118,13 +120,8 @@ def learn_all(options: argparse.Namespace, learn: Callable[[Any, int], Run]) -> 
     print(f"mean of {len(runs)} seeds: {mean:.2%} of the test images")
     learning = np.mean([run.trainer.history["accuracy"][-1] for run in runs])
     reading = np.mean([run.training["accuracy"] for run in runs])
-    print(
-        f"training images: {learning:.2%} in the last epoch, while learning (images turned, ",
-        end="",
-    )
-    print(
-        f"units dropped\nwhere there is dropout); {reading:.2%} by the model that only reads them"
-    )
+    print(f"training images: {learning:.2%} in the last epoch, while learning (they are turned a")
+    print(f"little, and dropout is on where there is any); {reading:.2%} after it, without either")
     return runs
 
 
@@ -132,7 +129,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
     """Draw loss and accuracy over the epochs, the seeds on top of one another.
 
     What is noted while learning is of turned images, of a model that changes, and with dropout.
-    A diamond at the end is what the same images give when the model only reads them.
+    A diamond at the end is what the same images give after learning, without either.
     """
     figure = plots.figure(10, 3.8)
     losses, accuracies = figure.subplots(1, 2)

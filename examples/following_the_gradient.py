@@ -94,7 +94,7 @@ WALKS: dict[str, Callable[[Loss, np.random.Generator], Walk]] = {
     "random search": random_search,
     "random local search": random_local_search,
     "gradient descent": gradient_descent,
-    "the same, by differences": partial(gradient_descent, gradient=by_differences, cost=651),
+    "descent by differences": partial(gradient_descent, gradient=by_differences, cost=651),
 }
 
 
@@ -144,7 +144,7 @@ def draw_walks(runs: list[Any], stepped: tuple[float, Any, list[float]], path: P
     right.loglog(sizes, after, "o-", color=plots.BLUE)
     right.axhline(before, color=plots.GUIDE, ls="--", lw=1)
     right.text(sizes[0], before * 1.1, "before the step", va="bottom", color=plots.GUIDE)
-    right.set(title="One step against the gradient", xlabel="size of the step", ylabel="loss")
+    right.set(title="One step against the gradient", xlabel="learning rate", ylabel="loss")
     plots.tidy(left)
     left.legend(frameon=False, loc=(0.12, 0.36))
     plots.tidy(right)
@@ -162,10 +162,10 @@ def draw_slices(train: data.Dataset, path: Path) -> None:
         figure.colorbar(drawn, ax=axes, label="loss")
         axes.set(title=f"W = a W₁ + b W₂, {count} digit{'s' * (count > 1)}", xlabel="a", ylabel="b")
         axes.set(aspect="equal")
-        rows[f"{count}"] = row
+        rows[f"{count} digit{'s' * (count > 1)}"] = row
     words: Any = {"xlabel": "a", "ylabel": "loss"}
     plots.show_curves(line, rows, "W = a W₁, W₁ random", x=places, **words)
-    line.legend(title="digits", frameon=False)
+    line.legend(title="mean loss of", frameon=False)
     plots.save(figure, path)
 
 
@@ -188,7 +188,7 @@ def main(folder: Path) -> None:
     print(f"{slow * 1e3:.0f} ms; differ by {gap:.0e} of the largest")
 
     before, sizes, after = stepped = steps(loss, W)
-    print(f"loss {before:.4f}; after one step against the gradient of size")
+    print(f"loss {before:.4f}; after one step against the gradient with learning rate")
     for size, found in zip(sizes, after, strict=True):
         print(f"  {size:7.0e} {found:10.4f}")
 

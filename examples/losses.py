@@ -30,7 +30,7 @@ def numbers() -> dict[str, float]:
     found = {
         "half the sum of squares, y against class 2": F.half_squared_error(Y, np.eye(10)[2]),
         "cross-entropy of y, class 2": F.nll_loss(log_y, 2),
-        "the same, one-hot": F.cross_entropy(log_y, np.eye(10)[2]),
+        "cross-entropy of y, class 2 one-hot": F.cross_entropy(log_y, np.eye(10)[2]),
         "cross-entropy where y is 0.1": F.nll_loss(unsure, 1),
         "hinge of [13, -7, 11], class 0, Δ = 10": F.hinge_loss([13, -7, 11], 0, delta=10),
         "ten classes, no idea: softmax": F.cross_entropy(zeros, labels),
@@ -83,6 +83,7 @@ def plot(path: Path) -> None:
 
 def main(folder: Path) -> None:
     """Print the numbers and draw the curves."""
+    print(f"y, the probabilities of the classes 0 to 9: {' '.join(f'{p:g}' for p in Y)}")
     for name, loss in numbers().items():
         print(f"{name:45} {loss:7.4f}")
     wild = np.array([[1000.0, -1000.0], [1000.0, -1000.0]], np.float32)

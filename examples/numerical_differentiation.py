@@ -97,16 +97,17 @@ def main(folder: Path) -> None:
     for h in (1e-1, 1e-4, 1e-8, 1e-13):
         for formula in (one_sided, central):
             error = relative_error(formula(f, 1.0, h), exact)
-            print(f"    {formula.__name__:9} h = {h:.0e}: error {error:.0e}, {verdict(error)}")
+            told = f"relative error {error:.0e}, {verdict(error)}"
+            print(f"    {formula.__name__:9} h = {h:.0e}: {told}")
     forward, centred = errors(1.0)
     for name, found in (("one-sided", forward), ("central", centred)):
-        print(f"best h, {name}: {STEPS[found.argmin()]:.0e}, error {found.min():.0e}")
+        print(f"best h, {name}: {STEPS[found.argmin()]:.0e}, relative error {found.min():.0e}")
 
     W = np.arange(6.0).reshape(2, 3)
     error = relative_error(
         gg.numerical_gradient(lambda w: gg.sum(f(w)), W), gg.grad(lambda w: gg.sum(f(w)))(W)
     )
-    print(f"of a 2 × 3 array: error {error:.0e}, {verdict(error)}")
+    print(f"of a 2 × 3 array: relative error {error:.0e}, {verdict(error)}")
 
     print("descent on x₀² + x₁² from (−3, 4), 100 steps")
     for lr, comment in (

@@ -3,7 +3,7 @@
     python examples/optimizers.py [folder for the pictures]
 
 optimizers.png: their ways down a long valley. optimizers_elsewhere.png: a saddle, two minima, and
-rates that are too high. optimizers_digits.png: the loss on digits.
+rates that are too high. optimizers_digits.png: the loss on digits. "rate" is the learning rate.
 """
 
 import functools
@@ -93,6 +93,13 @@ class LateNesterov(optim.Optimizer):
         return late_nesterov
 
 
+def rate(name: str, make: Make) -> str:
+    """Say the learning rate, if the optimizer does not choose its steps by itself."""
+    if name in ("AdaDelta", "Newton", "L-BFGS"):
+        return ""
+    return f", rate {make([gg.Tensor(0.0, requires_grad=True)]).param_groups[0]['lr']:g}"
+
+
 def path(f: Function, start: tuple[float, float], make: Make, steps: int) -> Any:
     """Return the points on the way, shape (steps + 1, 2)."""
     w = gg.Tensor(start, dtype=float, requires_grad=True)
@@ -159,11 +166,13 @@ def on_the_valley(picture: Path) -> None:
     for axes, (name, make) in zip(panels, MAKE.items(), strict=True):
         points = path(valley, (-7, 2), make, 30)
         end = valley(*points[-1])
-        print(f"    {name:9} ({points[-1, 0]:+.4f}, {points[-1, 1]:+.4f}), loss {end:.1e}")
+        place = f"({points[-1, 0]:+.4f}, {points[-1, 1]:+.4f})"
+        print(f"    {name:9} {place}, loss {end:.1e}{rate(name, make)}")
         contours(axes, valley, (-8, 8, -3, 3), np.geomspace(0.03, 10, 10))
         axes.plot(*points.T, "o-", color=plots.BLUE, ms=3, lw=1.2)
         axes.plot(0, 0, "+", color=plots.ORANGE, ms=11, mew=2)
-        axes.set_title(f"{name}: loss {plots.number(end, 1)}", fontsize=11)
+        loss = f"loss {plots.number(end, 1)}"
+        axes.set_title(f"{name}{rate(name, make)}: {loss}", fontsize=11)
     figure.suptitle("30 steps down x²/20 + y² from (−7, 2)")
     figure.savefig(picture, dpi=110)
 
@@ -172,7 +181,13 @@ def on_the_valley(picture: Path) -> None:
         for make in (MAKE["Nesterov"], lambda w: LateNesterov(w, lr=0.1))
     )
     strides = [(p[1, 1] - p[0, 1]) / (-0.1 * 2 * 2) for p in (one, other)]
-    print("Nesterov's momentum, in gradient steps ηg: what the first step is worth")
+    print(
+        "SGD zigzags: its rate is close to 1, from where on the steep direction diverges. With it"
+    )
+    print(
+        "SGD ends nearer than Momentum with rate 0.1, whose velocity carries it past the minimum."
+    )
+    print("Nesterov's momentum: how many times ηg, a step of SGD, its first step is long")
     print(f"    as in CS231n and PyTorch  {strides[0]:.2f} = 1 + μ")
     print(f"    velocity after the update {strides[1]:.2f} = 1 + μ + μ², another method")
 
@@ -260,10 +275,13 @@ def on_digits(picture: Path) -> None:
         for name in names:
             if name in ON_DIGITS:
                 losses, accuracy = learn(ON_DIGITS[name], data)
-                print(f"    {name:9} training loss {losses[-1]:.1e}, test {accuracy:.1%}")
-                curves[f"{name} (test {accuracy:.1%})"] = losses
+                make = ON_DIGITS[name]
+                end = f"training loss {losses[-1]:.1e}, test {accuracy:.1%}"
+                print(f"    {name:9} {end}{rate(name, make)}")
+                curves[f"{name}{rate(name, make)} (test {accuracy:.1%})"] = losses
         plots.show_curves(axes, curves, family, log=True)
         axes.legend(frameon=False, loc="lower right")
+    print("SGD is slowest: with its rate Momentum goes 10 times as far along a slope, 1 / (1 − μ).")
     panels[0].set(ylabel="training loss", xlim=(1, 20), ylim=(1e-4, 5), xticks=range(2, 21, 2))
     figure.suptitle("Digits, 64-50-10")
     figure.savefig(picture, dpi=110)

@@ -124,7 +124,11 @@ def main(arguments: list[str]) -> None:
     seconds = time.perf_counter() - start
     print(f"test accuracy, mean of {len(runs)}: {mean:.2%} ({seconds:.1f} s)")
     path = options.folder / "two_layer_net.png"
-    spread = "" if len(runs) == 1 else f"; mean, least and most of {len(runs)} seeds"
+    spread = (
+        ""
+        if len(runs) == 1
+        else f"\nlines: the mean of {len(runs)} seeds; shaded: from the least to the most of them"
+    )
     plot(runs, f"{sizes} on {options.data}: {mean:.2%} of the test images{spread}", path)
     print(f"drawn: {path}")
 

@@ -32,7 +32,7 @@ def main() -> None:
     print(f"largest difference to central differences: {np.abs(W.grad - numeric).max():.1e}")
 
     W.data -= 1.0 * W.grad
-    print(f"loss after one step of length 1 against the gradient: {loss_of(W)[1]:.5f}")
+    print(f"loss after one step against the gradient with learning rate 1: {loss_of(W)[1]:.5f}")
 
 
 if __name__ == "__main__":

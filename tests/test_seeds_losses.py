@@ -11,7 +11,7 @@ from tests.test_seeds import example
 NUMBERS = {  # value, half a unit of the last digit given
     "half the sum of squares, y against class 2": (0.0975, 5e-5),
     "cross-entropy of y, class 2": (0.5108, 5e-5),
-    "the same, one-hot": (0.5108, 5e-5),
+    "cross-entropy of y, class 2 one-hot": (0.5108, 5e-5),
     "cross-entropy where y is 0.1": (2.30, 5e-3),
     "hinge of [13, -7, 11], class 0, Δ = 10": (8, 0),
     "ten classes, no idea: softmax": (2.302, 1e-3),

@@ -18,14 +18,18 @@ CURVES = 12  # at most
 
 
 def draw(
-    records: Sequence[Record], resting: Sequence[Mapping[str, float | None]], path: Path
+    records: Sequence[Record],
+    resting: Sequence[Mapping[str, float | None]],
+    path: Path,
+    title: str = "",
 ) -> Path:
     """Draw the newest record, outlined by the first one, beside curves over all."""
     first, newest = records[0], records[-1]
     names, left_out = _chosen(newest)
     figure = plots.figure(13, max(5.0, 1.0 + 0.85 * len(names)))
-    title = f"Step {newest.step}, outlined: step {first.step}"
-    figure.suptitle(f"{title}; {left_out} more layers are not drawn" if left_out else title)
+    steps = f"filled: step {newest.step}, outlined: step {first.step}"
+    parts = [title, steps, f"{left_out} more layers are not drawn" if left_out else ""]
+    figure.suptitle("; ".join(filter(None, parts)))
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.5, 1])[0]
     grid = left.subplots(len(names), 2, squeeze=False)
     for row, name in zip(grid, names, strict=True):

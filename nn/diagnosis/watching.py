@@ -137,11 +137,12 @@ class Diagnosis:
         """
         return findings(self._window())
 
-    def plot(self, path: str | Path) -> Path:
+    def plot(self, path: str | Path, title: str = "") -> Path:
         """Draw histograms of each layer, and over time updates / weights and units at rest.
 
         Histograms are those of the newest record, outlined by those of the first one kept. Of
-        more than 16 layers those with weights are drawn, and of these at most 16.
+        more than 16 layers those with weights are drawn, and of these at most 16. Above stand the
+        title and the two steps.
 
         Raises
         ------
@@ -155,7 +156,7 @@ class Diagnosis:
             raise GraphError(f"{message} (at {here()})")
         from graphgrad.nn.diagnosis.drawing import draw
 
-        return draw(list(self.records), self.resting_shares(), Path(path))
+        return draw(list(self.records), self.resting_shares(), Path(path), title)
 
     def resting_shares(self) -> list[dict[str, float | None]]:
         """Return for each record, by layer, the share of its units dead or values saturated.
