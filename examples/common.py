@@ -29,9 +29,7 @@ class Run:
     filters_before: Any
     test: data.Dataset
     test_accuracy: float = 0.0
-    training: dict[str, float] = field(
-        default_factory=dict
-    )  # after learning: of upright images, without dropout
+    training: dict[str, float] = field(default_factory=dict)  # after learning
 
     @property
     def model(self) -> Any:

@@ -67,7 +67,7 @@
     const rows = Array.from({ length: shape[0] }, row);
     return `[${rows.join(", ")}]`;
   }
-  const few = (numbers, most) => Array.isArray(numbers) && numbers.length && numbers.length <= most;
+  const few = (numbers, most) => numbers?.length && numbers.length <= most;
   const shapeOf = (v) => v.shape || [];
   function brief(numbers, v) {
     if (numbers && few(numbers, 4)) return nested(numbers, shapeOf(v), short);
@@ -84,11 +84,13 @@
   // All of a gradient, or what the picture's lines say of the sum so far, in the same words.
   const sum = (v, lines) =>
     lines ? lines.join("").replace(/^∂/, "∂ =").replace("‖∂‖", "∂ of norm") : flow(v.gradient, v);
-  function called(v) {
+  // In a sentence by its number, if it has one: the picture does not say "#8".
+  function called(v, seen) {
     if (v.name) return v.name;
     if (v.kind === "output") return `${values.get(v.inputs[0]).symbol}[${v.output ?? "?"}]`;
-    if (v.inputs) return `${v.symbol || v.op} #${v.id}`;
-    return few(v.numbers, 1) ? short(v.numbers[0]) : `#${v.id}`;
+    const n = few(v.numbers, 1) && short(v.numbers[0]);
+    if (v.inputs) return `${v.symbol || v.op} ${seen && n ? `(${n})` : `#${v.id}`}`;
+    return n || `#${v.id}`;
   }
 
   // --------------------------------------------------------------------------- scenes
@@ -221,8 +223,8 @@
       const v = values.get(numberIn(id));
       const lines = ids[0][2];
       const text = sent(sum(v, lines));
-      if (data.ends.includes(v.id)) return ["The way back begins at ", bold(called(v)), " with ", text, "."];
-      return ["From out of sight ", text, " comes to ", bold(called(v)), "."];
+      if (data.ends.includes(v.id)) return ["The way back begins at ", bold(called(v, 1)), " with ", text, "."];
+      return ["From out of sight ", text, " comes to ", bold(called(v, 1)), "."];
     }
     const node = nodeOf.get(id);
     const parts = [bold(symbolOf(node))];
@@ -246,7 +248,7 @@
       const found = rest.findIndex(([i]) => i === v.id);
       if (found < 0) continue;
       const [[, use, lines]] = rest.splice(found, 1);
-      parts.push(joint, sent(flow(numbers || (!use && v.gradient), v, inNumbers || formula)), " to ", bold(called(v)));
+      parts.push(joint, sent(flow(numbers || (!use && v.gradient), v, inNumbers || formula)), " to ", bold(called(v, 1)));
       if (use) parts.push(", where ", sent("+="), " makes ", sent(sum(v, lines)), lines ? " so far" : "");
       joint = "; ";
     }
