@@ -127,7 +127,7 @@ def look(name: str, model: nn.Module, lr: float, digits: data.Dataset, path: Pat
             loss.backward()
             optimizer.step()
     print(f"\n{name}\n{watch}")
-    watch.plot(path, name)
+    watch.plot(path, title=name)
 
 
 # ---------------------------------------------------------------------------------- after

@@ -541,7 +541,8 @@ def test_draws_a_picture_or_says_why_not(tmp_path: Path, monkeypatch: pytest.Mon
     learn(watch.model, watch, 4)
     path = watch.plot(tmp_path / "layers.png")
     assert path.read_bytes().startswith(b"\x89PNG")
-    text = watch.plot(tmp_path / "layers.svg").read_text("utf-8")
+    text = watch.plot(tmp_path / "layers.svg", title="sound").read_text("utf-8")
+    assert "<!-- sound; filled: step 2, outlined: step 0 -->" in text
     assert text.count("<!-- between: Tanh -->") == 2, "beside its histograms, and in the legend"
     with pytest.raises(PictureError, match="no folder"):
         watch.plot(tmp_path / "missing" / "layers.png")

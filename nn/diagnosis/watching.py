@@ -137,7 +137,7 @@ class Diagnosis:
         """
         return findings(self._window())
 
-    def plot(self, path: str | Path, title: str = "") -> Path:
+    def plot(self, path: str | Path, *, title: str = "") -> Path:
         """Draw histograms of each layer, and over time updates / weights and units at rest.
 
         Histograms are those of the newest record, outlined by those of the first one kept. Of
