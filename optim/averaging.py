@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import GraphError, ShapeError
+from graphgrad.arguments import positive, whole
+from graphgrad.errors import ArgumentError, GraphError, ShapeError
 from graphgrad.node import here
 from graphgrad.operands import as_plain
-from graphgrad.optim.arguments import check_names, leaves_of, positive, whole
+from graphgrad.optim.arguments import check_names, leaves_of
 from graphgrad.optim.clipping import BLOCK
 from graphgrad.reprs import counted
 from graphgrad.tensor import Tensor
@@ -48,7 +49,7 @@ class RunningAverage:
     ------
     GraphError
         If a parameter is no leaf, or there are none.
-    ShapeError
+    ArgumentError
         If the decay is out of range.
     """
 
@@ -60,7 +61,7 @@ class RunningAverage:
             decay = positive(name, "decay", decay, zero=True)
             if decay >= 1:
                 message = f"{name}: decay = {decay} must be below 1; None is the plain average"
-                raise ShapeError(f"{message} (at {here()})")
+                raise ArgumentError(f"{message} (at {here()})")
         self.decay = decay
         self.updates = 0
         self.averages = [np.zeros(p.shape, np.promote_types(p.dtype, "f4")) for p in self.params]

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import number, positive
 from graphgrad.errors import GraphError, NonFiniteError
 from graphgrad.node import here
-from graphgrad.optim.arguments import positive, tensors_of
+from graphgrad.optim.arguments import tensors_of
 from graphgrad.tensor import Tensor
 
 BLOCK = 32_768  # elements that are worked on at once: temporaries stay in the cache
@@ -45,12 +46,13 @@ def clip_grad_norm(
     NonFiniteError
         If a gradient holds NaN or infinity. Nothing has changed then, so that the step can be
         left out.
-    ShapeError
+    ArgumentError
         If max_norm or norm_type is not positive.
     """
     name = "clip_grad_norm"
     max_norm = positive(name, "max_norm", max_norm)
-    p = norm_type if norm_type == math.inf else positive(name, "norm_type", norm_type)
+    p = number(name, "norm_type", norm_type, infinite=True)
+    p = p if p == math.inf else positive(name, "norm_type", p)
     grads = _gradients(name, params)
     norm = _norm(list(grads.values()), p)
     if not math.isfinite(norm):
@@ -69,7 +71,7 @@ def clip_grad_value(params: Tensor | Iterable[Tensor], clip_value: float) -> Non
     ------
     GraphError
         If no parameter has a gradient.
-    ShapeError
+    ArgumentError
         If clip_value is not positive.
     """
     name = "clip_grad_value"

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import choice, flag, positive, share, whole
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.node import here
-from graphgrad.optim.arguments import groups_of, need_momentum, positive, share, whole
+from graphgrad.optim.arguments import groups_of, need_momentum
 from graphgrad.optim.schedules import RateSchedule, Schedule, cosine, line, value_at
 
 _ANNEALING = {"cos": cosine, "linear": line}
@@ -44,16 +45,18 @@ class OneCycleLR(RateSchedule):
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 message = f"{name}: give total_steps, or epochs and steps_per_epoch"
-                raise ShapeError(f"{message} (at {here()})")
+                raise ArgumentError(f"{message} (at {here()})")
             epochs = whole(name, "epochs", epochs, 1)
             total_steps = epochs * whole(name, "steps_per_epoch", steps_per_epoch, 1)
+        elif epochs is not None or steps_per_epoch is not None:
+            message = f"{name}: give either total_steps, or epochs and steps_per_epoch"
+            raise ArgumentError(f"{message} (at {here()})")
         self.total_steps = whole(name, "total_steps", total_steps, 1)
+        self.three_phase = flag(name, "three_phase", three_phase)
         self.pct_start = share(name, "pct_start", pct_start, 0.5 if three_phase else 1.0)
-        if anneal_strategy not in _ANNEALING:
-            message = f"{name}: anneal_strategy={anneal_strategy!r}; there are 'cos' and 'linear'"
-            raise ShapeError(f"{message} (at {here()})")
-        self.anneal_strategy, self._anneal = anneal_strategy, _ANNEALING[anneal_strategy]
-        self.cycle_momentum, self.three_phase = cycle_momentum, three_phase
+        self.anneal_strategy = choice(name, "anneal_strategy", anneal_strategy, ("cos", "linear"))
+        self._anneal = _ANNEALING[anneal_strategy]
+        self.cycle_momentum = flag(name, "cycle_momentum", cycle_momentum)
         self.base_momentum = share(name, "base_momentum", base_momentum)
         self.max_momentum = share(name, "max_momentum", max_momentum)
         self.div_factor = positive(name, "div_factor", div_factor)

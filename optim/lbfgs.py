@@ -6,14 +6,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphgrad.arguments import is_flag, shown
 from graphgrad.errors import GraphError
 from graphgrad.node import here
 from graphgrad.optim.closures import Closure, ClosureOptimizer, flat, number, place
+from graphgrad.optim.optimizer import NOT_NEGATIVE
 from graphgrad.tensor import Tensor
 
-COUNT = (lambda v: isinstance(v, int) and v >= 1), "a whole number of at least 1"
-TOLERANCE = (lambda v: 0 <= v < math.inf), "finite and not negative"
-SEARCHES = (lambda v: v in (None, "strong_wolfe")), "None or 'strong_wolfe'"
+COUNT = (
+    (lambda v: isinstance(v, int) and not is_flag(v) and 1 <= v < 2**63),
+    "a whole number of at least 1",
+)
+TOLERANCE = NOT_NEGATIVE
+SEARCHES = (
+    (lambda v: v is None or (isinstance(v, str) and v == "strong_wolfe")),
+    "None or 'strong_wolfe'",
+)
 CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_iter": COUNT,
     "max_eval": COUNT,
@@ -180,7 +188,7 @@ class LBFGS(ClosureOptimizer):
     ------
     GraphError
         If there are several groups, or a parameter is no leaf that requires a gradient.
-    ShapeError
+    ArgumentError
         If an option is out of range.
     """
 
@@ -219,7 +227,7 @@ class LBFGS(ClosureOptimizer):
             except TypeError:
                 good = False
             if not good:
-                found.append(f"{name} = {options[name]!r}; it must be {words}")
+                found.append(f"{name} = {shown(options[name])}; it must be {words}")
         return found
 
     def step(self, closure: Closure | None = None) -> Any:
@@ -235,7 +243,9 @@ class LBFGS(ClosureOptimizer):
         GraphError
             If it leaves no gradient; nothing was changed.
         ShapeError
-            If an option is out of range by now, or what it returns is not one number.
+            If what it returns is not one number.
+        ArgumentError
+            If an option is out of range by now.
         """
         options, params = self._options, self._learning()
         first = self._loss(closure)

@@ -34,7 +34,9 @@ class Newton(ClosureOptimizer):
     GraphError
         If there are several groups, or a parameter is no leaf that requires a gradient.
     ShapeError
-        If there are more than 1000 numbers, or an option is out of range.
+        If there are more than 1000 numbers.
+    ArgumentError
+        If an option is out of range.
     """
 
     def __init__(self, params: Iterable[Any], lr: float = 1.0, damping: float = 0.0) -> None:
@@ -63,7 +65,9 @@ class Newton(ClosureOptimizer):
             If the loss does not depend on the parameters or the graph is used up, or if
             H + λI is singular or not finite; nothing was changed.
         ShapeError
-            If an option is out of range by now, or what it returns is not one number.
+            If what it returns is not one number.
+        ArgumentError
+            If an option is out of range by now.
         """
         options, params = self._options, self._learning()
         loss = self._loss(closure)

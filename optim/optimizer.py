@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphgrad.errors import GraphError, ShapeError
+from graphgrad.arguments import is_flag, is_number, several, shown
+from graphgrad.errors import ArgumentError, GraphError, GraphgradError, ShapeError
 from graphgrad.node import here
 from graphgrad.operands import as_plain
 from graphgrad.reprs import counted
@@ -34,17 +35,17 @@ WHOLE = 4 * BLOCK  # cutting up less than this costs more than it saves
 
 Group = dict[str, Any]
 
-NOT_NEGATIVE = (lambda v: 0 <= v < math.inf), "finite and not negative"
-POSITIVE = (lambda v: 0 < v < math.inf), "finite and positive"
-DECAY = (lambda v: 0 <= v < 1), "from 0 to below 1"
-SWITCH = (lambda v: v in (True, False)), "True or False"
+NOT_NEGATIVE = (lambda v: is_number(v) and 0 <= v < math.inf), "finite and not negative"
+POSITIVE = (lambda v: is_number(v) and 0 < v < math.inf), "finite and positive"
+DECAY = (lambda v: is_number(v) and 0 <= v < 1), "from 0 to below 1"
+SWITCH = is_flag, "True or False"
 CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {  # by the name of an option
     "alpha": DECAY,
     "amsgrad": SWITCH,
-    "betas": ((lambda v: len(v) == 2 and all(0 <= b < 1 for b in v)), "two numbers in [0, 1)"),
+    "betas": ((lambda v: len(v) == 2 and all(map(DECAY[0], v))), "two numbers in [0, 1)"),
     "centered": SWITCH,
     "damping": NOT_NEGATIVE,
-    "dampening": (math.isfinite, "finite"),
+    "dampening": ((lambda v: is_number(v) and 0 <= v <= 1), "from 0 to 1"),
     "eps": POSITIVE,
     "initial_accumulator_value": NOT_NEGATIVE,
     "initial_lr": NOT_NEGATIVE,
@@ -158,7 +159,7 @@ class Optimizer:
     GraphError
         If a parameter is no leaf that requires a gradient or stands in two groups, or the list
         is empty or one tensor.
-    ShapeError
+    ArgumentError
         If an option is unknown or out of range.
     """
 
@@ -175,7 +176,7 @@ class Optimizer:
             raise GraphError(f"{self._name}: params is one tensor; give [tensor] (at {here()})")
         if isinstance(params, Mapping):
             raise GraphError(f"{self._name}: params is one dict; give a list (at {here()})")
-        given = list(params)
+        given = several(self._name, "params", params, "tensors or groups")
         groups = given if given and isinstance(given[0], Mapping) else [{"params": given}]
         for group in groups:
             self.add_param_group(group)
@@ -228,7 +229,11 @@ class Optimizer:
         self.param_groups.append({"params": params, **options})
 
     def _checked_params(self, params: Any, where: str) -> list[Tensor]:
-        given = [params] if isinstance(params, Tensor) else list(params)
+        given = (
+            [params]
+            if isinstance(params, Tensor)
+            else several(self._name, f"{where}params", params, "tensors")
+        )
         if not given:
             message = f"{where}params is empty, there is nothing to learn"
             raise GraphError(f"{self._name}: {message} (at {here()})")
@@ -256,12 +261,12 @@ class Optimizer:
                 except (TypeError, ValueError):
                     good = False
                 if not good:
-                    found.append(f"{name} = {value!r}; it must be {words}")
+                    found.append(f"{name} = {shown(value)}; it must be {words}")
         return found
 
-    def _refuse(self, complaints: list[str]) -> None:
+    def _refuse(self, complaints: list[str], kind: type[GraphgradError] = ArgumentError) -> None:
         if complaints:
-            raise ShapeError(f"{self._name}: {'; '.join(complaints)} (at {here()})")
+            raise kind(f"{self._name}: {'; '.join(complaints)} (at {here()})")
 
     def zero_grad(self) -> None:
         """Forget the gradients, so that the next ``backward()`` does not add to them."""
@@ -279,7 +284,7 @@ class Optimizer:
         ------
         GraphError
             If no parameter has a gradient; nothing was changed.
-        ShapeError
+        ArgumentError
             If an option is out of range by now; nothing was changed.
         """
         for p, w, g, rule, asks, keywords in self._work():
@@ -359,8 +364,7 @@ class Optimizer:
             If it is of another optimizer, or groups, parameters, options or shapes differ:
             all differences are named, and nothing was changed.
         """
-        complaints = self._differences(saved)
-        self._refuse(complaints)
+        self._refuse(self._differences(saved), ShapeError)
         for group, options in zip(self.param_groups, saved["param_groups"], strict=True):
             group.update({k: _plain(v) for k, v in options.items() if k != "params"})
         self._load_state(saved["state"], copy=copy)

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import positive
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError, translate
 from graphgrad.node import here
-from graphgrad.optim.arguments import leaves_of, positive, tensors_of
+from graphgrad.optim.arguments import leaves_of, tensors_of
 from graphgrad.optim.clipping import absolute_sum, square_sum
 from graphgrad.record import record
 from graphgrad.registry import Op, op
@@ -69,7 +70,7 @@ def elastic_penalty(params: Tensor | Iterable[Tensor], l1: float, l2: float) -> 
     ------
     GraphError
         If there are no parameters.
-    ShapeError
+    ArgumentError
         If a strength is negative or not finite.
     """
     return _penalise("elastic_penalty", params, l1, l2)
@@ -133,8 +134,10 @@ def max_norm_(
     ------
     GraphError
         If a parameter is no leaf, or there are none.
+    ArgumentError
+        If the limit is not positive.
     ShapeError
-        If the limit is not positive, or a parameter has no such axis; nothing has changed then.
+        If a parameter has no such axis; nothing has changed then.
     """
     name = "max_norm_"
     limit = positive(name, "limit", limit)
@@ -156,7 +159,7 @@ def _unit_axes(p: Tensor, axis: Any, i: int) -> tuple[int, ...]:
     given = tuple(range(1, p.ndim)) if axis is None else axis
     try:
         return np.lib.array_utils.normalize_axis_tuple(given, p.ndim)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         kind = translate(error) or ShapeError
         message = f"max_norm_: parameter {i} {p.shape}: axis {axis}: {error} (at {here()})"
         raise kind(message) from error

@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphgrad.errors import NonFiniteError, ShapeError
+from graphgrad.arguments import choice, positive, share, whole
+from graphgrad.errors import ArgumentError, NonFiniteError, ShapeError
 from graphgrad.node import here
-from graphgrad.optim.arguments import check_names, groups_of, positive, share, whole
+from graphgrad.optim.arguments import check_names, groups_of
 from graphgrad.optim.schedules import now
 from graphgrad.reprs import Described
 from graphgrad.tensor import Tensor
@@ -30,7 +31,7 @@ class ReduceLROnPlateau(Described):
     ------
     GraphError
         For an optimizer without param_groups.
-    ShapeError
+    ArgumentError
         For arguments out of range.
     NonFiniteError
         From ``step``, for NaN.
@@ -51,18 +52,12 @@ class ReduceLROnPlateau(Described):
         """Check all of it; nothing is written before the first drop."""
         name = "ReduceLROnPlateau"
         groups = groups_of(name, optimizer)
-        for what, given, known in (
-            ("mode", mode, ("min", "max")),
-            ("threshold_mode", threshold_mode, ("rel", "abs")),
-        ):
-            if given not in known:
-                message = f"{name}: {what}={given!r}; there are {known[0]!r} and {known[1]!r}"
-                raise ShapeError(f"{message} (at {here()})")
+        self.mode = choice(name, "mode", mode, ("min", "max"))
+        self.threshold_mode = choice(name, "threshold_mode", threshold_mode, ("rel", "abs"))
         self.optimizer = optimizer
-        self.mode, self.threshold_mode = mode, threshold_mode
         self.factor = share(name, "factor", positive(name, "factor", factor))
         if self.factor == 1:
-            raise ShapeError(f"{name}: factor = 1 changes nothing (at {here()})")
+            raise ArgumentError(f"{name}: factor = 1 changes nothing (at {here()})")
         self.patience = whole(name, "patience", patience, 0)
         self.threshold = positive(name, "threshold", threshold, zero=True)
         self.cooldown = whole(name, "cooldown", cooldown, 0)

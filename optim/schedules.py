@@ -26,9 +26,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from graphgrad.errors import DtypeError, GraphError, ShapeError
+from graphgrad.arguments import function, increasing, positive, several, whole
+from graphgrad.errors import ArgumentError, GraphError, ShapeError
 from graphgrad.node import here, tick
-from graphgrad.optim.arguments import check_names, groups_of, increasing, positive, whole
+from graphgrad.optim.arguments import check_names, groups_of
 from graphgrad.reprs import Described, counted
 
 
@@ -36,7 +37,7 @@ class Schedule(Described):
     """What all schedules share: the number of steps taken, and the groups they write to.
 
     A schedule of one's own gives `values`. Raises GraphError for an optimizer without
-    ``param_groups``, ShapeError for arguments out of range.
+    ``param_groups``, ArgumentError for arguments out of range.
     """
 
     t: int  # the number of steps taken
@@ -298,10 +299,7 @@ class LambdaLR(RateSchedule):
         self, optimizer: Any, lr_lambda: Callable[[int], float], *, warmup: int = 0
     ) -> None:
         """Take a function of the number of steps; it is no part of the state."""
-        if not callable(lr_lambda):
-            message = f"LambdaLR: lr_lambda is a {type(lr_lambda).__name__}; give a function of t"
-            raise DtypeError(f"{message} (at {here()})")
-        self.lr_lambda = lr_lambda
+        self.lr_lambda = function("LambdaLR", "lr_lambda", lr_lambda)
         super().__init__(optimizer, warmup)
 
     def rate(self, t: int, initial_lr: float) -> float:
@@ -324,7 +322,7 @@ class SequentialLR(RateSchedule):
         self, optimizer: Any, schedulers: Sequence[RateSchedule], milestones: Sequence[int]
     ) -> None:
         """Take the schedules, all of this optimizer, and one milestone fewer than those."""
-        self.schedulers = list(schedulers)
+        self.schedulers = several("SequentialLR", "schedulers", schedulers, "schedules")
         self.milestones = increasing("SequentialLR", milestones)
         if len(self.schedulers) != len(self.milestones) + 1:
             message = (
@@ -375,9 +373,10 @@ def value_at(schedule: Schedule, key: str, t: int, group: int) -> float:
     name = type(schedule).__name__
     t = whole(name, "t", t, 0)
     count = len(schedule.initial_lrs)
-    if not 0 <= group < count:
-        raise ShapeError(f"{name}: group {group} of {count} (at {here()})")
+    group = whole(name, "group", group, 0)
+    if group >= count:
+        raise ArgumentError(f"{name}: group {group} of {count} (at {here()})")
     values = schedule.values(t, group, schedule.initial_lrs[group])
     if key not in values:
-        raise ShapeError(f"{name}: it does not change the {key} (at {here()})")
+        raise ArgumentError(f"{name}: it does not change the {key} (at {here()})")
     return values[key]

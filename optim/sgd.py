@@ -28,7 +28,7 @@ class SGD(Optimizer):
     ------
     GraphError
         If a parameter is no leaf that requires a gradient, or there is none.
-    ShapeError
+    ArgumentError
         If an option is out of range.
     """
 

@@ -151,9 +151,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:
     yield lambda: x.backward(np.ones((2, 3)))
     # ------------------------------------------------------------------------ networks
     tiny = nn.Sequential(nn.Affine(3, 4, rng=rng), nn.ReLU(), nn.Affine(4, 2, rng=rng))
-    samples = data.Dataset(
-        rng.standard_normal((12, 3)).astype(np.float32), rng.integers(0, 2, 12)
-    )
+    samples = data.Dataset(rng.standard_normal((12, 3)).astype(np.float32), rng.integers(0, 2, 12))
     batches = data.Batches(samples, 4, rng, prefetch=0)
     optimizer = optim.Adam(tiny.parameters(), lr=0.01)
     watch = nn.Diagnosis(tiny)

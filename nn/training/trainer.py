@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import whole
 from graphgrad.data.batches import Batches
 from graphgrad.data.dataset import Dataset, checked
 from graphgrad.errors import (
@@ -30,7 +31,6 @@ from graphgrad.nn.training.nonfinite import cause_of
 from graphgrad.nn.training.progress import progress_bar
 from graphgrad.nn.training.state import Training
 from graphgrad.node import here
-from graphgrad.optim.arguments import whole
 from graphgrad.optim.averaging import RunningAverage
 from graphgrad.optim.clipping import clip_grad_norm
 from graphgrad.optim.closures import ClosureOptimizer

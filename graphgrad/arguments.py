@@ -1,0 +1,182 @@
+"""Checks of arguments: each names who was called, what is wrong, what may stand there, the line.
+
+A value of the wrong kind (a text for a number, True for a number, 1 for True) is a DtypeError,
+a value that this argument cannot have (a negative rate, NaN, an unknown mode) an ArgumentError.
+"""
+
+import itertools
+import math
+import operator
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import ArgumentError, DtypeError
+from graphgrad.node import here
+
+WIDEST = 2**31 - 1  # of one size: more elements along an axis than any memory holds is a mistake
+
+
+def shown(value: Any) -> str:
+    """Write a value for an error, in a few words."""
+    if getattr(value, "shape", ()):
+        return f"<{type(value).__name__} {value.shape}>"
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - of somebody else's class
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def wrong(who: str, what: str, value: Any, wanted: str) -> DtypeError:
+    """Return the error for a value of the wrong kind."""
+    return DtypeError(f"{who}: {what} = {shown(value)} must be {wanted} (at {here()})")
+
+
+def is_flag(value: Any) -> bool:
+    """Whether it is True or False, Python's or NumPy's."""
+    return isinstance(value, bool | np.bool_)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a real number, one of an array of no axes included; True is none."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None:
+        return getattr(dtype, "kind", "") in "fiu" and not value.shape
+    return hasattr(type(value), "__float__") and not isinstance(value, bool)
+
+
+def whole(who: str, what: str, value: Any, least: int | None = None, most: int = 2**63 - 1) -> int:
+    """Require a whole number from ``least`` to ``most``; True is none."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise wrong(who, what, value, "a whole number") from None
+    if is_flag(value):
+        raise wrong(who, what, value, "a whole number")
+    if least is not None and number < least:
+        raise ArgumentError(f"{who}: {what} = {number} must be at least {least} (at {here()})")
+    if number > most or number < -(2**63):
+        raise ArgumentError(f"{who}: {what} = {number} must be at most {most} (at {here()})")
+    return number
+
+
+def size(who: str, what: str, value: Any, least: int = 1) -> int:
+    """Require a number of things that an array can have along one axis."""
+    return whole(who, what, value, least, WIDEST)
+
+
+def _real(who: str, what: str, value: Any) -> float:
+    if not is_number(value):
+        raise wrong(who, what, value, "a number")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def number(who: str, what: str, value: Any, *, infinite: bool = False) -> float:
+    """Require a real number, finite unless told otherwise; neither a text nor True is one."""
+    found = _real(who, what, value)
+    if math.isnan(found) or (math.isinf(found) and not infinite):
+        raise ArgumentError(f"{who}: {what} = {found} must be a finite number (at {here()})")
+    return found
+
+
+def positive(who: str, what: str, value: Any, *, zero: bool = False) -> float:
+    """Require a finite number above 0, or at 0 where that is allowed."""
+    found = _real(who, what, value)
+    if not (0 < found < math.inf or (zero and found == 0)):
+        bound = "not negative" if zero else "positive"
+        raise ArgumentError(f"{who}: {what} = {found} must be finite and {bound} (at {here()})")
+    return found
+
+
+def share(who: str, what: str, value: Any, most: float = 1.0) -> float:
+    """Require a number from 0 to ``most``."""
+    found = _real(who, what, value)
+    if not 0 <= found <= most:
+        raise ArgumentError(f"{who}: {what} = {found} must be from 0 to {most:g} (at {here()})")
+    return found
+
+
+def flag(who: str, what: str, value: Any) -> bool:
+    """Require True or False: a number in the place of one is an argument in the wrong place."""
+    if not is_flag(value):
+        raise wrong(who, what, value, "True or False")
+    return bool(value)
+
+
+def choice(who: str, what: str, value: Any, allowed: Sequence[str]) -> str:
+    """Require one of a few words."""
+    if not isinstance(value, str) or value not in allowed:
+        names = ", ".join(map(repr, allowed[:-1]))
+        names = f"{names} and {allowed[-1]!r}" if names else repr(allowed[-1])
+        kind = ArgumentError if isinstance(value, str) else DtypeError
+        raise kind(f"{who}: {what}={shown(value)}; there are {names} (at {here()})")
+    return value
+
+
+def text(who: str, what: str, value: Any) -> str:
+    """Require a text."""
+    if not isinstance(value, str):
+        raise wrong(who, what, value, "a text")
+    return value
+
+
+def path(who: str, what: str, value: Any) -> Path:
+    """Require the name of a file or folder: a number would be an open file."""
+    if not isinstance(value, str | os.PathLike):
+        raise wrong(who, what, value, "a path")
+    try:
+        found = Path(value)
+    except TypeError:  # a path of bytes
+        raise wrong(who, what, value, "a path of text") from None
+    if "\0" in str(found):
+        raise ArgumentError(f"{who}: {what} = {shown(value)} holds a NUL byte (at {here()})")
+    return found
+
+
+def function(who: str, what: str, value: Any) -> Callable[..., Any]:
+    """Require what can be called."""
+    if not callable(value):
+        raise wrong(who, what, value, "a function")
+    return value  # type: ignore[no-any-return]
+
+
+def generator(who: str, what: str, value: Any) -> np.random.Generator | None:
+    """Require a generator of NumPy's, or None."""
+    if value is not None and not isinstance(value, np.random.Generator):
+        remedy = "a generator, np.random.default_rng(seed), or None"
+        raise wrong(who, what, value, remedy)
+    return value
+
+
+def several(who: str, what: str, value: Any, of: str) -> list[Any]:
+    """Require what can be gone through, and list it; a text is no list of its letters."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise wrong(who, what, value, f"a list of {of}")
+    try:
+        return list(value)
+    except TypeError:  # an array without axes
+        raise wrong(who, what, value, f"a list of {of}") from None
+
+
+def sizes(who: str, what: str, value: Any, least: int = 1) -> tuple[int, ...]:
+    """Require the sizes of an array: whole numbers, which together fit into an address."""
+    found = tuple(size(who, what, n, least) for n in several(who, what, value, "sizes"))
+    if math.prod(found) > 2**60:
+        raise ArgumentError(f"{who}: {what} = {found} is more than any memory holds (at {here()})")
+    return found
+
+
+def increasing(who: str, milestones: Iterable[int]) -> list[int]:
+    """Require whole numbers, each above the one before it and above 0."""
+    given = several(who, "milestones", milestones, "numbers of steps")
+    checked = [whole(who, "a milestone", m, 1) for m in given]
+    if any(a >= b for a, b in itertools.pairwise(checked)):
+        raise ArgumentError(f"{who}: milestones {checked} must increase (at {here()})")
+    return checked
