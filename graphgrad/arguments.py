@@ -4,19 +4,24 @@ A value of the wrong kind (a text for a number, True for a number, 1 for True) i
 a value that this argument cannot have (a negative rate, NaN, an unknown mode) an ArgumentError.
 """
 
+import functools
+import inspect
 import itertools
 import math
 import operator
 import os
-from collections.abc import Callable, Iterable, Sequence
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from graphgrad.errors import ArgumentError, DtypeError
 from graphgrad.node import here
 
+DEEPEST = 100_000  # layers of one module: each is an object of its own
 WIDEST = 2**31 - 1  # of one size: more elements along an axis than any memory holds is a mistake
 
 
@@ -167,7 +172,7 @@ def several(who: str, what: str, value: Any, of: str) -> list[Any]:
 
 def sizes(who: str, what: str, value: Any, least: int = 1) -> tuple[int, ...]:
     """Require the sizes of an array: whole numbers, which together fit into an address."""
-    found = tuple(size(who, what, n, least) for n in several(who, what, value, "sizes"))
+    found = tuple(whole(who, what, n, least) for n in several(who, what, value, "sizes"))
     if math.prod(found) > 2**60:
         raise ArgumentError(f"{who}: {what} = {found} is more than any memory holds (at {here()})")
     return found
@@ -180,3 +185,122 @@ def increasing(who: str, milestones: Iterable[int]) -> list[int]:
     if any(a >= b for a, b in itertools.pairwise(checked)):
         raise ArgumentError(f"{who}: milestones {checked} must increase (at {here()})")
     return checked
+
+
+# ----------------------------------------------------------------- checks by the annotations
+
+Check = Callable[[str, str, Any], Any]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def floating(who: str, what: str, value: Any) -> None:
+    """Require a dtype of floating numbers."""
+    try:
+        good = value is not None and np.dtype(value).kind == "f"
+    except TypeError:
+        good = False
+    if not good:
+        raise wrong(who, what, value, "a dtype of floating numbers")
+
+
+def _each(check: Check) -> Check:
+    def all_of(who: str, what: str, value: Any) -> None:
+        for element in several(who, what, value, "numbers"):
+            check(who, f"an element of {what}", element)
+
+    return all_of
+
+
+def _one_or_each(check: Check) -> Check:
+    each = _each(check)
+    return lambda who, what, value: (each if isinstance(value, list | tuple) else check)(
+        who, what, value
+    )
+
+
+def _kind(of: type) -> Check:
+    name = of.__name__
+
+    def is_one(who: str, what: str, value: Any) -> None:
+        if not isinstance(value, of):
+            raise wrong(who, what, value, f"{'an' if name[0] in 'AEIO' else 'a'} {name}")
+
+    return is_one
+
+
+def _listed(who: str, what: str, value: Any) -> None:
+    if not isinstance(value, Iterable) or getattr(value, "shape", None) == ():
+        raise wrong(who, what, value, "a list")
+
+
+def _named(who: str, what: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise wrong(who, what, value, "a dict")
+
+
+_BY_ANNOTATION: dict[Any, Check] = {
+    int: whole,
+    float: number,
+    bool: flag,
+    str: text,
+    str | Path: path,
+    str | os.PathLike[str]: path,
+    DTypeLike: floating,
+    tuple[int, ...]: lambda who, what, value: sizes(who, what, value, least=0),
+    Sequence[int]: _each(whole),
+    int | tuple[int, ...]: _one_or_each(whole),
+    int | Sequence[int]: _one_or_each(whole),
+    tuple[float, float]: _each(number),
+}
+
+
+_BY_ORIGIN: dict[Any, Check] = {
+    Callable: function,
+    Iterable: _listed,
+    Sequence: _listed,
+    Mapping: _named,
+}
+NO_KIND = (object, Any, inspect.Parameter.empty)
+
+
+def check_of(annotation: Any) -> Check | None:
+    """Return the check of an annotation; None where it does not tell enough."""
+    if annotation in _BY_ANNOTATION:
+        return _BY_ANNOTATION[annotation]
+    if get_origin(annotation) in (types.UnionType, Union):
+        parts = [a for a in get_args(annotation) if a is not type(None)]
+        optional = len(parts) < len(get_args(annotation))
+        inner = check_of(functools.reduce(operator.or_, parts)) if optional else None
+        return inner and (lambda who, what, value: value is None or inner(who, what, value))
+    if get_origin(annotation) in _BY_ORIGIN:
+        return _BY_ORIGIN[get_origin(annotation)]
+    plain = isinstance(annotation, type) and annotation not in NO_KIND
+    if plain and not getattr(annotation, "_is_protocol", False):
+        return _kind(annotation)
+    return None
+
+
+def guarded(called: F) -> F:
+    """Check what a function or constructor is given by the kinds that its annotations name.
+
+    Only arguments that are given cost anything. What they must be beside their kind (above 0, one
+    of three words) is for the function to say.
+    """
+    parameters = inspect.signature(called).parameters.values()
+    named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    checks = {p.name: (check_of(p.annotation), p.default) for p in named}
+    places = [(name, *check) for name, check in checks.items()]
+    is_method = places[0][0] == "self"
+
+    @functools.wraps(called)
+    def careful(*args: Any, **kwargs: Any) -> Any:
+        for value, (name, check, default) in zip(args, places, strict=False):
+            if check is not None and value is not default:
+                check(type(args[0]).__name__ if is_method else called.__name__, name, value)
+        for name, value in kwargs.items():
+            check, default = checks.get(name, (None, None))
+            if check is not None and value is not default:
+                check(type(args[0]).__name__ if is_method else called.__name__, name, value)
+        return called(*args, **kwargs)
+
+    return careful  # type: ignore[return-value]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.anomaly import explain_nan
+from graphgrad.arguments import flag, text, wrong
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.memory import lend, note_use, note_write, share_memory
 from graphgrad.methods import ArrayMethods
@@ -75,10 +76,14 @@ class Tensor(NumpyProtocols, ArrayMethods):
             data = data._array
         array = as_array(data)
         if dtype is not None:
-            array = array.astype(as_array(np.empty(0, dtype)).dtype, copy=False)
+            try:
+                wanted = np.dtype(dtype)
+            except (TypeError, ValueError) as error:
+                raise wrong("Tensor", "dtype", dtype, "a dtype") from error
+            array = array.astype(as_array(np.empty(0, wanted)).dtype, copy=False)
         self._array = array if array.shape or array is data else array[()]
         self._node = None
-        if requires_grad:
+        if flag("Tensor", "requires_grad", requires_grad):
             self.requires_grad = True
         if name is not None:
             self.name = name
@@ -198,6 +203,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
 
     @name.setter
     def name(self, name: str | None) -> None:
+        name = None if name is None else text("Tensor", "name", name)
         (self._node or make_leaf(self, needs=False)).name = name
 
     @property

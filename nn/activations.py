@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError
 from graphgrad.integers import as_int, as_ints, as_whole_numbers
 from graphgrad.nn.functional.activations import (
     check_beta,
@@ -78,6 +79,7 @@ class LeakyReLU(Module):
         The fixed slope a.
     """
 
+    @guarded
     def __init__(self, negative_slope: float = 0.01) -> None:
         """Keep the slope."""
         self.negative_slope = float(negative_slope)
@@ -114,13 +116,14 @@ class PReLU(Module):
         If the number is below 1, or is not 1 and not the number of channels of an input.
     """
 
+    @guarded
     def __init__(
         self, num_parameters: int = 1, init: float = 0.25, *, dtype: DTypeLike = np.float32
     ) -> None:
         """Set the slopes."""
         num_parameters = as_int("PReLU", "num_parameters", num_parameters)
         if num_parameters < 1:
-            raise ShapeError(f"PReLU({num_parameters}): it must have a slope (at {here()})")
+            raise ArgumentError(f"PReLU({num_parameters}): it must have a slope (at {here()})")
         self.num_parameters = num_parameters
         self.init = float(init)
         self.weight = Parameter(np.full(num_parameters, init, dtype))
@@ -143,6 +146,7 @@ class ELU(Module):
         Minus the value at −∞.
     """
 
+    @guarded
     def __init__(self, alpha: float = 1.0) -> None:
         """Keep α."""
         self.alpha = float(alpha)
@@ -170,6 +174,7 @@ class GELU(Module):
         If it is neither.
     """
 
+    @guarded
     def __init__(self, approximate: str = "none") -> None:
         """Keep the form."""
         check_approximation("GELU", approximate)
@@ -208,6 +213,7 @@ class Softplus(Module):
         If beta is not above 0.
     """
 
+    @guarded
     def __init__(self, beta: float = 1.0, threshold: float | None = None) -> None:
         """Keep the arguments."""
         check_beta("Softplus", beta)
@@ -256,6 +262,7 @@ class Maxout(Module):
 
     bias: Parameter | None
 
+    @guarded
     def __init__(
         self,
         in_features: int,
@@ -272,7 +279,7 @@ class Maxout(Module):
         )
         if min(in_features, out_features, pieces) < 1:
             numbers = f"{in_features}, {out_features}, pieces={pieces}"
-            raise ShapeError(f"Maxout({numbers}): all must be above 0 (at {here()})")
+            raise ArgumentError(f"Maxout({numbers}): all must be above 0 (at {here()})")
         self.in_features = in_features
         self.out_features = out_features
         self.pieces = pieces
@@ -307,6 +314,7 @@ class Softmax(Module):
         Or several, or None for all.
     """
 
+    @guarded
     def __init__(self, axis: int | tuple[int, ...] | None = -1) -> None:
         """Keep the axis."""
         self.axis = as_whole_numbers("Softmax", "axis", axis)
@@ -329,6 +337,7 @@ class LogSoftmax(Module):
         Or several, or None for all.
     """
 
+    @guarded
     def __init__(self, axis: int | tuple[int, ...] | None = -1) -> None:
         """Keep the axis."""
         self.axis = as_whole_numbers("LogSoftmax", "axis", axis)

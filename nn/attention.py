@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.integers import as_ints
 from graphgrad.nn.dense import Affine
 from graphgrad.nn.functional.attention import attention_weights
@@ -55,6 +56,7 @@ class MultiheadAttention(Module):
         If a mask is neither bool nor floating.
     """
 
+    @guarded
     def __init__(
         self,
         embed_dim: int,
@@ -75,7 +77,7 @@ class MultiheadAttention(Module):
                 f"MultiheadAttention: embed_dim {embed_dim} must be a multiple of num_heads "
                 f"{num_heads}, dropout {dropout} at least 0 and below 1 (at {here()})"
             )
-            raise ShapeError(message)
+            raise ArgumentError(message)
         self.embed_dim = embed_dim
         self.num_heads = num_heads
         self.dropout = dropout

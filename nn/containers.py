@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
+from graphgrad.arguments import guarded
 from graphgrad.errors import DtypeError, IndexingError
 from graphgrad.nn.module import Module
 from graphgrad.node import here
@@ -100,6 +101,7 @@ class ModuleList(_Ordered):
         Any iterable of modules.
     """
 
+    @guarded
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         """Take the modules in their order."""
         super().__init__(*modules)

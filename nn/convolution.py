@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError
 from graphgrad.integers import as_ints
 from graphgrad.nn.functional.convolution import (
     check_output_padding,
@@ -48,7 +49,7 @@ class _Convolution(Module):
                 f"{name}: in_channels={inputs}, out_channels={outputs}, groups={groups}; all must "
                 f"be above 0, and groups divide both (at {here()})"
             )
-            raise ShapeError(message)
+            raise ArgumentError(message)
         self.in_channels, self.out_channels = inputs, outputs
         self.kernel_size = numbers_of(name, "kernel_size", how["kernel_size"], 1, axes)
         self.stride = numbers_of(name, "stride", how["stride"], 1, axes)
@@ -93,6 +94,7 @@ def _short(value: Any) -> Any:
 class _Correlation(_Convolution):
     """What Conv1d and Conv2d share: the constructor."""
 
+    @guarded
     def __init__(
         self,
         in_channels: int,
@@ -244,6 +246,7 @@ class ConvTranspose2d(_Convolution):
 
     transposed = True
 
+    @guarded
     def __init__(
         self,
         in_channels: int,
@@ -263,7 +266,7 @@ class ConvTranspose2d(_Convolution):
         name = type(self).__name__
         if isinstance(padding, str):
             message = f"{name}: padding={padding!r} must be a number or a pair (at {here()})"
-            raise ShapeError(message)
+            raise ArgumentError(message)
         self.output_padding = numbers_of(name, "output_padding", output_padding, 0, 2)
         how = {
             "kernel_size": kernel_size,

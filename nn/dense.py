@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.integers import as_ints
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.init import uniform_parameter
@@ -43,6 +44,7 @@ class Affine(Module):
 
     bias: Parameter | None
 
+    @guarded
     def __init__(
         self,
         in_features: int,
@@ -58,7 +60,7 @@ class Affine(Module):
         )
         if in_features < 1 or out_features < 1:
             message = f"Affine({in_features}, {out_features}): both must be above 0 (at {here()})"
-            raise ShapeError(message)
+            raise ArgumentError(message)
         self.in_features = in_features
         self.out_features = out_features
         rng = default_generator(rng)

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError
 from graphgrad.nn.dense import Affine
 from graphgrad.nn.functional.dropping import dropout, dropout2d, vanilla_dropout
 from graphgrad.nn.functional.projections import affine
@@ -15,7 +16,7 @@ from graphgrad.node import here
 
 def _probability(who: str, p: float) -> float:
     if not 0 <= p <= 1:
-        raise ShapeError(f"{who}: p={p} is not in 0 … 1 (at {here()})")
+        raise ArgumentError(f"{who}: p={p} is not in 0 … 1 (at {here()})")
     return p
 
 
@@ -40,6 +41,7 @@ class Dropout(Module):
         If p is not in 0 … 1.
     """
 
+    @guarded
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
         """Remember the probability and where chance comes from."""
         self.p = _probability(type(self).__name__, p)
@@ -109,6 +111,7 @@ class DropConnect(Affine):
         ``in_features``.
     """
 
+    @guarded
     def __init__(
         self,
         in_features: int,

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.integers import as_int, as_ints
 from graphgrad.nn.functional.lookup import embedding
 from graphgrad.nn.module import Module, Parameter
@@ -41,6 +42,7 @@ class Embedding(Module):
         If an input does not hold integers, or one outside the table.
     """
 
+    @guarded
     def __init__(
         self,
         num_embeddings: int,
@@ -58,10 +60,10 @@ class Embedding(Module):
             padding_idx = as_int("Embedding", "padding_idx", padding_idx)
         if num_embeddings < 1 or embedding_dim < 1:
             message = f"Embedding({num_embeddings}, {embedding_dim}): both must be above 0"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ArgumentError(f"{message} (at {here()})")
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             message = f"Embedding: padding_idx {padding_idx} is none of {num_embeddings} rows"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ArgumentError(f"{message} (at {here()})")
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.module import Module
 from graphgrad.node import here
 from graphgrad.ops.join import stack
@@ -38,6 +39,7 @@ class Ensemble(Module):
         If there is no model, ``mean`` is another word, or outputs differ in shape.
     """
 
+    @guarded
     def __init__(self, models: Iterable[Module], mean: str = "probabilities") -> None:
         """Take the models."""
         self.models = list(models)
@@ -47,7 +49,7 @@ class Ensemble(Module):
                 f"Ensemble: {len(self.models)} models, mean={mean!r}; give at least one model, and "
                 f"mean='probabilities' or 'outputs' (at {here()})"
             )
-            raise ShapeError(message)
+            raise ArgumentError(message)
 
     def forward(self, x: Any) -> Any:
         """Ask all of them."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.data.dataset import checked
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module
@@ -46,6 +47,7 @@ def evaluating(model: Module) -> Iterator[None]:
                     module.training = mode
 
 
+@guarded
 def predict(model: Module, images: Any, batch_size: int = 256) -> Any:
     """Return what a model makes of many images, a batch at a time, as one array.
 
@@ -100,6 +102,7 @@ def accuracy(scores: Any, labels: Any) -> float:
     return float(np.count_nonzero(scores.argmax(axis=1) == right) / len(scores))
 
 
+@guarded
 def evaluate(
     model: Module,
     dataset: tuple[Any, Any],

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.names import tell_of_absent as _tell_of_absent
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
@@ -39,6 +40,7 @@ def _drawn_into(out: Any, draw: Callable[[int], Any]) -> Any:
     return out
 
 
+@guarded
 def uniform_parameter(shape: Shape, bound: float, rng: Generator, dtype: DTypeLike) -> Parameter:
     """Make a parameter, even in ±bound, without a second copy of it: the layers' own default."""
     p = Parameter(np.broadcast_to(np.zeros((), dtype), shape))  # which it copies
@@ -49,11 +51,13 @@ def uniform_parameter(shape: Shape, bound: float, rng: Generator, dtype: DTypeLi
 # --------------------------------------------------------------------------- whatever the fan
 
 
+@guarded
 def zeros(shape: Shape, rng: Generator | None = None, dtype: DTypeLike = np.float32) -> Any:  # noqa: ARG001
     """Return zeros: right for biases; units whose weights are all equal stay equal for ever."""
     return np.zeros(shape, dtype)
 
 
+@guarded
 def constant(
     shape: Shape,
     rng: Generator | None = None,  # noqa: ARG001
@@ -65,6 +69,7 @@ def constant(
     return np.full(shape, value, dtype)
 
 
+@guarded
 def normal(
     shape: Shape,
     rng: Generator | None = None,
@@ -81,13 +86,14 @@ def normal(
         If std is negative.
     """
     if std < 0:
-        raise ShapeError(f"normal: std={std}; it must not be negative (at {here()})")
+        raise ArgumentError(f"normal: std={std}; it must not be negative (at {here()})")
     generator = default_generator(rng)
     return _drawn_into(
         np.empty(shape, dtype), lambda count: mean + std * generator.standard_normal(count)
     )
 
 
+@guarded
 def uniform(
     shape: Shape,
     rng: Generator | None = None,
@@ -104,7 +110,7 @@ def uniform(
         If low is above high.
     """
     if low > high:
-        raise ShapeError(f"uniform: low={low} is above high={high} (at {here()})")
+        raise ArgumentError(f"uniform: low={low} is above high={high} (at {here()})")
     generator = default_generator(rng)
     return _drawn_into(np.empty(shape, dtype), lambda count: generator.uniform(low, high, count))
 
@@ -112,6 +118,7 @@ def uniform(
 # ------------------------------------------------------------------------------- by the fan
 
 
+@guarded
 def fans(shape: Shape, who: str = "fans") -> tuple[int, int]:
     """Return (n_in, n_out) of a weight: how many inputs a unit sees, and how many units see one.
 
@@ -130,7 +137,7 @@ def _units(who: str, shape: Shape, fan: str, *allowed: str) -> float:
     """Return the n of the variance 1 / n."""
     if fan not in allowed:
         options = " or ".join(map(repr, allowed))
-        raise ShapeError(f"{who}: fan={fan!r}; it is {options} (at {here()})")
+        raise ArgumentError(f"{who}: fan={fan!r}; it is {options} (at {here()})")
     n_in, n_out = fans(shape, who)
     return {"in": n_in, "out": n_out, "average": (n_in + n_out) / 2}[fan]
 
@@ -146,6 +153,7 @@ def _draw(shape: Shape, std: float, even: bool, rng: Generator | None, dtype: DT
     return _drawn_into(np.empty(shape, dtype), lambda count: std * generator.standard_normal(count))
 
 
+@guarded
 def xavier_normal(
     shape: Shape,
     rng: Generator | None = None,
@@ -178,6 +186,7 @@ def xavier_normal(
     return _draw(shape, gain / math.sqrt(n), False, rng, dtype)
 
 
+@guarded
 def xavier_uniform(
     shape: Shape,
     rng: Generator | None = None,
@@ -199,6 +208,7 @@ def xavier_uniform(
     return _draw(shape, gain / math.sqrt(n), True, rng, dtype)
 
 
+@guarded
 def he_normal(
     shape: Shape,
     rng: Generator | None = None,
@@ -230,6 +240,7 @@ def he_normal(
     return _draw(shape, math.sqrt(2 / ((1 + negative_slope**2) * n)), False, rng, dtype)
 
 
+@guarded
 def he_uniform(
     shape: Shape,
     rng: Generator | None = None,
@@ -249,6 +260,7 @@ def he_uniform(
     return _draw(shape, math.sqrt(2 / ((1 + negative_slope**2) * n)), True, rng, dtype)
 
 
+@guarded
 def lecun_normal(shape: Shape, rng: Generator | None = None, dtype: DTypeLike = np.float32) -> Any:
     """Draw from N(0, 1 / n_in), the 1/√n of the CS231n notes; ``xavier_normal(fan="in")`` too.
 
@@ -263,6 +275,7 @@ def lecun_normal(shape: Shape, rng: Generator | None = None, dtype: DTypeLike = 
     return _draw(shape, 1 / math.sqrt(n), False, rng, dtype)
 
 
+@guarded
 def lecun_uniform(shape: Shape, rng: Generator | None = None, dtype: DTypeLike = np.float32) -> Any:
     """Draw evenly from ±√(3 / n_in): the variance of :func:`lecun_normal`.
 
@@ -278,6 +291,7 @@ def lecun_uniform(shape: Shape, rng: Generator | None = None, dtype: DTypeLike =
 # ------------------------------------------------------------------------ by their structure
 
 
+@guarded
 def sparse(
     shape: Shape,
     rng: Generator | None = None,
@@ -307,7 +321,7 @@ def sparse(
     n_in, _ = fans(shape, "sparse")
     if not 0 < nonzero <= n_in:
         message = f"sparse: nonzero={nonzero}; shape {shape} has {n_in} inputs (at {here()})"
-        raise ShapeError(message)
+        raise ArgumentError(message)
     generator = default_generator(rng)
     order = np.argsort(generator.random((shape[0], n_in)), axis=1)[:, :nonzero]
     out = np.zeros((shape[0], n_in))
@@ -315,6 +329,7 @@ def sparse(
     return out.reshape(shape).astype(dtype)
 
 
+@guarded
 def orthogonal(
     shape: Shape,
     rng: Generator | None = None,
@@ -350,6 +365,7 @@ def orthogonal(
 # ----------------------------------------------------------------------------- a whole model
 
 
+@guarded
 def initialize(
     model: Module,
     function: Callable[..., Any],

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError
 from graphgrad.integers import as_ints
 from graphgrad.nn.functional.geometry import numbers_of, windows_on
 from graphgrad.nn.functional.local import locally_connected2d
@@ -56,6 +57,7 @@ class LocallyConnected2d(Module):
 
     bias: Parameter | None
 
+    @guarded
     def __init__(
         self,
         in_channels: int,
@@ -76,7 +78,7 @@ class LocallyConnected2d(Module):
         )
         if in_channels < 1 or out_channels < 1:
             message = f"{name}: in_channels={in_channels}, out_channels={out_channels}"
-            raise ShapeError(f"{message}; both must be above 0 (at {here()})")
+            raise ArgumentError(f"{message}; both must be above 0 (at {here()})")
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.input_size = numbers_of(name, "input_size", input_size, 1, 2)

@@ -4,7 +4,8 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.integers import as_int
 from graphgrad.nn.functional.distances import half_squared_error, huber_loss, l1_loss, mse_loss
 from graphgrad.nn.functional.entropies import (
@@ -30,6 +31,7 @@ class Loss(Module):
 
     reductions: tuple[str, ...] = REDUCTIONS
 
+    @guarded
     def __init__(self, *, reduction: str = "mean") -> None:
         """Remember the options."""
         check_reduction(type(self).__name__, reduction, self.reductions)
@@ -115,11 +117,12 @@ class HuberLoss(Loss):
         If δ is not above 0.
     """
 
+    @guarded
     def __init__(self, *, reduction: str = "mean", delta: float = 1.0) -> None:
         """Remember the options."""
         super().__init__(reduction=reduction)
         if not delta > 0:
-            raise ShapeError(f"HuberLoss: delta={delta} is not above 0 (at {here()})")
+            raise ArgumentError(f"HuberLoss: delta={delta} is not above 0 (at {here()})")
         self.delta = delta
 
     def options(self) -> dict[str, Any]:
@@ -155,6 +158,7 @@ class CrossEntropyLoss(Loss):
         If an option has a value that it cannot have.
     """
 
+    @guarded
     def __init__(
         self,
         weight: ArrayLike | None = None,
@@ -167,7 +171,7 @@ class CrossEntropyLoss(Loss):
         super().__init__(reduction=reduction)
         if not 0 <= label_smoothing <= 1:
             message = f"CrossEntropyLoss: label_smoothing={label_smoothing} is not in 0 … 1"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ArgumentError(f"{message} (at {here()})")
         self.weight = _weights("CrossEntropyLoss", "weight", weight)
         self.ignore_index = as_int("CrossEntropyLoss", "ignore_index", ignore_index)
         self.label_smoothing = label_smoothing
@@ -209,6 +213,7 @@ class NLLLoss(Loss):
         "mean", "sum" or "none".
     """
 
+    @guarded
     def __init__(
         self,
         weight: ArrayLike | None = None,
@@ -255,6 +260,7 @@ class BCEWithLogitsLoss(Loss):
         A factor for the losses of t = 1, of a shape that broadcasts to the logits: a buffer.
     """
 
+    @guarded
     def __init__(
         self,
         weight: ArrayLike | None = None,
@@ -297,6 +303,7 @@ class KLDivLoss(Loss):
 
     reductions = KL_REDUCTIONS
 
+    @guarded
     def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
         """Remember the options."""
         super().__init__(reduction=reduction)
@@ -316,6 +323,7 @@ class KLDivLoss(Loss):
 class _Hinge(Loss):
     """What HingeLoss and AttributeHingeLoss share: their options."""
 
+    @guarded
     def __init__(
         self, delta: float = 1.0, *, squared: bool = False, reduction: str = "mean"
     ) -> None:
@@ -400,6 +408,7 @@ class MultiMarginLoss(Loss):
         If p is neither 1 nor 2.
     """
 
+    @guarded
     def __init__(
         self,
         p: int = 1,
@@ -411,7 +420,7 @@ class MultiMarginLoss(Loss):
         """Remember the options."""
         super().__init__(reduction=reduction)
         if p not in (1, 2):
-            raise ShapeError(f"MultiMarginLoss: p={p} is neither 1 nor 2 (at {here()})")
+            raise ArgumentError(f"MultiMarginLoss: p={p} is neither 1 nor 2 (at {here()})")
         self.p = int(p)
         self.margin = margin
         self.weight = _weights("MultiMarginLoss", "weight", weight)

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.integers import as_int, as_ints
 from graphgrad.nn.functional.normalization import batch_norm, group_norm, layer_norm
 from graphgrad.nn.functional.response import local_response_norm
@@ -30,6 +31,7 @@ class _BatchNorm(Module):
     running_var: Buffer | None
     num_batches_tracked: Buffer | None
 
+    @guarded
     def __init__(
         self,
         num_features: int,
@@ -49,7 +51,7 @@ class _BatchNorm(Module):
             problem = f"momentum = {momentum} must be from 0 to 1, or None"
         if problem:
             message = f"{type(self).__name__}({num_features}): {problem} (at {here()})"
-            raise ShapeError(message)
+            raise ArgumentError(message)
         self.num_features = num_features
         self.eps = float(eps)
         self.momentum = momentum
@@ -187,6 +189,7 @@ class LayerNorm(Module):
     weight: Parameter | None
     bias: Parameter | None
 
+    @guarded
     def __init__(
         self,
         normalized_shape: int | tuple[int, ...],
@@ -203,7 +206,7 @@ class LayerNorm(Module):
         if not shape or min(shape) < 1:
             problem = "every length must be above 0"
         if problem:
-            raise ShapeError(f"LayerNorm({normalized_shape}): {problem} (at {here()})")
+            raise ArgumentError(f"LayerNorm({normalized_shape}): {problem} (at {here()})")
         self.normalized_shape = tuple(int(n) for n in shape)
         self.eps = float(eps)
         self.elementwise_affine = elementwise_affine
@@ -254,6 +257,7 @@ class GroupNorm(Module):
     weight: Parameter | None
     bias: Parameter | None
 
+    @guarded
     def __init__(
         self,
         num_groups: int,
@@ -271,7 +275,7 @@ class GroupNorm(Module):
         if num_groups < 1 or num_channels < 1 or num_channels % num_groups:
             problem = "num_channels must be a multiple of num_groups, both above 0"
         if problem:
-            raise ShapeError(f"GroupNorm({num_groups}, {num_channels}): {problem} (at {here()})")
+            raise ArgumentError(f"GroupNorm({num_groups}, {num_channels}): {problem} (at {here()})")
         self.num_groups = num_groups
         self.num_channels = num_channels
         self.eps = float(eps)
@@ -319,11 +323,12 @@ class LocalResponseNorm(Module):
         If size is below 1, or x has fewer than two axes.
     """
 
+    @guarded
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         """Keep the numbers of the formula; there is nothing to learn."""
         size = as_int("LocalResponseNorm", "size", size)
         if size < 1:
-            raise ShapeError(f"LocalResponseNorm({size}): size must be at least 1 (at {here()})")
+            raise ArgumentError(f"LocalResponseNorm({size}): size must be at least 1 (at {here()})")
         self.size = size
         self.alpha = float(alpha)
         self.beta = float(beta)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from graphgrad.arguments import guarded
 from graphgrad.integers import as_whole_numbers
 from graphgrad.nn.functional.geometry import numbers_of
 from graphgrad.nn.functional.pooling import (
@@ -86,6 +87,7 @@ class MaxPool2d(_Pool):
         If a number is not whole.
     """
 
+    @guarded
     def __init__(
         self,
         kernel_size: Any,
@@ -135,6 +137,7 @@ class MaxPool1d(_Pool):
 
     axes = 1
 
+    @guarded
     def __init__(
         self,
         kernel_size: Any,
@@ -184,6 +187,7 @@ class AvgPool2d(_Pool):
         If a number is not whole.
     """
 
+    @guarded
     def __init__(
         self,
         kernel_size: Any,
@@ -242,6 +246,7 @@ class AvgPool1d(_Pool):
 
     axes = 1
 
+    @guarded
     def __init__(
         self,
         kernel_size: Any,
@@ -288,8 +293,9 @@ class LPPool2d(_Pool):
         If a size is not whole or p no number.
     """
 
+    @guarded
     def __init__(
-        self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+        self, norm_type: Any, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
     ) -> None:
         """Check and remember the arguments."""
         self.norm_type = check_norm_type("LPPool2d", norm_type)

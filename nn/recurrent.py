@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.arguments import DEEPEST, guarded, whole
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.integers import as_ints
 from graphgrad.nn.functional.dropping import dropout
 from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_layer, rnn_layer
@@ -27,6 +28,7 @@ class _Recurrent(Module):
     gates: ClassVar[int]
     states: ClassVar[tuple[str, ...]] = ("h",)
 
+    @guarded
     def __init__(
         self,
         input_size: int,
@@ -47,13 +49,14 @@ class _Recurrent(Module):
             hidden_size=hidden_size,
             num_layers=num_layers,
         )
+        whole(type(self).__name__, "num_layers", num_layers, most=DEEPEST)
         sizes = (input_size, hidden_size, num_layers)
         if min(sizes) < 1 or not 0 <= dropout < 1:
             message = (
                 f"{type(self).__name__}: input_size, hidden_size and num_layers {sizes} must be "
                 f"above 0, dropout {dropout} at least 0 and below 1 (at {here()})"
             )
-            raise ShapeError(message)
+            raise ArgumentError(message)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -215,6 +218,7 @@ class RNN(_Recurrent):
 
     gates = 1
 
+    @guarded
     def __init__(
         self,
         input_size: int,
@@ -301,7 +305,7 @@ class GRU(_Recurrent):
 def _check_nonlinearity(who: str, nonlinearity: str) -> None:
     if nonlinearity not in NONLINEARITIES:
         message = f"{who}: nonlinearity {nonlinearity!r}; there are {NONLINEARITIES} (at {here()})"
-        raise ShapeError(message)
+        raise ArgumentError(message)
 
 
 # ----------------------------------------------------------------------------------- cells
@@ -313,6 +317,7 @@ class _Cell(Module):
     gates: ClassVar[int]
     states: ClassVar[int] = 1
 
+    @guarded
     def __init__(
         self,
         input_size: int,
@@ -331,7 +336,7 @@ class _Cell(Module):
                 f"{type(self).__name__}({input_size}, {hidden_size}): both must be above 0 "
                 f"(at {here()})"
             )
-            raise ShapeError(message)
+            raise ArgumentError(message)
         self.input_size = input_size
         self.hidden_size = hidden_size
         generator = default_generator(rng)
@@ -397,6 +402,7 @@ class RNNCell(_Cell):
 
     gates = 1
 
+    @guarded
     def __init__(
         self,
         input_size: int,

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from graphgrad.arguments import guarded
 from graphgrad.errors import ShapeError
 from graphgrad.integers import as_ints
 from graphgrad.nn.module import Module
@@ -26,6 +27,7 @@ class Flatten(Module):
         If an input does not have these axes, in this order.
     """
 
+    @guarded
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         """Remember the axes."""
         self.start_dim, self.end_dim = as_ints("Flatten", start_dim=start_dim, end_dim=end_dim)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.errors import ArgumentError, DtypeError, FileFormatError, UnsupportedError
 from graphgrad.files import replacing
 from graphgrad.nn.module import Module
@@ -24,6 +25,7 @@ NUMPYS = {
 }
 
 
+@guarded
 def save(source: Module | Mapping[str, Any], path: str | Path) -> Path:
     """Write the state of a module, or arrays by name, into a safetensors file.
 
@@ -69,6 +71,7 @@ def _checked_name(key: Any) -> str:
     return name
 
 
+@guarded
 def load(path: str | Path) -> dict[str, Any]:
     """Read arrays by name from a safetensors file: ``model.load_state_dict(nn.load(path))``.
 
@@ -89,6 +92,7 @@ def load(path: str | Path) -> dict[str, Any]:
     return {k.removeprefix(own): array for k, array in arrays.items() if k.startswith(own)}
 
 
+@guarded
 def write(arrays: Mapping[str, Any], path: Path, metadata: Mapping[str, str] | None = None) -> Path:
     """Write arrays and strings, whole or not at all, each array from where it is.
 
@@ -122,6 +126,7 @@ def _dtype(array: Any) -> str:
     return name
 
 
+@guarded
 def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """Read arrays and strings."""
     safetensors = _safetensors()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from graphgrad.arguments import guarded
 from graphgrad.errors import DtypeError
 from graphgrad.nn.evaluation import evaluating
 from graphgrad.nn.module import Module, Parameter
@@ -90,6 +91,7 @@ class Summary:
     __repr__ = __str__
 
 
+@guarded
 def summary(
     model: Module, input_shape: Shape | list[Shape], dtype: DTypeLike | None = None
 ) -> Summary:
@@ -193,6 +195,7 @@ def _text(shape: Any) -> str:
     return " × ".join(map(str, shape)) or "()"
 
 
+@guarded
 def size(count: int) -> str:
     """Format a number of bytes: 3.1 MiB."""
     power = min(max(count.bit_length() - 1, 0) // 10, 3)

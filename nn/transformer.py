@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import DEEPEST, function, guarded, whole
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.integers import as_int
 from graphgrad.nn.attention import MultiheadAttention
 from graphgrad.nn.containers import ModuleList
@@ -70,6 +71,7 @@ class TransformerEncoderLayer(Module):
         mask does not fit.
     """
 
+    @guarded
     def __init__(
         self,
         d_model: int,
@@ -86,12 +88,14 @@ class TransformerEncoderLayer(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
-        if isinstance(activation, str) and activation not in ACTIVATIONS:
+        if not isinstance(activation, str):
+            function("TransformerEncoderLayer", "activation", activation)
+        elif activation not in ACTIVATIONS:
             message = (
                 f"TransformerEncoderLayer: activation {activation!r}; there are "
                 f"{', '.join(ACTIVATIONS)}, or give a function (at {here()})"
             )
-            raise ShapeError(message)
+            raise ArgumentError(message)
         self.activation = activation
         self.dropout = dropout
         self.norm_first = norm_first
@@ -135,8 +139,8 @@ class TransformerEncoderLayer(Module):
 
     def transform(self, x: Any) -> Any:
         """Apply the network at every place."""
-        function = self.activation
-        phi = ACTIVATIONS[function] if isinstance(function, str) else function
+        chosen = self.activation
+        phi = ACTIVATIONS[chosen] if isinstance(chosen, str) else chosen
         return self._dropout(self.linear2(self._dropout(phi(self.linear1(x)))))
 
     def _dropout(self, x: Any) -> Any:
@@ -172,13 +176,12 @@ class TransformerEncoder(Module):
         If there are no layers.
     """
 
+    @guarded
     def __init__(
         self, encoder_layer: TransformerEncoderLayer, num_layers: int, norm: Module | None = None
     ) -> None:
         """Copy the layer."""
-        if num_layers < 1:
-            message = f"TransformerEncoder: {num_layers} layers; must be above 0 (at {here()})"
-            raise ShapeError(message)
+        whole("TransformerEncoder", "num_layers", num_layers, 1, DEEPEST)
         generators = [vars(m).get("rng") for m in encoder_layer.modules()]
         shared = {id(rng): rng for rng in generators}
         self.layers = ModuleList(
@@ -220,6 +223,7 @@ class PositionalEncoding(Module):
         If an input does not fit.
     """
 
+    @guarded
     def __init__(
         self,
         d_model: int,
@@ -235,7 +239,7 @@ class PositionalEncoding(Module):
                 f"PositionalEncoding: d_model {d_model} must be above 0, dropout {dropout} at "
                 f"least 0 and below 1 (at {here()})"
             )
-            raise ShapeError(message)
+            raise ArgumentError(message)
         self.d_model = d_model
         self.dropout = dropout
         self.batch_first = batch_first

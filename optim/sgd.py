@@ -59,7 +59,11 @@ class SGD(Optimizer):
 
     def _complaints(self, options: Mapping[str, Any]) -> list[str]:
         found = super()._complaints(options)
-        if options.get("nesterov") and (options["momentum"] == 0 or options["dampening"] != 0):
+        if (
+            not found
+            and options.get("nesterov")
+            and (options["momentum"] == 0 or options["dampening"] != 0)
+        ):
             found.append("nesterov needs a momentum above 0 and dampening = 0")
         return found
 

@@ -313,7 +313,7 @@ def good_calls(folder: Path) -> dict[str, Good]:
         makes: Any = value
         if isinstance(value, type):
             makes = value.__init__ if value.__init__ is not object.__init__ else value.__new__  # type: ignore[misc]
-        code = getattr(makes, "__code__", None)
+        code = getattr(inspect.unwrap(makes), "__code__", None)
         if code is not None:
             by_code.setdefault(code, []).append((name, value))
 

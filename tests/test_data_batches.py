@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from graphgrad import data, manual_seed
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 
 
 def samples(n: int) -> data.Dataset:
@@ -245,10 +245,10 @@ def test_several_augmentations_are_applied_in_their_order() -> None:
         ((np.zeros((3, 2)), np.zeros(4)), 1, {}, ShapeError, r"\(3, 2\), labels \(4,\)"),
         ((np.zeros((3, 2)), 5), 1, {}, ShapeError, r"labels \(\)"),
         (np.zeros((3, 2)), 1, {}, ShapeError, r"\(images, labels\), not 3 things"),
-        (samples(3), 4, {}, ShapeError, "batch_size=4 of 3 samples"),
-        (samples(3), 0, {}, ShapeError, "batch_size=0"),
-        (samples(3), 1.0, {}, DtypeError, r"batch_size=1\.0"),
-        (samples(3), 1, {"prefetch": -1}, ShapeError, "prefetch=-1"),
+        (samples(3), 4, {}, ArgumentError, "batch_size=4 of 3 samples"),
+        (samples(3), 0, {}, ArgumentError, "batch_size=0"),
+        (samples(3), 1.0, {}, DtypeError, r"batch_size = 1\.0"),
+        (samples(3), 1, {"prefetch": -1}, ArgumentError, "prefetch=-1"),
     ],
 )
 def test_what_makes_no_batches_is_refused(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from graphgrad import data
-from graphgrad.errors import DtypeError, GraphError, ShapeError
+from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
 
 EVERY: dict[str, Any] = {
     "Center": data.Center,
@@ -164,5 +164,5 @@ def test_more_components_than_axes_are_refused(name: str) -> None:
         EVERY[name]().inverse(np.zeros((1, 4)))
     with pytest.raises(ShapeError, match=rf"{name}\.inverse: coordinates \(1, 3\); give \(N, 4\)"):
         EVERY[name]().fit(cloud()).inverse(np.zeros((1, 3)))
-    with pytest.raises(ShapeError, match="epsilon=-1"):
+    with pytest.raises(ArgumentError, match="epsilon=-1"):
         data.Whiten(epsilon=-1)

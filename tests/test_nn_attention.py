@@ -7,7 +7,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -227,10 +227,10 @@ def test_dropout_of_weights_in_training_only() -> None:
         ),
         (
             lambda: attend(*qkv(), dropout_p=1.0),
-            ShapeError,
+            ArgumentError,
             "dropout_p 1.0",
         ),
-        (lambda: nn.MultiheadAttention(5, 2), ShapeError, "5 must be a multiple of num_heads 2"),
+        (lambda: nn.MultiheadAttention(5, 2), ArgumentError, "5 must be a multiple of num_heads 2"),
         (lambda: attention()(*[np.ones((3, 2, 5))] * 3), ShapeError, "E = 4"),
         (
             lambda: attention()(np.ones((3, 2, 4)), *[np.ones((3, 1, 4))] * 2),
@@ -349,9 +349,9 @@ def test_places_are_those_of_the_right_axis() -> None:
 @pytest.mark.parametrize(
     ("act", "error", "words"),
     [
-        (lambda: layer(activation="elu"), ShapeError, "'elu'; there are relu, gelu"),
-        (lambda: nn.TransformerEncoder(layer(), 0), ShapeError, "0 layers; must be above 0"),
-        (lambda: nn.PositionalEncoding(0), ShapeError, "d_model 0 must be above 0"),
+        (lambda: layer(activation="elu"), ArgumentError, "'elu'; there are relu, gelu"),
+        (lambda: nn.TransformerEncoder(layer(), 0), ArgumentError, "0 layers; must be above 0"),
+        (lambda: nn.PositionalEncoding(0), ArgumentError, "d_model 0 must be above 0"),
         (lambda: nn.PositionalEncoding(4)(np.ones((3, 5))), ShapeError, r"\(3, 5\) .* E = 4"),
         (lambda: layer()(np.ones((3, 2, 5))), ShapeError, "E = 4"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.errors import GraphError, ShapeError
+from graphgrad.errors import ArgumentError, GraphError, ShapeError
 from graphgrad.nn.functional.dropping import kept
 from tests.equality import assert_equals_composition
 
@@ -203,12 +203,13 @@ def test_switching_a_model_to_use_stops_all_dropping() -> None:
     ],
 )
 def test_what_is_no_probability_is_refused(use: Callable[[float], Any], p: float) -> None:
-    with pytest.raises(ShapeError, match=rf"p={p} is not in 0 … 1 \(at test_nn_dropout.py:"):
+    wrong = rf"p={p} is not in 0 … 1" if p == p else r"p = nan must be a finite number"  # noqa: PLR0124
+    with pytest.raises(ArgumentError, match=rf"{wrong} \(at test_nn_dropout.py:"):
         use(p)
 
 
 def test_channels_need_four_axes() -> None:
-    with pytest.raises(ShapeError, match=r"\(2, 3, 4\) is not \(N, C, H, W\)"):
+    with pytest.raises(ArgumentError, match=r"\(2, 3, 4\) is not \(N, C, H, W\)"):
         nn.Dropout2d()(np.ones((2, 3, 4)))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from graphgrad import nn
-from graphgrad.errors import ShapeError
+from graphgrad.errors import ArgumentError, ShapeError
 
 
 def members(count: int = 3) -> list[nn.Module]:
@@ -56,9 +56,9 @@ def test_it_is_saved_as_one_model(tmp_path: Path) -> None:
 
 
 def test_bad_input_is_named() -> None:
-    with pytest.raises(ShapeError, match="0 models"):
+    with pytest.raises(ArgumentError, match="0 models"):
         nn.Ensemble([])
-    with pytest.raises(ShapeError, match="mean='votes'"):
+    with pytest.raises(ArgumentError, match="mean='votes'"):
         nn.Ensemble(members(), "votes")
     rng = np.random.default_rng(0)
     with pytest.raises(ShapeError, match=r"shapes \[\(5, 3\), \(5, 2\)\]"):

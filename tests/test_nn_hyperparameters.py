@@ -17,10 +17,10 @@ from hypothesis import given, strategies as st
 
 from graphgrad import nn
 from graphgrad.errors import (
+    ArgumentError,
     DtypeError,
     GraphgradError,
     SearchError,
-    ShapeError,
 )
 from tests.search_objectives import (
     RATE,
@@ -300,10 +300,10 @@ def test_a_script_without_guard_is_told_about_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"trials": 0}, ShapeError, "trials=0 must be at least 1"),
-        ({"trials": 2.0}, ShapeError, "trials=2.0"),
-        ({"workers": 0}, ShapeError, "workers=0"),
-        ({"workers": True}, ShapeError, "workers=True"),
+        ({"trials": 0}, ArgumentError, "trials = 0 must be at least 1"),
+        ({"trials": 2.0}, DtypeError, "trials = 2.0"),
+        ({"workers": 0}, ArgumentError, "workers = 0"),
+        ({"workers": True}, DtypeError, "workers = True"),
         ({"space": {}}, DtypeError, "no Range or Choice by name"),
         ({"space": [RATE]}, DtypeError, "no Range or Choice by name"),
         ({"space": {"lr": (1e-6, 1e-2)}}, DtypeError, r"'lr'.*write 'lr': nn\.Range"),
@@ -325,18 +325,18 @@ def test_bad_arguments(
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: nn.Range(1, 1), ShapeError, "low must be below high"),
-        (lambda: nn.Range(2, 1), ShapeError, "low must be below high"),
-        (lambda: nn.Range(0, math.inf), ShapeError, "both finite"),
-        (lambda: nn.Range(math.nan, 1), ShapeError, "both finite"),
-        (lambda: nn.Range(0, 1, log=True), ShapeError, "low must be above 0"),
+        (lambda: nn.Range(1, 1), ArgumentError, "low must be below high"),
+        (lambda: nn.Range(2, 1), ArgumentError, "low must be below high"),
+        (lambda: nn.Range(0, math.inf), ArgumentError, "both finite"),
+        (lambda: nn.Range(math.nan, 1), ArgumentError, "both finite"),
+        (lambda: nn.Range(0, 1, log=True), ArgumentError, "low must be above 0"),
         (lambda: nn.Range("0", 1), DtypeError, "must be numbers"),  # type: ignore[arg-type]
         (lambda: nn.Range(0, True), DtypeError, "must be numbers"),
         (lambda: nn.Range(0.5, 3, whole=True), DtypeError, "must be whole numbers"),
         (lambda: nn.Choice("relu"), DtypeError, "one string"),
-        (lambda: nn.Choice([]), ShapeError, "at least one"),
-        (lambda: nn.Choice([1, 1.0]), ShapeError, "each once"),
-        (lambda: nn.Choice([math.nan]), ShapeError, "finite"),
+        (lambda: nn.Choice([]), ArgumentError, "at least one"),
+        (lambda: nn.Choice([1, 1.0]), ArgumentError, "each once"),
+        (lambda: nn.Choice([math.nan]), ArgumentError, "finite"),
         (lambda: nn.Choice([nn.ReLU]), DtypeError, "give a name"),
     ],
 )
@@ -348,7 +348,7 @@ def test_bad_ranges(make: Any, error: type[Exception], message: str) -> None:
 
 @pytest.mark.parametrize("options", [{"best": 0}, {"margin": 0.0}, {"margin": math.nan}])
 def test_bad_narrowing(options: dict[str, Any]) -> None:
-    with pytest.raises(ShapeError, match="narrowed: "):
+    with pytest.raises(ArgumentError, match="narrowed: "):
         found({"x": RATE}, {"x": 1e-4}).narrowed(**options)
 
 
@@ -356,7 +356,7 @@ def test_a_step_is_reported_once() -> None:
     def objective(_: Any, trial: nn.Trial) -> float:
         trial.report(1, 0)
         for step in (0, -1):
-            with pytest.raises(ShapeError, match=f"step {step}"):
+            with pytest.raises(ArgumentError, match=f"step {step}"):
                 trial.report(1, step)
         return 0
 

@@ -9,7 +9,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn import models
 from graphgrad.nn.models.inception import Inception
 from tests.golden.shapes import shapes
@@ -244,7 +244,7 @@ def test_images_may_be_as_small_as_the_message_says(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_arguments_that_make_no_model(make: Callable[[], Any], message: str) -> None:
-    with pytest.raises(ShapeError, match=message):
+    with pytest.raises(ArgumentError, match=message):
         make()
 
 

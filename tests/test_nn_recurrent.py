@@ -7,7 +7,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.errors import DtypeError, IndexingError, ShapeError, UnsupportedError
+from graphgrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError, UnsupportedError
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -189,11 +189,11 @@ def test_long_sequences_do_not_recurse_and_keep_their_gradient() -> None:
 @pytest.mark.parametrize(
     ("act", "error", "words"),
     [
-        (lambda: nn.LSTM(0, 3), ShapeError, r"LSTM: .*\(0, 3, 1\) must be above 0"),
-        (lambda: nn.GRU(2, 3, dropout=1.0), ShapeError, "dropout 1.0 at least 0 and below 1"),
-        (lambda: nn.RNN(2, 3, nonlinearity="elu"), ShapeError, "'elu'; there are .*tanh.*relu"),
-        (lambda: nn.RNNCell(2, 3, nonlinearity="elu"), ShapeError, "RNNCell: nonlinearity"),
-        (lambda: nn.GRUCell(2, 0), ShapeError, r"GRUCell\(2, 0\): both must be above 0"),
+        (lambda: nn.LSTM(0, 3), ArgumentError, r"LSTM: .*\(0, 3, 1\) must be above 0"),
+        (lambda: nn.GRU(2, 3, dropout=1.0), ArgumentError, "dropout 1.0 at least 0 and below 1"),
+        (lambda: nn.RNN(2, 3, nonlinearity="elu"), ArgumentError, "'elu'; there are .*tanh.*relu"),
+        (lambda: nn.RNNCell(2, 3, nonlinearity="elu"), ArgumentError, "RNNCell: nonlinearity"),
+        (lambda: nn.GRUCell(2, 0), ArgumentError, r"GRUCell\(2, 0\): both must be above 0"),
         (lambda: nn.LSTM(2, 3)(np.ones((4, 5))), ShapeError, r"x \(4, 5\) must be .*D = 2"),
         (lambda: nn.LSTM(2, 3)(np.ones((4, 5, 2), int)), DtypeError, r"int64; use \.astype"),
         (
@@ -275,8 +275,12 @@ def test_an_index_changed_later_does_not_matter() -> None:
 @pytest.mark.parametrize(
     ("act", "error", "words"),
     [
-        (lambda: nn.Embedding(0, 2), ShapeError, r"Embedding\(0, 2\): both must be above 0"),
-        (lambda: nn.Embedding(3, 2, padding_idx=3), ShapeError, "padding_idx 3 is none of 3 rows"),
+        (lambda: nn.Embedding(0, 2), ArgumentError, r"Embedding\(0, 2\): both must be above 0"),
+        (
+            lambda: nn.Embedding(3, 2, padding_idx=3),
+            ArgumentError,
+            "padding_idx 3 is none of 3 rows",
+        ),
         (lambda: nn.Embedding(3, 2)([0.0]), DtypeError, "float64; give integers"),
         (lambda: nn.Embedding(3, 2)([0, 3]), IndexingError, "from 0 to 3, .* rows 0 to 2"),
         (lambda: nn.Embedding(3, 2)([-1]), IndexingError, "from -1 to -1"),

@@ -19,6 +19,7 @@ import pytest
 import graphgrad as gg
 from graphgrad import data, nn, optim
 from graphgrad.errors import (
+    ArgumentError,
     DtypeError,
     FileFormatError,
     GraphError,
@@ -978,9 +979,9 @@ def test_bad_input_is_named() -> None:
         nn.Trainer(model, adam, batches, schedule_each="step")
     with pytest.raises(ShapeError, match="give one label per image"):
         nn.Trainer(model, adam, batches, validation=(np.zeros((3, 3)), np.zeros(2)))
-    with pytest.raises(ShapeError, match="patience = 0"):
+    with pytest.raises(ArgumentError, match="patience = 0"):
         nn.Trainer(model, adam, batches, patience=0)
-    with pytest.raises(ShapeError, match="epochs = 0"):
+    with pytest.raises(ArgumentError, match="epochs = 0"):
         nn.Trainer(model, adam, batches).fit(0)
     with pytest.raises(GraphError, match="resume=True needs checkpoints="):
         nn.Trainer(model, adam, batches).fit(1, resume=True)
@@ -989,7 +990,7 @@ def test_bad_input_is_named() -> None:
         ShapeError, match=r"one number, not \(10,\); take the mean .*test_nn_trainer"
     ):
         nn.Trainer(model, adam, batches, each).fit(1)
-    with pytest.raises(ShapeError, match="keep=0"):
+    with pytest.raises(ArgumentError, match="keep=0"):
         nn.Checkpoints("x", keep=0)
     with pytest.raises(ShapeError, match="give one label per image"):
         nn.Trainer(model, adam, batches).evaluate((np.zeros((0, 3)), np.zeros(0)))

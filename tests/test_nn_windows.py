@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -113,8 +113,8 @@ X = np.zeros((2, 3, 5, 5))
     [
         (lambda: F.im2col(X[0, 0], 2), ShapeError, r"im2col: x \(5, 5\) must be \(N, C, H, W\)"),
         (lambda: F.im2col(X, 6), ShapeError, r"im2col: x \(2, 3, 5, 5\).*\(6, 6\): take a smaller"),
-        (lambda: F.im2col(X, 2, stride=0), ShapeError, "im2col: stride=0 must be 1 or more"),
-        (lambda: F.im2col(X, 2, padding=-1), ShapeError, "im2col: padding=-1 must be 0 or more"),
+        (lambda: F.im2col(X, 2, stride=0), ArgumentError, "im2col: stride=0 must be 1 or more"),
+        (lambda: F.im2col(X, 2, padding=-1), ArgumentError, "im2col: padding=-1 must be 0 or more"),
         (lambda: F.im2col(X, 2.5), DtypeError, r"im2col: kernel_size=2\.5"),
         (lambda: F.im2col(X, 2, dilation=(1, 2, 3)), DtypeError, "dilation=.* a pair"),
         (

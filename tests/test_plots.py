@@ -183,7 +183,8 @@ def test_ink_has_a_limit_too() -> None:
 @pytest.mark.parametrize("limit", [0, -1, np.nan, np.inf])
 def test_limits_that_are_none(limit: float) -> None:
     figure = Figure()
-    with pytest.raises(ArgumentError, match=rf"limit={limit:g}; give a number above 0.*\(at "):
+    wrong = "; give a number above 0" if np.isfinite(limit) else " must be a finite number"
+    with pytest.raises(ArgumentError, match=rf"limit ?= ?{limit:g}{wrong}.*\(at "):
         plots.show_images(figure, np.ones((1, 2, 2)), limit=limit)
     with pytest.raises(ArgumentError, match=r"limit=1; .*none for colours"):
         plots.show_images(figure, np.ones((1, 3, 2, 2)), limit=1)
@@ -215,7 +216,7 @@ def test_other_arguments_of_images() -> None:
     images = np.zeros((2, 3, 3))
     with pytest.raises(ShapeError, match="1 titles for 2 images"):
         plots.show_images(figure, images, ["one"])
-    with pytest.raises(ShapeError, match="columns=0"):
+    with pytest.raises(ArgumentError, match="columns=0"):
         plots.show_images(figure, images, columns=0)
     assert not figure.axes
     with pytest.raises(DtypeError, match="not Axes"):

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.arguments import guarded, share, whole
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError
 from graphgrad.node import here
 from graphgrad.operands import as_plain
 from graphgrad.reprs import Described
@@ -23,19 +24,6 @@ def _checked(who: str, images: Any) -> Any:
         message = f"{who}: images of {images.dtype}; they must be floats or integers"
         raise DtypeError(f"{message} (at {here()})")
     return images
-
-
-def _whole(who: str, value: int, least: int) -> int:
-    if not isinstance(value, int | np.integer) or value < least:
-        message = f"{who}: {value} must be a whole number from {least} on (at {here()})"
-        raise ShapeError(message)
-    return int(value)
-
-
-def _share(who: str, value: float) -> float:
-    if not 0 <= value <= 1:
-        raise ShapeError(f"{who}: {value} must be from 0 to 1 (at {here()})")
-    return value
 
 
 def _moved(images: Any, places: Any) -> Any:
@@ -76,9 +64,10 @@ def _cut(images: Any, size: tuple[int, int], rng: np.random.Generator) -> Any:
 class Shift(Described):
     """Move each image by up to so many whole pixels, up or down and sideways; 0 comes in."""
 
+    @guarded
     def __init__(self, pixels: int) -> None:
         """Take the largest shift."""
-        self.pixels = _whole("Shift", pixels, 0)
+        self.pixels = whole("Shift", "pixels", pixels, 0)
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:
         """Return the moved images."""
@@ -99,10 +88,12 @@ class Crop(Described):
         Zeros to put around the image first.
     """
 
+    @guarded
     def __init__(self, height: int, width: int, padding: int = 0) -> None:
         """Take the size."""
-        self.height, self.width = _whole("Crop", height, 1), _whole("Crop", width, 1)
-        self.padding = _whole("Crop", padding, 0)
+        self.height = whole("Crop", "height", height, 1)
+        self.width = whole("Crop", "width", width, 1)
+        self.padding = whole("Crop", "padding", padding, 0)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -123,9 +114,10 @@ class Crop(Described):
 class Flip(Described):
     """Mirror each image left to right with a probability. Not for digits: a mirrored 2 is none."""
 
+    @guarded
     def __init__(self, probability: float = 0.5) -> None:
         """Take the probability."""
-        self.probability = _share("Flip", probability)
+        self.probability = share("Flip", "probability", probability)
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:
         """Return the images, some of them mirrored."""
@@ -138,9 +130,10 @@ class Flip(Described):
 class Brightness(Described):
     """Multiply each image by a factor from 1 − amount to 1 + amount, 0 ≤ amount ≤ 1."""
 
+    @guarded
     def __init__(self, amount: float) -> None:
         """Take the largest change."""
-        self.amount = _share("Brightness", amount)
+        self.amount = share("Brightness", "amount", amount)
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:
         """Return the brightened and darkened images; integers stay in their range."""
@@ -156,10 +149,11 @@ class Brightness(Described):
 class Rotate(Described):
     """Turn each image about its middle by up to so many degrees, either way; bilinear."""
 
+    @guarded
     def __init__(self, degrees: float) -> None:
         """Take the largest angle."""
         if not 0 <= degrees <= 180:
-            raise ShapeError(f"Rotate: {degrees} must be from 0 to 180 degrees (at {here()})")
+            raise ArgumentError(f"Rotate: {degrees} must be from 0 to 180 degrees (at {here()})")
         self.degrees = degrees
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:
@@ -173,10 +167,11 @@ class Rotate(Described):
 class Scale(Described):
     """Enlarge or shrink each image about its middle, by a factor of up to 1 ± amount; bilinear."""
 
+    @guarded
     def __init__(self, amount: float) -> None:
         """Take the largest change, below 1."""
         if not 0 <= amount < 1:
-            raise ShapeError(f"Scale: {amount} must be in [0, 1) (at {here()})")
+            raise ArgumentError(f"Scale: {amount} must be in [0, 1) (at {here()})")
         self.amount = amount
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:

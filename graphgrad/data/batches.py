@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.data.dataset import Dataset, checked
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.node import here
 from graphgrad.randomness import default_generator
 from graphgrad.reprs import Described, counted
@@ -56,6 +57,7 @@ class Batches(Described):
         If ``batch_size`` or ``prefetch`` is no whole number.
     """
 
+    @guarded
     def __init__(
         self,
         dataset: tuple[Any, Any],
@@ -77,9 +79,9 @@ class Batches(Described):
                 f"Batches: batch_size={batch_size} of {self.dataset.size} samples; it must be "
                 f"between 1 and their number (at {here()})"
             )
-            raise ShapeError(message)
+            raise ArgumentError(message)
         if prefetch < 0:
-            raise ShapeError(f"Batches: prefetch={prefetch} must be 0 or more (at {here()})")
+            raise ArgumentError(f"Batches: prefetch={prefetch} must be 0 or more (at {here()})")
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.augment = [augment] if callable(augment) else list(augment)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.integers import as_intp
 from graphgrad.node import here
@@ -55,6 +56,7 @@ def checked(who: str, dataset: tuple[Any, Any]) -> Dataset:
     return Dataset(images, labels)
 
 
+@guarded
 def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) -> Any:
     """Return a row per label with 1 at the class and 0 elsewhere, (N,) → (N, classes).
 
@@ -85,6 +87,7 @@ def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) ->
     return (labels[..., None] == np.arange(classes)).astype(dtype)
 
 
+@guarded
 def split(
     dataset: Dataset,
     share: float = 0.2,
@@ -126,6 +129,7 @@ def split(
     return dataset.take(rest), dataset.take(held)
 
 
+@guarded
 def k_folds(
     dataset: Dataset, k: int = 5, rng: np.random.Generator | None = None
 ) -> Iterator[tuple[Dataset, Dataset]]:

@@ -9,7 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from graphgrad.errors import DtypeError, GraphError, ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
 from graphgrad.node import here
 from graphgrad.operands import as_plain
 from graphgrad.ops.ranges import scale_of
@@ -111,6 +112,7 @@ class PCA(_Fitted):
 
     epsilon: float | None = None
 
+    @guarded
     def __init__(self, components: int | None = None) -> None:
         """Remember how many."""
         self.components = components
@@ -172,9 +174,10 @@ class Whiten(PCA):
         Added to the variances, so that axes of mere noise are not blown up.
     """
 
+    @guarded
     def __init__(self, components: int | None = None, epsilon: float = 1e-5) -> None:
         """Remember both."""
         if not epsilon >= 0:
-            raise ShapeError(f"Whiten: epsilon={epsilon} must be 0 or more (at {here()})")
+            raise ArgumentError(f"Whiten: epsilon={epsilon} must be 0 or more (at {here()})")
         super().__init__(components)
         self.epsilon = epsilon

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.data.dataset import Dataset, one_hot, split
 from graphgrad.data.downloads import Published, cache_folder, fetched
 from graphgrad.data.formats import cifar10_file, cifar10_files, read_idx
@@ -67,6 +68,7 @@ _CIFAR10_TRAIN = [f"data_batch_{i}.bin" for i in range(1, 6)]
 _CIFAR10_TEST = ["test_batch.bin"]
 
 
+@guarded
 def load_digits(
     normalize: bool = True,
     flatten: bool = True,
@@ -108,6 +110,7 @@ def load_digits(
     return _switched((train, test), 16, normalize, flatten, one_hot_label)
 
 
+@guarded
 def load_mnist(
     normalize: bool = True,
     flatten: bool = True,
@@ -141,6 +144,7 @@ def load_mnist(
     return _idx_pair(_MNIST, folder, download, (normalize, flatten, one_hot_label))
 
 
+@guarded
 def load_fashion_mnist(
     normalize: bool = True,
     flatten: bool = True,
@@ -155,6 +159,7 @@ def load_fashion_mnist(
     return _idx_pair(_FASHION, place, download, (normalize, flatten, one_hot_label))
 
 
+@guarded
 def load_cifar10(
     normalize: bool = True,
     flatten: bool = False,
@@ -173,6 +178,7 @@ def load_cifar10(
     return read_cifar10(source, normalize, flatten, one_hot_label)
 
 
+@guarded
 def read_cifar10(
     source: str | Path,
     normalize: bool = True,
@@ -185,6 +191,7 @@ def read_cifar10(
     return _switched((train, Dataset(*test)), 255, normalize, flatten, one_hot_label)
 
 
+@guarded
 def read_mnist(paths: Sequence[str | Path], *switches: bool) -> Pair:
     """Return a pair from four IDX files: training images and labels, test images and labels.
 

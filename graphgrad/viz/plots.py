@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.errors import ArgumentError, DtypeError, PictureError, ShapeError, UnsupportedError
 from graphgrad.files import replacing
 from graphgrad.node import here
@@ -39,6 +40,7 @@ BROKEN = "#66FF00"  # NaN and infinity: no colour of any scale here
 SMALL = 9  # points, the titles of images
 
 
+@guarded
 def figure(width: float, height: float) -> "Figure":
     """Return an empty figure of this size in inches, whose parts make room for one another.
 
@@ -50,6 +52,7 @@ def figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
+@guarded
 def show_images(
     figure: "Figure | SubFigure",
     images: Any,
@@ -109,7 +112,7 @@ def show_images(
         message = f"show_images: {len(titles)} titles for {count} images; give one for each"
         raise ShapeError(f"{message} (at {here()})")
     if columns < 1:
-        raise ShapeError(f"show_images: columns={columns}, below 1 (at {here()})")
+        raise ArgumentError(f"show_images: columns={columns}, below 1 (at {here()})")
     if limit is not None and not (0 < limit < np.inf and (diverging or pixels.ndim == 3)):
         message = f"show_images: limit={limit:g}; give a number above 0, and none for colours"
         raise ArgumentError(f"{message} (at {here()})")
@@ -151,6 +154,7 @@ def show_images(
     return axes
 
 
+@guarded
 def show_curves(
     axes: "Axes",
     series: Mapping[str, Sequence[float]],
@@ -222,6 +226,7 @@ def show_curves(
     tidy(axes)
 
 
+@guarded
 def look(number: int) -> tuple[str, Any]:
     """Return the colour and the line style of curve 0, 1, 2, …; 36 differ."""
     turn, place = divmod(number, len(COLOURS))
@@ -236,6 +241,7 @@ def tidy(axes: "Axes") -> None:
         axes.legend(frameon=False)
 
 
+@guarded
 def save(figure: "Figure | SubFigure", path: str | os.PathLike[str], *, dpi: int = 120) -> Path:
     """Write a figure into a file, whole or not at all; an old one is replaced.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded, positive, whole
 from graphgrad.data.dataset import checked
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.dropping import DropConnect, Dropout
@@ -67,6 +68,7 @@ class SanityReport:
     __repr__ = __str__
 
 
+@guarded
 def sanity_checks(
     model: Module,
     dataset: tuple[Any, Any],
@@ -125,13 +127,10 @@ def sanity_checks(
     if not isinstance(model, Module):
         raise DtypeError(f"sanity_checks: {model!r} is no Module (at {here()})")
     data = checked("sanity_checks", dataset)
-    for name, number in {"samples": samples, "steps": steps}.items():
-        if not isinstance(number, int | np.integer) or number < 1:
-            message = f"sanity_checks: {name}={number!r} must be an integer above 0 (at {here()})"
-            raise ShapeError(message)
+    whole("sanity_checks", "samples", samples, 1)
+    whole("sanity_checks", "steps", steps, 1)
     for name, value in {"tolerance": tolerance, "lr": lr, "goal": goal}.items():
-        if not 0 < value < math.inf:
-            raise ShapeError(f"sanity_checks: {name}={value} must be above 0 (at {here()})")
+        positive("sanity_checks", name, value)
     order = (rng or np.random.default_rng(0)).permutation(data.size)[:_FIRST_LOSS]
     many, few = data.take(order), data.take(order[:samples])
     with _generator_restored(), np.errstate(all="ignore"):

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import DtypeError, GraphError, IndexingError, ShapeError
+from graphgrad.arguments import guarded, whole
+from graphgrad.errors import DtypeError, GraphError, IndexingError
 from graphgrad.judging.updates import excursions
 from graphgrad.nn.activations import Identity, ReLU, Sigmoid, Tanh
 from graphgrad.nn.diagnosis.measurements import (
@@ -85,6 +86,7 @@ class Diagnosis:
         If the model has no layer of a name.
     """
 
+    @guarded
     def __init__(
         self,
         model: Module,
@@ -98,9 +100,7 @@ class Diagnosis:
         if not isinstance(model, Module):
             raise DtypeError(f"Diagnosis: {model!r} is no Module (at {here()})")
         for name, number in (("every", every), ("window", window), ("last", last)):
-            if not isinstance(number, int | np.integer) or number < 1:
-                message = f"Diagnosis: {name}={number!r} must be an integer above 0 (at {here()})"
-                raise ShapeError(message)
+            whole("Diagnosis", name, number, 1)
         if isinstance(layers, str):
             layers = [layers]
         known = [name for name, _ in model.named_modules() if name]
@@ -239,6 +239,7 @@ def _weights(parameters: dict[str, ParameterMeasure]) -> dict[str, list[str]]:
 class _Watched:
     """The block around one step: hooks on entry, numbers on exit."""
 
+    @guarded
     def __init__(self, diagnosis: Diagnosis, number: int) -> None:
         self.diagnosis = diagnosis
         self.number = number

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call, elementwise
-from graphgrad.errors import ShapeError
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.node import here
 from graphgrad.operands import as_array, shape_of, unwrapped
 from graphgrad.ops.blocks import in_blocks
@@ -41,6 +42,7 @@ def identity(x: Any) -> Any:
     return x
 
 
+@guarded
 def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """Return x limited to an interval. Gradient: g strictly inside, else 0."""
     return clip(x, min_val, max_val)  # type: ignore[no-any-return]
@@ -51,6 +53,7 @@ def relu6(x: Any) -> Tensor:
     return clip(x, 0.0, 6.0)  # type: ignore[no-any-return]
 
 
+@guarded
 def softplus(x: Any, beta: float = 1.0, threshold: float | None = None) -> Tensor:
     """Return log(1 + exp(βx)) / β, exact for x of any size. Gradient: g · σ(βx).
 
@@ -79,7 +82,7 @@ def softplus(x: Any, beta: float = 1.0, threshold: float | None = None) -> Tenso
 def check_beta(who: str, beta: float) -> None:
     """Refuse a sharpness that bends nothing."""
     if not beta > 0:
-        raise ShapeError(f"{who}: beta={beta}; it must be above 0 (at {here()})")
+        raise ArgumentError(f"{who}: beta={beta}; it must be above 0 (at {here()})")
 
 
 # ------------------------------------------------------------------------ two slopes and a kink
@@ -113,6 +116,7 @@ _LEAKY: Elementary = op(
 )
 
 
+@guarded
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
     """Return x where x > 0, else a · x with a fixed slope a.
 
@@ -236,6 +240,7 @@ _ELU: Elementary = op(
 )
 
 
+@guarded
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """Return x where x > 0, else α (eˣ − 1).
 
@@ -257,6 +262,7 @@ def selu(x: Any) -> Tensor:
 # --------------------------------------------------------------------------- largest of several
 
 
+@guarded
 def maxout(x: Any, pieces: int, axis: int = -1) -> Tensor:
     """Return the largest of each group of neighbours along an axis, which gets shorter.
 

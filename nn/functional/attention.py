@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional.dropping import kept
 from graphgrad.node import Absent, here
 from graphgrad.operands import as_array, unwrapped
@@ -83,11 +84,13 @@ _ATTENTION: Op[Any] = op(
 )
 
 
+@guarded
 def causal_mask(queries: int, keys: int) -> Any:
     """Return a bool mask (queries, keys) that is True up to the own place: no look ahead."""
     return np.tri(queries, keys, dtype=bool)
 
 
+@guarded
 def attention_weights(
     query: Any,
     key: Any,
@@ -111,7 +114,7 @@ def attention_weights(
     mask = _mask(query, key, value, attn_mask)
     if not 0 <= dropout_p < 1:
         message = f"attention: dropout_p {dropout_p} must be at least 0 and below 1 (at {here()})"
-        raise ShapeError(message)
+        raise ArgumentError(message)
     length, size = query.shape[-2:]
     if is_causal:
         ahead = causal_mask(length, key.shape[-2])
@@ -135,6 +138,7 @@ def attention_weights(
     return out, weights if dropped is None else weights * dropped
 
 
+@guarded
 def scaled_dot_product_attention(
     query: Any,
     key: Any,
@@ -225,6 +229,7 @@ def _fits(shape: Shape, wanted: Shape) -> bool:
         return False
 
 
+@guarded
 def sinusoidal_positions(length: int, size: int, dtype: Any = np.float32) -> Any:
     """Return waves by which a place in a sequence can be told, (length, size).
 

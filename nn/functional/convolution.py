@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.integers import as_int
 from graphgrad.nn.functional.convolution_ops import (
     CONV2D,
@@ -18,6 +19,7 @@ from graphgrad.tensor import Tensor
 _LAYOUTS = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)"}
 
 
+@guarded
 def conv2d(
     x: Any,
     weight: Any,
@@ -59,6 +61,7 @@ def conv2d(
     return _convolution("conv2d", x, weight, bias, stride, padding, dilation, groups, 2)
 
 
+@guarded
 def conv1d(
     x: Any,
     weight: Any,
@@ -76,6 +79,7 @@ def conv1d(
     return _convolution("conv1d", x, weight, bias, stride, padding, dilation, groups, 1)
 
 
+@guarded
 def conv_transpose2d(
     x: Any,
     weight: Any,
@@ -119,6 +123,7 @@ def conv_transpose2d(
     return _transposed("conv_transpose2d", x, weight, bias, how, groups, 2)
 
 
+@guarded
 def conv_transpose1d(
     x: Any,
     weight: Any,
@@ -230,10 +235,10 @@ def margins_of(
         return ((0, 0),) * len(kernel)
     if padding != "same":
         message = f'{name}: padding={padding!r} is neither a number nor "same" or "valid"'
-        raise ShapeError(f"{message} (at {here()})")
+        raise ArgumentError(f"{message} (at {here()})")
     if max(stride) > 1:
         message = f'{name}: padding="same" keeps the size, which stride={stride} does not'
-        raise ShapeError(f"{message}: give a number (at {here()})")
+        raise ArgumentError(f"{message}: give a number (at {here()})")
     totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     return tuple((total // 2, total - total // 2) for total in totals)
 
@@ -244,7 +249,7 @@ def check_output_padding(
     """Refuse more rows at the end than one step makes."""
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         message = f"{name}: output_padding={extra} must be smaller than stride={stride} or dilation"
-        raise ShapeError(f"{message}={dilation} (at {here()})")
+        raise ArgumentError(f"{message}={dilation} (at {here()})")
 
 
 def _arrays(name: str, x: Any, weight: Any, axes: int) -> tuple[Any, Any]:

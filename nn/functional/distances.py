@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call
-from graphgrad.errors import ShapeError
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.targets import matched, reduced
 from graphgrad.node import here
 from graphgrad.ops.elementwise import Elementary, square
@@ -15,6 +16,7 @@ from graphgrad.registry import op
 from graphgrad.tensor import Tensor
 
 
+@guarded
 def mse_loss(x: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     """Return the mean of (x − target)², over all elements.
 
@@ -37,6 +39,7 @@ def mse_loss(x: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     return reduced(square(x - target), reduction)
 
 
+@guarded
 def half_squared_error(x: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     """Return ½ Σ (x − target)² of each sample, averaged over the batch.
 
@@ -63,6 +66,7 @@ def half_squared_error(x: Any, target: Any, *, reduction: str = "mean") -> Tenso
     return reduced(0.5 * total(square(x - target), -1), reduction)
 
 
+@guarded
 def l1_loss(x: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     """Return the mean of |x − target|, over all elements.
 
@@ -104,6 +108,7 @@ _HUBER: Elementary = op(
 )
 
 
+@guarded
 def huber_loss(x: Any, target: Any, *, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """Return the mean of ½ d² where |d| ≤ δ, else δ (|d| − ½ δ), with d = x − target.
 
@@ -125,6 +130,6 @@ def huber_loss(x: Any, target: Any, *, reduction: str = "mean", delta: float = 1
         If the shapes differ, δ is not above 0, or there is nothing to take the mean of.
     """
     if not delta > 0:
-        raise ShapeError(f"huber_loss: delta={delta} is not above 0 (at {here()})")
+        raise ArgumentError(f"huber_loss: delta={delta} is not above 0 (at {here()})")
     x, target = matched("huber_loss", x, target, reduction)
     return reduced(_HUBER(x - target, float(delta)), reduction)

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call
-from graphgrad.errors import ShapeError
+from graphgrad.errors import ArgumentError
 from graphgrad.node import here
 from graphgrad.operands import as_array
 from graphgrad.ops.choice import keep
@@ -60,7 +61,7 @@ _DROPOUT: Op[Tensor] = op(
 
 def _checked(who: str, x: Any, p: float) -> Any:
     if not 0 <= p <= 1:
-        raise ShapeError(f"{who}: p={p} is not in 0 … 1 (at {here()})")
+        raise ArgumentError(f"{who}: p={p} is not in 0 … 1 (at {here()})")
     x = as_array(x)
     return x if x.dtype.kind == "f" else x.astype(float)
 
@@ -72,6 +73,7 @@ def _dropped(x: Any, p: float, shape: tuple[int, ...], rng: Any, *, inverted: bo
     return _DROPOUT(x, kept(shape, float(p), rng), float(scale))
 
 
+@guarded
 def dropout(
     x: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
 ) -> Tensor:
@@ -101,6 +103,7 @@ def dropout(
     return _dropped(x, p, x.shape, rng, inverted=True) if training else x
 
 
+@guarded
 def dropout2d(
     x: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
 ) -> Tensor:
@@ -124,10 +127,11 @@ def dropout2d(
     x = _checked("dropout2d", x, p)
     if x.ndim != 4:
         message = f"dropout2d: x {x.shape} is not (N, C, H, W); add the axes that are missing"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ArgumentError(f"{message} (at {here()})")
     return _dropped(x, p, (*x.shape[:2], 1, 1), rng, inverted=True) if training else x
 
 
+@guarded
 def vanilla_dropout(
     x: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
 ) -> Tensor:

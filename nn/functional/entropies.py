@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.domains import elementwise
-from graphgrad.errors import ShapeError
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.targets import REDUCTIONS, in_dtype_of, matched, reduced
 from graphgrad.node import Absent, Recorded, here
 from graphgrad.operands import as_plain, unwrapped
@@ -65,6 +66,7 @@ _BINARY: Elementary = op(
 )
 
 
+@guarded
 def binary_cross_entropy_with_logits(
     logits: Any,
     target: Any,
@@ -103,7 +105,7 @@ def binary_cross_entropy_with_logits(
     x, target = matched(who, logits, target, reduction, "logits")
     if target.size and not (target.min() >= 0 and target.max() <= 1):
         problem = f"targets from {target.min()} to {target.max()}, allowed are 0 to 1"
-        raise ShapeError(f"{who}: {problem} (at {here()})")
+        raise ArgumentError(f"{who}: {problem} (at {here()})")
     factors = []
     for name, factor in (("weight", weight), ("pos_weight", pos_weight)):
         array: Any = Absent(1.0) if factor is None else in_dtype_of(x, as_plain(who, factor, name))
@@ -161,6 +163,7 @@ _LOG_DIVERGENCE: Elementary = op(
 KL_REDUCTIONS = (*REDUCTIONS, "batchmean")
 
 
+@guarded
 def kl_div(
     log_probabilities: Any, target: Any, *, reduction: str = "mean", log_target: bool = False
 ) -> Tensor:
@@ -190,7 +193,7 @@ def kl_div(
     x, target = matched(who, log_probabilities, target, reduction, allowed=KL_REDUCTIONS)
     if not log_target and target.size and not np.min(unwrapped(target)) >= 0:
         message = f"{who}: targets below 0; for logarithms say log_target=True (at {here()})"
-        raise ShapeError(message)
+        raise ArgumentError(message)
     losses = (_LOG_DIVERGENCE if log_target else _DIVERGENCE)(x, target)
     if reduction == "batchmean":
         return total(losses) / (x.shape[0] if x.ndim else 1)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call
-from graphgrad.errors import ShapeError
+from graphgrad.errors import ArgumentError
 from graphgrad.node import here
 from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.elementwise import REAL, Elementary
@@ -206,6 +207,7 @@ _GELU: Elementary = op(
 )
 
 
+@guarded
 def gelu(x: Any, approximate: str = "none") -> Tensor:
     """Return x · Φ(x), Φ the normal distribution function; 0 at −∞, where its slope is 0.
 
@@ -232,4 +234,4 @@ def check_approximation(who: str, approximate: str) -> None:
     """Refuse an unknown form of GELU."""
     if approximate not in ("none", "tanh"):
         message = f"{who}: approximate={approximate!r}; it is 'none' or 'tanh' (at {here()})"
-        raise ShapeError(message)
+        raise ArgumentError(message)

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.arguments import WIDEST, shown
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional.correlation import Axis
 from graphgrad.node import here
 from graphgrad.operands import as_array
@@ -17,10 +18,14 @@ def numbers_of(name: str, what: str, value: Any, least: int, axes: int) -> tuple
     """Return one whole number per axis, each ``least`` or more, or say what is wrong."""
     numbers = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
     wanted = "a whole number or a pair" if axes == 2 else "a whole number"
-    if len(numbers) != axes or not all(isinstance(v, int | np.integer) for v in numbers):
-        raise DtypeError(f"{name}: {what}={value!r} must be {wanted} (at {here()})")
+    whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in numbers)
+    if len(numbers) != axes or not whole:
+        raise DtypeError(f"{name}: {what}={shown(value)} must be {wanted} (at {here()})")
+    if max(numbers) > WIDEST:
+        message = f"{name}: {what}={value!r} is more than any image has elements"
+        raise ArgumentError(f"{message} (at {here()})")
     if min(numbers) < least:
-        raise ShapeError(f"{name}: {what}={value!r} must be {least} or more (at {here()})")
+        raise ArgumentError(f"{name}: {what}={value!r} must be {least} or more (at {here()})")
     return tuple(map(int, numbers))
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call
-from graphgrad.errors import ShapeError
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.targets import (
     check_labels,
     check_reduction,
@@ -79,6 +80,7 @@ def _violations(who: str, scores: Any, labels: Any, delta: float, reduction: str
     return _MARGINS(scores, labels, float(delta))
 
 
+@guarded
 def hinge_loss(
     scores: Any,
     labels: Any,
@@ -119,6 +121,7 @@ def hinge_loss(
     return reduced(total(square(margins) if squared else margins, -1), reduction)
 
 
+@guarded
 def multi_margin_loss(
     scores: Any,
     labels: Any,
@@ -157,7 +160,7 @@ def multi_margin_loss(
     """
     who = "multi_margin_loss"
     if p not in (1, 2):
-        raise ShapeError(f"{who}: p={p} is neither 1 nor 2 (at {here()})")
+        raise ArgumentError(f"{who}: p={p} is neither 1 nor 2 (at {here()})")
     margins = _violations(who, scores, labels, margin, reduction)
     classes = margins.shape[-1]
     weight = class_weights(who, weight, margins, classes)
@@ -167,6 +170,7 @@ def multi_margin_loss(
     return reduced(losses, reduction)
 
 
+@guarded
 def attribute_hinge_loss(
     scores: Any,
     target: Any,

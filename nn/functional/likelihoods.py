@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call
-from graphgrad.errors import ShapeError
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.integers import as_int
 from graphgrad.nn.functional.targets import (
     check_labels,
@@ -179,6 +180,7 @@ _EACH_CROSS_ENTROPY: Op[Tensor] = op(
 )
 
 
+@guarded
 def cross_entropy(
     logits: Any,
     labels: Any,
@@ -260,7 +262,7 @@ def _optional_cross_entropy(
     check_reduction(who, reduction)
     if not 0 <= smoothing <= 1:
         message = f"{who}: label_smoothing={smoothing} is not in 0 … 1 (at {here()})"
-        raise ShapeError(message)
+        raise ArgumentError(message)
     if logits.dtype.kind != "f":
         logits = logits.astype(float)
     axis = 1 if logits.ndim > 1 else 0
@@ -298,6 +300,7 @@ def _check(labels: Any, shape: tuple[int, ...], ignore_index: int) -> Any:
 # ---------------------------------------------------------------- negative log-likelihood
 
 
+@guarded
 def nll_loss(
     log_probabilities: Any,
     labels: Any,

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, IndexingError, ShapeError
 from graphgrad.integers import as_int, as_intp
@@ -44,6 +45,7 @@ _EMBEDDING: Op[Tensor] = op(
 )
 
 
+@guarded
 def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Tensor:
     """Return the rows of the weight with the given numbers.
 

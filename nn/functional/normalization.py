@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.integers import as_int
 from graphgrad.memory import note_write
 from graphgrad.nn.functional.moments import (
@@ -168,6 +169,7 @@ _RUNNING_NORM: Op[Tensor] = op(
 )
 
 
+@guarded
 def batch_norm(
     x: Any,
     running_mean: Any = None,
@@ -236,7 +238,7 @@ def batch_norm(
         raise ShapeError(message)
     if tracked and not 0 <= momentum <= 1:
         message = f"batch_norm: momentum = {momentum}; it must be from 0 to 1 (at {here()})"
-        raise ShapeError(message)
+        raise ArgumentError(message)
     normal, moments, variance = _normalised(_plain(x), _plain(weight), _plain(bias), eps)
     if tracked:  # before there is a node, which need not ask then whether this concerns it
         _move(running_mean, moments.shift + moments.rest, momentum)
@@ -333,6 +335,7 @@ _GROUP_NORM: Op[Tensor] = op(
 )
 
 
+@guarded
 def layer_norm(
     x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Tensor:
@@ -371,6 +374,7 @@ def layer_norm(
     return _LAYER_NORM(x, weight, bias, len(given), eps)
 
 
+@guarded
 def group_norm(
     x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Tensor:
@@ -436,7 +440,8 @@ def _check_numbers(
 ) -> None:
     """Refuse parameters of another shape than is wanted, and an ε that is none."""
     if not 0 <= eps < math.inf:
-        raise ShapeError(f"{name}: eps = {eps}; it must be finite and not negative (at {here()})")
+        message = f"{name}: eps = {eps}; it must be finite and not negative"
+        raise ArgumentError(f"{message} (at {here()})")
     for what, values in (("weight", weight), ("bias", bias)):
         if values is not None and shape_of(values) != wanted:
             message = f"{name}: {what} {shape_of(values)}; x {shape} needs {wanted} (at {here()})"

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.arguments import guarded, number, whole
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional.geometry import Axes, image_of, numbers_of, windows_on
 from graphgrad.nn.functional.pooling_ops import (
     BIN_MEAN,
@@ -21,6 +22,7 @@ from graphgrad.registry import Op
 from graphgrad.tensor import Tensor
 
 
+@guarded
 def max_pool2d(
     x: Any,
     kernel_size: Any,
@@ -65,6 +67,7 @@ def max_pool2d(
     )
 
 
+@guarded
 def max_pool1d(
     x: Any,
     kernel_size: Any,
@@ -83,6 +86,7 @@ def max_pool1d(
     )
 
 
+@guarded
 def avg_pool2d(
     x: Any,
     kernel_size: Any,
@@ -118,6 +122,7 @@ def avg_pool2d(
     return _averaged("avg_pool2d", x, 2, *how, count_include_pad, divisor_override)
 
 
+@guarded
 def avg_pool1d(
     x: Any,
     kernel_size: Any,
@@ -134,8 +139,9 @@ def avg_pool1d(
     return _averaged("avg_pool1d", x, 1, *how, count_include_pad, None)
 
 
+@guarded
 def lp_pool2d(
-    x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+    x: Any, norm_type: Any, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Tensor:
     """Return (Σ xᵖ)^(1/p) of each window: for p = 2 its length, for p = 1 its sum.
 
@@ -242,6 +248,7 @@ class Numbers:
 
     __slots__ = ("dilation", "kernel", "padding", "stride")
 
+    @guarded
     def __init__(
         self,
         name: str,
@@ -265,19 +272,19 @@ class Numbers:
 
 def check_norm_type(name: str, norm_type: Any) -> float:
     """Return p as a number, or say what is wrong."""
-    if not isinstance(norm_type, int | float | np.number):
-        raise DtypeError(f"{name}: norm_type={norm_type!r} must be a number (at {here()})")
+    norm_type = number(name, "norm_type", norm_type, infinite=True)
     if not 1 <= norm_type < math.inf:
         hint = "; for the largest element take max_pool2d" if norm_type == math.inf else ""
         message = f"{name}: norm_type={norm_type!r} must be 1 or more and finite{hint}"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ArgumentError(f"{message} (at {here()})")
     return float(norm_type)
 
 
 def check_divisor(name: str, divisor: Any) -> None:
     """Say so if it is 0."""
-    if divisor == 0:
-        raise ShapeError(f"{name}: divisor_override=0; nothing can be divided by it (at {here()})")
+    if divisor is not None and whole(name, "divisor_override", divisor) == 0:
+        message = f"{name}: divisor_override=0; nothing can be divided by it"
+        raise ArgumentError(f"{message} (at {here()})")
 
 
 def _windows(

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.functional.recurrence_ops import GRU_STEPS, LSTM_STEPS, RNN_STEPS
@@ -48,6 +49,7 @@ def _start(state: Any, x: Any, w_hh: Any) -> Any:
     return Absent(0.0, (x.shape[1], w_hh.shape[1]), x.dtype) if state is None else state
 
 
+@guarded
 def rnn_layer(
     x: Any,
     h0: Any,
@@ -100,6 +102,7 @@ def rnn_layer(
     return hs, hs[0 if reverse else -1]
 
 
+@guarded
 def lstm_layer(
     x: Any,
     h0: Any,
@@ -154,6 +157,7 @@ def lstm_layer(
     return hs, hs[last], cs[last]
 
 
+@guarded
 def gru_layer(
     x: Any,
     h0: Any,

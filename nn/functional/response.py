@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.node import Recorded, here
@@ -89,6 +90,7 @@ _LOCAL_RESPONSE_NORM: Op[Tensor] = op(
 )
 
 
+@guarded
 def local_response_norm(
     x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.arguments import shown
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.integers import as_intp
 from graphgrad.node import Recorded, here
 from graphgrad.operands import as_array, as_plain, needs_gradient
@@ -32,9 +33,9 @@ def in_dtype_of(x: Any, array: Any) -> Any:
 
 def check_reduction(who: str, reduction: str, allowed: tuple[str, ...] = REDUCTIONS) -> None:
     """Refuse a reduction that does not exist."""
-    if reduction not in allowed:
+    if not isinstance(reduction, str) or reduction not in allowed:
         names = ", ".join(map(repr, allowed))
-        raise ShapeError(f"{who}: reduction={reduction!r}; there are {names} (at {here()})")
+        raise ArgumentError(f"{who}: reduction={shown(reduction)}; there are {names} (at {here()})")
 
 
 def reduced(losses: Any, reduction: str, factor: float = 1.0) -> Tensor:

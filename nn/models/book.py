@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError
 from graphgrad.nn.activations import ReLU
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.convolution import Conv2d
@@ -50,6 +51,7 @@ class SimpleConvNet(FixedSize):
         If the images are too small, or those given later are of another shape.
     """
 
+    @guarded
     def __init__(
         self,
         input_shape: Shape = (1, 28, 28),
@@ -115,6 +117,7 @@ class DeepConvNet(FixedSize):
         not six.
     """
 
+    @guarded
     def __init__(
         self,
         input_shape: Shape = (1, 28, 28),
@@ -129,7 +132,7 @@ class DeepConvNet(FixedSize):
         """Draw the initial values."""
         if len(maps) != 6:
             message = f"DeepConvNet: maps={maps}; six convolutions need six numbers (at {here()})"
-            raise ShapeError(message)
+            raise ArgumentError(message)
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
         self.input_shape = image_shape("DeepConvNet", input_shape)
         self.features = Sequential()

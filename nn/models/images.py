@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.module import Module
 from graphgrad.node import here
@@ -14,6 +15,7 @@ from graphgrad.operands import as_array
 Shape = tuple[int, ...]
 
 
+@guarded
 def scaled(who: str, count: int, width: float) -> int:
     """Return a number of channels or units in a model of another width, at least 1.
 
@@ -23,7 +25,7 @@ def scaled(who: str, count: int, width: float) -> int:
         If the width is not above 0.
     """
     if not width > 0:
-        raise ShapeError(
+        raise ArgumentError(
             f"{who}: width={width}; it must be above 0, 1 is the original (at {here()})"
         )
     return max(1, round(count * width))
@@ -42,6 +44,7 @@ def overwritten() -> np.random.Generator:
     return _Zeros(np.random.PCG64(0))
 
 
+@guarded
 def images_of(who: str, x: Any, channels: int, smallest: int) -> Any:
     """Return the input as an array or tensor, once it is known to be a batch of fitting images.
 
@@ -71,6 +74,7 @@ def images_of(who: str, x: Any, channels: int, smallest: int) -> Any:
     return x
 
 
+@guarded
 def image_shape(who: str, shape: Any) -> Shape:
     """Return the shape of an image, once it is known to be one.
 
@@ -81,10 +85,11 @@ def image_shape(who: str, shape: Any) -> Shape:
     """
     if not isinstance(shape, tuple | list) or len(shape) != 3 or min(shape) < 1:
         message = f"{who}: input_shape={shape!r}; it is (channels, height, width), all above 0"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ArgumentError(f"{message} (at {here()})")
     return tuple(map(int, shape))
 
 
+@guarded
 def size_after(who: str, layers: Sequential, input_shape: Shape) -> Shape:
     """Return height and width of what convolutions and pooling leave of an image.
 

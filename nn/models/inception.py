@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError
 from graphgrad.nn.activations import ReLU
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.convolution import Conv2d
@@ -50,6 +51,7 @@ class Scores(NamedTuple):
     aux_logits1: Any
 
 
+@guarded
 def auxiliary_cross_entropy(scores: Any, target: Any, weight: float = 0.3) -> Any:
     """Return the cross-entropy of the scores, and ``weight`` times those of the auxiliary ones.
 
@@ -69,6 +71,7 @@ class NormalizedConv2d(Module):
     Shapes and arguments are those of `Conv2d`.
     """
 
+    @guarded
     def __init__(
         self,
         in_channels: int,
@@ -118,6 +121,7 @@ class Inception(Module):
         If there are not six numbers, or one is not above 0.
     """
 
+    @guarded
     def __init__(
         self,
         inputs: int,
@@ -129,7 +133,7 @@ class Inception(Module):
         """Make the four ways."""
         if len(channels) != 6 or min(channels) < 1:
             message = f"Inception: channels={channels}; six numbers above 0 (at {here()})"
-            raise ShapeError(message)
+            raise ArgumentError(message)
         one, before_three, three, before_five, five, pooled = channels
         how: dict[str, Any] = {"rng": rng, "dtype": dtype}
         self.outputs = one + three + five + pooled
@@ -158,6 +162,7 @@ class AuxiliaryClassifier(Module):
     Shapes: x (N, inputs, H, W); the scores (N, num_classes).
     """
 
+    @guarded
     def __init__(
         self,
         inputs: int,
@@ -228,6 +233,7 @@ class GoogLeNet(Module):
         If an argument makes no sense, or the images given are too small or of other channels.
     """
 
+    @guarded
     def __init__(
         self,
         num_classes: int = 1000,
@@ -245,7 +251,7 @@ class GoogLeNet(Module):
         """Draw the initial values."""
         if transform_input and channels != 3:
             message = f"GoogLeNet: channels={channels}; transform_input is for red, green and blue"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ArgumentError(f"{message} (at {here()})")
         who = type(self).__name__
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
         first, third = (scaled(who, count, width) for count in (64, 192))
@@ -313,6 +319,7 @@ class GoogLeNet(Module):
         return logits if first is None else Scores(logits, second, first)
 
 
+@guarded
 def googlenet(num_classes: int = 1000, **options: Any) -> GoogLeNet:
     """Make a :class:`GoogLeNet`, which names the options."""
     return GoogLeNet(num_classes, **options)

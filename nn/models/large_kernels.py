@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError
 from graphgrad.nn.activations import ReLU
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.convolution import Conv2d
@@ -53,7 +54,7 @@ class _FiveConvolutions(Module):
         who = type(self).__name__
         if len(maps) != 5:
             message = f"{who}: maps={maps}; five convolutions need five numbers (at {here()})"
-            raise ShapeError(message)
+            raise ArgumentError(message)
         counts = [scaled(who, count, width) for count in maps]
         hidden = scaled(who, 4096, width)
         how: dict[str, Any] = {"rng": default_generator(rng), "dtype": dtype}
@@ -142,6 +143,7 @@ class AlexNet(_FiveConvolutions):
 
     geometry = Geometry((11, 4, 2), (5, 1, 2), pooling=0, pooled_first=False, smallest=63)
 
+    @guarded
     def __init__(
         self,
         num_classes: int = 1000,
@@ -186,6 +188,7 @@ class ZFNet(_FiveConvolutions):
 
     geometry = Geometry((7, 2, 1), (5, 2, 0), pooling=1, pooled_first=True, smallest=53)
 
+    @guarded
     def __init__(
         self,
         num_classes: int = 1000,
@@ -202,11 +205,13 @@ class ZFNet(_FiveConvolutions):
         self._build(num_classes, dropout, channels, maps, width, local_response, rng, dtype)
 
 
+@guarded
 def alexnet(num_classes: int = 1000, **options: Any) -> AlexNet:
     """Make an :class:`AlexNet`, which names the options."""
     return AlexNet(num_classes, **options)
 
 
+@guarded
 def zfnet(num_classes: int = 1000, **options: Any) -> ZFNet:
     """Make a :class:`ZFNet`, which names the options."""
     return ZFNet(num_classes, **options)

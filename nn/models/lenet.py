@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import DTypeLike
 
+from graphgrad.arguments import guarded
 from graphgrad.nn.activations import Sigmoid
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.convolution import Conv2d
@@ -56,6 +57,7 @@ class LeNet5(FixedSize):
         If the images are too small, or those given later are of another shape.
     """
 
+    @guarded
     def __init__(
         self,
         input_shape: Shape = (1, 32, 32),

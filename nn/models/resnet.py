@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError, DtypeError
 from graphgrad.nn.activations import Identity, ReLU
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.convolution import Conv2d
@@ -69,6 +70,7 @@ class BasicBlock(_Block):
 
     expansion: ClassVar[int] = 1
 
+    @guarded
     def __init__(
         self, inputs: int, planes: int, stride: int = 1, *, dtype: DTypeLike = np.float32
     ) -> None:
@@ -113,6 +115,7 @@ class Bottleneck(_Block):
 
     expansion: ClassVar[int] = 4
 
+    @guarded
     def __init__(
         self, inputs: int, planes: int, stride: int = 1, *, dtype: DTypeLike = np.float32
     ) -> None:
@@ -187,6 +190,7 @@ class ResNet(Module):
         If the block is neither of the two.
     """
 
+    @guarded
     def __init__(
         self,
         block: type[BasicBlock | Bottleneck],
@@ -208,7 +212,7 @@ class ResNet(Module):
         counts = tuple(layers)
         if not counts or min(counts) < 1:
             message = f"ResNet: layers={layers}; numbers of blocks, (2, 2, 2, 2) is ResNet-18"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ArgumentError(f"{message} (at {here()})")
         inputs = scaled("ResNet", 64, width)
         self.in_channels = channels
         stem = (3, 1, 1) if small_images else (7, 2, 3)
@@ -246,16 +250,19 @@ class ResNet(Module):
         return self.fc(flat(self.avgpool(x)))
 
 
+@guarded
 def resnet18(num_classes: int = 1000, **options: Any) -> ResNet:
     """Make a :class:`ResNet` of 18 layers with weights."""
     return ResNet(BasicBlock, (2, 2, 2, 2), num_classes, **options)
 
 
+@guarded
 def resnet34(num_classes: int = 1000, **options: Any) -> ResNet:
     """Make a :class:`ResNet` of 34 layers with weights."""
     return ResNet(BasicBlock, (3, 4, 6, 3), num_classes, **options)
 
 
+@guarded
 def resnet50(num_classes: int = 1000, **options: Any) -> ResNet:
     """Make a :class:`ResNet` of 50 layers with weights."""
     return ResNet(Bottleneck, (3, 4, 6, 3), num_classes, **options)

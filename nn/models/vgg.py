@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError
 from graphgrad.nn.activations import ReLU
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.convolution import Conv2d
@@ -69,6 +70,7 @@ class VGG(Module):
         If an argument makes no sense, or the images given are too small or of other channels.
     """
 
+    @guarded
     def __init__(
         self,
         stages: tuple[int, ...],
@@ -84,7 +86,7 @@ class VGG(Module):
         """Draw the initial values."""
         if len(stages) != len(MAPS) or min(stages) < 1:
             message = f"VGG: stages={stages}; five numbers above 0, (2, 2, 3, 3, 3) is VGG-16"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ArgumentError(f"{message} (at {here()})")
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
         self.features = Sequential()
         inputs = channels
@@ -121,16 +123,19 @@ class VGG(Module):
         return self.classifier(flat(self.avgpool(self.features(x))))
 
 
+@guarded
 def vgg11(num_classes: int = 1000, **options: Any) -> VGG:
     """Make a :class:`VGG` of 11 layers with weights."""
     return VGG((1, 1, 2, 2, 2), num_classes, **options)
 
 
+@guarded
 def vgg16(num_classes: int = 1000, **options: Any) -> VGG:
     """Make a :class:`VGG` of 16 layers with weights, 138,357,544 parameters for 1000 classes."""
     return VGG((2, 2, 3, 3, 3), num_classes, **options)
 
 
+@guarded
 def vgg19(num_classes: int = 1000, **options: Any) -> VGG:
     """Make a :class:`VGG` of 19 layers with weights."""
     return VGG((2, 2, 4, 4, 4), num_classes, **options)

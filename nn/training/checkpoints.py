@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import DtypeError, FileFormatError, ShapeError, StorageError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError, DtypeError, FileFormatError, StorageError
 from graphgrad.files import UNFINISHED, owned, replacing
 from graphgrad.nn.storage import CHECKPOINT, read, write
 from graphgrad.node import here
@@ -55,11 +56,12 @@ class Checkpoints:
         If ``keep`` or ``every`` is below 1.
     """
 
+    @guarded
     def __init__(self, folder: str | Path, keep: int = 3, every: int | None = None) -> None:
         """Only remember; nothing is written yet."""
         if keep < 1 or (every is not None and every < 1):
             message = f"Checkpoints: keep={keep}, every={every}; both must be at least 1"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ArgumentError(f"{message} (at {here()})")
         self.folder = Path(folder).expanduser()
         self.keep = keep
         self.every = every
@@ -154,6 +156,7 @@ class Checkpoints:
         )
 
 
+@guarded
 def write_state(state: Mapping[str, Any], path: Path) -> None:
     """Write nested dicts and lists of arrays, numbers and strings.
 
@@ -171,6 +174,7 @@ def write_state(state: Mapping[str, Any], path: Path) -> None:
     write(arrays, path, {CHECKPOINT: json.dumps(header, separators=(",", ":"))})
 
 
+@guarded
 def read_state(path: str | Path) -> dict[str, Any]:
     """Read what ``write_state`` wrote; tuples come as lists.
 

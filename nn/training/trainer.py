@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import whole
+from graphgrad.arguments import guarded, positive, whole
 from graphgrad.data.batches import Batches
 from graphgrad.data.dataset import Dataset, checked
 from graphgrad.errors import (
@@ -115,6 +115,7 @@ class Trainer(Training):
         For an optimizer whose step asks for the loss several times.
     """
 
+    @guarded
     def __init__(
         self,
         model: Module,
@@ -146,6 +147,8 @@ class Trainer(Training):
             metrics = {"accuracy": accuracy} if _classes(batches.dataset) else {}
         self.validation = None if validation is None else checked("Trainer", validation)
         self.schedule_each = schedule_each
+        if clip_norm is not None:
+            positive("Trainer", "clip_norm", clip_norm)
         self.clip_norm = clip_norm
         self.patience = None if patience is None else whole("Trainer", "patience", patience, 1)
         self.diagnosis = diagnosis

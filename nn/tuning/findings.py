@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graphgrad.errors import ShapeError
+from graphgrad.errors import ArgumentError
 from graphgrad.nn.tuning.ranges import Choice, Range
 from graphgrad.node import here
 
@@ -110,7 +110,7 @@ class SearchResult:
         """
         if best < 1 or not margin > 0:
             message = f"narrowed: best={best} must be at least 1, margin={margin} above 0"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ArgumentError(f"{message} (at {here()})")
         points = [trial.point for trial in self.trials if trial.state == "complete"][:best]
         return {
             name: range_.around([point[name] for point in points], margin, beyond=beyond)

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import DtypeError, SearchError, ShapeError
+from graphgrad.arguments import whole
+from graphgrad.errors import DtypeError, SearchError
 from graphgrad.nn.tuning.findings import SearchResult, TrialResult
 from graphgrad.nn.tuning.ranges import Choice, Range
 from graphgrad.nn.tuning.studies import Space, finished, import_optuna, opened, quiet
@@ -133,9 +134,8 @@ def _checked(objective: Any, space: Any, trials: int, workers: int) -> bytes:
         if not isinstance(name, str) or not isinstance(range_, Range | Choice):
             message = f"search: {name!r}: {range_!r} is no Range or Choice by name"
             raise DtypeError(f"{message}; write 'lr': nn.Range(1e-6, 1e-2, log=True) (at {here()})")
-    for what, count in (("trials", trials), ("workers", workers)):
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-            raise ShapeError(f"search: {what}={count!r} must be at least 1 (at {here()})")
+    whole("search", "trials", trials, 1)
+    whole("search", "workers", workers, 1)
     if not callable(objective):
         raise DtypeError(f"search: {objective!r} cannot be called (at {here()})")
     if workers == 1:

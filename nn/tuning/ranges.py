@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.arguments import guarded
+from graphgrad.errors import ArgumentError, DtypeError
 from graphgrad.node import here
 
 BORDER = 0.1  # a tenth of the scale: who lies closer to an end lies on the border
@@ -40,6 +41,7 @@ class Range:
     log: bool
     whole: bool
 
+    @guarded
     def __init__(self, low: float, high: float, log: bool = False, whole: bool = False) -> None:
         """Check the ends."""
         wanted, kind = (Integral, "whole numbers") if whole else (Real, "numbers")
@@ -52,10 +54,10 @@ class Range:
         object.__setattr__(self, "log", bool(log))
         object.__setattr__(self, "whole", bool(whole))
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ShapeError(f"{self}: low must be below high, both finite (at {here()})")
+            raise ArgumentError(f"{self}: low must be below high, both finite (at {here()})")
         if self.log and self.low <= 0:
             message = f"{self}: on a logarithmic scale low must be above 0"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ArgumentError(f"{message} (at {here()})")
 
     def share(self, value: float) -> float:
         """Return where a value lies on the scale: 0 at ``low``, 1 at ``high``."""
@@ -127,6 +129,7 @@ class Choice:
 
     values: tuple[Any, ...]
 
+    @guarded
     def __init__(self, values: Sequence[Any]) -> None:
         """Check the values."""
         if isinstance(values, str):
@@ -140,7 +143,7 @@ class Choice:
         numbers = [value for value in values if isinstance(value, float)]
         if not values or len(set(values)) < len(values) or not all(map(math.isfinite, numbers)):
             message = f"Choice: {values} must be at least one value, each once, and finite"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ArgumentError(f"{message} (at {here()})")
         object.__setattr__(self, "values", values)
 
     def around(self, values: Sequence[Any], margin: float, *, beyond: bool) -> "Choice":

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from graphgrad.errors import GraphError, NonFiniteError, SearchError, ShapeError
+from graphgrad.errors import ArgumentError, GraphError, NonFiniteError, SearchError
 from graphgrad.nn.evaluation import number
 from graphgrad.nn.training.trainer import Trainer
 
@@ -112,7 +112,7 @@ class Trial:
         if not np.isfinite(value):
             raise NonFiniteError(f"{value} reported after step {step}")
         if step < 0 or step in self._steps:
-            raise ShapeError(f"report: step {step}; count from 0, and report each step once")
+            raise ArgumentError(f"report: step {step}; count from 0, and report each step once")
         self._steps.add(step)
         if self._send(value, step):
             raise _Pruned

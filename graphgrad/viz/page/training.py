@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.judging.histories import findings, looked_for
 from graphgrad.judging.updates import excursions
@@ -21,6 +22,7 @@ from graphgrad.viz.page.layers import limits, watched
 _WHO = "training_page"
 
 
+@guarded
 def training_page(
     history: Any,
     path: str | os.PathLike[str],

@@ -1,0 +1,97 @@
+"""Bad arguments of everything public: refused by an error of ours, or accepted with a reason.
+
+All of them by ``make walk``; in every run of the tests a sample, drawn with one seed.
+"""
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphgrad import arguments
+from graphgrad.errors import ArgumentError, DtypeError
+from tests.bad_arguments import BAD, LEFT, all_cases, is_left, known_left, walk
+from tests.every_call import Good, apply, good_calls, public, signature_of
+
+WALK = bool(os.environ.get("GRAPHGRAD_WALK"))
+SAMPLE = 100
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Good]:
+    return good_calls(tmp_path_factory.mktemp("calls"))
+
+
+def test_everything_public_has_a_call(calls: dict[str, Good]) -> None:
+    """What takes an argument is called somewhere, so that each can be replaced."""
+    asked = {
+        name
+        for name, value in public().items()
+        if set(signature_of(value)) - ({"self"} if name.startswith("Tensor.") else set())
+    }
+    assert asked - set(calls) == set()
+
+
+def test_bad_arguments_are_refused(calls: dict[str, Good]) -> None:
+    cases = all_cases(calls)
+    known = known_left()
+    if not WALK:
+        cases = random.Random(0).sample([c for c in cases if c not in known], SAMPLE)
+    outcomes = walk(cases, workers=2 if WALK else 1)
+    left = {c: o for c, o in outcomes.items() if is_left(calls[c.name], c, o)}
+    assert {c: o for c, o in left.items() if c not in known} == {}
+    if WALK:
+        mended = sorted(known - left.keys())
+        assert not mended, f"take these out of {LEFT.name}"
+
+
+# ------------------------------------------------------------------------- the checks themselves
+
+CHECKS: dict[str, tuple[Any, list[Any], list[str]]] = {  # a check, good values, which are refused
+    "whole": (arguments.whole, [0, -1, 10**12, np.int64(3)], ["1.5", "True", "nan", "text", "3-d"]),
+    "size": (arguments.size, [1, np.uint8(3)], ["0", "-1", "10**12", "1.5", "True"]),
+    "number": (arguments.number, [1, 0.5, np.float32(2), np.array(1.0)], ["nan", "inf", "True"]),
+    "positive": (arguments.positive, [1, 0.5], ["0", "-1", "nan", "inf", "True", "1j", "text"]),
+    "share": (arguments.share, [0, 0.5, 1], ["1.5", "-1", "nan", "True", "text", "3-d"]),
+    "flag": (arguments.flag, [True, False, np.True_], ["0", "None", "text", "3-d", "object"]),
+    "text": (arguments.text, ["", "a"], ["0", "None", "[]", "True"]),
+    "path": (arguments.path, ["a", Path("a")], ["0", "True", "None", "[]"]),
+    "function": (arguments.function, [abs], ["0", "None", "text"]),
+    "generator": (arguments.generator, [None, np.random.default_rng(0)], ["0", "text", "object"]),
+    "sizes": (arguments.sizes, [(2, 3), [4]], ["0", "text", "None", "3-d", "ragged"]),
+    "floating": (arguments.floating, ["f4", float, np.float64], ["None", "text", "object", "1.5"]),
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_what_a_check_lets_through(name: str) -> None:
+    check, good, refused = CHECKS[name]
+    for value in good:
+        check("f", "x", value)
+    for bad in refused:
+        with pytest.raises(
+            (ArgumentError, DtypeError), match=r"^f: .*x\b.*test_bad_arguments\.py:"
+        ):
+            check("f", "x", BAD[bad]())
+
+
+def test_a_nul_byte_is_no_part_of_a_path() -> None:
+    with pytest.raises(ArgumentError, match="NUL"):
+        arguments.path("f", "x", "a\0b")
+
+
+def test_a_guarded_function_checks_what_it_is_given_and_nothing_else() -> None:
+    @arguments.guarded
+    def scale(x: Any, factor: float = 1.0, *, whole: bool = False, name: str | None = None) -> Any:
+        return x, factor, whole, name
+
+    assert scale("anything", 2, whole=np.True_) == ("anything", 2, True, None)
+    assert scale(None, name=None) == (None, 1.0, False, None)
+    for args, kwargs in (((0, "2"), {}), ((0,), {"whole": 1}), ((0,), {"name": 3})):
+        with pytest.raises(DtypeError, match=r"scale: (factor|whole|name) = "):
+            scale(*args, **kwargs)
+    with pytest.raises(TypeError, match="missing"):  # Python's own word for a call that is no call
+        apply(scale, {})
