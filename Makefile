@@ -15,7 +15,7 @@ TORCH_BIN := $(TORCH_VENV)/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test kill goals lint format bench parity package canary cover lock env clean
+.PHONY: help demo test kill goals walk lint format bench parity package canary cover lock env clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,9 @@ kill: $(VENV)/.installed-test  ## a hundred trainings killed at all points of wr
 
 goals: $(VENV)/.installed-test  ## the accuracies that the training scripts promise, five seeds each
 	GRAPHGRAD_GOALS=1 $(BIN)/python -m pytest tests/test_training_scripts.py $(ARGS)
+
+walk: $(VENV)/.installed-test  ## everything public called with bad arguments (make test: a sample)
+	GRAPHGRAD_WALK=1 $(BIN)/python -m pytest tests/test_bad_arguments.py $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## formatting, ruff, mypy --strict, pyright
 	$(BIN)/ruff format --check

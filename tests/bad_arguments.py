@@ -207,8 +207,6 @@ def walk(cases: Sequence[Case], workers: int = 2) -> dict[Case, Outcome]:
             while True:
                 case = todo.get_nowait()
                 found[case] = worker.ask(case)
-                if found[case].kind in {"slow", "dead"}:
-                    print(case, found[case], file=sys.stderr, flush=True)
         worker.end()
 
     threads = [threading.Thread(target=work) for _ in range(min(workers, len(cases)))]
@@ -219,8 +217,7 @@ def walk(cases: Sequence[Case], workers: int = 2) -> dict[Case, Outcome]:
     return {case: found[case] for case in cases}
 
 
-# What a parameter of a kind may be given beside what its own call names, by a word of its annotation.
-# No number is NaN or infinite unless `ACCEPTED` says so, and none is negative.
+# What a parameter may be given, by a word of its annotation. No number is NaN or infinite unless `ACCEPTED` says so, and none is negative.
 KINDS: dict[str, str] = {
     r"\bbool\b": "True",
     r"\bint\b": "0 10**12",
@@ -294,7 +291,7 @@ def write_left(calls: dict[str, Good], outcomes: dict[Case, Outcome]) -> None:
     head = [
         "# Bad arguments that are still accepted without a reason, or end in a bare error.",
         f"# Of {len(outcomes)} calls: {', '.join(f'{n} {k}' for k, n in sorted(counts.items()))}.",
-        "# Written by `python -m tests.bad_arguments --write`; a line goes when its cause is mended.",
+        "# Written by `python -m tests.bad_arguments --write`; a line goes with its cause.",
     ]
     lines = [
         " ".join([*key, *values]) for key, values in sorted(rows.items(), key=lambda r: r[0][1:])

@@ -9,6 +9,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,11 +17,13 @@ import numpy as np
 
 import graphgrad as gg
 from graphgrad import data, nn, optim, viz
-from graphgrad.nn import functional as F, init, models
+from graphgrad.domains import Reduction
+from graphgrad.laws import Case
+from graphgrad.nn import functional as F, init, models  # noqa: N812
 from graphgrad.registry import Composite, Op
 from graphgrad.testing import typical_calls
 from graphgrad.viz import plots
-from tests.every_module import EXAMPLES
+from tests.every_module import EXAMPLES, Example
 from tests.optimizer_cases import CASES, START
 
 SPACES: dict[str, types.ModuleType] = {
@@ -112,7 +115,7 @@ def public() -> dict[str, Any]:
 # --------------------------------------------------------------------- calls that are made
 
 
-def others(folder: Path) -> Iterator[Callable[[], Any]]:
+def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a list of calls
     """Call what no table calls, one after another."""
     rng = np.random.default_rng(0)
     from graphgrad import testing
@@ -124,7 +127,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:
     f = lambda a: (a * a).sum()  # noqa: E731
     points = np.array([1.0, 2.0])
     for transform in (gg.grad, gg.value_and_grad, gg.jacobian, gg.hessian):
-        yield lambda t=transform: t(f, 0)
+        yield partial(transform, f, 0)
     yield lambda: gg.jvp(f, (points,), (points,))
     yield lambda: gg.hvp(f, (points,), (points,))
     yield lambda: gg.vjp(f, points)
@@ -135,7 +138,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:
     yield lambda: gg.graph(f, points)
     yield lambda: gg.manual_seed(3)
     for index in (gg.argmax, gg.argmin, gg.argsort):
-        yield lambda i=index: i(x, 0)
+        yield partial(index, x, 0)
     yield lambda: F.identity(x)
     yield lambda: gg.op(lambda a: a, lambda g: g, name="same", symbol="=", doc="Same.")
     for name, args in {
@@ -146,7 +149,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:
         "take": ([0, 1], 0), "sort": (0,), "astype": (np.float32,), "dot": (np.ones(3),),
         "clip": (-1.0, 1.0), "round": (1,), "register_hook": (lambda g: g,),
     }.items():  # fmt: skip
-        yield lambda n=name, a=args: getattr(x, n)(*a)
+        yield partial(getattr(x, name), *args)
     yield lambda: x[:1].squeeze(0)
     yield lambda: x.backward(np.ones((2, 3)))
     # ------------------------------------------------------------------------ networks
@@ -185,8 +188,8 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:
     yield lambda: F.selu(x)
     yield lambda: F.relu6(x)
     yield lambda: F.sinusoidal_positions(4, 6)
-    yield lambda: F.attention_weights(*[rng.random((2, 3, 4)) for _ in range(3)])
-    yield lambda: F.scaled_dot_product_attention(*[rng.random((2, 3, 4)) for _ in range(3)])
+    yield partial(F.attention_weights, x[None], x[None], x[None])
+    yield partial(F.scaled_dot_product_attention, x[None], x[None], x[None])
     yield lambda: F.batch_norm(x, np.zeros(3), np.ones(3), training=True)
     yield lambda: init.initialize(tiny, init.he_normal, rng=rng)
     yield lambda: init.fans((3, 4))
@@ -194,7 +197,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:
         init.he_normal, init.he_uniform, init.lecun_normal, init.lecun_uniform, init.normal,
         init.orthogonal, init.uniform, init.xavier_normal, init.xavier_uniform, init.zeros,
     ):  # fmt: skip
-        yield lambda m=make: m((3, 4), rng)
+        yield partial(make, (3, 4), rng)
     yield lambda: init.constant((3, 4), value=1.0)
     yield lambda: init.sparse((3, 4), rng, nonzero=2)
     # -------------------------------------------------------------------------- models
@@ -209,7 +212,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:
         models.alexnet, models.zfnet, models.googlenet, models.vgg11, models.vgg16, models.vgg19,
         models.resnet18, models.resnet34, models.resnet50,
     ):  # fmt: skip
-        yield lambda m=make_model: m(3, width=0.05, rng=rng)
+        yield partial(make_model, 3, width=0.05, rng=rng)
     yield lambda: models.LeNet5((1, 16, 16), rng=rng)
     yield lambda: models.SimpleConvNet((1, 8, 8), filters=2, kernel_size=3, hidden=4, rng=rng)
     yield lambda: models.DeepConvNet((1, 8, 8), maps=(1, 1, 2, 2, 2, 2), hidden=4, rng=rng)
@@ -225,7 +228,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:
         "CosineAnnealingLR": (5,), "LinearLR": (), "LambdaLR": (lambda _: 1.0,),
         "MomentumSchedule": (5,), "ReduceLROnPlateau": (),
     }.items():  # fmt: skip
-        yield lambda s=schedule, h=how: getattr(optim, s)(optimizer, *h)
+        yield partial(getattr(optim, schedule), optimizer, *how)
     yield lambda: optim.OneCycleLR(optimizer, 0.1, total_steps=10)
     yield lambda: optim.OneCycleLR(optimizer, 0.1, epochs=2, steps_per_epoch=5)
     steps = [optim.StepLR(optimizer, 3), optim.StepLR(optimizer, 2)]
@@ -251,7 +254,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:
     yield lambda: next(iter(data.k_folds(samples, 3, rng)))
     yield lambda: data.one_hot(np.array([0, 1, 2]), 3)
     yield lambda: data.split(samples, 0.5, rng)
-    yield lambda: data.load_digits()
+    yield data.load_digits
     files = folder / "mnist"
     write_mnist(files)
     yield lambda: data.load_mnist(folder=files, download=False)
@@ -272,7 +275,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:
     yield lambda: plots.show_images(plots.figure(4, 3), image)
     # ------------------------------------------------------------------------ testing
     op: Any = gg.tanh
-    yield lambda: testing.Case(op, typical_calls(op)[1])
+    yield lambda: Case(op, typical_calls(op)[1])
     yield lambda: testing.calls(op)
     yield lambda: testing.check_call(op, typical_calls(op)[1])
     yield lambda: testing.check_op(op, examples=1)
@@ -280,35 +283,38 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:
     yield lambda: testing.axes((2, 3))
     yield lambda: testing.broadcastable(2)
     yield lambda: testing.elementwise_calls(op.domain)
-    yield lambda: testing.reduction_calls(testing.Reduction())
-    yield lambda: testing.generators()
-    yield lambda: testing.shapes()
+    yield lambda: testing.reduction_calls(Reduction())
+    yield testing.generators
+    yield testing.shapes
     yield lambda: testing.sample(rng, (2, 3))
     yield lambda: testing.sample_apart(rng, [(2,)], [(0.0, 1.0)])
     yield lambda: testing.Sampler(rng)
+
+
+def _made_and_called(example: Example, rng: np.random.Generator) -> None:
+    module = example.make(rng, np.float64)
+    module(*example.inputs(lambda *shape: rng.standard_normal(shape)))
 
 
 def tables() -> Iterator[Callable[[], Any]]:
     """Make and call the modules of the table, and the optimizers."""
     for example in EXAMPLES.values():
         rng = np.random.default_rng(0)
-        yield lambda e=example, r=rng: e.make(r, np.float64)(
-            *e.inputs(lambda *shape: r.standard_normal(shape))
-        )
+        yield partial(_made_and_called, example, rng)
     params = [nn.Parameter(start) for start in START]
     for case in reversed(CASES.values()):
-        yield lambda c=case: getattr(optim, c.name)(params, **c.options)
+        yield partial(getattr(optim, case.name), params, **case.options)
 
 
-def good_calls(folder: Path) -> dict[str, Good]:
+def good_calls(folder: Path) -> dict[str, Good]:  # noqa: C901
     """Return a call that works of everything public that takes arguments."""
     names = public()
     found: dict[str, Good] = {}
     by_code: dict[Any, list[tuple[str, Any]]] = {}
     for name, value in names.items():
         if isinstance(value, Op | Composite):
-            call = typical_calls(value)[0]
-            found[name] = Good(value, _bound(value, call.args, call.kwargs))
+            typical = typical_calls(value)[0]
+            found[name] = Good(value, _bound(value, typical.args, typical.kwargs))
             continue
         makes: Any = value
         if isinstance(value, type):

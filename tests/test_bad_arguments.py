@@ -85,13 +85,16 @@ def test_a_nul_byte_is_no_part_of_a_path() -> None:
 
 def test_a_guarded_function_checks_what_it_is_given_and_nothing_else() -> None:
     @arguments.guarded
-    def scale(x: Any, factor: float = 1.0, *, whole: bool = False, name: str | None = None) -> Any:
+    def scale_it(
+        x: Any, factor: float = 1.0, *, whole: bool = False, name: str | None = None
+    ) -> Any:
         return x, factor, whole, name
 
+    scale: Any = scale_it
     assert scale("anything", 2, whole=np.True_) == ("anything", 2, True, None)
     assert scale(None, name=None) == (None, 1.0, False, None)
     for args, kwargs in (((0, "2"), {}), ((0,), {"whole": 1}), ((0,), {"name": 3})):
-        with pytest.raises(DtypeError, match=r"scale: (factor|whole|name) = "):
+        with pytest.raises(DtypeError, match=r"scale_it: (factor|whole|name) = "):
             scale(*args, **kwargs)
     with pytest.raises(TypeError, match="missing"):  # Python's own word for a call that is no call
         apply(scale, {})

@@ -134,7 +134,7 @@ def _checked(objective: Any, space: Any, trials: int, workers: int) -> bytes:
         if not isinstance(name, str) or not isinstance(range_, Range | Choice):
             message = f"search: {name!r}: {range_!r} is no Range or Choice by name"
             raise DtypeError(f"{message}; write 'lr': nn.Range(1e-6, 1e-2, log=True) (at {here()})")
-    whole("search", "trials", trials, 1)
+    whole("search", "trials", trials, 1, 1_000_000)
     whole("search", "workers", workers, 1)
     if not callable(objective):
         raise DtypeError(f"search: {objective!r} cannot be called (at {here()})")
