@@ -172,6 +172,8 @@ def several(who: str, what: str, value: Any, of: str) -> list[Any]:
 
 def sizes(who: str, what: str, value: Any, least: int = 1) -> tuple[int, ...]:
     """Require the sizes of an array: whole numbers, which together fit into an address."""
+    if isinstance(value, set | frozenset | dict):  # which have no order
+        raise wrong(who, what, value, "a tuple of sizes")
     found = tuple(whole(who, what, n, least) for n in several(who, what, value, "sizes"))
     if math.prod(found) > 2**60:
         raise ArgumentError(f"{who}: {what} = {found} is more than any memory holds (at {here()})")

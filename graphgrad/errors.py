@@ -77,6 +77,8 @@ def translate(error: Exception) -> type[GraphgradError] | None:
         return ArgumentError
     if isinstance(error, IndexError):
         return IndexingError
+    if isinstance(error, OverflowError):  # a number that no integer of C holds
+        return ArgumentError
     if isinstance(error, TypeError):
         return DtypeError
     return None

@@ -30,7 +30,7 @@ import numpy as np
 
 from graphgrad.binder import REQUIRED, Binder
 from graphgrad.domains import Domain
-from graphgrad.errors import GraphgradError, UnsupportedError, translate
+from graphgrad.errors import DtypeError, GraphgradError, LinalgError, UnsupportedError, translate
 from graphgrad.integers import EXACT, NAMES, as_floats, as_whole_numbers
 from graphgrad.memory import frozen
 from graphgrad.node import Absent, Recorded, here
@@ -413,7 +413,13 @@ class Op(Declared, Generic[R]):
         for x in inputs:
             if isinstance(x, Recorded):
                 return x.record(self, inputs, params)  # type: ignore[attr-defined, no-any-return]
-        return self.evaluate(inputs, params)  # type: ignore[no-any-return]
+        try:
+            return self.evaluate(inputs, params)  # type: ignore[no-any-return]
+        except Exception as error:
+            named = _named(self, error)
+            if named is error:
+                raise
+            raise named from error
 
     def __repr__(self) -> str:
         """Show the op as its users call it."""
@@ -449,7 +455,13 @@ class Composite(Declared, Generic[R]):
         """Apply the body to Tensors, NumPy's own function to plain arrays."""
         check((*args, *kwargs.values()), self.name)
         if not (_any_recorded(args) or _any_recorded(kwargs.values())):
-            return self.function(*args, **kwargs)  # type: ignore[no-any-return]
+            try:
+                return self.function(*args, **kwargs)  # type: ignore[no-any-return]
+            except Exception as error:
+                named = _named(self, error)
+                if named is error:
+                    raise
+                raise named from error
         if self.binder.star:
             known = dict(self.binder.own)
             self.binder.refuse({n: v for n, v in kwargs.items() if n not in known})
@@ -467,15 +479,25 @@ class Composite(Declared, Generic[R]):
         }
         try:
             return self.body(*args, **kwargs)  # type: ignore[no-any-return]
-        except (ValueError, IndexError, TypeError) as error:  # of NumPy's, between the ops
-            kind = translate(error)
-            if kind is None or isinstance(error, GraphgradError):
+        except Exception as error:  # of NumPy's, between the ops
+            named = _named(self, error)
+            if named is error:
                 raise
-            raise kind(f"{self.name}: {error} (at {here()})") from error
+            raise named from error
 
     def __repr__(self) -> str:
         """Show the function as its users call it."""
         return f"<composite {self.name}({', '.join(self.binder.order)})>"
+
+
+def _named(op: Any, error: Exception) -> Exception:
+    """Return the error of ours that stands for one of NumPy's; what is none of these as it is."""
+    kind = None if isinstance(error, GraphgradError) else translate(error)
+    if kind is LinalgError and not is_numpys(op.function):
+        kind = None  # from inside a rule: the sweep knows whose
+    if isinstance(error, AttributeError) and is_numpys(op.function):
+        kind = DtypeError  # NumPy looks for the method of an object that is no number
+    return error if kind is None else kind(f"{op.name}: {error} (at {here()})")
 
 
 def _any_recorded(arguments: Any) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module
 from graphgrad.node import here
@@ -14,6 +15,7 @@ from graphgrad.tensor import Tensor
 from graphgrad.transforms import alias, flatten
 
 
+@guarded
 def functional_call(module: Module, values: Mapping[str, Any], *inputs: Any) -> Any:
     """Call a module as a function of its parameters.
 

@@ -217,7 +217,8 @@ def walk(cases: Sequence[Case], workers: int = 2) -> dict[Case, Outcome]:
     return {case: found[case] for case in cases}
 
 
-# What a parameter may be given, by a word of its annotation. No number is NaN or infinite unless `ACCEPTED` says so, and none is negative.
+# What a parameter may be given, by a word of its annotation. No number is NaN or infinite, and
+# none negative, unless `ACCEPTED` says so.
 KINDS: dict[str, str] = {
     r"\bbool\b": "True",
     r"\bint\b": "0 10**12",

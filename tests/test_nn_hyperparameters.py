@@ -305,10 +305,10 @@ def test_a_script_without_guard_is_told_about_it(tmp_path: Path) -> None:
         ({"workers": 0}, ArgumentError, "workers = 0"),
         ({"workers": True}, DtypeError, "workers = True"),
         ({"space": {}}, DtypeError, "no Range or Choice by name"),
-        ({"space": [RATE]}, DtypeError, "no Range or Choice by name"),
+        ({"space": [RATE]}, DtypeError, "must be a dict"),
         ({"space": {"lr": (1e-6, 1e-2)}}, DtypeError, r"'lr'.*write 'lr': nn\.Range"),
         ({"space": {1: RATE}}, DtypeError, "no Range or Choice by name"),
-        ({"objective": 3.0}, DtypeError, "cannot be called"),
+        ({"objective": 3.0}, DtypeError, "must be a function"),
     ],
 )
 def test_bad_arguments(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import whole
+from graphgrad.arguments import guarded, whole
 from graphgrad.errors import DtypeError, SearchError
 from graphgrad.nn.tuning.findings import SearchResult, TrialResult
 from graphgrad.nn.tuning.ranges import Choice, Range
@@ -24,6 +24,7 @@ from graphgrad.randomness import default_generator
 RETRIES = 1  # of a point whose process died over it
 
 
+@guarded
 def search(
     objective: Objective,
     space: Space,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import flag, guarded
 from graphgrad.errors import ArgumentError, DtypeError
 from graphgrad.node import here
 
@@ -41,9 +41,10 @@ class Range:
     log: bool
     whole: bool
 
-    @guarded
     def __init__(self, low: float, high: float, log: bool = False, whole: bool = False) -> None:
         """Check the ends."""
+        flag("Range", "log", log)
+        flag("Range", "whole", whole)
         wanted, kind = (Integral, "whole numbers") if whole else (Real, "numbers")
         for end in (low, high):
             if isinstance(end, bool) or not isinstance(end, wanted):
