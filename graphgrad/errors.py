@@ -79,6 +79,4 @@ def translate(error: Exception) -> type[GraphgradError] | None:
         return IndexingError
     if isinstance(error, OverflowError):  # a number that no integer of C holds
         return ArgumentError
-    if isinstance(error, TypeError):
-        return DtypeError
-    return None
+    return DtypeError if isinstance(error, TypeError) else None

@@ -322,7 +322,9 @@ class SequentialLR(RateSchedule):
         self, optimizer: Any, schedulers: Sequence[RateSchedule], milestones: Sequence[int]
     ) -> None:
         """Take the schedules, all of this optimizer, and one milestone fewer than those."""
-        self.schedulers = several("SequentialLR", "schedulers", schedulers, "schedules")
+        self.schedulers: list[RateSchedule] = several(
+            "SequentialLR", "schedulers", schedulers, "schedules"
+        )
         self.milestones = increasing("SequentialLR", milestones)
         if len(self.schedulers) != len(self.milestones) + 1:
             message = (
