@@ -158,13 +158,15 @@ class Worker:
         )
         self.lines: queue.Queue[str] = queue.Queue()
         self.child = 0
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
         self._await_child()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.put(line)
+        self.process.stdout.close()
 
     def _await_child(self) -> None:
         while not (line := self.lines.get(timeout=300)).startswith("ready"):
@@ -191,6 +193,7 @@ class Worker:
         """Let the processes come to their end."""
         assert self.process.stdin is not None
         self.process.stdin.close()
+        self.reader.join()
         self.process.wait()
 
 
@@ -242,6 +245,7 @@ ACCEPTED: list[tuple[str, str, str, str]] = [
     (r"nn\..*Loss", r"weight|pos_weight", OPERAND, "weights of classes or samples"),
     (r"nn\.(Parameter|Buffer)|gg\.Tensor", "data", OPERAND, "any array of numbers"),
     (r"nn\.Ensemble", "models", "text", "an iterable; what it holds is called later"),
+    (r"gg\.detect_anomaly", "function", "function", "decorated"),
     (r"optim\.clip_grad_norm", "norm_type", "inf", "the largest element"),
     (r"nn\.init\..*", r"value|mean|low|high|gain|bias|negative_slope", "-1", "of any sign"),
     (r"data\..*", r"images|labels|dataset", OPERAND, "arrays of samples"),

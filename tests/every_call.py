@@ -137,6 +137,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     yield lambda: gg.numerical_gradient(f, points, h=1e-4)
     yield lambda: gg.graph(f, points)
     yield lambda: gg.manual_seed(3)
+    yield gg.detect_anomaly
     for index in (gg.argmax, gg.argmin, gg.argsort):
         yield partial(index, x, 0)
     yield lambda: F.identity(x)
