@@ -156,6 +156,7 @@ def draw_slices(train: data.Dataset, path: Path) -> None:
     figure = plots.figure(12, 3.9)
     line, *planes = figure.subplots(1, 3, gridspec_kw={"wspace": 0.06})
     rows = {}
+    places: Any = None
     for axes, count in zip(planes, (1, 100), strict=True):
         places, row, plane = slices(loss_of(train.take(slice(count))), 0.5)
         drawn = axes.contourf(places, places, plane, levels=24, cmap=plots.AMOUNT)

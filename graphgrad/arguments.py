@@ -220,12 +220,21 @@ def _one_or_each(check: Check) -> Check:
     )
 
 
+_SUCH_AS = {  # how to make what people give something else for
+    "Batches": "data.Batches(train, 100, rng)",
+    "Optimizer": "optim.SGD(model.parameters(), lr=0.1)",
+}
+
+
 def _kind(of: type) -> Check:
     name = of.__name__
+    wanted = f"{'an' if name[0] in 'AEIO' else 'a'} {name}"
+    if name in _SUCH_AS:
+        wanted += f", such as {_SUCH_AS[name]}"
 
     def is_one(who: str, what: str, value: Any) -> None:
         if not isinstance(value, of):
-            raise wrong(who, what, value, f"{'an' if name[0] in 'AEIO' else 'a'} {name}")
+            raise wrong(who, what, value, wanted)
 
     return is_one
 

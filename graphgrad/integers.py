@@ -23,7 +23,9 @@ _NAMES = """
 """
 NAMES = _PLACES.union(_NAMES.split())
 # ops of ours that compute with integers as they are; elsewhere these become floating numbers
-_EXACT = "astype cross from_diagonal getitem max_pool pick relu scatter setitem unpool vecdot"
+_EXACT = """
+    astype cross from_diagonal getitem im2col max_pool pick relu scatter setitem unpool vecdot
+"""
 EXACT = frozenset(_EXACT.split())
 _FLOATING = frozenset((float, np.float64, np.float32))
 _UNCHANGING = frozenset((int, bool, float, str, slice, type(None), type(Ellipsis), np.bool_))

@@ -152,7 +152,5 @@ class NotHere:
 
     def __get__(self, tensor: Any, owner: Any = None) -> Any:
         """Raise, as where there is no such name."""
-        if tensor is None:
-            return self
         message = f"Tensor has no {self.name!r}; {ON_TENSORS[self.name]} (at {here()})"
         raise NameMissingError(message)

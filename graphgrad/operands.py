@@ -39,7 +39,7 @@ def as_array(x: Any, who: str = "Tensor") -> Any:
     """
     if x.__class__ is not np.ndarray and not isinstance(x, Recorded | np.generic):
         x = _converted(x, who)
-    dtype = x.dtype
+    dtype: Any = x.dtype  # pyright: ignore[reportAttributeAccessIssue] - a Tensor has one
     if dtype.num not in _NUMBERS:
         message = f"{who}: dtype {dtype} is not supported; {_remedy_of(dtype)} (at {here()})"
         raise DtypeError(message)

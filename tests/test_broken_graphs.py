@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad.errors import PictureError
+from graphgrad.errors import DtypeError, PictureError
 from graphgrad.viz import Graph
 from tests.golden.programs import leaf
 from tests.test_viz_json import HOSTILE, read
@@ -186,8 +186,14 @@ def test_hostile_names_of_files_arguments_and_gradients(name: str) -> None:
     check_writers(gg.graph(lambda d: d[name] * 2, {name: 2.0}))
 
 
-@pytest.mark.parametrize("name", [5, 0, "", ("a", "b"), None])
+@pytest.mark.parametrize("name", [5, 0, ("a", "b")])
 def test_names_that_are_no_texts(name: Any) -> None:
+    with pytest.raises(DtypeError, match=r"name = .* must be a text"):
+        leaf(2.0, name)
+
+
+@pytest.mark.parametrize("name", ["", None])
+def test_names_that_say_nothing(name: Any) -> None:
     graph = gg.graph(leaf(2.0, name) * 3)
-    assert graph.snapshot.values[0].name == (str(name) if name else None)
+    assert graph.snapshot.values[0].name is None
     check_writers(graph)

@@ -60,7 +60,7 @@ TENSORS: dict[str, Callable[[], gg.Tensor]] = {
     "empty": lambda: gg.Tensor(np.zeros((0, 2)), requires_grad=True),
     "parameter": lambda: nn.Parameter(np.ones(3, np.float16), name="b"),
     "frozen": lambda: nn.Parameter([1.0], requires_grad=False),
-    "buffer": lambda: nn.module.Buffer(np.zeros(2)),
+    "buffer": lambda: nn.Buffer(np.zeros(2)),
     "named": lambda: Named("m/s", [3.0, 4.0]),
     "locked": lambda: Locked(7),
 }

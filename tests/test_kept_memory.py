@@ -104,7 +104,7 @@ class Decay(optim.Optimizer):
     def __init__(self, params: Any, lr: float = 0.1) -> None:
         super().__init__(params, lr=lr)
 
-    def rule(self, group: Any) -> Any:
+    def rule(self, group: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         big, lr = np.ones(1000), group["lr"]
         return lambda _, g: lr * g * big[0]
 

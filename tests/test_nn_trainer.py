@@ -115,10 +115,11 @@ def test_samples_that_are_not_in_batches(swapped: bool) -> None:
     adam = optim.Adam(model.parameters())
     batches = data.Batches(samples(), 10, np.random.default_rng(0))
     given: Any = (batches, adam) if swapped else (adam, samples())
-    with pytest.raises(DtypeError, match=r"data\.Batches\(train, 100, rng\), after the optimizer"):
+    need = r"optim\.SGD\(" if swapped else r"such as data\.Batches\(train, 100, rng\)"
+    with pytest.raises(DtypeError, match=need):
         nn.Trainer(model, *given)
     wrong: Any = list(model.parameters())
-    with pytest.raises(DtypeError, match=r"is a list; give an optimizer, such as .* before the"):
+    with pytest.raises(DtypeError, match=r"must be an Optimizer, such as optim\.SGD\("):
         nn.Trainer(model, wrong, batches)
 
 
@@ -783,7 +784,7 @@ class NoisyLoss(nn.Module):
 
     def __init__(self) -> None:
         self.drop = nn.Dropout(0.5, rng=np.random.default_rng(3))
-        self.mean = nn.module.Buffer(np.zeros(()))
+        self.mean = nn.Buffer(np.zeros(()))
 
     def forward(self, scores: Any, labels: Any) -> Any:
         loss = nn.functional.cross_entropy(self.drop(scores), labels)

@@ -80,7 +80,8 @@ def test_a_number_of_pythons_is_a_constant(op: AnyOp) -> None:
             for y in case.run(*points):
                 y.backward(np.ones(y.shape), retain_graph=True)
             slopes.append([t.grad for t in points])
-        for a, b in zip(*slopes, strict=True):
+        pairs: Any = list(zip(*slopes, strict=True))
+        for a, b in pairs:
             if a is not None or b is not None:
                 np.testing.assert_allclose(a, b, rtol=1e-12)
 

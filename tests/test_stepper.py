@@ -1008,6 +1008,7 @@ def test_no_two_texts_of_a_network_overlap_where_they_are_drawn(visit: Any, netw
         {"heat": True},
         {"direction": "forward", "collapse": 9},
     ]
+    page: Any = None
     for look in looks:
         page = visit(graph, **look)
         _, found = page.evaluate(OVERLAPS)

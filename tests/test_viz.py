@@ -473,11 +473,12 @@ def test_networks_lead_down_and_circuits_to_the_right(tmp_path: Path) -> None:
         x = gg.sin(x)
     for graph, usual in ((gg.graph(x), "right"), (gg.graph(network()), "down")):
         other: Any = {"right": "down", "down": "right"}[usual]
-        for asked, look in (
+        looks: list[tuple[str, Any]] = [
             (usual, {}),
             (other, {"layout": other}),
             (usual, {"focus": 3, "radius": 6}),
-        ):
+        ]
+        for asked, look in looks:
             down = asked == "down"
             width, height = size(graph.to_svg(**look))
             assert (height > width) is down

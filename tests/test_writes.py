@@ -293,6 +293,8 @@ def test_of_many_regions_the_whole_is_remembered() -> None:
 
 def test_what_is_known_of_memory_goes_with_it() -> None:
     before = len(memory._owners)
+    x: Any = None
+    y: Any = None
     for _ in range(20):
         x = gg.Tensor(np.ones(50), requires_grad=True)
         y = x * x

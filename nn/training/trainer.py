@@ -14,7 +14,6 @@ from graphgrad.arguments import guarded, positive, whole
 from graphgrad.data.batches import Batches
 from graphgrad.data.dataset import Dataset, checked
 from graphgrad.errors import (
-    DtypeError,
     GraphError,
     NonFiniteError,
     ShapeError,
@@ -138,7 +137,6 @@ class Trainer(Training):
     ) -> None:
         """Check the arguments; nothing runs yet."""
         schedules = list(schedule) if isinstance(schedule, Sequence) else [schedule]
-        _check_kinds(optimizer, batches)
         _check_parts(model, optimizer, schedules, average)
         if schedule_each not in ("batch", "epoch"):
             message = f"Trainer: schedule_each={schedule_each!r}; there are 'batch' and 'epoch'"
@@ -344,18 +342,6 @@ class Trainer(Training):
         name = f"{type(self.model).__name__} by {type(self.optimizer).__name__}"
         done = f"{counted(self.epoch, 'epoch')}, {counted(self.step, 'step')}"
         return f"<Trainer of {name} after {done}>"
-
-
-def _check_kinds(optimizer: Any, batches: Any) -> None:
-    """Refuse samples that are not in batches, and parts in another order."""
-    if not isinstance(batches, Batches):
-        what = "samples in batches, such as data.Batches(train, 100, rng)"
-        message = f"Trainer: batches is a {type(batches).__name__}; give {what}"
-        raise DtypeError(f"{message}, after the optimizer (at {here()})")
-    if not isinstance(optimizer, Optimizer):
-        what = "an optimizer, such as optim.SGD(model.parameters(), lr=0.1)"
-        message = f"Trainer: optimizer is a {type(optimizer).__name__}; give {what}"
-        raise DtypeError(f"{message}, before the batches (at {here()})")
 
 
 def _check_parts(
