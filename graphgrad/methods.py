@@ -7,7 +7,7 @@ import numpy as np
 from graphgrad.node import Recorded
 from graphgrad.operands import unwrapped
 from graphgrad.record import record
-from graphgrad.registry import TABLE
+from graphgrad.registry import TABLE, ask
 
 Axis = int | tuple[int, ...] | None
 
@@ -180,23 +180,23 @@ class ArrayMethods(Recorded):
 
     def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
         """Positions of the maxima, a plain array."""
-        return np.argmax(self._array, axis=axis, keepdims=keepdims)
+        return ask(np.argmax, self, axis, keepdims=keepdims)
 
     def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
         """Positions of the minima, a plain array."""
-        return np.argmin(self._array, axis=axis, keepdims=keepdims)
+        return ask(np.argmin, self, axis, keepdims=keepdims)
 
     def argsort(self, axis: int | None = -1) -> Any:
         """Positions in sorted order, a plain array."""
-        return np.argsort(self._array, axis=axis)
+        return ask(np.argsort, self, axis)
 
     def all(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
         """Whether all elements are true, plain."""
-        return np.all(self._array, axis=axis, keepdims=keepdims)
+        return ask(np.all, self, axis, keepdims=keepdims)
 
     def any(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
         """Whether any element is true, plain."""
-        return np.any(self._array, axis=axis, keepdims=keepdims)
+        return ask(np.any, self, axis, keepdims=keepdims)
 
     def nonzero(self) -> Any:
         """Where the elements are not zero, plain arrays."""

@@ -8,13 +8,12 @@ from graphgrad.errors import (
     DtypeError,
     GraphgradError,
     ShapeError,
-    translate,
 )
 from graphgrad.integers import as_floats
 from graphgrad.memory import frozen, note_use
 from graphgrad.node import KEPT_ELEMENTS, Absent, Node, Recorded, call_site, here
 from graphgrad.operands import SCALARS, as_array, operand, plain_params
-from graphgrad.registry import HALF, Op, Plan, op
+from graphgrad.registry import HALF, Op, Plan, kind_of, op
 from graphgrad.switches import latest, switches
 
 _NODE_LIKE = (Node, Absent, bool, int, float, np.generic)
@@ -223,8 +222,8 @@ def _kind(x: Any) -> str:
 
 def fail(op: Op[Any], arrays: list[Any], error: Exception) -> NoReturn:
     """Raise an error of NumPy's as ours, or one that says enough as it is."""
-    kind = translate(error)
-    if kind is None or isinstance(error, GraphgradError):
+    kind = kind_of(op, error)
+    if kind is None:
         raise error  # not from itself: whoever follows causes would never come to an end
     raise kind(_explained(op, arrays, error, kind)) from error
 

@@ -28,13 +28,14 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
+from graphgrad.arguments import flag, several, shown, wrong
 from graphgrad.binder import REQUIRED, Binder
 from graphgrad.domains import Domain
 from graphgrad.errors import DtypeError, GraphgradError, LinalgError, UnsupportedError, translate
 from graphgrad.integers import EXACT, NAMES, as_floats, as_whole_numbers
 from graphgrad.memory import frozen
 from graphgrad.node import Absent, Recorded, here
-from graphgrad.operands import check, operand, plain_params
+from graphgrad.operands import as_array, check, operand, plain_params
 
 R = TypeVar("R")
 Rule = Callable[..., Any]
@@ -387,8 +388,16 @@ class Op(Declared, Generic[R]):
             return args[: self.inputs], args[self.inputs :]
         bound = self.binder.bind(args, kwargs)
         if self.variadic:
-            return tuple(bound[0]), bound[1:]
+            return self._listed(bound[0]), bound[1:]
         return bound[: self.inputs], bound[self.inputs :]
+
+    def _listed(self, inputs: Any) -> tuple[Any, ...]:
+        """List the inputs of a variadic op; what has no order, and a text, is none."""
+        if inputs.__class__ is list or inputs.__class__ is tuple:
+            return tuple(inputs)
+        if isinstance(inputs, set | frozenset | dict):
+            raise wrong(self.name, self.order[0], inputs, "a list or tuple of arrays")
+        return tuple(several(self.name, self.order[0], inputs, "arrays"))
 
     def evaluate(self, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
         """Compute on plain arrays, recording nothing."""
@@ -412,7 +421,7 @@ class Op(Declared, Generic[R]):
         inputs, params = self.bind(args, kwargs)
         for x in inputs:
             if isinstance(x, Recorded):
-                return x.record(self, inputs, params)  # type: ignore[attr-defined, no-any-return]
+                return x._record(self, inputs, params)  # type: ignore[attr-defined, no-any-return]
         try:
             return self.evaluate(inputs, params)  # type: ignore[no-any-return]
         except Exception as error:
@@ -490,14 +499,37 @@ class Composite(Declared, Generic[R]):
         return f"<composite {self.name}({', '.join(self.binder.order)})>"
 
 
+def kind_of(op: Any, error: Exception) -> type[GraphgradError] | None:
+    """Return which error of ours stands for one of NumPy's in an op; None for what is neither."""
+    if isinstance(error, GraphgradError):
+        return None
+    if isinstance(error, AttributeError) and is_numpys(op.function):
+        return DtypeError  # NumPy looks for the method of an object that is no number
+    return translate(error)
+
+
 def _named(op: Any, error: Exception) -> Exception:
     """Return the error of ours that stands for one of NumPy's; what is none of these as it is."""
-    kind = None if isinstance(error, GraphgradError) else translate(error)
+    kind = kind_of(op, error)
     if kind is LinalgError and not is_numpys(op.function):
         kind = None  # from inside a rule: the sweep knows whose
-    if isinstance(error, AttributeError) and is_numpys(op.function):
-        kind = DtypeError  # NumPy looks for the method of an object that is no number
     return error if kind is None else kind(f"{op.name}: {error} (at {here()})")
+
+
+def ask(function: Callable[..., Any], x: Any, axis: Any, **others: Any) -> Any:
+    """Ask a function of NumPy's about an array: a plain answer, or an error of ours.
+
+    What is asked for beside the axis are flags.
+    """
+    who = function.__name__
+    array = x._array if isinstance(x, Recorded) else as_array(x, who)
+    others = {name: flag(who, name, value) for name, value in others.items()}
+    try:
+        return function(array, axis=axis, **others)
+    except (TypeError, ValueError, OverflowError) as error:
+        kind = translate(error) or DtypeError
+        of = f"{np.shape(array)} {array.dtype}"
+        raise kind(f"{who}: {of}, axis={shown(axis)}: {error} (at {here()})") from error
 
 
 def _any_recorded(arguments: Any) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.anomaly import explain_nan
-from graphgrad.arguments import flag, text, wrong
+from graphgrad.arguments import flag, function as is_function, text, wrong
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.memory import lend, note_use, note_write, share_memory
 from graphgrad.methods import ArrayMethods
@@ -56,7 +56,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
     """
 
     __slots__ = ("__weakref__",)
-    record = staticmethod(record)
+    _record = staticmethod(record)
 
     def __init__(
         self,
@@ -282,6 +282,8 @@ class Tensor(NumpyProtocols, ArrayMethods):
         ShapeError
             Without ``grad`` on a non-scalar, or with one of another shape.
         """
+        if retain_graph.__class__ is not bool:
+            flag("backward", "retain_graph", retain_graph)
         node = self._node
         if node is None or not node.needs:
             message = (
@@ -333,6 +335,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
         (``lambda g: g * 10``) or None, which leaves it as it is. A hook must not refer to this
         tensor's own graph, or that graph lives until the garbage collector finds it.
         """
+        is_function("register_hook", "hook", hook)
         node = self._recorded_node("register_hook")
         if node.hooks is None:
             node.hooks = {}

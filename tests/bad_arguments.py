@@ -278,24 +278,32 @@ def is_left(good: Good, case: Case, outcome: Outcome) -> bool:
 
 def known_left() -> set[Case]:
     """Read which calls are known to end otherwise than they should."""
-    found = set()
-    for line in LEFT.read_text("utf-8").splitlines():
-        if not line.startswith("#"):
-            _, name, parameter, *values = line.split(" ")
-            found |= {Case(name, parameter, bad) for bad in values}
-    return found
+    return {
+        Case(name, parameter, bad)
+        for (_, name, parameter), values in _rows().items()
+        for bad in values
+    }
+
+
+def _rows() -> dict[tuple[str, str, str], list[str]]:
+    """Read what is left, by kind, name and parameter."""
+    lines = [line for line in LEFT.read_text("utf-8").splitlines() if not line.startswith("#")]
+    return {(kind, name, what): bad for kind, name, what, *bad in (x.split(" ") for x in lines)}
 
 
 def write_left(calls: dict[str, Good], outcomes: dict[Case, Outcome]) -> None:
-    """Write anew which calls end otherwise than they should."""
+    """Write anew which calls end otherwise than they should; of what was not called, as it was."""
+    not_called = calls.keys() - {case.name for case in outcomes}
     rows: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    rows |= {key: values for key, values in _rows().items() if key[1] in not_called}
     for case, outcome in outcomes.items():
         if is_left(calls[case.name], case, outcome):
             rows[outcome.kind, case.name, case.parameter].append(case.bad)
     counts = Counter(kind for (kind, *_), values in rows.items() for _ in values)
+    found = ", ".join(f"{n} {k}" for k, n in sorted(counts.items()))
     head = [
         "# Bad arguments that are still accepted without a reason, or end in a bare error.",
-        f"# Of {len(outcomes)} calls: {', '.join(f'{n} {k}' for k, n in sorted(counts.items()))}.",
+        f"# Of {len(all_cases(calls))} calls: {found}.",
         "# Written by `python -m tests.bad_arguments --write`; a line goes with its cause.",
     ]
     lines = [

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.operands import unwrapped
-from graphgrad.registry import OF_CONSTANTS, PLAIN, REMEDIES
+from graphgrad.registry import OF_CONSTANTS, PLAIN, REMEDIES, ask
 
 
 def _those_there(names: str, module: Any = np) -> set[Any]:
@@ -131,14 +130,14 @@ REMEDIES |= {
 
 def argmax(a: Any, axis: int | None = None, *, keepdims: bool = False) -> Any:
     """Return the positions of the maxima, a plain array."""
-    return np.argmax(unwrapped(a), axis=axis, keepdims=keepdims)
+    return ask(np.argmax, a, axis, keepdims=keepdims)
 
 
 def argmin(a: Any, axis: int | None = None, *, keepdims: bool = False) -> Any:
     """Return the positions of the minima, a plain array."""
-    return np.argmin(unwrapped(a), axis=axis, keepdims=keepdims)
+    return ask(np.argmin, a, axis, keepdims=keepdims)
 
 
 def argsort(a: Any, axis: int | None = -1, *, stable: bool | None = None) -> Any:
     """Return the positions in sorted order, a plain array."""
-    return np.argsort(unwrapped(a), axis=axis, stable=stable)
+    return ask(np.argsort, a, axis, **({} if stable is None else {"stable": stable}))

@@ -83,8 +83,8 @@ class Symbol(Recorded):
     # ------------------------------------------------------------- how ops and NumPy reach it
 
     @staticmethod
-    def record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -> Any:
-        """Apply an op, as Tensor.record does: rules call ops of their own."""
+    def _record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -> Any:
+        """Apply an op, as Tensor does: rules call ops of their own."""
         named = dict(zip(op.order[op.inputs :], params, strict=True))
         inputs = tuple(x.number if isinstance(x, Absent) else x for x in inputs)
         return Symbol(head_of(op), inputs, named, op=op)
@@ -190,7 +190,7 @@ class Symbol(Recorded):
         return lambda *args, **kwargs: _applied(function, (self, *args), kwargs)
 
     def __getitem__(self, index: Any) -> Any:
-        return self.record(TABLE[operator.getitem], (self,), (index,))
+        return self._record(TABLE[operator.getitem], (self,), (index,))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise Untold("it writes into an array")
@@ -218,7 +218,7 @@ def _applied(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     found = TABLE.get(function)
     if isinstance(found, Op):
         inputs, params = found.bind(args, kwargs)
-        return Symbol.record(found, inputs, params)
+        return Symbol._record(found, inputs, params)
     if isinstance(found, Composite):
         bound = zip(found.binder.own, found.binder.bind(args, kwargs), strict=True)
         telling = [

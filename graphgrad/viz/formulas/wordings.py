@@ -81,7 +81,7 @@ _WORDS: dict[str, Callable[..., Any]] = {
     ),
     "power_derivative": lambda x, y, n: y * x ** (y - 1) if n == 1 else None,
     "sinc_derivative": lambda x, n: _leaf("sinc" + "′" * n, x) if n <= 3 else None,
-    "exp": lambda x: Symbol.record(
+    "exp": lambda x: Symbol._record(
         TABLE["softmax"], (_inside(x, "log_softmax"),), tuple(x.parameters.values())
     ),
     "sinh": lambda x: np.sqrt(_inside(x, "arccosh") ** 2 - 1),
