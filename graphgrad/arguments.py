@@ -13,7 +13,7 @@ import os
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -205,9 +205,9 @@ def floating(who: str, what: str, value: Any) -> None:
         raise wrong(who, what, value, "a dtype of floating numbers")
 
 
-def _each(check: Check) -> Check:
+def _each(check: Check, of: str = "numbers") -> Check:
     def all_of(who: str, what: str, value: Any) -> None:
-        for element in several(who, what, value, "numbers"):
+        for element in several(who, what, value, of):
             check(who, f"an element of {what}", element)
 
     return all_of
@@ -221,22 +221,30 @@ def _one_or_each(check: Check) -> Check:
 
 
 _SUCH_AS = {  # how to make what people give something else for
-    "Batches": "data.Batches(train, 100, rng)",
-    "Optimizer": "optim.SGD(model.parameters(), lr=0.1)",
+    "Batches": ", such as data.Batches(train, 100, rng)",
+    "Optimizer": ", such as optim.SGD(model.parameters(), lr=0.1)",
 }
 
 
-def _kind(of: type) -> Check:
-    name = of.__name__
-    wanted = f"{'an' if name[0] in 'AEIO' else 'a'} {name}"
-    if name in _SUCH_AS:
-        wanted += f", such as {_SUCH_AS[name]}"
+def _kind(*of: type) -> Check:
+    names = [kind.__name__ for kind in of]
+    articles = ["an" if name[0] in "AEIO" else "a" for name in names]
+    parts = [f"{a} {n}{_SUCH_AS.get(n, '')}" for a, n in zip(articles, names, strict=True)]
+    wanted = " or ".join(parts)
 
     def is_one(who: str, what: str, value: Any) -> None:
         if not isinstance(value, of):
             raise wrong(who, what, value, wanted)
 
     return is_one
+
+
+def _pair(who: str, what: str, value: Any) -> None:
+    ends = several(who, what, value, "two numbers")
+    if isinstance(value, set | dict) or len(ends) != 2:
+        raise wrong(who, what, value, "a pair of numbers")
+    for end in ends:
+        number(who, f"an element of {what}", end)
 
 
 def _listed(who: str, what: str, value: Any) -> None:
@@ -261,7 +269,11 @@ _BY_ANNOTATION: dict[Any, Check] = {
     Sequence[int]: _each(whole),
     int | tuple[int, ...]: _one_or_each(whole),
     int | Sequence[int]: _one_or_each(whole),
-    tuple[float, float]: _each(number),
+    tuple[float, float]: _pair,
+    Sequence[float]: _each(number),
+    Sequence[tuple[float, float]]: _each(_pair),
+    Sequence[tuple[int, ...]]: _each(lambda who, what, value: sizes(who, what, value, least=0)),
+    Sequence[np.random.Generator]: _each(_kind(np.random.Generator)),
 }
 
 
@@ -274,21 +286,39 @@ _BY_ORIGIN: dict[Any, Check] = {
 NO_KIND = (object, Any, inspect.Parameter.empty)
 
 
+def _own_class(annotation: Any) -> type | None:
+    """Return the class of ours that an annotation names, with or without parameters."""
+    found = get_origin(annotation) or annotation
+    own = isinstance(found, type) and found.__module__.startswith("graphgrad.")
+    return found if own and not getattr(found, "_is_protocol", False) else None
+
+
 def check_of(annotation: Any) -> Check | None:
     """Return the check of an annotation; None where it does not tell enough."""
     if annotation in _BY_ANNOTATION:
         return _BY_ANNOTATION[annotation]
-    if get_origin(annotation) in (types.UnionType, Union):
-        parts = [a for a in get_args(annotation) if a is not type(None)]
-        optional = len(parts) < len(get_args(annotation))
-        inner = check_of(functools.reduce(operator.or_, parts)) if optional else None
-        return inner and (lambda who, what, value: value is None or inner(who, what, value))
-    if get_origin(annotation) in _BY_ORIGIN:
-        return _BY_ORIGIN[get_origin(annotation)]
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin in (types.UnionType, Union):
+        return _check_of_union(parts)
+    if origin is Literal:
+        return lambda who, what, value: choice(who, what, value, parts)
+    if origin in _BY_ORIGIN:
+        functions = origin is Sequence and get_origin(parts[0]) is Callable
+        return _each(function, "functions") if functions else _BY_ORIGIN[origin]
     plain = isinstance(annotation, type) and annotation not in NO_KIND
     if plain and not getattr(annotation, "_is_protocol", False):
         return _kind(annotation)
-    return None
+    own = _own_class(annotation)
+    return _kind(own) if own else None
+
+
+def _check_of_union(parts: Sequence[Any]) -> Check | None:
+    others = [a for a in parts if a is not type(None)]
+    if len(others) == len(parts):
+        kinds = [k for k in map(_own_class, parts) if k is not None]
+        return _kind(*kinds) if len(kinds) == len(parts) else None
+    inner = check_of(functools.reduce(operator.or_, others))
+    return inner and (lambda who, what, value: value is None or inner(who, what, value))
 
 
 def guarded(called: F) -> F:
@@ -300,7 +330,7 @@ def guarded(called: F) -> F:
     parameters = inspect.signature(called).parameters.values()
     named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     checks = {p.name: (check_of(p.annotation), p.default) for p in named}
-    places = [(name, *check) for name, check in checks.items()]
+    places = [(p.name, *checks[p.name]) for p in named if p.kind is not p.KEYWORD_ONLY]
     is_method = places[0][0] == "self"
 
     @functools.wraps(called)

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from graphgrad.errors import DtypeError, GraphError, ShapeError
+from graphgrad.arguments import guarded, positive, whole
+from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
 from graphgrad.node import Recorded, here
 from graphgrad.operands import as_array
 from graphgrad.record import constant
@@ -22,6 +23,7 @@ from graphgrad.transforms import flatten, gradients, vjp
 Kind = Literal["central", "forward"]
 Outputs = Callable[[Sequence[Any]], list[Any]]  # from the points to the arrays or Tensors of f
 
+HIGHEST = 8  # order: each takes many times as long as the one before it
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -37,6 +39,7 @@ def step_size(x: Any, kind: Kind = "central") -> Any:
     return _EPS ** (1 / 3 if kind == "central" else 1 / 2) * np.maximum(1.0, np.abs(x))
 
 
+@guarded
 def numerical_gradient(
     f: Callable[[Any], Any], x: ArrayLike | Recorded, h: Any = None, kind: Kind = "central"
 ) -> Any:
@@ -94,13 +97,14 @@ def differences(
     Outputs are subtracted before they are summed, so that those which do not move cancel
     exactly.
     """
-    if kind not in ("central", "forward"):
-        message = f"kind={kind!r}: choose 'central' or 'forward' (at {here()})"
-        raise ShapeError(message)
     x = points[which]
     steps = as_array(step_size(x, kind) if h is None else h, "h").astype(np.float64)
     if np.shape(steps) != x.shape:
-        steps = np.broadcast_to(steps, x.shape)
+        try:
+            steps = np.broadcast_to(steps, x.shape)
+        except ValueError as error:
+            message = f"h of shape {steps.shape} does not fit an input {x.shape} (at {here()})"
+            raise ShapeError(message) from error
     if not (steps > 0).all():
         message = f"h={h}: a step is a positive number (at {here()})"
         raise ShapeError(message)
@@ -119,6 +123,9 @@ def differences(
         right, above = moved(index, float(steps[index]))
         central = kind == "central"
         left, below = moved(index, -float(steps[index])) if central else (float(x[index]), at_x)
+        if left == right:
+            message = f"h={float(steps[index])} is too small a step from {right} (at {here()})"
+            raise ArgumentError(message)
         with np.errstate(all="ignore"):
             rises = zip(above, below, cotangents, strict=True)
             total = sum(float(np.sum((a - b) * c)) for a, b, c in rises)
@@ -149,6 +156,7 @@ def _real(y: Any, who: str) -> Any:
 # ------------------------------------------------------------------ gradients of a function
 
 
+@guarded
 def gradcheck(
     f: Callable[..., Any],
     *inputs: Any,
@@ -173,7 +181,7 @@ def gradcheck(
         Arrays, Tensors or numbers, also in nested lists, tuples and dicts. Floating ones are
         differentiated, after promotion to float64; everything else is held constant.
     order
-        The highest order of derivative to compare.
+        The highest order of derivative to compare, 1 to 8; each costs a multiple of the last.
     rtol, atol
         An element passes if |a − n| ≤ max(rtol · |a|, rtol · |n|, atol).
     h, kind
@@ -192,6 +200,9 @@ def gradcheck(
     GraphError
         If f gives different values for the same inputs, so that no difference means anything.
     """
+    whole("gradcheck", "order", order, 1, HIGHEST)
+    positive("gradcheck", "rtol", rtol, zero=True)
+    positive("gradcheck", "atol", atol, zero=True)
     leaves, rebuild = flatten([_listed(x) for x in inputs])
     names = _names(f, inputs)
     places = [i for i, x in enumerate(leaves) if _is_floating(x)]

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from graphgrad.arguments import wrong
+
 _default = np.random.default_rng()
 
 
@@ -12,4 +14,8 @@ def default_generator(rng: np.random.Generator | None = None) -> np.random.Gener
 
 def manual_seed(seed: int) -> None:
     """Seed the default generator, which everything with ``rng=None`` draws from."""
-    _default.bit_generator.state = np.random.default_rng(seed).bit_generator.state
+    try:
+        state = np.random.default_rng(seed).bit_generator.state
+    except (TypeError, ValueError, OverflowError) as error:
+        raise wrong("manual_seed", "seed", seed, "a whole number, not negative") from error
+    _default.bit_generator.state = state

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded
 from graphgrad.errors import GraphError
 from graphgrad.memory import checksum, know_again, known_of
 from graphgrad.node import (
@@ -23,6 +24,7 @@ from graphgrad.tensor import Tensor
 from graphgrad.transforms import Function, flatten, name_of, pull
 
 
+@guarded
 def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()) -> Any:
     """Compute ``f(*args)``, keeping nothing of it: the backward pass computes it anew.
 

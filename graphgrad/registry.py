@@ -28,7 +28,7 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from graphgrad.arguments import flag, several, shown, wrong
+from graphgrad.arguments import flag, guarded, several, shown, wrong
 from graphgrad.binder import REQUIRED, Binder
 from graphgrad.domains import Domain
 from graphgrad.errors import DtypeError, GraphgradError, LinalgError, UnsupportedError, translate
@@ -539,6 +539,7 @@ def _any_recorded(arguments: Any) -> bool:
     )
 
 
+@guarded
 def op(
     function: Callable[..., Any],
     *rules: Rule | None,
@@ -659,5 +660,8 @@ def composed(
 
 
 def _caller_module() -> str:
-    """Name the module that called the function that calls this one."""
-    return str(sys._getframe(2).f_globals.get("__name__", "__main__"))
+    """Name the module that called the function that calls this one, past the check around it."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__") == guarded.__module__:
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", "__main__"))

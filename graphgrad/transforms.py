@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from graphgrad.arguments import guarded, several
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
 from graphgrad.node import (
     Node,
@@ -291,6 +292,7 @@ class Derived:
         return f"<{transform.__name__}({name_of(f)}{more})>"
 
 
+@guarded
 def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     """Return a function that computes ``(f(…), its gradient)``; see :func:`grad`."""
     numbers, single = _as_argnums(argnums)
@@ -304,6 +306,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     return Derived(value_and_grad, f, argnums, both)
 
 
+@guarded
 def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     """Return the gradient of a scalar function as a function of the same arguments.
 
@@ -327,6 +330,7 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     return Derived(grad, f, argnums, gradient)
 
 
+@guarded
 def gradients(
     ys: Tensor | Sequence[Tensor],
     xs: Tensor | Sequence[Tensor],
@@ -352,8 +356,8 @@ def gradients(
     GraphError
         If a y has no graph, or an x does not require a gradient.
     """
-    outs = [ys] if isinstance(ys, Tensor) else list(ys)
-    ins = [xs] if isinstance(xs, Tensor) else list(xs)
+    outs = [ys] if isinstance(ys, Tensor) else several("gradients", "ys", ys, "Tensors")
+    ins = [xs] if isinstance(xs, Tensor) else several("gradients", "xs", xs, "Tensors")
     if grad_outputs is None:
         given: list[Any] = [None] * len(outs)
     else:
@@ -385,6 +389,7 @@ def gradients(
     return results[0] if isinstance(xs, Tensor) else tuple(results)
 
 
+@guarded
 def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
     """Return ``(f(*args), pullback)``: ``pullback(g)`` is g times the Jacobian.
 
@@ -418,6 +423,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
     return trace.rebuild_result(trace.finish(trace.outs)), pullback
 
 
+@guarded
 def jvp(f: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
     """Return ``(f(*primals), the Jacobian times tangents)``.
 
@@ -445,6 +451,7 @@ def jvp(f: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
     return trace.rebuild_result(outs), trace.rebuild_result(trace.finish(pushed))
 
 
+@guarded
 def hvp(f: Function, primals: Any, tangents: Any) -> Any:
     """Return the Hessian of a scalar function times a vector, without forming the Hessian.
 
@@ -467,11 +474,15 @@ def _matching(args: tuple[Any, ...], tangents: Any, who: str) -> list[Any]:
     given = tangents if isinstance(tangents, tuple) else (tangents,)
     points, directions = flatten(args)[0], flatten_like(given, args)
     here_shapes = [np.shape(x) for x in points]
-    there_shapes = [np.shape(v) for v in directions or flatten(given)[0]]
+    vectors = [
+        v if isinstance(v, Tensor) else as_array(v, f"{who}, tangents")
+        for v in (flatten(given)[0] if directions is None else directions)
+    ]
+    there_shapes = [v.shape for v in vectors]
     if directions is None or here_shapes != there_shapes:
         message = f"{who}: tangents {there_shapes} for primals {here_shapes} (at {here()})"
         raise ShapeError(message)
-    return [v if isinstance(v, Tensor) else as_array(v) for v in directions]
+    return vectors
 
 
 def _inner(gs: list[Any], vs: list[Any]) -> Any:
@@ -487,6 +498,7 @@ def _differentiate(y: Any, xs: list[Tensor], *, graph: bool) -> list[Any]:
     return pull([y], [_ones(y)], xs, graph=graph)[0]
 
 
+@guarded
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     """Return the Jacobian of f as a function: output shape + argument shape.
 
@@ -517,6 +529,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     return Derived(jacobian, f, argnums, derivative)
 
 
+@guarded
 def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     """Return the Hessian of a scalar function: argument shape twice.
 
