@@ -207,6 +207,8 @@ def floating(who: str, what: str, value: Any) -> None:
 
 def _each(check: Check, of: str = "numbers") -> Check:
     def all_of(who: str, what: str, value: Any) -> None:
+        if isinstance(value, set | frozenset | dict):  # which have no order
+            raise wrong(who, what, value, f"a list of {of}")
         for element in several(who, what, value, of):
             check(who, f"an element of {what}", element)
 

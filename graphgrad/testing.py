@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import guarded, whole
 from graphgrad.domains import Call, Domain, Elementwise, Reduction
-from graphgrad.errors import GraphgradError, UnsupportedError
+from graphgrad.errors import GraphgradError, ShapeError, UnsupportedError
 from graphgrad.laws import LAWS, AnyOp, Case, Law
 from graphgrad.node import here
 
@@ -27,6 +28,7 @@ SPECIAL = (0.0, 1.0, -1.0, 0.5, 2.0)  # where rules tend to have their mistakes
 # ---------------------------------------------------------------------------- drawing numbers
 
 
+@guarded
 def sample(
     rng: np.random.Generator,
     shape: tuple[int, ...],
@@ -46,6 +48,7 @@ def sample(
     return pool[:size].reshape(shape)
 
 
+@guarded
 def sample_apart(
     rng: np.random.Generator,
     shapes: Sequence[tuple[int, ...]],
@@ -53,6 +56,9 @@ def sample_apart(
     avoid: Sequence[float] = (),
 ) -> list[Any]:
     """Draw float64 arrays of which no two numbers are close to each other."""
+    if not shapes or len(shapes) != len(intervals):
+        counts = f"{len(shapes)} shapes and {len(intervals)} intervals"
+        raise ShapeError(f"sample_apart: {counts}; give an interval per array (at {here()})")
     sizes = [int(np.prod(shape)) for shape in shapes]
     narrowest = min(high - low for low, high in intervals)
     gap = min(narrowest / (4 * (sum(sizes) + len(avoid)) + 4), 0.04)
@@ -77,6 +83,7 @@ class Sampler:
     They lie between 0.3 and 2 in size, of either sign, no two of them within 0.005.
     """
 
+    @guarded
     def __init__(self, rng: np.random.Generator) -> None:
         """Take the generator to draw from."""
         self.rng = rng
@@ -106,20 +113,30 @@ def generators() -> st.SearchStrategy[np.random.Generator]:
 # ------------------------------------------------------------------------------ drawing calls
 
 
+def _counts(who: str, **numbers: int) -> None:
+    for what, value in numbers.items():
+        whole(who, what, value, least=0)
+
+
+@guarded
 def shapes(max_dims: int = 3, max_side: int = 3, min_side: int = 0) -> Any:
     """Draw the shape of one array, 0-d and empty ones among them."""
+    _counts("shapes", max_dims=max_dims, max_side=max_side, min_side=min_side)
     return st_numpy.array_shapes(
         min_dims=0, max_dims=max_dims, min_side=min_side, max_side=max_side
     )
 
 
+@guarded
 def broadcastable(count: int, max_dims: int = 3, max_side: int = 3) -> Any:
     """Draw shapes of ``count`` arrays that broadcast against one another."""
+    _counts("broadcastable", count=count, max_dims=max_dims, max_side=max_side)
     return st_numpy.mutually_broadcastable_shapes(
         num_shapes=count, max_dims=max_dims, min_side=0, max_side=max_side
     ).map(lambda drawn: drawn.input_shapes)
 
 
+@guarded
 @st.composite
 def elementwise_calls(draw: Any, domain: Elementwise) -> Call:
     """Draw arrays of mutually broadcastable shapes, now and then a Python number for one."""
@@ -140,6 +157,7 @@ def _arrays(
     return [sample(rng, shape, interval, domain.avoid) for shape, interval in pairs]
 
 
+@guarded
 @st.composite
 def axes(draw: Any, shape: tuple[int, ...], tuple_axis: bool = True) -> Any:
     """Draw an axis: None, an int from either end, or a tuple of some (also of none)."""
@@ -154,6 +172,7 @@ def axes(draw: Any, shape: tuple[int, ...], tuple_axis: bool = True) -> Any:
     return draw(st.one_of(kinds))
 
 
+@guarded
 @st.composite
 def reduction_calls(draw: Any, domain: Reduction) -> Call:
     """Draw an array with an axis to reduce that is long enough."""
@@ -180,6 +199,7 @@ def _reduced(shape: tuple[int, ...], axis: Any) -> int:
     return int(np.prod([shape[i] for i in chosen]))
 
 
+@guarded
 def calls(op: AnyOp, domain: Domain | None = None) -> st.SearchStrategy[Call]:
     """Draw calls of an op from its domain, or from another one."""
     domain = _domain_of(op, domain)
@@ -192,6 +212,7 @@ def calls(op: AnyOp, domain: Domain | None = None) -> st.SearchStrategy[Call]:
     )
 
 
+@guarded
 def typical_calls(op: AnyOp, domain: Domain | None = None) -> list[Call]:
     """List calls that every test of an op needs: each case, 0-d, empty, broadcast."""
     domain = _domain_of(op, domain)
@@ -226,6 +247,7 @@ def _domain_of(op: AnyOp, domain: Domain | None) -> Domain:
 # ----------------------------------------------------------------------------------- checking
 
 
+@guarded
 def check_call(op: AnyOp, call: Call, laws: Sequence[Law] = LAWS) -> None:
     """Hold one call of an op against the laws.
 
@@ -243,6 +265,7 @@ def check_call(op: AnyOp, call: Call, laws: Sequence[Law] = LAWS) -> None:
             raise
 
 
+@guarded
 def check_op(
     op: AnyOp, domain: Domain | None = None, *, examples: int = 10, laws: Sequence[Law] = LAWS
 ) -> None:
@@ -266,8 +289,11 @@ def check_op(
     UnsupportedError
         If there is no domain.
     """
+    whole("check_op", "examples", examples, 0, 10**6)
     for call in typical_calls(op, domain):
         check_call(op, call, laws)
+    if not examples:
+        return
 
     @settings(
         max_examples=examples,
@@ -280,5 +306,4 @@ def check_op(
     def holds(drawn: Call) -> None:
         check_call(op, drawn, laws)
 
-    if examples:
-        holds()
+    holds()

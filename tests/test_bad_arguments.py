@@ -5,14 +5,17 @@ All of them by ``make walk``; in every run of the tests a sample, drawn with one
 
 import os
 import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
+import graphgrad as gg
 from graphgrad import arguments
 from graphgrad.errors import ArgumentError, DtypeError
+from graphgrad.registry import Composite, Op
 from tests.bad_arguments import BAD, LEFT, all_cases, is_left, known_left, walk
 from tests.every_call import Good, apply, good_calls, public, signature_of
 
@@ -81,6 +84,35 @@ def test_what_a_check_lets_through(name: str) -> None:
 def test_a_nul_byte_is_no_part_of_a_path() -> None:
     with pytest.raises(ArgumentError, match="NUL"):
         arguments.path("f", "x", "a\0b")
+
+
+def test_a_guarded_function_reads_unions_words_lists_and_what_stands_behind_a_star() -> None:
+    Words = Literal["a", "b"]
+
+    @arguments.guarded
+    def go(
+        f: Callable[..., Any],
+        *xs: Any,
+        word: Words = "a",
+        op: Op[Any] | Composite[Any] | None = None,
+        several: Sequence[Callable[[Any], None]] = (),
+        ends: tuple[float, float] = (0, 1),
+    ) -> Any:
+        return f(*xs), word, op, several, ends
+
+    call: Any = go
+    assert call(max, 1, "2".__len__(), op=gg.tanh, several=[print], ends=[0, 2])[0] == 1
+    for bad in (
+        {"word": "c"},
+        {"word": 1},
+        {"op": 1},
+        {"several": [1]},
+        {"several": {print}},
+        {"ends": (1,)},
+        {"ends": (1, "2")},
+    ):
+        with pytest.raises((ArgumentError, DtypeError), match=f"^go: .*{next(iter(bad))}"):
+            call(max, 1, 2, **bad)
 
 
 def test_a_guarded_function_checks_what_it_is_given_and_nothing_else() -> None:

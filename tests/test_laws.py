@@ -242,6 +242,12 @@ def test_random_calls_are_the_same_each_time() -> None:
     assert shapes_drawn() == first
 
 
+def test_typical_calls_alone_can_be_checked() -> None:
+    seen: list[Call] = []
+    check_op(gg.tanh, examples=0, laws=[lambda case: seen.append(case.call)])
+    assert len(seen) == len(gg.testing.typical_calls(gg.tanh))
+
+
 def test_one_call_can_be_checked() -> None:
     check_call(TABLE[np.multiply], call(np.ones((2, 3)), np.ones(3)))
     with pytest.raises(AssertionError, match="FAILED: wrong"):

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 import graphgrad as gg
 from graphgrad.check import gradcheck
-from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError
 from graphgrad.ops import scan
 from tests.linear import check_linear
 
@@ -134,6 +134,13 @@ def test_a_long_product_is_fast() -> None:
 
 
 # ------------------------------------------------------------------- differences, integrals
+
+
+def test_differences_of_any_order_end() -> None:
+    x = gg.Tensor(np.ones((2, 3)), requires_grad=True)
+    assert np.diff(x, 3).shape == np.diff(x, 10**9).shape == (2, 0)
+    with pytest.raises(ArgumentError, match="diff: n = 1000000000000 must be at most"):
+        np.diff(x, 10**12)
 
 
 def test_differences_of_other_things() -> None:

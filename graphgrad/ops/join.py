@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from graphgrad.arguments import whole
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.node import here
@@ -241,6 +242,9 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Tensor:
 # --------------------------------------------------------------------------- taking apart
 
 
+MOST_PIECES = 10**6  # each is an object of its own
+
+
 def _pieces(ary: Any, indices_or_sections: Any, axis: int, who: str, *, equal: bool) -> list[Any]:
     """Cut into so many sections, or before each of the given places."""
     axis = normalize_axis_index(axis, np.ndim(ary))
@@ -248,7 +252,7 @@ def _pieces(ary: Any, indices_or_sections: Any, axis: int, who: str, *, equal: b
     if np.ndim(indices_or_sections):
         cuts = [0, *np.asarray(indices_or_sections).tolist(), length]
     else:
-        sections = int(indices_or_sections)
+        sections = whole(who, "indices_or_sections", indices_or_sections, most=MOST_PIECES)
         if sections < 1 or (equal and length % sections):
             message = f"{who}: {length} elements along axis {axis} cannot be cut into {sections}"
             remedy = " equal sections; gg.array_split cuts into nearly equal ones" if equal else ""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import WIDEST, whole
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.node import here
@@ -234,6 +235,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
         If n is negative, or ``a`` is a single number.
     """
     shape = np.shape(a)
+    n = whole("diff", "n", n, most=WIDEST)
     if n < 0 or not shape:
         message = f"diff: order {n} of an array {shape}; n is at least 0, and a has an axis"
         raise ShapeError(f"{message} (at {here()})")
@@ -242,7 +244,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     parts = [x if x is a else _end(x, shape, axis) for x in (prepend, a, append) if x is not None]
     a = np.concatenate(parts, axis=axis) if len(parts) > 1 else a
     later, earlier = (along(len(shape), axis, s) for s in (slice(1, None), slice(-1)))
-    for _ in range(n):
+    for _ in range(min(n, np.shape(a)[axis])):  # of which nothing is left from there on
         a = a[later] - a[earlier]
     return a
 
