@@ -105,7 +105,7 @@ def differences(
         except ValueError as error:
             message = f"h of shape {steps.shape} does not fit an input {x.shape} (at {here()})"
             raise ShapeError(message) from error
-    if not (steps > 0).all():
+    if np.asarray(h).dtype == bool or not ((steps > 0) & np.isfinite(steps)).all():
         message = f"h={h}: a step is a positive number (at {here()})"
         raise ShapeError(message)
     result = np.zeros(x.shape)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from graphgrad.arguments import wrong
+from graphgrad.arguments import is_flag, wrong
 
 _default = np.random.default_rng()
 
@@ -14,6 +14,8 @@ def default_generator(rng: np.random.Generator | None = None) -> np.random.Gener
 
 def manual_seed(seed: int) -> None:
     """Seed the default generator, which everything with ``rng=None`` draws from."""
+    if is_flag(seed):
+        raise wrong("manual_seed", "seed", seed, "a whole number")
     try:
         state = np.random.default_rng(seed).bit_generator.state
     except (TypeError, ValueError, OverflowError) as error:

@@ -28,7 +28,7 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from graphgrad.arguments import flag, guarded, several, shown, wrong
+from graphgrad.arguments import flag, guarded, several, shown, whole, wrong
 from graphgrad.binder import REQUIRED, Binder
 from graphgrad.domains import Domain
 from graphgrad.errors import DtypeError, GraphgradError, LinalgError, UnsupportedError, translate
@@ -615,6 +615,9 @@ def op(
         If the number of rules is not the number of inputs, or a function of NumPy's has a
         rule, or an answer without one, and ``replace`` is not set.
     """
+    whole("op", "outputs", outputs, 1)
+    if inputs is not None:
+        whole("op", "inputs", inputs, 1)
     if (function in TABLE or function in PLAIN) and not replace:
         has = "a rule" if function in TABLE else "an answer, which is plain,"
         message = (

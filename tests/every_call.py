@@ -8,7 +8,7 @@ import copy
 import inspect
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,18 +71,28 @@ def signature_of(function: Any) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(function).parameters
 
 
-def apply(function: Any, arguments: Mapping[str, Any]) -> Any:
-    """Call a function with arguments by name, in their places as far as these are given."""
+def apply(
+    function: Any, arguments: Mapping[str, Any], like: Any = None, named: Collection[str] = ()
+) -> Any:
+    """Call a function with arguments by name, in their places as far as these are given.
+
+    ``like``: another function, whose parameters these are; ``named``: which have no place.
+    """
+    like = function if like is None else like
+    parameters = signature_of(like)
+    if isinstance(like, Op | Composite):  # NumPy's order may have others between ours
+        order = like.binder.order
+        named = {n for k, n in enumerate(parameters) if order[k : k + 1] != (n,)}.union(named)
     given = dict(arguments)
     positional: list[Any] = []
-    for name, parameter in signature_of(function).items():
-        if name not in given:
+    for name, parameter in parameters.items():
+        if name not in given or name in named:
             break
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             positional.append(given.pop(name))
         elif parameter.kind is parameter.VAR_POSITIONAL:
             positional += given.pop(name)
-    for name, parameter in signature_of(function).items():
+    for name, parameter in parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             given.update(given.pop(name, {}))
     return function(*positional, **given)
@@ -98,7 +108,9 @@ def public() -> dict[str, Any]:
                 continue
             value = getattr(module, name)
             home = str(getattr(value, "__module__", ""))
-            own = home.startswith("graphgrad") and (space == "gg" or module.__name__ in home)
+            own = home.startswith("graphgrad") and (
+                space in {"gg", "linalg"} or module.__name__ in home
+            )
             if isinstance(value, types.ModuleType) or not callable(value) or not own:
                 continue
             if isinstance(value, type) and issubclass(value, Exception):

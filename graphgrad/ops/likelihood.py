@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import flag
 from graphgrad.domains import Cases, Reduction, call
 from graphgrad.methods import Axis
 from graphgrad.ops.reduce import kept_shape
@@ -26,6 +27,8 @@ def _exponentials(a: Any, axis: Axis) -> tuple[Any, Any, Any, Any]:
 
 
 def _logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    if keepdims.__class__ is not bool:
+        flag("logsumexp", "keepdims", keepdims)
     largest, _, e, total = _exponentials(a, axis)
     with np.errstate(divide="ignore"):  # nothing to add: log 0 is −inf
         out = (np.log(total) + largest).astype(e.dtype, copy=False)

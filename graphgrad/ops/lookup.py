@@ -25,7 +25,11 @@ from graphgrad.tensor import Tensor
 )
 def compress(condition: Any, a: Any, axis: int | None = None) -> Tensor:
     """Keep the places along an axis where a condition holds."""
-    return take(a, np.flatnonzero(unwrapped(condition)), axis=axis)
+    holds = np.asarray(unwrapped(condition))
+    if holds.ndim != 1:
+        message = f"compress: the condition {holds.shape} must have one axis; gg.extract takes any"
+        raise ShapeError(f"{message} (at {here()})")
+    return take(a, np.flatnonzero(holds), axis=axis)
 
 
 @composed(
@@ -49,6 +53,10 @@ def extract(condition: Any, arr: Any) -> Tensor:
 def choose(a: Any, choices: Any, mode: str = "raise") -> Tensor:
     """Take each element from one of several arrays, by its number."""
     arrays = broadcast_arrays(unwrapped(a), *choices)
+    given = np.asarray(unwrapped(a))
+    if mode == "raise" and np.any(given < 0):
+        message = f"choose: {np.min(given)} is the number of no choice; they start at 0"
+        raise ShapeError(f"{message} (at {here()})")
     numbers = np.take(np.arange(len(choices)), arrays[0], mode=mode)  # type: ignore[call-overload]
     grid = np.indices(numbers.shape, sparse=True)
     return getitem(stack(arrays[1:]), (numbers, *grid))
@@ -140,6 +148,9 @@ def histogram(
     values = np.ravel(unwrapped(a))
     if not isinstance(weights, Tensor):
         return np.histogram(values, bins, range, density, weights)
+    if weights.shape != np.shape(a):
+        shapes = f"numbers {np.shape(a)}, weights {weights.shape}"
+        raise ShapeError(f"histogram: {shapes}; they must be equal (at {here()})")
     edges = np.histogram_bin_edges(values, bins, range)
     count = edges.size - 1
     numbers = np.searchsorted(edges, values, side="right") - 1

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.arguments import whole
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
 from graphgrad.node import here
@@ -136,7 +137,7 @@ _vecdot: Op[Tensor] = op(
 def vecdot(x1: Any, x2: Any, axis: int = -1) -> Tensor:
     """Dot products along an axis, of stacks of vectors that broadcast."""
     x1, x2 = as_array(x1), as_array(x2)
-    if axis != -1:
+    if whole("vecdot", "axis", axis) != -1:
         x1, x2 = np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)
     return _vecdot(x1, x2)
 

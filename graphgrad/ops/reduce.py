@@ -84,7 +84,7 @@ def spread(g: Any, a_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
 
 
 def _mean(a: Any, axis: Axis = None, keepdims: Any = False) -> Any:
-    if a.dtype.char in "fd" and a.size:  # np.mean, without its detours
+    if a.dtype.char in "fd" and a.size and (axis is None or a.shape):  # without np.mean's detours
         total = np.add.reduce(a, axis, keepdims=keepdims)
         return total / reduced_count(a.shape, axis)
     return np.mean(a, axis=axis, keepdims=keepdims)
