@@ -388,16 +388,17 @@ class Op(Declared, Generic[R]):
             return args[: self.inputs], args[self.inputs :]
         bound = self.binder.bind(args, kwargs)
         if self.variadic:
-            return self._listed(bound[0]), bound[1:]
+            given = bound[0]
+            if given.__class__ is not list and given.__class__ is not tuple:
+                given = self._listed(given)
+            return tuple(given), bound[1:]
         return bound[: self.inputs], bound[self.inputs :]
 
-    def _listed(self, inputs: Any) -> tuple[Any, ...]:
+    def _listed(self, inputs: Any) -> list[Any]:
         """List the inputs of a variadic op; what has no order, and a text, is none."""
-        if inputs.__class__ is list or inputs.__class__ is tuple:
-            return tuple(inputs)
         if isinstance(inputs, set | frozenset | dict):
             raise wrong(self.name, self.order[0], inputs, "a list or tuple of arrays")
-        return tuple(several(self.name, self.order[0], inputs, "arrays"))
+        return several(self.name, self.order[0], inputs, "arrays")
 
     def evaluate(self, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
         """Compute on plain arrays, recording nothing."""
