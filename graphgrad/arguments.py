@@ -74,6 +74,11 @@ def size(who: str, what: str, value: Any, least: int = 1) -> int:
     return whole(who, what, value, least, WIDEST)
 
 
+def counts(who: str, **numbers: Any) -> list[int]:
+    """Require several such numbers, each by its name."""
+    return [size(who, what, value) for what, value in numbers.items()]
+
+
 def _real(who: str, what: str, value: Any) -> float:
     if not is_number(value):
         raise wrong(who, what, value, "a number")

@@ -5,13 +5,12 @@ What NumPy holds in a few bits overflows or wraps where it is negated, multiplie
 ``np.intp``, before anything computes with it.
 """
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from graphgrad.errors import ArgumentError, DtypeError, GraphgradError, IndexingError
+from graphgrad.errors import ArgumentError, GraphgradError, IndexingError
 from graphgrad.node import here
 
 _PLACES = frozenset(("index", "indices", "obj"))  # in an array
@@ -29,20 +28,6 @@ _EXACT = """
 EXACT = frozenset(_EXACT.split())
 _FLOATING = frozenset((float, np.float64, np.float32))
 _UNCHANGING = frozenset((int, bool, float, str, slice, type(None), type(Ellipsis), np.bool_))
-
-
-def as_int(who: str, what: str, value: Any) -> int:
-    """Return a whole number as an int."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        message = f"{who}: {what}={value!r} must be a whole number (at {here()})"
-        raise DtypeError(message) from None
-
-
-def as_ints(who: str, **numbers: Any) -> list[int]:
-    """Return several whole numbers as ints."""
-    return [as_int(who, what, value) for what, value in numbers.items()]
 
 
 def as_whole_numbers(who: str, name: str, x: Any) -> Any:

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded
-from graphgrad.errors import ArgumentError
-from graphgrad.integers import as_int, as_ints, as_whole_numbers
+from graphgrad.arguments import counts, guarded, size
+from graphgrad.integers import as_whole_numbers
 from graphgrad.nn.functional.activations import (
     check_beta,
     elu,
@@ -26,7 +25,6 @@ from graphgrad.nn.functional.activations import (
 from graphgrad.nn.functional.gates import check_approximation, gelu, silu
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.node import here
 from graphgrad.randomness import default_generator
 
 
@@ -121,9 +119,7 @@ class PReLU(Module):
         self, num_parameters: int = 1, init: float = 0.25, *, dtype: DTypeLike = np.float32
     ) -> None:
         """Set the slopes."""
-        num_parameters = as_int("PReLU", "num_parameters", num_parameters)
-        if num_parameters < 1:
-            raise ArgumentError(f"PReLU({num_parameters}): it must have a slope (at {here()})")
+        num_parameters = size("PReLU", "num_parameters", num_parameters)
         self.num_parameters = num_parameters
         self.init = float(init)
         self.weight = Parameter(np.full(num_parameters, init, dtype))
@@ -274,12 +270,9 @@ class Maxout(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
-        in_features, out_features, pieces = as_ints(
+        in_features, out_features, pieces = counts(
             "Maxout", in_features=in_features, out_features=out_features, pieces=pieces
         )
-        if min(in_features, out_features, pieces) < 1:
-            numbers = f"{in_features}, {out_features}, pieces={pieces}"
-            raise ArgumentError(f"Maxout({numbers}): all must be above 0 (at {here()})")
         self.in_features = in_features
         self.out_features = out_features
         self.pieces = pieces

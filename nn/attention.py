@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import counts, guarded
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.integers import as_ints
 from graphgrad.nn.dense import Affine
 from graphgrad.nn.functional.attention import attention_weights
 from graphgrad.nn.functional.projections import affine
@@ -69,10 +68,10 @@ class MultiheadAttention(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
-        embed_dim, num_heads = as_ints(
+        embed_dim, num_heads = counts(
             "MultiheadAttention", embed_dim=embed_dim, num_heads=num_heads
         )
-        if min(embed_dim, num_heads) < 1 or embed_dim % num_heads or not 0 <= dropout < 1:
+        if embed_dim % num_heads or not 0 <= dropout < 1:
             message = (
                 f"MultiheadAttention: embed_dim {embed_dim} must be a multiple of num_heads "
                 f"{num_heads}, dropout {dropout} at least 0 and below 1 (at {here()})"

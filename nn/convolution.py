@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import counts, guarded
 from graphgrad.errors import ArgumentError
-from graphgrad.integers import as_ints
 from graphgrad.nn.functional.convolution import (
     check_output_padding,
     conv1d,
@@ -41,13 +40,13 @@ class _Convolution(Module):
     ) -> None:
         """Check the arguments, then draw weights and bias, uniform in ±1/√fan_in."""
         name, axes = type(self).__name__, self.axes
-        inputs, outputs, groups = as_ints(
+        inputs, outputs, groups = counts(
             name, in_channels=channels[0], out_channels=channels[1], groups=groups
         )
-        if groups < 1 or inputs < 1 or outputs < 1 or inputs % groups or outputs % groups:
+        if inputs % groups or outputs % groups:
             message = (
-                f"{name}: in_channels={inputs}, out_channels={outputs}, groups={groups}; all must "
-                f"be above 0, and groups divide both (at {here()})"
+                f"{name}: in_channels={inputs}, out_channels={outputs}, groups={groups}; groups "
+                f"must divide both (at {here()})"
             )
             raise ArgumentError(message)
         self.in_channels, self.out_channels = inputs, outputs

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from graphgrad.arguments import guarded
-from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.integers import as_ints
+from graphgrad.arguments import counts, guarded
+from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.module import Module, Parameter
@@ -55,12 +54,9 @@ class Affine(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
-        in_features, out_features = as_ints(
+        in_features, out_features = counts(
             "Affine", in_features=in_features, out_features=out_features
         )
-        if in_features < 1 or out_features < 1:
-            message = f"Affine({in_features}, {out_features}): both must be above 0 (at {here()})"
-            raise ArgumentError(message)
         self.in_features = in_features
         self.out_features = out_features
         rng = default_generator(rng)

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import counts, guarded, whole
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.integers import as_int, as_ints
 from graphgrad.nn.functional.lookup import embedding
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.node import here
@@ -53,14 +52,11 @@ class Embedding(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
-        num_embeddings, embedding_dim = as_ints(
+        num_embeddings, embedding_dim = counts(
             "Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim
         )
         if padding_idx is not None:
-            padding_idx = as_int("Embedding", "padding_idx", padding_idx)
-        if num_embeddings < 1 or embedding_dim < 1:
-            message = f"Embedding({num_embeddings}, {embedding_dim}): both must be above 0"
-            raise ArgumentError(f"{message} (at {here()})")
+            padding_idx = whole("Embedding", "padding_idx", padding_idx)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             message = f"Embedding: padding_idx {padding_idx} is none of {num_embeddings} rows"
             raise ArgumentError(f"{message} (at {here()})")

@@ -6,13 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded
-from graphgrad.errors import ArgumentError
-from graphgrad.integers import as_ints
+from graphgrad.arguments import counts, guarded
 from graphgrad.nn.functional.geometry import numbers_of, windows_on
 from graphgrad.nn.functional.local import locally_connected2d
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.node import here
 from graphgrad.randomness import default_generator
 
 
@@ -73,12 +70,7 @@ class LocallyConnected2d(Module):
     ) -> None:
         """Draw the initial values."""
         name = type(self).__name__
-        in_channels, out_channels = as_ints(
-            name, in_channels=in_channels, out_channels=out_channels
-        )
-        if in_channels < 1 or out_channels < 1:
-            message = f"{name}: in_channels={in_channels}, out_channels={out_channels}"
-            raise ArgumentError(f"{message}; both must be above 0 (at {here()})")
+        in_channels, out_channels = counts(name, in_channels=in_channels, out_channels=out_channels)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.input_size = numbers_of(name, "input_size", input_size, 1, 2)

@@ -4,9 +4,8 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, whole
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.integers import as_int
 from graphgrad.nn.functional.distances import half_squared_error, huber_loss, l1_loss, mse_loss
 from graphgrad.nn.functional.entropies import (
     KL_REDUCTIONS,
@@ -173,7 +172,7 @@ class CrossEntropyLoss(Loss):
             message = f"CrossEntropyLoss: label_smoothing={label_smoothing} is not in 0 … 1"
             raise ArgumentError(f"{message} (at {here()})")
         self.weight = _weights("CrossEntropyLoss", "weight", weight)
-        self.ignore_index = as_int("CrossEntropyLoss", "ignore_index", ignore_index)
+        self.ignore_index = whole("CrossEntropyLoss", "ignore_index", ignore_index)
         self.label_smoothing = label_smoothing
 
     def options(self) -> dict[str, Any]:
@@ -224,7 +223,7 @@ class NLLLoss(Loss):
         """Remember the options."""
         super().__init__(reduction=reduction)
         self.weight = _weights("NLLLoss", "weight", weight)
-        self.ignore_index = as_int("NLLLoss", "ignore_index", ignore_index)
+        self.ignore_index = whole("NLLLoss", "ignore_index", ignore_index)
 
     def options(self) -> dict[str, Any]:
         """Return the options that are not as usual, by name."""

@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import counts, guarded, size as size_of
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.integers import as_int, as_ints
 from graphgrad.nn.functional.normalization import batch_norm, group_norm, layer_norm
 from graphgrad.nn.functional.response import local_response_norm
 from graphgrad.nn.module import Buffer, Module, Parameter
@@ -43,11 +42,9 @@ class _BatchNorm(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Start with weight 1 and bias 0, running mean 0 and variance 1."""
-        num_features = as_int(type(self).__name__, "num_features", num_features)
+        num_features = size_of(type(self).__name__, "num_features", num_features)
         problem = _eps_problem(eps)
-        if num_features < 1:
-            problem = "num_features must be above 0"
-        elif momentum is not None and not 0 <= momentum <= 1:
+        if momentum is not None and not 0 <= momentum <= 1:
             problem = f"momentum = {momentum} must be from 0 to 1, or None"
         if problem:
             message = f"{type(self).__name__}({num_features}): {problem} (at {here()})"
@@ -268,12 +265,12 @@ class GroupNorm(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Start with weight 1 and bias 0."""
-        num_groups, num_channels = as_ints(
+        num_groups, num_channels = counts(
             "GroupNorm", num_groups=num_groups, num_channels=num_channels
         )
         problem = _eps_problem(eps)
-        if num_groups < 1 or num_channels < 1 or num_channels % num_groups:
-            problem = "num_channels must be a multiple of num_groups, both above 0"
+        if num_channels % num_groups:
+            problem = "num_channels must be a multiple of num_groups"
         if problem:
             raise ArgumentError(f"GroupNorm({num_groups}, {num_channels}): {problem} (at {here()})")
         self.num_groups = num_groups
@@ -326,9 +323,7 @@ class LocalResponseNorm(Module):
     @guarded
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         """Keep the numbers of the formula; there is nothing to learn."""
-        size = as_int("LocalResponseNorm", "size", size)
-        if size < 1:
-            raise ArgumentError(f"LocalResponseNorm({size}): size must be at least 1 (at {here()})")
+        size = size_of("LocalResponseNorm", "size", size)
         self.size = size
         self.alpha = float(alpha)
         self.beta = float(beta)

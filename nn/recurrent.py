@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import DEEPEST, guarded, whole
+from graphgrad.arguments import DEEPEST, counts, guarded, whole
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.integers import as_ints
 from graphgrad.nn.functional.dropping import dropout
 from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_layer, rnn_layer
 from graphgrad.nn.module import Module, Parameter
@@ -43,19 +42,11 @@ class _Recurrent(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
-        input_size, hidden_size, num_layers = as_ints(
-            type(self).__name__,
-            input_size=input_size,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-        )
-        whole(type(self).__name__, "num_layers", num_layers, most=DEEPEST)
-        sizes = (input_size, hidden_size, num_layers)
-        if min(sizes) < 1 or not 0 <= dropout < 1:
-            message = (
-                f"{type(self).__name__}: input_size, hidden_size and num_layers {sizes} must be "
-                f"above 0, dropout {dropout} at least 0 and below 1 (at {here()})"
-            )
+        name = type(self).__name__
+        input_size, hidden_size = counts(name, input_size=input_size, hidden_size=hidden_size)
+        num_layers = whole(name, "num_layers", num_layers, 1, DEEPEST)
+        if not 0 <= dropout < 1:
+            message = f"{name}: dropout {dropout} must be at least 0 and below 1 (at {here()})"
             raise ArgumentError(message)
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -328,15 +319,9 @@ class _Cell(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
-        input_size, hidden_size = as_ints(
+        input_size, hidden_size = counts(
             type(self).__name__, input_size=input_size, hidden_size=hidden_size
         )
-        if min(input_size, hidden_size) < 1:
-            message = (
-                f"{type(self).__name__}({input_size}, {hidden_size}): both must be above 0 "
-                f"(at {here()})"
-            )
-            raise ArgumentError(message)
         self.input_size = input_size
         self.hidden_size = hidden_size
         generator = default_generator(rng)

@@ -3,9 +3,8 @@
 import math
 from typing import Any
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, whole
 from graphgrad.errors import ShapeError
-from graphgrad.integers import as_ints
 from graphgrad.nn.module import Module
 from graphgrad.node import here
 from graphgrad.operands import as_array
@@ -30,7 +29,8 @@ class Flatten(Module):
     @guarded
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         """Remember the axes."""
-        self.start_dim, self.end_dim = as_ints("Flatten", start_dim=start_dim, end_dim=end_dim)
+        self.start_dim = whole("Flatten", "start_dim", start_dim)
+        self.end_dim = whole("Flatten", "end_dim", end_dim)
 
     def forward(self, x: Any) -> Any:
         """Return x with fewer axes, a view where its memory allows."""

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import DEEPEST, function, guarded, whole
+from graphgrad.arguments import DEEPEST, function, guarded, size, whole
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.integers import as_int
 from graphgrad.nn.attention import MultiheadAttention
 from graphgrad.nn.containers import ModuleList
 from graphgrad.nn.dense import Affine
@@ -233,13 +232,10 @@ class PositionalEncoding(Module):
         rng: np.random.Generator | None = None,
     ) -> None:
         """Note the arguments."""
-        d_model = as_int("PositionalEncoding", "d_model", d_model)
-        if d_model < 1 or not 0 <= dropout < 1:
-            message = (
-                f"PositionalEncoding: d_model {d_model} must be above 0, dropout {dropout} at "
-                f"least 0 and below 1 (at {here()})"
-            )
-            raise ArgumentError(message)
+        d_model = size("PositionalEncoding", "d_model", d_model)
+        if not 0 <= dropout < 1:
+            message = f"PositionalEncoding: dropout {dropout} must be at least 0 and below 1"
+            raise ArgumentError(f"{message} (at {here()})")
         self.d_model = d_model
         self.dropout = dropout
         self.batch_first = batch_first

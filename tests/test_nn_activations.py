@@ -261,8 +261,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "GELU": (lambda: nn.GELU("fast"), "GELU: approximate='fast'"),
     "softplus": (lambda: F.softplus(X, beta=0), "softplus: beta=0; it must be above 0"),
     "Softplus": (lambda: nn.Softplus(-1), "Softplus: beta=-1"),
-    "PReLU": (lambda: nn.PReLU(0), r"PReLU\(0\)"),
-    "Maxout": (lambda: nn.Maxout(3, 2, pieces=0), "all must be above 0"),
+    "PReLU": (lambda: nn.PReLU(0), "PReLU: num_parameters = 0 must be at least 1"),
+    "Maxout": (lambda: nn.Maxout(3, 2, pieces=0), "Maxout: pieces = 0 must be at least 1"),
     "Maxout's input": (lambda: nn.Maxout(3, 2)(np.zeros((4, 5))), r"x \(4, 5\), weight \(4, 3\)"),
 }
 

@@ -355,7 +355,7 @@ def test_places_are_those_of_the_right_axis() -> None:
             ArgumentError,
             "num_layers = 0 must be at least 1",
         ),
-        (lambda: nn.PositionalEncoding(0), ArgumentError, "d_model 0 must be above 0"),
+        (lambda: nn.PositionalEncoding(0), ArgumentError, "d_model = 0 must be at least 1"),
         (lambda: nn.PositionalEncoding(4)(np.ones((3, 5))), ShapeError, r"\(3, 5\) .* E = 4"),
         (lambda: layer()(np.ones((3, 2, 5))), ShapeError, "E = 4"),
     ],

@@ -277,7 +277,11 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
         ShapeError,
         "groups=3 must divide the 4 of weight",
     ),
-    "no groups": (lambda: F.conv2d(IMAGE, KERNEL, groups=0), ShapeError, "groups=0 must divide"),
+    "no groups": (
+        lambda: F.conv2d(IMAGE, KERNEL, groups=0),
+        ArgumentError,
+        "groups = 0 must be at least 1",
+    ),
     "half groups": (
         lambda: F.conv2d(IMAGE, KERNEL, groups=1.0),  # type: ignore[arg-type]
         DtypeError,
@@ -339,9 +343,13 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "Conv2d channels": (
         lambda: nn.Conv2d(3, 0, 3),
         ArgumentError,
-        "Conv2d: in_channels=3, out_channels=0, groups=1; all must be above 0",
+        "Conv2d: out_channels = 0 must be at least 1",
     ),
-    "Conv2d groups": (lambda: nn.Conv2d(4, 6, 3, groups=4), ArgumentError, "groups divide both"),
+    "Conv2d groups": (
+        lambda: nn.Conv2d(4, 6, 3, groups=4),
+        ArgumentError,
+        "groups must divide both",
+    ),
     "Conv2d kernel": (lambda: nn.Conv2d(4, 6, 0), ArgumentError, "Conv2d: kernel_size=0 must be 1"),
     "Conv2d same": (
         lambda: nn.Conv2d(4, 6, 3, stride=2, padding="same"),

@@ -140,7 +140,11 @@ X, W = np.zeros((2, 3, 6, 5)), np.zeros((5, 4, 2, 3, 2, 2))
         ),
         (lambda: F.locally_connected2d(X[0, 0], W), ShapeError, r"x \(6, 5\) must be \(N, C"),
         (lambda: F.locally_connected2d(X, W, stride=1.5), DtypeError, r"stride=1\.5"),
-        (lambda: nn.LocallyConnected2d(0, 2, 5, 3), ArgumentError, "in_channels=0"),
+        (
+            lambda: nn.LocallyConnected2d(0, 2, 5, 3),
+            ArgumentError,
+            "in_channels = 0 must be at least 1",
+        ),
         (lambda: nn.LocallyConnected2d(1, 2, 2, 3), ShapeError, r"spans \(3, 3\): take a smaller"),
         (lambda: nn.LocallyConnected2d(1, 2, 5, 3, stride=0), ArgumentError, "stride=0 must be 1"),
         (lambda: nn.LocallyConnected2d(1, 2, (5, 4, 3), 3), DtypeError, "input_size="),

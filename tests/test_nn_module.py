@@ -285,7 +285,7 @@ def test_affine_refuses_what_does_not_fit() -> None:
             layer(x)
     with pytest.raises(ShapeError, match=r"affine: bias \(3,\)"):
         nn.functional.affine(np.zeros((1, 3)), np.zeros((2, 3)), np.zeros(3))
-    with pytest.raises(ArgumentError, match="above 0"):
+    with pytest.raises(ArgumentError, match="in_features = 0 must be at least 1"):
         nn.Affine(0, 3)
 
 

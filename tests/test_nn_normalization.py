@@ -376,7 +376,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
         ShapeError,
         r"group_norm: x \(4, 6\), num_groups 4; .* C a multiple of num_groups",
     ),
-    "no groups": (lambda: group_norm(X, 0), ShapeError, "num_groups 0"),
+    "no groups": (lambda: group_norm(X, 0), ArgumentError, "num_groups = 0 must be"),
     "response of a vector": (
         lambda: local_response_norm(X[0], 5),
         ShapeError,
@@ -388,7 +388,11 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
         DtypeError,
         r"x is int64; use \.astype",
     ),
-    "BatchNorm1d": (lambda: nn.BatchNorm1d(0), ArgumentError, r"BatchNorm1d\(0\): num_features"),
+    "BatchNorm1d": (
+        lambda: nn.BatchNorm1d(0),
+        ArgumentError,
+        "BatchNorm1d: num_features = 0 must be",
+    ),
     "BatchNorm2d": (
         lambda: nn.BatchNorm2d(3, momentum=2.0),
         ArgumentError,
@@ -410,7 +414,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "LocalResponseNorm": (
         lambda: nn.LocalResponseNorm(0),
         ArgumentError,
-        "size must be at least 1",
+        "size = 0 must be at least 1",
     ),
 }
 

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, size as size_of
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.integers import as_int
 from graphgrad.nn.functional.convolution_ops import (
     CONV2D,
     CONV_TRANSPOSE2D,
@@ -158,7 +157,7 @@ def _convolution(
     axes: int,
 ) -> Tensor:
     x, weight = _arrays(name, x, weight, axes)
-    groups = as_int(name, "groups", groups)
+    groups = size_of(name, "groups", groups)
     stride = numbers_of(name, "stride", stride, 1, axes)
     dilation = numbers_of(name, "dilation", dilation, 1, axes)
     kernel = weight.shape[2:]
@@ -188,7 +187,7 @@ def _transposed(
     name: str, x: Any, weight: Any, bias: Any, how: tuple[Any, ...], groups: int, axes: int
 ) -> Tensor:
     x, weight = _arrays(name, x, weight, axes)
-    groups = as_int(name, "groups", groups)
+    groups = size_of(name, "groups", groups)
     stride = numbers_of(name, "stride", how[0], 1, axes)
     padding = numbers_of(name, "padding", how[1], 0, axes)
     extra = numbers_of(name, "output_padding", how[2], 0, axes)
@@ -266,7 +265,7 @@ def _arrays(name: str, x: Any, weight: Any, axes: int) -> tuple[Any, Any]:
 def _check_channels(
     name: str, x: Any, weight: Any, groups: int, divided: int, wanted: int, axes: int
 ) -> None:
-    if groups < 1 or divided % groups:
+    if divided % groups:
         message = f"{name}: groups={groups} must divide the {divided} of weight {weight.shape}"
         raise ShapeError(f"{message} (at {here()})")
     channels = x.shape[-axes - 1]

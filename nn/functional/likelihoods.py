@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, whole
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.integers import as_int
 from graphgrad.nn.functional.targets import (
     check_labels,
     check_reduction,
@@ -224,7 +223,7 @@ def cross_entropy(
         If class numbers are not integers.
     """
     labels = labels_of("cross_entropy", labels)
-    ignore_index = as_int("cross_entropy", "ignore_index", ignore_index)
+    ignore_index = whole("cross_entropy", "ignore_index", ignore_index)
     logits = as_array(logits)
     shape = logits.shape
     plain = weight is None and reduction == "mean" and not label_smoothing
@@ -331,7 +330,7 @@ def nll_loss(
     who = "nll_loss"
     check_reduction(who, reduction)
     labels, x = labels_of(who, labels), as_array(log_probabilities)
-    ignore_index = as_int(who, "ignore_index", ignore_index)
+    ignore_index = whole(who, "ignore_index", ignore_index)
     shape = x.shape
     places = shape[:1] + shape[2:] if len(shape) > 1 else ()
     if not shape or labels.shape != places:

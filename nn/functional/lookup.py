@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, whole
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, IndexingError, ShapeError
-from graphgrad.integers import as_int, as_intp
+from graphgrad.integers import as_intp
 from graphgrad.memory import frozen
 from graphgrad.node import here
 from graphgrad.operands import as_plain, shape_of
@@ -90,7 +90,7 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Tensor
 
 def _row(padding_idx: int, rows: int) -> int:
     """Count a row from the front."""
-    padding_idx = as_int("embedding", "padding_idx", padding_idx)
+    padding_idx = whole("embedding", "padding_idx", padding_idx)
     if not -rows <= padding_idx < rows:
         message = f"embedding: padding_idx {padding_idx} is none of {rows} rows (at {here()})"
         raise ShapeError(message)

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, size
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.integers import as_int
 from graphgrad.memory import note_write
 from graphgrad.nn.functional.moments import (
     Moments,
@@ -402,8 +401,8 @@ def group_norm(
         If x is not floating.
     """
     shape = _floating("group_norm", x)
-    num_groups = as_int("group_norm", "num_groups", num_groups)
-    if len(shape) < 2 or num_groups < 1 or shape[1] % num_groups:
+    num_groups = size("group_norm", "num_groups", num_groups)
+    if len(shape) < 2 or shape[1] % num_groups:
         message = (
             f"group_norm: x {shape}, num_groups {num_groups}; x must be (N, C, …), C a multiple "
             f"of num_groups (at {here()})"
