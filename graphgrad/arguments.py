@@ -13,7 +13,7 @@ import os
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -30,7 +30,7 @@ def shown(value: Any) -> str:
     if getattr(value, "shape", ()):
         return f"<{type(value).__name__} {value.shape}>"
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())  # of arrays in a list: in one line
     except Exception:  # noqa: BLE001 - of somebody else's class
         text = f"<{type(value).__name__}>"
     return text if len(text) <= 60 else f"{text[:57]}…"
@@ -202,12 +202,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def floating(who: str, what: str, value: Any) -> None:
     """Require a dtype of floating numbers."""
-    try:
-        good = value is not None and np.dtype(value).kind == "f"
-    except TypeError:
-        good = False
-    if not good:
+    if _kind_of_dtype(value) != "f":
         raise wrong(who, what, value, "a dtype of floating numbers")
+
+
+def real(who: str, what: str, value: Any) -> None:
+    """Require a dtype of real numbers or bools."""
+    if _kind_of_dtype(value) not in tuple("fiub"):
+        raise wrong(who, what, value, "a dtype of real numbers")
+
+
+def _kind_of_dtype(value: Any) -> str:
+    try:
+        return "" if value is None else np.dtype(value).kind
+    except (TypeError, ValueError):
+        return ""
+
+
+RealDType = Annotated[DTypeLike, real]  # where DTypeLike alone means floating numbers
 
 
 def _each(check: Check, of: str = "numbers") -> Check:
@@ -305,6 +317,8 @@ def check_of(annotation: Any) -> Check | None:
     if annotation in _BY_ANNOTATION:
         return _BY_ANNOTATION[annotation]
     origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return annotation.__metadata__[0]  # type: ignore[no-any-return]
     if origin in (types.UnionType, Union):
         return _check_of_union(parts)
     if origin is Literal:

@@ -133,9 +133,9 @@ def unwrapped(x: Any) -> Any:
     return tuple(map(unwrapped, x)) if isinstance(x, tuple) else x
 
 
-def shape_of(x: Any) -> tuple[int, ...]:
+def shape_of(x: Any, who: str = "Tensor") -> tuple[int, ...]:
     """Return the shape of an operand; ``np.shape`` takes a detour on a Tensor."""
-    return x.shape if hasattr(x, "shape") else np.shape(x)
+    return x.shape if hasattr(x, "shape") else as_array(x, who).shape
 
 
 def _is_array(x: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, positive, wrong
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.names import tell_of_absent as _tell_of_absent
 from graphgrad.nn.module import Module, Parameter
@@ -43,6 +43,7 @@ def _drawn_into(out: Any, draw: Callable[[int], Any]) -> Any:
 @guarded
 def uniform_parameter(shape: Shape, bound: float, rng: Generator, dtype: DTypeLike) -> Parameter:
     """Make a parameter, even in ±bound, without a second copy of it: the layers' own default."""
+    bound = positive("uniform_parameter", "bound", bound, zero=True)
     p = Parameter(np.broadcast_to(np.zeros((), dtype), shape))  # which it copies
     _drawn_into(p.data, lambda count: rng.uniform(-bound, bound, count))
     return p
@@ -85,8 +86,7 @@ def normal(
     ShapeError
         If std is negative.
     """
-    if std < 0:
-        raise ArgumentError(f"normal: std={std}; it must not be negative (at {here()})")
+    std = positive("normal", "std", std, zero=True)
     generator = default_generator(rng)
     return _drawn_into(
         np.empty(shape, dtype), lambda count: mean + std * generator.standard_normal(count)
@@ -146,7 +146,7 @@ def _draw(shape: Shape, std: float, even: bool, rng: Generator | None, dtype: DT
     """Draw with mean 0 and a standard deviation, normal or uniform."""
     generator = default_generator(rng)
     if even:
-        bound = math.sqrt(3) * std
+        bound = math.sqrt(3) * abs(std)
         return _drawn_into(
             np.empty(shape, dtype), lambda count: generator.uniform(-bound, bound, count)
         )
@@ -237,7 +237,7 @@ def he_normal(
         If the shape has no fan, or the fan no such name.
     """
     n = _units("he_normal", shape, fan, "in", "out")
-    return _draw(shape, math.sqrt(2 / ((1 + negative_slope**2) * n)), False, rng, dtype)
+    return _draw(shape, math.sqrt(2 / n) / math.hypot(1, negative_slope), False, rng, dtype)
 
 
 @guarded
@@ -257,7 +257,7 @@ def he_uniform(
         If the shape has no fan, or the fan no such name.
     """
     n = _units("he_uniform", shape, fan, "in", "out")
-    return _draw(shape, math.sqrt(2 / ((1 + negative_slope**2) * n)), True, rng, dtype)
+    return _draw(shape, math.sqrt(2 / n) / math.hypot(1, negative_slope), True, rng, dtype)
 
 
 @guarded
@@ -318,6 +318,7 @@ def sparse(
     ShapeError
         If the shape has no fan, or a unit has fewer inputs than that.
     """
+    std = positive("sparse", "std", std, zero=True)
     n_in, _ = fans(shape, "sparse")
     if not 0 < nonzero <= n_in:
         message = f"sparse: nonzero={nonzero}; shape {shape} has {n_in} inputs (at {here()})"
@@ -365,6 +366,12 @@ def orthogonal(
 # ----------------------------------------------------------------------------- a whole model
 
 
+def _check_classes(kinds: Any) -> None:
+    for kind in kinds if isinstance(kinds, tuple) else (kinds,):
+        if not isinstance(kind, type):
+            raise wrong("initialize", "kinds", kind, "a class of modules, or a tuple of such")
+
+
 @guarded
 def initialize(
     model: Module,
@@ -408,6 +415,7 @@ def initialize(
     ShapeError
         If there is no weight, or the function returns another shape.
     """
+    _check_classes(kinds)
     generator = default_generator(rng)
     drawn: dict[int, tuple[Parameter, Any]] = {}  # by id: a shared one is drawn once
     for path, module in model.named_modules():

@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded
-from graphgrad.errors import DtypeError
+from graphgrad.arguments import RealDType, guarded, sizes
 from graphgrad.nn.evaluation import evaluating
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.node import here
 
 Shape = tuple[int, ...]
 
@@ -93,7 +90,7 @@ class Summary:
 
 @guarded
 def summary(
-    model: Module, input_shape: Shape | list[Shape], dtype: DTypeLike | None = None
+    model: Module, input_shape: Shape | list[Shape], dtype: RealDType | None = None
 ) -> Summary:
     """Run a model once on zeros, and list what each module made.
 
@@ -114,9 +111,8 @@ def summary(
     GraphgradError
         Whatever the model itself raises for inputs of that shape.
     """
-    if not isinstance(model, Module):
-        raise DtypeError(f"summary: {model!r} is no Module (at {here()})")
-    shapes = [tuple(s) for s in input_shape] if isinstance(input_shape, list) else [input_shape]
+    given = input_shape if isinstance(input_shape, list) else [input_shape]
+    shapes = [sizes("summary", "input_shape", shape, 0) for shape in given]
     if dtype is None:
         dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float32))
     samples = [np.zeros((1, *shape), dtype) for shape in shapes]

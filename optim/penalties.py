@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import positive
+from graphgrad.arguments import is_flag, positive, wrong
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError, translate
 from graphgrad.node import here
@@ -156,6 +156,8 @@ def _unit_axes(p: Tensor, axis: Any, i: int) -> tuple[int, ...]:
             f"[p for p in model.parameters() if p.ndim > 1] (at {here()})"
         )
         raise ShapeError(message)
+    if is_flag(axis):
+        raise wrong("max_norm_", "axis", axis, "a whole number, several or None")
     given = tuple(range(1, p.ndim)) if axis is None else axis
     try:
         return np.lib.array_utils.normalize_axis_tuple(given, p.ndim)

@@ -248,7 +248,7 @@ def test_several_augmentations_are_applied_in_their_order() -> None:
         (samples(3), 4, {}, ArgumentError, "batch_size=4 of 3 samples"),
         (samples(3), 0, {}, ArgumentError, "batch_size=0"),
         (samples(3), 1.0, {}, DtypeError, r"batch_size = 1\.0"),
-        (samples(3), 1, {"prefetch": -1}, ArgumentError, "prefetch=-1"),
+        (samples(3), 1, {"prefetch": -1}, ArgumentError, "prefetch = -1"),
     ],
 )
 def test_what_makes_no_batches_is_refused(

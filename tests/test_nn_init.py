@@ -230,7 +230,7 @@ def test_a_shape_without_a_fan_is_refused(function: Any, shape: tuple[int, ...])
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "fan": (lambda: init.he_normal((2, 3), fan="average"), "fan='average'; it is 'in' or 'out'"),
-    "std": (lambda: init.normal((2, 3), std=-1), "std=-1"),
+    "std": (lambda: init.normal((2, 3), std=-1), "std = -1.0 must be"),
     "bounds": (lambda: init.uniform((2, 3), low=1, high=0), "low=1 is above high=0"),
     "sparse": (lambda: init.sparse((5, 9)), r"nonzero=10; shape \(5, 9\) has 9 inputs"),
     "nothing to draw": (lambda: init.initialize(nn.ReLU(), init.zeros), "ReLU has no weights"),

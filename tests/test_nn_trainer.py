@@ -974,9 +974,9 @@ def test_bad_input_is_named() -> None:
         nn.Trainer(model, adam, batches, schedule=[older, newer])
     with pytest.raises(UnsupportedError, match="LBFGS asks for the loss several times"):
         nn.Trainer(model, optim.LBFGS(model.parameters()), batches)
-    with pytest.raises(ShapeError, match="the columns are loss, accuracy, lr"):
+    with pytest.raises(ArgumentError, match="the columns are loss, accuracy, lr"):
         nn.Trainer(model, adam, batches, monitor="validation_loss")
-    with pytest.raises(ShapeError, match="schedule_each='step'"):
+    with pytest.raises(ArgumentError, match="schedule_each='step'"):
         nn.Trainer(model, adam, batches, schedule_each="step")
     with pytest.raises(ShapeError, match="give one label per image"):
         nn.Trainer(model, adam, batches, validation=(np.zeros((3, 3)), np.zeros(2)))

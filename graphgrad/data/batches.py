@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import function, guarded, several, whole
 from graphgrad.data.dataset import Dataset, checked
-from graphgrad.errors import ArgumentError, DtypeError, ShapeError
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.node import here
 from graphgrad.randomness import default_generator
 from graphgrad.reprs import Described, counted
@@ -71,22 +71,21 @@ class Batches(Described):
     ) -> None:
         """Check the arguments and draw the seed."""
         self.dataset = checked("Batches", dataset)
-        if not all(isinstance(number, int | np.integer) for number in (batch_size, prefetch)):
-            message = f"Batches: batch_size={batch_size} and prefetch={prefetch} must be integers"
-            raise DtypeError(f"{message} (at {here()})")
+        batch_size = whole("Batches", "batch_size", batch_size)
         if not 1 <= batch_size <= self.dataset.size:
             message = (
                 f"Batches: batch_size={batch_size} of {self.dataset.size} samples; it must be "
                 f"between 1 and their number (at {here()})"
             )
             raise ArgumentError(message)
-        if prefetch < 0:
-            raise ArgumentError(f"Batches: prefetch={prefetch} must be 0 or more (at {here()})")
+        if callable(augment):
+            augment = [augment]
+        changes = several("Batches", "augment", augment, "functions")
         self.batch_size = batch_size
         self.shuffle = shuffle
-        self.augment = [augment] if callable(augment) else list(augment)
+        self.augment = [function("Batches", "an element of augment", change) for change in changes]
         self.drop_last = drop_last
-        self.prefetch = prefetch
+        self.prefetch = whole("Batches", "prefetch", prefetch, 0)
         self.seed = int(default_generator(rng).integers(2**63))
         self.epoch = 0  # that of the next batch
         self.batch = 0  # how many of this epoch were handed out
@@ -94,14 +93,14 @@ class Batches(Described):
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        whole, rest = divmod(self.dataset.size, self.batch_size)
-        return whole + bool(rest and not self.drop_last)
+        full, rest = divmod(self.dataset.size, self.batch_size)
+        return full + bool(rest and not self.drop_last)
 
     @property
     def samples(self) -> int:
         """The number of samples in an epoch."""
-        whole = len(self) * self.batch_size
-        return whole if self.drop_last else self.dataset.size
+        full = len(self) * self.batch_size
+        return full if self.drop_last else self.dataset.size
 
     def __iter__(self) -> Iterator[Dataset]:
         """Go through an epoch; one that was left early is not taken up again, unless loaded."""
@@ -151,9 +150,7 @@ class Batches(Described):
         if set(state) != set(names):
             message = f"Batches: a state has {', '.join(names)}, not {', '.join(map(str, state))}"
             raise ShapeError(f"{message} (at {here()})")
-        if not all(isinstance(state[name], int | np.integer) for name in names):
-            raise DtypeError(f"Batches: a state has whole numbers, not {state} (at {here()})")
-        seed, epoch, batch = (int(state[name]) for name in names)
+        seed, epoch, batch = (whole("Batches", f"{name} of a state", state[name]) for name in names)
         if min(seed, epoch, batch) < 0 or max(seed, epoch) >= 2**63 or batch >= len(self):
             message = f"Batches: the state {state} is of other data: {len(self)} batches here"
             raise ShapeError(f"{message} (at {here()})")

@@ -1,24 +1,34 @@
 """Samples with their labels, and how to divide them."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import RealDType, guarded, several
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.integers import as_intp
 from graphgrad.node import here
-from graphgrad.operands import as_plain
+from graphgrad.operands import as_array, as_plain
 from graphgrad.randomness import default_generator
 from graphgrad.reprs import counted, described
 
 
-class Dataset(NamedTuple):
-    """Samples and their labels: ``images, labels = dataset``."""
-
+class _Pair(NamedTuple):
     images: Any  # (N, …)
     labels: Any  # (N, …)
+
+
+class Dataset(_Pair):
+    """Samples and their labels: ``images, labels = dataset``."""
+
+    __slots__ = ()
+
+    def __new__(cls, images: Any, labels: Any) -> Self:
+        """Make arrays of both; that they belong together is asked where they are used."""
+        return super().__new__(
+            cls, as_array(images, "Dataset, 'images'"), as_array(labels, "Dataset, 'labels'")
+        )
 
     @property
     def size(self) -> int:
@@ -41,11 +51,12 @@ class Dataset(NamedTuple):
 
 def checked(who: str, dataset: tuple[Any, Any]) -> Dataset:
     """Return a dataset, or say why this is none."""
-    if len(dataset) != 2:
-        message = f"{who}: give (images, labels), not {len(dataset)} things (at {here()})"
+    pair = several(who, "dataset", dataset, "two arrays, (images, labels)")
+    if len(pair) != 2:
+        message = f"{who}: give (images, labels), not {len(pair)} things (at {here()})"
         raise ShapeError(message)
     images, labels = (
-        as_plain(who, x, name) for x, name in zip(dataset, ("images", "labels"), strict=True)
+        as_plain(who, x, name) for x, name in zip(pair, ("images", "labels"), strict=True)
     )
     if not images.ndim or not labels.ndim or len(images) != len(labels) or not len(images):
         message = (
@@ -57,7 +68,7 @@ def checked(who: str, dataset: tuple[Any, Any]) -> Dataset:
 
 
 @guarded
-def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) -> Any:
+def one_hot(labels: Any, classes: int | None = None, dtype: RealDType = np.float32) -> Any:
     """Return a row per label with 1 at the class and 0 elsewhere, (N,) → (N, classes).
 
     Parameters

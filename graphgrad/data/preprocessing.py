@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from graphgrad.arguments import guarded
-from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
+from graphgrad.arguments import guarded, positive, size
+from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.node import here
 from graphgrad.operands import as_plain
 from graphgrad.ops.ranges import scale_of
@@ -115,7 +115,8 @@ class PCA(_Fitted):
     @guarded
     def __init__(self, components: int | None = None) -> None:
         """Remember how many."""
-        self.components = components
+        kept = components
+        self.components = None if kept is None else size(type(self).__name__, "components", kept)
 
     def fit(self, images: Any) -> Self:
         """Learn mean, axes and variances from images (N, …)."""
@@ -177,7 +178,5 @@ class Whiten(PCA):
     @guarded
     def __init__(self, components: int | None = None, epsilon: float = 1e-5) -> None:
         """Remember both."""
-        if not epsilon >= 0:
-            raise ArgumentError(f"Whiten: epsilon={epsilon} must be 0 or more (at {here()})")
         super().__init__(components)
-        self.epsilon = epsilon
+        self.epsilon = positive("Whiten", "epsilon", epsilon, zero=True)

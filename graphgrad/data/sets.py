@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, whole
 from graphgrad.data.dataset import Dataset, one_hot, split
 from graphgrad.data.downloads import Published, cache_folder, fetched
 from graphgrad.data.formats import cifar10_file, cifar10_files, read_idx
@@ -104,9 +104,10 @@ def load_digits(
     except ImportError as error:
         message = "load_digits needs scikit-learn: pip install 'graphgrad[train]'"
         raise UnsupportedError(message) from error
+    rng = np.random.default_rng(whole("load_digits", "seed", seed, 0))
     pixels, labels = datasets.load_digits(return_X_y=True)
-    whole = Dataset(pixels.astype(np.uint8).reshape(-1, 1, 8, 8), labels)
-    train, test = split(whole, share, np.random.default_rng(seed))
+    digits = Dataset(pixels.astype(np.uint8).reshape(-1, 1, 8, 8), labels)
+    train, test = split(digits, share, rng)
     return _switched((train, test), 16, normalize, flatten, one_hot_label)
 
 

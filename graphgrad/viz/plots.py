@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, path as path_of, positive, several, whole, wrong
 from graphgrad.errors import ArgumentError, DtypeError, PictureError, ShapeError, UnsupportedError
 from graphgrad.files import replacing
 from graphgrad.node import here
@@ -37,6 +37,7 @@ SIGNED = "RdBu_r"  # red above 0, white at 0, blue below: limits -v and v
 AMOUNT = "Blues"  # from nearly white up
 INK = "gray_r"  # white paper, black ink
 BROKEN = "#66FF00"  # NaN and infinity: no colour of any scale here
+MOST_DOTS = 2**16 - 1  # along one side of a picture, in matplotlib
 SMALL = 9  # points, the titles of images
 
 
@@ -47,9 +48,10 @@ def figure(width: float, height: float) -> "Figure":
     It belongs to no window; see `save`. Raises UnsupportedError without matplotlib.
     """
     _matplotlib("figure")
+    size = positive("figure", "width", width), positive("figure", "height", height)
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=size, layout="constrained")
 
 
 @guarded
@@ -103,11 +105,11 @@ def show_images(
         Without matplotlib.
     """
     mpl = _matplotlib("show_images")
-    if not hasattr(figure, "subplots"):
-        message = f"show_images: draws onto a Figure or SubFigure, not {type(figure).__name__}"
-        raise DtypeError(f"{message} (at {here()})")
+    _require("show_images", "figure", figure, "a Figure or SubFigure", "subplots")
     pixels = _checked_images(images)
     count = len(pixels)
+    if titles is not None:
+        titles = several("show_images", "titles", titles, "titles")
     if titles is not None and len(titles) != count:
         message = f"show_images: {len(titles)} titles for {count} images; give one for each"
         raise ShapeError(f"{message} (at {here()})")
@@ -197,9 +199,7 @@ def show_curves(
         Without matplotlib.
     """
     ticker = _matplotlib("show_curves").ticker
-    if not hasattr(axes, "plot"):
-        message = f"show_curves: draws onto Axes, not {type(axes).__name__}"
-        raise DtypeError(f"{message} (at {here()})")
+    _require("show_curves", "axes", axes, "Axes", "plot")
     curves = {str(name): _checked_curve(name, values, x) for name, values in series.items()}
     known = {
         str(line.get_label()): line
@@ -229,12 +229,13 @@ def show_curves(
 @guarded
 def look(number: int) -> tuple[str, Any]:
     """Return the colour and the line style of curve 0, 1, 2, …; 36 differ."""
-    turn, place = divmod(number, len(COLOURS))
+    turn, place = divmod(whole("look", "number", number, 0), len(COLOURS))
     return COLOURS[place], STYLES[(place + turn) % len(STYLES)]
 
 
 def tidy(axes: "Axes") -> None:
     """Give axes a light grid, no frame at the top and right, and a legend if curves have names."""
+    _require("tidy", "axes", axes, "Axes", "get_legend_handles_labels")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.get_legend_handles_labels()[1]:
@@ -262,23 +263,34 @@ def save(figure: "Figure | SubFigure", path: str | os.PathLike[str], *, dpi: int
         Without matplotlib.
     """
     _matplotlib("save")
-    path = Path(path)
-    whole = figure.figure  # of a Figure: itself
+    _require("save", "figure", figure, "a Figure or SubFigure", "subplots")
+    path = path_of("save", "path", path)
+    dpi = whole("save", "dpi", dpi, 1)
+    drawn = figure.figure  # of a Figure: itself
+    if dpi * max(drawn.get_size_inches()) > MOST_DOTS:
+        message = f"save: dpi = {dpi} makes more than {MOST_DOTS} dots of one side of the figure"
+        raise ArgumentError(f"{message} (at {here()})")
     suffix = path.suffix.lower().removeprefix(".")
-    known = whole.canvas.get_supported_filetypes()
+    known = drawn.canvas.get_supported_filetypes()
     if suffix not in known:
         raise PictureError(f"save: '{path}' ends in none of {', '.join(f'.{s}' for s in known)}")
     if not path.parent.is_dir():
         raise PictureError(f"save: there is no folder '{path.parent}'")
     try:
         with replacing(path) as unfinished:
-            whole.savefig(unfinished, format=suffix, dpi=dpi)
+            drawn.savefig(unfinished, format=suffix, dpi=dpi)
     except OSError as error:
         raise PictureError(f"save: cannot write '{path}': {error.strerror}") from error
     return path
 
 
 # ------------------------------------------------------------------------------- checks
+
+
+def _require(who: str, what: str, value: Any, wanted: str, method: str) -> None:
+    """Refuse what cannot be drawn onto."""
+    if not hasattr(value, method):
+        raise wrong(who, what, value, wanted)
 
 
 def _checked_images(images: Any) -> Any:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, positive, whole
+from graphgrad.arguments import guarded, is_number, positive, whole, wrong
 from graphgrad.data.dataset import checked
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.errors import ShapeError
 from graphgrad.nn.dropping import DropConnect, Dropout
 from graphgrad.nn.functional.entropies import binary_cross_entropy_with_logits
 from graphgrad.nn.functional.hinges import hinge_loss, multi_margin_loss
@@ -124,8 +124,6 @@ def sanity_checks(
         If images and labels do not belong together, a number is out of range, or the loss is
         not one number.
     """
-    if not isinstance(model, Module):
-        raise DtypeError(f"sanity_checks: {model!r} is no Module (at {here()})")
     data = checked("sanity_checks", dataset)
     whole("sanity_checks", "samples", samples, 1)
     whole("sanity_checks", "steps", steps, 1)
@@ -166,6 +164,8 @@ def _number(value: Any) -> float:
     if getattr(value, "shape", ()) != ():
         message = f"sanity_checks: the loss has shape {value.shape}; it must be one number"
         raise ShapeError(f"{message}: use reduction='mean' (at {here()})")
+    if not is_number(value):
+        raise wrong("sanity_checks", "the loss or penalty", value, "one number")
     return float(value.item() if hasattr(value, "item") else value)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, whole
-from graphgrad.errors import DtypeError, GraphError, IndexingError
+from graphgrad.arguments import guarded, text, whole
+from graphgrad.errors import GraphError, IndexingError
 from graphgrad.judging.updates import excursions
 from graphgrad.nn.activations import Identity, ReLU, Sigmoid, Tanh
 from graphgrad.nn.diagnosis.measurements import (
@@ -97,12 +97,11 @@ class Diagnosis:
         last: int = 500,
     ) -> None:
         """Remember what to watch; nothing is hooked up yet."""
-        if not isinstance(model, Module):
-            raise DtypeError(f"Diagnosis: {model!r} is no Module (at {here()})")
         for name, number in (("every", every), ("window", window), ("last", last)):
             whole("Diagnosis", name, number, 1)
-        if isinstance(layers, str):
-            layers = [layers]
+        if layers is not None:
+            layers = [layers] if isinstance(layers, str) else list(layers)
+            layers = [text("Diagnosis", "an element of layers", name) for name in layers]
         known = [name for name, _ in model.named_modules() if name]
         unknown = [name for name in layers or () if name not in known]
         if unknown:

@@ -11,7 +11,7 @@ from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call, elementwise
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.node import here
-from graphgrad.operands import as_array, shape_of, unwrapped
+from graphgrad.operands import as_array, operand, shape_of, unwrapped
 from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.choice import keep, where
 from graphgrad.ops.elementwise import Elementary
@@ -39,7 +39,7 @@ def step(x: Any) -> Tensor:
 
 def identity(x: Any) -> Any:
     """Return x itself."""
-    return x
+    return operand(x, "identity")
 
 
 @guarded
@@ -168,7 +168,7 @@ def prelu(x: Any, weight: Any) -> Tensor:
     ShapeError
         If there are several slopes, but not one for each channel.
     """
-    shape, slopes = shape_of(x), shape_of(weight)
+    shape, slopes = shape_of(x, "prelu"), shape_of(weight, "prelu")
     if slopes in ((), (1,)) and shape:
         return _PRELU(x, weight)
     if not slopes or (slopes == (1,) and not shape):
@@ -283,7 +283,7 @@ def maxout(x: Any, pieces: int, axis: int = -1) -> Tensor:
     ShapeError
         If the axis is not there, or k does not divide C.
     """
-    shape = shape_of(x)
+    shape = shape_of(x, "maxout")
     if not -len(shape) <= axis < len(shape) or pieces < 1 or shape[axis] % pieces:
         message = (
             f"maxout: x {shape}, pieces={pieces}, axis={axis}; the length of that axis must be "

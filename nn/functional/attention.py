@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call
@@ -230,7 +231,7 @@ def _fits(shape: Shape, wanted: Shape) -> bool:
 
 
 @guarded
-def sinusoidal_positions(length: int, size: int, dtype: Any = np.float32) -> Any:
+def sinusoidal_positions(length: int, size: int, dtype: DTypeLike = np.float32) -> Any:
     """Return waves by which a place in a sequence can be told, (length, size).
 
     Column 2i is sin(place / 10000^(2i / size)), column 2i + 1 the cosine of the same. Vaswani et

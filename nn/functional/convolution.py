@@ -278,7 +278,7 @@ def _check_channels(
 def _bias(name: str, bias: Any, weight: Any, outputs: int) -> Any:
     if bias is None:
         return Absent(0.0)
-    if shape_of(bias) != (outputs,):
+    if shape_of(bias, name) != (outputs,):
         message = f"{name}: bias {shape_of(bias)}, weight {weight.shape} wants ({outputs},)"
         raise ShapeError(f"{message} (at {here()})")
     return bias

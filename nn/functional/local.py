@@ -164,7 +164,7 @@ def locally_connected2d(
     """
     name = "locally_connected2d"
     x = image_of(name, x)
-    shape = shape_of(weight)
+    shape = shape_of(weight, name)
     if len(shape) != 6 or 0 in shape:
         message = f"{name}: weight {shape} must be (OH, OW, O, C, KH, KW), none of them 0"
         raise ShapeError(f"{message} (at {here()})")
@@ -183,7 +183,7 @@ def locally_connected2d(
     wanted = (shape[2], *shape[:2])
     if bias is None:
         bias = Absent(0.0)
-    elif shape_of(bias) != wanted:
+    elif shape_of(bias, name) != wanted:
         message = f"{name}: bias {shape_of(bias)}, weight {shape} wants {wanted} (at {here()})"
         raise ShapeError(message)
     single = x.ndim == 3

@@ -71,7 +71,7 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Tensor
         If the weight has not two axes, or ``padding_idx`` is not one of its rows.
     """
     index = as_plain("embedding", index, "index")
-    shape = shape_of(weight)
+    shape = shape_of(weight, "embedding")
     if len(shape) != 2:
         raise ShapeError(f"embedding: weight {shape} must be (V, D) (at {here()})")
     if index.dtype.kind not in "iu" and index.size:

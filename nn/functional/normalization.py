@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, size
+from graphgrad.arguments import guarded, is_number, size, sizes
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.memory import note_write
@@ -361,7 +361,9 @@ def layer_norm(
         If x is not floating.
     """
     shape = _floating("layer_norm", x)
-    given = tuple(normalized_shape) if np.ndim(normalized_shape) else (normalized_shape,)
+    one = is_number(normalized_shape)
+    given = (normalized_shape,) if one else normalized_shape
+    given = sizes("layer_norm", "normalized_shape", given, 0)
     if not given or shape[-len(given) :] != given:
         message = (
             f"layer_norm: x {shape} does not end in normalized_shape {given}; reshape x, or "
@@ -442,7 +444,7 @@ def _check_numbers(
         message = f"{name}: eps = {eps}; it must be finite and not negative"
         raise ArgumentError(f"{message} (at {here()})")
     for what, values in (("weight", weight), ("bias", bias)):
-        if values is not None and shape_of(values) != wanted:
+        if values is not None and shape_of(values, name) != wanted:
             message = f"{name}: {what} {shape_of(values)}; x {shape} needs {wanted} (at {here()})"
             raise ShapeError(message)
 

@@ -60,7 +60,7 @@ def affine(x: Any, weight: Any, bias: Any = None) -> Tensor:
     ShapeError
         If the shapes do not fit.
     """
-    x_shape, shape = shape_of(x), shape_of(weight)
+    x_shape, shape = shape_of(x, "affine"), shape_of(weight, "affine")
     if not x_shape or len(shape) != 2 or x_shape[-1] != shape[1]:
         message = (
             f"affine: x {x_shape}, weight {shape}; the last axis of x must be the second of "
@@ -69,7 +69,7 @@ def affine(x: Any, weight: Any, bias: Any = None) -> Tensor:
         raise ShapeError(message)
     if bias is None:
         return _AFFINE(x, weight, Absent(0.0))
-    if shape_of(bias) != shape[:1]:
+    if shape_of(bias, "affine") != shape[:1]:
         message = f"affine: bias {shape_of(bias)}; weight {shape} needs {shape[:1]} (at {here()})"
         raise ShapeError(message)
     return _AFFINE(x, weight, bias)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from graphgrad.arguments import guarded
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.functional.projections import affine
@@ -18,22 +16,23 @@ NONLINEARITIES = ("tanh", "relu")
 def _check(name: str, x: Any, states: dict[str, Any], weights: tuple[Any, ...], gates: int) -> None:
     """Refuse what does not fit, before anything is computed."""
     w_ih, w_hh, b_ih, b_hh = weights
-    x_shape, (rows, size) = shape_of(x), shape_of(w_hh)
+    x_shape, inner, outer = x.shape, shape_of(w_hh, name), shape_of(w_ih, name)
+    rows, size = inner if len(inner) == 2 else (0, 0)
     problem = ""
-    if rows != gates * size or shape_of(w_ih)[:1] != (rows,) or np.ndim(w_ih) != 2:
+    if len(inner) != 2 or rows != gates * size or outer[:1] != (rows,) or len(outer) != 2:
         problem = f"weights must be ({gates}·H, D) and ({gates}·H, H)"
-    elif len(x_shape) != 3 or x_shape[2] != shape_of(w_ih)[1]:
-        problem = f"x must be (T, N, D) with D = {shape_of(w_ih)[1]}; transpose or reshape it"
+    elif len(x_shape) != 3 or x_shape[2] != outer[1]:
+        problem = f"x must be (T, N, D) with D = {outer[1]}; transpose or reshape it"
     elif x_shape[0] == 0:
         problem = "there must be at least one step"
     for bias in (b_ih, b_hh):
-        if bias is not None and shape_of(bias) != (rows,):
+        if bias is not None and shape_of(bias, name) != (rows,):
             problem = f"biases must be {(rows,)}"
     for label, state in states.items():
-        if state is not None and not problem and shape_of(state) != (x_shape[1], size):
+        if state is not None and not problem and shape_of(state, name) != (x_shape[1], size):
             problem = f"{label} {shape_of(state)} must be {(x_shape[1], size)}"
     if problem:
-        shapes = f"x {x_shape}, w_ih {shape_of(w_ih)}, w_hh {shape_of(w_hh)}"
+        shapes = f"x {x_shape}, w_ih {outer}, w_hh {inner}"
         raise ShapeError(f"{name}: {problem}: {shapes} (at {here()})")
     if x.dtype.kind != "f":
         raise DtypeError(f"{name}: x is {x.dtype}; use .astype(np.float32) (at {here()})")

@@ -122,7 +122,7 @@ def local_response_norm(
     if dtype.kind != "f":
         message = f"local_response_norm: x is {dtype}; use .astype(np.float32) (at {here()})"
         raise DtypeError(message)
-    if len(shape_of(x)) < 2 or size < 1:
+    if len(shape_of(x, "local_response_norm")) < 2 or size < 1:
         message = (
             f"local_response_norm: x {shape_of(x)}, size {size}; x must be (N, C, …) and size at "
             f"least 1 (at {here()})"

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from graphgrad.arguments import sizes
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.correlation import Axis
@@ -156,8 +157,8 @@ def col2im(
     DtypeError
         If a number is not whole.
     """
-    shape = tuple(image_shape)
-    if len(shape) not in (3, 4) or not all(isinstance(n, int | np.integer) for n in shape):
+    shape = sizes("col2im", "image_shape", image_shape, 0)
+    if len(shape) not in (3, 4):
         message = f"col2im: image_shape={image_shape} must be (N, C, H, W) or (C, H, W)"
         raise ShapeError(f"{message} (at {here()})")
     axes = _axes("col2im", shape, kernel_size, stride, padding, dilation)

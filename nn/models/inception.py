@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, positive
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.activations import ReLU
 from graphgrad.nn.containers import Sequential
@@ -58,6 +58,7 @@ def auxiliary_cross_entropy(scores: Any, target: Any, weight: float = 0.3) -> An
     Szegedy et al., 2014, section 5. Scores without auxiliary ones, as in evaluation, are taken
     for what they are.
     """
+    weight = positive("auxiliary_cross_entropy", "weight", weight, zero=True)
     if not isinstance(scores, Scores):
         return cross_entropy(scores, target)
     auxiliary = cross_entropy(scores.aux_logits1, target)

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, positive, whole
+from graphgrad.arguments import choice, guarded, positive, several, whole, wrong
 from graphgrad.data.batches import Batches
 from graphgrad.data.dataset import Dataset, checked
 from graphgrad.errors import (
+    ArgumentError,
     GraphError,
     NonFiniteError,
-    ShapeError,
     UnsupportedError,
 )
 from graphgrad.nn.diagnosis.watching import Diagnosis
@@ -136,11 +136,9 @@ class Trainer(Training):
         progress: bool | None = None,
     ) -> None:
         """Check the arguments; nothing runs yet."""
-        schedules = list(schedule) if isinstance(schedule, Sequence) else [schedule]
+        schedules = _schedules(schedule)
         _check_parts(model, optimizer, schedules, average)
-        if schedule_each not in ("batch", "epoch"):
-            message = f"Trainer: schedule_each={schedule_each!r}; there are 'batch' and 'epoch'"
-            raise ShapeError(f"{message} (at {here()})")
+        choice("Trainer", "schedule_each", schedule_each, ("batch", "epoch"))
         if metrics is None:
             metrics = {"accuracy": accuracy} if _classes(batches.dataset) else {}
         self.validation = None if validation is None else checked("Trainer", validation)
@@ -154,12 +152,12 @@ class Trainer(Training):
         self.interrupted = False  # whether Ctrl-C ended the last fit
         self._asked_to_stop = False
         self._rate = math.nan  # of the last step
-        monitor = monitor or ("validation_loss" if validation else "loss")
+        monitor = monitor or ("validation_loss" if self.validation else "loss")
         measured = ["loss", *metrics]
-        known = [*measured, *(f"validation_{m}" for m in measured if validation), "lr"]
+        known = [*measured, *(f"validation_{m}" for m in measured if self.validation), "lr"]
         if monitor not in known:
             message = f"Trainer: monitor={monitor!r}; the columns are {', '.join(known)}"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ArgumentError(f"{message} (at {here()})")
         super().__init__(
             model,
             optimizer,
@@ -342,6 +340,18 @@ class Trainer(Training):
         name = f"{type(self.model).__name__} by {type(self.optimizer).__name__}"
         done = f"{counted(self.epoch, 'epoch')}, {counted(self.step, 'step')}"
         return f"<Trainer of {name} after {done}>"
+
+
+def _schedules(given: Any) -> list[Schedule | ReduceLROnPlateau]:
+    """List the schedules, of which there may be one by itself."""
+    kinds = Schedule | ReduceLROnPlateau
+    if isinstance(given, kinds):
+        return [given]
+    schedules = several("Trainer", "schedule", given, "schedules")
+    for schedule in schedules:
+        if not isinstance(schedule, kinds):
+            raise wrong("Trainer", "schedule", schedule, "a Schedule or ReduceLROnPlateau")
+    return schedules
 
 
 def _check_parts(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, whole
+from graphgrad.arguments import guarded, whole, wrong
 from graphgrad.errors import DtypeError, SearchError
 from graphgrad.nn.tuning.findings import SearchResult, TrialResult
 from graphgrad.nn.tuning.ranges import Choice, Range
@@ -97,6 +97,10 @@ def search(
     """
     pickled = _checked(objective, space, trials, workers)
     optuna = import_optuna()
+    if not isinstance(sampler, optuna.samplers.BaseSampler | None):
+        raise wrong("search", "sampler", sampler, "a sampler of Optuna's, or None")
+    if not isinstance(pruner, optuna.pruners.BasePruner | None):
+        raise wrong("search", "pruner", pruner, "a pruner of Optuna's, or None")
     folder = None if checkpoints is None else Path(checkpoints)
     seed = int(default_generator(rng).integers(2**63))
     file = opened(optuna, storage, space, maximize, seed, folder, here())
