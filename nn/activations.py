@@ -110,8 +110,10 @@ class PReLU(Module):
 
     Raises
     ------
+    ArgumentError
+        If the number is below 1.
     ShapeError
-        If the number is below 1, or is not 1 and not the number of channels of an input.
+        If it is not 1 and not the number of channels of an input.
     """
 
     @guarded
@@ -166,7 +168,7 @@ class GELU(Module):
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If it is neither.
     """
 
@@ -205,7 +207,7 @@ class Softplus(Module):
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If beta is not above 0.
     """
 
@@ -252,8 +254,10 @@ class Maxout(Module):
 
     Raises
     ------
+    ArgumentError
+        If a number is not above 0.
     ShapeError
-        If a number is not above 0, or an input has another last axis than ``in_features``.
+        If an input has another last axis than ``in_features``.
     """
 
     bias: Parameter | None

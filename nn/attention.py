@@ -49,8 +49,10 @@ class MultiheadAttention(Module):
 
     Raises
     ------
+    ArgumentError
+        If h does not divide E.
     ShapeError
-        If h does not divide E, or an input or a mask does not fit.
+        If an input or a mask does not fit.
     DtypeError
         If a mask is neither bool nor floating.
     """

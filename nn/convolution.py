@@ -148,8 +148,10 @@ class Conv1d(_Correlation):
 
     Raises
     ------
+    ArgumentError
+        If arguments do not fit.
     ShapeError
-        If arguments or an input do not fit.
+        If an input does not fit.
     """
 
     axes = 1
@@ -193,8 +195,10 @@ class Conv2d(_Correlation):
 
     Raises
     ------
+    ArgumentError
+        If arguments do not fit.
     ShapeError
-        If arguments or an input do not fit.
+        If an input does not fit.
     """
 
     def forward(self, x: Any) -> Any:
@@ -239,8 +243,10 @@ class ConvTranspose2d(_Convolution):
 
     Raises
     ------
+    ArgumentError
+        If arguments do not fit.
     ShapeError
-        If arguments or an input do not fit.
+        If an input does not fit.
     """
 
     transposed = True

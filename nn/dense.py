@@ -37,8 +37,10 @@ class Affine(Module):
 
     Raises
     ------
+    ArgumentError
+        If a number is not above 0.
     ShapeError
-        If a number is not above 0, or an input has another last axis than ``in_features``.
+        If an input has another last axis than ``in_features``.
     """
 
     bias: Parameter | None

@@ -37,7 +37,7 @@ class Dropout(Module):
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If p is not in 0 … 1.
     """
 
@@ -106,9 +106,10 @@ class DropConnect(Affine):
 
     Raises
     ------
+    ArgumentError
+        If a number is not above 0, or p is not in 0 … 1.
     ShapeError
-        If a number is not above 0, p is not in 0 … 1, or an input has another last axis than
-        ``in_features``.
+        If an input has another last axis than ``in_features``.
     """
 
     @guarded

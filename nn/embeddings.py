@@ -35,7 +35,7 @@ class Embedding(Module):
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If a number is not above 0, or ``padding_idx`` is no row.
     DtypeError, IndexingError
         If an input does not hold integers, or one outside the table.

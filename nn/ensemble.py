@@ -35,8 +35,10 @@ class Ensemble(Module):
 
     Raises
     ------
+    ArgumentError
+        If there is no model, or ``mean`` is another word.
     ShapeError
-        If there is no model, ``mean`` is another word, or outputs differ in shape.
+        If outputs differ in shape.
     """
 
     @guarded

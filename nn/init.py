@@ -83,7 +83,7 @@ def normal(
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If std is negative.
     """
     std = positive("normal", "std", std, zero=True)
@@ -106,7 +106,7 @@ def uniform(
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If low is above high.
     """
     if low > high:
@@ -179,8 +179,10 @@ def xavier_normal(
 
     Raises
     ------
+    ArgumentError
+        If the fan has no such name.
     ShapeError
-        If the shape has no fan, or the fan no such name.
+        If the shape has no fan.
     """
     n = _units("xavier_normal", shape, fan, "average", "in", "out")
     return _draw(shape, gain / math.sqrt(n), False, rng, dtype)
@@ -201,8 +203,10 @@ def xavier_uniform(
 
     Raises
     ------
+    ArgumentError
+        If the fan has no such name.
     ShapeError
-        If the shape has no fan, or the fan no such name.
+        If the shape has no fan.
     """
     n = _units("xavier_uniform", shape, fan, "average", "in", "out")
     return _draw(shape, gain / math.sqrt(n), True, rng, dtype)
@@ -233,8 +237,10 @@ def he_normal(
 
     Raises
     ------
+    ArgumentError
+        If the fan has no such name.
     ShapeError
-        If the shape has no fan, or the fan no such name.
+        If the shape has no fan.
     """
     n = _units("he_normal", shape, fan, "in", "out")
     return _draw(shape, math.sqrt(2 / n) / math.hypot(1, negative_slope), False, rng, dtype)
@@ -253,8 +259,10 @@ def he_uniform(
 
     Raises
     ------
+    ArgumentError
+        If the fan has no such name.
     ShapeError
-        If the shape has no fan, or the fan no such name.
+        If the shape has no fan.
     """
     n = _units("he_uniform", shape, fan, "in", "out")
     return _draw(shape, math.sqrt(2 / n) / math.hypot(1, negative_slope), True, rng, dtype)
@@ -315,8 +323,10 @@ def sparse(
 
     Raises
     ------
+    ArgumentError
+        If a unit has fewer inputs than that, or std is negative.
     ShapeError
-        If the shape has no fan, or a unit has fewer inputs than that.
+        If the shape has no fan.
     """
     std = positive("sparse", "std", std, zero=True)
     n_in, _ = fans(shape, "sparse")

@@ -46,8 +46,10 @@ class LocallyConnected2d(Module):
 
     Raises
     ------
+    ArgumentError
+        If arguments do not fit.
     ShapeError
-        If arguments or an input do not fit.
+        If an input does not fit.
     DtypeError
         If a number is not whole.
     """

@@ -112,7 +112,7 @@ class HuberLoss(Loss):
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If δ is not above 0.
     """
 
@@ -153,7 +153,7 @@ class CrossEntropyLoss(Loss):
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If an option has a value that it cannot have.
     """
 
@@ -403,7 +403,7 @@ class MultiMarginLoss(Loss):
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If p is neither 1 nor 2.
     """
 

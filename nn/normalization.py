@@ -127,9 +127,10 @@ class BatchNorm1d(_BatchNorm):
 
     Raises
     ------
+    ArgumentError
+        If an argument is out of range.
     ShapeError
-        If an argument is out of range, x has another shape, or training sees fewer than two values
-        of a feature.
+        If x has another shape, or training sees fewer than two values of a feature.
     """
 
     axes: ClassVar[dict[int, str]] = {2: "(N, C)", 3: "(N, C, L)"}
@@ -179,8 +180,10 @@ class LayerNorm(Module):
 
     Raises
     ------
+    ArgumentError
+        If an argument is out of range.
     ShapeError
-        If an argument is out of range, or x does not end in normalized_shape.
+        If x does not end in normalized_shape.
     """
 
     weight: Parameter | None
@@ -247,8 +250,10 @@ class GroupNorm(Module):
 
     Raises
     ------
+    ArgumentError
+        If an argument is out of range.
     ShapeError
-        If an argument is out of range, or x has another number of channels.
+        If x has another number of channels.
     """
 
     weight: Parameter | None
@@ -316,8 +321,10 @@ class LocalResponseNorm(Module):
 
     Raises
     ------
+    ArgumentError
+        If size is below 1.
     ShapeError
-        If size is below 1, or x has fewer than two axes.
+        If x has fewer than two axes.
     """
 
     @guarded

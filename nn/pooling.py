@@ -80,9 +80,10 @@ class MaxPool2d(_Pool):
 
     Raises
     ------
+    ArgumentError
+        If a number is too small, or the padding over half of the window.
     ShapeError
-        If a number is too small, the padding over half of the window, or the window larger than
-        an input.
+        If the window is larger than an input.
     DtypeError
         If a number is not whole.
     """
@@ -129,6 +130,8 @@ class MaxPool1d(_Pool):
 
     Raises
     ------
+    ArgumentError
+        As `MaxPool2d`.
     ShapeError
         As `MaxPool2d`.
     DtypeError
@@ -181,8 +184,10 @@ class AvgPool2d(_Pool):
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         As `MaxPool2d`, or if the divisor is 0.
+    ShapeError
+        As `MaxPool2d`.
     DtypeError
         If a number is not whole.
     """
@@ -238,6 +243,8 @@ class AvgPool1d(_Pool):
 
     Raises
     ------
+    ArgumentError
+        As `MaxPool2d`.
     ShapeError
         As `MaxPool2d`.
     DtypeError
@@ -287,8 +294,10 @@ class LPPool2d(_Pool):
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         As `MaxPool2d`, or if p is less than 1 or infinite.
+    ShapeError
+        As `MaxPool2d`.
     DtypeError
         If a size is not whole or p no number.
     """
@@ -342,8 +351,10 @@ class AdaptiveAvgPool2d(_Adaptive):
 
     Raises
     ------
+    ArgumentError
+        If a number is not above 0.
     ShapeError
-        If a number is not above 0, or an input is no image.
+        If an input is no image.
     DtypeError
         If a number is not whole.
     """
@@ -367,8 +378,10 @@ class AdaptiveMaxPool2d(_Adaptive):
 
     Raises
     ------
+    ArgumentError
+        If a number is not above 0.
     ShapeError
-        If a number is not above 0, or an input is no image.
+        If an input is no image.
     DtypeError
         If a number is not whole.
     """

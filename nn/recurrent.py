@@ -201,8 +201,10 @@ class RNN(_Recurrent):
 
     Raises
     ------
+    ArgumentError
+        If a number is not above 0.
     ShapeError
-        If a number is not above 0, or an input does not fit.
+        If an input does not fit.
     DtypeError
         If an input is not floating.
     """
@@ -381,8 +383,10 @@ class RNNCell(_Cell):
 
     Raises
     ------
+    ArgumentError
+        If a number is not above 0, or the nonlinearity is unknown.
     ShapeError
-        If a number is not above 0, an input does not fit, or the nonlinearity is unknown.
+        If an input does not fit.
     """
 
     gates = 1
@@ -422,8 +426,10 @@ class LSTMCell(_Cell):
 
     Raises
     ------
+    ArgumentError
+        If a number is not above 0.
     ShapeError
-        If a number is not above 0, or an input does not fit.
+        If an input does not fit.
     """
 
     gates = 4
@@ -443,8 +449,10 @@ class GRUCell(_Cell):
 
     Raises
     ------
+    ArgumentError
+        If a number is not above 0.
     ShapeError
-        If a number is not above 0, or an input does not fit.
+        If an input does not fit.
     """
 
     gates = 3

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import RealDType, guarded, sizes
+from graphgrad.errors import ArgumentError
 from graphgrad.nn.evaluation import evaluating
 from graphgrad.nn.module import Module, Parameter
+from graphgrad.node import here
 
 Shape = tuple[int, ...]
 
@@ -112,6 +114,8 @@ def summary(
         Whatever the model itself raises for inputs of that shape.
     """
     given = input_shape if isinstance(input_shape, list) else [input_shape]
+    if not given:
+        raise ArgumentError(f"summary: input_shape = [] names no input (at {here()})")
     shapes = [sizes("summary", "input_shape", shape, 0) for shape in given]
     if dtype is None:
         dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float32))

@@ -65,9 +65,10 @@ class TransformerEncoderLayer(Module):
 
     Raises
     ------
+    ArgumentError
+        If ``nhead`` does not divide ``d_model``, or the activation is unknown.
     ShapeError
-        If ``nhead`` does not divide ``d_model``, the activation is unknown, or an input or a
-        mask does not fit.
+        If an input or a mask does not fit.
     """
 
     @guarded
@@ -171,7 +172,7 @@ class TransformerEncoder(Module):
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If there are no layers.
     """
 

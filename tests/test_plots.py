@@ -219,7 +219,7 @@ def test_other_arguments_of_images() -> None:
     with pytest.raises(ArgumentError, match="columns=0"):
         plots.show_images(figure, images, columns=0)
     assert not figure.axes
-    with pytest.raises(DtypeError, match="figure = .* must be a Figure or SubFigure"):
+    with pytest.raises(DtypeError, match=r"figure = .* must be a Figure or SubFigure"):
         plots.show_images(figure.subplots(), images)  # type: ignore[arg-type]
 
 
@@ -345,7 +345,7 @@ def test_what_is_no_curve_is_named(
     with pytest.raises(error, match=rf"show_curves: {words}.*\(at .*test_plots\.py"):
         plots.show_curves(axes, series, **options)
     assert not axes.get_lines()
-    with pytest.raises(DtypeError, match="axes = <Figure .* must be Axes"):
+    with pytest.raises(DtypeError, match=r"axes = <Figure .* must be Axes"):
         plots.show_curves(Figure(), {"loss": [1]})  # type: ignore[arg-type]
 
 

@@ -51,8 +51,10 @@ class Batches(Described):
 
     Raises
     ------
+    ArgumentError
+        If a batch is larger than the data, or a number too small.
     ShapeError
-        If the dataset is empty, lengths differ, or a batch is larger than the data.
+        If the dataset is empty, or lengths differ.
     DtypeError
         If ``batch_size`` or ``prefetch`` is no whole number.
     """

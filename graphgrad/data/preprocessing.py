@@ -106,8 +106,10 @@ class PCA(_Fitted):
 
     Raises
     ------
+    ArgumentError
+        If fewer than one component is asked for.
     ShapeError
-        If there are fewer axes than components, or fewer than one is asked for.
+        If there are fewer axes than components.
     """
 
     epsilon: float | None = None

@@ -120,9 +120,10 @@ def sanity_checks(
     ------
     DtypeError
         If the model is no module.
+    ArgumentError
+        If a number is out of range.
     ShapeError
-        If images and labels do not belong together, a number is out of range, or the loss is
-        not one number.
+        If images and labels do not belong together, or the loss is not one number.
     """
     data = checked("sanity_checks", dataset)
     whole("sanity_checks", "samples", samples, 1)

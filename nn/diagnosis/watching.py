@@ -80,7 +80,7 @@ class Diagnosis:
     ------
     DtypeError
         If the model is no module.
-    ShapeError
+    ArgumentError
         If a number is no integer above 0.
     IndexingError
         If the model has no layer of a name.

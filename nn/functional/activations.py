@@ -69,7 +69,7 @@ def softplus(x: Any, beta: float = 1.0, threshold: float | None = None) -> Tenso
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If beta is not above 0.
     """
     check_beta("softplus", beta)

@@ -174,8 +174,10 @@ def scaled_dot_product_attention(
 
     Raises
     ------
+    ArgumentError
+        If ``dropout_p`` is not in [0, 1).
     ShapeError
-        If shapes do not fit, or ``dropout_p`` is not in [0, 1).
+        If shapes do not fit.
     DtypeError
         If the mask is neither bool nor floating.
     """

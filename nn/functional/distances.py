@@ -126,8 +126,10 @@ def huber_loss(x: Any, target: Any, *, reduction: str = "mean", delta: float = 1
 
     Raises
     ------
+    ArgumentError
+        If δ is not above 0.
     ShapeError
-        If the shapes differ, δ is not above 0, or there is nothing to take the mean of.
+        If the shapes differ, or there is nothing to take the mean of.
     """
     if not delta > 0:
         raise ArgumentError(f"huber_loss: delta={delta} is not above 0 (at {here()})")

@@ -96,7 +96,7 @@ def dropout(
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If p is not in 0 … 1.
     """
     x = _checked("dropout", x, p)
@@ -121,8 +121,10 @@ def dropout2d(
 
     Raises
     ------
+    ArgumentError
+        If p is not in 0 … 1.
     ShapeError
-        If p is not in 0 … 1, or x is not (N, C, H, W).
+        If x is not (N, C, H, W).
     """
     x = _checked("dropout2d", x, p)
     if x.ndim != 4:
@@ -149,7 +151,7 @@ def vanilla_dropout(
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If p is not in 0 … 1.
     """
     x = _checked("vanilla_dropout", x, p)

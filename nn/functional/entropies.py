@@ -96,9 +96,10 @@ def binary_cross_entropy_with_logits(
 
     Raises
     ------
+    ArgumentError
+        If a target is outside 0 … 1.
     ShapeError
-        If the shapes do not fit, a target is outside 0 … 1, or there is nothing to take the
-        mean of.
+        If the shapes do not fit, or there is nothing to take the mean of.
     """
     who = "binary_cross_entropy_with_logits"
     target = as_plain(who, target, "target")
@@ -186,8 +187,10 @@ def kl_div(
 
     Raises
     ------
+    ArgumentError
+        If a target is negative.
     ShapeError
-        If the shapes differ, a target is negative, or there is nothing to take the mean of.
+        If the shapes differ, or there is nothing to take the mean of.
     """
     who = "kl_div"
     x, target = matched(who, log_probabilities, target, reduction, allowed=KL_REDUCTIONS)

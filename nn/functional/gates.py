@@ -223,7 +223,7 @@ def gelu(x: Any, approximate: str = "none") -> Tensor:
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If ``approximate`` is neither.
     """
     check_approximation("gelu", approximate)

@@ -153,8 +153,10 @@ def multi_margin_loss(
 
     Raises
     ------
+    ArgumentError
+        If p is neither 1 nor 2.
     ShapeError
-        If p is neither 1 nor 2, and as :func:`hinge_loss`.
+        As :func:`hinge_loss`.
     DtypeError
         If class numbers are not integers.
     """

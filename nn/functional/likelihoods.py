@@ -324,7 +324,7 @@ def nll_loss(
 
     Raises
     ------
-    ShapeError, DtypeError
+    ArgumentError, ShapeError, DtypeError
         As :func:`cross_entropy`.
     """
     who = "nll_loss"

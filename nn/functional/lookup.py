@@ -6,7 +6,7 @@ import numpy as np
 
 from graphgrad.arguments import guarded, whole
 from graphgrad.domains import Cases, call
-from graphgrad.errors import DtypeError, IndexingError, ShapeError
+from graphgrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError
 from graphgrad.integers import as_intp
 from graphgrad.memory import frozen
 from graphgrad.node import here
@@ -67,8 +67,10 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Tensor
         If the index does not hold integers.
     IndexingError
         If a number is outside 0 … V − 1.
+    ArgumentError
+        If ``padding_idx`` is none of the rows.
     ShapeError
-        If the weight has not two axes, or ``padding_idx`` is not one of its rows.
+        If the weight has not two axes.
     """
     index = as_plain("embedding", index, "index")
     shape = shape_of(weight, "embedding")
@@ -93,5 +95,5 @@ def _row(padding_idx: int, rows: int) -> int:
     padding_idx = whole("embedding", "padding_idx", padding_idx)
     if not -rows <= padding_idx < rows:
         message = f"embedding: padding_idx {padding_idx} is none of {rows} rows (at {here()})"
-        raise ShapeError(message)
+        raise ArgumentError(message)
     return padding_idx % rows

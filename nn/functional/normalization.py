@@ -205,9 +205,11 @@ def batch_norm(
 
     Raises
     ------
+    ArgumentError
+        If eps or momentum is out of range.
     ShapeError
-        If shapes do not fit, a channel has fewer than two values in training, there are no
-        running statistics otherwise, or eps or momentum is out of range.
+        If shapes do not fit, a channel has fewer than two values in training, or there are no
+        running statistics otherwise.
     DtypeError
         If x or a running statistic is not floating.
     """
@@ -355,8 +357,10 @@ def layer_norm(
 
     Raises
     ------
+    ArgumentError
+        If eps is negative.
     ShapeError
-        If shapes do not fit, or eps is negative.
+        If shapes do not fit.
     DtypeError
         If x is not floating.
     """
@@ -397,8 +401,10 @@ def group_norm(
 
     Raises
     ------
+    ArgumentError
+        If a number is below 1, or eps negative.
     ShapeError
-        If shapes do not fit, C is not divisible, or eps is negative.
+        If shapes do not fit, or C is not divisible.
     DtypeError
         If x is not floating.
     """

@@ -56,8 +56,10 @@ def max_pool2d(
 
     Raises
     ------
+    ArgumentError
+        If a number is too small, or the padding over half of the window.
     ShapeError
-        If x is no image, the window larger than it, or the padding over half of the window.
+        If x is no image, or the window larger than it.
     DtypeError
         If a number is not whole.
     """
@@ -113,8 +115,10 @@ def avg_pool2d(
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         As `max_pool2d`, or if the divisor is 0.
+    ShapeError
+        As `max_pool2d`.
     DtypeError
         If a number is not whole.
     """
@@ -160,8 +164,10 @@ def lp_pool2d(
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         As `max_pool2d`, or if p is less than 1 or infinite.
+    ShapeError
+        As `max_pool2d`.
     """
     power = check_norm_type("lp_pool2d", norm_type)
     x, axes, single = _windows("lp_pool2d", x, 2, kernel_size, stride, 0, 1, ceil_mode)
@@ -182,8 +188,10 @@ def adaptive_avg_pool2d(x: Any, output_size: Any) -> Tensor:
 
     Raises
     ------
+    ArgumentError
+        If a number is not above 0.
     ShapeError
-        If x is no image or has no elements along an axis, or a number is not above 0.
+        If x is no image or has no elements along an axis.
     DtypeError
         If a number is not whole.
     """
@@ -205,8 +213,10 @@ def adaptive_max_pool2d(x: Any, output_size: Any) -> Tensor:
 
     Raises
     ------
+    ArgumentError
+        If a number is not above 0.
     ShapeError
-        If x is no image or has no elements along an axis, or a number is not above 0.
+        If x is no image or has no elements along an axis.
     DtypeError
         If a number is not whole.
     """

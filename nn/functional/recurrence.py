@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import choice, guarded
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.functional.recurrence_ops import GRU_STEPS, LSTM_STEPS, RNN_STEPS
@@ -86,14 +86,14 @@ def rnn_layer(
 
     Raises
     ------
+    ArgumentError
+        If the nonlinearity is unknown.
     ShapeError
-        If shapes do not fit, there is no step, or the nonlinearity is unknown.
+        If shapes do not fit, or there is no step.
     DtypeError
         If x is not floating.
     """
-    if nonlinearity not in NONLINEARITIES:
-        message = f"rnn_layer: nonlinearity {nonlinearity!r}; there are {NONLINEARITIES}"
-        raise ShapeError(f"{message} (at {here()})")
+    choice("rnn_layer", "nonlinearity", nonlinearity, NONLINEARITIES)
     x = as_array(x)
     _check("rnn_layer", x, {"h0": h0}, (w_ih, w_hh, b_ih, b_hh), 1)
     z = affine(x, w_ih, _sum(b_ih, b_hh))

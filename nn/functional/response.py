@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, size as size_of
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.node import Recorded, here
@@ -113,8 +113,10 @@ def local_response_norm(
 
     Raises
     ------
+    ArgumentError
+        If size is below 1.
     ShapeError
-        If x has fewer than two axes, or size is below 1.
+        If x has fewer than two axes.
     DtypeError
         If x is not floating.
     """
@@ -122,10 +124,8 @@ def local_response_norm(
     if dtype.kind != "f":
         message = f"local_response_norm: x is {dtype}; use .astype(np.float32) (at {here()})"
         raise DtypeError(message)
-    if len(shape_of(x, "local_response_norm")) < 2 or size < 1:
-        message = (
-            f"local_response_norm: x {shape_of(x)}, size {size}; x must be (N, C, …) and size at "
-            f"least 1 (at {here()})"
-        )
-        raise ShapeError(message)
+    size = size_of("local_response_norm", "size", size)
+    if len(shape_of(x)) < 2:
+        message = f"local_response_norm: x {shape_of(x)}, size {size}; x must be (N, C, …)"
+        raise ShapeError(f"{message} (at {here()})")
     return _LOCAL_RESPONSE_NORM(x, size, alpha, beta, k)

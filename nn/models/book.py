@@ -112,9 +112,10 @@ class DeepConvNet(FixedSize):
 
     Raises
     ------
+    ArgumentError
+        If ``maps`` are not six.
     ShapeError
-        If the images are too small, or those given later are of another shape, or ``maps`` are
-        not six.
+        If the images are too small, or those given later are of another shape.
     """
 
     @guarded

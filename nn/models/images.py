@@ -21,7 +21,7 @@ def scaled(who: str, count: int, width: float) -> int:
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If the width is not above 0.
     """
     if not width > 0:
@@ -80,7 +80,7 @@ def image_shape(who: str, shape: Any) -> Shape:
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If it is not (channels, height, width), all above 0.
     """
     if not isinstance(shape, tuple | list) or len(shape) != 3 or min(shape) < 1:

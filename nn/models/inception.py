@@ -118,7 +118,7 @@ class Inception(Module):
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If there are not six numbers, or one is not above 0.
     """
 
@@ -230,8 +230,10 @@ class GoogLeNet(Module):
 
     Raises
     ------
+    ArgumentError
+        If an argument makes no sense.
     ShapeError
-        If an argument makes no sense, or the images given are too small or of other channels.
+        If the images given are too small or of other channels.
     """
 
     @guarded

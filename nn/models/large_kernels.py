@@ -137,8 +137,10 @@ class AlexNet(_FiveConvolutions):
 
     Raises
     ------
+    ArgumentError
+        If an argument makes no sense.
     ShapeError
-        If an argument makes no sense, or the images given are too small or of other channels.
+        If the images given are too small or of other channels.
     """
 
     geometry = Geometry((11, 4, 2), (5, 1, 2), pooling=0, pooled_first=False, smallest=63)
@@ -182,8 +184,10 @@ class ZFNet(_FiveConvolutions):
 
     Raises
     ------
+    ArgumentError
+        If an argument makes no sense.
     ShapeError
-        If an argument makes no sense, or the images given are too small or of other channels.
+        If the images given are too small or of other channels.
     """
 
     geometry = Geometry((7, 2, 1), (5, 2, 0), pooling=1, pooled_first=True, smallest=53)

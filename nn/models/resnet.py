@@ -184,8 +184,10 @@ class ResNet(Module):
 
     Raises
     ------
+    ArgumentError
+        If an argument makes no sense.
     ShapeError
-        If an argument makes no sense, or the images given have other channels.
+        If the images given have other channels.
     DtypeError
         If the block is neither of the two.
     """

@@ -66,8 +66,10 @@ class VGG(Module):
 
     Raises
     ------
+    ArgumentError
+        If an argument makes no sense.
     ShapeError
-        If an argument makes no sense, or the images given are too small or of other channels.
+        If the images given are too small or of other channels.
     """
 
     @guarded

@@ -52,7 +52,7 @@ class Checkpoints:
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If ``keep`` or ``every`` is below 1.
     """
 

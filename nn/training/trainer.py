@@ -108,8 +108,10 @@ class Trainer(Training):
     GraphError
         If the optimizer or the average has parameters that the model has not, or a schedule is of
         another optimizer.
+    ArgumentError
+        If an argument is out of range.
     ShapeError
-        If an argument is out of range, or the validation data are empty or of two lengths.
+        If the validation data are empty or of two lengths.
     UnsupportedError
         For an optimizer whose step asks for the loss several times.
     """

@@ -105,7 +105,7 @@ class SearchResult:
 
         Raises
         ------
-        ShapeError
+        ArgumentError
             If ``best`` is below 1 or ``margin`` not positive.
         """
         if best < 1 or not margin > 0:

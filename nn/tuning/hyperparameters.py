@@ -88,7 +88,7 @@ def search(
     FileFormatError
         If the file is no study of ``search``, or one of another space or direction. Nothing was
         written then.
-    ShapeError, DtypeError
+    ArgumentError, DtypeError
         If an argument is out of range, or the objective cannot be sent to workers.
 
     References

@@ -31,7 +31,7 @@ class Range:
     ------
     DtypeError
         If an end is no number, or for ``whole`` no whole one.
-    ShapeError
+    ArgumentError
         If ``low`` is not below ``high``, one of them is infinite or NaN, or ``low`` of a
         logarithmic range is not positive.
     """
@@ -124,7 +124,7 @@ class Choice:
     ------
     DtypeError
         If there is another kind of value.
-    ShapeError
+    ArgumentError
         If there is no value, or one twice, or NaN or infinity.
     """
 

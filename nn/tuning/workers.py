@@ -105,7 +105,7 @@ class Trial:
         ------
         NonFiniteError
             If the value is NaN or infinite, which ends the trial as failed.
-        ShapeError
+        ArgumentError
             If the step was reported before, or is negative.
         """
         value, step = number(value), int(step)
