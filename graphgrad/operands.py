@@ -135,7 +135,7 @@ def unwrapped(x: Any) -> Any:
 
 def shape_of(x: Any, who: str = "Tensor") -> tuple[int, ...]:
     """Return the shape of an operand; ``np.shape`` takes a detour on a Tensor."""
-    return x.shape if hasattr(x, "shape") else as_array(x, who).shape
+    return x.shape if hasattr(x, "shape") else as_array(x, who).shape  # type: ignore[no-any-return]
 
 
 def _is_array(x: Any) -> bool:
