@@ -65,6 +65,7 @@ CHECKS: dict[str, tuple[Any, list[Any], list[str]]] = {  # a check, good values,
     "function": (arguments.function, [abs], ["0", "None", "text"]),
     "generator": (arguments.generator, [None, np.random.default_rng(0)], ["0", "text", "object"]),
     "sizes": (arguments.sizes, [(2, 3), [4]], ["0", "text", "None", "3-d", "ragged"]),
+    "real": (arguments.real, [int, bool, "f4", np.uint8], ["None", "text", "{}", "object", "1.5"]),
     "floating": (arguments.floating, ["f4", float, np.float64], ["None", "text", "object", "1.5"]),
 }
 

@@ -368,6 +368,13 @@ def test_summary_counts_shared_parameters_once_and_their_work_twice() -> None:
     assert table.multiply_adds == 18
 
 
+def test_summary_of_what_takes_whole_numbers() -> None:
+    table = nn.summary(nn.Embedding(3, 2), (4,), int)
+    assert [row.output for row in table.rows] == [(1, 4, 2)]
+    with pytest.raises(ArgumentError, match="names no input"):
+        nn.summary(nn.Embedding(3, 2), [])
+
+
 def test_summary_leaves_the_model_as_it_was() -> None:
     net = nn.Sequential(affine(), affine())
     net[0].eval()

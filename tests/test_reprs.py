@@ -245,7 +245,7 @@ def test_data_say_shapes_types_and_classes() -> None:
     one_hot = samples()._replace(labels=data.one_hot(samples().labels))
     assert repr(one_hot).endswith(", labels (1200, 3) float32>")
     assert repr(Dataset([1], gg.Tensor([2]))) == (
-        "<Dataset: images list, labels (1,) int64, 1 class>"
+        "<Dataset: images (1,) int64, labels (1,) int64, 1 class>"
     )
     batches = data.Batches(samples(), 500, rng())
     next(iter(batches))
