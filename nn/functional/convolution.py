@@ -52,6 +52,8 @@ def conv2d(
 
     Raises
     ------
+    ArgumentError
+        If a number is too small.
     ShapeError
         If the arguments do not fit, or the kernel is larger than the padded image.
     DtypeError
@@ -113,6 +115,8 @@ def conv_transpose2d(
 
     Raises
     ------
+    ArgumentError
+        If a number is too small.
     ShapeError
         If the arguments do not fit, or nothing of the output is left.
     DtypeError

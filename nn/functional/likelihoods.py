@@ -215,10 +215,11 @@ def cross_entropy(
 
     Raises
     ------
+    ArgumentError
+        If an argument has a value that it cannot have.
     ShapeError
-        If the shapes do not fit, a label is outside 0 … C−1, a row is no distribution, an
-        argument has a value that it cannot have, or there is nothing to take the mean of:
-        an empty batch, or labels that are all ignored.
+        If the shapes do not fit, a label is outside 0 … C−1, a row is no distribution, or there
+        is nothing to take the mean of: an empty batch, or labels that are all ignored.
     DtypeError
         If class numbers are not integers.
     """
