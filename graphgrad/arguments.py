@@ -317,20 +317,27 @@ def check_of(annotation: Any) -> Check | None:
     if annotation in _BY_ANNOTATION:
         return _BY_ANNOTATION[annotation]
     origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is not None:
+        return _check_of_form(annotation, origin, parts)
+    plain = isinstance(annotation, type) and annotation not in NO_KIND
+    if plain and not getattr(annotation, "_is_protocol", False):
+        return _kind(annotation)
+    own = _own_class(annotation)
+    return _kind(own) if own else None
+
+
+def _check_of_form(annotation: Any, origin: Any, parts: tuple[Any, ...]) -> Check | None:
+    """Return the check of an annotation that is made of others."""
     if origin is Annotated:
         return annotation.__metadata__[0]  # type: ignore[no-any-return]
     if origin in (types.UnionType, Union):
         return _check_of_union(parts)
     if origin is Literal:
         return lambda who, what, value: choice(who, what, value, parts)
-    if origin in _BY_ORIGIN:
-        functions = origin is Sequence and get_origin(parts[0]) is Callable
-        return _each(function, "functions") if functions else _BY_ORIGIN[origin]
-    plain = isinstance(annotation, type) and annotation not in NO_KIND
-    if plain and not getattr(annotation, "_is_protocol", False):
-        return _kind(annotation)
+    if origin is Sequence and get_origin(parts[0]) is Callable:
+        return _each(function, "functions")
     own = _own_class(annotation)
-    return _kind(own) if own else None
+    return _BY_ORIGIN.get(origin) or (_kind(own) if own else None)
 
 
 def _check_of_union(parts: Sequence[Any]) -> Check | None:
