@@ -374,7 +374,7 @@ def write_left(calls: dict[str, Good], outcomes: dict[Case, Outcome]) -> None:
     found = ", ".join(f"{n} {k}" for k, n in sorted(counts.items()))
     head = [
         "# Bad arguments that are still accepted without a reason, or end in a bare error.",
-        f"# Of {len(all_cases(calls))} calls: {found}.",
+        f"# Of {len(all_cases(calls))} calls: {found or 'none'}.",
         "# Written by `python -m tests.bad_arguments --write`; a line goes with its cause.",
     ]
     lines = [
