@@ -89,6 +89,7 @@ def judge(good: Good, case: Case) -> Outcome:
     """Make one call and say how it ended."""
     arguments = good.copied()
     arguments[case.parameter] = BAD[case.bad]()
+    found: Any = None
     start = time.process_time()
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -88,13 +88,11 @@ def test_a_nul_byte_is_no_part_of_a_path() -> None:
 
 
 def test_a_guarded_function_reads_unions_words_lists_and_what_stands_behind_a_star() -> None:
-    Words = Literal["a", "b"]
-
     @arguments.guarded
     def go(
         f: Callable[..., Any],
         *xs: Any,
-        word: Words = "a",
+        word: Literal["a", "b"] = "a",
         op: Op[Any] | Composite[Any] | None = None,
         several: Sequence[Callable[[Any], None]] = (),
         ends: tuple[float, float] = (0, 1),
