@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from pickle import PicklingError
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 
 import numpy as np
 
@@ -220,6 +220,12 @@ def is_numpys(function: Any) -> bool:
     return isinstance(function, np.ufunc) or module.startswith("numpy")
 
 
+def is_ours(function: Any) -> bool:
+    """Whether a function is of this package, or one of Python's operators."""
+    module = getattr(function, "__module__", None) or ""
+    return module.startswith(("graphgrad.", "_operator"))
+
+
 class Declared:
     """What ops and compositions share: one object each, which copying and pickling keep so."""
 
@@ -341,9 +347,8 @@ class Op(Declared, Generic[R]):
     def _keeps_to_real_arrays(self) -> bool:
         """Whether of real arrays the forward makes one: ours and NumPy's; a user's is looked at."""
         forward = self.forward
-        module = getattr(forward, "__module__", None) or ""
         return (
-            module.startswith(("graphgrad.", "_operator"))
+            is_ours(forward)
             or (self.view and is_numpys(forward))
             or (isinstance(forward, np.ufunc) and forward is getattr(np, forward.__name__, None))
         )
@@ -353,8 +358,7 @@ class Op(Declared, Generic[R]):
 
         A user's own op gets what its user gave.
         """
-        module = getattr(self.forward, "__module__", None) or ""
-        if not (module.startswith(("graphgrad.", "_operator")) or is_numpys(self.forward)):
+        if not (is_ours(self.forward) or is_numpys(self.forward)):
             return False, ()
         inputs = range(0 if self.variadic else self.inputs)
         exact = is_numpys(self.function) or self.name in EXACT
@@ -425,11 +429,8 @@ class Op(Declared, Generic[R]):
                 return x._record(self, inputs, params)  # type: ignore[attr-defined, no-any-return]
         try:
             return self.evaluate(inputs, params)  # type: ignore[no-any-return]
-        except Exception as error:
-            named = _named(self, error)
-            if named is error:
-                raise
-            raise named from error
+        except Exception as error:  # noqa: BLE001 - raised again
+            _raise_named(self, error)
 
     def __repr__(self) -> str:
         """Show the op as its users call it."""
@@ -467,11 +468,8 @@ class Composite(Declared, Generic[R]):
         if not (_any_recorded(args) or _any_recorded(kwargs.values())):
             try:
                 return self.function(*args, **kwargs)  # type: ignore[no-any-return]
-            except Exception as error:
-                named = _named(self, error)
-                if named is error:
-                    raise
-                raise named from error
+            except Exception as error:  # noqa: BLE001 - raised again
+                _raise_named(self, error)
         if self.binder.star:
             known = dict(self.binder.own)
             self.binder.refuse({n: v for n, v in kwargs.items() if n not in known})
@@ -489,11 +487,8 @@ class Composite(Declared, Generic[R]):
         }
         try:
             return self.body(*args, **kwargs)  # type: ignore[no-any-return]
-        except Exception as error:  # of NumPy's, between the ops
-            named = _named(self, error)
-            if named is error:
-                raise
-            raise named from error
+        except Exception as error:  # noqa: BLE001 - raised again
+            _raise_named(self, error)
 
     def __repr__(self) -> str:
         """Show the function as its users call it."""
@@ -509,12 +504,14 @@ def kind_of(op: Any, error: Exception) -> type[GraphgradError] | None:
     return translate(error)
 
 
-def _named(op: Any, error: Exception) -> Exception:
-    """Return the error of ours that stands for one of NumPy's; what is none of these as it is."""
+def _raise_named(op: Any, error: Exception) -> NoReturn:
+    """Raise an error of NumPy's as the one of ours that stands for it, or another as it is."""
     kind = kind_of(op, error)
     if kind is LinalgError and not is_numpys(op.function):
         kind = None  # from inside a rule: the sweep knows whose
-    return error if kind is None else kind(f"{op.name}: {error} (at {here()})")
+    if kind is None:
+        raise error
+    raise kind(f"{op.name}: {error} (at {here()})") from error
 
 
 def ask(function: Callable[..., Any], x: Any, axis: Any, **others: Any) -> Any:
