@@ -97,8 +97,8 @@ def main(folder: Path) -> None:
     for h in (1e-1, 1e-4, 1e-8, 1e-13):
         for formula in (one_sided, central):
             error = relative_error(formula(f, 1.0, h), exact)
-            told = f"relative error {error:.0e}, {verdict(error)}"
-            print(f"    {formula.__name__:9} h = {h:.0e}: {told}")
+            result = f"relative error {error:.0e}, {verdict(error)}"
+            print(f"    {formula.__name__:9} h = {h:.0e}: {result}")
     forward, centred = errors(1.0)
     for name, found in (("one-sided", forward), ("central", centred)):
         print(f"best h, {name}: {STEPS[found.argmin()]:.0e}, relative error {found.min():.0e}")

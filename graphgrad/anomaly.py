@@ -74,7 +74,7 @@ def detect_anomaly(function: F | None = None) -> F | Block:
     NonFiniteError
         Where an op, or its gradient rule, makes a NaN out of numbers.
     GraphError
-        At ``backward()``, where an array was changed that the graph saved, whoever wrote to it:
+        At ``backward()``, where an array that the graph saved was changed, in whatever way:
         also through an array taken before the op, or a plain array that was an operand.
     """
     return switched("anomaly", Anomaly, function)

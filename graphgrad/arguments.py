@@ -89,7 +89,7 @@ def _real(who: str, what: str, value: Any) -> float:
 
 
 def number(who: str, what: str, value: Any, *, infinite: bool = False) -> float:
-    """Require a real number, finite unless told otherwise; neither a text nor True is one."""
+    """Require a real number, finite unless ``infinite``; a text or True is refused."""
     found = _real(who, what, value)
     if math.isnan(found) or (math.isinf(found) and not infinite):
         raise ArgumentError(f"{who}: {what} = {found} must be a finite number (at {here()})")

@@ -226,7 +226,7 @@ def _share(flags: Any) -> float:
 
 
 def _no_better(loss: _Row, accuracy: _Row | None) -> list[Finding]:
-    """Tell of an end at which a network that may have learned is no better than one that guesses.
+    """Find an end at which a network that may have learned is no better than one that guesses.
 
     The answers of a network whose weights are far too large are all the same, and its loss, which
     jumps, is above that of guessing.
@@ -320,7 +320,7 @@ def _plateaus(loss: _Row, start: float) -> list[Finding]:
 
 
 def _risen(loss: _Row, start: float, fall: float) -> list[Finding]:
-    """Tell of an end above the beginning."""
+    """Find an end above the beginning."""
     first, end = float(loss.values[0]), loss.end
     over_batch = end > start + limits.ABOVE_BATCH * abs(start)
     over_epoch = end > first + limits.ABOVE_EPOCH * abs(first)
@@ -337,7 +337,7 @@ _LOWER = "lower the learning rate, or clip the gradients (clip_norm=)"
 
 
 def _lost(loss: _Row, start: float, fall: float) -> list[Finding]:
-    """Tell of a loss that rises again."""
+    """Find a loss that rises again."""
     lowest, end = float(loss.smooth.min()), loss.end
     if end - lowest <= max(limits.LOST * fall, limits.ABOVE_EPOCH * abs(start)):
         return []
@@ -348,7 +348,7 @@ def _lost(loss: _Row, start: float, fall: float) -> list[Finding]:
 
 
 def _swinging(loss: _Row, start: float, fall: float) -> list[Finding]:
-    """Tell of a second half in which the loss jumps up and down."""
+    """Find a second half in which the loss jumps up and down."""
     half = loss.values.size // 2
     steps = np.diff(loss.values[half:])
     if steps.size < limits.LEAST:
@@ -366,7 +366,7 @@ def _swinging(loss: _Row, start: float, fall: float) -> list[Finding]:
 
 
 def _overfitting(columns: Columns, loss: _Row | None) -> list[Finding]:
-    """Tell of a validation that parts from the training: by its loss, else by accuracies."""
+    """Find a validation that parts from the training: by its loss, else by accuracies."""
     said, epochs, column = [], None, ""
     held = _row(columns.get("validation_loss", ()))
     if held is not None and held.values.size > 2:

@@ -52,7 +52,7 @@ class Band:
         return f"{short(self.low)} to {short(self.high)}"
 
     def side(self, value: float | None) -> int:
-        """Return 1 above the band, −1 below it, else 0; 0 for what is no number above 0."""
+        """Return 1 above the band, −1 below it, else 0; 0 too for what is not above 0."""
         if value is None or not 0 < value < math.inf:
             return 0
         return int(value > self.high) - int(value < self.low)
