@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import graphgrad as gg
+from tests import public_names
 
 PACKAGE = Path(gg.__file__).resolve().parent
 
@@ -120,6 +121,11 @@ def test_no_module_bears_the_name_of_a_public_function() -> None:
     assert functions
     clashes = {name for name in FILES if name.rpartition(".")[2] in functions}
     assert not clashes
+
+
+def test_no_public_name_is_lost_or_added_by_accident() -> None:
+    """After a change that is meant: ``python -m tests.public_names``."""
+    assert public_names.names() == public_names.FILE.read_text("utf-8").split()
 
 
 def loaded_on_first_use(tree: ast.Module) -> set[str]:

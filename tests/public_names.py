@@ -1,0 +1,36 @@
+"""What users can type: every public name, listed in a file, so that none is lost by accident.
+
+``python -m tests.public_names`` writes the list anew.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from graphgrad import Tensor, errors, nn
+from tests.every_call import SPACES
+
+FILE = Path(__file__).with_name("public_names.txt")
+
+
+def exported(holder: Any) -> Iterator[str]:
+    """Name what a namespace shows; of one that does not choose, what is ours and public."""
+    for name in dir(holder):
+        value = getattr(holder, name)
+        home = str(getattr(value, "__module__", ""))
+        own = home == holder.__name__ or (callable(value) and home.startswith("graphgrad.ops"))
+        if not name.startswith("_") and ("__dir__" in vars(holder) or own):
+            yield name
+
+
+def names() -> list[str]:
+    """List the names of the public namespaces and of the classes that users derive from."""
+    spaces = {**SPACES, "errors": errors}
+    found = {f"{space}.{name}" for space, holder in spaces.items() for name in exported(holder)}
+    for kind, one in (("gg.Tensor", Tensor(0.0)), ("nn.Module", nn.Module())):
+        found |= {f"{kind}.{name}" for name in dir(one) if not name.startswith("_")}
+    return sorted(found)
+
+
+if __name__ == "__main__":
+    FILE.write_text("".join(f"{name}\n" for name in names()), "utf-8")
