@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.errors import ArgumentError, DtypeError
-from graphgrad.node import here
 
 DEEPEST = 100_000  # layers of one module: each is an object of its own
 WIDEST = 2**31 - 1  # of one size: more elements along an axis than any memory holds is a mistake
@@ -38,7 +37,7 @@ def shown(value: Any) -> str:
 
 def wrong(who: str, what: str, value: Any, wanted: str) -> DtypeError:
     """Return the error for a value of the wrong kind."""
-    return DtypeError(f"{who}: {what} = {shown(value)} must be {wanted} (at {here()})")
+    return DtypeError(f"{who}: {what} = {shown(value)} must be {wanted}")
 
 
 def is_flag(value: Any) -> bool:
@@ -63,9 +62,9 @@ def whole(who: str, what: str, value: Any, least: int | None = None, most: int =
     if is_flag(value):
         raise wrong(who, what, value, "a whole number")
     if least is not None and number < least:
-        raise ArgumentError(f"{who}: {what} = {number} must be at least {least} (at {here()})")
+        raise ArgumentError(f"{who}: {what} = {number} must be at least {least}")
     if number > most or number < -(2**63):
-        raise ArgumentError(f"{who}: {what} = {number} must be at most {most} (at {here()})")
+        raise ArgumentError(f"{who}: {what} = {number} must be at most {most}")
     return number
 
 
@@ -92,7 +91,7 @@ def number(who: str, what: str, value: Any, *, infinite: bool = False) -> float:
     """Require a real number, finite unless ``infinite``; a text or True is refused."""
     found = _real(who, what, value)
     if math.isnan(found) or (math.isinf(found) and not infinite):
-        raise ArgumentError(f"{who}: {what} = {found} must be a finite number (at {here()})")
+        raise ArgumentError(f"{who}: {what} = {found} must be a finite number")
     return found
 
 
@@ -101,7 +100,7 @@ def positive(who: str, what: str, value: Any, *, zero: bool = False) -> float:
     found = _real(who, what, value)
     if not (0 < found < math.inf or (zero and found == 0)):
         bound = "not negative" if zero else "positive"
-        raise ArgumentError(f"{who}: {what} = {found} must be finite and {bound} (at {here()})")
+        raise ArgumentError(f"{who}: {what} = {found} must be finite and {bound}")
     return found
 
 
@@ -109,7 +108,7 @@ def share(who: str, what: str, value: Any, most: float = 1.0) -> float:
     """Require a number from 0 to ``most``."""
     found = _real(who, what, value)
     if not 0 <= found <= most:
-        raise ArgumentError(f"{who}: {what} = {found} must be from 0 to {most:g} (at {here()})")
+        raise ArgumentError(f"{who}: {what} = {found} must be from 0 to {most:g}")
     return found
 
 
@@ -126,7 +125,7 @@ def choice(who: str, what: str, value: Any, allowed: Sequence[str]) -> str:
         names = ", ".join(map(repr, allowed[:-1]))
         names = f"{names} and {allowed[-1]!r}" if names else repr(allowed[-1])
         kind = ArgumentError if isinstance(value, str) else DtypeError
-        raise kind(f"{who}: {what}={shown(value)}; there are {names} (at {here()})")
+        raise kind(f"{who}: {what}={shown(value)}; there are {names}")
     return value
 
 
@@ -146,7 +145,7 @@ def path(who: str, what: str, value: Any) -> Path:
     except TypeError:  # a path of bytes
         raise wrong(who, what, value, "a path of text") from None
     if "\0" in str(found):
-        raise ArgumentError(f"{who}: {what} = {shown(value)} holds a NUL byte (at {here()})")
+        raise ArgumentError(f"{who}: {what} = {shown(value)} holds a NUL byte")
     return found
 
 
@@ -181,7 +180,7 @@ def sizes(who: str, what: str, value: Any, least: int = 1) -> tuple[int, ...]:
         raise wrong(who, what, value, "a tuple of sizes")
     found = tuple(whole(who, what, n, least) for n in several(who, what, value, "sizes"))
     if math.prod(found) > 2**60:
-        raise ArgumentError(f"{who}: {what} = {found} is more than any memory holds (at {here()})")
+        raise ArgumentError(f"{who}: {what} = {found} is more than any memory holds")
     return found
 
 
@@ -190,7 +189,7 @@ def increasing(who: str, milestones: Iterable[int]) -> list[int]:
     given = several(who, "milestones", milestones, "numbers of steps")
     checked = [whole(who, "a milestone", m, 1) for m in given]
     if any(a >= b for a, b in itertools.pairwise(checked)):
-        raise ArgumentError(f"{who}: milestones {checked} must increase (at {here()})")
+        raise ArgumentError(f"{who}: milestones {checked} must increase")
     return checked
 
 

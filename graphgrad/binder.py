@@ -8,7 +8,6 @@ import numpy as np
 
 from graphgrad.errors import DtypeError, UnsupportedError
 from graphgrad.names import KEYWORDS, nearest
-from graphgrad.node import here
 
 REQUIRED = inspect.Parameter.empty
 _NO_VALUE = getattr(np, "_NoValue", REQUIRED)
@@ -45,12 +44,12 @@ class Binder:
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """Return the values of our parameters, in order."""
         if len(args) > len(self.order):
-            message = f"{self.name}: {len(args)} arguments given, takes {self.order} (at {here()})"
+            message = f"{self.name}: {len(args)} arguments given, takes {self.order}"
             raise DtypeError(message)
         given = dict(zip(self.order, args, strict=False))
         for name, value in kwargs.items():
             if name in given:
-                raise DtypeError(f"{self.name}: two values for '{name}' (at {here()})")
+                raise DtypeError(f"{self.name}: two values for '{name}'")
             given[name] = value
         bound = []
         for name, default in self.own:
@@ -58,7 +57,7 @@ class Binder:
             if value is _NO_VALUE:
                 value = default
                 if value is REQUIRED:
-                    raise DtypeError(f"{self.name}: argument '{name}' is missing (at {here()})")
+                    raise DtypeError(f"{self.name}: argument '{name}' is missing")
             bound.append(value)
         if given:
             self.refuse(given)
@@ -77,7 +76,9 @@ class Binder:
                 "where": "use gg.where on the result",
                 "dtype": "call .astype(dtype) on the input or the result",
             }.get(name) or self._alike(name)
-            message = f"{self.name}: argument '{name}' is not supported; {remedy} (at {here()})"
+            if isinstance(value, bool) and "keepdims" in self.order:  # PyTorch's t.sum(0, True)
+                remedy = f"write keepdims={value}"
+            message = f"{self.name}: argument '{name}' is not supported; {remedy}"
             raise UnsupportedError(message)
 
     def _alike(self, name: str) -> str:

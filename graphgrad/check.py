@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from graphgrad.arguments import guarded, positive, whole
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
-from graphgrad.node import Recorded, here
+from graphgrad.node import Recorded
 from graphgrad.operands import as_array
 from graphgrad.record import constant
 from graphgrad.report import Comparison, Report, compare
@@ -80,7 +80,7 @@ def numerical_gradient(
         if np.shape(y) != () and np.size(y) != 1:
             message = (
                 f"numerical_gradient: f returned shape {np.shape(y)}, not one number; sum it, "
-                f"or use gg.gradcheck, which takes any outputs (at {here()})"
+                f"or use gg.gradcheck, which takes any outputs"
             )
             raise ShapeError(message)
         return [_real(y, "numerical_gradient")]
@@ -103,10 +103,10 @@ def differences(
         try:
             steps = np.broadcast_to(steps, x.shape)
         except ValueError as error:
-            message = f"h of shape {steps.shape} does not fit an input {x.shape} (at {here()})"
+            message = f"h of shape {steps.shape} does not fit an input {x.shape}"
             raise ShapeError(message) from error
     if np.asarray(h).dtype == bool or not ((steps > 0) & np.isfinite(steps)).all():
-        message = f"h={h}: a step is a positive number (at {here()})"
+        message = f"h={h}: a step is a positive number"
         raise ShapeError(message)
     result = np.zeros(x.shape)
 
@@ -124,7 +124,7 @@ def differences(
         central = kind == "central"
         left, below = moved(index, -float(steps[index])) if central else (float(x[index]), at_x)
         if left == right:
-            message = f"h={float(steps[index])} is too small a step from {right} (at {here()})"
+            message = f"h={float(steps[index])} is too small a step from {right}"
             raise ArgumentError(message)
         with np.errstate(all="ignore"):
             rises = zip(above, below, cotangents, strict=True)
@@ -145,10 +145,7 @@ def _float64(x: Any) -> Any:
 def _real(y: Any, who: str) -> Any:
     array = np.asarray(y)
     if array.dtype.kind not in "fiub":
-        message = (
-            f"{who}: f returned {type(y).__name__} of dtype {array.dtype}, not real numbers "
-            f"(at {here()})"
-        )
+        message = f"{who}: f returned {type(y).__name__} of dtype {array.dtype}, not real numbers"
         raise DtypeError(message)
     return array.astype(np.float64)
 
@@ -210,7 +207,7 @@ def gradcheck(
         kinds = ", ".join(str(getattr(x, "dtype", type(x).__name__)) for x in leaves) or "none"
         message = (
             f"gradcheck: no input is floating (given: {kinds}); pass 3.0 or x.astype(float) "
-            f"where a gradient is wanted (at {here()})"
+            f"where a gradient is wanted"
         )
         raise DtypeError(message)
 
@@ -285,14 +282,13 @@ def _outputs(result: Any) -> list[Any]:
         if not isinstance(y, Tensor):
             message = (
                 f"gradcheck: f returned {type(y).__name__} instead of a Tensor; compute it from "
-                f"the inputs by NumPy's or gg's functions, without .numpy() or .item() "
-                f"(at {here()})"
+                f"the inputs by NumPy's or gg's functions, without .numpy() or .item()"
             )
             raise DtypeError(message)
         if y.dtype.kind != "f":
             message = (
                 f"gradcheck: f returned a Tensor of dtype {y.dtype}, which has no gradient; "
-                f"return floating outputs only (at {here()})"
+                f"return floating outputs only"
             )
             raise DtypeError(message)
     return outs
@@ -302,7 +298,7 @@ def _require_same(first: Iterable[Any], second: Iterable[Any]) -> None:
     if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True)):
         message = (
             "gradcheck: f gave different values for the same inputs; seed what it draws, inside "
-            f"f, and let it change nothing that it computes with (at {here()})"
+            "f, and let it change nothing that it computes with"
         )
         raise GraphError(message)
 

@@ -1,14 +1,36 @@
 """The exceptions of graphgrad: one small family, each also the built-in kind that fits.
 
-Every message names the op, the shapes and dtypes, the line of the user's code that
-built the node, and the remedy.
+Every message names the op, the shapes and dtypes, and the remedy; the line of the user's
+code that was running comes by itself.
 """
 
 import numpy as np
 
+from graphgrad.engine.source import here
+
 
 class GraphgradError(Exception):
-    """Anything that graphgrad refuses or finds wrong."""
+    """Anything that graphgrad refuses or finds wrong.
+
+    Attributes
+    ----------
+    line
+        The user's line that was running, as ``file.py:18``; None where there was none.
+    """
+
+    def __init__(self, *args: object) -> None:
+        """Take the message, and see which line of the user's is running."""
+        super().__init__(*args)
+        self.line = here()
+
+    @property
+    def message(self) -> str:
+        """The message without the line, to be part of another one."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        """End the message with the line."""
+        return self.message if self.line is None else f"{self.message} (at {self.line})"
 
 
 class ShapeError(GraphgradError, ValueError):
@@ -73,10 +95,8 @@ def translate(error: Exception) -> type[GraphgradError] | None:
         return LinalgError
     if isinstance(error, ValueError):
         return ShapeError
-    if isinstance(error, OverflowError):  # of a whole number that fits no machine
+    if isinstance(error, OverflowError):  # a whole number that no integer of C holds
         return ArgumentError
     if isinstance(error, IndexError):
         return IndexingError
-    if isinstance(error, OverflowError):  # a number that no integer of C holds
-        return ArgumentError
     return DtypeError if isinstance(error, TypeError) else None

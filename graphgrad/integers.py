@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import ArgumentError, GraphgradError, IndexingError
-from graphgrad.node import here
 
 _PLACES = frozenset(("index", "indices", "obj"))  # in an array
 # the parameters of ops that are whole numbers, by their names; values (q, ord, weights) are none
@@ -85,5 +84,5 @@ def as_intp(what: str, x: Any, error: type[GraphgradError] = ArgumentError) -> A
     if x.dtype.kind == "u" and x.dtype.itemsize >= np.intp(0).itemsize and x.size:
         most = int(np.max(x))
         if most > np.iinfo(np.intp).max:
-            raise error(f"{what} holds {most}, which is out of all range (at {here()})")
+            raise error(f"{what} holds {most}, which is out of all range")
     return x.astype(np.intp)

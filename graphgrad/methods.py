@@ -134,45 +134,59 @@ class ArrayMethods(Recorded):
 
     # ---------------------------------------------------------------------- reductions
 
-    def sum(self, axis: Axis = None, *, keepdims: bool = False, **others: Never) -> Self:
+    def sum(self, axis: Axis = None, *more: Never, keepdims: bool = False, **others: Never) -> Self:
         """Sum over the axes; see np.sum."""
-        return TABLE[np.sum](self, axis=axis, keepdims=keepdims, **others)
+        return TABLE[np.sum](self, axis, *more, keepdims=keepdims, **others)
 
-    def mean(self, axis: Axis = None, *, keepdims: bool = False, **others: Never) -> Self:
+    def mean(
+        self, axis: Axis = None, *more: Never, keepdims: bool = False, **others: Never
+    ) -> Self:
         """Mean over the axes; see np.mean."""
-        return TABLE[np.mean](self, axis=axis, keepdims=keepdims, **others)
+        return TABLE[np.mean](self, axis, *more, keepdims=keepdims, **others)
 
-    def prod(self, axis: Axis = None, *, keepdims: bool = False, **others: Never) -> Self:
+    def prod(
+        self, axis: Axis = None, *more: Never, keepdims: bool = False, **others: Never
+    ) -> Self:
         """Product over the axes; see np.prod."""
-        return TABLE[np.prod](self, axis=axis, keepdims=keepdims, **others)
+        return TABLE[np.prod](self, axis, *more, keepdims=keepdims, **others)
 
     def var(
-        self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, **others: Never
+        self,
+        axis: Axis = None,
+        *more: Never,
+        ddof: float = 0,
+        keepdims: bool = False,
+        **others: Never,
     ) -> Self:
         """Variance over the axes; see np.var."""
-        return TABLE[np.var](self, axis=axis, ddof=ddof, keepdims=keepdims, **others)
+        return TABLE[np.var](self, axis, *more, ddof=ddof, keepdims=keepdims, **others)
 
     def std(
-        self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, **others: Never
+        self,
+        axis: Axis = None,
+        *more: Never,
+        ddof: float = 0,
+        keepdims: bool = False,
+        **others: Never,
     ) -> Self:
         """Spread (standard deviation) over the axes; see np.std."""
-        return TABLE[np.std](self, axis=axis, ddof=ddof, keepdims=keepdims, **others)
+        return TABLE[np.std](self, axis, *more, ddof=ddof, keepdims=keepdims, **others)
 
-    def max(self, axis: Axis = None, *, keepdims: bool = False, **others: Never) -> Self:
+    def max(self, axis: Axis = None, *more: Never, keepdims: bool = False, **others: Never) -> Self:
         """Maximum over the axes; ties share the gradient evenly. See np.max."""
-        return TABLE[np.max](self, axis=axis, keepdims=keepdims, **others)
+        return TABLE[np.max](self, axis, *more, keepdims=keepdims, **others)
 
-    def min(self, axis: Axis = None, *, keepdims: bool = False, **others: Never) -> Self:
+    def min(self, axis: Axis = None, *more: Never, keepdims: bool = False, **others: Never) -> Self:
         """Minimum over the axes; ties share the gradient evenly. See np.min."""
-        return TABLE[np.min](self, axis=axis, keepdims=keepdims, **others)
+        return TABLE[np.min](self, axis, *more, keepdims=keepdims, **others)
 
-    def cumsum(self, axis: int | None = None, **others: Never) -> Self:
+    def cumsum(self, axis: int | None = None, *more: Never, **others: Never) -> Self:
         """Cumulative sum; see np.cumsum."""
-        return TABLE[np.cumsum](self, axis=axis, **others)
+        return TABLE[np.cumsum](self, axis, *more, **others)
 
-    def cumprod(self, axis: int | None = None, **others: Never) -> Self:
+    def cumprod(self, axis: int | None = None, *more: Never, **others: Never) -> Self:
         """Cumulative product; see np.cumprod."""
-        return TABLE[np.cumprod](self, axis=axis, **others)
+        return TABLE[np.cumprod](self, axis, *more, **others)
 
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
         """Sum of a diagonal; see np.trace."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from graphgrad.errors import NameMissingError
-from graphgrad.node import here
 
 _SPACES = {  # the public namespaces, as users call them
     "graphgrad": "gg",
@@ -129,7 +128,7 @@ def absent_from(module: str) -> Callable[[str], Any]:
                 remedy = f"did you mean {space}.{near}?"
             else:
                 remedy = f"dir({space}) lists what there is"
-        raise NameMissingError(f"{space} has no {name!r}; {remedy} (at {here()})")
+        raise NameMissingError(f"{space} has no {name!r}; {remedy}")
 
     return missing
 
@@ -152,5 +151,5 @@ class NotHere:
 
     def __get__(self, tensor: Any, owner: Any = None) -> Any:
         """Raise, as where there is no such name."""
-        message = f"Tensor has no {self.name!r}; {ON_TENSORS[self.name]} (at {here()})"
+        message = f"Tensor has no {self.name!r}; {ON_TENSORS[self.name]}"
         raise NameMissingError(message)

@@ -6,17 +6,15 @@ by reference counting. Nodes carry a serial number; an op's inputs exist before 
 output, so the order of creation is a topological order and nothing ever recurses.
 """
 
-import contextlib
-import copy
 import itertools
-import sys
 from collections.abc import Collection, Iterable, Iterator
 from operator import attrgetter
-from pathlib import Path
 from types import CodeType
 from typing import Any
 
 import numpy as np
+
+from graphgrad.engine.source import source_line
 
 KEPT_ELEMENTS = 8  # an output of up to this many elements stays readable in its graph
 
@@ -155,59 +153,6 @@ class Node:
     def __repr__(self) -> str:
         """Name the op, the shape and the place."""
         return f"<Node {self.serial}: {self.describe()}>"
-
-
-# ------------------------------------------------------------------ the user's source line
-
-_OURS = (  # Python's own modules stand between us and those who use a context or copy a tensor
-    str(Path(__file__).parent) + "/",
-    str(Path(np.__file__).parent) + "/",
-    contextlib.__file__,
-    copy.__file__,
-)
-FILES = 4096
-internal: dict[str, bool] = {}  # per file name: is it one of these?
-
-
-def _is_internal(filename: str) -> bool:
-    if len(internal) >= FILES:  # each cell of a notebook has a name of its own
-        internal.clear()
-    answer = filename.replace("\\", "/").startswith(tuple(o.replace("\\", "/") for o in _OURS))
-    internal[filename] = answer
-    return answer
-
-
-def call_site(depth: int = 1) -> tuple[CodeType | None, int]:
-    """Find the innermost frame that is not graphgrad's or NumPy's own.
-
-    Returns its code object and instruction offset; the line number, slow to look up,
-    is worked out by :func:`source_line` only when somebody asks.
-    """
-    frame = sys._getframe(depth)
-    while frame is not None:
-        code = frame.f_code
-        name = code.co_filename
-        inside = internal.get(name)
-        if not (_is_internal(name) if inside is None else inside):
-            return code, frame.f_lasti
-        frame = frame.f_back  # type: ignore[assignment]
-    return None, 0
-
-
-def source_line(code: CodeType | None, instruction: int) -> str:
-    """Format a place in the user's code as ``file.py:18``."""
-    if code is None:
-        return "unknown line"
-    line = next(
-        (n for start, end, n in code.co_lines() if start <= instruction < end),
-        code.co_firstlineno,
-    )
-    return f"{Path(code.co_filename).name}:{line}"
-
-
-def here() -> str:
-    """Return the user's line that is running now."""
-    return source_line(*call_site(2))
 
 
 # ------------------------------------------------------------------------------- walking

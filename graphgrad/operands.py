@@ -12,7 +12,7 @@ import numpy as np
 
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.integers import NAMES, as_whole_numbers
-from graphgrad.node import Recorded, here
+from graphgrad.node import Recorded
 from graphgrad.switches import switches
 
 _REAL = [np.dtype(code) for code in "?bBhHiIlLqQefdg"]
@@ -41,7 +41,7 @@ def as_array(x: Any, who: str = "Tensor") -> Any:
         x = _converted(x, who)
     dtype: Any = x.dtype  # pyright: ignore[reportAttributeAccessIssue] - a Tensor has one
     if dtype.num not in _NUMBERS:
-        message = f"{who}: dtype {dtype} is not supported; {_remedy_of(dtype)} (at {here()})"
+        message = f"{who}: dtype {dtype} is not supported; {_remedy_of(dtype)}"
         raise DtypeError(message)
     return x
 
@@ -67,7 +67,7 @@ def as_plain(who: str, x: Any, name: str) -> Any:
 def refuse_recorded(x: Recorded, who: str, name: str) -> None:
     """Raise where a value would leave the graph in silence."""
     if needs_gradient(x) and switches().enabled:
-        message = f"{who}: not differentiable in '{name}'; pass .detach() of it (at {here()})"
+        message = f"{who}: not differentiable in '{name}'; pass .detach() of it"
         raise UnsupportedError(message)
 
 
@@ -158,7 +158,7 @@ def _converted(x: Any, who: str) -> Any:
     else:
         return _gathered(x, who)
     name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
-    raise DtypeError(f"{who}: {name} is not supported, {problem}; {remedy} (at {here()})")
+    raise DtypeError(f"{who}: {name} is not supported, {problem}; {remedy}")
 
 
 def _gathered(x: Any, who: str) -> Any:
@@ -167,7 +167,7 @@ def _gathered(x: Any, who: str) -> Any:
     try:
         return np.asarray(x)
     except ValueError as error:  # a ragged list
-        message = f"{who}: {error}; all rows must have one length (at {here()})"
+        message = f"{who}: {error}; all rows must have one length"
         raise ShapeError(message) from error
 
 

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from graphgrad.errors import GraphError, UnsupportedError
 from graphgrad.memory import lend
-from graphgrad.node import Recorded, here
+from graphgrad.node import Recorded
 from graphgrad.operands import needs_gradient, refuse_recorded, unwrapped
 from graphgrad.record import record
 from graphgrad.registry import OF_CONSTANTS, PLAIN, REMEDIES, TABLE, Op
@@ -98,7 +98,7 @@ class NumpyProtocols(Recorded):
         if needs_gradient(self) and switches().enabled:
             message = (
                 f"turning a recorded tensor {self._array.shape} into {kind} would drop its graph "
-                f"in silence; {remedy} (at {here()})"
+                f"in silence; {remedy}"
             )
             raise GraphError(message)
 
@@ -112,7 +112,7 @@ def _answered(answer: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, A
     for target in out if isinstance(out, tuple) else (out,):
         if isinstance(target, Recorded):
             message = f"{name}: it cannot write into a Tensor; assign the result: t[...] = "
-            raise UnsupportedError(f"{message}np.{name}(…), or make a new one (at {here()})")
+            raise UnsupportedError(f"{message}np.{name}(…), or make a new one")
     where = kwargs.get("where")
     if isinstance(where, Recorded):
         refuse_recorded(where, name, "where")
@@ -138,4 +138,4 @@ def _no_rule(name: str, remedy: str | None) -> str:
         "compose it from functions that have one, declare it by gg.op, or pass .detach() or "
         ".numpy() where no gradient is wanted"
     )
-    return f"{name} has no gradient rule; {remedy or general} (at {here()})"
+    return f"{name} has no gradient rule; {remedy or general}"

@@ -11,11 +11,7 @@ import numpy as np
 from graphgrad.arguments import guarded
 from graphgrad.errors import GraphError
 from graphgrad.memory import checksum, know_again, known_of
-from graphgrad.node import (
-    Node,
-    boundary,
-    tick,
-)
+from graphgrad.node import Node, boundary, tick
 from graphgrad.randomness import default_generator
 from graphgrad.record import attach, wrap
 from graphgrad.registry import Op, op

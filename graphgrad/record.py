@@ -4,6 +4,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from graphgrad.engine.source import call_site
 from graphgrad.errors import (
     DtypeError,
     GraphgradError,
@@ -11,7 +12,7 @@ from graphgrad.errors import (
 )
 from graphgrad.integers import as_floats
 from graphgrad.memory import frozen, note_use
-from graphgrad.node import KEPT_ELEMENTS, Absent, Node, Recorded, call_site, here
+from graphgrad.node import KEPT_ELEMENTS, Absent, Node, Recorded
 from graphgrad.operands import SCALARS, as_array, operand, plain_params
 from graphgrad.registry import HALF, Op, Plan, kind_of, op
 from graphgrad.switches import latest, switches
@@ -194,7 +195,7 @@ def _answer(op: Op[Any], out: Any) -> Any:
     if op.outputs > 1:
         if not isinstance(out, tuple) or len(out) != op.outputs:
             message = f"{op.name}: its forward returned {_kind(out)}, not {op.outputs} arrays"
-            raise DtypeError(f"{message} in a tuple (at {here()})")
+            raise DtypeError(f"{message} in a tuple")
         return out if type(out) is not tuple else tuple([_one_answer(op, part) for part in out])
     return _one_answer(op, out)
 
@@ -212,7 +213,7 @@ def _one_answer(op: Op[Any], out: Any) -> Any:
         return np.asarray(out)[()]  # a number of Python's is one of NumPy's from here on
     if not hasattr(out, "dtype") or isinstance(out, Recorded):
         message = f"{op.name}: its forward returned {_kind(out)}; it gets plain arrays, and must"
-        raise DtypeError(f"{message} return one, or a number (at {here()})")
+        raise DtypeError(f"{message} return one, or a number")
     return as_array(out, f"{op.name}: what its forward returned")
 
 
@@ -229,20 +230,20 @@ def fail(op: Op[Any], arrays: list[Any], error: Exception) -> NoReturn:
 
 
 def _explained(op: Op[Any], arrays: list[Any], error: Exception, kind: type[GraphgradError]) -> str:
-    """Say which op, shapes and line an error of NumPy's belongs to."""
+    """Say which op and shapes an error of NumPy's belongs to."""
     shapes = ", ".join(f"{np.shape(a)} {getattr(a, 'dtype', type(a).__name__)}" for a in arrays)
-    remedy = ""
+    fault, remedy = str(error), ""
     if op.elementwise and kind is ShapeError:
-        error = ShapeError(str(error).partition(" with shapes")[0])  # they stand before it
+        fault = fault.partition(" with shapes")[0]  # they stand before it
         remedy = "; shapes must be equal or 1, aligned at the last axis: reshape one of them"
     elif op.name == "matmul" and kind is ShapeError and len(arrays) == 2:
         a, b = (np.shape(x) for x in arrays)
         if a and b and a[-1] != b[-2 if len(b) > 1 else -1]:
             inner = f"inner dimensions {a[-1]} and {b[-2 if len(b) > 1 else -1]} differ"
-            return f"matmul: {a} @ {b}: {inner}; transpose one of them? (at {here()})"
+            return f"matmul: {a} @ {b}: {inner}; transpose one of them?"
     if not remedy:
-        remedy = next((f"; {hint}" for phrase, hint in _HINTS if phrase in str(error)), "")
-    return f"{op.name}: {shapes}: {error}{remedy} (at {here()})"
+        remedy = next((f"; {hint}" for phrase, hint in _HINTS if phrase in fault), "")
+    return f"{op.name}: {shapes}: {fault}{remedy}"
 
 
 _HINTS = (  # what to do about it, by a phrase of NumPy's message

@@ -34,7 +34,7 @@ from graphgrad.domains import Domain
 from graphgrad.errors import DtypeError, GraphgradError, LinalgError, UnsupportedError, translate
 from graphgrad.integers import EXACT, NAMES, as_floats, as_whole_numbers
 from graphgrad.memory import frozen
-from graphgrad.node import Absent, Recorded, here
+from graphgrad.node import Absent, Recorded
 from graphgrad.operands import as_array, check, operand, plain_params
 
 R = TypeVar("R")
@@ -248,7 +248,7 @@ class Declared:
                 f"pickle: no name of module {self.__module__} holds the op '{self.name}', by which "
                 "another process would find it; assign it to one, outside of any function"
             )
-            raise PicklingError(f"{message} (at {here()})")
+            raise PicklingError(message)
         return name
 
 
@@ -309,7 +309,7 @@ class Op(Declared, Generic[R]):
         self.positional = ours and not variadic
         if variadic and not joint:
             message = f"{self.name}: a list of inputs has one joint rule, not a rule per input"
-            raise UnsupportedError(f"{message} (at {here()})")
+            raise UnsupportedError(message)
         if not joint and len(self.rules) != (self.inputs or 1):
             message = (
                 f"{self.name}: {len(self.rules)} gradient rules for the inputs {self.order}; "
@@ -330,7 +330,7 @@ class Op(Declared, Generic[R]):
         if unknown:
             message = (
                 f"{self.name}: a gradient rule asks for '{min(unknown)}', which is none of "
-                f"{(*self.layout, 'inputs', 'wanted')} (at {here()})"
+                f"{(*self.layout, 'inputs', 'wanted')}"
             )
             raise UnsupportedError(message)
         self.has_saved = "saved" in asked
@@ -511,7 +511,7 @@ def _raise_named(op: Any, error: Exception) -> NoReturn:
         kind = None  # from inside a rule: the sweep knows whose
     if kind is None:
         raise error
-    raise kind(f"{op.name}: {error} (at {here()})") from error
+    raise kind(f"{op.name}: {error}") from error
 
 
 def ask(function: Callable[..., Any], x: Any, axis: Any, **others: Any) -> Any:
@@ -527,7 +527,7 @@ def ask(function: Callable[..., Any], x: Any, axis: Any, **others: Any) -> Any:
     except (TypeError, ValueError, OverflowError) as error:
         kind = translate(error) or DtypeError
         of = f"{np.shape(array)} {array.dtype}"
-        raise kind(f"{who}: {of}, axis={shown(axis)}: {error} (at {here()})") from error
+        raise kind(f"{who}: {of}, axis={shown(axis)}: {error}") from error
 
 
 def _any_recorded(arguments: Any) -> bool:
@@ -622,7 +622,7 @@ def op(
             f"np.{function.__name__} has {has} already; give a name of its own to a function that "
             "calls it, or pass replace=True to change it for the whole process"
         )
-        raise UnsupportedError(f"{message} (at {here()})")
+        raise UnsupportedError(message)
     new: Op[Any] = Op(
         function,
         rules,

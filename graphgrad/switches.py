@@ -13,7 +13,6 @@ from contextvars import ContextVar
 from typing import Any, Literal, TypeVar, overload
 
 from graphgrad.errors import DtypeError
-from graphgrad.node import here
 
 F = TypeVar("F", bound=Callable[..., Any])
 Kind = Literal["enabled", "anomaly", "trace", "changes"]
@@ -124,7 +123,7 @@ class Block:
     def __call__(self, function: F) -> F:
         """Decorate a function, a generator function or an ``async def``: all of its run."""
         if not callable(function):
-            message = f"a decorator takes a function, not {function!r:.40} (at {here()})"
+            message = f"a decorator takes a function, not {function!r:.40}"
             raise DtypeError(message)
         return functools.wraps(function)(self._decorated(function))  # type: ignore[return-value]
 

@@ -11,11 +11,12 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.anomaly import explain_nan
 from graphgrad.arguments import flag, function as is_function, text, wrong
+from graphgrad.engine.source import call_site
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.memory import lend, note_use, note_write, share_memory
 from graphgrad.methods import ArrayMethods
 from graphgrad.names import ON_TENSORS, NotHere
-from graphgrad.node import Freed, Node, Recorded, call_site, here, memory_owners, tick
+from graphgrad.node import Freed, Node, Recorded, memory_owners, tick
 from graphgrad.operands import as_array, as_plain, check, operand, unwrapped
 from graphgrad.protocols import NumpyProtocols
 from graphgrad.record import constant, fail, make_leaf, record
@@ -69,8 +70,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
         if isinstance(data, Tensor):
             if data.requires_grad and switches().enabled:
                 message = (
-                    "Tensor(tensor) would leave the graph in silence; use .detach() or .copy() "
-                    f"(at {here()})"
+                    "Tensor(tensor) would leave the graph in silence; use .detach() or .copy()"
                 )
                 raise GraphError(message)
             data = data._array
@@ -109,7 +109,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
             if value.shape != self.shape:
                 message = (
                     f"data: shape {value.shape} assigned to a tensor of shape {self.shape}; "
-                    f"make a new Tensor for another shape (at {here()})"
+                    f"make a new Tensor for another shape"
                 )
                 raise ShapeError(message)
             self._set_data(value.astype(self.dtype, copy=False))
@@ -159,7 +159,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
         if self.dtype.kind != "f" or self.dtype.itemsize > 8:
             message = (
                 f"Tensor: dtype {self.dtype} cannot require a gradient; float16, float32 and "
-                f"float64 can: use .astype(float) (at {here()})"
+                f"float64 can: use .astype(float)"
             )
             raise DtypeError(message)
         if node is None or not node.needs:
@@ -191,7 +191,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
         if array.shape != self.shape:
             message = (
                 f"grad: shape {array.shape} assigned to a tensor of shape {self.shape}; they "
-                f"must be equal (at {here()})"
+                f"must be equal"
             )
             raise ShapeError(message)
         node.grad = array
@@ -247,7 +247,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
             return self._array.item()
         except ValueError as error:
             message = f"item: {self.shape} has {self.size} elements, not one; choose one by t[i], "
-            raise ShapeError(f"{message}or take t.tolist() (at {here()})") from error
+            raise ShapeError(f"{message}or take t.tolist()") from error
 
     def tolist(self) -> Any:
         """Return the elements as nested Python lists."""
@@ -288,7 +288,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
         if node is None or not node.needs:
             message = (
                 f"backward: this tensor {self.shape} has no graph; make an input with "
-                f"requires_grad=True, and compute outside no_grad() (at {here()})"
+                f"requires_grad=True, and compute outside no_grad()"
             )
             raise GraphError(message)
         trace = switches().trace
@@ -311,7 +311,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
             if data.size != 1:
                 message = (
                     f"backward: the tensor has shape {data.shape}, not one element; call "
-                    f".sum().backward(), or pass grad= of that shape (at {here()})"
+                    f".sum().backward(), or pass grad= of that shape"
                 )
                 raise ShapeError(message)
             return type(data)(1) if isinstance(data, np.generic) else np.ones_like(data)
@@ -319,7 +319,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
         if seed.shape != data.shape:
             message = (
                 f"backward: grad has shape {seed.shape}, the tensor {data.shape}; "
-                f"they must be equal (at {here()})"
+                f"they must be equal"
             )
             raise ShapeError(message)
         return seed
@@ -350,7 +350,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
 
     def _recorded_node(self, who: str) -> Node:
         if self._node is None or not self._node.needs:
-            message = f"{who}: this tensor has no gradient; set requires_grad (at {here()})"
+            message = f"{who}: this tensor has no gradient; set requires_grad"
             raise GraphError(message)
         return self._node
 
@@ -382,7 +382,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
             message = (
                 f"setitem: this tensor is the temporary result of '{node.plan.op.name}', and a "
                 "change of it would not reach the original; write t[0, 1] = v instead of "
-                f"t[0][1] = v, or take a .copy() first (at {here()})"
+                f"t[0][1] = v, or take a .copy() first"
             )
             raise GraphError(message)
         self._become(record(TABLE[operator.setitem], (self, value), (index,)))
@@ -402,7 +402,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
         if result.shape != self.shape:
             message = (
                 f"{function.__name__}: in place, {self.shape} cannot become {result.shape}; "
-                f"write t = t + v instead (at {here()})"
+                f"write t = t + v instead"
             )
             raise ShapeError(message)
         self._become(result if result.dtype == self.dtype else result.astype(self.dtype))
@@ -423,7 +423,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
         if self.requires_grad and self.is_leaf:
             message = (
                 f"{what} on a leaf that requires a gradient would make it a computed tensor and "
-                f"stop its training; do it inside gg.no_grad(), or on a .copy() (at {here()})"
+                f"stop its training; do it inside gg.no_grad(), or on a .copy()"
             )
             raise GraphError(message)
 
@@ -436,13 +436,13 @@ class Tensor(NumpyProtocols, ArrayMethods):
     def __len__(self) -> int:
         """Length of the first axis."""
         if not self.shape:
-            raise DtypeError(f"len() of a 0-d tensor (at {here()})")
+            raise DtypeError("len() of a 0-d tensor")
         return self.shape[0]
 
     def __iter__(self) -> Iterator["Tensor"]:
         """Iterate over the first axis."""
         if not self.shape:
-            raise DtypeError(f"iteration over a 0-d tensor (at {here()})")
+            raise DtypeError("iteration over a 0-d tensor")
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, x: Any) -> bool:
@@ -488,7 +488,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
         """Return the numbers of a leaf, its gradient, and what a subclass has added."""
         if not self.is_leaf and self.requires_grad:
             message = "copy, pickle: a computed tensor has no copy apart from its graph; use "
-            raise GraphError(f"{message}.detach() (at {here()})")
+            raise GraphError(f"{message}.detach()")
         attributes, slots = _contents(self)
         added = {name: value for name, value in slots.items() if name not in Recorded.__slots__}
         leaf = (np.asarray(self._array), self.requires_grad, self.name, self.grad)

@@ -14,7 +14,6 @@ from graphgrad.arguments import guarded, whole
 from graphgrad.domains import Call, Domain, Elementwise, Reduction
 from graphgrad.errors import GraphgradError, ShapeError, UnsupportedError
 from graphgrad.laws import LAWS, AnyOp, Case, Law
-from graphgrad.node import here
 
 try:
     from hypothesis import HealthCheck, given, settings, strategies as st
@@ -58,7 +57,7 @@ def sample_apart(
     """Draw float64 arrays of which no two numbers are close to each other."""
     if not shapes or len(shapes) != len(intervals):
         counts = f"{len(shapes)} shapes and {len(intervals)} intervals"
-        raise ShapeError(f"sample_apart: {counts}; give an interval per array (at {here()})")
+        raise ShapeError(f"sample_apart: {counts}; give an interval per array")
     sizes = [int(np.prod(shape)) for shape in shapes]
     narrowest = min(high - low for low, high in intervals)
     gap = min(narrowest / (4 * (sum(sizes) + len(avoid)) + 4), 0.04)
@@ -238,7 +237,7 @@ def _domain_of(op: AnyOp, domain: Domain | None) -> Domain:
     if found is None:
         message = (
             f"{op.name} has no domain; declare it with domain=elementwise((low, high), …), "
-            f"Reduction(…) or Cases(…), or pass one here (at {here()})"
+            f"Reduction(…) or Cases(…), or pass one here"
         )
         raise UnsupportedError(message)
     return found

@@ -15,12 +15,7 @@ import numpy as np
 
 from graphgrad.arguments import guarded, several
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
-from graphgrad.node import (
-    Node,
-    boundary,
-    here,
-    tick,
-)
+from graphgrad.node import Node, boundary, tick
 from graphgrad.operands import as_array
 from graphgrad.record import constant, make_leaf, record, wrap
 from graphgrad.registry import TABLE, Op, op
@@ -116,7 +111,7 @@ class _Trace:
             kinds = ", ".join(sorted({str(o.dtype) for o in self.outs}))
             message = (
                 f"{name_of(f)} returned {kinds}, which has no gradient: it jumps from one value to "
-                f"the next; return floating point numbers, e.g. 1.0 for 1 (at {here()})"
+                f"the next; return floating point numbers, e.g. 1.0 for 1"
             )
             raise DtypeError(message)
         roots = [o._node for o in self.outs if o._node is not None and o._node.needs]
@@ -133,7 +128,7 @@ class _Trace:
         if array.dtype.kind != "f":
             message = (
                 f"a gradient with respect to {leaf!r:.40} of dtype {array.dtype} was asked for; "
-                f"pass floating point numbers, e.g. 3.0 or x.astype(float) (at {here()})"
+                f"pass floating point numbers, e.g. 3.0 or x.astype(float)"
             )
             raise DtypeError(message)
         variable: Tensor = constant(array)
@@ -155,7 +150,7 @@ class _Trace:
             shapes = [o.shape for o in self.outs]
             message = (
                 f"{who}: the function returned shapes {shapes}, not one number; sum it, or use "
-                f"gg.jacobian or gg.vjp (at {here()})"
+                f"gg.jacobian or gg.vjp"
             )
             raise ShapeError(message)
         return self.outs[0]  # type: ignore[no-any-return]
@@ -236,7 +231,7 @@ def _as_argnums(argnums: int | Sequence[int]) -> tuple[tuple[int, ...], bool]:
             return tuple(map(int, argnums)), False
     elif _is_index(argnums):
         return (int(argnums),), True
-    message = f"argnums {argnums!r}: give an int or a tuple of ints (at {here()})"
+    message = f"argnums {argnums!r}: give an int or a tuple of ints"
     raise DtypeError(message)
 
 
@@ -249,12 +244,12 @@ def _check_argnums(f: Function, argnums: tuple[int, ...], count: int) -> None:
     seen: set[int] = set()
     for number in argnums:
         if not -count <= number < count:
-            message = f"argnums {number}: {name_of(f)} was given {count} (at {here()})"
+            message = f"argnums {number}: {name_of(f)} was given {count}"
             raise ShapeError(message)
         if number % count in seen:
             message = (
                 f"argnums {argnums}: argument {number % count} of {name_of(f)} is named twice; "
-                f"name it once, and use its gradient as often as you like (at {here()})"
+                f"name it once, and use its gradient as often as you like"
             )
             raise ArgumentError(message)
         seen.add(number % count)
@@ -363,14 +358,14 @@ def gradients(
     else:
         given = [grad_outputs] if isinstance(ys, Tensor) else list(grad_outputs)
     if len(given) != len(outs):
-        message = f"gradients: {len(given)} grad_outputs for {len(outs)} ys (at {here()})"
+        message = f"gradients: {len(given)} grad_outputs for {len(outs)} ys"
         raise ShapeError(message)
     for what, tensors in (("y", outs), ("x", ins)):
         for i, t in enumerate(tensors):
             if not (isinstance(t, Tensor) and t.requires_grad):
                 message = (
                     f"gradients: {what} number {i} is not part of a graph; it must be a Tensor "
-                    f"computed from, or made with, requires_grad=True (at {here()})"
+                    f"computed from, or made with, requires_grad=True"
                 )
                 raise GraphError(message)
     gs: list[Any] = []
@@ -408,7 +403,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
             count = len(flatten(g)[0])
             message = (
                 f"vjp: {count} gradients for {len(trace.outs)} outputs, or in another form; put "
-                f"them into the same lists, tuples and dicts (at {here()})"
+                f"them into the same lists, tuples and dicts"
             )
             raise ShapeError(message)
         recorded = any(isinstance(u, Tensor) and u.requires_grad for u in gs)
@@ -480,7 +475,7 @@ def _matching(args: tuple[Any, ...], tangents: Any, who: str) -> list[Any]:
     ]
     there_shapes = [v.shape for v in vectors]
     if directions is None or here_shapes != there_shapes:
-        message = f"{who}: tangents {there_shapes} for primals {here_shapes} (at {here()})"
+        message = f"{who}: tangents {there_shapes} for primals {here_shapes}"
         raise ShapeError(message)
     return vectors
 

@@ -12,7 +12,6 @@ from graphgrad.nn.dense import Affine
 from graphgrad.nn.functional.attention import attention_weights
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.node import here
 from graphgrad.operands import as_array, unwrapped
 from graphgrad.randomness import default_generator
 
@@ -76,7 +75,7 @@ class MultiheadAttention(Module):
         if embed_dim % num_heads or not 0 <= dropout < 1:
             message = (
                 f"MultiheadAttention: embed_dim {embed_dim} must be a multiple of num_heads "
-                f"{num_heads}, dropout {dropout} at least 0 and below 1 (at {here()})"
+                f"{num_heads}, dropout {dropout} at least 0 and below 1"
             )
             raise ArgumentError(message)
         self.embed_dim = embed_dim
@@ -179,7 +178,7 @@ class MultiheadAttention(Module):
             layout = "(N, L, E) and (N, S, E)" if length else "(L, N, E) and (S, N, E)"
             message = (
                 f"MultiheadAttention: query {q.shape}, key {k.shape}, value {v.shape} must be "
-                f"{layout}, or without N, with E = {self.embed_dim} (at {here()})"
+                f"{layout}, or without N, with E = {self.embed_dim}"
             )
             raise ShapeError(message)
         return q, k, v
@@ -231,9 +230,9 @@ def _fitted(name: str, mask: Any, shapes: dict[tuple[int, ...], tuple[int, ...]]
     mask = as_array(mask, "MultiheadAttention")
     if mask.dtype.kind not in "bf":
         message = f"MultiheadAttention: {name} is {mask.dtype}; give bool (True: ignore) or floats"
-        raise DtypeError(f"{message} (at {here()})")
+        raise DtypeError(message)
     if mask.shape not in shapes:
         allowed = " or ".join(map(str, shapes))
-        message = f"MultiheadAttention: {name} {mask.shape} must be {allowed} (at {here()})"
+        message = f"MultiheadAttention: {name} {mask.shape} must be {allowed}"
         raise ShapeError(message)
     return np.reshape(unwrapped(mask) if mask.dtype == bool else mask, shapes[mask.shape])

@@ -6,7 +6,6 @@ from typing import Any, Self
 from graphgrad.arguments import guarded
 from graphgrad.errors import DtypeError, IndexingError
 from graphgrad.nn.module import Module
-from graphgrad.node import here
 
 
 class _Ordered(Module):
@@ -22,7 +21,7 @@ class _Ordered(Module):
     def _checked(self, module: Any) -> Module:
         if not isinstance(module, Module):
             remedy = "; make it first: ReLU()" if isinstance(module, type) else ""
-            message = f"{type(self).__name__}: {module!r} is no Module{remedy} (at {here()})"
+            message = f"{type(self).__name__}: {module!r} is no Module{remedy}"
             raise DtypeError(message)
         return module
 
@@ -35,7 +34,7 @@ class _Ordered(Module):
             if -len(names) <= index < len(names):
                 return names[index]
         message = f"{type(self).__name__}: there is no module {index!r} among {len(self)}"
-        raise IndexingError(f"{message} (at {here()})")
+        raise IndexingError(message)
 
     def members(self) -> Iterator[tuple[str, Any]]:
         """Yield the modules by their names."""

@@ -37,7 +37,6 @@ from graphgrad.nn.pooling import (
     GlobalMaxPool2d,
 )
 from graphgrad.nn.shape import Flatten
-from graphgrad.node import here
 from graphgrad.operands import shape_of
 from graphgrad.switches import no_grad
 
@@ -103,13 +102,13 @@ def to_convolution(module: Module, input_shape: Shape) -> Any:
         return _convolution("this layer", module, shape)
     if not isinstance(module, Sequential):
         message = f"to_convolution: {type(module).__name__} is neither an Affine nor a Sequential"
-        raise UnsupportedError(f"{message}; convert its layers one by one (at {here()})")
+        raise UnsupportedError(f"{message}; convert its layers one by one")
     first = next(module.parameters(), None)
     walk = _Walk(shape, np.dtype(np.float32) if first is None else first.dtype)
     converted = walk.through(module, "")
     if not walk.converted:
         message = f"to_convolution: there is no Flatten and Affine to convert in {module!r}"
-        raise UnsupportedError(f"{message} (at {here()})")
+        raise UnsupportedError(message)
     return converted
 
 
@@ -139,14 +138,14 @@ def to_affine(conv: Conv2d, input_shape: Shape | None = None) -> Affine:
         If it is no Conv2d.
     """
     if type(conv) is not Conv2d:
-        message = f"to_affine: {type(conv).__name__} is no Conv2d (at {here()})"
+        message = f"to_affine: {type(conv).__name__} is no Conv2d"
         raise UnsupportedError(message)
     kernel, weight = conv.kernel_size, conv.weight.data
     padded = conv.padding not in ("valid", (0, 0))
     if input_shape is None:
         if padded:
             message = f"to_affine: padding={conv.padding!r} leaves open how large the images are"
-            raise ShapeError(f"{message}: give their shape, (C, H, W) (at {here()})")
+            raise ShapeError(f"{message}: give their shape, (C, H, W)")
         spans = (d * (k - 1) + 1 for k, d in zip(kernel, conv.dilation, strict=True))
         input_shape = conv.in_channels, *spans
     shape = _image_shape("to_affine", input_shape)
@@ -240,7 +239,7 @@ class _Walk:
     def refusal(self, name: str, layer: Module, why: str) -> UnsupportedError:
         """Say which layer stands in the way, and why."""
         message = f'to_convolution: layer "{name}", {layer!r}, cannot be converted: {why}'
-        return UnsupportedError(f"{message} (at {here()})")
+        return UnsupportedError(message)
 
 
 def _convolution(name: str, affine: Affine, shape: Shape) -> Conv2d:
@@ -249,7 +248,7 @@ def _convolution(name: str, affine: Affine, shape: Shape) -> Conv2d:
     if affine.in_features != math.prod(shape):
         message = (
             f"to_convolution: {name}, {affine!r}, takes {affine.in_features} numbers, and gets "
-            f"{math.prod(shape)} from images (C, H, W) of {shape} (at {here()})"
+            f"{math.prod(shape)} from images (C, H, W) of {shape}"
         )
         raise ShapeError(message)
     # Made for one channel, as the numbers drawn for it are replaced.
@@ -275,8 +274,8 @@ def _like(module: M, other: Module) -> M:
 def _image_shape(name: str, shape: Any) -> Shape:
     numbers = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
     if not all(isinstance(n, int | np.integer) for n in numbers):
-        raise DtypeError(f"{name}: input_shape={shape!r} must be whole numbers (at {here()})")
+        raise DtypeError(f"{name}: input_shape={shape!r} must be whole numbers")
     if len(numbers) != 3 or min(numbers) < 1:
         message = f"{name}: input_shape={shape!r} must be (C, H, W), without the batch, above 0"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     return tuple(map(int, numbers))

@@ -18,7 +18,6 @@ from graphgrad.nn.functional.convolution import (
 from graphgrad.nn.functional.geometry import numbers_of
 from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.node import here
 from graphgrad.randomness import default_generator
 
 
@@ -46,7 +45,7 @@ class _Convolution(Module):
         if inputs % groups or outputs % groups:
             message = (
                 f"{name}: in_channels={inputs}, out_channels={outputs}, groups={groups}; groups "
-                f"must divide both (at {here()})"
+                f"must divide both"
             )
             raise ArgumentError(message)
         self.in_channels, self.out_channels = inputs, outputs
@@ -270,7 +269,7 @@ class ConvTranspose2d(_Convolution):
         """Draw the initial values."""
         name = type(self).__name__
         if isinstance(padding, str):
-            message = f"{name}: padding={padding!r} must be a number or a pair (at {here()})"
+            message = f"{name}: padding={padding!r} must be a number or a pair"
             raise ArgumentError(message)
         self.output_padding = numbers_of(name, "output_padding", output_padding, 0, 2)
         how = {

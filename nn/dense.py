@@ -11,7 +11,6 @@ from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.node import here
 from graphgrad.operands import as_plain
 from graphgrad.randomness import default_generator
 
@@ -75,7 +74,7 @@ class Affine(Module):
         if matrix.ndim != 2 or (b is not None and np.shape(b) != matrix.shape[1:]):
             message = (
                 f"Affine.from_matrix: W {matrix.shape}, b {np.shape(b) if b is not None else None}"
-                f"; W is (inputs, outputs) and b (outputs,) (at {here()})"
+                f"; W is (inputs, outputs) and b (outputs,)"
             )
             raise ShapeError(message)
         if matrix.dtype.kind != "f":

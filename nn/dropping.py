@@ -11,12 +11,11 @@ from graphgrad.nn.dense import Affine
 from graphgrad.nn.functional.dropping import dropout, dropout2d, vanilla_dropout
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.module import Module
-from graphgrad.node import here
 
 
 def _probability(who: str, p: float) -> float:
     if not 0 <= p <= 1:
-        raise ArgumentError(f"{who}: p={p} is not in 0 … 1 (at {here()})")
+        raise ArgumentError(f"{who}: p={p} is not in 0 … 1")
     return p
 
 

@@ -9,7 +9,6 @@ from graphgrad.arguments import counts, guarded, whole
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.lookup import embedding
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.node import here
 from graphgrad.operands import as_plain
 from graphgrad.randomness import default_generator
 
@@ -59,7 +58,7 @@ class Embedding(Module):
             padding_idx = whole("Embedding", "padding_idx", padding_idx)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             message = f"Embedding: padding_idx {padding_idx} is none of {num_embeddings} rows"
-            raise ArgumentError(f"{message} (at {here()})")
+            raise ArgumentError(message)
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
@@ -76,7 +75,7 @@ class Embedding(Module):
         table = as_plain("Embedding.from_pretrained", embeddings, "embeddings")
         if table.ndim != 2 or table.dtype.kind != "f":
             message = f"Embedding.from_pretrained: {table.shape} {table.dtype}; give floats (V, D)"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         rows, size = table.shape
         made = cls(rows, size, padding_idx, rng=np.random.default_rng(0))
         made.weight = Parameter(table, requires_grad=not freeze)

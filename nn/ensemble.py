@@ -8,7 +8,6 @@ import numpy as np
 from graphgrad.arguments import guarded
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.module import Module
-from graphgrad.node import here
 from graphgrad.ops.join import stack
 from graphgrad.ops.likelihood import log_softmax, logsumexp
 
@@ -49,7 +48,7 @@ class Ensemble(Module):
         if not self.models or mean not in ("probabilities", "outputs"):
             message = (
                 f"Ensemble: {len(self.models)} models, mean={mean!r}; give at least one model, and "
-                f"mean='probabilities' or 'outputs' (at {here()})"
+                f"mean='probabilities' or 'outputs'"
             )
             raise ArgumentError(message)
 
@@ -59,7 +58,7 @@ class Ensemble(Module):
         shapes = [out.shape for out in outputs]
         if len(set(shapes)) > 1:
             message = f"Ensemble: the models' outputs have shapes {shapes}; they must be alike"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         if self.mean == "outputs":
             return stack(outputs).mean(axis=0)
         each = stack([log_softmax(scores, axis=1) for scores in outputs])

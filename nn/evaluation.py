@@ -12,7 +12,6 @@ from graphgrad.arguments import guarded
 from graphgrad.data.dataset import checked
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module
-from graphgrad.node import here
 from graphgrad.operands import as_array, unwrapped
 from graphgrad.switches import no_grad
 
@@ -70,7 +69,7 @@ def predict(model: Module, images: Any, batch_size: int = 256) -> Any:
     images = unwrapped(as_array(images))
     if not images.ndim or not len(images) or batch_size < 1:
         message = f"predict: images {images.shape}, batch_size={batch_size}; give at least one"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     with evaluating(model):
         starts = range(0, len(images), batch_size)
         parts = [unwrapped(model(images[start : start + batch_size])) for start in starts]
@@ -97,7 +96,7 @@ def accuracy(scores: Any, labels: Any) -> float:
     scores, labels = unwrapped(as_array(scores)), unwrapped(as_array(labels))
     if scores.ndim != 2 or not len(scores) or labels.shape not in (scores.shape, scores.shape[:1]):
         message = f"accuracy: scores {scores.shape}, labels {labels.shape}; they must be (N, C) "
-        raise ShapeError(f"{message}and (N,) or (N, C) (at {here()})")
+        raise ShapeError(f"{message}and (N,) or (N, C)")
     right = labels if labels.ndim == 1 else labels.argmax(axis=1)
     return float(np.count_nonzero(scores.argmax(axis=1) == right) / len(scores))
 
@@ -179,4 +178,4 @@ def number(value: Any) -> float:
         return float(item() if item else value)
     except (TypeError, ValueError) as error:
         message = f"a loss or metric is one number, not {np.shape(unwrapped(value))}; take the mean"
-        raise ShapeError(f"{message} (at {here()})") from error
+        raise ShapeError(message) from error

@@ -19,7 +19,6 @@ from graphgrad.arguments import guarded, positive, wrong
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.names import tell_of_absent as _tell_of_absent
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.node import here
 from graphgrad.operands import as_array
 from graphgrad.randomness import default_generator
 
@@ -110,7 +109,7 @@ def uniform(
         If low is above high.
     """
     if low > high:
-        raise ArgumentError(f"uniform: low={low} is above high={high} (at {here()})")
+        raise ArgumentError(f"uniform: low={low} is above high={high}")
     generator = default_generator(rng)
     return _drawn_into(np.empty(shape, dtype), lambda count: generator.uniform(low, high, count))
 
@@ -129,7 +128,7 @@ def fans(shape: Shape, who: str = "fans") -> tuple[int, int]:
     """
     if len(shape) < 2 or math.prod(shape) == 0:
         message = f"{who}: shape {shape} has no inputs or no outputs; give (out, in, …)"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     return math.prod(shape[1:]), shape[0] * math.prod(shape[2:])
 
 
@@ -137,7 +136,7 @@ def _units(who: str, shape: Shape, fan: str, *allowed: str) -> float:
     """Return the n of the variance 1 / n."""
     if fan not in allowed:
         options = " or ".join(map(repr, allowed))
-        raise ArgumentError(f"{who}: fan={fan!r}; it is {options} (at {here()})")
+        raise ArgumentError(f"{who}: fan={fan!r}; it is {options}")
     n_in, n_out = fans(shape, who)
     return {"in": n_in, "out": n_out, "average": (n_in + n_out) / 2}[fan]
 
@@ -331,7 +330,7 @@ def sparse(
     std = positive("sparse", "std", std, zero=True)
     n_in, _ = fans(shape, "sparse")
     if not 0 < nonzero <= n_in:
-        message = f"sparse: nonzero={nonzero}; shape {shape} has {n_in} inputs (at {here()})"
+        message = f"sparse: nonzero={nonzero}; shape {shape} has {n_in} inputs"
         raise ArgumentError(message)
     generator = default_generator(rng)
     order = np.argsort(generator.random((shape[0], n_in)), axis=1)[:, :nonzero]
@@ -442,12 +441,12 @@ def initialize(
             if array.shape != p.shape:
                 full = f"{path}.{name}".strip(".")
                 message = f"initialize: {full} is {p.shape}, the function returned {array.shape}"
-                raise ShapeError(f"{message} (at {here()})")
+                raise ShapeError(message)
             drawn[id(p)] = p, array
         if weights and bias is not None:
             drawn |= {id(p): (p, bias) for name, p in own if "bias" in name}
     if not drawn:
-        raise ShapeError(f"initialize: {type(model).__name__} has no weights (at {here()})")
+        raise ShapeError(f"initialize: {type(model).__name__} has no weights")
     for p, array in drawn.values():
         p.data[...] = array
         p.data = p.data  # tells a graph that needs the old values

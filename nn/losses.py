@@ -16,7 +16,6 @@ from graphgrad.nn.functional.hinges import attribute_hinge_loss, hinge_loss, mul
 from graphgrad.nn.functional.likelihoods import cross_entropy, nll_loss
 from graphgrad.nn.functional.targets import REDUCTIONS, check_reduction
 from graphgrad.nn.module import Buffer, Module
-from graphgrad.node import here
 
 
 class Loss(Module):
@@ -53,7 +52,7 @@ def _weights(who: str, name: str, values: ArrayLike | None) -> Buffer | None:
     if weights.dtype.kind != "f":
         weights = Buffer(weights.data.astype(float))
     if not weights.ndim and name == "weight":
-        raise ShapeError(f"{who}: {name} is a number; give an array (at {here()})")
+        raise ShapeError(f"{who}: {name} is a number; give an array")
     return weights
 
 
@@ -121,7 +120,7 @@ class HuberLoss(Loss):
         """Remember the options."""
         super().__init__(reduction=reduction)
         if not delta > 0:
-            raise ArgumentError(f"HuberLoss: delta={delta} is not above 0 (at {here()})")
+            raise ArgumentError(f"HuberLoss: delta={delta} is not above 0")
         self.delta = delta
 
     def options(self) -> dict[str, Any]:
@@ -170,7 +169,7 @@ class CrossEntropyLoss(Loss):
         super().__init__(reduction=reduction)
         if not 0 <= label_smoothing <= 1:
             message = f"CrossEntropyLoss: label_smoothing={label_smoothing} is not in 0 … 1"
-            raise ArgumentError(f"{message} (at {here()})")
+            raise ArgumentError(message)
         self.weight = _weights("CrossEntropyLoss", "weight", weight)
         self.ignore_index = whole("CrossEntropyLoss", "ignore_index", ignore_index)
         self.label_smoothing = label_smoothing
@@ -419,7 +418,7 @@ class MultiMarginLoss(Loss):
         """Remember the options."""
         super().__init__(reduction=reduction)
         if p not in (1, 2):
-            raise ArgumentError(f"MultiMarginLoss: p={p} is neither 1 nor 2 (at {here()})")
+            raise ArgumentError(f"MultiMarginLoss: p={p} is neither 1 nor 2")
         self.p = int(p)
         self.margin = margin
         self.weight = _weights("MultiMarginLoss", "weight", weight)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
-from graphgrad.node import here, tick
+from graphgrad.node import tick
 from graphgrad.operands import as_array, unwrapped
 from graphgrad.switches import switches
 from graphgrad.tensor import Tensor
@@ -213,7 +213,7 @@ class Module:
         if problems:
             who = type(self).__name__
             message = f"load_state_dict: the state is of another model than this {who}: "
-            raise ShapeError(f"{message}{'; '.join(problems)} (at {here()})")
+            raise ShapeError(f"{message}{'; '.join(problems)}")
         for name, array in arrays.items():
             x = own[name]
             x._writable()[...] = array
@@ -263,7 +263,7 @@ class Module:
         """
         wanted = np.dtype(dtype)
         if wanted.kind != "f" or wanted.itemsize > 8:
-            message = f"astype: {wanted}; a module is float16, float32 or float64 (at {here()})"
+            message = f"astype: {wanted}; a module is float16, float32 or float64"
             raise DtypeError(message)
         for x in (*self.parameters(), *self.buffers()):
             if x.dtype.kind == "f":

@@ -11,7 +11,6 @@ from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.normalization import batch_norm, group_norm, layer_norm
 from graphgrad.nn.functional.response import local_response_norm
 from graphgrad.nn.module import Buffer, Module, Parameter
-from graphgrad.node import here
 from graphgrad.operands import shape_of
 
 
@@ -47,7 +46,7 @@ class _BatchNorm(Module):
         if momentum is not None and not 0 <= momentum <= 1:
             problem = f"momentum = {momentum} must be from 0 to 1, or None"
         if problem:
-            message = f"{type(self).__name__}({num_features}): {problem} (at {here()})"
+            message = f"{type(self).__name__}({num_features}): {problem}"
             raise ArgumentError(message)
         self.num_features = num_features
         self.eps = float(eps)
@@ -68,7 +67,7 @@ class _BatchNorm(Module):
             wanted = " or ".join(self.axes.values())
             message = (
                 f"{type(self).__name__}({self.num_features}): x {shape}; it must be {wanted} "
-                f"with C = {self.num_features} (at {here()})"
+                f"with C = {self.num_features}"
             )
             raise ShapeError(message)
         count = self.num_batches_tracked
@@ -206,7 +205,7 @@ class LayerNorm(Module):
         if not shape or min(shape) < 1:
             problem = "every length must be above 0"
         if problem:
-            raise ArgumentError(f"LayerNorm({normalized_shape}): {problem} (at {here()})")
+            raise ArgumentError(f"LayerNorm({normalized_shape}): {problem}")
         self.normalized_shape = tuple(int(n) for n in shape)
         self.eps = float(eps)
         self.elementwise_affine = elementwise_affine
@@ -277,7 +276,7 @@ class GroupNorm(Module):
         if num_channels % num_groups:
             problem = "num_channels must be a multiple of num_groups"
         if problem:
-            raise ArgumentError(f"GroupNorm({num_groups}, {num_channels}): {problem} (at {here()})")
+            raise ArgumentError(f"GroupNorm({num_groups}, {num_channels}): {problem}")
         self.num_groups = num_groups
         self.num_channels = num_channels
         self.eps = float(eps)
@@ -291,7 +290,7 @@ class GroupNorm(Module):
         if len(shape) < 2 or shape[1] != self.num_channels:
             message = (
                 f"GroupNorm({self.num_groups}, {self.num_channels}): x {shape}; it must be "
-                f"(N, C, …) with C = {self.num_channels} (at {here()})"
+                f"(N, C, …) with C = {self.num_channels}"
             )
             raise ShapeError(message)
         return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)

@@ -11,7 +11,6 @@ from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional.dropping import dropout
 from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_layer, rnn_layer
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.node import here
 from graphgrad.operands import as_array, shape_of
 from graphgrad.randomness import default_generator
 
@@ -46,7 +45,7 @@ class _Recurrent(Module):
         input_size, hidden_size = counts(name, input_size=input_size, hidden_size=hidden_size)
         num_layers = whole(name, "num_layers", num_layers, 1, DEEPEST)
         if not 0 <= dropout < 1:
-            message = f"{name}: dropout {dropout} must be at least 0 and below 1 (at {here()})"
+            message = f"{name}: dropout {dropout} must be at least 0 and below 1"
             raise ArgumentError(message)
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -123,22 +122,22 @@ class _Recurrent(Module):
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             message = (
                 f"{who}: x {x.shape} must be {layout}, or (T, D) for one sequence, with "
-                f"D = {self.input_size} (at {here()})"
+                f"D = {self.input_size}"
             )
             raise ShapeError(message)
         if x.dtype.kind != "f":
-            raise DtypeError(f"{who}: x is {x.dtype}; use .astype(np.float32) (at {here()})")
+            raise DtypeError(f"{who}: x is {x.dtype}; use .astype(np.float32)")
         if hx is None:
             return (None,) * len(self.states)
         if not isinstance(hx, tuple | list) or len(hx) != len(self.states):
-            message = f"{who}: give the initial states as ({', '.join(self.states)}) (at {here()})"
+            message = f"{who}: give the initial states as ({', '.join(self.states)})"
             raise ShapeError(message)
         batch = (x.shape[0 if self.batch_first else 1],) if x.ndim == 3 else ()
         shape = (self.num_layers * self.directions, *batch, self.hidden_size)
         for name, state in zip(self.states, hx, strict=True):
             if shape_of(state) != shape:
                 message = f"{who}: the initial {name} {shape_of(state)} must be {shape}"
-                raise ShapeError(f"{message} (at {here()})")
+                raise ShapeError(message)
         return tuple(as_array(s, who) for s in hx)
 
     def extra_repr(self) -> str:
@@ -297,7 +296,7 @@ class GRU(_Recurrent):
 
 def _check_nonlinearity(who: str, nonlinearity: str) -> None:
     if nonlinearity not in NONLINEARITIES:
-        message = f"{who}: nonlinearity {nonlinearity!r}; there are {NONLINEARITIES} (at {here()})"
+        message = f"{who}: nonlinearity {nonlinearity!r}; there are {NONLINEARITIES}"
         raise ArgumentError(message)
 
 
@@ -347,7 +346,7 @@ class _Cell(Module):
         who = type(self).__name__
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             message = f"{who}: x {x.shape} must be (N, {self.input_size}) or ({self.input_size},)"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         if hx is None:
             given: tuple[Any, ...] = (None,) * self.states
         else:
@@ -356,7 +355,7 @@ class _Cell(Module):
             found = [shape_of(s) for s in given]
             if found != [shape] * self.states:
                 message = f"{who}: initial states {found} must be {[shape] * self.states}"
-                raise ShapeError(f"{message} (at {here()})")
+                raise ShapeError(message)
             given = tuple(as_array(s, who) for s in given)
         if x.ndim == 1:
             first = tuple(s if s is None else s[None] for s in given)

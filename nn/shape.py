@@ -6,7 +6,6 @@ from typing import Any
 from graphgrad.arguments import guarded, whole
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module
-from graphgrad.node import here
 from graphgrad.operands import as_array
 
 
@@ -39,7 +38,7 @@ class Flatten(Module):
         first, last = (i + len(shape) if i < 0 else i for i in (self.start_dim, self.end_dim))
         if not 0 <= first <= last < len(shape):
             message = f"{self!r}: x {shape} has no axes {self.start_dim} to {self.end_dim}"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         middle = math.prod(shape[first : last + 1])
         return x.reshape((*shape[:first], middle, *shape[last + 1 :]))
 

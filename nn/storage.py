@@ -11,7 +11,6 @@ from graphgrad.arguments import guarded
 from graphgrad.errors import ArgumentError, DtypeError, FileFormatError, UnsupportedError
 from graphgrad.files import replacing
 from graphgrad.nn.module import Module
-from graphgrad.node import here
 from graphgrad.operands import as_array, unwrapped
 
 CHECKPOINT = "graphgrad"  # the entry of the metadata that makes a file a checkpoint
@@ -50,12 +49,12 @@ def save(source: Module | Mapping[str, Any], path: str | Path) -> Path:
     state = source.state_dict(copy=False) if isinstance(source, Module) else source
     if not isinstance(state, Mapping):
         message = f"save: {type(source).__name__} is neither a Module nor arrays by name"
-        raise DtypeError(f"{message} (at {here()})")
+        raise DtypeError(message)
     arrays: dict[str, Any] = {}
     for key, value in state.items():
         name = _checked_name(key)
         if name in arrays:
-            raise ArgumentError(f"save: two arrays are called {name!r} (at {here()})")
+            raise ArgumentError(f"save: two arrays are called {name!r}")
         arrays[name] = as_array(unwrapped(value))
     return write(arrays, Path(path))
 
@@ -63,11 +62,11 @@ def save(source: Module | Mapping[str, Any], path: str | Path) -> Path:
 def _checked_name(key: Any) -> str:
     name = str(key)
     if name == RESERVED:
-        raise ArgumentError(f"save: the format keeps the name {name!r} for itself (at {here()})")
+        raise ArgumentError(f"save: the format keeps the name {name!r} for itself")
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise ArgumentError(f"save: {name!r} is no text: {error.reason} (at {here()})") from error
+        raise ArgumentError(f"save: {name!r} is no text: {error.reason}") from error
     return name
 
 
@@ -122,7 +121,7 @@ def _dtype(array: Any) -> str:
     name = "BOOL" if kind == "b" else f"{kind.upper()}{bits}"
     if name not in NUMPYS:
         message = f"save: {array.dtype} has no place in the format; cast it to float64, say"
-        raise DtypeError(f"{message} (at {here()})")
+        raise DtypeError(message)
     return name
 
 

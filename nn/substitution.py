@@ -8,7 +8,6 @@ import numpy as np
 from graphgrad.arguments import guarded
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module
-from graphgrad.node import here
 from graphgrad.operands import as_array
 from graphgrad.record import constant
 from graphgrad.tensor import Tensor
@@ -47,7 +46,7 @@ def functional_call(module: Module, values: Mapping[str, Any], *inputs: Any) -> 
         tensor = value if isinstance(value, Tensor) else constant(as_array(value))
         if name not in own or own[name].shape != tensor.shape:
             it_is = f"is {own[name].shape}" if name in own else f"is none of {', '.join(own)}"
-            message = f"functional_call: {name!r} {tensor.shape} {it_is} (at {here()})"
+            message = f"functional_call: {name!r} {tensor.shape} {it_is}"
             raise ShapeError(message)
         given[name] = tensor
     before = {name: (own[name]._array, own[name]._node) for name in given}

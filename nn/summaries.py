@@ -10,7 +10,6 @@ from graphgrad.arguments import RealDType, guarded, sizes
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.evaluation import evaluating
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.node import here
 
 Shape = tuple[int, ...]
 
@@ -115,7 +114,7 @@ def summary(
     """
     given = input_shape if isinstance(input_shape, list) else [input_shape]
     if not given:
-        raise ArgumentError(f"summary: input_shape = [] names no input (at {here()})")
+        raise ArgumentError("summary: input_shape = [] names no input")
     shapes = [sizes("summary", "input_shape", shape, 0) for shape in given]
     if dtype is None:
         dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float32))

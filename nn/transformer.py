@@ -17,7 +17,6 @@ from graphgrad.nn.functional.dropping import dropout
 from graphgrad.nn.functional.gates import gelu
 from graphgrad.nn.module import Module
 from graphgrad.nn.normalization import LayerNorm
-from graphgrad.node import here
 from graphgrad.operands import as_array
 from graphgrad.ops.piecewise import relu
 
@@ -93,7 +92,7 @@ class TransformerEncoderLayer(Module):
         elif activation not in ACTIVATIONS:
             message = (
                 f"TransformerEncoderLayer: activation {activation!r}; there are "
-                f"{', '.join(ACTIVATIONS)}, or give a function (at {here()})"
+                f"{', '.join(ACTIVATIONS)}, or give a function"
             )
             raise ArgumentError(message)
         self.activation = activation
@@ -236,7 +235,7 @@ class PositionalEncoding(Module):
         d_model = size("PositionalEncoding", "d_model", d_model)
         if not 0 <= dropout < 1:
             message = f"PositionalEncoding: dropout {dropout} must be at least 0 and below 1"
-            raise ArgumentError(f"{message} (at {here()})")
+            raise ArgumentError(message)
         self.d_model = d_model
         self.dropout = dropout
         self.batch_first = batch_first
@@ -255,7 +254,7 @@ class PositionalEncoding(Module):
             layout = "(N, S, E)" if self.batch_first else "(S, N, E)"
             message = (
                 f"PositionalEncoding: x {x.shape} must be {layout}, or (S, E) for one sequence, "
-                f"with E = {self.d_model} (at {here()})"
+                f"with E = {self.d_model}"
             )
             raise ShapeError(message)
         places = -2 if self.batch_first else 0

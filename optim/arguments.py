@@ -5,7 +5,6 @@ from typing import Any
 
 from graphgrad.arguments import several
 from graphgrad.errors import DtypeError, GraphError, ShapeError
-from graphgrad.node import here
 from graphgrad.tensor import Tensor
 
 
@@ -15,10 +14,10 @@ def tensors_of(name: str, params: Tensor | Iterable[Tensor]) -> list[Tensor]:
         [params] if isinstance(params, Tensor) else several(name, "params", params, "parameters")
     )
     if not given:
-        raise GraphError(f"{name}: params is empty (at {here()})")
+        raise GraphError(f"{name}: params is empty")
     for i, p in enumerate(given):
         if not isinstance(p, Tensor):
-            message = f"{name}: parameter {i} is a {type(p).__name__}, no Tensor (at {here()})"
+            message = f"{name}: parameter {i} is a {type(p).__name__}, no Tensor"
             raise DtypeError(message)
     return list(dict.fromkeys(given))
 
@@ -28,7 +27,7 @@ def leaves_of(name: str, params: Tensor | Iterable[Tensor]) -> list[Tensor]:
     tensors = tensors_of(name, params)
     for i, p in enumerate(tensors):
         if not p.is_leaf or p.dtype.kind != "f":
-            message = f"{name}: parameter {i} is no leaf of floating numbers (at {here()})"
+            message = f"{name}: parameter {i} is no leaf of floating numbers"
             raise GraphError(message)
     return tensors
 
@@ -39,7 +38,7 @@ def groups_of(name: str, optimizer: Any) -> list[dict[str, Any]]:
     if not groups or not all(isinstance(g, dict) and "lr" in g for g in groups):
         message = (
             f"{name}: a {type(optimizer).__name__} has no param_groups with an 'lr'; "
-            f"give it an optimizer (at {here()})"
+            f"give it an optimizer"
         )
         raise GraphError(message)
     return list(groups)
@@ -50,7 +49,7 @@ def need_momentum(name: str, groups: list[dict[str, Any]], remedy: str) -> None:
     for i, group in enumerate(groups):
         if "momentum" not in group and "betas" not in group:
             message = f"{name}: group {i} has neither 'momentum' nor 'betas'; {remedy}"
-            raise GraphError(f"{message} (at {here()})")
+            raise GraphError(message)
 
 
 def check_names(name: str, own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
@@ -59,6 +58,6 @@ def check_names(name: str, own: Mapping[str, Any], state: Mapping[str, Any]) -> 
     if missing or unexpected:
         message = (
             f"{name}: the state is of something else: missing {sorted(missing)}, "
-            f"unexpected {sorted(unexpected)} (at {here()})"
+            f"unexpected {sorted(unexpected)}"
         )
         raise ShapeError(message)

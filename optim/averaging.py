@@ -9,7 +9,6 @@ import numpy as np
 
 from graphgrad.arguments import positive, whole
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
-from graphgrad.node import here
 from graphgrad.operands import as_plain
 from graphgrad.optim.arguments import check_names, leaves_of
 from graphgrad.optim.clipping import BLOCK
@@ -61,7 +60,7 @@ class RunningAverage:
             decay = positive(name, "decay", decay, zero=True)
             if decay >= 1:
                 message = f"{name}: decay = {decay} must be below 1; None is the plain average"
-                raise ArgumentError(f"{message} (at {here()})")
+                raise ArgumentError(message)
         self.decay = decay
         self.updates = 0
         self.averages = [np.zeros(p.shape, np.promote_types(p.dtype, "f4")) for p in self.params]
@@ -92,7 +91,7 @@ class RunningAverage:
         self._refuse_lent("applied()")
         if not self.updates:
             message = "RunningAverage: nothing to apply; call update() after optimizer.step()"
-            raise GraphError(f"{message} (at {here()})")
+            raise GraphError(message)
         learnt = [p.data.copy() for p in self.params]
         lent = [a.astype(p.dtype) for a, p in zip(self.averages, self.params, strict=True)]
         self._lent = True
@@ -112,7 +111,7 @@ class RunningAverage:
                 f"RunningAverage: parameter {changed[0]} {self.params[changed[0]].shape} was "
                 "changed inside applied(), and the change dropped; train outside of it"
             )
-            raise GraphError(f"{message} (at {here()})")
+            raise GraphError(message)
 
     def state_dict(self, copy: bool = True) -> dict[str, Any]:
         """Return copies of what `load_state_dict` needs to go on from here.
@@ -140,7 +139,7 @@ class RunningAverage:
         found, own = [a.shape for a in arrays], [a.shape for a in self.averages]
         if found != own:
             message = f"{name}: the state has shapes {found}, the parameters {own}"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         self.averages = [
             np.array(array, average.dtype, copy=copy or None, order="C")
             for average, array in zip(self.averages, arrays, strict=True)
@@ -157,7 +156,7 @@ class RunningAverage:
     def _refuse_lent(self, what: str) -> None:
         if self._lent:
             message = f"RunningAverage: {what} inside applied(), where the parameters are averages"
-            raise GraphError(f"{message} (at {here()})")
+            raise GraphError(message)
 
     def __repr__(self) -> str:
         """Show what is averaged."""

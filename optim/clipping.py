@@ -8,7 +8,6 @@ import numpy as np
 
 from graphgrad.arguments import number, positive
 from graphgrad.errors import GraphError, NonFiniteError
-from graphgrad.node import here
 from graphgrad.optim.arguments import tensors_of
 from graphgrad.tensor import Tensor
 
@@ -56,7 +55,7 @@ def clip_grad_norm(
     grads = _gradients(name, params)
     norm = _norm(list(grads.values()), p)
     if not math.isfinite(norm):
-        raise NonFiniteError(f"{name}: {_culprit(list(grads))}; nothing was changed (at {here()})")
+        raise NonFiniteError(f"{name}: {_culprit(list(grads))}; nothing was changed")
     if norm > max_norm:
         factor = max_norm / norm
         for g in grads.values():
@@ -87,7 +86,7 @@ def _gradients(name: str, params: Tensor | Iterable[Tensor]) -> dict[Tensor, Any
     if not grads:
         message = (
             f"{name}: none of {len(tensors)} parameters has a gradient; call it after "
-            f"loss.backward() and before zero_grad() (at {here()})"
+            f"loss.backward() and before zero_grad()"
         )
         raise GraphError(message)
     return grads

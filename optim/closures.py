@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import GraphError, ShapeError
-from graphgrad.node import here
 from graphgrad.optim.optimizer import Optimizer
 from graphgrad.switches import enable_grad
 from graphgrad.tensor import Tensor
@@ -21,7 +20,7 @@ class ClosureOptimizer(Optimizer):
         """Take the one group."""
         if self.param_groups:
             message = f"{self._name}: all parameters make one vector; give them in one group"
-            raise GraphError(f"{message} (at {here()})")
+            raise GraphError(message)
         super().add_param_group(group)
 
     @property
@@ -36,10 +35,10 @@ class ClosureOptimizer(Optimizer):
         """List the parameters that are not frozen, all of which can be written."""
         params = [p for p in self.params if p.requires_grad]
         if not params:
-            raise GraphError(f"{self._name}: all parameters are frozen (at {here()})")
+            raise GraphError(f"{self._name}: all parameters are frozen")
         for p in params:
             if isinstance(p.data, np.ndarray) and not p.data.flags.writeable:
-                message = f"the array of a parameter {p.shape} is read-only (at {here()})"
+                message = f"the array of a parameter {p.shape} is read-only"
                 raise GraphError(f"{self._name}: {message}")
         return params
 
@@ -47,13 +46,13 @@ class ClosureOptimizer(Optimizer):
         """Ask for the loss, a Tensor with one element or a number."""
         if not callable(closure):
             message = f"{self._name}: step needs a function that returns the loss, not {closure!r}"
-            raise GraphError(f"{message:.200} (at {here()})")
+            raise GraphError(f"{message:.200}")
         with enable_grad():
             loss = closure()
         if loss is None or np.size(value_of(loss)) != 1:
             given = "nothing" if loss is None else f"shape {np.shape(value_of(loss))}"
             message = f"{self._name}: the closure must return the loss, one number, not {given}"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         return loss
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from graphgrad.arguments import choice, flag, positive, share, whole
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.node import here
 from graphgrad.optim.arguments import groups_of, need_momentum
 from graphgrad.optim.schedules import RateSchedule, Schedule, cosine, line, value_at
 
@@ -45,12 +44,12 @@ class OneCycleLR(RateSchedule):
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 message = f"{name}: give total_steps, or epochs and steps_per_epoch"
-                raise ArgumentError(f"{message} (at {here()})")
+                raise ArgumentError(message)
             epochs = whole(name, "epochs", epochs, 1)
             total_steps = epochs * whole(name, "steps_per_epoch", steps_per_epoch, 1)
         elif epochs is not None or steps_per_epoch is not None:
             message = f"{name}: give either total_steps, or epochs and steps_per_epoch"
-            raise ArgumentError(f"{message} (at {here()})")
+            raise ArgumentError(message)
         self.total_steps = whole(name, "total_steps", total_steps, 1)
         self.three_phase = flag(name, "three_phase", three_phase)
         self.pct_start = share(name, "pct_start", pct_start, 0.5 if three_phase else 1.0)
@@ -65,7 +64,7 @@ class OneCycleLR(RateSchedule):
         peaks = list(max_lr) if isinstance(max_lr, Sequence) else [max_lr] * len(groups)
         if len(peaks) != len(groups):
             message = f"{name}: {len(peaks)} rates in max_lr for {len(groups)} groups"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         self.max_lr = max_lr
         self.max_lrs = [positive(name, "max_lr", peak) for peak in peaks]
         if cycle_momentum:
@@ -78,7 +77,7 @@ class OneCycleLR(RateSchedule):
         """Find the phase of t, and how much of it has passed."""
         if t > self.total_steps:
             message = f"OneCycleLR: step {t} of {self.total_steps}; call step() once a batch"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         peak = self.max_lrs[min(group, len(self.max_lrs) - 1)]
         first = peak / self.div_factor
         rates = [first, peak, *([first] if len(self._ends) == 3 else [])]

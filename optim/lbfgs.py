@@ -8,7 +8,6 @@ import numpy as np
 
 from graphgrad.arguments import is_flag, shown
 from graphgrad.errors import GraphError
-from graphgrad.node import here
 from graphgrad.optim.closures import Closure, ClosureOptimizer, flat, number, place
 from graphgrad.optim.optimizer import NOT_NEGATIVE
 from graphgrad.tensor import Tensor
@@ -349,7 +348,7 @@ class LBFGS(ClosureOptimizer):
         gs = [p.grad for p in params]
         if all(g is None for g in gs):
             message = f"{self._name}: no parameter has a gradient; call backward() in the closure"
-            raise GraphError(f"{message} (at {here()})")
+            raise GraphError(message)
         pairs = zip(params, gs, strict=True)
         return flat([np.zeros(p.shape, p.dtype) if g is None else g for p, g in pairs])
 

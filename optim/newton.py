@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import GraphError, ShapeError
-from graphgrad.node import here
 from graphgrad.optim.closures import Closure, ClosureOptimizer, flat, place
 from graphgrad.tensor import Tensor
 from graphgrad.transforms import gradients
@@ -49,7 +48,7 @@ class Newton(ClosureOptimizer):
         if (size := sum(p.size for p in self.params)) > MOST:
             self.param_groups.clear()
             message = f"{self._name}: the Hessian of {size:,} numbers is too large"
-            raise ShapeError(f"{message}; at most {MOST:,}, or use LBFGS (at {here()})")
+            raise ShapeError(f"{message}; at most {MOST:,}, or use LBFGS")
 
     def step(self, closure: Closure | None = None) -> Any:
         """Do one step; return the loss before it. ``.grad`` is neither used nor touched.
@@ -72,12 +71,12 @@ class Newton(ClosureOptimizer):
         options, params = self._options, self._learning()
         loss = self._loss(closure)
         if not (isinstance(loss, Tensor) and loss.requires_grad):
-            message = f"{self._name}: the loss does not depend on any parameter (at {here()})"
+            message = f"{self._name}: the loss does not depend on any parameter"
             raise GraphError(message)
         try:
             g, h = gradient_and_hessian(loss, params)
         except GraphError as error:
-            message = f"{self._name}: the closure must leave backward() to Newton: {error}"
+            message = f"{self._name}: the closure must leave backward() to Newton: {error.message}"
             raise GraphError(message) from error
         h[np.diag_indices_from(h)] += options["damping"]
         try:
@@ -87,7 +86,7 @@ class Newton(ClosureOptimizer):
         if not np.all(np.isfinite(d)):
             message = (
                 f"{self._name}: H + {options['damping']:g} I is singular or not finite; "
-                f"use a damping above 0 (at {here()})"
+                f"use a damping above 0"
             )
             raise GraphError(message)
         place(params, flat([p.data for p in params]) - options["lr"] * d)

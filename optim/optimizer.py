@@ -25,7 +25,6 @@ import numpy as np
 
 from graphgrad.arguments import is_flag, is_number, several, shown
 from graphgrad.errors import ArgumentError, GraphError, GraphgradError, ShapeError
-from graphgrad.node import here
 from graphgrad.operands import as_plain
 from graphgrad.reprs import counted
 from graphgrad.tensor import Tensor
@@ -173,9 +172,9 @@ class Optimizer:
         self.state = {}
         self._checked: dict[int, Any] = {}  # by group: the options that were found good
         if isinstance(params, Tensor):
-            raise GraphError(f"{self._name}: params is one tensor; give [tensor] (at {here()})")
+            raise GraphError(f"{self._name}: params is one tensor; give [tensor]")
         if isinstance(params, Mapping):
-            raise GraphError(f"{self._name}: params is one dict; give a list (at {here()})")
+            raise GraphError(f"{self._name}: params is one dict; give a list")
         given = several(self._name, "params", params, "tensors or groups")
         groups = given if given and isinstance(given[0], Mapping) else [{"params": given}]
         for group in groups:
@@ -201,7 +200,7 @@ class Optimizer:
         if any(rate != rates[0] for rate in rates):
             message = (
                 f"{self._name}: the groups have rates of their own, {rates}; read "
-                f"param_groups[i]['lr'] (at {here()})"
+                f"param_groups[i]['lr']"
             )
             raise GraphError(message)
         return float(rates[0])
@@ -215,7 +214,7 @@ class Optimizer:
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Learn more parameters, with options of their own where the group has them."""
         if not isinstance(group, Mapping) or "params" not in group:
-            message = f"{self._name}: {group!r:.60} is no dict with 'params' (at {here()})"
+            message = f"{self._name}: {group!r:.60} is no dict with 'params'"
             raise GraphError(message)
         number = len(self.param_groups)
         where = f"group {number}: " if number or len(group) > 1 else ""
@@ -236,7 +235,7 @@ class Optimizer:
         )
         if not given:
             message = f"{where}params is empty, there is nothing to learn"
-            raise GraphError(f"{self._name}: {message} (at {here()})")
+            raise GraphError(f"{self._name}: {message}")
         known = set(self.params)
         for i, p in enumerate(given):
             if not (isinstance(p, Tensor) and p.requires_grad and p.is_leaf):
@@ -244,10 +243,10 @@ class Optimizer:
                     f"{where}parameter {i} is no leaf with a gradient; make it by "
                     "gg.Tensor(…, requires_grad=True), and leave out what is frozen"
                 )
-                raise GraphError(f"{self._name}: {message} (at {here()})")
+                raise GraphError(f"{self._name}: {message}")
             if p in known:
                 message = f"{where}parameter {i} stands in an earlier group already"
-                raise GraphError(f"{self._name}: {message} (at {here()})")
+                raise GraphError(f"{self._name}: {message}")
         return list(dict.fromkeys(given))
 
     def _complaints(self, options: Mapping[str, Any]) -> list[str]:
@@ -266,7 +265,7 @@ class Optimizer:
 
     def _refuse(self, complaints: list[str], kind: type[GraphgradError] = ArgumentError) -> None:
         if complaints:
-            raise kind(f"{self._name}: {'; '.join(complaints)} (at {here()})")
+            raise kind(f"{self._name}: {'; '.join(complaints)}")
 
     def zero_grad(self) -> None:
         """Forget the gradients, so that the next ``backward()`` does not add to them."""
@@ -317,11 +316,11 @@ class Optimizer:
                 w = p._writable()
                 if isinstance(w, np.ndarray) and not w.flags.writeable:
                     message = f"{self._name}: the array of a parameter {w.shape} is read-only"
-                    raise GraphError(f"{message} (at {here()})")
+                    raise GraphError(message)
                 work.append((p, w, g, rule, asks, keywords))
         if not work:
             message = f"{self._name}: no parameter has a gradient; call loss.backward() first"
-            raise GraphError(f"{message} (at {here()})")
+            raise GraphError(message)
         return work
 
     def _started(self, p: Tensor, w: Any, asks: Recipe) -> dict[str, Any]:

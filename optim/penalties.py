@@ -8,7 +8,6 @@ import numpy as np
 from graphgrad.arguments import is_flag, positive, wrong
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError, translate
-from graphgrad.node import here
 from graphgrad.optim.arguments import leaves_of, tensors_of
 from graphgrad.optim.clipping import absolute_sum, square_sum
 from graphgrad.record import record
@@ -153,7 +152,7 @@ def _unit_axes(p: Tensor, axis: Any, i: int) -> tuple[int, ...]:
     if axis is None and p.ndim < 2:
         message = (
             f"max_norm_: parameter {i} {p.shape} has no axis of inputs; leave out the biases: "
-            f"[p for p in model.parameters() if p.ndim > 1] (at {here()})"
+            f"[p for p in model.parameters() if p.ndim > 1]"
         )
         raise ShapeError(message)
     if is_flag(axis):
@@ -163,7 +162,7 @@ def _unit_axes(p: Tensor, axis: Any, i: int) -> tuple[int, ...]:
         return np.lib.array_utils.normalize_axis_tuple(given, p.ndim)
     except (ValueError, TypeError, OverflowError) as error:
         kind = translate(error) or ShapeError
-        message = f"max_norm_: parameter {i} {p.shape}: axis {axis}: {error} (at {here()})"
+        message = f"max_norm_: parameter {i} {p.shape}: axis {axis}: {error}"
         raise kind(message) from error
 
 

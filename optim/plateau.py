@@ -6,7 +6,6 @@ from typing import Any
 
 from graphgrad.arguments import choice, positive, share, whole
 from graphgrad.errors import ArgumentError, NonFiniteError, ShapeError
-from graphgrad.node import here
 from graphgrad.optim.arguments import check_names, groups_of
 from graphgrad.optim.schedules import now
 from graphgrad.reprs import Described
@@ -57,14 +56,14 @@ class ReduceLROnPlateau(Described):
         self.optimizer = optimizer
         self.factor = share(name, "factor", positive(name, "factor", factor))
         if self.factor == 1:
-            raise ArgumentError(f"{name}: factor = 1 changes nothing (at {here()})")
+            raise ArgumentError(f"{name}: factor = 1 changes nothing")
         self.patience = whole(name, "patience", patience, 0)
         self.threshold = positive(name, "threshold", threshold, zero=True)
         self.cooldown = whole(name, "cooldown", cooldown, 0)
         floors = list(min_lr) if isinstance(min_lr, Sequence) else [min_lr] * len(groups)
         if len(floors) != len(groups):
             message = f"{name}: {len(floors)} rates in min_lr for {len(groups)} groups"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         self.min_lr = min_lr
         self.min_lrs = [positive(name, "min_lr", floor, zero=True) for floor in floors]
         self.eps = positive(name, "eps", eps, zero=True)
@@ -78,7 +77,7 @@ class ReduceLROnPlateau(Described):
         if math.isnan(value):
             message = (
                 "ReduceLROnPlateau: the metric is NaN; call loss.explain_nan() to see where it "
-                f"comes from (at {here()})"
+                "comes from"
             )
             raise NonFiniteError(message)
         if self._improves(value):
@@ -135,7 +134,7 @@ class ReduceLROnPlateau(Described):
             message = (
                 f"{name}: the state is of {len(rates)} groups, the optimizer has {len(groups)}"
             )
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         bad = whole(name, "bad_steps", state["bad_steps"], 0)
         left = whole(name, "cooldown_left", state["cooldown_left"], 0)
         self.best, self.bad_steps, self.cooldown_left = float(state["best"]), bad, left

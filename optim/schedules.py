@@ -28,7 +28,7 @@ from typing import Any
 
 from graphgrad.arguments import function, increasing, positive, several, whole
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
-from graphgrad.node import here, tick
+from graphgrad.node import tick
 from graphgrad.optim.arguments import check_names, groups_of
 from graphgrad.reprs import Described, counted
 
@@ -74,7 +74,7 @@ class Schedule(Described):
                     f"{type(self).__name__}: a newer schedule sets the {key} of this optimizer; "
                     f"join them by optim.SequentialLR, or write the product as a LambdaLR"
                 )
-                raise GraphError(f"{message} (at {here()})")
+                raise GraphError(message)
 
     def step(self) -> None:
         """Count one step, and write the new values into the groups.
@@ -108,7 +108,7 @@ class Schedule(Described):
         if len(rates) != len(self.optimizer.param_groups):
             message = (
                 f"{name}: the state is of {len(rates)} groups, the optimizer has "
-                f"{len(self.optimizer.param_groups)} (at {here()})"
+                f"{len(self.optimizer.param_groups)}"
             )
             raise ShapeError(message)
         t = whole(name, "t", state["t"], 0)
@@ -329,14 +329,14 @@ class SequentialLR(RateSchedule):
         if len(self.schedulers) != len(self.milestones) + 1:
             message = (
                 f"SequentialLR: {len(self.schedulers)} schedules and {len(self.milestones)} "
-                f"milestones; between two schedules stands one milestone (at {here()})"
+                f"milestones; between two schedules stands one milestone"
             )
             raise ShapeError(message)
         for i, part in enumerate(self.schedulers):
             if not isinstance(part, RateSchedule) or part.optimizer is not optimizer:
                 message = (
                     f"SequentialLR: {i} is no schedule of the learning rate by t, made for this "
-                    f"optimizer (at {here()})"
+                    f"optimizer"
                 )
                 raise GraphError(message)
         super().__init__(optimizer)
@@ -377,8 +377,8 @@ def value_at(schedule: Schedule, key: str, t: int, group: int) -> float:
     count = len(schedule.initial_lrs)
     group = whole(name, "group", group, 0)
     if group >= count:
-        raise ArgumentError(f"{name}: group {group} of {count} (at {here()})")
+        raise ArgumentError(f"{name}: group {group} of {count}")
     values = schedule.values(t, group, schedule.initial_lrs[group])
     if key not in values:
-        raise ArgumentError(f"{name}: it does not change the {key} (at {here()})")
+        raise ArgumentError(f"{name}: it does not change the {key}")
     return values[key]

@@ -1,5 +1,6 @@
 """Bad input: each error names the op, the shapes, the user's source line and the remedy."""
 
+import pickle
 import re
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad import errors
 from graphgrad.errors import GraphgradError, ShapeError
 from tests.every_op import EVERY_OP
 
@@ -57,6 +59,9 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         ["matmul", r"\(3, 4\) @ \(5, 2\)", "inner dimensions 4 and 5 differ", "transpose"],
     ),
     "reshape": (lambda: leaf().reshape(2, 2), ValueError, ["reshape", r"\(3,\)"]),
+    "item": (lambda: leaf().item(), ValueError, ["item", r"\(3,\)", "3 elements"]),
+    "positional": (lambda: leaf().sum(0, True), TypeError, ["sum", "keepdims=True"]),  # type: ignore[arg-type]
+    "positional dtype": (lambda: leaf().mean(0, float), TypeError, ["mean", "dtype", "astype"]),  # type: ignore[arg-type]
     "axis": (lambda: leaf().sum(axis=3), ValueError, ["sum", r"\(3,\)", "axis 3"]),
     "index": (lambda: leaf()[7], IndexError, ["getitem", r"\(3,\)", "index 7"]),
     "concatenate": (
@@ -242,3 +247,15 @@ def test_the_item_of_several_elements(shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match=r"elements, not one; choose one .* \(at test_errors.py:"):
         x.item()
     assert gg.Tensor(np.ones((1, 1))).item() == 1
+
+
+FAMILY = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, GraphgradError)]
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_every_error_knows_the_users_line_in_other_processes_too(kind: type[Any]) -> None:
+    error = kind("what is wrong")
+    assert re.fullmatch(r"what is wrong \(at test_errors.py:\d+\)", str(error))
+    assert error.message == "what is wrong"
+    other = pickle.loads(pickle.dumps(error))
+    assert (str(other), other.line) == (str(error), error.line)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad import nn, node, optim
+from graphgrad import nn, optim
+from graphgrad.engine import source
 from graphgrad.optim.optimizer import recipe
 
 F = nn.functional
@@ -154,10 +155,10 @@ def test_a_rule_is_read_once_while_it_lives() -> None:
 
 
 def test_names_of_files_are_not_kept_for_ever() -> None:
-    for i in range(3 * node.FILES):
+    for i in range(3 * source.FILES):
         code = compile("f()", f"<cell {i}>", "exec")
-        exec(code, {"f": node.here})
-    assert len(node.internal) <= node.FILES
+        exec(code, {"f": source.here})
+    assert len(source.internal) <= source.FILES
 
 
 def test_a_watched_step_looks_at_each_layer_once() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from graphgrad.engine.source import is_internal
 from graphgrad.errors import GraphgradError
-from graphgrad.node import Node, _is_internal
+from graphgrad.node import Node
 from graphgrad.record import wrap
 from graphgrad.switches import Block
 from graphgrad.tensor import Tensor
@@ -99,8 +100,8 @@ def report(error: BaseException) -> str:
     while pending:
         part, e = pending.pop()
         refused = isinstance(e, GraphgradError)
-        frames = [f for f in part.stack if not (refused and _is_internal(f.filename))]
-        while frames and _is_internal(frames[0].filename):
+        frames = [f for f in part.stack if not (refused and is_internal(f.filename))]
+        while frames and is_internal(frames[0].filename):
             del frames[0]
         part.stack = traceback.StackSummary.from_list(frames) if frames else None
         if refused and not _user_frames(e.__cause__ or e.__context__):
@@ -115,4 +116,4 @@ def report(error: BaseException) -> str:
 
 def _user_frames(error: BaseException | None) -> bool:
     frames = [] if error is None else traceback.extract_tb(error.__traceback__)
-    return not all(_is_internal(frame.filename) for frame in frames)
+    return not all(is_internal(frame.filename) for frame in frames)

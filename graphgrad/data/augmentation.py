@@ -10,7 +10,6 @@ import numpy as np
 
 from graphgrad.arguments import guarded, share, whole
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError
-from graphgrad.node import here
 from graphgrad.operands import as_plain
 from graphgrad.reprs import Described
 
@@ -19,10 +18,10 @@ def _checked(who: str, images: Any) -> Any:
     images = as_plain(who, images, "images")
     if images.ndim not in (3, 4):
         message = f"{who}: images {images.shape}; they must be (N, H, W) or (N, C, H, W)"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     if images.dtype.kind not in "fiu":
         message = f"{who}: images of {images.dtype}; they must be floats or integers"
-        raise DtypeError(f"{message} (at {here()})")
+        raise DtypeError(message)
     return images
 
 
@@ -107,7 +106,7 @@ class Crop(Described):
         padded = np.pad(images, [(0, 0)] * (images.ndim - 2) + [(p, p)] * 2)
         if any(n < m for n, m in zip(padded.shape[-2:], self.size, strict=True)):
             message = f"Crop: a window of {self.size} from images {images.shape} padded by {p}"
-            raise ShapeError(f"{message}: pad more (at {here()})")
+            raise ShapeError(f"{message}: pad more")
         return _cut(padded, self.size, rng)
 
 
@@ -153,7 +152,7 @@ class Rotate(Described):
     def __init__(self, degrees: float) -> None:
         """Take the largest angle."""
         if not 0 <= degrees <= 180:
-            raise ArgumentError(f"Rotate: {degrees} must be from 0 to 180 degrees (at {here()})")
+            raise ArgumentError(f"Rotate: {degrees} must be from 0 to 180 degrees")
         self.degrees = degrees
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:
@@ -171,7 +170,7 @@ class Scale(Described):
     def __init__(self, amount: float) -> None:
         """Take the largest change, below 1."""
         if not 0 <= amount < 1:
-            raise ArgumentError(f"Scale: {amount} must be in [0, 1) (at {here()})")
+            raise ArgumentError(f"Scale: {amount} must be in [0, 1)")
         self.amount = amount
 
     def __call__(self, images: Any, rng: np.random.Generator) -> Any:

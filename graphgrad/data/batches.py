@@ -11,7 +11,6 @@ import numpy as np
 from graphgrad.arguments import function, guarded, several, whole
 from graphgrad.data.dataset import Dataset, checked
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.node import here
 from graphgrad.randomness import default_generator
 from graphgrad.reprs import Described, counted
 
@@ -77,7 +76,7 @@ class Batches(Described):
         if not 1 <= batch_size <= self.dataset.size:
             message = (
                 f"Batches: batch_size={batch_size} of {self.dataset.size} samples; it must be "
-                f"between 1 and their number (at {here()})"
+                f"between 1 and their number"
             )
             raise ArgumentError(message)
         if callable(augment):
@@ -151,11 +150,11 @@ class Batches(Described):
         names = ("seed", "epoch", "batch")
         if set(state) != set(names):
             message = f"Batches: a state has {', '.join(names)}, not {', '.join(map(str, state))}"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         seed, epoch, batch = (whole("Batches", f"{name} of a state", state[name]) for name in names)
         if min(seed, epoch, batch) < 0 or max(seed, epoch) >= 2**63 or batch >= len(self):
             message = f"Batches: the state {state} is of other data: {len(self)} batches here"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         self.seed, self.epoch, self.batch, self._resumed = seed, epoch, batch, True
 
     def _state(self) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 from graphgrad.arguments import RealDType, guarded, several
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.integers import as_intp
-from graphgrad.node import here
 from graphgrad.operands import as_array, as_plain
 from graphgrad.randomness import default_generator
 from graphgrad.reprs import counted, described
@@ -53,7 +52,7 @@ def checked(who: str, dataset: tuple[Any, Any]) -> Dataset:
     """Return a dataset, or say why this is none."""
     pair = several(who, "dataset", dataset, "two arrays, (images, labels)")
     if len(pair) != 2:
-        message = f"{who}: give (images, labels), not {len(pair)} things (at {here()})"
+        message = f"{who}: give (images, labels), not {len(pair)} things"
         raise ShapeError(message)
     images, labels = (
         as_plain(who, x, name) for x, name in zip(pair, ("images", "labels"), strict=True)
@@ -61,7 +60,7 @@ def checked(who: str, dataset: tuple[Any, Any]) -> Dataset:
     if not images.ndim or not labels.ndim or len(images) != len(labels) or not len(images):
         message = (
             f"{who}: images {images.shape}, labels {labels.shape}; give one label per image, "
-            f"and at least one (at {here()})"
+            f"and at least one"
         )
         raise ShapeError(message)
     return Dataset(images, labels)
@@ -89,12 +88,12 @@ def one_hot(labels: Any, classes: int | None = None, dtype: RealDType = np.float
     """
     labels = as_plain("one_hot", labels, "labels")
     if labels.dtype.kind not in "iu":
-        raise DtypeError(f"one_hot: labels are {labels.dtype}; use .astype(int) (at {here()})")
+        raise DtypeError(f"one_hot: labels are {labels.dtype}; use .astype(int)")
     labels = as_intp("one_hot: labels", labels)
     classes = int(labels.max(initial=-1)) + 1 if classes is None else classes
     if labels.min(initial=0) < 0 or labels.max(initial=-1) >= classes:
         message = f"one_hot: labels from {labels.min()} to {labels.max()}, {classes} classes"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     return (labels[..., None] == np.arange(classes)).astype(dtype)
 
 
@@ -135,7 +134,7 @@ def split(
             random_state=_seed(rng),
         )
     except ValueError as error:
-        message = f"split: share={share} of {dataset.size} samples: {error} (at {here()})"
+        message = f"split: share={share} of {dataset.size} samples: {error}"
         raise ShapeError(message) from error
     return dataset.take(rest), dataset.take(held)
 
@@ -168,7 +167,7 @@ def k_folds(
         folds = selection.StratifiedKFold(k, shuffle=True, random_state=_seed(rng))
         parts = list(folds.split(dataset.labels, dataset.labels))
     except ValueError as error:
-        message = f"k_folds: k={k}, {dataset.size} samples: {error} (at {here()})"
+        message = f"k_folds: k={k}, {dataset.size} samples: {error}"
         raise ShapeError(message) from error
     return ((dataset.take(rest), dataset.take(held)) for rest, held in parts)
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from graphgrad.arguments import guarded, positive, size
 from graphgrad.errors import DtypeError, GraphError, ShapeError
-from graphgrad.node import here
 from graphgrad.operands import as_plain
 from graphgrad.ops.ranges import scale_of
 from graphgrad.reprs import Described
@@ -30,7 +29,7 @@ class _Fitted(Described):
     def _refuse_unfitted(self) -> None:
         if self.mean is None:
             message = f"{type(self).__name__}: nothing learnt yet; call .fit(training images) first"
-            raise GraphError(f"{message} (at {here()})")
+            raise GraphError(message)
 
     def _checked(self, images: Any) -> Any:
         self._refuse_unfitted()
@@ -38,17 +37,17 @@ class _Fitted(Described):
         if images.ndim < 1 or images.shape[1:] != self.mean.shape:
             fitted = ", ".join(["N", *map(str, self.mean.shape)])
             message = f"{type(self).__name__}: images {images.shape}, fitted to ({fitted})"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         return images
 
     def _training(self, images: Any) -> Any:
         images = as_plain(type(self).__name__, images, "images")
         if images.ndim < 2 or not len(images):
             message = f"{type(self).__name__}: images {images.shape}; give (N, …), N above 0"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         if images.dtype.kind not in "fiu":
             message = f"{type(self).__name__}: images of {images.dtype}; give floats or integers"
-            raise DtypeError(f"{message} (at {here()})")
+            raise DtypeError(message)
         return images.astype(np.float64 if images.dtype == np.float64 else np.float32, copy=False)
 
 
@@ -128,7 +127,7 @@ class PCA(_Fitted):
         kept = axes_there if self.components is None else self.components
         if not 1 <= kept <= axes_there:
             message = f"{type(self).__name__}: {kept} components of images {images.shape}, which"
-            raise ShapeError(f"{message} have {axes_there} axes (at {here()})")
+            raise ShapeError(f"{message} have {axes_there} axes")
         mean = _mean(rows)
         _, singular, axes = np.linalg.svd(rows - mean, full_matrices=False)
         largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
@@ -160,7 +159,7 @@ class PCA(_Fitted):
         coordinates = as_plain(type(self).__name__, coordinates, "coordinates")
         if coordinates.ndim != 2 or coordinates.shape[1:] != self.deviations.shape:
             message = f"{type(self).__name__}.inverse: coordinates {coordinates.shape}; give "
-            raise ShapeError(f"{message}(N, {len(self.deviations)}) (at {here()})")
+            raise ShapeError(f"{message}(N, {len(self.deviations)})")
         if self.epsilon is not None:
             coordinates = coordinates * self._widths()
         return (coordinates @ self.axes).reshape(-1, *self.mean.shape) + self.mean

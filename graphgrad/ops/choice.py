@@ -11,7 +11,7 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
-from graphgrad.node import Recorded, here
+from graphgrad.node import Recorded
 from graphgrad.ops.elementwise import REAL, Elementary
 from graphgrad.registry import composed, op
 
@@ -91,7 +91,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     if len(condlist) != len(choicelist) or len(condlist) == 0:
         raise ShapeError(
             f"select: {len(condlist)} conditions for {len(choicelist)} choices; give one "
-            f"condition per choice, and at least one (at {here()})"
+            f"condition per choice, and at least one"
         )
     out = default
     for number in reversed(range(len(condlist))):
@@ -99,8 +99,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
         dtype = np.result_type(condition)
         if dtype.kind != "b":
             raise DtypeError(
-                f"select: condition {number} is {dtype}, not bool; compare, e.g. with != 0 "
-                f"(at {here()})"
+                f"select: condition {number} is {dtype}, not bool; compare, e.g. with != 0"
             )
         out = where(condition, choicelist[number], out)
     return out

@@ -15,7 +15,6 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import UnsupportedError
-from graphgrad.node import here
 from graphgrad.ops.determinants import onto_triangle, transposed
 from graphgrad.registry import Op, composed, op
 from graphgrad.tensor import Tensor
@@ -271,7 +270,7 @@ def svd(
     larger of U and Vh up are arbitrary, and using them is an error at differentiation.
     """
     if hermitian:
-        message = f"svd: hermitian=True has no gradient rule; use eigh (at {here()})"
+        message = "svd: hermitian=True has no gradient rule; use eigh"
         raise UnsupportedError(message)
     return _svd(a, full_matrices) if compute_uv else _svdvals(a)
 
@@ -364,4 +363,4 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     if mode == "reduced" or (mode == "complete" and rows <= columns):
         return _qr(a)
     message = f"qr: mode={mode!r} is not supported for shape {a.shape}"
-    raise UnsupportedError(f"{message}; use 'reduced' or 'r' (at {here()})")
+    raise UnsupportedError(f"{message}; use 'reduced' or 'r'")

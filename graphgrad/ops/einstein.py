@@ -9,7 +9,6 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
-from graphgrad.node import here
 from graphgrad.operands import shape_of
 from graphgrad.registry import Op, Scatter, composed, op
 from graphgrad.tensor import Tensor
@@ -84,7 +83,7 @@ def _diagnosis(operands: Any, subscripts: str, error: str) -> str:
                 )
             elif n != 1:
                 lengths[label] = (n, i)
-    return f"einsum '{subscripts}': {fault} (at {here()})"
+    return f"einsum '{subscripts}': {fault}"
 
 
 class _Backward(NamedTuple):
@@ -160,7 +159,7 @@ def _term(labels: Any) -> str:
     try:
         return "".join("..." if label is Ellipsis else _BY_NUMBER[label] for label in labels)
     except (IndexError, TypeError) as error:
-        message = f"einsum: labels are numbers from 0 to 51 or Ellipsis, got {labels} (at {here()})"
+        message = f"einsum: labels are numbers from 0 to 51 or Ellipsis, got {labels}"
         raise ShapeError(message) from error
 
 

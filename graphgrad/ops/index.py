@@ -8,7 +8,6 @@ import numpy as np
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError
 from graphgrad.memory import frozen
-from graphgrad.node import here
 from graphgrad.registry import HALF, TABLE, Op, Scatter, op
 from graphgrad.sweep import scatter_add
 from graphgrad.tensor import Tensor
@@ -79,7 +78,7 @@ def _setitem(x: Any, value: Any, index: Any) -> Any:
     if x.dtype.kind != "f" and getattr(value, "dtype", x.dtype).kind == "f":
         message = (
             f"setitem: writing {value.dtype} into {x.dtype} would cut off its digits and its "
-            f"gradient; use .astype(float) on the tensor first (at {here()})"
+            f"gradient; use .astype(float) on the tensor first"
         )
         raise DtypeError(message)
     out = np.array(x)

@@ -9,7 +9,6 @@ from numpy.lib.array_utils import normalize_axis_index
 from graphgrad.arguments import whole
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
-from graphgrad.node import here
 from graphgrad.ops.index import getitem, take
 from graphgrad.ops.shape import (
     atleast_1d,
@@ -162,14 +161,14 @@ def block(arrays: Any) -> Tensor:
 
 def _levels(arrays: Any) -> int:
     if isinstance(arrays, tuple):
-        raise DtypeError(f"block: blocks lie in lists, not in tuples (at {here()})")
+        raise DtypeError("block: blocks lie in lists, not in tuples")
     if not isinstance(arrays, list):
         return 0
     depths = {_levels(a) for a in arrays}
     if len(depths) != 1:
         found = "an empty list" if not depths else f"depths {sorted(depths)}"
         message = f"block: every block must lie equally deep in non-empty lists; {found} found"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     return 1 + depths.pop()
 
 
@@ -202,7 +201,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Tensor:
     if arr.dtype.kind != "f":
         message = (
             f"insert: values put into {arr.dtype} would lose their digits and their gradient; "
-            f"use .astype(float) on the array first (at {here()})"
+            f"use .astype(float) on the array first"
         )
         raise DtypeError(message)
     if axis is None:
@@ -256,7 +255,7 @@ def _pieces(ary: Any, indices_or_sections: Any, axis: int, who: str, *, equal: b
         if sections < 1 or (equal and length % sections):
             message = f"{who}: {length} elements along axis {axis} cannot be cut into {sections}"
             remedy = " equal sections; gg.array_split cuts into nearly equal ones" if equal else ""
-            raise ShapeError(f"{message}{remedy} (at {here()})")
+            raise ShapeError(f"{message}{remedy}")
         size, longer = divmod(length, sections)
         cuts = [i * size + min(i, longer) for i in range(sections + 1)]
     return [getitem(ary, _along(axis, slice(a, b))) for a, b in itertools.pairwise(cuts)]
@@ -293,7 +292,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tenso
 def _needs_axes(ary: Any, least: int, who: str) -> None:
     if np.ndim(ary) < least:
         message = f"{who}: takes arrays of {least} or more axes, this one has {np.ndim(ary)}"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
 
 
 @composed(np.vsplit, domain=Cases(lambda r: call(r(4, 2), 2), lambda r: call(r(3, 2), [1])))

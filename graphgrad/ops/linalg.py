@@ -8,7 +8,6 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import LinalgError, ShapeError
-from graphgrad.node import here
 from graphgrad.operands import as_array, unwrapped
 from graphgrad.ops.determinants import REGULAR, onto_triangle, transposed
 from graphgrad.ops.products import cross, matmul, outer, tensordot, vecdot
@@ -52,7 +51,7 @@ def _solve(a: Any, b: Any) -> Any:
         if np.shape(b)[-1] == a.shape[-1]:
             remedy = "; for a stack of vectors write solve(a, b[..., None])[..., 0]"
         message = f"solve: {a.shape[-1]} equations, but b {np.shape(b)} has {rows} rows{remedy}"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     return np.linalg.solve(a, b)
 
 
@@ -161,7 +160,7 @@ pinv: Op[Tensor] = op(
 def matrix_power(a: Any, n: int) -> Tensor:
     """Raise each matrix to the n-th power, by repeated squaring; its inverse if n < 0."""
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
-        raise LinalgError(f"matrix_power: square matrices are needed, got {a.shape} (at {here()})")
+        raise LinalgError(f"matrix_power: square matrices are needed, got {a.shape}")
     n = operator.index(n)
     if n == 0:  # where: recorded, with a gradient of exactly 0
         return np.where(np.False_, a, np.eye(a.shape[-1], dtype=a.dtype))  # type: ignore[return-value]
@@ -205,11 +204,11 @@ def multi_dot(arrays: Sequence[Any]) -> Tensor:
     """Product of a chain of matrices in the cheapest order; a vector may stand at either end."""
     chain = [as_array(a) for a in arrays]
     if len(chain) < 2:
-        raise ShapeError(f"multi_dot: two arrays at least are needed (at {here()})")
+        raise ShapeError("multi_dot: two arrays at least are needed")
     for a in (chain[0], chain[-1], *chain[1:-1]):
         if a.ndim != 2 and not (a.ndim == 1 and (a is chain[0] or a is chain[-1])):
             message = "multi_dot: matrices are needed, or vectors at the ends, got shapes "
-            raise LinalgError(f"{message}{[c.shape for c in chain]} (at {here()})")
+            raise LinalgError(f"{message}{[c.shape for c in chain]}")
     first, last = chain[0], chain[-1]
     sizes = [1 if first.ndim == 1 else first.shape[0], *(a.shape[-1] for a in chain[:-1])]
     sizes.append(1 if last.ndim == 1 else last.shape[-1])
@@ -237,7 +236,7 @@ def vector_outer(x1: Any, x2: Any) -> Tensor:
     """All products of an element of one vector and one of another."""
     if np.ndim(x1) != 1 or np.ndim(x2) != 1:
         message = f"outer: two vectors are needed, got shapes {np.shape(x1)} and {np.shape(x2)}"
-        raise ShapeError(f"{message}; np.outer flattens (at {here()})")
+        raise ShapeError(f"{message}; np.outer flattens")
     return outer(x1, x2)
 
 
@@ -249,7 +248,7 @@ def vector_cross(x1: Any, x2: Any, axis: int = -1) -> Tensor:
     """Cross product of vectors of three numbers."""
     if np.shape(x1)[axis] != 3 or np.shape(x2)[axis] != 3:
         message = f"cross: vectors of 3 numbers are needed, got {np.shape(x1)} and {np.shape(x2)}"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     out: Tensor = cross(x1, x2, axis=axis)
     return out
 

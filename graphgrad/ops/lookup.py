@@ -6,7 +6,6 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError, UnsupportedError
-from graphgrad.node import here
 from graphgrad.operands import refuse_recorded, unwrapped
 from graphgrad.ops.index import getitem, scatter, take
 from graphgrad.ops.join import stack
@@ -28,7 +27,7 @@ def compress(condition: Any, a: Any, axis: int | None = None) -> Tensor:
     holds = np.asarray(unwrapped(condition))
     if holds.ndim != 1:
         message = f"compress: the condition {holds.shape} must have one axis; gg.extract takes any"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     return take(a, np.flatnonzero(holds), axis=axis)
 
 
@@ -56,7 +55,7 @@ def choose(a: Any, choices: Any, mode: str = "raise") -> Tensor:
     given = np.asarray(unwrapped(a))
     if mode == "raise" and np.any(given < 0):
         message = f"choose: {np.min(given)} is the number of no choice; they start at 0"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     numbers = np.take(np.arange(len(choices)), arrays[0], mode=mode)  # type: ignore[call-overload]
     grid = np.indices(numbers.shape, sparse=True)
     return getitem(stack(arrays[1:]), (numbers, *grid))
@@ -76,7 +75,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
     if not isinstance(weights, Tensor):
         return counts if weights is None else np.bincount(x, weights, minlength)
     if weights.shape != x.shape:
-        message = f"bincount: {x.size} numbers, weights of shape {weights.shape} (at {here()})"
+        message = f"bincount: {x.size} numbers, weights of shape {weights.shape}"
         raise ShapeError(message)
     return scatter(weights.astype(np.float64), x, counts.shape)
 
@@ -102,12 +101,11 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Ten
     )
     if xp.ndim != 1 or fp.shape != xp.shape or not xp.size:
         message = (
-            f"interp: xp {xp.shape} and fp {fp.shape} must be vectors of one length, "
-            f"not empty (at {here()})"
+            f"interp: xp {xp.shape} and fp {fp.shape} must be vectors of one length, not empty"
         )
         raise ShapeError(message)
     if any(isinstance(v, Tensor) and v.requires_grad for v in (left, right)):
-        message = f"interp: not differentiable in left and right; use gg.where (at {here()})"
+        message = "interp: not differentiable in left and right; use gg.where"
         raise UnsupportedError(message)
     at, table = unwrapped(x), unwrapped(xp)
     below, above = at < table[0], at > table[-1]
@@ -150,7 +148,7 @@ def histogram(
         return np.histogram(values, bins, range, density, weights)
     if weights.shape != np.shape(a):
         shapes = f"numbers {np.shape(a)}, weights {weights.shape}"
-        raise ShapeError(f"histogram: {shapes}; they must be equal (at {here()})")
+        raise ShapeError(f"histogram: {shapes}; they must be equal")
     edges = np.histogram_bin_edges(values, bins, range)
     count = edges.size - 1
     numbers = np.searchsorted(edges, values, side="right") - 1

@@ -6,7 +6,6 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
-from graphgrad.node import here
 from graphgrad.operands import as_array
 from graphgrad.ops.decompositions import svdvals
 from graphgrad.ops.linalg import inv
@@ -93,7 +92,7 @@ def _of_vectors(x: Any, order: Any, axis: Axis, keepdims: bool) -> Any:
     if order is None or order == 2:
         return euclidean(x, axis, keepdims)
     if isinstance(order, str):
-        message = f"norm: ord={order!r} is for matrices; give two axes, or a number (at {here()})"
+        message = f"norm: ord={order!r} is for matrices; give two axes, or a number"
         raise ShapeError(message)
     if order == np.inf and x.size:  # of nothing: 0, as a sum
         return np.max(np.abs(x), axis=axis, keepdims=keepdims)
@@ -112,7 +111,7 @@ def _of_matrices(x: Any, order: Any, axes: tuple[int, ...], keepdims: bool) -> A
     row, column = (k % x.ndim if -x.ndim <= k < x.ndim else k for k in axes)
     if row == column or max(row, column) >= x.ndim:
         message = f"norm: axes {axes} are not two axes of an array of shape {x.shape}"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     if order in (None, "fro", "f"):
         return euclidean(x, (row, column), keepdims)
     if order in ("nuc", 2, -2):
@@ -126,7 +125,7 @@ def _of_matrices(x: Any, order: Any, axes: tuple[int, ...], keepdims: bool) -> A
         out = reduce(sums, axis=second - (second > first))
     else:
         message = f"norm: ord={order!r} is none of None, 'fro', 'nuc', ±1, ±2, ±inf for matrices"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     return np.expand_dims(out, (row, column)) if keepdims else out
 
 
@@ -180,7 +179,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
         out = _of_matrices(x, ord, axes, keepdims)
     else:
         message = f"norm: shape {x.shape} with ord={ord!r} needs axis=, one axis or two"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     return out  # type: ignore[no-any-return]
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from graphgrad.domains import Cases, call, elementwise
 from graphgrad.errors import ShapeError
-from graphgrad.node import here
 from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import NOT_ZERO, Elementary
 from graphgrad.registry import TABLE, Op, composed, op
@@ -148,7 +147,7 @@ clip_both: Elementary = op(
 def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:  # noqa: A002 - NumPy's names
     """Limit to an interval. Gradients: 0 for a at a bound; g to a bound where it is active."""
     if (a_min is not None and min is not None) or (a_max is not None and max is not None):
-        raise ShapeError(f"clip: give a_min or min, and a_max or max, not both (at {here()})")
+        raise ShapeError("clip: give a_min or min, and a_max or max, not both")
     low = min if a_min is None else a_min
     high = max if a_max is None else a_max
     if low is None:

@@ -8,7 +8,6 @@ import numpy as np
 from graphgrad.arguments import whole
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
-from graphgrad.node import here
 from graphgrad.operands import as_array
 from graphgrad.ops.index import getitem
 from graphgrad.ops.shape import moveaxis
@@ -365,7 +364,7 @@ def _vectors(a: Any, axis: int) -> tuple[Any, bool]:
     if a.ndim and axis != -1:
         a = np.moveaxis(a, axis, -1)
     if not a.ndim or a.shape[-1] not in (2, 3):
-        message = f"cross: vectors of 2 or 3 numbers are needed, got shape {a.shape} (at {here()})"
+        message = f"cross: vectors of 2 or 3 numbers are needed, got shape {a.shape}"
         raise ShapeError(message)
     if a.shape[-1] == 3:
         return a, False

@@ -13,7 +13,6 @@ import numpy as np
 from graphgrad.domains import Cases, Reduction, call
 from graphgrad.errors import ShapeError
 from graphgrad.methods import Axis
-from graphgrad.node import here
 from graphgrad.ops.choice import keep
 from graphgrad.ops.ranges import has_value, in_range, is_exact
 from graphgrad.registry import HALF, TABLE, Op, composed, op
@@ -295,7 +294,7 @@ def average(
         if np.shape(weights) != lengths or axis is None:
             message = (
                 f"average: weights {np.shape(weights)} for an array {shape} and axis {axis}; "
-                f"they must have the array's shape, or with axis= its lengths there (at {here()})"
+                f"they must have the array's shape, or with axis= its lengths there"
             )
             raise ShapeError(message)
         order = np.argsort([i % len(shape) for i in axes])
@@ -304,6 +303,6 @@ def average(
         weights = np.broadcast_to(weights, shape)
     total = np.sum(weights, axis=axis, keepdims=keepdims)
     if np.any(np.equal(total, 0)):
-        raise ShapeError(f"average: the weights sum to zero somewhere (at {here()})")
+        raise ShapeError("average: the weights sum to zero somewhere")
     result = np.sum(np.multiply(a, weights), axis=axis, keepdims=keepdims) / total
     return (result, total) if returned else result

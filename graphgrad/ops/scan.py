@@ -8,7 +8,6 @@ import numpy as np
 from graphgrad.arguments import WIDEST, whole
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
-from graphgrad.node import here
 from graphgrad.registry import Op, composed, op
 from graphgrad.tensor import Tensor
 
@@ -154,7 +153,7 @@ def _accumulated(
     ndim = np.ndim(x)
     if axis is None:
         if ndim != 1:
-            message = f"{name}: an array {np.shape(x)} of {ndim} axes; give axis= (at {here()})"
+            message = f"{name}: an array {np.shape(x)} of {ndim} axes; give axis="
             raise ShapeError(message)
         axis = 0
     out = accumulate(x, axis=axis)
@@ -238,7 +237,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     n = whole("diff", "n", n, most=WIDEST)
     if n < 0 or not shape:
         message = f"diff: order {n} of an array {shape}; n is at least 0, and a has an axis"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     if n == 0:
         return a
     parts = [x if x is a else _end(x, shape, axis) for x in (prepend, a, append) if x is not None]
@@ -278,7 +277,7 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     for name, end in (("to_begin", to_begin), ("to_end", to_end)):
         if end is not None and not np.can_cast(_dtype_of(end), _dtype_of(ary), "same_kind"):
             message = f"ediff1d: {name} is {_dtype_of(end)}, too much for ary, {_dtype_of(ary)}"
-            raise DtypeError(f"{message}; use .astype(float) on ary (at {here()})")
+            raise DtypeError(f"{message}; use .astype(float) on ary")
     parts = [x for x in (to_begin, np.diff(np.ravel(ary)), to_end) if x is not None]
     joined = np.concatenate([np.ravel(x) for x in parts]) if len(parts) > 1 else parts[0]
     return _typed(joined, np.result_type(ary))
@@ -315,10 +314,10 @@ def _slopes(f: Any, spacing: Any, axis: int, edge_order: int) -> Any:
     n = np.shape(f)[-1]
     if n < edge_order + 1:
         message = f"gradient: {n} points along axis {axis}; {edge_order + 1} are needed"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     if np.ndim(spacing) > 1 or (np.ndim(spacing) and np.size(spacing) != n):
         message = f"gradient: spacing {np.shape(spacing)} for {n} points along axis {axis}"
-        raise ShapeError(f"{message}; give one number, or a place for each (at {here()})")
+        raise ShapeError(f"{message}; give one number, or a place for each")
     # the parabola through three neighbours: its slope weighs the two secants crosswise
     if np.ndim(spacing):
         h = np.diff(spacing)
@@ -367,9 +366,9 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
         varargs *= len(axes)
     spacings = varargs or (1.0,) * len(axes)
     if len(spacings) != len(axes):
-        message = f"gradient: {len(spacings)} spacings for {len(axes)} axes (at {here()})"
+        message = f"gradient: {len(spacings)} spacings for {len(axes)} axes"
         raise DtypeError(message)
     if edge_order not in {1, 2}:
-        raise ShapeError(f"gradient: edge_order {edge_order}; 1 or 2 (at {here()})")
+        raise ShapeError(f"gradient: edge_order {edge_order}; 1 or 2")
     slopes = tuple(_slopes(f, h, i, edge_order) for h, i in zip(spacings, axes, strict=True))
     return slopes[0] if len(axes) == 1 else slopes

@@ -6,7 +6,6 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError, UnsupportedError
-from graphgrad.node import here
 from graphgrad.operands import unwrapped
 from graphgrad.registry import TABLE, Op, composed, op
 from graphgrad.tensor import Tensor
@@ -23,7 +22,7 @@ AXES = Cases(
 def _memory_order(order: Any, who: str) -> Any:
     """Let through the orders that do not depend on how the memory happens to lie."""
     if order not in ("C", "F"):
-        message = f"{who}: order={order!r} is not supported; use 'C' or 'F' (at {here()})"
+        message = f"{who}: order={order!r} is not supported; use 'C' or 'F'"
         raise UnsupportedError(message)
     return order
 
@@ -318,7 +317,7 @@ def meshgrid(
 ) -> tuple[Any, ...]:
     """Make the coordinate arrays of a grid: each vector repeated along the axes of the others."""
     if indexing not in ("xy", "ij"):
-        raise ShapeError(f"meshgrid: indexing={indexing!r}; it is 'xy' or 'ij' (at {here()})")
+        raise ShapeError(f"meshgrid: indexing={indexing!r}; it is 'xy' or 'ij'")
     places = list(range(len(xi)))
     if indexing == "xy" and len(xi) > 1:
         places[:2] = 1, 0  # the first vector runs along the columns

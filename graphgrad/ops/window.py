@@ -8,7 +8,6 @@ from numpy.lib.stride_tricks import sliding_window_view as numpy_windows
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, UnsupportedError
-from graphgrad.node import here
 from graphgrad.registry import Op, op
 from graphgrad.sweep import scatter_add
 from graphgrad.tensor import Tensor
@@ -90,14 +89,14 @@ def _margins(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
         pad_width = [w if np.ndim(w) else (w, w) for w in pad_width]
     pairs = np.broadcast_to(np.asarray(pad_width), (ndim, 2)) if ndim else np.zeros((0, 2), int)
     if pairs.dtype.kind not in "iu":
-        raise DtypeError(f"pad: pad_width {pad_width} holds other than whole numbers (at {here()})")
+        raise DtypeError(f"pad: pad_width {pad_width} holds other than whole numbers")
     return tuple(map(tuple, pairs.tolist()))
 
 
 def _pad(array: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = 0) -> Any:
     if mode not in _MODES:
         message = f"pad: mode={mode!r} is not supported; there are {', '.join(_MODES)}"
-        raise UnsupportedError(f"{message} (at {here()})")
+        raise UnsupportedError(message)
     pairs = _margins(pad_width, np.ndim(array))
     filled = {"constant_values": constant_values} if mode == "constant" else {}
     return np.pad(array, pairs or 0, mode, **filled), pairs

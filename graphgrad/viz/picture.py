@@ -11,7 +11,6 @@ from typing import Any, Never, Unpack
 
 from graphgrad.errors import DtypeError, PictureError, UnsupportedError
 from graphgrad.files import replacing
-from graphgrad.node import here
 from graphgrad.reprs import counted
 from graphgrad.tensor import Tensor
 from graphgrad.viz.drawing.dot_writer import dot
@@ -310,13 +309,13 @@ def graph(of: Tensor | Callable[..., Any], *args: Any, **look: Never) -> Graph:
             f"graph: takes no {given}; what is to be seen is said where it is drawn, as in "
             f"gg.graph(…).show({given}), and arguments of a function by lambda x: f(x, {given})"
         )
-        raise UnsupportedError(f"{message} (at {here()})")
+        raise UnsupportedError(message)
     if isinstance(of, Tensor) and not args:
         return Graph(take(of))
     if not callable(of):
         message = (
             "graph: takes a Tensor that was computed from others, or a function and its "
-            f"arguments, not {', '.join(type(x).__name__ for x in (of, *args))} (at {here()})"
+            f"arguments, not {', '.join(type(x).__name__ for x in (of, *args))}"
         )
         raise DtypeError(message)
     return Graph(traced(of, args))

@@ -10,7 +10,6 @@ import numpy as np
 from graphgrad.arguments import guarded, path as path_of, positive, several, whole, wrong
 from graphgrad.errors import ArgumentError, DtypeError, PictureError, ShapeError, UnsupportedError
 from graphgrad.files import replacing
-from graphgrad.node import here
 from graphgrad.operands import unwrapped
 from graphgrad.viz.formulas.lettering import number as number
 
@@ -112,12 +111,12 @@ def show_images(
         titles = several("show_images", "titles", titles, "titles")
     if titles is not None and len(titles) != count:
         message = f"show_images: {len(titles)} titles for {count} images; give one for each"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     if columns < 1:
-        raise ArgumentError(f"show_images: columns={columns}, below 1 (at {here()})")
+        raise ArgumentError(f"show_images: columns={columns}, below 1")
     if limit is not None and not (0 < limit < np.inf and (diverging or pixels.ndim == 3)):
         message = f"show_images: limit={limit:g}; give a number above 0, and none for colours"
-        raise ArgumentError(f"{message} (at {here()})")
+        raise ArgumentError(message)
     if pixels.ndim == 4:
         colours = _colours(pixels, diverging, limit)
     else:
@@ -269,7 +268,7 @@ def save(figure: "Figure | SubFigure", path: str | os.PathLike[str], *, dpi: int
     drawn = figure.figure  # of a Figure: itself
     if dpi * max(drawn.get_size_inches()) > MOST_DOTS:
         message = f"save: dpi = {dpi} makes more than {MOST_DOTS} dots of one side of the figure"
-        raise ArgumentError(f"{message} (at {here()})")
+        raise ArgumentError(message)
     suffix = path.suffix.lower().removeprefix(".")
     known = drawn.canvas.get_supported_filetypes()
     if suffix not in known:
@@ -299,16 +298,15 @@ def _checked_images(images: Any) -> Any:
         pixels = np.asarray(unwrapped(images))
     except ValueError as error:
         message = "show_images: the images differ in shape; draw each shape by itself"
-        raise ShapeError(f"{message} (at {here()})") from error
+        raise ShapeError(message) from error
     if pixels.dtype.kind not in "biuf":
-        message = f"show_images: images are {pixels.dtype}; give real numbers (at {here()})"
+        message = f"show_images: images are {pixels.dtype}; give real numbers"
         raise DtypeError(message)
     shape = pixels.shape
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[1] not in (1, 3)) or 0 in shape:
         message = (
             f"show_images: {shape}; give images (N, H, W), or (N, C, H, W) with 1 or 3 channels C"
-            f"{', as images.reshape(-1, 8, 8) makes from 64 pixels' if len(shape) == 2 else ''} "
-            f"(at {here()})"
+            f"{', as images.reshape(-1, 8, 8) makes from 64 pixels' if len(shape) == 2 else ''}"
         )
         raise ShapeError(message)
     if pixels.dtype.kind == "b" or pixels.dtype == np.float16:
@@ -349,7 +347,7 @@ def _colours(pixels: Any, diverging: bool, limit: float | None) -> Any:
         if low < -slack or high > top + slack:
             message = (
                 f"show_images: colours from {low:g} to {high:g}, not in 0 … {top}; scale them, "
-                f"or pass diverging=True for signed values (at {here()})"
+                f"or pass diverging=True for signed values"
             )
             raise ShapeError(message)
         shares = pixels / top
@@ -390,12 +388,12 @@ def _checked_curve(name: str, values: Any, x: Any) -> tuple[Any, Any]:
         numbers = np.asarray(unwrapped(values), dtype=float)
         places = np.arange(1, numbers.size + 1) if x is None else np.asarray(unwrapped(x), float)
     except (TypeError, ValueError) as error:
-        message = f"show_curves: '{name}' is no row of real numbers: {error} (at {here()})"
+        message = f"show_curves: '{name}' is no row of real numbers: {error}"
         raise DtypeError(message) from error
     if numbers.ndim != 1 or not numbers.size or places.shape != numbers.shape:
         at = "" if x is None else f" at x {places.shape}"
         message = f"show_curves: '{name}' is {numbers.shape}{at}; give a row of numbers"
-        raise ShapeError(f"{message}{', as many as x has' if at else ''} (at {here()})")
+        raise ShapeError(f"{message}{', as many as x has' if at else ''}")
     return places, numbers
 
 

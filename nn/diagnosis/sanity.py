@@ -25,7 +25,6 @@ from graphgrad.nn.losses import (
     NLLLoss,
 )
 from graphgrad.nn.module import Module
-from graphgrad.node import here
 from graphgrad.optim.adaptive import Adam
 from graphgrad.randomness import default_generator
 from graphgrad.switches import no_grad
@@ -164,7 +163,7 @@ def _plain_copy(model: Module) -> Module:
 def _number(value: Any) -> float:
     if getattr(value, "shape", ()) != ():
         message = f"sanity_checks: the loss has shape {value.shape}; it must be one number"
-        raise ShapeError(f"{message}: use reduction='mean' (at {here()})")
+        raise ShapeError(f"{message}: use reduction='mean'")
     if not is_number(value):
         raise wrong("sanity_checks", "the loss or penalty", value, "one number")
     return float(value.item() if hasattr(value, "item") else value)

@@ -26,7 +26,6 @@ from graphgrad.nn.diagnosis.measurements import (
 from graphgrad.nn.diagnosis.symptoms import dead_share, findings
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.nn.shape import Flatten
-from graphgrad.node import here
 from graphgrad.operands import unwrapped
 
 _UNWATCHED = contextlib.nullcontext()
@@ -106,7 +105,7 @@ class Diagnosis:
         unknown = [name for name in layers or () if name not in known]
         if unknown:
             message = f"Diagnosis: there is no layer {', '.join(unknown)}; there are"
-            raise IndexingError(f"{message} {', '.join(known) or 'none'} (at {here()})")
+            raise IndexingError(f"{message} {', '.join(known) or 'none'}")
         self.model = model
         self.every = int(every)
         self.layers = None if layers is None else list(layers)
@@ -152,7 +151,7 @@ class Diagnosis:
         """
         if not self.records:
             message = "Diagnosis: nothing is recorded; run steps inside `with watch.step():`"
-            raise GraphError(f"{message} (at {here()})")
+            raise GraphError(message)
         from graphgrad.nn.diagnosis.drawing import draw
 
         return draw(list(self.records), self.resting_shares(), Path(path), title)
@@ -257,7 +256,7 @@ class _Watched:
     def __enter__(self) -> None:
         diagnosis, model = self.diagnosis, self.diagnosis.model
         if diagnosis._watching:
-            raise GraphError(f"Diagnosis: step() inside the block of a step() (at {here()})")
+            raise GraphError("Diagnosis: step() inside the block of a step()")
         self._start()
         diagnosis._watching = self.open = True
         named = None if diagnosis.layers is None else set(diagnosis.layers)

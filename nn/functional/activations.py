@@ -10,7 +10,6 @@ import numpy as np
 from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call, elementwise
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.node import here
 from graphgrad.operands import as_array, operand, shape_of, unwrapped
 from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.choice import keep, where
@@ -82,7 +81,7 @@ def softplus(x: Any, beta: float = 1.0, threshold: float | None = None) -> Tenso
 def check_beta(who: str, beta: float) -> None:
     """Refuse a sharpness that bends nothing."""
     if not beta > 0:
-        raise ArgumentError(f"{who}: beta={beta}; it must be above 0 (at {here()})")
+        raise ArgumentError(f"{who}: beta={beta}; it must be above 0")
 
 
 # ------------------------------------------------------------------------ two slopes and a kink
@@ -177,7 +176,7 @@ def prelu(x: Any, weight: Any) -> Tensor:
     if slopes != (channels,):
         message = (
             f"prelu: x {shape}, weight {slopes}; there must be one slope, or one for each "
-            f"channel of x (N, C, …) (at {here()})"
+            f"channel of x (N, C, …)"
         )
         raise ShapeError(message)
     return _PRELU(x, reshape(weight, (channels, *(1,) * (len(shape) - 2))))
@@ -287,7 +286,7 @@ def maxout(x: Any, pieces: int, axis: int = -1) -> Tensor:
     if not -len(shape) <= axis < len(shape) or pieces < 1 or shape[axis] % pieces:
         message = (
             f"maxout: x {shape}, pieces={pieces}, axis={axis}; the length of that axis must be "
-            f"a multiple of pieces (at {here()})"
+            f"a multiple of pieces"
         )
         raise ShapeError(message)
     axis %= len(shape)

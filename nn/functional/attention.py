@@ -10,7 +10,7 @@ from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional.dropping import kept
-from graphgrad.node import Absent, here
+from graphgrad.node import Absent
 from graphgrad.operands import as_array, unwrapped
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
@@ -110,11 +110,11 @@ def attention_weights(
     """
     query, key, value = map(as_array, (query, key, value))
     if query.dtype.kind != "f":
-        message = f"attention: query is {query.dtype}; use .astype(np.float32) (at {here()})"
+        message = f"attention: query is {query.dtype}; use .astype(np.float32)"
         raise DtypeError(message)
     mask = _mask(query, key, value, attn_mask)
     if not 0 <= dropout_p < 1:
-        message = f"attention: dropout_p {dropout_p} must be at least 0 and below 1 (at {here()})"
+        message = f"attention: dropout_p {dropout_p} must be at least 0 and below 1"
         raise ArgumentError(message)
     length, size = query.shape[-2:]
     if is_causal:
@@ -192,13 +192,13 @@ def _mask(query: Any, key: Any, value: Any, mask: Any) -> Any:
         mask = as_array(mask, "attention")
         if mask.dtype.kind not in "bf":
             message = f"attention: attn_mask is {mask.dtype}; give bool (True: take part) or floats"
-            raise DtypeError(f"{message} (at {here()})")
+            raise DtypeError(message)
         wanted = (*_batch(*shapes), shapes[0][-2], shapes[1][-2])
         if mask.ndim == 0 or not _fits(mask.shape, wanted):
             problem = f"attn_mask {mask.shape} must broadcast to {wanted}"
     if problem:
         q, k, v = shapes
-        message = f"attention: {problem}: query {q}, key {k}, value {v} (at {here()})"
+        message = f"attention: {problem}: query {q}, key {k}, value {v}"
         raise ShapeError(message)
     if mask is None or mask.dtype == query.dtype:
         return mask

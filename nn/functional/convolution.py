@@ -11,7 +11,7 @@ from graphgrad.nn.functional.convolution_ops import (
     out_size,
 )
 from graphgrad.nn.functional.geometry import numbers_of
-from graphgrad.node import Absent, here
+from graphgrad.node import Absent
 from graphgrad.operands import as_array, shape_of
 from graphgrad.tensor import Tensor
 
@@ -175,7 +175,7 @@ def _convolution(
             padded = tuple(n + sum(m) for n, m in zip(sizes, margins, strict=True))
             message = (
                 f"{name}: x {x.shape} is {padded} with its padding, and the kernel spans {spans}: "
-                f"pad more, or take a smaller kernel (at {here()})"
+                f"pad more, or take a smaller kernel"
             )
             raise ShapeError(message)
     single = x.ndim == axes + 1
@@ -203,7 +203,7 @@ def _transposed(
     size = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, e, d in lengths)
     if min(size) < 1:
         message = f"{name}: x {x.shape}, weight {weight.shape}: padding={padding} leaves {size}"
-        raise ShapeError(f"{message}: pad less (at {here()})")
+        raise ShapeError(f"{message}: pad less")
     single = x.ndim == axes + 1
     x = x[None] if single else x
     # A convolution of what comes out reaches no further than x: of output_padding only what is
@@ -238,10 +238,10 @@ def margins_of(
         return ((0, 0),) * len(kernel)
     if padding != "same":
         message = f'{name}: padding={padding!r} is neither a number nor "same" or "valid"'
-        raise ArgumentError(f"{message} (at {here()})")
+        raise ArgumentError(message)
     if max(stride) > 1:
         message = f'{name}: padding="same" keeps the size, which stride={stride} does not'
-        raise ArgumentError(f"{message}: give a number (at {here()})")
+        raise ArgumentError(f"{message}: give a number")
     totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     return tuple((total // 2, total - total // 2) for total in totals)
 
@@ -252,7 +252,7 @@ def check_output_padding(
     """Refuse more rows at the end than one step makes."""
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         message = f"{name}: output_padding={extra} must be smaller than stride={stride} or dilation"
-        raise ArgumentError(f"{message}={dilation} (at {here()})")
+        raise ArgumentError(f"{message}={dilation}")
 
 
 def _arrays(name: str, x: Any, weight: Any, axes: int) -> tuple[Any, Any]:
@@ -260,7 +260,7 @@ def _arrays(name: str, x: Any, weight: Any, axes: int) -> tuple[Any, Any]:
     if x.ndim - axes not in (1, 2) or weight.ndim != axes + 2 or 0 in weight.shape:
         message = (
             f"{name}: x {x.shape}, weight {weight.shape}; x must be {_LAYOUTS[axes]}, and weight "
-            f"have {axes + 2} axes, none of them 0 (at {here()})"
+            f"have {axes + 2} axes, none of them 0"
         )
         raise ShapeError(message)
     return x, weight
@@ -271,12 +271,12 @@ def _check_channels(
 ) -> None:
     if divided % groups:
         message = f"{name}: groups={groups} must divide the {divided} of weight {weight.shape}"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     channels = x.shape[-axes - 1]
     if channels != wanted:
         within = f" in {groups} groups" if groups > 1 else ""
         message = f"{name}: x {x.shape} has {channels} channels, weight {weight.shape}{within} "
-        raise ShapeError(f"{message}wants {wanted} (at {here()})")
+        raise ShapeError(f"{message}wants {wanted}")
 
 
 def _bias(name: str, bias: Any, weight: Any, outputs: int) -> Any:
@@ -284,5 +284,5 @@ def _bias(name: str, bias: Any, weight: Any, outputs: int) -> Any:
         return Absent(0.0)
     if shape_of(bias, name) != (outputs,):
         message = f"{name}: bias {shape_of(bias)}, weight {weight.shape} wants ({outputs},)"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     return bias

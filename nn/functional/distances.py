@@ -8,7 +8,6 @@ from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.targets import matched, reduced
-from graphgrad.node import here
 from graphgrad.ops.elementwise import Elementary, square
 from graphgrad.ops.piecewise import absolute
 from graphgrad.ops.reduce import sum as total
@@ -62,7 +61,7 @@ def half_squared_error(x: Any, target: Any, *, reduction: str = "mean") -> Tenso
     x, target = matched("half_squared_error", x, target, reduction)
     if not x.ndim:
         message = "half_squared_error: a number has no features to sum over; give (D,) or (…, D)"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     return reduced(0.5 * total(square(x - target), -1), reduction)
 
 
@@ -132,6 +131,6 @@ def huber_loss(x: Any, target: Any, *, reduction: str = "mean", delta: float = 1
         If the shapes differ, or there is nothing to take the mean of.
     """
     if not delta > 0:
-        raise ArgumentError(f"huber_loss: delta={delta} is not above 0 (at {here()})")
+        raise ArgumentError(f"huber_loss: delta={delta} is not above 0")
     x, target = matched("huber_loss", x, target, reduction)
     return reduced(_HUBER(x - target, float(delta)), reduction)

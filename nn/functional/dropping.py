@@ -8,7 +8,6 @@ import numpy as np
 from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ArgumentError
-from graphgrad.node import here
 from graphgrad.operands import as_array
 from graphgrad.ops.choice import keep
 from graphgrad.randomness import default_generator
@@ -61,7 +60,7 @@ _DROPOUT: Op[Tensor] = op(
 
 def _checked(who: str, x: Any, p: float) -> Any:
     if not 0 <= p <= 1:
-        raise ArgumentError(f"{who}: p={p} is not in 0 … 1 (at {here()})")
+        raise ArgumentError(f"{who}: p={p} is not in 0 … 1")
     x = as_array(x)
     return x if x.dtype.kind == "f" else x.astype(float)
 
@@ -129,7 +128,7 @@ def dropout2d(
     x = _checked("dropout2d", x, p)
     if x.ndim != 4:
         message = f"dropout2d: x {x.shape} is not (N, C, H, W); add the axes that are missing"
-        raise ArgumentError(f"{message} (at {here()})")
+        raise ArgumentError(message)
     return _dropped(x, p, (*x.shape[:2], 1, 1), rng, inverted=True) if training else x
 
 

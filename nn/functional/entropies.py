@@ -8,7 +8,7 @@ from graphgrad.arguments import guarded
 from graphgrad.domains import elementwise
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.targets import REDUCTIONS, in_dtype_of, matched, reduced
-from graphgrad.node import Absent, Recorded, here
+from graphgrad.node import Absent, Recorded
 from graphgrad.operands import as_plain, unwrapped
 from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import Elementary
@@ -106,13 +106,13 @@ def binary_cross_entropy_with_logits(
     x, target = matched(who, logits, target, reduction, "logits")
     if target.size and not (target.min() >= 0 and target.max() <= 1):
         problem = f"targets from {target.min()} to {target.max()}, allowed are 0 to 1"
-        raise ArgumentError(f"{who}: {problem} (at {here()})")
+        raise ArgumentError(f"{who}: {problem}")
     factors = []
     for name, factor in (("weight", weight), ("pos_weight", pos_weight)):
         array: Any = Absent(1.0) if factor is None else in_dtype_of(x, as_plain(who, factor, name))
         if factor is not None and not _fits(array.shape, x.shape):
             problem = f"{name} {array.shape} does not broadcast to the logits {x.shape}"
-            raise ShapeError(f"{who}: {problem} (at {here()})")
+            raise ShapeError(f"{who}: {problem}")
         factors.append(array)
     losses = _BINARY(x, target, factors[1])
     return reduced(losses if weight is None else losses * factors[0], reduction)
@@ -195,7 +195,7 @@ def kl_div(
     who = "kl_div"
     x, target = matched(who, log_probabilities, target, reduction, allowed=KL_REDUCTIONS)
     if not log_target and target.size and not np.min(unwrapped(target)) >= 0:
-        message = f"{who}: targets below 0; for logarithms say log_target=True (at {here()})"
+        message = f"{who}: targets below 0; for logarithms say log_target=True"
         raise ArgumentError(message)
     losses = (_LOG_DIVERGENCE if log_target else _DIVERGENCE)(x, target)
     if reduction == "batchmean":

@@ -11,7 +11,6 @@ import numpy as np
 from graphgrad.arguments import guarded
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ArgumentError
-from graphgrad.node import here
 from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.elementwise import REAL, Elementary
 from graphgrad.ops.gaussian import bell, past_underflow, scaled_erfc, widened
@@ -233,5 +232,5 @@ def gelu(x: Any, approximate: str = "none") -> Tensor:
 def check_approximation(who: str, approximate: str) -> None:
     """Refuse an unknown form of GELU."""
     if approximate not in ("none", "tanh"):
-        message = f"{who}: approximate={approximate!r}; it is 'none' or 'tanh' (at {here()})"
+        message = f"{who}: approximate={approximate!r}; it is 'none' or 'tanh'"
         raise ArgumentError(message)

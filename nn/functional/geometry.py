@@ -7,7 +7,6 @@ import numpy as np
 from graphgrad.arguments import WIDEST, shown
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional.correlation import Axis
-from graphgrad.node import here
 from graphgrad.operands import as_array
 
 Axes = tuple[Axis, Axis]  # down and across
@@ -20,12 +19,12 @@ def numbers_of(name: str, what: str, value: Any, least: int, axes: int) -> tuple
     wanted = "a whole number or a pair" if axes == 2 else "a whole number"
     whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in numbers)
     if len(numbers) != axes or not whole:
-        raise DtypeError(f"{name}: {what}={shown(value)} must be {wanted} (at {here()})")
+        raise DtypeError(f"{name}: {what}={shown(value)} must be {wanted}")
     if max(numbers) > WIDEST:
         message = f"{name}: {what}={value!r} is more than any image has elements"
-        raise ArgumentError(f"{message} (at {here()})")
+        raise ArgumentError(message)
     if min(numbers) < least:
-        raise ArgumentError(f"{name}: {what}={value!r} must be {least} or more (at {here()})")
+        raise ArgumentError(f"{name}: {what}={value!r} must be {least} or more")
     return tuple(map(int, numbers))
 
 
@@ -33,7 +32,7 @@ def image_of(name: str, x: Any, axes: int = 2) -> Any:
     """Return an array of images, one or many, or say that it is none."""
     x = as_array(x)
     if x.ndim - axes not in (1, 2):
-        raise ShapeError(f"{name}: x {x.shape} must be {_LAYOUTS[axes]} (at {here()})")
+        raise ShapeError(f"{name}: x {x.shape} must be {_LAYOUTS[axes]}")
     return x
 
 
@@ -68,7 +67,7 @@ def windows_on(
             padded = tuple(n + 2 * p for n, p in zip(sizes, padding, strict=True))
             raise ShapeError(
                 f"{name}: x {shape} is {padded} with its padding, and the window spans {spans}: "
-                f"take a smaller window, or pad more (at {here()})"
+                f"take a smaller window, or pad more"
             )
         found.append(Axis(size, out, k, s, d, p))
     down, across = found if len(found) == 2 else (Axis(1, 1, 1), *found)

@@ -18,7 +18,6 @@ from graphgrad.nn.functional.targets import (
     mean_factor,
     reduced,
 )
-from graphgrad.node import here
 from graphgrad.operands import as_array, as_plain
 from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import square
@@ -71,7 +70,7 @@ def _violations(who: str, scores: Any, labels: Any, delta: float, reduction: str
     shape = scores.shape
     if len(shape) not in (1, 2) or not shape[-1] or labels.shape != shape[:-1]:
         wanted = "scores (N, C) want labels (N,), scores (C,) one label"
-        raise ShapeError(f"{who}: {wanted}: {facts(shape, labels)} (at {here()})")
+        raise ShapeError(f"{who}: {wanted}: {facts(shape, labels)}")
     check_labels(who, labels, shape)
     if reduction == "mean":
         mean_factor(who, np.ones(labels.shape))
@@ -162,7 +161,7 @@ def multi_margin_loss(
     """
     who = "multi_margin_loss"
     if p not in (1, 2):
-        raise ArgumentError(f"{who}: p={p} is neither 1 nor 2 (at {here()})")
+        raise ArgumentError(f"{who}: p={p} is neither 1 nor 2")
     margins = _violations(who, scores, labels, margin, reduction)
     classes = margins.shape[-1]
     weight = class_weights(who, weight, margins, classes)
@@ -212,6 +211,6 @@ def attribute_hinge_loss(
     if not scores.ndim or not np.all(np.abs(target) == 1):
         problem = "scores are (A,) or (…, A), targets 1 and −1 (from 0 and 1: 2 * target - 1)"
         message = f"{who}: {problem}: scores {scores.shape}, target {target.shape} {target.dtype}"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     kept = relu(float(delta) - scores * in_dtype_of(scores, target))
     return reduced(total(square(kept) if squared else kept, -1), reduction)

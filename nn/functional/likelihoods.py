@@ -18,7 +18,7 @@ from graphgrad.nn.functional.targets import (
     reduced,
     share_of,
 )
-from graphgrad.node import Recorded, here
+from graphgrad.node import Recorded
 from graphgrad.operands import as_array
 from graphgrad.ops.choice import keep
 from graphgrad.ops.index import take_along_axis
@@ -261,7 +261,7 @@ def _optional_cross_entropy(
     who = "cross_entropy"
     check_reduction(who, reduction)
     if not 0 <= smoothing <= 1:
-        message = f"{who}: label_smoothing={smoothing} is not in 0 … 1 (at {here()})"
+        message = f"{who}: label_smoothing={smoothing} is not in 0 … 1"
         raise ArgumentError(message)
     if logits.dtype.kind != "f":
         logits = logits.astype(float)
@@ -294,7 +294,7 @@ def _check(labels: Any, shape: tuple[int, ...], ignore_index: int) -> Any:
     else:
         classes = shape[:1] + shape[2:] if len(shape) > 1 else ()
         problem = f"labels must be {classes} classes or {shape} one-hot"
-    raise ShapeError(f"cross_entropy: {problem}: {facts(shape, labels)} (at {here()})")
+    raise ShapeError(f"cross_entropy: {problem}: {facts(shape, labels)}")
 
 
 # ---------------------------------------------------------------- negative log-likelihood
@@ -336,7 +336,7 @@ def nll_loss(
     places = shape[:1] + shape[2:] if len(shape) > 1 else ()
     if not shape or labels.shape != places:
         wanted = f"log-probabilities (N, C), (C,) or (N, C, …) want labels {places}"
-        raise ShapeError(f"{who}: {wanted}: {facts(shape, labels)} (at {here()})")
+        raise ShapeError(f"{who}: {wanted}: {facts(shape, labels)}")
     ignored = check_labels(who, labels, shape, ignore_index)
     axis = 1 if len(shape) > 1 else 0
     weight = class_weights(who, weight, x, shape[axis])

@@ -13,7 +13,7 @@ from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.correlation import Axis
 from graphgrad.nn.functional.geometry import image_of, numbers_of, windows_on
 from graphgrad.nn.functional.windows import windows_added, windows_of
-from graphgrad.node import Absent, here
+from graphgrad.node import Absent
 from graphgrad.operands import shape_of
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
@@ -167,24 +167,24 @@ def locally_connected2d(
     shape = shape_of(weight, name)
     if len(shape) != 6 or 0 in shape:
         message = f"{name}: weight {shape} must be (OH, OW, O, C, KH, KW), none of them 0"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     if x.shape[-3] != shape[3]:
         message = f"{name}: x {x.shape} has {x.shape[-3]} channels, weight {shape} wants"
-        raise ShapeError(f"{message} {shape[3]} (at {here()})")
+        raise ShapeError(f"{message} {shape[3]}")
     stride = numbers_of(name, "stride", stride, 1, 2)
     padding = numbers_of(name, "padding", padding, 0, 2)
     down, across = windows_on(name, x.shape, shape[4:], stride, padding, (1, 1))
     if (down.out, across.out) != shape[:2]:
         message = (
             f"{name}: x {x.shape} has {down.out} × {across.out} places, weight {shape} one kernel "
-            f"for each of {shape[0]} × {shape[1]}: it serves one size of image (at {here()})"
+            f"for each of {shape[0]} × {shape[1]}: it serves one size of image"
         )
         raise ShapeError(message)
     wanted = (shape[2], *shape[:2])
     if bias is None:
         bias = Absent(0.0)
     elif shape_of(bias, name) != wanted:
-        message = f"{name}: bias {shape_of(bias)}, weight {shape} wants {wanted} (at {here()})"
+        message = f"{name}: bias {shape_of(bias)}, weight {shape} wants {wanted}"
         raise ShapeError(message)
     single = x.ndim == 3
     out = _LOCALLY_CONNECTED2D(x[None] if single else x, weight, bias, down, across)

@@ -9,7 +9,6 @@ from graphgrad.domains import Cases, call
 from graphgrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError
 from graphgrad.integers import as_intp
 from graphgrad.memory import frozen
-from graphgrad.node import here
 from graphgrad.operands import as_plain, shape_of
 from graphgrad.ops.choice import keep
 from graphgrad.registry import Op, Scatter, op
@@ -75,16 +74,16 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Tensor
     index = as_plain("embedding", index, "index")
     shape = shape_of(weight, "embedding")
     if len(shape) != 2:
-        raise ShapeError(f"embedding: weight {shape} must be (V, D) (at {here()})")
+        raise ShapeError(f"embedding: weight {shape} must be (V, D)")
     if index.dtype.kind not in "iu" and index.size:
         message = f"embedding: index is {index.dtype}; give integers, .astype(int)"
-        raise DtypeError(f"{message} (at {here()})")
+        raise DtypeError(message)
     index = as_intp("embedding: index", index, IndexingError)  # an empty list too
     if index.size:
         low, high = index.min(), index.max()
         if low < 0 or high >= shape[0]:
             message = f"embedding: numbers from {low} to {high}, weight {shape} has the rows 0 to"
-            raise IndexingError(f"{message} {shape[0] - 1} (at {here()})")
+            raise IndexingError(f"{message} {shape[0] - 1}")
     if padding_idx is not None:
         padding_idx = _row(padding_idx, shape[0])
     return _EMBEDDING(weight, index, padding_idx)
@@ -94,6 +93,6 @@ def _row(padding_idx: int, rows: int) -> int:
     """Count a row from the front."""
     padding_idx = whole("embedding", "padding_idx", padding_idx)
     if not -rows <= padding_idx < rows:
-        message = f"embedding: padding_idx {padding_idx} is none of {rows} rows (at {here()})"
+        message = f"embedding: padding_idx {padding_idx} is none of {rows} rows"
         raise ArgumentError(message)
     return padding_idx % rows

@@ -19,7 +19,7 @@ from graphgrad.nn.functional.moments import (
     scaled,
     unit_of,
 )
-from graphgrad.node import Absent, Recorded, here
+from graphgrad.node import Absent, Recorded
 from graphgrad.operands import as_array, operand, shape_of
 from graphgrad.registry import Op, op
 from graphgrad.switches import note_change
@@ -215,15 +215,14 @@ def batch_norm(
     """
     shape = _floating("batch_norm", x)
     if len(shape) < 2:
-        raise ShapeError(f"batch_norm: x {shape}; it must be (N, C) or (N, C, …) (at {here()})")
+        raise ShapeError(f"batch_norm: x {shape}; it must be (N, C) or (N, C, …)")
     _check_numbers("batch_norm", shape, shape[1:2], eps, weight, bias)
     tracked = running_mean is not None and running_var is not None
     if tracked:
         _check_running(shape, running_mean, running_var)
     elif not training or running_mean is not running_var:
         message = (
-            "batch_norm: running_mean and running_var must both be given, or in training "
-            f"neither (at {here()})"
+            "batch_norm: running_mean and running_var must both be given, or in training neither"
         )
         raise ShapeError(message)
     weight, bias = _given(weight, 1.0), _given(bias, 0.0)
@@ -234,11 +233,11 @@ def batch_norm(
     if count < 2:
         message = (
             f"batch_norm: x {shape} has {count} value(s) per channel; training needs at least "
-            f"2 to have a variance: use a larger batch, or eval() (at {here()})"
+            f"2 to have a variance: use a larger batch, or eval()"
         )
         raise ShapeError(message)
     if tracked and not 0 <= momentum <= 1:
-        message = f"batch_norm: momentum = {momentum}; it must be from 0 to 1 (at {here()})"
+        message = f"batch_norm: momentum = {momentum}; it must be from 0 to 1"
         raise ArgumentError(message)
     normal, moments, variance = _normalised(_plain(x), _plain(weight), _plain(bias), eps)
     if tracked:  # before there is a node, which need not ask then whether this concerns it
@@ -371,7 +370,7 @@ def layer_norm(
     if not given or shape[-len(given) :] != given:
         message = (
             f"layer_norm: x {shape} does not end in normalized_shape {given}; reshape x, or "
-            f"give the lengths of its last axes (at {here()})"
+            f"give the lengths of its last axes"
         )
         raise ShapeError(message)
     _check_numbers("layer_norm", shape, given, eps, weight, bias)
@@ -413,7 +412,7 @@ def group_norm(
     if len(shape) < 2 or shape[1] % num_groups:
         message = (
             f"group_norm: x {shape}, num_groups {num_groups}; x must be (N, C, …), C a multiple "
-            f"of num_groups (at {here()})"
+            f"of num_groups"
         )
         raise ShapeError(message)
     _check_numbers("group_norm", shape, shape[1:2], eps, weight, bias)
@@ -438,7 +437,7 @@ def _floating(name: str, x: Any) -> tuple[int, ...]:
     """Return the shape of x, or say that it is not floating."""
     dtype = as_array(x, name).dtype
     if dtype.kind != "f":
-        raise DtypeError(f"{name}: x is {dtype}; use .astype(np.float32) (at {here()})")
+        raise DtypeError(f"{name}: x is {dtype}; use .astype(np.float32)")
     return shape_of(x)
 
 
@@ -448,10 +447,10 @@ def _check_numbers(
     """Refuse parameters of another shape than is wanted, and an ε that is none."""
     if not 0 <= eps < math.inf:
         message = f"{name}: eps = {eps}; it must be finite and not negative"
-        raise ArgumentError(f"{message} (at {here()})")
+        raise ArgumentError(message)
     for what, values in (("weight", weight), ("bias", bias)):
         if values is not None and shape_of(values, name) != wanted:
-            message = f"{name}: {what} {shape_of(values)}; x {shape} needs {wanted} (at {here()})"
+            message = f"{name}: {what} {shape_of(values)}; x {shape} needs {wanted}"
             raise ShapeError(message)
 
 
@@ -459,10 +458,8 @@ def _check_running(shape: tuple[int, ...], mean: Any, var: Any) -> None:
     """Refuse running statistics that do not fit or could not be overwritten."""
     for what, values in (("running_mean", mean), ("running_var", var)):
         if not isinstance(values, Tensor | np.ndarray) or values.dtype.kind != "f":
-            message = f"batch_norm: {what} must be a floating array or tensor (at {here()})"
+            message = f"batch_norm: {what} must be a floating array or tensor"
             raise DtypeError(message)
         if values.shape != shape[1:2]:
-            message = (
-                f"batch_norm: {what} {values.shape}; x {shape} needs {shape[1:2]} (at {here()})"
-            )
+            message = f"batch_norm: {what} {values.shape}; x {shape} needs {shape[1:2]}"
             raise ShapeError(message)

@@ -16,7 +16,6 @@ from graphgrad.nn.functional.pooling_ops import (
     bin_maxima,
     bins_of,
 )
-from graphgrad.node import here
 from graphgrad.operands import unwrapped
 from graphgrad.registry import Op
 from graphgrad.tensor import Tensor
@@ -276,7 +275,7 @@ class Numbers:
         if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
             raise ShapeError(
                 f"{name}: padding={padding!r} is over half of kernel_size={kernel_size!r}: some "
-                f"windows would hold nothing of x; pad less (at {here()})"
+                f"windows would hold nothing of x; pad less"
             )
 
 
@@ -286,7 +285,7 @@ def check_norm_type(name: str, norm_type: Any) -> float:
     if not 1 <= norm_type < math.inf:
         hint = "; for the largest element take max_pool2d" if norm_type == math.inf else ""
         message = f"{name}: norm_type={norm_type!r} must be 1 or more and finite{hint}"
-        raise ArgumentError(f"{message} (at {here()})")
+        raise ArgumentError(message)
     return float(norm_type)
 
 
@@ -294,7 +293,7 @@ def check_divisor(name: str, divisor: Any) -> None:
     """Say so if it is 0."""
     if divisor is not None and whole(name, "divisor_override", divisor) == 0:
         message = f"{name}: divisor_override=0; nothing can be divided by it"
-        raise ArgumentError(f"{message} (at {here()})")
+        raise ArgumentError(message)
 
 
 def _windows(
@@ -367,12 +366,12 @@ def _image(name: str, x: Any) -> Any:
 
 def _check_elements(name: str, x: Any, axes: int) -> None:
     if 0 in x.shape[-axes:]:
-        raise ShapeError(f"{name}: x {x.shape} has no elements to pool (at {here()})")
+        raise ShapeError(f"{name}: x {x.shape} has no elements to pool")
 
 
 def _numeric(name: str, x: Any) -> Any:
     if x.dtype.kind not in "fiu":
-        raise DtypeError(f"{name}: x is {x.dtype}, pooling takes real numbers (at {here()})")
+        raise DtypeError(f"{name}: x is {x.dtype}, pooling takes real numbers")
     return x
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from graphgrad.domains import Cases, call
 from graphgrad.errors import ShapeError
-from graphgrad.node import Absent, here
+from graphgrad.node import Absent
 from graphgrad.operands import shape_of
 from graphgrad.registry import Op, op
 from graphgrad.tensor import Tensor
@@ -64,13 +64,13 @@ def affine(x: Any, weight: Any, bias: Any = None) -> Tensor:
     if not x_shape or len(shape) != 2 or x_shape[-1] != shape[1]:
         message = (
             f"affine: x {x_shape}, weight {shape}; the last axis of x must be the second of "
-            f"weight (outputs, inputs): flatten x, or transpose the weight? (at {here()})"
+            f"weight (outputs, inputs): flatten x, or transpose the weight?"
         )
         raise ShapeError(message)
     if bias is None:
         return _AFFINE(x, weight, Absent(0.0))
     if shape_of(bias, "affine") != shape[:1]:
-        message = f"affine: bias {shape_of(bias)}; weight {shape} needs {shape[:1]} (at {here()})"
+        message = f"affine: bias {shape_of(bias)}; weight {shape} needs {shape[:1]}"
         raise ShapeError(message)
     return _AFFINE(x, weight, bias)
 

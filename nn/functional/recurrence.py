@@ -6,7 +6,7 @@ from graphgrad.arguments import choice, guarded
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.functional.recurrence_ops import GRU_STEPS, LSTM_STEPS, RNN_STEPS
-from graphgrad.node import Absent, here
+from graphgrad.node import Absent
 from graphgrad.operands import as_array, shape_of
 from graphgrad.tensor import Tensor
 
@@ -33,9 +33,9 @@ def _check(name: str, x: Any, states: dict[str, Any], weights: tuple[Any, ...], 
             problem = f"{label} {shape_of(state)} must be {(x_shape[1], size)}"
     if problem:
         shapes = f"x {x_shape}, w_ih {outer}, w_hh {inner}"
-        raise ShapeError(f"{name}: {problem}: {shapes} (at {here()})")
+        raise ShapeError(f"{name}: {problem}: {shapes}")
     if x.dtype.kind != "f":
-        raise DtypeError(f"{name}: x is {x.dtype}; use .astype(np.float32) (at {here()})")
+        raise DtypeError(f"{name}: x is {x.dtype}; use .astype(np.float32)")
 
 
 def _sum(b_ih: Any, b_hh: Any) -> Any:

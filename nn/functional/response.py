@@ -7,7 +7,7 @@ import numpy as np
 from graphgrad.arguments import guarded, size as size_of
 from graphgrad.domains import Cases, call
 from graphgrad.errors import DtypeError, ShapeError
-from graphgrad.node import Recorded, here
+from graphgrad.node import Recorded
 from graphgrad.operands import as_array, shape_of
 from graphgrad.registry import HALF, Op, op
 from graphgrad.tensor import Tensor
@@ -122,10 +122,10 @@ def local_response_norm(
     """
     dtype = as_array(x, "local_response_norm").dtype
     if dtype.kind != "f":
-        message = f"local_response_norm: x is {dtype}; use .astype(np.float32) (at {here()})"
+        message = f"local_response_norm: x is {dtype}; use .astype(np.float32)"
         raise DtypeError(message)
     size = size_of("local_response_norm", "size", size)
     if len(shape_of(x)) < 2:
         message = f"local_response_norm: x {shape_of(x)}, size {size}; x must be (N, C, …)"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     return _LOCAL_RESPONSE_NORM(x, size, alpha, beta, k)

@@ -7,7 +7,7 @@ import numpy as np
 from graphgrad.arguments import shown
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.integers import as_intp
-from graphgrad.node import Recorded, here
+from graphgrad.node import Recorded
 from graphgrad.operands import as_array, as_plain, needs_gradient
 from graphgrad.ops.reduce import mean, sum as total
 from graphgrad.tensor import Tensor
@@ -35,7 +35,7 @@ def check_reduction(who: str, reduction: str, allowed: tuple[str, ...] = REDUCTI
     """Refuse a reduction that does not exist."""
     if not isinstance(reduction, str) or reduction not in allowed:
         names = ", ".join(map(repr, allowed))
-        raise ArgumentError(f"{who}: reduction={shown(reduction)}; there are {names} (at {here()})")
+        raise ArgumentError(f"{who}: reduction={shown(reduction)}; there are {names}")
 
 
 def reduced(losses: Any, reduction: str, factor: float = 1.0) -> Tensor:
@@ -66,10 +66,10 @@ def matched(
             message += f"; use target[..., 0], or {name}[..., None]"
         else:
             message += "; nothing is broadcast, use gg.broadcast_to where that is meant"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     if not x.size and "mean" in reduction:
         message = f"{who}: {name} {x.shape} is empty, and the mean of nothing is undefined"
-        raise ShapeError(f"{message}; leave the batch out, or use reduction='sum' (at {here()})")
+        raise ShapeError(f"{message}; leave the batch out, or use reduction='sum'")
     return x, in_dtype_of(x, target)
 
 
@@ -96,7 +96,7 @@ def check_labels(
         if low >= 0 and high < classes:
             return ignored
         problem = f"class numbers from {low} to {high}, allowed are 0 to {classes - 1}"
-    raise error(f"{who}: {problem}: {facts(shape, labels)} (at {here()})")
+    raise error(f"{who}: {problem}: {facts(shape, labels)}")
 
 
 def facts(shape: tuple[int, ...], labels: Any) -> str:
@@ -111,7 +111,7 @@ def class_weights(who: str, weight: Any, x: Any, classes: int) -> Any:
     weight = in_dtype_of(x, as_plain(who, weight, "weight"))
     if weight.shape != (classes,):
         message = f"{who}: weight {weight.shape}, for {classes} classes it is ({classes},)"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     return weight
 
 
@@ -128,4 +128,4 @@ def mean_factor(who: str, shares: Any) -> float:
         return float(shares.size / count)
     message = f"{who}: no sample counts, as the batch is empty or each label ignored or of weight 0"
     remedy = "leave the batch out, or use reduction='sum'"
-    raise ShapeError(f"{message}; the mean of nothing is undefined: {remedy} (at {here()})")
+    raise ShapeError(f"{message}; the mean of nothing is undefined: {remedy}")

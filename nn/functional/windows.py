@@ -19,7 +19,6 @@ from graphgrad.nn.functional.geometry import (
     with_margins,
     without_margins,
 )
-from graphgrad.node import here
 from graphgrad.operands import as_array, shape_of
 from graphgrad.registry import HALF, Op, op
 from graphgrad.tensor import Tensor
@@ -160,14 +159,14 @@ def col2im(
     shape = sizes("col2im", "image_shape", image_shape, 0)
     if len(shape) not in (3, 4):
         message = f"col2im: image_shape={image_shape} must be (N, C, H, W) or (C, H, W)"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     axes = _axes("col2im", shape, kernel_size, stride, padding, dilation)
     columns = as_array(columns, "col2im")
     wanted = _columns_shape(shape, *axes)
     if shape_of(columns) != wanted:
         message = (
             f"col2im: columns {shape_of(columns)}; these windows on images {shape} make {wanted}, "
-            f"(N · OH · OW, C · KH · KW) (at {here()})"
+            f"(N · OH · OW, C · KH · KW)"
         )
         raise ShapeError(message)
     return _COL2IM(columns, shape, *axes)

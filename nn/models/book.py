@@ -15,7 +15,6 @@ from graphgrad.nn.dropping import Dropout
 from graphgrad.nn.init import he_normal, initialize
 from graphgrad.nn.models.images import FixedSize, Shape, image_shape, overwritten, size_after
 from graphgrad.nn.pooling import MaxPool2d
-from graphgrad.node import here
 
 
 class SimpleConvNet(FixedSize):
@@ -132,7 +131,7 @@ class DeepConvNet(FixedSize):
     ) -> None:
         """Draw the initial values."""
         if len(maps) != 6:
-            message = f"DeepConvNet: maps={maps}; six convolutions need six numbers (at {here()})"
+            message = f"DeepConvNet: maps={maps}; six convolutions need six numbers"
             raise ArgumentError(message)
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
         self.input_shape = image_shape("DeepConvNet", input_shape)

@@ -9,7 +9,6 @@ from graphgrad.arguments import guarded
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.module import Module
-from graphgrad.node import here
 from graphgrad.operands import as_array
 
 Shape = tuple[int, ...]
@@ -25,9 +24,7 @@ def scaled(who: str, count: int, width: float) -> int:
         If the width is not above 0.
     """
     if not width > 0:
-        raise ArgumentError(
-            f"{who}: width={width}; it must be above 0, 1 is the original (at {here()})"
-        )
+        raise ArgumentError(f"{who}: width={width}; it must be above 0, 1 is the original")
     return max(1, round(count * width))
 
 
@@ -57,18 +54,18 @@ def images_of(who: str, x: Any, channels: int, smallest: int) -> Any:
     shape = x.shape
     if len(shape) != 4:
         remedy = "x[None] is a batch of one" if len(shape) == 3 else "see np.reshape"
-        raise ShapeError(f"{who}: x {shape}; images are (N, C, H, W): {remedy} (at {here()})")
+        raise ShapeError(f"{who}: x {shape}; images are (N, C, H, W): {remedy}")
     if shape[1] != channels:
         same = f"np.repeat(x, {channels}, axis=1)" if shape[1] == 1 else "convert the images"
         message = (
             f"{who}: x {shape} has {shape[1]} channels, this model wants {channels}: {same}, or "
-            f"make the model with channels={shape[1]} (at {here()})"
+            f"make the model with channels={shape[1]}"
         )
         raise ShapeError(message)
     if min(shape[2:]) < smallest:
         message = (
             f"{who}: x {shape}; images of {shape[2]}×{shape[3]} are too small, the layers shrink "
-            f"them to nothing: enlarge them to {smallest}×{smallest} or more (at {here()})"
+            f"them to nothing: enlarge them to {smallest}×{smallest} or more"
         )
         raise ShapeError(message)
     return x
@@ -85,7 +82,7 @@ def image_shape(who: str, shape: Any) -> Shape:
     """
     if not isinstance(shape, tuple | list) or len(shape) != 3 or min(shape) < 1:
         message = f"{who}: input_shape={shape!r}; it is (channels, height, width), all above 0"
-        raise ArgumentError(f"{message} (at {here()})")
+        raise ArgumentError(message)
     return tuple(map(int, shape))
 
 
@@ -108,7 +105,7 @@ def size_after(who: str, layers: Sequential, input_shape: Shape) -> Shape:
                 message = (
                     f"{who}: input_shape={input_shape} is too small: {layer!r} gets "
                     f"{size[0]}×{size[1]}; enlarge the images, or choose a smaller kernel or more "
-                    f"padding (at {here()})"
+                    f"padding"
                 )
                 raise ShapeError(message)
             size = left
@@ -139,5 +136,5 @@ class FixedSize(Module):
             else:
                 remedy = f"x.reshape(-1, {sizes}), if that is what it holds"
             message = f"{who}: x {x.shape}; this model is for images (N, {sizes}): {remedy}"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         return self.classifier(flat(self.features(x)))

@@ -18,7 +18,6 @@ from graphgrad.nn.models.images import flat, images_of, overwritten, scaled
 from graphgrad.nn.module import Module
 from graphgrad.nn.normalization import BatchNorm2d
 from graphgrad.nn.pooling import AdaptiveAvgPool2d, MaxPool2d
-from graphgrad.node import here
 from graphgrad.ops.join import concatenate
 from graphgrad.randomness import default_generator
 
@@ -133,7 +132,7 @@ class Inception(Module):
     ) -> None:
         """Make the four ways."""
         if len(channels) != 6 or min(channels) < 1:
-            message = f"Inception: channels={channels}; six numbers above 0 (at {here()})"
+            message = f"Inception: channels={channels}; six numbers above 0"
             raise ArgumentError(message)
         one, before_three, three, before_five, five, pooled = channels
         how: dict[str, Any] = {"rng": rng, "dtype": dtype}
@@ -254,7 +253,7 @@ class GoogLeNet(Module):
         """Draw the initial values."""
         if transform_input and channels != 3:
             message = f"GoogLeNet: channels={channels}; transform_input is for red, green and blue"
-            raise ArgumentError(f"{message} (at {here()})")
+            raise ArgumentError(message)
         who = type(self).__name__
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
         first, third = (scaled(who, count, width) for count in (64, 192))

@@ -16,7 +16,6 @@ from graphgrad.nn.models.images import flat, images_of, scaled
 from graphgrad.nn.module import Module
 from graphgrad.nn.normalization import LocalResponseNorm
 from graphgrad.nn.pooling import AdaptiveAvgPool2d, MaxPool2d
-from graphgrad.node import here
 from graphgrad.randomness import default_generator
 
 PLACES = 6  # height and width of the maps that the first affine layer sees
@@ -53,7 +52,7 @@ class _FiveConvolutions(Module):
     ) -> None:
         who = type(self).__name__
         if len(maps) != 5:
-            message = f"{who}: maps={maps}; five convolutions need five numbers (at {here()})"
+            message = f"{who}: maps={maps}; five convolutions need five numbers"
             raise ArgumentError(message)
         counts = [scaled(who, count, width) for count in maps]
         hidden = scaled(who, 4096, width)

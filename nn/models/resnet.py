@@ -16,7 +16,6 @@ from graphgrad.nn.models.images import flat, images_of, overwritten, scaled
 from graphgrad.nn.module import Module
 from graphgrad.nn.normalization import BatchNorm2d
 from graphgrad.nn.pooling import AdaptiveAvgPool2d, MaxPool2d
-from graphgrad.node import here
 from graphgrad.randomness import default_generator
 
 
@@ -209,12 +208,12 @@ class ResNet(Module):
     ) -> None:
         """Draw the initial values."""
         if not (isinstance(block, type) and issubclass(block, _Block)):
-            message = f"ResNet: block={block!r}; it is BasicBlock or Bottleneck (at {here()})"
+            message = f"ResNet: block={block!r}; it is BasicBlock or Bottleneck"
             raise DtypeError(message)
         counts = tuple(layers)
         if not counts or min(counts) < 1:
             message = f"ResNet: layers={layers}; numbers of blocks, (2, 2, 2, 2) is ResNet-18"
-            raise ArgumentError(f"{message} (at {here()})")
+            raise ArgumentError(message)
         inputs = scaled("ResNet", 64, width)
         self.in_channels = channels
         stem = (3, 1, 1) if small_images else (7, 2, 3)

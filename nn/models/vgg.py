@@ -16,7 +16,6 @@ from graphgrad.nn.init import he_normal, initialize, normal
 from graphgrad.nn.models.images import flat, images_of, overwritten, scaled
 from graphgrad.nn.module import Module
 from graphgrad.nn.pooling import AdaptiveAvgPool2d, MaxPool2d
-from graphgrad.node import here
 from graphgrad.randomness import default_generator
 
 MAPS = (64, 128, 256, 512, 512)  # of the five stages
@@ -88,7 +87,7 @@ class VGG(Module):
         """Draw the initial values."""
         if len(stages) != len(MAPS) or min(stages) < 1:
             message = f"VGG: stages={stages}; five numbers above 0, (2, 2, 3, 3, 3) is VGG-16"
-            raise ArgumentError(f"{message} (at {here()})")
+            raise ArgumentError(message)
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
         self.features = Sequential()
         inputs = channels

@@ -19,7 +19,6 @@ from graphgrad.arguments import guarded
 from graphgrad.errors import ArgumentError, DtypeError, FileFormatError, StorageError
 from graphgrad.files import UNFINISHED, owned, replacing
 from graphgrad.nn.storage import CHECKPOINT, read, write
-from graphgrad.node import here
 from graphgrad.reprs import counted
 from graphgrad.version import __version__
 
@@ -61,7 +60,7 @@ class Checkpoints:
         """Only remember; nothing is written yet."""
         if keep < 1 or (every is not None and every < 1):
             message = f"Checkpoints: keep={keep}, every={every}; both must be at least 1"
-            raise ArgumentError(f"{message} (at {here()})")
+            raise ArgumentError(message)
         self.folder = Path(folder).expanduser()
         self.keep = keep
         self.every = every
@@ -100,13 +99,13 @@ class Checkpoints:
                 pass
         except OSError as error:
             message = f"checkpoints cannot be written to {self.folder}: {error.strerror}"
-            raise StorageError(f"{message}; name another folder (at {here()})") from error
+            raise StorageError(f"{message}; name another folder") from error
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(owned(self.folder / ".lock"))
             except BlockingIOError as error:
                 message = f"another training writes its checkpoints to {self.folder}"
-                raise StorageError(f"{message}; name another folder (at {here()})") from error
+                raise StorageError(f"{message}; name another folder") from error
             except (OSError, ImportError):
                 pass  # a file system without locks: what others may be writing is left alone
             else:
@@ -131,7 +130,7 @@ class Checkpoints:
                 self.mark_best(path)
         except OSError as error:
             kept = f"{self.latest} is whole" if self.latest else "there is none before it"
-            message = f"{path} could not be written: {error.strerror}; {kept} (at {here()})"
+            message = f"{path} could not be written: {error.strerror}; {kept}"
             raise StorageError(message) from error
         self._forget()
         return path

@@ -10,7 +10,6 @@ import numpy as np
 
 from graphgrad.errors import ShapeError
 from graphgrad.judging.histories import Findings, findings
-from graphgrad.node import here
 
 HIGH = 0.8  # an accuracy that is always above is shown by itself
 
@@ -41,7 +40,7 @@ class History(Mapping[str, list[float]]):
         """
         if self.epochs and row.keys() != self.columns.keys():
             message = f"History: columns {sorted(row)} after epochs with {sorted(self.columns)}"
-            raise ShapeError(f"{message}; use one set of them (at {here()})")
+            raise ShapeError(f"{message}; use one set of them")
         for name, value in row.items():
             self.columns.setdefault(name, []).append(float(value))
         self.epochs += 1
@@ -58,7 +57,7 @@ class History(Mapping[str, list[float]]):
         """
         if column not in self.columns:
             message = f"History: no column {column!r}; there are {sorted(self.columns)}"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         sign = 1 if column.endswith("loss") else -1
         values = [math.inf if math.isnan(v) else sign * v for v in self.columns[column]]
         return values.index(min(values))
@@ -92,7 +91,7 @@ class History(Mapping[str, list[float]]):
         from graphgrad.viz import plots
 
         if not self.epochs:
-            raise ShapeError(f"History: no epoch to draw yet (at {here()})")
+            raise ShapeError("History: no epoch to draw yet")
         kinds: dict[str, dict[str, list[float]]] = {}
         for name, values in self.columns.items():
             kind = name.removeprefix("validation_")
@@ -133,7 +132,7 @@ class History(Mapping[str, list[float]]):
         lengths = {name: len(values) for name, values in columns.items()}
         if any(length != state["epochs"] for length in lengths.values()):
             message = f"History: columns of {lengths} in a state of {state['epochs']} epochs"
-            raise ShapeError(f"{message} (at {here()})")
+            raise ShapeError(message)
         losses = [float(loss) for loss in state["losses"]]
         self.epochs, self.columns, self.losses = int(state["epochs"]), columns, losses
 

@@ -54,7 +54,7 @@ def cause_of(loss: Any, model: Module, again: Callable[[], Any], images: Any) ->
                     again()
                 cause = loss.explain_nan()
             except NonFiniteError as error:
-                cause = str(error)
+                cause = error.message
     finally:
         for remove in unhook:
             remove()

@@ -23,7 +23,6 @@ from graphgrad.nn.training.checkpoints import Checkpoints, read_state, write_sta
 from graphgrad.nn.training.generators import Random, generators_of, restore, state_of
 from graphgrad.nn.training.history import History
 from graphgrad.nn.training.nonfinite import nonfinite_member
-from graphgrad.node import here
 from graphgrad.optim.averaging import RunningAverage
 from graphgrad.optim.optimizer import Optimizer
 from graphgrad.optim.plateau import ReduceLROnPlateau
@@ -67,7 +66,7 @@ class Training:
         for i, rng in enumerate(self.rngs):
             if not isinstance(rng, Random):
                 message = f"Trainer: rngs[{i}] is a {type(rng).__name__}; give it as a "
-                raise DtypeError(f"{message}numpy.random.Generator (at {here()})")
+                raise DtypeError(f"{message}numpy.random.Generator")
         self.history = History()
         self.step = 0  # updates so far
         self.epoch = 0  # whole epochs so far
@@ -90,7 +89,7 @@ class Training:
         try:
             self._load(state, copy=False)
         except GraphgradError as error:
-            raise FileFormatError(f"{path} is of another training: {error}") from error
+            raise FileFormatError(f"{path} is of another training: {error.message}") from error
 
     def state_dict(self, copy: bool = True) -> dict[str, Any]:
         """Return copies of everything that `load_state_dict` needs to go on, bit for bit.
@@ -145,7 +144,7 @@ class Training:
             self._take(before, copy=False)
             if isinstance(error, GraphgradError):
                 raise
-            message = f"the state is damaged: {error!r} (at {here()})"
+            message = f"the state is damaged: {error!r}"
             raise FileFormatError(message) from error
 
     def _take(self, state: Mapping[str, Any], *, copy: bool) -> None:
@@ -182,14 +181,14 @@ class Training:
         """See that checkpoints can be written; go on from the newest, if that is wanted."""
         if self.checkpoints is None:
             if resume:
-                raise GraphError(f"Trainer.fit: resume=True needs checkpoints= (at {here()})")
+                raise GraphError("Trainer.fit: resume=True needs checkpoints=")
             return
         latest = self.checkpoints.latest
         if latest and not (resume or self._opened):
             message = (
                 f"Trainer.fit: {self.checkpoints.folder} has checkpoints of an earlier training; "
                 f"resume=True goes on from {latest.name}, name another folder, or "
-                f"delete this one (at {here()})"
+                f"delete this one"
             )
             raise StorageError(message)
         stack.enter_context(self.checkpoints.opened())
@@ -205,7 +204,7 @@ class Training:
             return
         if name := nonfinite_member(self.model):
             message = f"Trainer: {name} is not finite after step {self.step}"
-            raise NonFiniteError(f"{message}; {self._remedy()} (at {here()})")
+            raise NonFiniteError(f"{message}; {self._remedy()}")
         self.checkpoints.save(self.state_dict(), self.step, best=self._is_best())
 
     def _is_best(self) -> bool:
@@ -229,7 +228,7 @@ def _check_parts(own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         ("losses with a state", sorted(own.get("losses", ())), sorted(state.get("losses", ()))),
     ):
         if ours != theirs:
-            message = f"{what} here: {ours}, in the state: {theirs} (at {here()})"
+            message = f"{what} here: {ours}, in the state: {theirs}"
             raise ShapeError(message)
 
 
@@ -244,7 +243,7 @@ def _check_taken(given: Mapping[str, Any], taken: Mapping[str, Any], samples: in
     if not problem and not 0 <= means["samples"] <= samples:
         problem = f"means over {means['samples']} samples of an epoch of {samples}"
     if problem:
-        raise FileFormatError(f"the state is damaged: {problem} (at {here()})")
+        raise FileFormatError(f"the state is damaged: {problem}")
 
 
 def _difference(given: Any, taken: Any, path: str) -> str:

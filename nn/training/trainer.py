@@ -29,7 +29,6 @@ from graphgrad.nn.training.history import History
 from graphgrad.nn.training.nonfinite import cause_of
 from graphgrad.nn.training.progress import progress_bar
 from graphgrad.nn.training.state import Training
-from graphgrad.node import here
 from graphgrad.optim.averaging import RunningAverage
 from graphgrad.optim.clipping import clip_grad_norm
 from graphgrad.optim.closures import ClosureOptimizer
@@ -159,7 +158,7 @@ class Trainer(Training):
         known = [*measured, *(f"validation_{m}" for m in measured if self.validation), "lr"]
         if monitor not in known:
             message = f"Trainer: monitor={monitor!r}; the columns are {', '.join(known)}"
-            raise ArgumentError(f"{message} (at {here()})")
+            raise ArgumentError(message)
         super().__init__(
             model,
             optimizer,
@@ -335,7 +334,7 @@ class Trainer(Training):
         cause = cause_of(loss, self.model, lambda: self.loss(self.model(images), labels), images)
         where = f"epoch {self.epoch + 1}, batch {self.batches.batch or len(self.batches)}"
         message = f"Trainer: the loss is {value} at step {self.step + 1} ({where} of "
-        return f"{message}{len(self.batches)}): {cause}; {self._remedy()} (at {here()})"
+        return f"{message}{len(self.batches)}): {cause}; {self._remedy()}"
 
     def __repr__(self) -> str:
         """Show how far it is."""
@@ -366,7 +365,7 @@ def _check_parts(
     if isinstance(optimizer, ClosureOptimizer):
         name = type(optimizer).__name__
         message = f"Trainer: {name} asks for the loss several times a step; write its loop"
-        raise UnsupportedError(f"{message}: optimizer.step(closure) (at {here()})")
+        raise UnsupportedError(f"{message}: optimizer.step(closure)")
     own = set(model.parameters())
     for what, params in (
         ("optimizer", optimizer.params),
@@ -375,13 +374,13 @@ def _check_parts(
         if foreign := sum(p not in own for p in params):
             message = (
                 f"Trainer: {foreign} of the {what}'s {len(params)} parameters are not this "
-                f"model's; make it with model.parameters() (at {here()})"
+                f"model's; make it with model.parameters()"
             )
             raise GraphError(message)
     for schedule in schedules:
         if schedule.optimizer is not optimizer:
             message = f"Trainer: {schedule!r} is of another optimizer; make it with this one"
-            raise GraphError(f"{message} (at {here()})")
+            raise GraphError(message)
         if isinstance(schedule, Schedule):
             schedule.check_followed()
 

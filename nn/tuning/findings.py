@@ -7,7 +7,6 @@ from typing import Any
 
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.tuning.ranges import Choice, Range
-from graphgrad.node import here
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class SearchResult:
         """
         if best < 1 or not margin > 0:
             message = f"narrowed: best={best} must be at least 1, margin={margin} above 0"
-            raise ArgumentError(f"{message} (at {here()})")
+            raise ArgumentError(message)
         points = [trial.point for trial in self.trials if trial.state == "complete"][:best]
         return {
             name: range_.around([point[name] for point in points], margin, beyond=beyond)

@@ -18,7 +18,6 @@ from graphgrad.nn.tuning.findings import SearchResult, TrialResult
 from graphgrad.nn.tuning.ranges import Choice, Range
 from graphgrad.nn.tuning.studies import Space, finished, import_optuna, opened, quiet
 from graphgrad.nn.tuning.workers import Job, Objective, Outcome, try_here, try_in_workers
-from graphgrad.node import here
 from graphgrad.randomness import default_generator
 
 RETRIES = 1  # of a point whose process died over it
@@ -103,7 +102,7 @@ def search(
         raise wrong("search", "pruner", pruner, "a pruner of Optuna's, or None")
     folder = None if checkpoints is None else Path(checkpoints)
     seed = int(default_generator(rng).integers(2**63))
-    file = opened(optuna, storage, space, maximize, seed, folder, here())
+    file = opened(optuna, storage, space, maximize, seed, folder)
     with quiet(optuna), file as study:
         study.sampler = sampler or optuna.samplers.RandomSampler()
         study.pruner = pruner or optuna.pruners.NopPruner()
@@ -119,7 +118,7 @@ def search(
     if not complete:
         first = next((f": {r.error}\n{r.traceback or ''}" for r in results if r.error), "")
         kept = f"; to try again, delete {storage}" if storage else ""
-        message = f"search: none of {len(results)} trials came to its end{kept} (at {here()})"
+        message = f"search: none of {len(results)} trials came to its end{kept}"
         raise SearchError(message + (f"; the first failed{first}" if first else ""))
     complete.sort(key=lambda result: _ranked(result, maximize=maximize))
     rest = [result for state in ("pruned", "failed") for result in results if result.state == state]
@@ -134,15 +133,15 @@ def _ranked(result: TrialResult, *, maximize: bool) -> float:
 def _checked(objective: Any, space: Any, trials: int, workers: int) -> bytes:
     """Return the objective pickled, where workers need it."""
     if not isinstance(space, Mapping) or not space:
-        raise DtypeError(f"search: {space!r} is no Range or Choice by name (at {here()})")
+        raise DtypeError(f"search: {space!r} is no Range or Choice by name")
     for name, range_ in space.items():
         if not isinstance(name, str) or not isinstance(range_, Range | Choice):
             message = f"search: {name!r}: {range_!r} is no Range or Choice by name"
-            raise DtypeError(f"{message}; write 'lr': nn.Range(1e-6, 1e-2, log=True) (at {here()})")
+            raise DtypeError(f"{message}; write 'lr': nn.Range(1e-6, 1e-2, log=True)")
     whole("search", "trials", trials, 1, 1_000_000)
     whole("search", "workers", workers, 1)
     if not callable(objective):
-        raise DtypeError(f"search: {objective!r} cannot be called (at {here()})")
+        raise DtypeError(f"search: {objective!r} cannot be called")
     if workers == 1:
         return b""
     try:
@@ -150,7 +149,7 @@ def _checked(objective: Any, space: Any, trials: int, workers: int) -> bytes:
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         message = (
             f"search: {objective!r} cannot be sent to worker processes; define it at the top "
-            f"level of a file, or use workers=1 (at {here()})"
+            f"level of a file, or use workers=1"
         )
         raise DtypeError(message) from error
 

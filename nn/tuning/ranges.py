@@ -8,7 +8,6 @@ from typing import Any
 
 from graphgrad.arguments import flag, guarded
 from graphgrad.errors import ArgumentError, DtypeError
-from graphgrad.node import here
 
 BORDER = 0.1  # a tenth of the scale: who lies closer to an end lies on the border
 
@@ -49,16 +48,16 @@ class Range:
         for end in (low, high):
             if isinstance(end, bool) or not isinstance(end, wanted):
                 message = f"Range({low!r}, {high!r}): the ends must be {kind}, not {end!r}"
-                raise DtypeError(f"{message} (at {here()})")
+                raise DtypeError(message)
         object.__setattr__(self, "low", int(low) if whole else float(low))
         object.__setattr__(self, "high", int(high) if whole else float(high))
         object.__setattr__(self, "log", bool(log))
         object.__setattr__(self, "whole", bool(whole))
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ArgumentError(f"{self}: low must be below high, both finite (at {here()})")
+            raise ArgumentError(f"{self}: low must be below high, both finite")
         if self.log and self.low <= 0:
             message = f"{self}: on a logarithmic scale low must be above 0"
-            raise ArgumentError(f"{message} (at {here()})")
+            raise ArgumentError(message)
 
     def share(self, value: float) -> float:
         """Return where a value lies on the scale: 0 at ``low``, 1 at ``high``."""
@@ -135,16 +134,16 @@ class Choice:
         """Check the values."""
         if isinstance(values, str):
             message = f"Choice: {values!r} is one string; give a list of values"
-            raise DtypeError(f"{message} (at {here()})")
+            raise DtypeError(message)
         values = tuple(values)
         for value in values:
             if not isinstance(value, str | int | float | None):
                 message = f"Choice: {value!r} is no string, number, bool or None; give a name, "
-                raise DtypeError(f"{message}and let the objective look it up (at {here()})")
+                raise DtypeError(f"{message}and let the objective look it up")
         numbers = [value for value in values if isinstance(value, float)]
         if not values or len(set(values)) < len(values) or not all(map(math.isfinite, numbers)):
             message = f"Choice: {values} must be at least one value, each once, and finite"
-            raise ArgumentError(f"{message} (at {here()})")
+            raise ArgumentError(message)
         object.__setattr__(self, "values", values)
 
     def around(self, values: Sequence[Any], margin: float, *, beyond: bool) -> "Choice":

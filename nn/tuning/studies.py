@@ -22,12 +22,8 @@ def opened(
     maximize: bool,
     seed: int,
     folder: Path | None,
-    at: str,
 ) -> Iterator[Any]:
-    """Open a study that nobody else is using, or make it, whole or not at all.
-
-    Errors name the user's line ``at``, which cannot be seen from within a context manager.
-    """
+    """Open a study that nobody else is using, or make it, whole or not at all."""
     written = {
         "seed": seed,
         "space": json.dumps({name: repr(space[name]) for name in sorted(space)}),
@@ -36,7 +32,7 @@ def opened(
     def made(kept: Any) -> Any:
         if folder is not None and any(folder.glob("trial-*")):
             message = f"search: {folder} holds checkpoints of another search; name another folder"
-            raise SearchError(f"{message} (at {at})")
+            raise SearchError(message)
         direction = "maximize" if maximize else "minimize"
         study = optuna.create_study(storage=kept, study_name=NAME, direction=direction)
         for name, value in written.items():
@@ -47,26 +43,26 @@ def opened(
         yield made(None)
         return
     path = Path(storage)
-    with _owned(path, at):
+    with _owned(path):
         if not path.exists():
-            with replacing(path, durable=True) as unfinished, _kept(optuna, unfinished, at) as kept:
+            with replacing(path, durable=True) as unfinished, _kept(optuna, unfinished) as kept:
                 made(kept)
-        _must_be_ours(path, at)
-        with _kept(optuna, path, at) as kept:
+        _must_be_ours(path)
+        with _kept(optuna, path) as kept:
             try:
                 study = optuna.load_study(study_name=NAME, storage=kept)
                 there = (study.user_attrs["space"], study.direction.name == "MAXIMIZE")
                 _read(study)
             except (ValueError, LookupError, TypeError) as error:  # from a byte that is wrong
                 message = f"search: {path} is damaged, name another file: {error!r}"
-                raise FileFormatError(f"{message} (at {at})") from error
+                raise FileFormatError(message) from error
             if there != (written["space"], maximize):
                 message = (
                     f"search: {path} holds a search that {'maximizes' if there[1] else 'minimizes'}"
                     f" over {there[0]}, not this one, which {'max' if maximize else 'min'}imizes "
                     f"over {written['space']}; name another file"
                 )
-                raise FileFormatError(f"{message} (at {at})")
+                raise FileFormatError(message)
             yield study
 
 
@@ -90,21 +86,21 @@ def _read(study: Any) -> None:
 
 
 @contextlib.contextmanager
-def _owned(path: Path, at: str) -> Iterator[None]:
+def _owned(path: Path) -> Iterator[None]:
     """Be the only search that uses a study file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(owned(path.with_name(f"{path.name}.lock")))
         except BlockingIOError as error:
-            message = f"search: {path}: another search is using it (at {at})"
+            message = f"search: {path}: another search is using it"
             raise SearchError(message) from error
         except OSError as error:
-            raise SearchError(f"search: {path}: {error} (at {at})") from error
+            raise SearchError(f"search: {path}: {error}") from error
         yield
 
 
-def _must_be_ours(path: Path, at: str) -> None:
+def _must_be_ours(path: Path) -> None:
     import sqlite3
 
     message = f"search: {path} holds no search of ours; it is as it was, name another file"
@@ -115,13 +111,13 @@ def _must_be_ours(path: Path, at: str) -> None:
             names = connection.execute("SELECT study_name FROM studies").fetchall()
             sound = connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     except (sqlite3.Error, ValueError) as error:
-        raise FileFormatError(f"{message}: {error} (at {at})") from error
+        raise FileFormatError(f"{message}: {error}") from error
     if (NAME,) not in names or not sound:
-        raise FileFormatError(f"{message} (at {at})")
+        raise FileFormatError(message)
 
 
 @contextlib.contextmanager
-def _kept(optuna: Any, path: Path, at: str) -> Iterator[Any]:
+def _kept(optuna: Any, path: Path) -> Iterator[Any]:
     """Open Optuna's storage in a file of any name, and close it for good."""
     import sqlite3
 
@@ -131,11 +127,11 @@ def _kept(optuna: Any, path: Path, at: str) -> Iterator[Any]:
     try:
         kept = optuna.storages.RDBStorage("sqlite://", engine_kwargs=connect)
     except (RuntimeError, ValueError, SQLAlchemyError) as error:  # of another Optuna; damaged
-        raise FileFormatError(f"search: {path}: {error} (at {at})") from error
+        raise FileFormatError(f"search: {path}: {error}") from error
     try:
         yield kept
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
-        message = f"search: {path} cannot be read or written: {error} (at {at})"
+        message = f"search: {path} cannot be read or written: {error}"
         raise SearchError(message) from error
     finally:
         kept.remove_session()

@@ -1,7 +1,6 @@
 """From a view to Mermaid, which many sites draw from text: for small graphs."""
 
 from graphgrad.errors import PictureError
-from graphgrad.node import here
 from graphgrad.viz.drawing.texts import gradient_lines, module_title, readable, value_lines
 from graphgrad.viz.formulas.lettering import number
 from graphgrad.viz.snapshots.snapshot import Numbers, Value
@@ -34,7 +33,7 @@ def mermaid(view: View) -> str:
         message = (
             f"to_mermaid: {view.size} values and {edges} edges are visible; Mermaid draws about "
             f"{NODES} and {EDGES}. Close modules by collapse=, show a neighbourhood by focus=, "
-            f"or use to_dot() or to_json() (at {here()})"
+            f"or use to_dot() or to_json()"
         )
         raise PictureError(message)
     return text

@@ -12,7 +12,6 @@ from graphgrad.arguments import guarded
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.judging.histories import findings, looked_for
 from graphgrad.judging.updates import excursions
-from graphgrad.node import here
 from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.formulas.lettering import signed
 from graphgrad.viz.page.document import checked_path, document, write
@@ -73,7 +72,7 @@ def training_page(
     records = _checked_records(diagnosis)
     if not (any(columns.values()) or losses or records):
         message = f"{_WHO}: no epoch, no batch and no watched step to draw yet; train first"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     columns = columns if any(columns.values()) else {}
     found = findings(columns, losses)
     data: dict[str, Any] = {"charts": charts(columns, losses, found)}
@@ -92,12 +91,12 @@ def training_page(
 def _checked_history(history: Any) -> tuple[dict[str, list[float]], list[float]]:
     if not isinstance(history, Mapping):
         message = f"{_WHO}: a history is a mapping of columns to numbers, as nn.History, not"
-        raise DtypeError(f"{message} {type(history).__name__} (at {here()})")
+        raise DtypeError(f"{message} {type(history).__name__}")
     columns = {str(name): _checked_row(str(name), row) for name, row in history.items()}
     lengths = {name: len(row) for name, row in columns.items()}
     if len(set(lengths.values())) > 1:
         message = f"{_WHO}: columns of {lengths} epochs; give one number for each epoch"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     return columns, _checked_row("losses", getattr(history, "losses", ()))
 
 
@@ -106,10 +105,10 @@ def _checked_row(name: str, row: Any) -> list[float]:
         numbers = np.asarray(row, float)
     except (TypeError, ValueError) as error:
         message = f"{_WHO}: '{readable(name, 80)}' is no row of real numbers: {error}"
-        raise DtypeError(f"{message} (at {here()})") from error
+        raise DtypeError(message) from error
     if numbers.ndim != 1:
         message = f"{_WHO}: '{readable(name, 80)}' is {numbers.shape}; give a row of numbers"
-        raise ShapeError(f"{message} (at {here()})")
+        raise ShapeError(message)
     values: list[float] = numbers.tolist()
     return values
 
@@ -119,10 +118,10 @@ def _checked_records(diagnosis: Any) -> Sequence[Any]:
         return []
     if not hasattr(diagnosis, "records"):
         message = f"{_WHO}: diagnosis is a {type(diagnosis).__name__}; give an nn.Diagnosis"
-        raise DtypeError(f"{message} (at {here()})")
+        raise DtypeError(message)
     if not diagnosis.records:
         message = f"{_WHO}: the diagnosis has watched no step; run them inside `with watch.step():`"
-        raise GraphError(f"{message}, or pass it to nn.Trainer (at {here()})")
+        raise GraphError(f"{message}, or pass it to nn.Trainer")
     return list(diagnosis.records)
 
 

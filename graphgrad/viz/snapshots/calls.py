@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import DtypeError
-from graphgrad.node import here
 from graphgrad.operands import as_array
 from graphgrad.record import constant
 from graphgrad.switches import enable_grad
@@ -45,7 +44,7 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Snapshot:
         what = "nothing" if result is None else f"a {type(result).__name__} of plain values"
         message = (
             f"graph: {name} returned {what}, so there is no graph to draw; return the Tensors "
-            f"that are computed from its arguments, without .numpy() or .item() (at {here()})"
+            f"that are computed from its arguments, without .numpy() or .item()"
         )
         raise DtypeError(message)
     return take(constant(as_array(result)), name=title)

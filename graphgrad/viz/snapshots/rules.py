@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from graphgrad.node import Node, Recorded, call_site, tick
+from graphgrad.engine.source import call_site
+from graphgrad.node import Node, Recorded, tick
 from graphgrad.record import make_leaf
 from graphgrad.sweep import Sweep
 from graphgrad.transforms import IDENTITY

@@ -15,17 +15,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from graphgrad.engine.source import source_line
 from graphgrad.errors import GraphgradError
 from graphgrad.memory import written_since
-from graphgrad.node import (
-    Absent,
-    Freed,
-    Node,
-    ancestors,
-    history,
-    kept_arrays,
-    source_line,
-)
+from graphgrad.node import Absent, Freed, Node, ancestors, history, kept_arrays
 from graphgrad.record import OUTPUT
 from graphgrad.reprs import counted
 from graphgrad.tensor import Tensor
@@ -428,7 +421,7 @@ def _backward(roots: Mapping[Node, Any], nodes: list[Node], outputs: dict[Node, 
             sweep.run()
         except GraphgradError as error:
             freed = next((n.values for n in nodes if isinstance(n.values, Freed)), None)
-            note = f"No ∂: {error}"
+            note = f"No ∂: {error.message}"
             if freed is not None:
                 note = (
                     f"∂ – was not kept: the graph was freed by {freed.by}. To see it, draw before "

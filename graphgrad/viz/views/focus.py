@@ -4,7 +4,6 @@ import difflib
 from collections.abc import Collection, Sequence
 
 from graphgrad.errors import PictureError
-from graphgrad.node import here
 from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.snapshots.snapshot import Snapshot, Value
 
@@ -17,7 +16,7 @@ def near(
     seeds = _seeds(values, focus)
     found = set(seeds & set(shown))
     if not found:
-        raise PictureError(f"focus: {focus!r} takes no part in differentiation (at {here()})")
+        raise PictureError(f"focus: {focus!r} takes no part in differentiation")
     users: dict[int, list[int]] = {}
     for v in values:
         for i in dict.fromkeys(v.inputs):
@@ -42,7 +41,7 @@ def _seeds(values: Sequence[Value], focus: int | str) -> set[int]:
         if not 1 <= focus <= len(values):
             raise PictureError(
                 f"focus: the graph has no value {focus}; ids go from 1 to {len(values)}, "
-                f"graph.snapshot.values lists them (at {here()})"
+                f"graph.snapshot.values lists them"
             )
         return {focus}
     found = {v.id for v in values if v.name == focus}
@@ -59,5 +58,5 @@ def _seeds(values: Sequence[Value], focus: int | str) -> set[int]:
     hint = f"there is, for example, {some}" if some else "name a tensor by its .name"
     raise PictureError(
         f"focus: no value and no module is called '{readable(focus, 40)}'; {hint}; the id of a "
-        f"value does it too (at {here()})"
+        f"value does it too"
     )

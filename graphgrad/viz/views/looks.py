@@ -7,7 +7,6 @@ from typing import Literal, TypedDict, get_args
 import numpy as np
 
 from graphgrad.errors import PictureError
-from graphgrad.node import here
 from graphgrad.viz.snapshots.snapshot import ModuleNote
 
 LONGEST = 1_000_000  # seconds: operating systems wait for no more than 2³¹ ms
@@ -32,11 +31,11 @@ def check_limits(who: str, limit: object, timeout: object) -> None:
     """Refuse a number of values or of seconds that makes no sense."""
     if isinstance(limit, bool) or not isinstance(limit, int | float | np.number) or not limit >= 0:
         message = f"{who}: limit is a number of values from 0 on, not {limit!r}"
-        raise PictureError(f"{message} (at {here()})")
+        raise PictureError(message)
     number = isinstance(timeout, int | float | np.number) and not isinstance(timeout, bool)
     if not number or not 0 < timeout <= LONGEST:  # type: ignore[operator]
         message = f"{who}: timeout is a number of seconds above 0, at most {LONGEST:,}"
-        raise PictureError(f"{message}, not {timeout!r} (at {here()})")
+        raise PictureError(f"{message}, not {timeout!r}")
 
 
 def checked(
@@ -48,7 +47,6 @@ def checked(
     layout: object = None,
 ) -> tuple[float, float] | None:
     """Refuse what makes no sense; return the limits of the heat, if there are."""
-    at = f"(at {here()})"
     if isinstance(collapse, bool) or not (
         collapse is None
         or callable(collapse)
@@ -56,28 +54,25 @@ def checked(
     ):
         raise PictureError(
             f"collapse: takes a depth from 0 on, or a function of a module's note, such as "
-            f"lambda m: m.kind == 'Block', not {collapse!r} {at}"
+            f"lambda m: m.kind == 'Block', not {collapse!r}"
         )
     if isinstance(focus, bool) or not (focus is None or isinstance(focus, str | int | np.integer)):
         raise PictureError(
-            f"focus: takes the name or id of a value, or the path of a module, not {focus!r} {at}"
+            f"focus: takes the name or id of a value, or the path of a module, not {focus!r}"
         )
     if isinstance(radius, bool) or not isinstance(radius, int | np.integer) or radius < 0:
-        raise PictureError(f"radius: takes a number of ops from 0 on, not {radius!r} {at}")
+        raise PictureError(f"radius: takes a number of ops from 0 on, not {radius!r}")
     if direction not in get_args(Direction):
-        raise PictureError(
-            f"direction: takes 'both', 'forward' or 'backward', not {direction!r} {at}"
-        )
+        raise PictureError(f"direction: takes 'both', 'forward' or 'backward', not {direction!r}")
     if layout is not None and layout not in get_args(Layout):
-        raise PictureError(f"layout: takes 'down' or 'right', not {layout!r} {at}")
+        raise PictureError(f"layout: takes 'down' or 'right', not {layout!r}")
     if heat and direction == "forward":
-        raise PictureError(f"heat: shows gradients, direction='forward' has none: take 'both' {at}")
+        raise PictureError("heat: shows gradients, direction='forward' has none: take 'both'")
     if isinstance(heat, bool):
         return None
     match heat:
         case (float() | int() as low, float() | int() as high) if 0 < low < high < math.inf:
             return low, high
     raise PictureError(
-        f"heat: takes True, or the norms at the ends of the scale, such as (1e-6, 1), not "
-        f"{heat!r} {at}"
+        f"heat: takes True, or the norms at the ends of the scale, such as (1e-6, 1), not {heat!r}"
     )
