@@ -15,7 +15,7 @@ TORCH_BIN := $(TORCH_VENV)/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test kill goals walk lint format bench parity package canary cover lock env clean
+.PHONY: help demo test kill goals walk lint format bench parity package cover lock env clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -58,9 +58,6 @@ parity: $(TORCH_VENV)/.installed-parity  ## the comparisons with PyTorch (instal
 
 package: $(VENV)/.installed-dev  ## sdist, wheel from it, and a look at it from a clean environment
 	.ci/package $(abspath $(BIN))/python $(LOCK)
-
-canary: $(VENV)/.installed-dev  ## faults planted in nn/ are seen by mypy, pyright and coverage
-	.ci/canary $(abspath $(BIN))
 
 env: $(VENV)/.installed-dev  ## only make the environment
 

@@ -11,8 +11,7 @@ root = Path.cwd()
 
 sources = {
     path.relative_to(root).as_posix()
-    for package in ("graphgrad", "graphgrad/nn", "graphgrad/optim")  # rglob does not follow links
-    for path in (root / package).rglob("*")
+    for path in (root / "graphgrad").rglob("*")
     if path.is_file() and "__pycache__" not in path.parts
 }
 

@@ -46,7 +46,7 @@ def plot(images: Any, path: Path) -> None:
     title = "Small random changes; the labels stay true (but a mirrored 2 is none)"
     axes = plots.show_images(figure, np.concatenate(list(rows.values())), title=title)
     frames = axes.collections[0].get_paths()[:: len(images)]
-    middles = [np.mean(frame.get_extents().intervaly) for frame in frames]
+    middles = np.array([np.mean(frame.get_extents().intervaly) for frame in frames])
     axes.set_yticks(middles, rows)
     axes.tick_params(length=0)
     plots.save(figure, path)

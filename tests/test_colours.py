@@ -291,7 +291,7 @@ def unpainted(path: Path) -> set[int]:
 
 def drawers() -> list[Path]:
     """Every program of the checkout that may draw, but the module of the palette."""
-    folders = ROOT / "examples", ROOT / "nn", ROOT / "optim", ROOT / "graphgrad/data"
+    folders = ROOT / "examples", *(ROOT / "graphgrad" / room for room in ("nn", "optim", "data"))
     return sorted(path for folder in folders for path in folder.rglob("*.py"))
 
 

@@ -20,10 +20,9 @@ PACKAGE = Path(gg.__file__).resolve().parent
 def module_files() -> dict[str, Path]:
     """Every module of the package by its name, `__init__` files under the name of their package."""
     files = {}
-    for top in (PACKAGE, PACKAGE / "nn", PACKAGE / "optim"):  # rglob does not follow links
-        for path in top.rglob("*.py"):
-            parts = ("graphgrad", *path.relative_to(PACKAGE).with_suffix("").parts)
-            files[".".join(parts).removesuffix(".__init__")] = path
+    for path in PACKAGE.rglob("*.py"):
+        parts = ("graphgrad", *path.relative_to(PACKAGE).with_suffix("").parts)
+        files[".".join(parts).removesuffix(".__init__")] = path
     return files
 
 
@@ -38,7 +37,7 @@ def imported_by(source: str) -> set[str]:
         if isinstance(statement, ast.Import):
             names = [alias.name for alias in statement.names]
         elif isinstance(statement, ast.ImportFrom):
-            assert statement.level == 0, "a link makes relative imports ambiguous"
+            assert statement.level == 0, "relative imports"
             inside = [f"{statement.module}.{alias.name}" for alias in statement.names]
             names = [name if name in FILES else str(statement.module) for name in inside]
         found.update(name for name in names if name.split(".")[0] == "graphgrad")

@@ -57,7 +57,7 @@ def test_what_is_noticed_only_by_checksums_is_noticed_by_them() -> None:
 @checkout
 def test_who_says_the_book_says_which() -> None:
     """In all that a user reads; tests are for contributors."""
-    folders = ("graphgrad", "nn", "optim", "examples", "docs", "benchmarks")
+    folders = ("graphgrad", "examples", "docs", "benchmarks")
     paths = [*ROOT.glob("*.md"), *(p for f in folders for p in (ROOT / f).rglob("*.*"))]
     texts = {p: p.read_text("utf-8") for p in paths if p.suffix in {".py", ".md", ".js"}}
     assert len(texts) > 100
