@@ -11,8 +11,29 @@ from graphgrad import (
     nn as nn,
     optim as optim,
 )
-from graphgrad.anomaly import detect_anomaly as detect_anomaly
-from graphgrad.check import gradcheck as gradcheck, numerical_gradient as numerical_gradient
+from graphgrad.checks.gradcheck import (
+    gradcheck as gradcheck,
+    numerical_gradient as numerical_gradient,
+)
+from graphgrad.engine.anomaly import detect_anomaly as detect_anomaly
+from graphgrad.engine.op import op as op
+from graphgrad.engine.recompute import checkpoint as checkpoint
+from graphgrad.engine.recording import (
+    enable_grad as enable_grad,
+    is_grad_enabled as is_grad_enabled,
+    no_grad as no_grad,
+)
+from graphgrad.engine.tensor import Tensor as Tensor
+from graphgrad.engine.transforms import (
+    grad as grad,
+    gradients as gradients,
+    hessian as hessian,
+    hvp as hvp,
+    jacobian as jacobian,
+    jvp as jvp,
+    value_and_grad as value_and_grad,
+    vjp as vjp,
+)
 from graphgrad.names import absent_from as _absent_from
 from graphgrad.ops.choice import (
     nan_to_num as nan_to_num,
@@ -252,25 +273,7 @@ from graphgrad.ops.window import (
     sliding_window_view as sliding_window_view,
 )
 from graphgrad.randomness import manual_seed as manual_seed
-from graphgrad.recompute import checkpoint as checkpoint
-from graphgrad.registry import op as op
 from graphgrad.reprs import public as _public
-from graphgrad.switches import (
-    enable_grad as enable_grad,
-    is_grad_enabled as is_grad_enabled,
-    no_grad as no_grad,
-)
-from graphgrad.tensor import Tensor as Tensor
-from graphgrad.transforms import (
-    grad as grad,
-    gradients as gradients,
-    hessian as hessian,
-    hvp as hvp,
-    jacobian as jacobian,
-    jvp as jvp,
-    value_and_grad as value_and_grad,
-    vjp as vjp,
-)
 from graphgrad.version import __version__ as __version__
 
 if TYPE_CHECKING:  # loaded on first use, see __getattr__

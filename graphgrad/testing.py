@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded, whole
-from graphgrad.domains import Call, Domain, Elementwise, Reduction
+from graphgrad.checks.laws import LAWS, AnyOp, Case, Law
+from graphgrad.engine.domains import Call, Domain, Elementwise, Reduction
 from graphgrad.errors import GraphgradError, ShapeError, UnsupportedError
-from graphgrad.laws import LAWS, AnyOp, Case, Law
 
 try:
     from hypothesis import HealthCheck, given, settings, strategies as st
@@ -279,7 +279,7 @@ def check_op(
     examples
         How many random calls; the same ones each time.
     laws
-        Functions of a :class:`graphgrad.laws.Case` that raise where they do not hold.
+        Functions of a :class:`graphgrad.checks.laws.Case` that raise where they do not hold.
 
     Raises
     ------

@@ -24,10 +24,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphgrad.engine.composite import Composite
+from graphgrad.engine.op import Op
+from graphgrad.engine.operands import unwrapped
+from graphgrad.engine.plain import is_numpys
+from graphgrad.engine.trees import flatten
 from graphgrad.errors import GraphgradError
-from graphgrad.operands import unwrapped
-from graphgrad.registry import Composite, Op, is_numpys
-from graphgrad.transforms import flatten
 from tests.every_call import Good, apply, good_calls, signature_of
 
 BAD: dict[str, Callable[[], Any]] = {

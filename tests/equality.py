@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import graphgrad as gg
-from graphgrad.transforms import flatten
+from graphgrad.engine.trees import flatten
 
 
 def _weighted(arrays: Any) -> Any:

@@ -17,10 +17,11 @@ import numpy as np
 
 import graphgrad as gg
 from graphgrad import data, nn, optim, viz
-from graphgrad.domains import Reduction
-from graphgrad.laws import Case
+from graphgrad.checks.laws import Case
+from graphgrad.engine.composite import Composite
+from graphgrad.engine.domains import Reduction
+from graphgrad.engine.op import Op
 from graphgrad.nn import functional as F, init, models  # noqa: N812
-from graphgrad.registry import Composite, Op
 from graphgrad.testing import typical_calls
 from graphgrad.viz import plots
 from tests.every_module import EXAMPLES, Example

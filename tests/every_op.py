@@ -4,9 +4,10 @@ import importlib
 import pkgutil
 
 from graphgrad import ops
-from graphgrad.laws import AnyOp
+from graphgrad.checks.laws import AnyOp
+from graphgrad.engine.composite import Composite
+from graphgrad.engine.op import TABLE, Op
 from graphgrad.nn import functional
-from graphgrad.registry import TABLE, Composite, Op
 
 
 def every_op() -> dict[str, AnyOp]:

@@ -14,8 +14,9 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import arguments
+from graphgrad.engine.composite import Composite
+from graphgrad.engine.op import Op
 from graphgrad.errors import ArgumentError, DtypeError
-from graphgrad.registry import Composite, Op
 from tests.bad_arguments import BAD, LEFT, all_cases, is_left, known_left, walk
 from tests.every_call import Good, apply, good_calls, public, signature_of
 

@@ -9,9 +9,9 @@ from hypothesis import given, strategies as st
 
 import graphgrad as gg
 from graphgrad import testing
-from graphgrad.check import gradcheck, numerical_gradient
+from graphgrad.checks.gradcheck import gradcheck, numerical_gradient
+from graphgrad.checks.report import relative_error, verdict
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
-from graphgrad.report import relative_error, verdict
 
 
 def cubes(x: Any) -> Any:

@@ -17,7 +17,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad.cli.commands import main, split
-from graphgrad.switches import switches
+from graphgrad.engine.recording import switches
 
 CIRCUIT = """
 import graphgrad as gg
@@ -408,6 +408,6 @@ def test_demo_where_no_special_character_can_be_printed(tmp_path: Path) -> None:
 def test_import_graphgrad_needs_none_of_it(tmp_path: Path) -> None:
     done = python("-c", "import sys, graphgrad; print(*sys.modules)", cwd=tmp_path)
     loaded = done.out.split()
-    assert "graphgrad.tensor" in loaded
+    assert "graphgrad.engine.tensor" in loaded
     new = ("graphgrad.cli", "graphgrad.viz", "graphgrad.__main__", "webbrowser", "argparse")
     assert not [name for name in loaded if name.startswith(new)]

@@ -11,8 +11,8 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import linalg, nn, optim
+from graphgrad.engine.op import TABLE
 from graphgrad.errors import GraphError
-from graphgrad.registry import TABLE
 
 F = nn.functional
 

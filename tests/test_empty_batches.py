@@ -7,8 +7,8 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
+from graphgrad.engine.trees import flatten
 from graphgrad.errors import ShapeError
-from graphgrad.transforms import flatten
 from tests.every_module import EXAMPLES
 
 # Where the batch, and the length of the sequences, stand if not on the first axis.

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad.checks.laws import Case
+from graphgrad.engine.op import TABLE
+from graphgrad.engine.trees import flatten
 from graphgrad.errors import PictureError
-from graphgrad.laws import Case
-from graphgrad.registry import TABLE
 from graphgrad.testing import typical_calls
-from graphgrad.transforms import flatten
 from graphgrad.viz import Graph, Value, View
 from graphgrad.viz.drawing.svg_writer import svgs
 from graphgrad.viz.views.scenes import scenes

@@ -10,14 +10,16 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.domains import Call, Cases, Elementwise, Reduction, call
+from graphgrad.engine.accumulate import Scatter
+from graphgrad.engine.domains import Call, Cases, Elementwise, Reduction, call
+from graphgrad.engine.op import Op
+from graphgrad.engine.plan import asked_by
+from graphgrad.engine.record import record
 from graphgrad.nn.functional.activations import _ELU, _LEAKY
 from graphgrad.nn.functional.convolution_ops import CONV2D
 from graphgrad.nn.functional.gates import _GELU
 from graphgrad.nn.functional.likelihoods import _CROSS_ENTROPY
 from graphgrad.nn.functional.projections import _AFFINE
-from graphgrad.record import record
-from graphgrad.registry import Op, Scatter, asked_by
 from graphgrad.viz.formulas.lettering import signed
 from graphgrad.viz.formulas.slopes import local_numbers
 from graphgrad.viz.formulas.telling import derived, formula_of, local_gradients, told

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad.engine.graph import Freed, Node
 from graphgrad.errors import GraphError, ShapeError
-from graphgrad.node import Freed, Node
 
 
 def leaf(data: Any = 2.0, **kwargs: Any) -> gg.Tensor:

@@ -12,11 +12,11 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.domains import Call, Reduction
+from graphgrad.checks.laws import Case
+from graphgrad.engine.domains import Call, Reduction
+from graphgrad.engine.record import constant
 from graphgrad.errors import DtypeError, UnsupportedError
-from graphgrad.laws import Case
 from graphgrad.nn.losses import Loss
-from graphgrad.record import constant
 from graphgrad.testing import typical_calls
 from tests.every_module import EXAMPLES, Example
 from tests.every_op import EVERY_OP

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import graphgrad as gg
-from graphgrad import sweep
+from graphgrad.engine import accumulate
 from graphgrad.errors import DtypeError, GraphError, IndexingError, ShapeError, UnsupportedError
 from tests.linear import check_linear, whole
 
@@ -99,13 +99,13 @@ def test_tensors_serve_as_indices() -> None:
 def test_a_hundred_slices_share_one_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else each slice would make, and add, an array of zeros of the whole size."""
     buffers: list[Any] = []
-    original = sweep.scatter_add
+    original = accumulate.scatter_add
 
     def spy(buffer: Any, index: Any, values: Any) -> None:
         buffers.append(buffer)
         original(buffer, index, values)
 
-    monkeypatch.setattr(sweep, "scatter_add", spy)
+    monkeypatch.setattr("graphgrad.engine.sweep.scatter_add", spy)
     x = gg.Tensor(np.ones(1000), requires_grad=True)
     parts = [x[10 * i : 10 * i + 10] for i in range(100)]
     gg.concatenate(parts).backward(np.arange(1000.0))

@@ -8,14 +8,15 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.domains import Call
+from graphgrad.checks.laws import AnyOp, Case
+from graphgrad.engine.domains import Call
+from graphgrad.engine.integers import EXACT, NAMES, as_whole_numbers
+from graphgrad.engine.op import Op
+from graphgrad.engine.plain import is_numpys
+from graphgrad.engine.trees import flatten
 from graphgrad.errors import ArgumentError, IndexingError
-from graphgrad.integers import EXACT, NAMES, as_whole_numbers
-from graphgrad.laws import AnyOp, Case
 from graphgrad.nn import functional
-from graphgrad.registry import Op, is_numpys
 from graphgrad.testing import typical_calls
-from graphgrad.transforms import flatten
 from tests import every_module
 from tests.every_op import EVERY_OP
 

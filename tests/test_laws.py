@@ -13,11 +13,13 @@ import pytest
 from hypothesis import find, given, strategies as st
 
 import graphgrad as gg
-from graphgrad import laws, testing
-from graphgrad.domains import Call, Cases, Elementwise, Reduction, call, elementwise
+from graphgrad import testing
+from graphgrad.checks import laws
+from graphgrad.checks.laws import AnyOp
+from graphgrad.engine.composite import Composite
+from graphgrad.engine.domains import Call, Cases, Elementwise, Reduction, call, elementwise
+from graphgrad.engine.op import TABLE
 from graphgrad.errors import UnsupportedError
-from graphgrad.laws import AnyOp
-from graphgrad.registry import TABLE, Composite
 from graphgrad.testing import check_call, check_op
 
 ONE = elementwise((0.2, 3.0))

@@ -15,9 +15,10 @@ from hypothesis import given, strategies as st
 
 import graphgrad as gg
 from graphgrad import linalg
+from graphgrad.engine.graph import ancestors
+from graphgrad.engine.op import TABLE
+from graphgrad.engine.plain import PLAIN
 from graphgrad.errors import DtypeError, GraphError, LinalgError, ShapeError, UnsupportedError
-from graphgrad.node import ancestors
-from graphgrad.registry import PLAIN, TABLE
 
 Function = Callable[..., Any]
 Array = Any

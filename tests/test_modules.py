@@ -9,8 +9,8 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.operands import unwrapped
-from graphgrad.transforms import flatten
+from graphgrad.engine.operands import unwrapped
+from graphgrad.engine.trees import flatten
 from tests.every_module import EXAMPLES, Example
 
 every_example = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)

@@ -8,6 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 import graphgrad as gg
 from graphgrad import nn
+from graphgrad.engine.trees import flatten
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional import batch_norm, group_norm, layer_norm, local_response_norm, moments
 from tests.equality import assert_equals_composition
@@ -243,7 +244,7 @@ def test_a_node_keeps_its_input_and_two_numbers_per_channel() -> None:
     w = gg.Tensor(np.ones(4, np.float32), requires_grad=True)
     node = batch_norm(x, weight=w, training=True)._node
     assert node is not None
-    arrays = [v for v in gg.transforms.flatten(node.values)[0] if isinstance(v, np.ndarray)]
+    arrays = [v for v in flatten(node.values)[0] if isinstance(v, np.ndarray)]
     assert any(v is x._array for v in arrays)
     assert sum(v.nbytes for v in arrays) <= x.data.nbytes + 200
 

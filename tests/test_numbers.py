@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad.domains import Call, Elementwise, Reduction
+from graphgrad.checks.laws import AnyOp, Case
+from graphgrad.engine.domains import Call, Elementwise, Reduction
+from graphgrad.engine.plain import is_numpys
 from graphgrad.errors import GraphgradError
-from graphgrad.laws import AnyOp, Case
-from graphgrad.registry import is_numpys
 from graphgrad.testing import typical_calls
 from tests.every_op import EVERY_OP
 

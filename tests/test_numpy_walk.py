@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad.engine.op import TABLE
+from graphgrad.engine.plain import PLAIN
 from graphgrad.errors import GraphgradError
-from graphgrad.registry import PLAIN, TABLE
 
 REFUSED = {  # by the reason why it is no op
     "its values are complex, and graphgrad is for real numbers": """

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad.check import gradcheck
-from graphgrad.domains import Call
+from graphgrad.checks.gradcheck import gradcheck
+from graphgrad.checks.laws import AnyOp, Case
+from graphgrad.engine.composite import Composite
+from graphgrad.engine.domains import Call
+from graphgrad.engine.op import TABLE, Op
+from graphgrad.engine.trees import flatten
 from graphgrad.errors import UnsupportedError
-from graphgrad.laws import AnyOp, Case
-from graphgrad.registry import TABLE, Composite, Op
 from graphgrad.testing import check_op, typical_calls
-from graphgrad.transforms import flatten
 from tests.every_op import EVERY_OP
 
 EXAMPLES = 5  # random calls of each op, beside its typical ones

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad.engine.op import TABLE
+from graphgrad.engine.plain import PLAIN, REMEDIES
 from graphgrad.errors import GraphgradError, UnsupportedError
-from graphgrad.registry import PLAIN, REMEDIES, TABLE
 
 DATA = np.array([[3.0, -1.0, 2.0], [0.0, -1.0, np.inf]])
 WHOLE = np.array([[3, 1, 2], [0, 1, 2]])

@@ -13,9 +13,9 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn, optim
+from graphgrad.checks.laws import Case
 from graphgrad.data import Standardize, Whiten
 from graphgrad.errors import GraphgradError
-from graphgrad.laws import Case
 from graphgrad.nn import functional as F  # noqa: N812 - its usual name
 from graphgrad.testing import typical_calls
 from tests.every_op import EVERY_OP

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import graphgrad as gg
-from graphgrad.check import gradcheck
+from graphgrad.checks.gradcheck import gradcheck
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.ops.likelihood import log_softmax, logsumexp, softmax
 from tests.linear import check_linear

@@ -11,10 +11,10 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import data, nn, optim, testing, viz
+from graphgrad.checks.laws import Case as LawCase
 from graphgrad.data import Dataset
-from graphgrad.domains import Call, Elementwise, Reduction
+from graphgrad.engine.domains import Call, Elementwise, Reduction
 from graphgrad.errors import GraphgradError
-from graphgrad.laws import Case as LawCase
 from graphgrad.nn.tuning.workers import Job
 from graphgrad.ops.elementwise import add
 from graphgrad.reprs import Described

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import graphgrad as gg
-from graphgrad.check import gradcheck
+from graphgrad.checks.gradcheck import gradcheck
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError
 from graphgrad.ops import scan
 from tests.linear import check_linear

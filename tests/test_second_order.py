@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.switches import switches
+from graphgrad.engine.recording import switches
 from graphgrad.viz import Call, Graph, Value, tracing
 from graphgrad.viz.views.grouping import find_parts
 from graphgrad.viz.views.steps import steps

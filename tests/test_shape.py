@@ -10,11 +10,12 @@ from hypothesis import given, strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 import graphgrad as gg
+from graphgrad.engine.composite import Composite
+from graphgrad.engine.op import SHARED_INPUTS, Op
+from graphgrad.engine.trees import flatten
 from graphgrad.errors import DtypeError, GraphError, IndexingError, ShapeError, UnsupportedError
 from graphgrad.ops import diagonals, index, join, lookup, shape, window
 from graphgrad.optim.penalties import PENALTY
-from graphgrad.registry import SHARED_INPUTS, Composite, Op
-from graphgrad.transforms import flatten
 from tests.linear import check_linear, whole
 
 shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3)

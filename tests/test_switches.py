@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad.engine.recording import Block, switches
 from graphgrad.errors import DtypeError, NonFiniteError
-from graphgrad.switches import Block, switches
 from graphgrad.viz import tracing
 
 BLOCKS: list[Callable[..., Any]] = [gg.no_grad, gg.enable_grad, gg.detect_anomaly, tracing]

@@ -14,9 +14,9 @@ from hypothesis import given, strategies as st
 
 import graphgrad as gg
 from graphgrad import nn
+from graphgrad.engine.graph import Node
+from graphgrad.engine.recording import switches
 from graphgrad.errors import DtypeError
-from graphgrad.node import Node
-from graphgrad.switches import switches
 from graphgrad.viz import Graph, Numbers, Value, tracing
 from graphgrad.viz.drawing.items import Wire, drawing
 from graphgrad.viz.views.scenes import scenes

@@ -7,8 +7,8 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
+from graphgrad.engine.graph import ancestors
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
-from graphgrad.node import ancestors
 
 
 def cube(x: Any) -> Any:
@@ -217,7 +217,7 @@ def test_a_transform_in_a_loop_looks_at_its_own_part_of_the_graph(
         seen.append(len(found))
         return found
 
-    monkeypatch.setattr("graphgrad.sweep.ancestors", counting)
+    monkeypatch.setattr("graphgrad.engine.sweep.ancestors", counting)
 
     def walked(steps: int) -> int:
         def simulate(x: Any) -> Any:

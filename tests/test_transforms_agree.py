@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad.transforms import flatten
+from graphgrad.engine.trees import flatten
 
 Pair = namedtuple("Pair", ["first", "second"])  # noqa: PYI024 - untyped on purpose
 SHAPES: list[tuple[int, ...]] = [(), (2,), (2, 2), (1, 2)]

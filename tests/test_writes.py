@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad import memory
+from graphgrad.checks.laws import Case
+from graphgrad.engine import memory
 from graphgrad.errors import GraphError
-from graphgrad.laws import Case
 from graphgrad.testing import typical_calls
 from tests.every_op import EVERY_OP
 from tests.test_conventions import checkout, rows

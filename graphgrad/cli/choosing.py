@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphgrad.cli.scripts import Ran, ScriptError
-from graphgrad.node import Node
-from graphgrad.tensor import Tensor
+from graphgrad.engine.graph import Node
+from graphgrad.engine.tensor import Tensor
 from graphgrad.viz.drawing.texts import readable
 
 LISTED = 12  # tensors that a message names

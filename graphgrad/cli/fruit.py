@@ -1,7 +1,7 @@
 """The demo: what two apples and three oranges cost, and how that depends on everything."""
 
 from graphgrad.engine.source import internal
-from graphgrad.tensor import Tensor
+from graphgrad.engine.tensor import Tensor
 
 internal[__file__] = False  # so that the picture names lines of this file, as of a user's
 

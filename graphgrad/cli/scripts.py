@@ -10,12 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from graphgrad.engine.graph import Node
+from graphgrad.engine.record import wrap
+from graphgrad.engine.recording import Block
 from graphgrad.engine.source import is_internal
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphgradError
-from graphgrad.node import Node
-from graphgrad.record import wrap
-from graphgrad.switches import Block
-from graphgrad.tensor import Tensor
 from graphgrad.viz.snapshots.contributions import WatchedSweep
 from graphgrad.viz.snapshots.traces import Trace
 

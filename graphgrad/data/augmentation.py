@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded, share, whole
+from graphgrad.engine.operands import as_plain
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError
-from graphgrad.operands import as_plain
 from graphgrad.reprs import Described
 
 

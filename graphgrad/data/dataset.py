@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from graphgrad.arguments import RealDType, guarded, several
+from graphgrad.engine.integers import as_intp
+from graphgrad.engine.operands import as_array, as_plain
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
-from graphgrad.integers import as_intp
-from graphgrad.operands import as_array, as_plain
 from graphgrad.randomness import default_generator
 from graphgrad.reprs import counted, described
 

@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 
 from graphgrad.arguments import guarded, positive, size
+from graphgrad.engine.operands import as_plain
 from graphgrad.errors import DtypeError, GraphError, ShapeError
-from graphgrad.operands import as_plain
 from graphgrad.ops.ranges import scale_of
 from graphgrad.reprs import Described
 

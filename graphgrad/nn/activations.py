@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import counts, guarded, size
-from graphgrad.integers import as_whole_numbers
+from graphgrad.engine.integers import as_whole_numbers
 from graphgrad.nn.functional.activations import (
     check_beta,
     elu,

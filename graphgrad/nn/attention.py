@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import counts, guarded
+from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.dense import Affine
 from graphgrad.nn.functional.attention import attention_weights
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.operands import as_array, unwrapped
 from graphgrad.randomness import default_generator
 
 

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from graphgrad.engine.operands import shape_of
+from graphgrad.engine.recording import no_grad
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.nn.activations import (
     ELU,
@@ -37,8 +39,6 @@ from graphgrad.nn.pooling import (
     GlobalMaxPool2d,
 )
 from graphgrad.nn.shape import Flatten
-from graphgrad.operands import shape_of
-from graphgrad.switches import no_grad
 
 Shape = tuple[int, ...]
 M = TypeVar("M", bound=Module)

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.arguments import counts, guarded
+from graphgrad.engine.operands import as_plain
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.operands import as_plain
 from graphgrad.randomness import default_generator
 
 

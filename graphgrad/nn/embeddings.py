@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.arguments import counts, guarded, whole
+from graphgrad.engine.operands import as_plain
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.lookup import embedding
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.operands import as_plain
 from graphgrad.randomness import default_generator
 
 

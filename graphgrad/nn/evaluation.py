@@ -10,10 +10,10 @@ import numpy as np
 
 from graphgrad.arguments import guarded
 from graphgrad.data.dataset import checked
+from graphgrad.engine.operands import as_array, unwrapped
+from graphgrad.engine.recording import no_grad
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module
-from graphgrad.operands import as_array, unwrapped
-from graphgrad.switches import no_grad
 
 Metric = Callable[[Any, Any], float]  # scores, labels → the mean over the samples
 

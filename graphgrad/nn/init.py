@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import guarded, positive, wrong
+from graphgrad.engine.operands import as_array
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.names import tell_of_absent as _tell_of_absent
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.operands import as_array
 from graphgrad.randomness import default_generator
 
 Shape = tuple[int, ...]

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from graphgrad.engine.graph import tick
+from graphgrad.engine.operands import as_array, unwrapped
+from graphgrad.engine.recording import switches
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
-from graphgrad.node import tick
-from graphgrad.operands import as_array, unwrapped
-from graphgrad.switches import switches
-from graphgrad.tensor import Tensor
 
 
 class Parameter(Tensor):

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import counts, guarded, size as size_of
+from graphgrad.engine.operands import shape_of
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.normalization import batch_norm, group_norm, layer_norm
 from graphgrad.nn.functional.response import local_response_norm
 from graphgrad.nn.module import Buffer, Module, Parameter
-from graphgrad.operands import shape_of
 
 
 def _options(**pairs: tuple[Any, Any]) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from graphgrad.arguments import guarded
-from graphgrad.integers import as_whole_numbers
+from graphgrad.engine.integers import as_whole_numbers
 from graphgrad.nn.functional.geometry import numbers_of
 from graphgrad.nn.functional.pooling import (
     Numbers,

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import DEEPEST, counts, guarded, whole
+from graphgrad.engine.operands import as_array, shape_of
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional.dropping import dropout
 from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_layer, rnn_layer
 from graphgrad.nn.module import Module, Parameter
-from graphgrad.operands import as_array, shape_of
 from graphgrad.randomness import default_generator
 
 

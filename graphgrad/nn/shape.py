@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 from graphgrad.arguments import guarded, whole
+from graphgrad.engine.operands import as_array
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module
-from graphgrad.operands import as_array
 
 
 class Flatten(Module):

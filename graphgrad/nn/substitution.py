@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded
+from graphgrad.engine.operands import as_array
+from graphgrad.engine.record import constant
+from graphgrad.engine.tensor import Tensor
+from graphgrad.engine.trees import flatten
+from graphgrad.engine.variables import alias
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module
-from graphgrad.operands import as_array
-from graphgrad.record import constant
-from graphgrad.tensor import Tensor
-from graphgrad.transforms import alias, flatten
 
 
 @guarded

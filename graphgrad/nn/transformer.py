@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import DEEPEST, function, guarded, size, whole
+from graphgrad.engine.operands import as_array
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.attention import MultiheadAttention
 from graphgrad.nn.containers import ModuleList
@@ -17,7 +18,6 @@ from graphgrad.nn.functional.dropping import dropout
 from graphgrad.nn.functional.gates import gelu
 from graphgrad.nn.module import Module
 from graphgrad.nn.normalization import LayerNorm
-from graphgrad.operands import as_array
 from graphgrad.ops.piecewise import relu
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": relu, "gelu": gelu}

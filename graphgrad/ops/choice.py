@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.composite import composed
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.graph import Recorded
+from graphgrad.engine.op import op
 from graphgrad.errors import DtypeError, ShapeError
-from graphgrad.node import Recorded
 from graphgrad.ops.elementwise import REAL, Elementary
-from graphgrad.registry import composed, op
 
 _WORDS = {2: np.int16, 4: np.int32, 8: np.int64}
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.composite import composed
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import UnsupportedError
 from graphgrad.ops.determinants import onto_triangle, transposed
-from graphgrad.registry import Op, composed, op
-from graphgrad.tensor import Tensor
 
 # ---------------------------------------------------------------------------- cholesky
 

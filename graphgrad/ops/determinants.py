@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.ranges import has_its_digits
-from graphgrad.registry import Op, op
-from graphgrad.tensor import Tensor
 
 REGULAR = Cases(
     lambda r: call(r(3, 3) + 4 * np.eye(3)),

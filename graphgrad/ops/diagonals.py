@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.composite import composed
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.shape import ravel
-from graphgrad.registry import Op, composed, op
-from graphgrad.tensor import Tensor
 
 
 def _from_diagonal(

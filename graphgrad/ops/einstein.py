@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.accumulate import Scatter
+from graphgrad.engine.composite import composed
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import shape_of
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.operands import shape_of
-from graphgrad.registry import Op, Scatter, composed, op
-from graphgrad.tensor import Tensor
 
 _BY_NUMBER = ascii_uppercase + ascii_lowercase  # NumPy's labels for 0, 1, …
 _MANY = 1 << 13  # from so many elements on, a product by BLAS is worth preparing

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call, elementwise
-from graphgrad.operands import as_array, unwrapped
+from graphgrad.engine.domains import Cases, call, elementwise
+from graphgrad.engine.op import TABLE, Op, op
+from graphgrad.engine.operands import as_array, unwrapped
+from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.ranges import has_value
-from graphgrad.registry import TABLE, Op, op
-from graphgrad.tensor import Tensor
 
 REAL = elementwise((-3.0, 3.0))
 PAIR = elementwise((-3.0, 3.0), (-3.0, 3.0))

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.engine.op import op
 from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.elementwise import REAL, Elementary
-from graphgrad.registry import op
 
 SLOPE = 2 / math.sqrt(math.pi)  # of erf at 0
 

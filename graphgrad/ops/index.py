@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.accumulate import Scatter, scatter_add
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.memory import frozen
+from graphgrad.engine.op import TABLE, Op, op
+from graphgrad.engine.plan import HALF
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError
-from graphgrad.memory import frozen
-from graphgrad.registry import HALF, TABLE, Op, Scatter, op
-from graphgrad.sweep import scatter_add
-from graphgrad.tensor import Tensor
 
 INDEXING = (
     lambda r: call(r(3, 4), 1),

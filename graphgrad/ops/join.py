@@ -7,7 +7,11 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from graphgrad.arguments import whole
-from graphgrad.domains import Cases, call
+from graphgrad.engine.accumulate import Scatter
+from graphgrad.engine.composite import composed
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.ops.index import getitem, take
 from graphgrad.ops.shape import (
@@ -19,8 +23,6 @@ from graphgrad.ops.shape import (
     ravel,
     reshape,
 )
-from graphgrad.registry import Op, Scatter, composed, op
-from graphgrad.tensor import Tensor
 
 # ---------------------------------------------------------------------------------- joining
 

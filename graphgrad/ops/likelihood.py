@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import flag
-from graphgrad.domains import Cases, Reduction, call
-from graphgrad.methods import Axis
+from graphgrad.engine.domains import Cases, Reduction, call
+from graphgrad.engine.methods import Axis
+from graphgrad.engine.op import TABLE, Op, op
+from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.reduce import kept_shape
-from graphgrad.registry import TABLE, Op, op
-from graphgrad.tensor import Tensor
 
 
 def _exponentials(a: Any, axis: Axis) -> tuple[Any, Any, Any, Any]:

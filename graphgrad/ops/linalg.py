@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.composite import composed
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import TABLE, Op, op
+from graphgrad.engine.operands import as_array, unwrapped
+from graphgrad.engine.plain import PLAIN, REMEDIES
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import LinalgError, ShapeError
-from graphgrad.operands import as_array, unwrapped
 from graphgrad.ops.determinants import REGULAR, onto_triangle, transposed
 from graphgrad.ops.products import cross, matmul, outer, tensordot, vecdot
 from graphgrad.ops.ranges import has_its_digits, has_value, scale_of
-from graphgrad.registry import PLAIN, REMEDIES, TABLE, Op, composed, op
-from graphgrad.tensor import Tensor
 
 # ------------------------------------------------------------------- inverse and solve
 

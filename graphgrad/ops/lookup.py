@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.composite import composed
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.operands import refuse_recorded, unwrapped
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError, UnsupportedError
-from graphgrad.operands import refuse_recorded, unwrapped
 from graphgrad.ops.index import getitem, scatter, take
 from graphgrad.ops.join import stack
 from graphgrad.ops.shape import broadcast_arrays, ravel
-from graphgrad.registry import composed
-from graphgrad.tensor import Tensor
 
 
 @composed(

@@ -4,14 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Reduction
-from graphgrad.methods import Axis
+from graphgrad.engine.composite import composed
+from graphgrad.engine.domains import Reduction
+from graphgrad.engine.methods import Axis
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.choice import keep
 from graphgrad.ops.norms import euclidean
 from graphgrad.ops.ranges import has_value, in_range, is_exact
 from graphgrad.ops.reduce import deviation_by, kept_shape, reduced_count, spread, with_half
-from graphgrad.registry import Op, composed, op
-from graphgrad.tensor import Tensor
 
 _DOMAIN = Reduction()
 _FILLED = Reduction(distinct=True, minimum=1)

@@ -4,14 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.composite import composed
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import as_array
+from graphgrad.engine.plan import HALF
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.operands import as_array
 from graphgrad.ops.decompositions import svdvals
 from graphgrad.ops.linalg import inv
 from graphgrad.ops.ranges import has_value, in_range, is_exact
-from graphgrad.registry import HALF, Op, composed, op
-from graphgrad.tensor import Tensor
 
 Axis = int | tuple[int, ...] | None
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
-from graphgrad.methods import Axis
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.methods import Axis
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.reduce import kept_shape, lined_up, reduced_count, shared
-from graphgrad.registry import Op, op
-from graphgrad.tensor import Tensor
 
 
 def _sort_rule(g: Any, a: Any, axis: int | None) -> Any:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call, elementwise
+from graphgrad.engine.composite import composed
+from graphgrad.engine.domains import Cases, call, elementwise
+from graphgrad.engine.op import TABLE, Op, op
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import NOT_ZERO, Elementary
-from graphgrad.registry import TABLE, Op, composed, op
-from graphgrad.tensor import Tensor
 
 APART = elementwise((-3.0, 3.0), (-3.0, 3.0), distinct=True)
 HALVES = tuple(n / 2 for n in range(-7, 8))

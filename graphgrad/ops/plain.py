@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.registry import OF_CONSTANTS, PLAIN, REMEDIES, ask
+from graphgrad.engine.plain import OF_CONSTANTS, PLAIN, REMEDIES, ask
 
 
 def _those_there(names: str, module: Any = np) -> set[Any]:

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import whole
-from graphgrad.domains import Cases, call
+from graphgrad.engine.composite import composed
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import as_array
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.operands import as_array
 from graphgrad.ops.index import getitem
 from graphgrad.ops.shape import moveaxis
-from graphgrad.registry import Op, composed, op
-from graphgrad.tensor import Tensor
 
 # ------------------------------------------------------------------------------ matmul
 #

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.node import Recorded
-from graphgrad.operands import unwrapped
+from graphgrad.engine.graph import Recorded
+from graphgrad.engine.operands import unwrapped
 
 
 @functools.lru_cache(maxsize=64)

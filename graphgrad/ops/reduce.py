@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, Reduction, call
+from graphgrad.engine.composite import composed
+from graphgrad.engine.domains import Cases, Reduction, call
+from graphgrad.engine.methods import Axis
+from graphgrad.engine.op import TABLE, Op, op
+from graphgrad.engine.plan import HALF
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.methods import Axis
 from graphgrad.ops.choice import keep
 from graphgrad.ops.ranges import has_value, in_range, is_exact
-from graphgrad.registry import HALF, TABLE, Op, composed, op
-from graphgrad.tensor import Tensor
 
 # The names below are NumPy's, so the built-in `sum`, `max` and `min` are out of reach here.
 

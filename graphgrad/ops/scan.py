@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import WIDEST, whole
-from graphgrad.domains import Cases, call
+from graphgrad.engine.composite import composed
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError
-from graphgrad.registry import Op, composed, op
-from graphgrad.tensor import Tensor
 
 # ----------------------------------------------------------------------------- along an axis
 

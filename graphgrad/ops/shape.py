@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.composite import composed
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import TABLE, Op, op
+from graphgrad.engine.operands import unwrapped
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError, UnsupportedError
-from graphgrad.operands import unwrapped
-from graphgrad.registry import TABLE, Op, composed, op
-from graphgrad.tensor import Tensor
 
 AXES = Cases(
     lambda r: call(r(2, 3)),

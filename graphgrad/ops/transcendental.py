@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call, elementwise
+from graphgrad.engine.domains import Cases, call, elementwise
+from graphgrad.engine.op import TABLE, op
 from graphgrad.ops.elementwise import PAIR, POSITIVE, REAL, Elementary
-from graphgrad.registry import TABLE, op
 
 LN2 = float(np.log(2.0))
 LN10 = float(np.log(10.0))

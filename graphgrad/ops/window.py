@@ -6,11 +6,11 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 from numpy.lib.stride_tricks import sliding_window_view as numpy_windows
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.accumulate import scatter_add
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, UnsupportedError
-from graphgrad.registry import Op, op
-from graphgrad.sweep import scatter_add
-from graphgrad.tensor import Tensor
 
 # --------------------------------------------------------------------------------- windows
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graphgrad.arguments import several
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, GraphError, ShapeError
-from graphgrad.tensor import Tensor
 
 
 def tensors_of(name: str, params: Tensor | Iterable[Tensor]) -> list[Tensor]:

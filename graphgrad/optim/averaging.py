@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import positive, whole
+from graphgrad.engine.operands import as_plain
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
-from graphgrad.operands import as_plain
 from graphgrad.optim.arguments import check_names, leaves_of
 from graphgrad.optim.clipping import BLOCK
 from graphgrad.reprs import counted
-from graphgrad.tensor import Tensor
 
 
 class RunningAverage:

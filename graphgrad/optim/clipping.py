@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import number, positive
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphError, NonFiniteError
 from graphgrad.optim.arguments import tensors_of
-from graphgrad.tensor import Tensor
 
 BLOCK = 32_768  # elements that are worked on at once: temporaries stay in the cache
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.engine.recording import enable_grad
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphError, ShapeError
 from graphgrad.optim.optimizer import Optimizer
-from graphgrad.switches import enable_grad
-from graphgrad.tensor import Tensor
 
 Closure = Callable[[], Any]
 

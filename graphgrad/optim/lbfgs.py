@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphgrad.arguments import is_flag, shown
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphError
 from graphgrad.optim.closures import Closure, ClosureOptimizer, flat, number, place
 from graphgrad.optim.optimizer import NOT_NEGATIVE
-from graphgrad.tensor import Tensor
 
 COUNT = (
     (lambda v: isinstance(v, int) and not is_flag(v) and 1 <= v < 2**63),

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.engine.tensor import Tensor
+from graphgrad.engine.transforms import gradients
 from graphgrad.errors import GraphError, ShapeError
 from graphgrad.optim.closures import Closure, ClosureOptimizer, flat, place
-from graphgrad.tensor import Tensor
-from graphgrad.transforms import gradients
 
 MOST = 1000  # numbers in all parameters: a sweep for each, and a Hessian of 8 MB
 

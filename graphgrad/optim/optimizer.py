@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphgrad.arguments import is_flag, is_number, several, shown
+from graphgrad.engine.operands import as_plain
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, GraphError, GraphgradError, ShapeError
-from graphgrad.operands import as_plain
 from graphgrad.reprs import counted
-from graphgrad.tensor import Tensor
 
 BLOCK = 1 << 16  # bytes of one array in a piece: a dozen of them stay in the second-level cache
 WHOLE = 4 * BLOCK  # cutting up less than this costs more than it saves

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import is_flag, positive, wrong
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.record import record
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError, translate
 from graphgrad.optim.arguments import leaves_of, tensors_of
 from graphgrad.optim.clipping import absolute_sum, square_sum
-from graphgrad.record import record
-from graphgrad.registry import Op, op
-from graphgrad.tensor import Tensor
 
 
 def _penalty(arrays: Any, l1: float, l2: float) -> Any:

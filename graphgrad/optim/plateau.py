@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphgrad.arguments import choice, positive, share, whole
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, NonFiniteError, ShapeError
 from graphgrad.optim.arguments import check_names, groups_of
 from graphgrad.optim.schedules import now
 from graphgrad.reprs import Described
-from graphgrad.tensor import Tensor
 
 
 class ReduceLROnPlateau(Described):

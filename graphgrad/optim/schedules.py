@@ -27,8 +27,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from graphgrad.arguments import function, increasing, positive, several, whole
+from graphgrad.engine.graph import tick
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
-from graphgrad.node import tick
 from graphgrad.optim.arguments import check_names, groups_of
 from graphgrad.reprs import Described, counted
 

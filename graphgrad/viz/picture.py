@@ -9,10 +9,10 @@ from html import escape
 from pathlib import Path
 from typing import Any, Never, Unpack
 
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, PictureError, UnsupportedError
 from graphgrad.files import replacing
 from graphgrad.reprs import counted
-from graphgrad.tensor import Tensor
 from graphgrad.viz.drawing.dot_writer import dot
 from graphgrad.viz.drawing.json_writer import to_json
 from graphgrad.viz.drawing.layout import TooSlowError, run

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphgrad.arguments import guarded, path as path_of, positive, several, whole, wrong
+from graphgrad.engine.operands import unwrapped
 from graphgrad.errors import ArgumentError, DtypeError, PictureError, ShapeError, UnsupportedError
 from graphgrad.files import replacing
-from graphgrad.operands import unwrapped
 from graphgrad.viz.formulas.lettering import number as number
 
 if TYPE_CHECKING:  # matplotlib is optional, and slow to import

@@ -8,7 +8,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.operands import unwrapped
+from graphgrad.engine.operands import unwrapped
 
 torch = pytest.importorskip("torch")
 attend: Any = nn.functional.scaled_dot_product_attention

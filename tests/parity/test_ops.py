@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad.domains import Call
-from graphgrad.laws import AnyOp, Case
+from graphgrad.checks.laws import AnyOp, Case
+from graphgrad.engine.domains import Call
+from graphgrad.engine.trees import flatten
 from graphgrad.testing import calls, typical_calls
-from graphgrad.transforms import flatten
 from tests.every_op import EVERY_OP
 
 torch = pytest.importorskip("torch")

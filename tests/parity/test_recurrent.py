@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.operands import unwrapped
+from graphgrad.engine.operands import unwrapped
 
 torch = pytest.importorskip("torch")
 

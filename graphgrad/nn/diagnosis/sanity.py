@@ -12,6 +12,7 @@ import numpy as np
 
 from graphgrad.arguments import guarded, is_number, positive, whole, wrong
 from graphgrad.data.dataset import checked
+from graphgrad.engine.recording import no_grad
 from graphgrad.errors import ShapeError
 from graphgrad.nn.dropping import DropConnect, Dropout
 from graphgrad.nn.functional.entropies import binary_cross_entropy_with_logits
@@ -27,7 +28,6 @@ from graphgrad.nn.losses import (
 from graphgrad.nn.module import Module
 from graphgrad.optim.adaptive import Adam
 from graphgrad.randomness import default_generator
-from graphgrad.switches import no_grad
 
 _FIRST_LOSS = 256  # samples at most, of which the initial loss is taken
 _STRENGTHS = (0.0, 1e-3, 1e-2, 1e-1)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded, text, whole
+from graphgrad.engine.operands import unwrapped
 from graphgrad.errors import GraphError, IndexingError
 from graphgrad.judging.updates import excursions
 from graphgrad.nn.activations import Identity, ReLU, Sigmoid, Tanh
@@ -26,7 +27,6 @@ from graphgrad.nn.diagnosis.measurements import (
 from graphgrad.nn.diagnosis.symptoms import dead_share, findings
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.nn.shape import Flatten
-from graphgrad.operands import unwrapped
 
 _UNWATCHED = contextlib.nullcontext()
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded
-from graphgrad.domains import Cases, call, elementwise
+from graphgrad.engine.domains import Cases, call, elementwise
+from graphgrad.engine.op import op
+from graphgrad.engine.operands import as_array, operand, shape_of, unwrapped
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.operands import as_array, operand, shape_of, unwrapped
 from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.choice import keep, where
 from graphgrad.ops.elementwise import Elementary
@@ -25,8 +27,6 @@ from graphgrad.ops.transcendental import (
     softplus as _softplus,
     tanh as tanh,
 )
-from graphgrad.registry import op
-from graphgrad.tensor import Tensor
 
 # -------------------------------------------------------------------------------- the simplest
 

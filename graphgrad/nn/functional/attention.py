@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import guarded
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.graph import Absent
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import as_array, unwrapped
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional.dropping import kept
-from graphgrad.node import Absent
-from graphgrad.operands import as_array, unwrapped
-from graphgrad.registry import Op, op
-from graphgrad.tensor import Tensor
 
 Shape = tuple[int, ...]
 

@@ -3,6 +3,9 @@
 from typing import Any
 
 from graphgrad.arguments import guarded, size as size_of
+from graphgrad.engine.graph import Absent
+from graphgrad.engine.operands import as_array, shape_of
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.convolution_ops import (
     CONV2D,
@@ -11,9 +14,6 @@ from graphgrad.nn.functional.convolution_ops import (
     out_size,
 )
 from graphgrad.nn.functional.geometry import numbers_of
-from graphgrad.node import Absent
-from graphgrad.operands import as_array, shape_of
-from graphgrad.tensor import Tensor
 
 _LAYOUTS = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)"}
 

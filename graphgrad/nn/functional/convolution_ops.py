@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.graph import Absent
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.functional.correlation import Axis, correlate, correlate_with
-from graphgrad.node import Absent
-from graphgrad.registry import Op, op
-from graphgrad.tensor import Tensor
 
 Pair = tuple[int, int]
 Margins = tuple[Pair, Pair]  # (top, bottom), (left, right)

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import op
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.targets import matched, reduced
 from graphgrad.ops.elementwise import Elementary, square
 from graphgrad.ops.piecewise import absolute
 from graphgrad.ops.reduce import sum as total
-from graphgrad.registry import op
-from graphgrad.tensor import Tensor
 
 
 @guarded

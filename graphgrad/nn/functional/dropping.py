@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import as_array
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
-from graphgrad.operands import as_array
 from graphgrad.ops.choice import keep
 from graphgrad.randomness import default_generator
-from graphgrad.registry import Op, op
-from graphgrad.tensor import Tensor
 
 
 def kept(shape: tuple[int, ...], p: float, rng: np.random.Generator | None) -> Any:

@@ -5,17 +5,17 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded
-from graphgrad.domains import elementwise
+from graphgrad.engine.domains import elementwise
+from graphgrad.engine.graph import Absent, Recorded
+from graphgrad.engine.op import op
+from graphgrad.engine.operands import as_plain, unwrapped
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.targets import REDUCTIONS, in_dtype_of, matched, reduced
-from graphgrad.node import Absent, Recorded
-from graphgrad.operands import as_plain, unwrapped
 from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import Elementary
 from graphgrad.ops.reduce import sum as total
 from graphgrad.ops.transcendental import sigmoid
-from graphgrad.registry import op
-from graphgrad.tensor import Tensor
 
 # ------------------------------------------------------------------------------ two classes
 

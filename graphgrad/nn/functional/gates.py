@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import op
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
 from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.elementwise import REAL, Elementary
 from graphgrad.ops.gaussian import bell, past_underflow, scaled_erfc, widened
 from graphgrad.ops.transcendental import sigmoid
-from graphgrad.registry import op
-from graphgrad.tensor import Tensor
 
 _FAR = 1000.0  # where the logistic function is 0 or 1 in every dtype
 _NEAR = (

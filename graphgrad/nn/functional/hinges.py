@@ -5,7 +5,10 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import as_array, as_plain
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.targets import (
     check_labels,
@@ -18,13 +21,10 @@ from graphgrad.nn.functional.targets import (
     mean_factor,
     reduced,
 )
-from graphgrad.operands import as_array, as_plain
 from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import square
 from graphgrad.ops.piecewise import relu
 from graphgrad.ops.reduce import sum as total
-from graphgrad.registry import Op, op
-from graphgrad.tensor import Tensor
 
 
 def _margins(scores: Any, labels: Any, delta: float = 1.0) -> tuple[Any, Any]:

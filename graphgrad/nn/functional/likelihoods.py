@@ -6,7 +6,11 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded, whole
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.graph import Recorded
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import as_array
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.targets import (
     check_labels,
@@ -18,14 +22,10 @@ from graphgrad.nn.functional.targets import (
     reduced,
     share_of,
 )
-from graphgrad.node import Recorded
-from graphgrad.operands import as_array
 from graphgrad.ops.choice import keep
 from graphgrad.ops.index import take_along_axis
 from graphgrad.ops.likelihood import softmax
 from graphgrad.ops.shape import squeeze
-from graphgrad.registry import Op, op
-from graphgrad.tensor import Tensor
 
 # ------------------------------------------------------- cross-entropy: the common case, fused
 

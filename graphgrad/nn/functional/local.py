@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.graph import Absent
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import shape_of
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.correlation import Axis
 from graphgrad.nn.functional.geometry import image_of, numbers_of, windows_on
 from graphgrad.nn.functional.windows import windows_added, windows_of
-from graphgrad.node import Absent
-from graphgrad.operands import shape_of
-from graphgrad.registry import Op, op
-from graphgrad.tensor import Tensor
 
 # Of arrays: x (N, C, H, W), y (N, O, OH, OW), weight (OH, OW, O, C, KH, KW). A product per place.
 

@@ -5,14 +5,15 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded, whole
-from graphgrad.domains import Cases, call
+from graphgrad.engine.accumulate import Scatter
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.integers import as_intp
+from graphgrad.engine.memory import frozen
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import as_plain, shape_of
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError
-from graphgrad.integers import as_intp
-from graphgrad.memory import frozen
-from graphgrad.operands import as_plain, shape_of
 from graphgrad.ops.choice import keep
-from graphgrad.registry import Op, Scatter, op
-from graphgrad.tensor import Tensor
 
 
 def _embedding(

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphgrad.engine.errstate import ignore_warnings, restore_warnings
 from graphgrad.ops.ranges import bounds, scale_of
-from graphgrad.quiet import ignore_warnings, restore_warnings
 
 BLOCK = 1 << 17  # elements in a block: two or three of them fit into a core's cache
 _KEPT = 1 << 17  # ones, of each dtype

@@ -6,9 +6,14 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded, is_number, size, sizes
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.graph import Absent, Recorded
+from graphgrad.engine.memory import note_write
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import as_array, operand, shape_of
+from graphgrad.engine.recording import note_change
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.memory import note_write
 from graphgrad.nn.functional.moments import (
     Moments,
     View,
@@ -19,11 +24,6 @@ from graphgrad.nn.functional.moments import (
     scaled,
     unit_of,
 )
-from graphgrad.node import Absent, Recorded
-from graphgrad.operands import as_array, operand, shape_of
-from graphgrad.registry import Op, op
-from graphgrad.switches import note_change
-from graphgrad.tensor import Tensor
 
 
 def _seen(x: Any, dtype: Any, shape: tuple[int, ...]) -> Any:

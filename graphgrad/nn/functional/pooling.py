@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded, number, whole
+from graphgrad.engine.op import Op
+from graphgrad.engine.operands import unwrapped
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional.geometry import Axes, image_of, numbers_of, windows_on
 from graphgrad.nn.functional.pooling_ops import (
@@ -16,9 +19,6 @@ from graphgrad.nn.functional.pooling_ops import (
     bin_maxima,
     bins_of,
 )
-from graphgrad.operands import unwrapped
-from graphgrad.registry import Op
-from graphgrad.tensor import Tensor
 
 
 @guarded

@@ -10,7 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.accumulate import scatter_add
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import unwrapped
+from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.functional.correlation import Axis
 from graphgrad.nn.functional.geometry import (
     fits,
@@ -20,12 +24,8 @@ from graphgrad.nn.functional.geometry import (
     with_margins,
     without_margins,
 )
-from graphgrad.operands import unwrapped
 from graphgrad.ops.choice import keep
 from graphgrad.ops.ranges import bounds, has_its_digits, has_value, scale_of
-from graphgrad.registry import Op, op
-from graphgrad.sweep import scatter_add
-from graphgrad.tensor import Tensor
 
 BLOCK_BYTES = 1 << 18  # of images
 FEW_TAPS = 6  # up to which the gradient of windows side by side goes tap by tap

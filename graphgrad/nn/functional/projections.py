@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.graph import Absent
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import shape_of
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.node import Absent
-from graphgrad.operands import shape_of
-from graphgrad.registry import Op, op
-from graphgrad.tensor import Tensor
 
 
 def _rows(x: Any) -> Any:

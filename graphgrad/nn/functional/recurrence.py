@@ -3,12 +3,12 @@
 from typing import Any
 
 from graphgrad.arguments import choice, guarded
+from graphgrad.engine.graph import Absent
+from graphgrad.engine.operands import as_array, shape_of
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.functional.recurrence_ops import GRU_STEPS, LSTM_STEPS, RNN_STEPS
-from graphgrad.node import Absent
-from graphgrad.operands import as_array, shape_of
-from graphgrad.tensor import Tensor
 
 NONLINEARITIES = ("tanh", "relu")
 

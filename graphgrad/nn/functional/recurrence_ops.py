@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.choice import keep
-from graphgrad.registry import Op, op
-from graphgrad.tensor import Tensor
 
 
 def _forth(length: int, reverse: bool) -> Iterable[int]:

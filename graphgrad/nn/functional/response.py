@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded, size as size_of
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.graph import Recorded
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import as_array, shape_of
+from graphgrad.engine.plan import HALF
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError
-from graphgrad.node import Recorded
-from graphgrad.operands import as_array, shape_of
-from graphgrad.registry import HALF, Op, op
-from graphgrad.tensor import Tensor
 
 
 def _neighbours(x: Any, before: int, after: int) -> Any:

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import shown
+from graphgrad.engine.graph import Recorded
+from graphgrad.engine.integers import as_intp
+from graphgrad.engine.operands import as_array, as_plain, needs_gradient
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.integers import as_intp
-from graphgrad.node import Recorded
-from graphgrad.operands import as_array, as_plain, needs_gradient
 from graphgrad.ops.reduce import mean, sum as total
-from graphgrad.tensor import Tensor
 
 REDUCTIONS = ("mean", "sum", "none")
 

@@ -6,7 +6,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from graphgrad.arguments import sizes
-from graphgrad.domains import Cases, call
+from graphgrad.engine.domains import Cases, call
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import as_array, shape_of
+from graphgrad.engine.plan import HALF
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.correlation import Axis
 from graphgrad.nn.functional.geometry import (
@@ -19,9 +23,6 @@ from graphgrad.nn.functional.geometry import (
     with_margins,
     without_margins,
 )
-from graphgrad.operands import as_array, shape_of
-from graphgrad.registry import HALF, Op, op
-from graphgrad.tensor import Tensor
 
 
 def windows_of(x: Any, down: Axis, across: Axis) -> Any:

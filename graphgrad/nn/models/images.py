@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded
+from graphgrad.engine.operands import as_array
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.module import Module
-from graphgrad.operands import as_array
 
 Shape = tuple[int, ...]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.module import Module
-from graphgrad.tensor import Tensor
 
 Random = np.random.Generator | np.random.RandomState
 # hold none, and may be large

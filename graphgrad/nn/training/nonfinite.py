@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.anomaly import detect_anomaly
+from graphgrad.engine.anomaly import detect_anomaly
+from graphgrad.engine.operands import unwrapped
 from graphgrad.errors import NonFiniteError
 from graphgrad.nn.module import Module
-from graphgrad.operands import unwrapped
 
 
 def nonfinite_member(model: Module) -> str | None:

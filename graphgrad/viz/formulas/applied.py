@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphgrad.binder import REQUIRED
-from graphgrad.registry import Op, Scatter
+from graphgrad.engine.accumulate import Scatter
+from graphgrad.engine.binder import REQUIRED
+from graphgrad.engine.op import Op
 from graphgrad.viz.formulas.lettering import UPSTREAM, as_number
 from graphgrad.viz.formulas.notation import index, write
 from graphgrad.viz.formulas.simplification import without_safeguards

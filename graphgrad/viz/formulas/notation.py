@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphgrad.binder import REQUIRED
-from graphgrad.registry import is_numpys
+from graphgrad.engine.binder import REQUIRED
+from graphgrad.engine.plain import is_numpys
 from graphgrad.viz.formulas.lettering import (
     ATOM,
     CHAIN,

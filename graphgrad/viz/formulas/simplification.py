@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from graphgrad.registry import Scatter
+from graphgrad.engine.accumulate import Scatter
 from graphgrad.viz.formulas.lettering import as_number
 from graphgrad.viz.formulas.symbols import Symbol, Untold
 

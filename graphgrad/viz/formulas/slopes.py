@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.memory import overwritten
-from graphgrad.node import Absent, Freed, Node
-from graphgrad.quiet import ignore_warnings, restore_warnings
-from graphgrad.registry import Scatter, asked_by
+from graphgrad.engine.accumulate import Scatter
+from graphgrad.engine.errstate import ignore_warnings, restore_warnings
+from graphgrad.engine.graph import Absent, Freed, Node
+from graphgrad.engine.memory import overwritten
+from graphgrad.engine.plan import asked_by
 
 _asked: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.engine.composite import Composite
+from graphgrad.engine.graph import Absent, Recorded
+from graphgrad.engine.op import TABLE, Op
 from graphgrad.errors import GraphgradError
-from graphgrad.node import Absent, Recorded
-from graphgrad.registry import TABLE, Composite, Op
 
 Shape = tuple[int, ...]
 _FEW = 4096  # elements of a stand-in array that is really computed with, to learn a shape

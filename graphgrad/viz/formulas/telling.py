@@ -12,9 +12,9 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from graphgrad.node import Absent, Freed, Node
-from graphgrad.quiet import ignore_warnings, restore_warnings
-from graphgrad.registry import Op
+from graphgrad.engine.errstate import ignore_warnings, restore_warnings
+from graphgrad.engine.graph import Absent, Freed, Node
+from graphgrad.engine.op import Op
 from graphgrad.viz.formulas.applied import HIDDEN, OUT, AppliedOp, Held, Use
 from graphgrad.viz.formulas.lettering import LETTER, UPSTREAM, array, number, put_in
 from graphgrad.viz.formulas.notation import called, write

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.engine.op import TABLE
 from graphgrad.ops.elementwise import power
-from graphgrad.registry import TABLE
 from graphgrad.viz.formulas.symbols import Symbol, Untold, is_ours
 
 # what a keyword of these tells is seen elsewhere, or of no weight

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.engine.operands import as_array
+from graphgrad.engine.record import constant
+from graphgrad.engine.recording import enable_grad
+from graphgrad.engine.tensor import Tensor
+from graphgrad.engine.transforms import Derived
+from graphgrad.engine.trees import flatten
+from graphgrad.engine.variables import name_of
 from graphgrad.errors import DtypeError
-from graphgrad.operands import as_array
-from graphgrad.record import constant
-from graphgrad.switches import enable_grad
-from graphgrad.tensor import Tensor
-from graphgrad.transforms import Derived, flatten, name_of
 from graphgrad.viz.snapshots.snapshot import Snapshot, take
 from graphgrad.viz.snapshots.traces import tracing
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.engine.accumulate import Scatter, fitted, scatter_add
+from graphgrad.engine.graph import Absent, Freed, Node
+from graphgrad.engine.memory import overwritten
+from graphgrad.engine.record import OUTPUT
+from graphgrad.engine.sweep import Sweep
 from graphgrad.errors import GraphError, GraphgradError
-from graphgrad.memory import overwritten
-from graphgrad.node import Absent, Freed, Node
-from graphgrad.record import OUTPUT
-from graphgrad.registry import Scatter
-from graphgrad.sweep import Sweep, fitted, scatter_add
 from graphgrad.viz.snapshots.digest import Numbers, summarize
 
 

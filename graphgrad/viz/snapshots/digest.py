@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.node import KEPT_ELEMENTS
+from graphgrad.engine.graph import KEPT_ELEMENTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ import weakref
 from types import CodeType
 from typing import Any
 
+from graphgrad.engine.graph import Node
 from graphgrad.engine.source import source_line
-from graphgrad.node import Node
 from graphgrad.viz.snapshots.contributions import WatchedSweep
 from graphgrad.viz.snapshots.digest import Numbers
 

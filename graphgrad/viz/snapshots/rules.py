@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from graphgrad.engine.graph import Node, Recorded, tick
+from graphgrad.engine.record import make_leaf
 from graphgrad.engine.source import call_site
-from graphgrad.node import Node, Recorded, tick
-from graphgrad.record import make_leaf
-from graphgrad.sweep import Sweep
-from graphgrad.transforms import IDENTITY
+from graphgrad.engine.sweep import Sweep
+from graphgrad.engine.variables import IDENTITY
 from graphgrad.viz.snapshots.notes import (
     CallNote,
     Group,
@@ -40,7 +40,7 @@ class RecordedSweep(Sweep):
     trace
         The trace that is told.
     seeds, options
-        As for a :class:`~graphgrad.sweep.Sweep`.
+        As for a :class:`~graphgrad.engine.sweep.Sweep`.
     """
 
     def __init__(self, trace: Watching, seeds: Mapping[Node, Any], **options: Any) -> None:

@@ -15,14 +15,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from graphgrad.engine.graph import Absent, Freed, Node, ancestors, history, kept_arrays
+from graphgrad.engine.memory import written_since
+from graphgrad.engine.record import OUTPUT
 from graphgrad.engine.source import source_line
+from graphgrad.engine.tensor import Tensor
+from graphgrad.engine.variables import IDENTITY
 from graphgrad.errors import GraphgradError
-from graphgrad.memory import written_since
-from graphgrad.node import Absent, Freed, Node, ancestors, history, kept_arrays
-from graphgrad.record import OUTPUT
 from graphgrad.reprs import counted
-from graphgrad.tensor import Tensor
-from graphgrad.transforms import IDENTITY
 from graphgrad.viz.formulas.symbols import Untold
 from graphgrad.viz.formulas.telling import Figures, told
 from graphgrad.viz.snapshots.contributions import Retold, WatchedSweep

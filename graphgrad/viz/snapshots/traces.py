@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, overload
 
-from graphgrad.node import Node, tick
-from graphgrad.record import OUTPUT
-from graphgrad.registry import Op
-from graphgrad.switches import Block, F, switched
+from graphgrad.engine.graph import Node, tick
+from graphgrad.engine.op import Op
+from graphgrad.engine.record import OUTPUT
+from graphgrad.engine.recording import Block, F, switched
 from graphgrad.viz.snapshots.contributions import WatchedSweep
 from graphgrad.viz.snapshots.digest import Numbers, summarize
 from graphgrad.viz.snapshots.notes import (

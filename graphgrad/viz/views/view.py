@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from graphgrad.integers import as_whole_numbers
+from graphgrad.engine.integers import as_whole_numbers
 from graphgrad.reprs import counted
 from graphgrad.viz.snapshots.digest import Numbers, total
 from graphgrad.viz.snapshots.snapshot import ModuleNote, Snapshot, Value

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphgrad.node import Node, Recorded, memory_owners, tick
+from graphgrad.engine.graph import Node, Recorded, memory_owners, tick
 
 _ROW = 1024  # words, in which a checksum sees a large array as a table
 _HARD = 10_000  # steps that may be spent on whether two arrays overlap

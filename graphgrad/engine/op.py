@@ -18,206 +18,29 @@ a keyword      such as ``axis``
 """
 
 import functools
-import inspect
 import operator
 import sys
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from pickle import PicklingError
-from typing import Any, Generic, NamedTuple, NoReturn, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 
-from graphgrad.arguments import flag, guarded, several, shown, whole, wrong
-from graphgrad.binder import REQUIRED, Binder
-from graphgrad.domains import Domain
-from graphgrad.errors import DtypeError, GraphgradError, LinalgError, UnsupportedError, translate
-from graphgrad.integers import EXACT, NAMES, as_floats, as_whole_numbers
-from graphgrad.memory import frozen
-from graphgrad.node import Absent, Recorded
-from graphgrad.operands import as_array, check, operand, plain_params
+from graphgrad.arguments import guarded, several, whole, wrong
+from graphgrad.engine.binder import REQUIRED, Binder
+from graphgrad.engine.domains import Domain
+from graphgrad.engine.failures import raise_named
+from graphgrad.engine.graph import Absent, Recorded
+from graphgrad.engine.integers import EXACT, NAMES, as_floats
+from graphgrad.engine.operands import operand, plain_params
+from graphgrad.engine.plain import PLAIN, is_numpys
+from graphgrad.engine.plan import Plan, Rule, asked_by
+from graphgrad.errors import UnsupportedError
 
 R = TypeVar("R")
-Rule = Callable[..., Any]
 
 TABLE: dict[Any, Any] = {}  # Op or Composite, by NumPy function
 SHARED_INPUTS = 8  # an op of a list keeps its plans for lists of up to so many inputs
-PLAIN: set[Any] = set()  # NumPy functions that only ask about an array: answered plainly
-OF_CONSTANTS: set[Any] = set()  # those of PLAIN whose floating answers hold what they were given
-REMEDIES: dict[Any, str] = {}  # what to do instead of a NumPy function that has no rule
-
-HALF = np.dtype(np.float16)
-
-
-class Scatter(NamedTuple):
-    """What a rule may return instead of an array: ``zeros(shape)[index] += values``."""
-
-    index: Any
-    values: Any
-
-
-# ------------------------------------------------------------------------------------- ops
-
-
-class Plan:
-    """How nodes of one op, with one set of wanted inputs, keep values and run rules.
-
-    Shared by all such nodes. ``pick`` takes what must be kept out of the full tuple
-    (inputs, out, saved, parameters, input shapes); each step calls one rule on that.
-    """
-
-    __slots__ = (
-        "joint",
-        "kept_names",
-        "of_halves",
-        "op",
-        "pick",
-        "sources",
-        "steps",
-        "wanted",
-        "wants",
-    )
-
-    def __init__(self, op: "Op[Any]", wants: tuple[int, ...], inputs: int) -> None:
-        """Work out what the rules of the wanted inputs ask for by name."""
-        self.op = op
-        self.wants = wants
-        self.of_halves: Plan | None = None
-        names = op.layout
-        rules: list[Any] = [op.joint] if op.joint else [op.rules[i] for i in wants]
-        asked = [asked_by(rule) for rule in rules]
-        kept = sorted({names.index(n) for ask in asked for n in ask if n in names})
-        if any("inputs" in ask for ask in asked) and not op.variadic:
-            kept = sorted({*kept, *range(op.inputs)})
-        self.pick: Callable[[tuple[Any, ...]], tuple[Any, ...]]
-        if not kept:
-            self.pick = _nothing
-        elif len(kept) == 1:
-            self.pick = _single(kept[0])
-        else:
-            self.pick = itemgetter(*kept)
-        constants = set() if op.joint else {p for p, k in enumerate(kept) if k in op.constant}
-        if constants:  # a condition: the caller may change it later
-            pick = self.pick
-            self.pick = lambda full: tuple(
-                [frozen(v) if p in constants else v for p, v in enumerate(pick(full))]
-            )
-        self.kept_names = tuple(names[k] for k in kept)
-        out_place = names.index("out")
-        # where each kept value comes from: an input's position, "inputs", "out", or neither
-        self.sources: list[int | str | None] = [
-            ("inputs" if op.variadic else k)
-            if k < out_place
-            else names[k]
-            if k == out_place
-            else None
-            for k in kept
-        ]
-        self.wanted: tuple[bool, ...] = tuple(i in wants for i in range(inputs))
-        places = {names[k]: place for place, k in enumerate(kept)}
-
-        def place_of(name: str) -> Any:
-            if name == "wanted":
-                return name
-            if name == "inputs" and not op.variadic:
-                return tuple(places[n] for n in names[: op.inputs])
-            return places[name]
-
-        self.joint: Rule | None = None
-        self.steps: tuple[tuple[int, Rule], ...] = ()
-        if op.joint:
-            self.joint = _joint_caller(op.joint, tuple(map(place_of, asked[0])))
-        else:
-            self.steps = tuple(
-                (i, _caller(rule, tuple(map(place_of, ask))))
-                for i, rule, ask in zip(wants, rules, asked, strict=True)
-            )
-
-    def _copy(self) -> "Plan":
-        new = object.__new__(Plan)
-        for name in Plan.__slots__:
-            setattr(new, name, getattr(self, name))
-        new.of_halves = None
-        return new
-
-    def among(self, wanted: tuple[bool, ...]) -> "Plan":
-        """Return the plan of a variadic op for another list of inputs."""
-        new = self._copy()
-        new.wanted = wanted
-        new.wants = tuple([i for i, want in enumerate(wanted) if want])
-        return new
-
-    def for_halves(self) -> "Plan":
-        """Return the plan of nodes that are float16: its rules are fed float32.
-
-        Counts, squares and sums soon leave the range of float16, or lose all digits, where the
-        gradient that they are on the way to does not.
-        """
-        if self.of_halves is None:
-            new = self._copy()
-            new.steps = tuple((i, _widened(step)) for i, step in self.steps)
-            new.joint = None if self.joint is None else _widened(self.joint)
-            self.of_halves = new.of_halves = new
-        return self.of_halves
-
-
-def _widened(step: Rule) -> Rule:
-    return lambda g, values, *more: step(_wide(g), _wide(values), *more)
-
-
-def _wide(x: Any) -> Any:
-    if getattr(x, "dtype", None) == HALF:
-        return x.astype(np.float32)
-    if isinstance(x, list):
-        return list(map(_wide, x))
-    if isinstance(x, tuple):
-        kind = tuple if type(x) is tuple else type(x)._make  # type: ignore[attr-defined]
-        return kind(map(_wide, x))
-    return x
-
-
-def asked_by(rule: Any) -> list[str]:
-    """Name what a rule needs beside ``g``; a parameter with a default is its own business."""
-    parameters = list(inspect.signature(rule).parameters.values())
-    return [p.name for p in parameters[1:] if p.default is REQUIRED]
-
-
-def _nothing(_: tuple[Any, ...]) -> tuple[Any, ...]:
-    return ()
-
-
-def _single(place: int) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    return lambda full: (full[place],)
-
-
-def _caller(rule: Rule, places: tuple[int, ...]) -> Rule:
-    """Return ``(g, values) -> rule(g, values[i], …)`` for the given places."""
-    if not places:
-        return lambda g, _: rule(g)
-    if len(places) == 1:
-        (i,) = places
-        return lambda g, v: rule(g, v[i])
-    if len(places) == 2:
-        i, j = places
-        return lambda g, v: rule(g, v[i], v[j])
-    return lambda g, v: rule(g, *[v[i] for i in places])
-
-
-def _joint_caller(rule: Rule, places: tuple[Any, ...]) -> Rule:
-    """Return ``(g, values, wanted) -> rule(g, …)``."""
-
-    def value(place: Any, values: tuple[Any, ...], wanted: tuple[bool, ...]) -> Any:
-        if isinstance(place, int):
-            return values[place]
-        return wanted if place == "wanted" else tuple(values[i] for i in place)
-
-    return lambda g, values, wanted: rule(g, *[value(p, values, wanted) for p in places])
-
-
-def is_numpys(function: Any) -> bool:
-    """Whether a function is one of NumPy's own."""
-    module = getattr(function, "__module__", None) or ""  # ufuncs have none before NumPy 2.2
-    return isinstance(function, np.ufunc) or module.startswith("numpy")
 
 
 def is_ours(function: Any) -> bool:
@@ -430,7 +253,7 @@ class Op(Declared, Generic[R]):
         try:
             return self.evaluate(inputs, params)  # type: ignore[no-any-return]
         except Exception as error:  # noqa: BLE001 - raised again
-            _raise_named(self, error)
+            raise_named(self, error)
 
     def __repr__(self) -> str:
         """Show the op as its users call it."""
@@ -442,99 +265,6 @@ def _binary(x: Any, y: Any) -> None: ...
 
 
 _signature_only: dict[int, Callable[..., Any]] = {1: _unary, 2: _binary}
-
-
-class Composite(Declared, Generic[R]):
-    """A NumPy function written as a composition of ops; its pictures show the parts."""
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        body: Callable[..., Any],
-        domain: Domain | None,
-        name: str,
-    ) -> None:
-        """Keep NumPy's function for plain arrays and our body for Tensors."""
-        self.function = function
-        self.body = body
-        self.domain = domain
-        self.name = self.symbol = self.__name__ = name
-        self.__doc__ = body.__doc__
-        self.binder = Binder(name, body, function)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> R:
-        """Apply the body to Tensors, NumPy's own function to plain arrays."""
-        check((*args, *kwargs.values()), self.name)
-        if not (_any_recorded(args) or _any_recorded(kwargs.values())):
-            try:
-                return self.function(*args, **kwargs)  # type: ignore[no-any-return]
-            except Exception as error:  # noqa: BLE001 - raised again
-                _raise_named(self, error)
-        if self.binder.star:
-            known = dict(self.binder.own)
-            self.binder.refuse({n: v for n, v in kwargs.items() if n not in known})
-            kwargs = {n: v for n, v in kwargs.items() if n in known}
-        else:
-            args, kwargs = self.binder.bind(args, kwargs), {}
-            args = tuple(
-                [
-                    as_whole_numbers(self.name, name, x) if name in NAMES else x
-                    for (name, _), x in zip(self.binder.own, args, strict=True)
-                ]
-            )
-        kwargs = {
-            n: as_whole_numbers(self.name, n, x) if n in NAMES else x for n, x in kwargs.items()
-        }
-        try:
-            return self.body(*args, **kwargs)  # type: ignore[no-any-return]
-        except Exception as error:  # noqa: BLE001 - raised again
-            _raise_named(self, error)
-
-    def __repr__(self) -> str:
-        """Show the function as its users call it."""
-        return f"<composite {self.name}({', '.join(self.binder.order)})>"
-
-
-def kind_of(op: Any, error: Exception) -> type[GraphgradError] | None:
-    """Return which error of ours stands for one of NumPy's in an op; None for what is neither."""
-    if isinstance(error, GraphgradError):
-        return None
-    if isinstance(error, AttributeError) and is_numpys(op.function):
-        return DtypeError  # NumPy looks for the method of an object that is no number
-    return translate(error)
-
-
-def _raise_named(op: Any, error: Exception) -> NoReturn:
-    """Raise an error of NumPy's as the one of ours that stands for it, or another as it is."""
-    kind = kind_of(op, error)
-    if kind is LinalgError and not is_numpys(op.function):
-        kind = None  # from inside a rule: the sweep knows whose
-    if kind is None:
-        raise error
-    raise kind(f"{op.name}: {error}") from error
-
-
-def ask(function: Callable[..., Any], x: Any, axis: Any, **others: Any) -> Any:
-    """Ask a function of NumPy's about an array: a plain answer, or an error of ours.
-
-    What is asked for beside the axis are flags.
-    """
-    who = function.__name__
-    array = x._array if isinstance(x, Recorded) else as_array(x, who)
-    others = {name: flag(who, name, value) for name, value in others.items()}
-    try:
-        return function(array, axis=axis, **others)
-    except (TypeError, ValueError, OverflowError) as error:
-        kind = translate(error) or DtypeError
-        of = f"{np.shape(array)} {array.dtype}"
-        raise kind(f"{who}: {of}, axis={shown(axis)}: {error}") from error
-
-
-def _any_recorded(arguments: Any) -> bool:
-    return any(
-        isinstance(x, Recorded) or (isinstance(x, list | tuple) and _any_recorded(x))
-        for x in arguments
-    )
 
 
 @guarded
@@ -644,20 +374,6 @@ def op(
     if is_numpys(function) or function in (operator.getitem, operator.setitem):
         TABLE[function] = new
     return new
-
-
-def composed(
-    function: Callable[..., Any], *, domain: Domain | None = None
-) -> Callable[[Callable[..., Any]], Composite[Any]]:
-    """Declare a NumPy function as a composition of other ops; decorates its body."""
-
-    def declare(body: Callable[..., Any]) -> Composite[Any]:
-        new: Composite[Any] = Composite(function, body, domain, body.__name__)
-        new.__module__ = body.__module__
-        TABLE[function] = new
-        return new
-
-    return declare
 
 
 def _caller_module() -> str:

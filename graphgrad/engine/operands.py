@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.engine.graph import Recorded
+from graphgrad.engine.integers import NAMES, as_whole_numbers
+from graphgrad.engine.recording import switches
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
-from graphgrad.integers import NAMES, as_whole_numbers
-from graphgrad.node import Recorded
-from graphgrad.switches import switches
 
 _REAL = [np.dtype(code) for code in "?bBhHiIlLqQefdg"]
 _NUMBERS = frozenset(dtype.num for dtype in _REAL)  # of either byte order

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from graphgrad.arguments import guarded, positive, whole
+from graphgrad.checks.report import Comparison, Report, compare
+from graphgrad.engine.graph import Recorded
+from graphgrad.engine.operands import as_array
+from graphgrad.engine.record import constant
+from graphgrad.engine.recording import enable_grad, no_grad
+from graphgrad.engine.tensor import Tensor
+from graphgrad.engine.transforms import gradients, vjp
+from graphgrad.engine.trees import flatten
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
-from graphgrad.node import Recorded
-from graphgrad.operands import as_array
-from graphgrad.record import constant
-from graphgrad.report import Comparison, Report, compare
-from graphgrad.switches import enable_grad, no_grad
-from graphgrad.tensor import Tensor
-from graphgrad.transforms import flatten, gradients, vjp
 
 Kind = Literal["central", "forward"]
 Outputs = Callable[[Sequence[Any]], list[Any]]  # from the points to the arrays or Tensors of f

@@ -1,28 +1,26 @@
 """Tensor: an array with a place in the graph."""
 
-import operator
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from graphgrad.anomaly import explain_nan
 from graphgrad.arguments import flag, function as is_function, text, wrong
+from graphgrad.engine.anomaly import explain_nan
+from graphgrad.engine.graph import Freed, Node, Recorded, tick
+from graphgrad.engine.in_place import InPlace
+from graphgrad.engine.memory import lend, note_use, share_memory
+from graphgrad.engine.numpy_protocols import NumpyProtocols
+from graphgrad.engine.operands import as_array, as_plain
+from graphgrad.engine.record import constant, make_leaf, record
+from graphgrad.engine.recording import switches
 from graphgrad.engine.source import call_site
+from graphgrad.engine.sweep import Sweep
 from graphgrad.errors import DtypeError, GraphError, ShapeError
-from graphgrad.memory import lend, note_use, note_write, share_memory
-from graphgrad.methods import ArrayMethods
 from graphgrad.names import ON_TENSORS, NotHere
-from graphgrad.node import Freed, Node, Recorded, memory_owners, tick
-from graphgrad.operands import as_array, as_plain, check, operand, unwrapped
-from graphgrad.protocols import NumpyProtocols
-from graphgrad.record import constant, fail, make_leaf, record
-from graphgrad.registry import TABLE
-from graphgrad.sweep import Sweep
-from graphgrad.switches import note_change, switches
 
 _commit = threading.RLock()  # two threads may send gradients to the same leaf
 if hasattr(os, "register_at_fork"):  # a child gets no lock that a thread of its parent holds
@@ -33,7 +31,7 @@ _new = object.__new__
 T = TypeVar("T", bound="Tensor")
 
 
-class Tensor(NumpyProtocols, ArrayMethods):
+class Tensor(NumpyProtocols, InPlace):
     """An array of real numbers that remembers how it was computed.
 
     Parameters
@@ -115,30 +113,6 @@ class Tensor(NumpyProtocols, ArrayMethods):
             self._set_data(value.astype(self.dtype, copy=False))
         self._mark_changed(written=share_memory(self._array, before))
 
-    def _writable(self) -> Any:
-        """Return ``data`` to code that tells by `_mark_changed` when it has written there."""
-        if isinstance(self._array, np.generic):  # what NumPy's 0-d results are
-            self._set_data(np.asarray(self._array))
-        return self._array
-
-    def _set_data(self, array: Any) -> None:
-        self._array = array
-        if self._node is not None and self._node.value is not None:
-            self._node.value = array
-
-    def _mark_changed(self, *, written: bool = True) -> None:
-        """Note that the value is another now, by a write to its memory or by new memory."""
-        note_change(self)
-        node = self._node
-        if node is None and not written:
-            return  # no graph has it, and its old memory is as it was
-        now = note_write(self._array if written else None)
-        if node is not None:
-            node.changed = now
-            if node.is_view:
-                for owner in memory_owners(node):
-                    owner.changed = now
-
     @property
     def requires_grad(self) -> bool:
         """Whether ops on this tensor are recorded."""
@@ -211,47 +185,9 @@ class Tensor(NumpyProtocols, ArrayMethods):
         """Whether the user made this tensor, rather than a recorded op."""
         return self._node is None or self._node.plan is None
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape, as of an array."""
-        return self._array.shape  # type: ignore[no-any-return]
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self._array.ndim  # type: ignore[no-any-return]
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self._array.size  # type: ignore[no-any-return]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype; a gradient has the same."""
-        return self._array.dtype  # type: ignore[no-any-return]
-
     def numpy(self) -> Any:
         """Return the plain array, outside the graph; shares memory, as told of ``data``."""
         return self.data
-
-    def item(self) -> Any:
-        """Return the only element as a Python number.
-
-        Raises
-        ------
-        ShapeError
-            If there is not one element.
-        """
-        try:
-            return self._array.item()
-        except ValueError as error:
-            message = f"item: {self.shape} has {self.size} elements, not one; choose one by t[i], "
-            raise ShapeError(f"{message}or take t.tolist()") from error
-
-    def tolist(self) -> Any:
-        """Return the elements as nested Python lists."""
-        return self._array.tolist()
 
     def detach(self) -> "Tensor":
         """Return a tensor on the same memory, outside the graph.
@@ -354,100 +290,7 @@ class Tensor(NumpyProtocols, ArrayMethods):
             raise GraphError(message)
         return self._node
 
-    # ------------------------------------------------------------------ in-place changes
-
-    def __getitem__(self, index: Any) -> Any:
-        """Read elements, by any kind of index that NumPy has."""
-        return record(TABLE[operator.getitem], (self,), (unwrapped(index),))
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        """Become a new version of itself with some elements replaced.
-
-        Arrays and tensors taken before keep their values and their gradients. Where nothing
-        is recorded, the array is written in place, as in NumPy.
-        """
-        index = unwrapped(index)
-        node = self._node
-        if not self._is_recording(value):
-            check(index, "setitem, 'index'")
-            value = unwrapped(operand(value, "setitem"))
-            try:
-                self._writable()[index] = value
-            except (ValueError, IndexError, TypeError) as error:
-                fail(TABLE[operator.setitem], [self._array, value], error)
-            self._mark_changed()
-            return
-        self._refuse_leaf_change("t[index] = value")
-        if node is not None and node.plan is not None and node.plan.op.view:
-            message = (
-                f"setitem: this tensor is the temporary result of '{node.plan.op.name}', and a "
-                "change of it would not reach the original; write t[0, 1] = v instead of "
-                f"t[0][1] = v, or take a .copy() first"
-            )
-            raise GraphError(message)
-        self._become(record(TABLE[operator.setitem], (self, value), (index,)))
-
-    def _update(self, function: np.ufunc, other: Any) -> Self:
-        """Do ``t += v`` and its like."""
-        if not self._is_recording(other):
-            other = unwrapped(operand(other, function.__name__))
-            try:
-                function(self._writable(), other, out=self._writable())
-            except (ValueError, TypeError) as error:
-                fail(TABLE[function], [self._array, other], error)
-            self._mark_changed()
-            return self
-        self._refuse_leaf_change(f"an in-place {function.__name__}")
-        result = record(TABLE[function], (self, other))
-        if result.shape != self.shape:
-            message = (
-                f"{function.__name__}: in place, {self.shape} cannot become {result.shape}; "
-                f"write t = t + v instead"
-            )
-            raise ShapeError(message)
-        self._become(result if result.dtype == self.dtype else result.astype(self.dtype))
-        return self
-
-    def _is_recording(self, other: Any) -> bool:
-        return switches().enabled and (
-            self.requires_grad or (isinstance(other, Tensor) and other.requires_grad)
-        )
-
-    def _become(self, result: Self) -> None:
-        name = self.name
-        self._array, self._node = result._array, result._node
-        if name is not None:
-            self.name = name
-
-    def _refuse_leaf_change(self, what: str) -> None:
-        if self.requires_grad and self.is_leaf:
-            message = (
-                f"{what} on a leaf that requires a gradient would make it a computed tensor and "
-                f"stop its training; do it inside gg.no_grad(), or on a .copy()"
-            )
-            raise GraphError(message)
-
     # ------------------------------------------------------------------ Python's protocols
-
-    def __bool__(self) -> bool:
-        """Truth of the only element, for Python's control flow."""
-        return bool(self._array)
-
-    def __len__(self) -> int:
-        """Length of the first axis."""
-        if not self.shape:
-            raise DtypeError("len() of a 0-d tensor")
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator["Tensor"]:
-        """Iterate over the first axis."""
-        if not self.shape:
-            raise DtypeError("iteration over a 0-d tensor")
-        return (self[i] for i in range(len(self)))
-
-    def __contains__(self, x: Any) -> bool:
-        """Whether an element equals x."""
-        return bool((self == x).any())
 
     def __repr__(self) -> str:
         """Show the numbers as NumPy does, and what the tensor is in the graph."""

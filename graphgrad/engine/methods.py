@@ -1,13 +1,17 @@
 """The operators and methods of ndarray, for Tensor: each hands over to its op."""
 
+import operator
+from collections.abc import Iterator
 from typing import Any, Never, Self
 
 import numpy as np
 
-from graphgrad.node import Recorded
-from graphgrad.operands import unwrapped
-from graphgrad.record import record
-from graphgrad.registry import TABLE, ask
+from graphgrad.engine.graph import Recorded
+from graphgrad.engine.op import TABLE
+from graphgrad.engine.operands import unwrapped
+from graphgrad.engine.plain import ask
+from graphgrad.engine.record import record
+from graphgrad.errors import DtypeError, ShapeError
 
 Axis = int | tuple[int, ...] | None
 
@@ -16,7 +20,70 @@ class ArrayMethods(Recorded):
     """What can be done to an array, by the names ndarray has for it."""
 
     __slots__ = ()
-    _update: Any  # how Tensor does `t += v`
+
+    # ------------------------------------------------------------------------ what it holds
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape, as of an array."""
+        return self._array.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._array.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._array.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype; a gradient has the same."""
+        return self._array.dtype
+
+    def item(self) -> Any:
+        """Return the only element as a Python number.
+
+        Raises
+        ------
+        ShapeError
+            If there is not one element.
+        """
+        try:
+            return self._array.item()
+        except ValueError as error:
+            message = f"item: {self.shape} has {self.size} elements, not one; choose one by t[i], "
+            raise ShapeError(f"{message}or take t.tolist()") from error
+
+    def tolist(self) -> Any:
+        """Return the elements as nested Python lists."""
+        return self._array.tolist()
+
+    def __getitem__(self, index: Any) -> Any:
+        """Read elements, by any kind of index that NumPy has."""
+        return record(TABLE[operator.getitem], (self,), (unwrapped(index),))
+
+    def __bool__(self) -> bool:
+        """Truth of the only element, for Python's control flow."""
+        return bool(self._array)
+
+    def __len__(self) -> int:
+        """Length of the first axis."""
+        if not self.shape:
+            raise DtypeError("len() of a 0-d tensor")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Self]:
+        """Iterate over the first axis."""
+        if not self.shape:
+            raise DtypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, x: Any) -> bool:
+        """Whether an element equals x."""
+        return bool((self == x).any())
 
     # ---------------------------------------------------------------------- arithmetic
 
@@ -85,30 +152,6 @@ class ArrayMethods(Recorded):
 
     def __round__(self, decimals: int = 0) -> Self:
         return TABLE[np.round](self, decimals)
-
-    def __iadd__(self, other: Any) -> Self:
-        return self._update(np.add, other)
-
-    def __isub__(self, other: Any) -> Self:
-        return self._update(np.subtract, other)
-
-    def __imul__(self, other: Any) -> Self:
-        return self._update(np.multiply, other)
-
-    def __itruediv__(self, other: Any) -> Self:
-        return self._update(np.divide, other)
-
-    def __ifloordiv__(self, other: Any) -> Self:
-        return self._update(np.floor_divide, other)
-
-    def __imod__(self, other: Any) -> Self:
-        return self._update(np.remainder, other)
-
-    def __ipow__(self, other: Any) -> Self:
-        return self._update(np.power, other)
-
-    def __imatmul__(self, other: Any) -> Self:
-        return self._update(np.matmul, other)
 
     # ------------------------------------------------- comparisons: plain bool arrays
 

@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.check import gradcheck
-from graphgrad.domains import Call
+from graphgrad.checks.gradcheck import gradcheck
+from graphgrad.engine.composite import Composite
+from graphgrad.engine.domains import Call
+from graphgrad.engine.op import Op
+from graphgrad.engine.plain import is_numpys
+from graphgrad.engine.record import constant
+from graphgrad.engine.recording import no_grad
+from graphgrad.engine.tensor import Tensor
+from graphgrad.engine.transforms import gradients, vjp
+from graphgrad.engine.trees import flatten
 from graphgrad.errors import DtypeError, UnsupportedError
-from graphgrad.record import constant
-from graphgrad.registry import Composite, Op, is_numpys
-from graphgrad.switches import no_grad
-from graphgrad.tensor import Tensor
-from graphgrad.transforms import flatten, gradients, vjp
 
 AnyOp = Op[Any] | Composite[Any]
 TINY = 1e-200  # of the complex step: its square vanishes

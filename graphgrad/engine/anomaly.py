@@ -6,10 +6,10 @@ from typing import Any, overload
 
 import numpy as np
 
+from graphgrad.engine.graph import Absent, Node, history, kept_arrays
+from graphgrad.engine.memory import checksum
+from graphgrad.engine.recording import Block, F, switched
 from graphgrad.errors import GraphError, NonFiniteError
-from graphgrad.memory import checksum
-from graphgrad.node import Absent, Node, history, kept_arrays
-from graphgrad.switches import Block, F, switched
 
 
 class Anomaly:

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded
+from graphgrad.engine.graph import Node, boundary, tick
+from graphgrad.engine.memory import checksum, know_again, known_of
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.record import attach, wrap
+from graphgrad.engine.recording import Block, enable_grad, switches
+from graphgrad.engine.tensor import Tensor
+from graphgrad.engine.trees import flatten
+from graphgrad.engine.variables import Function, name_of, pull
 from graphgrad.errors import GraphError
-from graphgrad.memory import checksum, know_again, known_of
-from graphgrad.node import Node, boundary, tick
 from graphgrad.randomness import default_generator
-from graphgrad.record import attach, wrap
-from graphgrad.registry import Op, op
-from graphgrad.switches import Block, enable_grad, switches
-from graphgrad.tensor import Tensor
-from graphgrad.transforms import Function, flatten, name_of, pull
 
 
 @guarded

@@ -1,21 +1,21 @@
 """Recording: applying an op to values and, where a gradient is needed, adding a node."""
 
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
+from graphgrad.engine.failures import fail
+from graphgrad.engine.graph import KEPT_ELEMENTS, Absent, Node, Recorded
+from graphgrad.engine.integers import as_floats
+from graphgrad.engine.memory import frozen, note_use
+from graphgrad.engine.op import Op, op
+from graphgrad.engine.operands import SCALARS, as_array, operand, plain_params
+from graphgrad.engine.plan import HALF, Plan
+from graphgrad.engine.recording import latest, switches
 from graphgrad.engine.source import call_site
 from graphgrad.errors import (
     DtypeError,
-    GraphgradError,
-    ShapeError,
 )
-from graphgrad.integers import as_floats
-from graphgrad.memory import frozen, note_use
-from graphgrad.node import KEPT_ELEMENTS, Absent, Node, Recorded
-from graphgrad.operands import SCALARS, as_array, operand, plain_params
-from graphgrad.registry import HALF, Op, Plan, kind_of, op
-from graphgrad.switches import latest, switches
 
 _NODE_LIKE = (Node, Absent, bool, int, float, np.generic)
 _new = object.__new__
@@ -219,39 +219,3 @@ def _one_answer(op: Op[Any], out: Any) -> Any:
 
 def _kind(x: Any) -> str:
     return f"a {type(x).__name__}"
-
-
-def fail(op: Op[Any], arrays: list[Any], error: Exception) -> NoReturn:
-    """Raise an error of NumPy's as ours, or one that says enough as it is."""
-    kind = kind_of(op, error)
-    if kind is None:
-        raise error  # not from itself: whoever follows causes would never come to an end
-    raise kind(_explained(op, arrays, error, kind)) from error
-
-
-def _explained(op: Op[Any], arrays: list[Any], error: Exception, kind: type[GraphgradError]) -> str:
-    """Say which op and shapes an error of NumPy's belongs to."""
-    shapes = ", ".join(f"{np.shape(a)} {getattr(a, 'dtype', type(a).__name__)}" for a in arrays)
-    fault, remedy = str(error), ""
-    if op.elementwise and kind is ShapeError:
-        fault = fault.partition(" with shapes")[0]  # they stand before it
-        remedy = "; shapes must be equal or 1, aligned at the last axis: reshape one of them"
-    elif op.name == "matmul" and kind is ShapeError and len(arrays) == 2:
-        a, b = (np.shape(x) for x in arrays)
-        if a and b and a[-1] != b[-2 if len(b) > 1 else -1]:
-            inner = f"inner dimensions {a[-1]} and {b[-2 if len(b) > 1 else -1]} differ"
-            return f"matmul: {a} @ {b}: {inner}; transpose one of them?"
-    if not remedy:
-        remedy = next((f"; {hint}" for phrase, hint in _HINTS if phrase in fault), "")
-    return f"{op.name}: {shapes}: {fault}{remedy}"
-
-
-_HINTS = (  # what to do about it, by a phrase of NumPy's message
-    ("float16 is unsupported", "NumPy has no linear algebra for it: use .astype(np.float32)"),
-    ("Singular matrix", "use pinv, or add a small multiple of the identity"),
-    ("not positive definite", "add a multiple of the identity, or use eigh"),
-    ("must be square", "use pinv, svd or qr for other matrices"),
-    ("core dimension", "the axes that are summed must have one length: transpose or reshape"),
-    ("not have enough dimensions", "a number is no vector: multiply by * instead"),
-    ("remapped shapes", "the axes before the matrix must be equal or 1: reshape one of them"),
-)

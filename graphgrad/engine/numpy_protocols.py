@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from graphgrad.engine.graph import Recorded
+from graphgrad.engine.memory import lend
+from graphgrad.engine.op import TABLE, Op
+from graphgrad.engine.operands import needs_gradient, refuse_recorded, unwrapped
+from graphgrad.engine.plain import OF_CONSTANTS, PLAIN, REMEDIES
+from graphgrad.engine.record import record
+from graphgrad.engine.recording import switches
 from graphgrad.errors import GraphError, UnsupportedError
-from graphgrad.memory import lend
-from graphgrad.node import Recorded
-from graphgrad.operands import needs_gradient, refuse_recorded, unwrapped
-from graphgrad.record import record
-from graphgrad.registry import OF_CONSTANTS, PLAIN, REMEDIES, TABLE, Op
-from graphgrad.switches import switches
 
 # The methods of ufuncs that are ops by another name.
 _METHODS: dict[tuple[np.ufunc, str], Any] = {

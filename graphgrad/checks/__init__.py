@@ -1,0 +1,1 @@
+"""Checking gradients: against numerical differentiation, and by the laws of every op."""

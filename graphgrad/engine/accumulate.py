@@ -1,0 +1,124 @@
+"""Adding up gradients: contributions get their input's shape, and scatters one buffer.
+
+A rule returns the gradient of the broadcast input, or a `Scatter`; what is here turns that into
+what can be added.
+"""
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphgrad.engine.graph import Node
+from graphgrad.errors import ShapeError
+
+
+class Scatter(NamedTuple):
+    """What a rule may return instead of an array: ``zeros(shape)[index] += values``."""
+
+    index: Any
+    values: Any
+
+
+def unshared(c: Any, g: Any, values: tuple[Any, ...]) -> Any:
+    """Copy a leaf's gradient if anything else may hold its memory, for it is handed out."""
+    if isinstance(c, np.generic):
+        return c
+    if c is g or c.base is not None:
+        return c.copy()
+    for value in values:
+        if c is value:
+            return c.copy()
+        # in a long list of inputs, looking for it would take longer than copying
+        if value.__class__ is tuple and (len(value) > 8 or any(c is v for v in value)):
+            return c.copy()
+    return c
+
+
+def silenced(c: Any, g: Any, *, recorded: bool) -> Any:
+    """Let a branch that `where` did not take contribute exactly 0.
+
+    There g is 0 and a local derivative that is not finite gives 0 · inf = NaN. Elsewhere
+    nothing changes: masking on g == 0 alone would lose second derivatives. A recorded sweep
+    leaves its `where` in the graph even if nothing is broken yet, so that the next order, whose
+    local derivatives may be infinite where these are not, has passed one too.
+    """
+    broken: Any = np.isnan(c)
+    if not (recorded or broken.any()):
+        return c
+    return np.where(broken & (g == 0), np.zeros((), c.dtype), c)
+
+
+def unbroadcast(c: Any, shape: tuple[int, ...]) -> Any:
+    """Sum a gradient over the axes along which its input was broadcast."""
+    stretched = _stretched(c.shape, shape)
+    if stretched:
+        c = np.add.reduce(c, stretched)
+    return c if c.shape == shape else np.reshape(c, shape)
+
+
+@functools.lru_cache(maxsize=1024)
+def _stretched(shape: tuple[int, ...], original: tuple[int, ...]) -> tuple[int, ...]:
+    """Name the axes along which broadcasting stretched an array to a shape."""
+    extra = len(shape) - len(original)
+    return tuple(
+        i for i, n in enumerate(shape) if i < extra or (original[i - extra] == 1 and n != 1)
+    )
+
+
+def fitted(c: Any, node: Node, parent: Node, g: Any) -> Any:
+    """Un-broadcast a contribution, or say that the rule returned a wrong shape."""
+    op = node.plan.op
+    shape = parent.shape
+    if (op.broadcasts or c.shape == getattr(g, "shape", None)) and _broadcasts_to(shape, c.shape):
+        return unbroadcast(c, shape)
+    if op.elementwise and _broadcasts_to(c.shape, g.shape):  # e.g. a rule that returns 0
+        return unbroadcast(c + np.zeros_like(g), shape)
+    message = (
+        f"{node.describe()}: its gradient rule returned shape {c.shape} for an input of shape "
+        f"{shape}; a rule returns a gradient of its input's shape"
+    )
+    raise ShapeError(message)
+
+
+@functools.lru_cache(maxsize=1024)
+def _broadcasts_to(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    pairs = zip(reversed(shape), reversed(to), strict=False)
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in pairs)
+
+
+def is_basic(index: Any) -> bool:
+    """Whether an index only slices, so that no element is met twice."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(
+        p is None
+        or p is Ellipsis
+        or (isinstance(p, slice | int | np.integer) and not isinstance(p, bool))
+        for p in parts
+    )
+
+
+def scatter_add(buffer: Any, index: Any, values: Any) -> None:
+    """``buffer[index] += values``, duplicates summed: the one place that does it."""
+    if is_basic(index):
+        buffer[index] += values
+        return
+    places = None
+    if buffer.ndim > 1 and np.size(values) > 1000 and buffer.flags.c_contiguous:
+        places = _places(index, buffer.shape, np.size(values))
+    if places is None:
+        np.add.at(buffer, index, values)
+    else:  # seen as one axis: NumPy adds there several times faster
+        values = np.broadcast_to(values, places.shape)
+        np.add.at(buffer.reshape(-1), places.reshape(-1), values.reshape(-1))
+
+
+def _places(index: Any, shape: tuple[int, ...], count: int) -> Any:
+    """Return where in flat memory the elements of an index lie; None where that costs too much."""
+    size = math.prod(shape)
+    if getattr(getattr(index, "dtype", None), "kind", None) in ("i", "u"):  # rows of a table
+        row = math.prod(shape[1:])
+        rows = index.astype(np.intp)[..., None] * row + np.arange(row)
+        return rows.reshape(index.shape + shape[1:])
+    return np.arange(size).reshape(shape)[index] if count > size // 4 else None

@@ -1,0 +1,137 @@
+"""Changing a tensor in place: a write where nothing is recorded, else a new version of it."""
+
+import operator
+from typing import Any, Self
+
+import numpy as np
+
+from graphgrad.engine.failures import fail
+from graphgrad.engine.graph import Recorded, memory_owners
+from graphgrad.engine.memory import note_write
+from graphgrad.engine.methods import ArrayMethods
+from graphgrad.engine.op import TABLE
+from graphgrad.engine.operands import check, needs_gradient, operand, unwrapped
+from graphgrad.engine.record import make_leaf, record
+from graphgrad.engine.recording import note_change, switches
+from graphgrad.errors import GraphError, ShapeError
+
+
+class InPlace(ArrayMethods):
+    """How the value of a tensor is changed, and who must know that it was."""
+
+    __slots__ = ()
+
+    def _writable(self) -> Any:
+        """Return ``data`` to code that tells by `_mark_changed` when it has written there."""
+        if isinstance(self._array, np.generic):  # what NumPy's 0-d results are
+            self._set_data(np.asarray(self._array))
+        return self._array
+
+    def _set_data(self, array: Any) -> None:
+        self._array = array
+        if self._node is not None and self._node.value is not None:
+            self._node.value = array
+
+    def _mark_changed(self, *, written: bool = True) -> None:
+        """Note that the value is another now, by a write to its memory or by new memory."""
+        note_change(self)
+        node = self._node
+        if node is None and not written:
+            return  # no graph has it, and its old memory is as it was
+        now = note_write(self._array if written else None)
+        if node is not None:
+            node.changed = now
+            if node.is_view:
+                for owner in memory_owners(node):
+                    owner.changed = now
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Become a new version of itself with some elements replaced.
+
+        Arrays and tensors taken before keep their values and their gradients. Where nothing
+        is recorded, the array is written in place, as in NumPy.
+        """
+        index = unwrapped(index)
+        node = self._node
+        if not self._is_recording(value):
+            check(index, "setitem, 'index'")
+            value = unwrapped(operand(value, "setitem"))
+            try:
+                self._writable()[index] = value
+            except (ValueError, IndexError, TypeError) as error:
+                fail(TABLE[operator.setitem], [self._array, value], error)
+            self._mark_changed()
+            return
+        self._refuse_leaf_change("t[index] = value")
+        if node is not None and node.plan is not None and node.plan.op.view:
+            message = (
+                f"setitem: this tensor is the temporary result of '{node.plan.op.name}', and a "
+                "change of it would not reach the original; write t[0, 1] = v instead of "
+                f"t[0][1] = v, or take a .copy() first"
+            )
+            raise GraphError(message)
+        self._become(record(TABLE[operator.setitem], (self, value), (index,)))
+
+    def _update(self, function: np.ufunc, other: Any) -> Self:
+        """Do ``t += v`` and its like."""
+        if not self._is_recording(other):
+            other = unwrapped(operand(other, function.__name__))
+            try:
+                function(self._writable(), other, out=self._writable())
+            except (ValueError, TypeError) as error:
+                fail(TABLE[function], [self._array, other], error)
+            self._mark_changed()
+            return self
+        self._refuse_leaf_change(f"an in-place {function.__name__}")
+        result = record(TABLE[function], (self, other))
+        if result.shape != self.shape:
+            message = (
+                f"{function.__name__}: in place, {self.shape} cannot become {result.shape}; "
+                f"write t = t + v instead"
+            )
+            raise ShapeError(message)
+        self._become(result if result.dtype == self.dtype else result.astype(self.dtype))
+        return self
+
+    def _is_recording(self, other: Any) -> bool:
+        return switches().enabled and (
+            needs_gradient(self) or (isinstance(other, Recorded) and needs_gradient(other))
+        )
+
+    def _become(self, result: Self) -> None:
+        name = None if self._node is None else self._node.name
+        self._array, self._node = result._array, result._node
+        if name is not None:
+            (self._node or make_leaf(self, needs=False)).name = name
+
+    def _refuse_leaf_change(self, what: str) -> None:
+        if self._node is not None and self._node.plan is None and self._node.needs:
+            message = (
+                f"{what} on a leaf that requires a gradient would make it a computed tensor and "
+                f"stop its training; do it inside gg.no_grad(), or on a .copy()"
+            )
+            raise GraphError(message)
+
+    def __iadd__(self, other: Any) -> Self:
+        return self._update(np.add, other)
+
+    def __isub__(self, other: Any) -> Self:
+        return self._update(np.subtract, other)
+
+    def __imul__(self, other: Any) -> Self:
+        return self._update(np.multiply, other)
+
+    def __itruediv__(self, other: Any) -> Self:
+        return self._update(np.divide, other)
+
+    def __ifloordiv__(self, other: Any) -> Self:
+        return self._update(np.floor_divide, other)
+
+    def __imod__(self, other: Any) -> Self:
+        return self._update(np.remainder, other)
+
+    def __ipow__(self, other: Any) -> Self:
+        return self._update(np.power, other)
+
+    def __imatmul__(self, other: Any) -> Self:
+        return self._update(np.matmul, other)

@@ -1,0 +1,37 @@
+"""NumPy functions that have no gradient: answered plainly, or refused with a remedy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from graphgrad.arguments import flag, shown
+from graphgrad.engine.graph import Recorded
+from graphgrad.engine.operands import as_array
+from graphgrad.errors import DtypeError, translate
+
+PLAIN: set[Any] = set()  # NumPy functions that only ask about an array: answered plainly
+OF_CONSTANTS: set[Any] = set()  # those of PLAIN whose floating answers hold what they were given
+REMEDIES: dict[Any, str] = {}  # what to do instead of a NumPy function that has no rule
+
+
+def is_numpys(function: Any) -> bool:
+    """Whether a function is one of NumPy's own."""
+    module = getattr(function, "__module__", None) or ""  # ufuncs have none before NumPy 2.2
+    return isinstance(function, np.ufunc) or module.startswith("numpy")
+
+
+def ask(function: Callable[..., Any], x: Any, axis: Any, **others: Any) -> Any:
+    """Ask a function of NumPy's about an array: a plain answer, or an error of ours.
+
+    What is asked for beside the axis are flags.
+    """
+    who = function.__name__
+    array = x._array if isinstance(x, Recorded) else as_array(x, who)
+    others = {name: flag(who, name, value) for name, value in others.items()}
+    try:
+        return function(array, axis=axis, **others)
+    except (TypeError, ValueError, OverflowError) as error:
+        kind = translate(error) or DtypeError
+        of = f"{np.shape(array)} {array.dtype}"
+        raise kind(f"{who}: {of}, axis={shown(axis)}: {error}") from error

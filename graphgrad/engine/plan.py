@@ -1,0 +1,169 @@
+"""What the nodes of one op share: which values they keep, and how their rules are called."""
+
+import inspect
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from graphgrad.engine.binder import REQUIRED
+from graphgrad.engine.memory import frozen
+
+Rule = Callable[..., Any]
+HALF = np.dtype(np.float16)
+
+
+class Plan:
+    """How nodes of one op, with one set of wanted inputs, keep values and run rules.
+
+    Shared by all such nodes. ``pick`` takes what must be kept out of the full tuple
+    (inputs, out, saved, parameters, input shapes); each step calls one rule on that.
+    """
+
+    __slots__ = (
+        "joint",
+        "kept_names",
+        "of_halves",
+        "op",
+        "pick",
+        "sources",
+        "steps",
+        "wanted",
+        "wants",
+    )
+
+    def __init__(self, op: Any, wants: tuple[int, ...], inputs: int) -> None:
+        """Work out what the rules of the wanted inputs ask for by name."""
+        self.op = op
+        self.wants = wants
+        self.of_halves: Plan | None = None
+        names = op.layout
+        rules: list[Any] = [op.joint] if op.joint else [op.rules[i] for i in wants]
+        asked = [asked_by(rule) for rule in rules]
+        kept = sorted({names.index(n) for ask in asked for n in ask if n in names})
+        if any("inputs" in ask for ask in asked) and not op.variadic:
+            kept = sorted({*kept, *range(op.inputs)})
+        self.pick: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+        if not kept:
+            self.pick = _nothing
+        elif len(kept) == 1:
+            self.pick = _single(kept[0])
+        else:
+            self.pick = itemgetter(*kept)
+        constants = set() if op.joint else {p for p, k in enumerate(kept) if k in op.constant}
+        if constants:  # a condition: the caller may change it later
+            pick = self.pick
+            self.pick = lambda full: tuple(
+                [frozen(v) if p in constants else v for p, v in enumerate(pick(full))]
+            )
+        self.kept_names = tuple(names[k] for k in kept)
+        out_place = names.index("out")
+        # where each kept value comes from: an input's position, "inputs", "out", or neither
+        self.sources: list[int | str | None] = [
+            ("inputs" if op.variadic else k)
+            if k < out_place
+            else names[k]
+            if k == out_place
+            else None
+            for k in kept
+        ]
+        self.wanted: tuple[bool, ...] = tuple(i in wants for i in range(inputs))
+        places = {names[k]: place for place, k in enumerate(kept)}
+
+        def place_of(name: str) -> Any:
+            if name == "wanted":
+                return name
+            if name == "inputs" and not op.variadic:
+                return tuple(places[n] for n in names[: op.inputs])
+            return places[name]
+
+        self.joint: Rule | None = None
+        self.steps: tuple[tuple[int, Rule], ...] = ()
+        if op.joint:
+            self.joint = _joint_caller(op.joint, tuple(map(place_of, asked[0])))
+        else:
+            self.steps = tuple(
+                (i, _caller(rule, tuple(map(place_of, ask))))
+                for i, rule, ask in zip(wants, rules, asked, strict=True)
+            )
+
+    def _copy(self) -> "Plan":
+        new = object.__new__(Plan)
+        for name in Plan.__slots__:
+            setattr(new, name, getattr(self, name))
+        new.of_halves = None
+        return new
+
+    def among(self, wanted: tuple[bool, ...]) -> "Plan":
+        """Return the plan of a variadic op for another list of inputs."""
+        new = self._copy()
+        new.wanted = wanted
+        new.wants = tuple([i for i, want in enumerate(wanted) if want])
+        return new
+
+    def for_halves(self) -> "Plan":
+        """Return the plan of nodes that are float16: its rules are fed float32.
+
+        Counts, squares and sums soon leave the range of float16, or lose all digits, where the
+        gradient that they are on the way to does not.
+        """
+        if self.of_halves is None:
+            new = self._copy()
+            new.steps = tuple((i, _widened(step)) for i, step in self.steps)
+            new.joint = None if self.joint is None else _widened(self.joint)
+            self.of_halves = new.of_halves = new
+        return self.of_halves
+
+
+def _widened(step: Rule) -> Rule:
+    return lambda g, values, *more: step(_wide(g), _wide(values), *more)
+
+
+def _wide(x: Any) -> Any:
+    if getattr(x, "dtype", None) == HALF:
+        return x.astype(np.float32)
+    if isinstance(x, list):
+        return list(map(_wide, x))
+    if isinstance(x, tuple):
+        kind = tuple if type(x) is tuple else type(x)._make  # type: ignore[attr-defined]
+        return kind(map(_wide, x))
+    return x
+
+
+def asked_by(rule: Any) -> list[str]:
+    """Name what a rule needs beside ``g``; a parameter with a default is its own business."""
+    parameters = list(inspect.signature(rule).parameters.values())
+    return [p.name for p in parameters[1:] if p.default is REQUIRED]
+
+
+def _nothing(_: tuple[Any, ...]) -> tuple[Any, ...]:
+    return ()
+
+
+def _single(place: int) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    return lambda full: (full[place],)
+
+
+def _caller(rule: Rule, places: tuple[int, ...]) -> Rule:
+    """Return ``(g, values) -> rule(g, values[i], …)`` for the given places."""
+    if not places:
+        return lambda g, _: rule(g)
+    if len(places) == 1:
+        (i,) = places
+        return lambda g, v: rule(g, v[i])
+    if len(places) == 2:
+        i, j = places
+        return lambda g, v: rule(g, v[i], v[j])
+    return lambda g, v: rule(g, *[v[i] for i in places])
+
+
+def _joint_caller(rule: Rule, places: tuple[Any, ...]) -> Rule:
+    """Return ``(g, values, wanted) -> rule(g, …)``."""
+
+    def value(place: Any, values: tuple[Any, ...], wanted: tuple[bool, ...]) -> Any:
+        if isinstance(place, int):
+            return values[place]
+        return wanted if place == "wanted" else tuple(values[i] for i in place)
+
+    return lambda g, values, wanted: rule(g, *[value(p, values, wanted) for p in places])

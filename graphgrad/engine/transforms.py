@@ -1,0 +1,298 @@
+"""Functional differentiation: from functions to their gradients, to any order.
+
+Plain input gives a plain result. Where an argument is a Tensor, or f closes over one that
+is being recorded, the result is a Tensor with a graph of its own, so transforms nest.
+Wherever an argument is differentiated it may be a nested list, tuple or dict of arrays.
+"""
+
+import functools
+import operator
+from collections.abc import Sequence
+from types import MethodType
+from typing import Any
+
+import numpy as np
+
+from graphgrad.arguments import guarded, several
+from graphgrad.engine.operands import as_array
+from graphgrad.engine.record import constant, make_leaf
+from graphgrad.engine.recording import enable_grad, switches
+from graphgrad.engine.tensor import Tensor, release
+from graphgrad.engine.trees import flatten, flatten_like
+from graphgrad.engine.variables import Function, Run, alias, as_argnums, name_of, ones, pull
+from graphgrad.errors import GraphError, ShapeError
+
+
+class Derived:
+    """A function that a transform made of another one; copied and pickled by what it is made of."""
+
+    def __init__(self, transform: Function, f: Function, argnums: Any, body: Function) -> None:
+        """Look like f, and compute by the body."""
+        functools.update_wrapper(self, f)
+        self._origin = transform, f, argnums
+        self._body = body
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute."""
+        return self._body(*args, **kwargs)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """Be a method where it stands in a class, as functions are."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __reduce__(self) -> Any:
+        """Make it anew."""
+        transform, *of = self._origin
+        return transform, tuple(of)
+
+    def __repr__(self) -> str:
+        """Show what was asked for."""
+        transform, f, argnums = self._origin
+        more = "" if argnums == 0 else f", {argnums}"
+        return f"<{transform.__name__}({name_of(f)}{more})>"
+
+
+@guarded
+def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Return a function that computes ``(f(…), its gradient)``; see :func:`grad`."""
+    numbers, single = as_argnums(argnums)
+
+    def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        run = Run(f, args, kwargs, numbers)
+        y = run.scalar("grad")
+        gs = run.by_argument(run.finish(run.pull([ones(y)], graph=run.connected)))
+        return run.finish([y])[0], gs[0] if single else gs
+
+    return Derived(value_and_grad, f, argnums, both)
+
+
+@guarded
+def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Return the gradient of a scalar function as a function of the same arguments.
+
+    ``grad(f)(x)`` has the shape of ``x``. With a tuple of ``argnums`` it returns a tuple.
+    ``grad(grad(f))`` is the second derivative, and so on.
+
+    Raises
+    ------
+    ShapeError
+        If f does not return one number, or ``argnums`` names no argument.
+    ArgumentError
+        If ``argnums`` names one twice.
+    DtypeError
+        If the argument, or what f returns, is an integer or a bool.
+    """
+    both = value_and_grad(f, argnums)
+
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        return both(*args, **kwargs)[1]
+
+    return Derived(grad, f, argnums, gradient)
+
+
+@guarded
+def gradients(
+    ys: Tensor | Sequence[Tensor],
+    xs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    create_graph: bool = False,
+    retain_graph: bool = False,
+) -> Any:
+    """Return the gradients of ``ys`` (summed) with respect to ``xs``; no ``.grad`` is touched.
+
+    Parameters
+    ----------
+    ys, xs
+        Recorded tensors; a sequence of xs gives a tuple of gradients.
+    grad_outputs
+        Upstream gradients, one per y; may be left out where y has one element.
+    create_graph
+        Return Tensors that can be differentiated again, instead of plain arrays.
+    retain_graph
+        Keep the saved arrays of the graph; implied by ``create_graph``.
+
+    Raises
+    ------
+    GraphError
+        If a y has no graph, or an x does not require a gradient.
+    """
+    outs = [ys] if isinstance(ys, Tensor) else several("gradients", "ys", ys, "Tensors")
+    ins = [xs] if isinstance(xs, Tensor) else several("gradients", "xs", xs, "Tensors")
+    if grad_outputs is None:
+        given: list[Any] = [None] * len(outs)
+    else:
+        given = [grad_outputs] if isinstance(ys, Tensor) else list(grad_outputs)
+    if len(given) != len(outs):
+        message = f"gradients: {len(given)} grad_outputs for {len(outs)} ys"
+        raise ShapeError(message)
+    for what, tensors in (("y", outs), ("x", ins)):
+        for i, t in enumerate(tensors):
+            if not (isinstance(t, Tensor) and t.requires_grad):
+                message = (
+                    f"gradients: {what} number {i} is not part of a graph; it must be a Tensor "
+                    f"computed from, or made with, requires_grad=True"
+                )
+                raise GraphError(message)
+    gs: list[Any] = []
+    for y, g in zip(outs, given, strict=True):
+        if isinstance(g, Tensor) and create_graph and g.shape == y.shape:
+            gs.append(g)
+        else:
+            gs.append(y._seed(g))
+    results, nodes = pull(outs, gs, ins, graph=create_graph)
+    if create_graph:  # each its own, though an x may be given twice
+        results = [alias(r) if isinstance(r, Tensor) else constant(r) for r in results]
+    else:
+        results = [np.array(r) for r in results]
+        if not retain_graph:
+            release(nodes, "gradients()")
+    return results[0] if isinstance(xs, Tensor) else tuple(results)
+
+
+@guarded
+def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
+    """Return ``(f(*args), pullback)``: ``pullback(g)`` is g times the Jacobian.
+
+    The pullback takes a gradient per output, of its shape, and returns a tuple with a
+    gradient per argument; it may be called any number of times. Gradients go to the outputs
+    by the keys of dicts. An output of integers beside others takes one and sends back nothing.
+    """
+    leaves, rebuild = flatten(args)  # the pullback is of this point, wherever the caller goes
+    own = [x if isinstance(x, Tensor) or not hasattr(x, "copy") else x.copy() for x in leaves]
+    run = Run(f, rebuild(own), {}, tuple(range(len(args))))
+
+    def pullback(g: Any) -> tuple[Any, ...]:
+        single = isinstance(g, tuple) and len(g) == 1 and isinstance(run.result, Tensor)
+        gs = flatten_like(g[0] if single else g, run.result)
+        if gs is None:
+            count = len(flatten(g)[0])
+            message = (
+                f"vjp: {count} gradients for {len(run.outs)} outputs, or in another form; put "
+                f"them into the same lists, tuples and dicts"
+            )
+            raise ShapeError(message)
+        recorded = any(isinstance(u, Tensor) and u.requires_grad for u in gs)
+        seeds = [
+            u if isinstance(u, Tensor) and u.shape == y.shape else y._seed(u)
+            for y, u in zip(run.outs, gs, strict=True)
+        ]
+        graph = switches().enabled and (run.connected or recorded)
+        found = run.pull(seeds, graph=graph)
+        return run.by_argument(run.finish(found, recorded=recorded))
+
+    return run.rebuild_result(run.finish(run.outs)), pullback
+
+
+@guarded
+def jvp(f: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    """Return ``(f(*primals), the Jacobian times tangents)``.
+
+    ``primals`` and ``tangents`` are tuples of the same shapes; a single array may stand
+    for a tuple of one. Computed as the derivative of the (linear) pullback, so every op
+    with a reverse rule has it.
+    """
+    args = primals if isinstance(primals, tuple) else (primals,)
+    directions = _matching(args, tangents, "jvp")
+    run = Run(f, args, {}, tuple(range(len(args))))
+    run.connect(directions)
+    with enable_grad():
+        duals = []
+        for y in run.outs:
+            dual: Tensor = constant(np.ones_like(y._array))
+            if y.dtype.kind == "f":
+                make_leaf(dual, needs=True)
+            else:  # an integer among them jumps: its slope is 0.0
+                dual._array = np.zeros(y.shape)
+            duals.append(dual)
+        pulled = run.pull(duals, graph=True)
+        total = _inner(pulled, directions)
+    pushed = _differentiate(total, duals, graph=run.connected)
+    outs = run.finish(run.outs)
+    return run.rebuild_result(outs), run.rebuild_result(run.finish(pushed))
+
+
+@guarded
+def hvp(f: Function, primals: Any, tangents: Any) -> Any:
+    """Return the Hessian of a scalar function times a vector, without forming the Hessian.
+
+    ``primals`` and ``tangents`` are tuples (the result is one too) or single arrays.
+    """
+    args = primals if isinstance(primals, tuple) else (primals,)
+    directions = _matching(args, tangents, "hvp")
+    run = Run(f, args, {}, tuple(range(len(args))))
+    run.connect(directions)
+    y = run.scalar("hvp")
+    with enable_grad():
+        total = _inner(run.pull([ones(y)], graph=True), directions)
+    products = _differentiate(total, run.variables, graph=run.connected)
+    results = run.by_argument(run.finish(products))
+    return results if isinstance(primals, tuple) else results[0]
+
+
+def _matching(args: tuple[Any, ...], tangents: Any, who: str) -> list[Any]:
+    """List the tangents, one for each leaf of the primals."""
+    given = tangents if isinstance(tangents, tuple) else (tangents,)
+    points, directions = flatten(args)[0], flatten_like(given, args)
+    here_shapes = [np.shape(x) for x in points]
+    vectors = [
+        v if isinstance(v, Tensor) else as_array(v, f"{who}, tangents")
+        for v in (flatten(given)[0] if directions is None else directions)
+    ]
+    there_shapes = [v.shape for v in vectors]
+    if directions is None or here_shapes != there_shapes:
+        message = f"{who}: tangents {there_shapes} for primals {here_shapes}"
+        raise ShapeError(message)
+    return vectors
+
+
+def _inner(gs: list[Any], vs: list[Any]) -> Any:
+    """Sum of the elementwise products."""
+    products = [np.sum(g * v) for g, v in zip(gs, vs, strict=True)]
+    return functools.reduce(operator.add, products, *([] if products else [0.0]))
+
+
+def _differentiate(y: Any, xs: list[Tensor], *, graph: bool) -> list[Any]:
+    """Gradients of one number, zero where it does not depend on x."""
+    if not isinstance(y, Tensor):
+        return [np.zeros_like(x._array) for x in xs]
+    return pull([y], [ones(y)], xs, graph=graph)[0]
+
+
+@guarded
+def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Return the Jacobian of f as a function: output shape + argument shape.
+
+    One reverse sweep per output element. Where f returns a container, so does this.
+    """
+    numbers, single = as_argnums(argnums)
+
+    def derivative(*args: Any, **kwargs: Any) -> Any:
+        run = Run(f, args, kwargs, numbers)
+        results = []
+        for y in run.outs:
+            rows = []
+            for i in range(y.size):
+                seed = np.zeros(y.size, y.dtype)
+                seed[i] = 1
+                seed = seed.reshape(y.shape)
+                rows.append(pull([y], [seed], run.variables, graph=run.connected)[0])
+            columns = []
+            for k, x in enumerate(run.variables):
+                shape = y.shape + x.shape
+                column = [row[k] for row in rows]
+                empty = np.zeros(shape, x.dtype)
+                columns.append(np.reshape(np.stack(column), shape) if column else empty)
+            by_argument = run.by_argument(run.finish(columns))
+            results.append(by_argument[0] if single else by_argument)
+        return run.rebuild_result(results)
+
+    return Derived(jacobian, f, argnums, derivative)
+
+
+@guarded
+def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Return the Hessian of a scalar function: argument shape twice.
+
+    With several ``argnums``, a tuple of tuples.
+    """
+    return jacobian(grad(f, argnums), argnums)
