@@ -56,13 +56,13 @@ def python(*arguments: Any, cwd: Path, **environment: str) -> Done:
 def command(*arguments: Any, cwd: Path) -> Done:
     """Run the command line in this process, which is faster; it leaves everything as it was."""
     out, err = io.StringIO(), io.StringIO()
-    before = sys.argv, sys.path, sys.modules["__main__"], switches().trace, switches().watchers
+    before = sys.argv, sys.path, sys.modules["__main__"], switches().observers
     with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
         try:
             code = main([*map(str, arguments)])
         except SystemExit as stop:  # of argparse
             code = int(stop.code or 0)
-    after = sys.argv, sys.path, sys.modules["__main__"], switches().trace, switches().watchers
+    after = sys.argv, sys.path, sys.modules["__main__"], switches().observers
     assert all(x is y for x, y in zip(before, after, strict=True))
     return Done(code, out.getvalue(), err.getvalue())
 

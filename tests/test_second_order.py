@@ -13,6 +13,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.engine.recording import switches
 from graphgrad.viz import Call, Graph, Value, tracing
+from graphgrad.viz.snapshots.traces import Trace
 from graphgrad.viz.views.grouping import find_parts
 from graphgrad.viz.views.steps import steps
 from tests.golden.programs import leaf
@@ -351,7 +352,8 @@ def test_an_error_in_a_rule_leaves_the_trace_in_order() -> None:
 
     broken = gg.op(lambda x: x * 1, fail, name="broken", elementwise=True)
     with tracing():
-        trace = switches().trace
+        (trace,) = switches().observers
+        assert isinstance(trace, Trace)
         before = trace.maker
         with pytest.raises(gg.errors.GraphError):
             gg.grad(broken)(leaf(1.0))

@@ -423,8 +423,7 @@ def test_an_error_in_a_forward_leaves_the_trace_in_order() -> None:
             net(leaf(np.ones(2)))
         y = nn.Tanh()(leaf(np.ones(2)) * 2)
     assert modules_of(gg.graph(y)) == [None, ""]
-    assert switches().trace is None
-    assert switches().watchers == ()
+    assert switches().observers == ()
 
 
 def test_recomputed_parts_and_transforms_are_traced_too() -> None:
@@ -511,7 +510,7 @@ def test_a_trace_and_the_search_for_anomalies_go_together() -> None:
         with pytest.raises(gg.errors.NonFiniteError), np.errstate(all="ignore"):
             gg.log(-y)
     assert gg.graph(y).snapshot.result.numbers is not None
-    assert switches().watchers == ()
+    assert switches().observers == ()
 
 
 def test_nothing_is_kept_alive() -> None:
@@ -583,7 +582,7 @@ def test_a_function_is_recorded_inside_no_grad() -> None:
 def test_what_has_no_graph(arguments: Any, says: str) -> None:
     with pytest.raises(DtypeError, match=says):
         gg.graph(*arguments)
-    assert switches().trace is None
+    assert switches().observers == ()
 
 
 def test_a_function_that_returns_no_tensor_has_a_graph_of_one_value() -> None:

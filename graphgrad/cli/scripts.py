@@ -12,11 +12,11 @@ from typing import Any
 
 from graphgrad.engine.graph import Node
 from graphgrad.engine.record import wrap
-from graphgrad.engine.recording import Block
+from graphgrad.engine.recording import Observer, observing
 from graphgrad.engine.source import is_internal
+from graphgrad.engine.sweep import Sweep
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphgradError
-from graphgrad.viz.snapshots.contributions import WatchedSweep
 from graphgrad.viz.snapshots.traces import Trace
 
 
@@ -38,10 +38,11 @@ class _Remembering(Trace):
 
     sent_from: Node | None = None
 
-    def sweep(self, seeds: Mapping[Node, Any]) -> WatchedSweep:
-        """Return the sweep for a ``backward()`` to run."""
-        (self.sent_from,) = seeds
-        return super().sweep(seeds)
+    def sweeping(self, sweep: Sweep) -> Observer | None:
+        """Observe a ``backward()``, and a sweep that records itself."""
+        if sweep.targets is None:
+            (self.sent_from,) = sweep.grads
+        return super().sweeping(sweep)
 
 
 def run(path: Path, arguments: list[str]) -> Ran:
@@ -56,7 +57,7 @@ def run(path: Path, arguments: list[str]) -> Ran:
     module.__file__ = str(path.absolute())
     here = contextlib.chdir(".")  # back at the end, for the picture's path is seen from here
     trace = _Remembering()
-    with here, _as_main(module, path, arguments), Block("trace", lambda: trace):
+    with here, _as_main(module, path, arguments), observing(trace):
         try:
             with io.open_code(module.__file__) as file:
                 code = compile(file.read(), module.__file__, "exec", dont_inherit=True)

@@ -21,22 +21,16 @@ class Scatter(NamedTuple):
     values: Any
 
 
-def unshared(c: Any, g: Any, values: tuple[Any, ...]) -> Any:
-    """Copy a leaf's gradient if anything else may hold its memory, for it is handed out."""
-    if isinstance(c, np.generic):
-        return c
-    if c is g or c.base is not None:
-        return c.copy()
-    for value in values:
-        if c is value:
-            return c.copy()
-        # in a long list of inputs, looking for it would take longer than copying
-        if value.__class__ is tuple and (len(value) > 8 or any(c is v for v in value)):
-            return c.copy()
-    return c
+def settled(
+    c: Any, node: Node, parent: Node, g: Any, *, where_passed: bool, recorded: bool = False
+) -> Any:
+    """Return what a rule contributes: 0 in branches not taken, and of its input's shape."""
+    if where_passed and node.plan.op.elementwise:
+        c = _silenced(c, g, recorded=recorded)
+    return c if c.shape == parent.shape else _fitted(c, node, parent, g)
 
 
-def silenced(c: Any, g: Any, *, recorded: bool) -> Any:
+def _silenced(c: Any, g: Any, *, recorded: bool) -> Any:
     """Let a branch that `where` did not take contribute exactly 0.
 
     There g is 0 and a local derivative that is not finite gives 0 · inf = NaN. Elsewhere
@@ -67,7 +61,7 @@ def _stretched(shape: tuple[int, ...], original: tuple[int, ...]) -> tuple[int, 
     )
 
 
-def fitted(c: Any, node: Node, parent: Node, g: Any) -> Any:
+def _fitted(c: Any, node: Node, parent: Node, g: Any) -> Any:
     """Un-broadcast a contribution, or say that the rule returned a wrong shape."""
     op = node.plan.op
     shape = parent.shape

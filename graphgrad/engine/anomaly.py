@@ -6,40 +6,52 @@ from typing import Any, overload
 
 import numpy as np
 
+from graphgrad.engine.accumulate import Scatter
 from graphgrad.engine.graph import Absent, Node, history, kept_arrays
 from graphgrad.engine.memory import checksum
-from graphgrad.engine.recording import Block, F, switched
+from graphgrad.engine.recording import Block, F, Observer, switched
 from graphgrad.errors import GraphError, NonFiniteError
 
 
-class Anomaly:
+class Anomaly(Observer):
     """The checks that run while :func:`detect_anomaly` is on."""
+
+    kind = "anomaly"
 
     def __init__(self) -> None:
         """Start without any node seen."""
         self.sums: weakref.WeakKeyDictionary[Node, list[int]] = weakref.WeakKeyDictionary()
 
-    def see(self, op: Any, results: list[Any], arrays: list[Any]) -> None:
+    def recorded(
+        self,
+        op: Any,
+        tensors: list[Any],
+        arrays: list[Any],
+        params: tuple[Any, ...],  # noqa: ARG002
+    ) -> None:
         """Raise where an op makes a NaN out of numbers; remember the saved arrays' sums."""
-        node = results[0]._node
+        node = tensors[0]._node
         if op.outputs > 1:
             node = node.parents[0]
-        made = any(np.isnan(tensor._array).any() for tensor in results)
+        made = any(np.isnan(tensor._array).any() for tensor in tensors)
         if made and not any(np.isnan(a).any() for a in arrays):
             message = f"{node.describe()} computed a NaN from inputs without one"
             raise NonFiniteError(message)
         self.sums[node] = self._sums(node)
 
-    def check_gradient(self, node: Node, g: Any, c: Any) -> None:
+    def sent(self, node: Node, position: int, contribution: Any, g: Any) -> None:  # noqa: ARG002
         """Raise where a rule makes a NaN out of a gradient without one."""
+        if contribution.__class__ is tuple:  # what arrived at one output, handed on
+            return
         gs = g if isinstance(g, list) else [g]
+        c = contribution.values if contribution.__class__ is Scatter else contribution
         if np.isnan(c).any() and not any(u is not None and np.isnan(u).any() for u in gs):
             message = (
                 f"{node.describe()}: its gradient rule made a NaN; the local slope is infinite"
             )
             raise NonFiniteError(message)
 
-    def check_unwritten(self, node: Node) -> None:
+    def before_rules(self, node: Node) -> None:
         """Raise where an array that a node saved was written through another name."""
         known = self.sums.get(node)
         if known is not None and known != self._sums(node):
@@ -77,7 +89,7 @@ def detect_anomaly(function: F | None = None) -> F | Block:
         At ``backward()``, where an array that the graph saved was changed, in whatever way:
         also through an array taken before the op, or a plain array that was an operand.
     """
-    return switched("anomaly", Anomaly, function)
+    return switched("observer", Anomaly, function)
 
 
 def explain_nan(root: Node) -> str:

@@ -6,6 +6,7 @@ state elsewhere is served by `np.seterr`, slower.
 """
 
 import contextvars
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,17 +21,14 @@ def _context_variable() -> tuple[contextvars.ContextVar[Any] | None, Any]:
     return changed[0] if len(changed) == 1 else (None, None)
 
 
-_VARIABLE, _IGNORING = _context_variable()
+CONTEXT_VARIABLE = _context_variable()
 
 
-def ignore_warnings() -> Any:
-    """Ignore floating-point warnings in this thread; returns what `restore_warnings` takes."""
-    return np.seterr(all="ignore") if _VARIABLE is None else _VARIABLE.set(_IGNORING)
+def _switch(variable: contextvars.ContextVar[Any] | None, ignoring: Any) -> tuple[Any, Any]:
+    if variable is None:
+        return partial(np.seterr, all="ignore"), lambda before: np.seterr(**before)
+    return partial(variable.set, ignoring), variable.reset
 
 
-def restore_warnings(before: Any) -> None:
-    """Undo `ignore_warnings`."""
-    if _VARIABLE is None:
-        np.seterr(**before)
-    else:
-        _VARIABLE.reset(before)
+# `ignore_warnings()` in this thread; it returns what `restore_warnings` takes
+ignore_warnings, restore_warnings = _switch(*CONTEXT_VARIABLE)

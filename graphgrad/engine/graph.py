@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.engine.source import source_line
+from graphgrad.engine.source import call_site, source_line
 
 KEPT_ELEMENTS = 8  # an output of up to this many elements stays readable in its graph
 
@@ -66,6 +66,14 @@ class Freed:
     def by(self) -> str:
         """The call that released the values, and its line."""
         return f"{self.what} at {source_line(self.code, self.instruction)}"
+
+
+def release(nodes: Iterable["Node"], by: str) -> None:
+    """Drop the saved arrays of a swept graph; its structure stays to be looked at."""
+    freed = Freed(by, *call_site(3))
+    for node in nodes:
+        if node.plan is not None:
+            node.values = freed
 
 
 class Node:

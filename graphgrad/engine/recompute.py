@@ -12,8 +12,8 @@ from graphgrad.arguments import guarded
 from graphgrad.engine.graph import Node, boundary, tick
 from graphgrad.engine.memory import checksum, know_again, known_of
 from graphgrad.engine.op import Op, op
-from graphgrad.engine.record import attach, wrap
-from graphgrad.engine.recording import Block, enable_grad, switches
+from graphgrad.engine.record import attach, show, wrap
+from graphgrad.engine.recording import Observer, enable_grad, observing, switches
 from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.trees import flatten
 from graphgrad.engine.variables import Function, name_of, pull
@@ -40,9 +40,10 @@ def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()
         return f(*args)
     segment = _Segment(f, args, (default_generator(), *rngs))
     floor = tick()
-    result, segment.changed = _noting_changes(f, args)
-    leaves, rebuild = flatten(result)
-    del result
+    changes = _Changes()
+    with observing(changes):
+        leaves, rebuild = flatten(f(*args))
+    segment.changed = list(map(weakref.ref, changes.found.values()))
     nodes = [x._node if isinstance(x, Tensor) else None for x in leaves]
     segment.places = [i for i, n in enumerate(nodes) if n and n.needs and n.serial > floor]
     segment.parents = boundary([nodes[i] for i in segment.places], floor)  # type: ignore[misc]
@@ -55,22 +56,23 @@ def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()
     plan = rerun.plan((True,) * count, count)
     kept = plan.pick((None, None, None, segment, None))
     single = len(arrays) == 1
-    tensor = attach(plan, tuple(segment.parents), kept, arrays[0] if single else arrays)
-    outputs = [tensor] if single else tensor
-    trace = switches().trace
-    if trace is not None:
-        trace.see(rerun, [t for t in outputs if t._node is not None], [])
-    for place, tensor in zip(segment.places, outputs, strict=True):
+    result = attach(plan, tuple(segment.parents), kept, arrays[0] if single else arrays)
+    show(rerun, result, [], (), switches().observers)
+    for place, tensor in zip(segment.places, [result] if single else result, strict=True):
         leaves[place] = tensor
     return rebuild(leaves)
 
 
-def _noting_changes(f: Function, args: tuple[Any, ...]) -> tuple[Any, list[weakref.ref[Any]]]:
-    """Call f, and also return what it overwrote; weakly, so that what it made itself goes."""
-    changes: list[Any] = []
-    with Block("changes", lambda: changes):
-        result = f(*args)
-    return result, list(map(weakref.ref, {id(x): x for x in changes}.values()))
+class _Changes(Observer):
+    """What a call overwrites: running statistics, say."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.found: dict[int, Any] = {}
+
+    def overwritten(self, x: Any) -> None:
+        """Remember it."""
+        self.found[id(x)] = x
 
 
 @functools.lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from graphgrad.engine.memory import frozen, note_use
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import SCALARS, as_array, operand, plain_params
 from graphgrad.engine.plan import HALF, Plan
-from graphgrad.engine.recording import latest, switches
+from graphgrad.engine.recording import Observer, latest, switches
 from graphgrad.engine.source import call_site
 from graphgrad.errors import (
     DtypeError,
@@ -81,8 +81,8 @@ def record(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every op pays fo
         parents = [p if isinstance(p, _NODE_LIKE) else _leaf_of(p) for p in parents]
     plan = op.plans.get(mask) or op.plan(mask, len(arrays))
     tensor = attach(plan, tuple(parents), plan.pick(full), out)
-    if now.watchers:
-        _show(op, tensor, arrays, now.watchers)
+    if now.observers:
+        show(op, tensor, arrays, params, now.observers)
     return tensor
 
 
@@ -114,13 +114,19 @@ def attach(plan: Plan, parents: tuple[Any, ...], values: tuple[Any, ...], out: A
     return tensor
 
 
-def _show(op: Op[Any], result: Any, arrays: list[Any], watchers: tuple[Any, ...]) -> None:
-    """Show an op, what it made and from what to the watchers."""
+def show(
+    op: Op[Any],
+    result: Any,
+    arrays: list[Any],
+    params: tuple[Any, ...],
+    observers: tuple[Observer, ...],
+) -> None:
+    """Show observers an op, what it made and from what."""
     results = result if op.outputs > 1 else (result,)
     recorded = [tensor for tensor in results if tensor._node is not None]
     if recorded:
-        for watcher in watchers:
-            watcher.see(op, recorded, arrays)
+        for observer in observers:
+            observer.recorded(op, recorded, arrays, params)
 
 
 def wrap(data: Any, node: Node) -> Any:

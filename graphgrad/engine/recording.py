@@ -1,21 +1,73 @@
-"""What a with-block switches: whether operations are recorded, and who is shown them.
+"""What a with-block switches: whether operations are recorded, and who observes the engine.
 
 The open blocks stand in a context variable, so every thread and every task of asyncio has its
 own. A block may be closed in another order than it was opened, or from another task (a generator
 that ends late): it is then marked as over, and each context drops it when it looks next.
 """
 
+import contextlib
 import functools
 import inspect
 import types
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, ClassVar, Literal, TypeVar, overload
 
 from graphgrad.errors import DtypeError
 
 F = TypeVar("F", bound=Callable[..., Any])
-Kind = Literal["enabled", "anomaly", "trace", "changes"]
+Kind = Literal["enabled", "observer"]
+
+
+class Observer:
+    """What the engine shows its work to, in a block; a subclass has the methods that it needs.
+
+    Observers see, and change nothing. An error that one raises ends what it was shown. Pictures,
+    ``detect_anomaly()`` and ``recompute`` are observers; ``observing(…)`` opens a block for one.
+    """
+
+    kind: ClassVar[str | None] = None  # of several open ones of one kind, the innermost observes
+
+    def recorded(
+        self, op: Any, tensors: list[Any], arrays: list[Any], params: tuple[Any, ...]
+    ) -> None:
+        """See an op that was recorded: the Tensors it made, from which arrays and parameters.
+
+        What its rules will need is in the node's ``values``, by ``plan.kept_names``.
+        """
+
+    def called(self, module: Any) -> contextlib.AbstractContextManager[Any]:  # noqa: ARG002
+        """Return a context for the forward of a module that is called."""
+        return contextlib.nullcontext()
+
+    def overwritten(self, x: Any) -> None:
+        """See a Tensor, or an array that a layer keeps, whose value was changed in place."""
+
+    def sweeping(self, sweep: Any) -> "Observer | None":  # noqa: ARG002
+        """Return who observes a sweep that is about to start, by the methods below."""
+        return self
+
+    def complete(self, node: Any, g: Any) -> None:
+        """See the gradient of a node, hooks included, after the last contribution to it."""
+
+    def before_rules(self, node: Any) -> None:
+        """See a node whose rules are about to run."""
+
+    def after_rules(self, node: Any) -> None:
+        """See a node whose rules have run."""
+
+    def sent(self, node: Any, position: int, contribution: Any, g: Any) -> None:
+        """See what a rule contributes to the gradient of one input, for the upstream gradient g.
+
+        It has the input's shape; or is a `Scatter`; or, to one output of an op that has several,
+        a tuple of its number and the gradient.
+        """
+
+    def summed(self, node: Any, total: Any) -> None:
+        """See the sum, where a contribution was not the first one to a node."""
+
+    def ended(self, *, finished: bool) -> None:
+        """See the end of the sweep, which may have failed."""
 
 
 class _Entry:
@@ -32,29 +84,23 @@ class _Entry:
 class Switches:
     """How everything is switched while some blocks are open; never changed."""
 
-    __slots__ = ("anomaly", "changes", "enabled", "entries", "plain", "trace", "watchers")
+    __slots__ = ("enabled", "entries", "observers", "plain")
 
     def __init__(self, entries: tuple[_Entry, ...]) -> None:
-        """Let the innermost block of each kind decide."""
-        enabled = plain = True
-        watchers: dict[str, Any] = {}
+        """Let the innermost block decide about recording, and list the observers, outer first."""
+        self.entries = entries
+        self.enabled = self.plain = True
+        observers: list[Observer] = []
         for entry in entries:
             if entry.kind == "enabled":
-                enabled = entry.value
-                plain = plain and enabled
-            elif entry.kind != "changes":
-                plain = False
-                watchers.pop(entry.kind, None)
-                watchers[entry.kind] = entry.value
-        self.entries = entries
-        # what is changed in place is put into all of these lists
-        self.changes = tuple([entry.value for entry in entries if entry.kind == "changes"])
-        self.enabled = enabled
-        # an anomaly.Anomaly while detect_anomaly() is on, a Trace while tracing() is
-        self.anomaly: Any = watchers.get("anomaly")
-        self.trace: Any = watchers.get("trace")
-        self.watchers = tuple(watchers.values())  # of both kinds: they are shown what is recorded
-        self.plain = plain  # recording for nobody else, whichever of the blocks may be over
+                self.enabled = entry.value
+            else:
+                new = entry.value
+                observers = [o for o in observers if o.kind is None or o.kind != new.kind]
+                observers.append(new)
+            self.plain = self.plain and entry.kind == "enabled" and entry.value
+        self.observers = tuple(observers)
+        # plain: recording for nobody else, whichever of the blocks may be over
 
 
 _UNSWITCHED = Switches(())
@@ -72,10 +118,19 @@ def switches() -> Switches:
 
 
 def note_change(x: Any) -> None:
-    """Put a tensor or array that was overwritten in place on the lists of changes."""
-    if latest().changes:
-        for changes in switches().changes:
-            changes.append(x)
+    """Show observers a tensor or array that was overwritten in place."""
+    if latest().observers:
+        for observer in switches().observers:
+            observer.overwritten(x)
+
+
+@contextlib.contextmanager
+def calling(module: Any) -> Generator[None, None, None]:
+    """Show observers that a module's forward runs."""
+    with contextlib.ExitStack() as stack:
+        for observer in switches().observers:
+            stack.enter_context(observer.called(module))
+        yield
 
 
 def _dropping() -> Switches:
@@ -202,6 +257,11 @@ class Block:
 def _awaited(running: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     """Let a generator be awaited."""
     return (yield from running)
+
+
+def observing(observer: Observer) -> Block:
+    """Show an observer what the engine does, in a block or a function."""
+    return Block("observer", lambda: observer)
 
 
 def switched(kind: Kind, value: Callable[[], Any], function: F | None) -> F | Block:

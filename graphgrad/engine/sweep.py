@@ -6,25 +6,26 @@ and its node into a recorded value; the same rules then record themselves. Gradi
 float16 nodes travel in float32, and are cast where they are handed out.
 """
 
-import copy
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from heapq import heapify, heappop, heappush
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
-from graphgrad.engine.accumulate import Scatter, fitted, scatter_add, silenced, unshared
+from graphgrad.engine.accumulate import Scatter, scatter_add, settled
 from graphgrad.engine.errstate import ignore_warnings, restore_warnings
-from graphgrad.engine.graph import KEPT_ELEMENTS, Freed, Node, Recorded, ancestors
+from graphgrad.engine.graph import KEPT_ELEMENTS, Freed, Node, ancestors
+from graphgrad.engine.hooks import run_hooks
 from graphgrad.engine.memory import clock, overwritten
-from graphgrad.engine.operands import as_array
 from graphgrad.engine.plan import HALF
-from graphgrad.engine.recording import switches
-from graphgrad.errors import GraphError, GraphgradError, ShapeError
+from graphgrad.engine.recording import Observer, latest, switches
+from graphgrad.errors import GraphError, GraphgradError
 
 Wrap = Callable[[Any, Node], Any]
 
 
+@final
 class Sweep:
     """One reverse sweep: gradients on their way, newest node first.
 
@@ -42,9 +43,15 @@ class Sweep:
         Nodes with a smaller serial number are not entered; targets among them get theirs.
     hooks
         Whether the hooks on the way are called.
+    observers
+        Who is shown the sweep; None means the observers whose blocks are open.
 
     Attributes
     ----------
+    grads
+        The gradients that are not complete yet.
+    useful
+        The nodes that lead to a target; None where every node leads to a leaf.
     results
         The gradient of each target (or leaf) that was reached.
     swept
@@ -55,11 +62,10 @@ class Sweep:
 
     # what an ordinary sweep, from one root to all leaves, does not ask for
     targets: Collection[Node] | None = None
-    useful: Collection[Node] | None = None  # None: every node leads to a leaf
+    useful: Collection[Node] | None = None
     ends: Collection[Node] = ()  # targets below which no other target lies
+    observers: tuple[Observer, ...] = ()
     where_passed = False
-    careful = False  # whether gradients must be looked at: behind a where, or for anomalies
-    anomaly: Any = None
 
     def __init__(
         self,
@@ -70,6 +76,7 @@ class Sweep:
         scatter: Callable[..., Any] | None = None,
         floor: int = 0,
         hooks: bool = True,
+        observers: Iterable[Observer] | None = None,
     ) -> None:
         """Get ready: nothing runs yet."""
         self.grads: dict[Node, Any] = dict(seeds)
@@ -77,19 +84,23 @@ class Sweep:
             self.targets = targets
             self.useful, self.ends = _leading_to(seeds, targets, floor)
             self.grads = {n: g for n, g in seeds.items() if n in self.useful}
-        anomaly = switches().anomaly
-        if anomaly is not None:
-            self.anomaly, self.careful = anomaly, True
-        # leaves have no rules: they wait in grads until everything has arrived
-        self.queue = [(-node.serial, node) for node in self.grads if node.plan is not None]
+        self.queue: list[tuple[int, Node]] = []
+        for node in self.grads:
+            if node.plan is not None:  # leaves have no rules: they wait in grads until the end
+                self.queue.append((-node.serial, node))
         heapify(self.queue)
         self.owned: set[Node] = set()  # whose entry in grads is ours alone to write into
+        self.floor = floor
         self.hooks = hooks
         self.wrap = wrap
         self.scatter = scatter
         self.results: dict[Node, Any] = {}
         self.swept: list[Node] = []
         self.flows: dict[int, Any] = {}
+        if observers is not None:
+            self.observers = tuple(observers)
+        elif latest().observers:
+            self.observers = switches().observers
 
     def run(self) -> "Sweep":
         """Send the gradients from the seeds to the targets.
@@ -101,140 +112,134 @@ class Sweep:
         ShapeError
             If a rule returns a gradient that does not fit its input.
         """
-        queue, grads, useful = self.queue, self.grads, self.useful
-        before = ignore_warnings()
+        if self.observers:
+            found = [observer.sweeping(self) for observer in self.observers]
+            self.observers = tuple([observer for observer in found if observer is not None])
+            self.uses = self._uses_of_leaves()
+        before, finished = ignore_warnings(), False
         try:
-            while queue:
-                node = heappop(queue)[1]
-                g = grads.pop(node)
-                plan = node.plan
-                if g.__class__ is not list:  # a list holds a gradient for each of several outputs
-                    g = self._arrived(node, g)
-                    if node in self.ends:
-                        continue
-                values = self._values(node)
-                parents = node.parents
-                try:
-                    for position, rule in plan.steps or self._joint_steps(node, g, values):
-                        parent = parents[position]
-                        if useful is None or parent in useful:
-                            self._send(node, parent, rule(g, values), g, values)
-                except GraphgradError:
-                    raise
-                except Exception as error:
-                    message = f"{node.describe()}: its gradient rule failed: {error}"
-                    raise GraphError(message) from error
-                self.swept.append(node)
-                if plan.op.masks:
-                    self.where_passed = self.careful = True
-            for leaf, g in grads.items():
-                self._arrived(leaf, g)
+            self._send_all()
+            finished = True
         finally:
             restore_warnings(before)
+            for observer in self.observers:
+                observer.ended(finished=finished)
         return self
+
+    def _send_all(self) -> None:  # noqa: C901, PLR0912 - every node pays for a call made here
+        """Take the newest node, run its rules, and so on; in the end, the leaves."""
+        queue, grads, useful, observers = self.queue, self.grads, self.useful, self.observers
+        while queue:
+            node = heappop(queue)[1]
+            g = grads.pop(node)
+            if g.__class__ is not list:  # a list holds a gradient for each of several outputs
+                g = self._arrived(node, g)
+                if node in self.ends:
+                    continue
+            values = node.values
+            if values.__class__ is Freed or clock.latest > node.serial:
+                check_values(node)
+            if self.wrap is not None:
+                values = _wrapped(node, self.wrap)
+            for observer in observers:
+                observer.before_rules(node)
+            plan, parents = node.plan, node.parents
+            try:
+                for position, rule in plan.steps or joint_steps(node, g, values, useful):
+                    parent = parents[position]
+                    if useful is None or parent in useful:
+                        self._send(node, position, parent, rule(g, values), g, values)
+            except GraphgradError:
+                raise
+            except Exception as error:
+                message = f"{node.describe()}: its gradient rule failed: {error}"
+                raise GraphError(message) from error
+            self.swept.append(node)
+            if plan.op.masks:
+                self.where_passed = True
+            if observers:
+                self._rules_ran(node)
+        for leaf, g in grads.items():
+            self._arrived(leaf, g)
 
     def _arrived(self, node: Node, g: Any) -> Any:
         """Take the complete gradient of a node: give it its dtype, and show it to hooks.
 
         Return what its rules are given: of a float16 node the gradient in float32.
         """
+        wide = None
         if g.dtype is not node.dtype and g.dtype != node.dtype:
-            own = g.astype(node.dtype)
             if node.dtype == HALF:
-                shown = Sweep._arrived(self, node, own)
-                if shown is not own:  # by a hook
-                    return shown
-                return g if g.dtype == np.float32 else g.astype(np.float32)
-            g = own
+                wide = g if g.dtype == np.float32 else g.astype(np.float32)
+            g = g.astype(node.dtype)
         if node.hooks is not None and self.hooks:
-            g = _run_hooks(node, node.hooks, g)
+            shown = g
+            g = run_hooks(node, node.hooks, g)
+            if g is not shown:
+                wide = None
         if node.value is not None and self.wrap is None and g.size <= KEPT_ELEMENTS:
             # a leaf's gradient is handed out, and .grad may be written to
             shared = node.plan is None and not isinstance(g, np.generic)
             self.flows[node.serial] = g.copy() if shared else g
         if node.plan is None or node.retain if self.targets is None else node in self.targets:
             self.results[node] = g
-        return g
+        onward = g if wide is None else wide
+        for observer in self.observers:
+            observer.complete(node, self.results.get(node, onward))
+        return onward
 
-    def _values(self, node: Node) -> Any:
-        """Return what the rules of a node need, unless it is gone or was overwritten."""
-        values = node.values
-        if values.__class__ is Freed:
-            message = (
-                f"{node.describe()}: this graph was freed by {values.by}; call that with "
-                "retain_graph=True to differentiate it again, or build the graph anew"
-            )
-            raise GraphError(message)
-        if clock.latest > node.serial:
-            _check_unwritten(node)
-        if self.anomaly is not None:
-            self.anomaly.check_unwritten(node)
-        return values if self.wrap is None else _wrapped(node, self.wrap)
-
-    def _joint_steps(self, node: Node, g: Any, values: Any) -> list[tuple[int, Any]]:
-        """Run a joint rule for the useful inputs; return its gradients in the form of steps."""
-        plan, useful = node.plan, self.useful
-        if plan.joint is None:
-            return []
-        wanted = plan.wanted
-        if useful is not None:
-            wanted = tuple(w and p in useful for w, p in zip(wanted, node.parents, strict=True))
-        gs = plan.joint(g, values, wanted)
-        return [(i, lambda _g, _v, c=gs[i]: c) for i in plan.wants if gs[i] is not None]
-
-    def _send(self, node: Node, parent: Node, c: Any, g: Any, values: Any) -> None:
+    def _send(  # noqa: C901 - in one piece, for every contribution pays for a call made here
+        self, node: Node, position: int, parent: Node, c: Any, g: Any, values: Any
+    ) -> None:
         """Add what a rule returned to the gradient of the parent."""
         try:
             shape = c.shape
         except AttributeError:  # no array, but one of the other things a rule may return
-            c = self._unpacked(parent, c)
+            c = self._unpacked(node, position, parent, c, g)
             if c is None:
                 return
             shape = c.shape
-        if self.careful:
-            c = self._examined(node, c, g)
-        if shape != parent.shape:
-            c = fitted(c, node, parent, g)
+        if self.where_passed or shape != parent.shape:
+            recorded = self.wrap is not None
+            c = settled(c, node, parent, g, where_passed=self.where_passed, recorded=recorded)
+        for observer in self.observers:
+            observer.sent(node, position, c, g)
         grads = self.grads
         before = grads.get(parent)
         if before is None:
             if parent.plan is not None:
                 heappush(self.queue, (-parent.serial, parent))
             elif self.wrap is None:
-                c = unshared(c, g, values)
+                c = _unshared(c, g, values)
             grads[parent] = c
-        elif parent in self.owned and before.dtype == c.dtype:
+            return
+        if parent in self.owned and before.dtype == c.dtype:
             before += c
         else:
             grads[parent] = total = before + c
             if self.wrap is None and total.shape:
                 self.owned.add(parent)
+        for observer in self.observers:
+            observer.summed(parent, grads[parent])
 
-    def _examined(self, node: Node, c: Any, g: Any) -> Any:
-        """Silence branches that were not taken, and look for anomalies."""
-        if self.where_passed and node.plan.op.elementwise:
-            c = silenced(c, g, recorded=self.wrap is not None)
-        if self.anomaly is not None:
-            self.anomaly.check_gradient(node, g, c)
-        return c
-
-    def _unpacked(self, parent: Node, c: Any) -> Any:
+    def _unpacked(self, node: Node, position: int, parent: Node, c: Any, g: Any) -> Any:
         """Return an array for what a rule returned; None where it has been dealt with."""
+        if c.__class__ is Scatter and self.scatter is not None:
+            return self.scatter(c.values, c.index, parent.shape)
+        if c.__class__ is not Scatter and c.__class__ is not tuple:
+            return np.asarray(c)
+        for observer in self.observers:
+            observer.sent(node, position, c, g)
+        if parent not in self.grads and parent.plan is not None:
+            heappush(self.queue, (-parent.serial, parent))
         if c.__class__ is Scatter:
-            if self.scatter is not None:
-                return self.scatter(c.values, c.index, parent.shape)
-            if parent not in self.grads and parent.plan is not None:
-                heappush(self.queue, (-parent.serial, parent))
             self._add_scatter(parent, c)
-            return None
-        if c.__class__ is tuple:  # (output number, its gradient)
-            if parent not in self.grads:
-                heappush(self.queue, (-parent.serial, parent))
-                self.grads[parent] = [None] * parent.plan.op.outputs
-            before = self.grads[parent][c[0]]  # a recorded sweep makes several nodes of one output
-            self.grads[parent][c[0]] = c[1] if before is None else before + c[1]
-            return None
-        return np.asarray(c)
+        else:
+            number, c = c
+            gs = self.grads.setdefault(parent, [None] * parent.plan.op.outputs)
+            before = gs[number]  # a recorded sweep makes several nodes of one output
+            gs[number] = c if before is None else before + c
+        return None
 
     def _add_scatter(self, parent: Node, contribution: Scatter) -> None:
         """Add into the parent's one buffer instead of making an array of zeros per slice."""
@@ -247,6 +252,71 @@ class Sweep:
             self.grads[parent] = buffer = fresh
             self.owned.add(parent)
         scatter_add(buffer, contribution.index, contribution.values)
+
+    def _uses_of_leaves(self) -> Counter[Node]:
+        """Count the contributions that each leaf will get: after the last, observers see it."""
+        uses: Counter[Node] = Counter()
+        for node in ancestors(self.grads, self.floor, self.targets or ()):
+            if node.plan is not None and node.serial >= self.floor and node not in self.ends:
+                uses.update(p for i in node.plan.wants if (p := node.parents[i]).plan is None)
+        return uses
+
+    def _rules_ran(self, node: Node) -> None:
+        """Show observers that the rules of a node ran, and leaves that are complete by that."""
+        for observer in self.observers:
+            observer.after_rules(node)
+        for position in node.plan.wants:
+            leaf = node.parents[position]
+            if leaf.plan is None:
+                self.uses[leaf] -= 1
+                if self.uses[leaf] == 0 and leaf in self.grads:
+                    self._arrived(leaf, self.grads.pop(leaf))
+
+
+def check_values(node: Node) -> None:
+    """Raise where what the rules of a node need was freed or overwritten.
+
+    Raises
+    ------
+    GraphError
+        Says by which call, or which of the values it was.
+    """
+    if node.values.__class__ is Freed:
+        message = (
+            f"{node.describe()}: this graph was freed by {node.values.by}; call that with "
+            "retain_graph=True to differentiate it again, or build the graph anew"
+        )
+        raise GraphError(message)
+    _check_unwritten(node)
+
+
+def joint_steps(
+    node: Node, g: Any, values: Any, useful: Collection[Node] | None = None
+) -> list[tuple[int, Any]]:
+    """Run a joint rule for the useful inputs; return its gradients in the form of steps."""
+    plan = node.plan
+    if plan.joint is None:
+        return []
+    wanted = plan.wanted
+    if useful is not None:
+        wanted = tuple(w and p in useful for w, p in zip(wanted, node.parents, strict=True))
+    gs = plan.joint(g, values, wanted)
+    return [(i, lambda _g, _v, c=gs[i]: c) for i in plan.wants if gs[i] is not None]
+
+
+def _unshared(c: Any, g: Any, values: tuple[Any, ...]) -> Any:
+    """Copy a leaf's gradient if anything else may hold its memory, for it is handed out."""
+    if isinstance(c, np.generic):
+        return c
+    if c is g or c.base is not None:
+        return c.copy()
+    for value in values:
+        if c is value:
+            return c.copy()
+        # in a long list of inputs, looking for it would take longer than copying
+        if value.__class__ is tuple and (len(value) > 8 or any(c is v for v in value)):
+            return c.copy()
+    return c
 
 
 def _leading_to(
@@ -312,51 +382,3 @@ def _tied(value: Any, source: int | str | None, node: Node, wrap: Wrap) -> Any:
     if isinstance(source, int) and node.plan.wanted[source]:
         return wrap(value, node.parents[source])
     return value
-
-
-def _run_hooks(node: Node, hooks: dict[int, Any], g: Any) -> Any:
-    """Show a gradient to the hooks, read-only, and take what they return instead."""
-    given = g
-    for hook in list(hooks.values()):
-        shown = _read_only(g)
-        recorded = isinstance(shown, Recorded)
-        before: Any = (shown._array, shown._node) if recorded else None
-        try:
-            changed = hook(shown)
-        except ValueError as error:
-            if "read-only" not in str(error):
-                raise
-            raise GraphError(_written_by_hook(node)) from error
-        if recorded and (shown._array is not before[0] or shown._node is not before[1]):
-            raise GraphError(_written_by_hook(node))
-        if changed is not None:
-            if np.shape(changed) != node.shape:
-                message = (
-                    f"{node.describe()}: a gradient hook returned shape {np.shape(changed)}; "
-                    f"return {node.shape}, or None to leave the gradient as it is"
-                )
-                raise ShapeError(message)
-            # a copy: the caller may keep the array, and a leaf hands its gradient out
-            g = as_array(changed, f"{node.describe()}: a gradient hook").astype(node.dtype)
-    # hooks may have kept what they were shown
-    return g.copy() if g is given and node.plan is None and isinstance(g, np.ndarray) else g
-
-
-def _read_only(g: Any) -> Any:
-    """Return a view of a gradient that cannot be written to."""
-    if isinstance(g, Recorded):
-        shown: Any = copy.copy(g)
-        shown._array = _read_only(g._array)
-        return shown
-    if not isinstance(g, np.ndarray):
-        return g
-    view = g.view()
-    view.flags.writeable = False
-    return view
-
-
-def _written_by_hook(node: Node) -> str:
-    return (
-        f"{node.describe()}: a gradient hook changed its argument in place, which others need; "
-        "return the new gradient instead, e.g. lambda g: g * 10"
-    )

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -10,14 +10,13 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.arguments import flag, function as is_function, text, wrong
 from graphgrad.engine.anomaly import explain_nan
-from graphgrad.engine.graph import Freed, Node, Recorded, tick
+from graphgrad.engine.graph import Node, Recorded, release, tick
 from graphgrad.engine.in_place import InPlace
 from graphgrad.engine.memory import lend, note_use, share_memory
 from graphgrad.engine.numpy_protocols import NumpyProtocols
 from graphgrad.engine.operands import as_array, as_plain
 from graphgrad.engine.record import constant, make_leaf, record
 from graphgrad.engine.recording import switches
-from graphgrad.engine.source import call_site
 from graphgrad.engine.sweep import Sweep
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.names import ON_TENSORS, NotHere
@@ -227,9 +226,7 @@ class Tensor(NumpyProtocols, InPlace):
                 f"requires_grad=True, and compute outside no_grad()"
             )
             raise GraphError(message)
-        trace = switches().trace
-        start = Sweep if trace is None else trace.sweep
-        sweep = start({node: self._seed(grad)}).run()
+        sweep = Sweep({node: self._seed(grad)}).run()
         with _commit:
             for leaf, g in sweep.results.items():
                 if leaf.grad is None:
@@ -368,11 +365,3 @@ def _restore(tensor: Tensor, attributes: dict[str, Any] | None, slots: dict[str,
 Recorded.public = Tensor
 for _name in ON_TENSORS:
     setattr(Tensor, _name, NotHere(_name))
-
-
-def release(nodes: Sequence[Node], by: str) -> None:
-    """Drop the saved arrays of a swept graph; its structure stays to be looked at."""
-    freed = Freed(by, *call_site(3))
-    for node in nodes:
-        if node.plan is not None:
-            node.values = freed

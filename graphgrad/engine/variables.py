@@ -128,9 +128,7 @@ def pull(
         with enable_grad():
             seeds = _seeds(ys, [g if isinstance(g, Tensor) else constant(g) for g in gs])
             scatter = TABLE["scatter"]
-            trace = switches().trace
-            start = Sweep if trace is None else trace.recorded_sweep
-            sweep = start(seeds, targets=targets, wrap=wrap, scatter=scatter, floor=floor).run()
+            sweep = Sweep(seeds, targets=targets, wrap=wrap, scatter=scatter, floor=floor).run()
     else:
         seeds = _seeds(ys, [g._array if isinstance(g, Tensor) else g for g in gs])
         sweep = Sweep(seeds, targets=targets, floor=floor).run()

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.engine.graph import tick
 from graphgrad.engine.operands import as_array, unwrapped
-from graphgrad.engine.recording import switches
+from graphgrad.engine.recording import calling, latest
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 
@@ -73,11 +73,11 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Compute the output, and show it to the hooks."""
-        trace = switches().trace
-        if trace is None:
-            out = self.forward(*inputs, **options)
+        if latest().observers:
+            with calling(self):
+                out = self.forward(*inputs, **options)
         else:
-            out = trace.call(self, inputs, options)
+            out = self.forward(*inputs, **options)
         if self._forward_hooks:
             for hook in list(self._forward_hooks.values()):
                 replaced = hook(self, inputs, out)

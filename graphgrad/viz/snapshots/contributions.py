@@ -5,85 +5,64 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.engine.accumulate import Scatter, fitted, scatter_add
-from graphgrad.engine.graph import Absent, Freed, Node
+from graphgrad.engine.accumulate import Scatter, scatter_add, settled
+from graphgrad.engine.graph import Absent, Freed, Node, ancestors
 from graphgrad.engine.memory import overwritten
 from graphgrad.engine.record import OUTPUT
-from graphgrad.engine.sweep import Sweep
+from graphgrad.engine.recording import Observer
+from graphgrad.engine.sweep import Sweep, check_values, joint_steps
 from graphgrad.errors import GraphError, GraphgradError
 from graphgrad.viz.snapshots.digest import Numbers, summarize
 
 
-class WatchedSweep(Sweep):
-    """A sweep that describes every gradient and every contribution on its way.
+class Contributions(Observer):
+    """Every gradient and every contribution of one sweep, in numbers."""
 
-    Parameters
-    ----------
-    seeds
-        The upstream gradient of each node to start from.
-    """
-
-    private = True  # runs for the picture alone
-
-    def __init__(self, seeds: Mapping[Node, Any]) -> None:
-        """Get ready: nothing runs yet."""
-        super().__init__(seeds, hooks=not self.private)
+    def __init__(self) -> None:
+        """Start with nothing seen."""
         self.gradients: dict[int, Numbers] = {}  # by serial number
         self.contributions: dict[int, dict[int, Numbers]] = {}  # by the place of the input
-        self._places: list[int] = []  # of the inputs that are still to be sent to, last first
+        self._reached: set[Node] = set()  # what something was sent to, or where the sweep starts
         self._only: dict[Node, tuple[Any, Numbers]] = {}  # what was sent, where it is all so far
 
-    def _arrived(self, node: Node, g: Any) -> Any:
-        g = super()._arrived(node, g)
+    def sweeping(self, sweep: Sweep) -> Observer:
+        """Start with the seeds."""
+        self._reached.update(sweep.grads)
+        return self
+
+    def complete(self, node: Node, g: Any) -> None:
+        """Describe a gradient."""
         sent, numbers = self._only.pop(node, (None, None))
         if numbers is None or sent is not g or node.hooks is not None:
             numbers = summarize(g if g.dtype == node.dtype else g.astype(node.dtype))
         self.gradients[node.serial] = numbers
-        if self.private:
-            self.results.clear()  # described is enough
-        return g
 
-    def _values(self, node: Node) -> Any:
-        self._places = [place for place, _ in reversed(node.plan.steps)]
-        return super()._values(node)
-
-    def _joint_steps(self, node: Node, g: Any, values: Any) -> list[tuple[int, Any]]:
-        steps = super()._joint_steps(node, g, values)
-        self._places = [place for place, _ in reversed(steps)]
-        return steps
-
-    def _send(self, node: Node, parent: Node, c: Any, g: Any, values: Any) -> None:
-        place = self._places.pop()
-        if c.__class__ is Scatter:
+    def sent(self, node: Node, position: int, contribution: Any, g: Any) -> None:
+        """Describe a contribution; much is what arrived, or all that arrives: described once."""
+        parent = node.parents[position]
+        whole = contribution
+        if contribution.__class__ is Scatter:
             whole = np.zeros(parent.shape, parent.dtype)
-            scatter_add(whole, c.index, c.values)
-        elif c.__class__ is tuple:  # to one output of an op that has several
-            whole = c[1]
-        else:
-            c = c if hasattr(c, "shape") else np.asarray(c)
-            if self.careful:
-                c = self._examined(node, c, g)
-            if c.shape != parent.shape:
-                c = fitted(c, node, parent, g)
-            whole = c
+            scatter_add(whole, contribution.index, contribution.values)
+        elif contribution.__class__ is tuple:  # to one output of an op that has several
+            whole = contribution[1]
         if parent.dtype is not None and whole.dtype != parent.dtype:
             whole = whole.astype(parent.dtype)
-        # much of what is sent is what arrived, or all that arrives: it is described once
         numbers = self.gradients[node.serial] if whole is g else summarize(whole)
-        self.contributions.setdefault(node.serial, {})[place] = numbers
-        if parent in self.grads:
+        self.contributions.setdefault(node.serial, {})[position] = numbers
+        if parent in self._reached:
             self._only.pop(parent, None)
-        elif whole is c:
-            self._only[parent] = c, numbers
-        super()._send(node, parent, c, g, values)
+        elif whole is contribution:
+            self._only[parent] = contribution, numbers
+        self._reached.add(parent)
 
 
 class _LostError(GraphError):
     """What the rules of a node need was not kept."""
 
 
-class Retold(WatchedSweep):
-    """What `backward()` did, told once more from the gradients that it kept.
+def retold(known: Mapping[Node, Any], outputs: Mapping[Node, int]) -> Contributions:
+    """Describe what `backward()` sent, once more from the gradients that it kept.
 
     A freed graph still has its small values, and from them many rules can run again.
     Where one cannot, its node is passed over.
@@ -95,62 +74,72 @@ class Retold(WatchedSweep):
     outputs
         Which output of its op a node is.
     """
-
-    def __init__(self, known: Mapping[Node, Any], outputs: Mapping[Node, int]) -> None:
-        """Get ready: nothing runs yet."""
-        super().__init__(known)
-        self.anomaly, self.careful = None, False
-        self.known = known
-        self.outputs = outputs
-        self.cut: set[Node] = set()  # did not get all of their gradient
-
-    def run(self) -> "Retold":
-        """Run the rules of every node whose gradient and values are known."""
-        while self.queue:
-            try:
-                super().run()
-            except GraphgradError:
-                continue  # with the next node: the queue stands as it was
-        return self
-
-    def _arrived(self, node: Node, g: Any) -> Any:
-        return super()._arrived(node, self.known.get(node, g))
-
-    def _values(self, node: Node) -> Any:
+    seen = Contributions()
+    gathered: dict[Node, list[Any]] = {}  # for ops of several outputs
+    cut: set[Node] = set()  # did not get all of their gradient
+    where_passed = False
+    for node in ancestors(known):
+        g = known.get(node)
+        if g is not None:
+            seen.complete(node, g)
+        if node.plan is None:
+            continue
+        if node.dtype is None and node not in cut:
+            g = gathered.get(node)
         try:
-            if node in self.cut if node.dtype is None else node not in self.known:
-                raise _LostError
-            if not isinstance(node.values, Freed):
-                return super()._values(node)
-            values = self._rebuilt(node)
+            for place, c in _sent_again(node, g, outputs):
+                parent = node.parents[place]
+                if c.__class__ is tuple:
+                    number, one = c
+                    gs = gathered.setdefault(parent, [None] * parent.plan.op.outputs)
+                    gs[number] = one if gs[number] is None else gs[number] + one
+                elif c.__class__ is not Scatter:
+                    array = c if hasattr(c, "shape") else np.asarray(c)
+                    c = settled(array, node, parent, g, where_passed=where_passed)  # noqa: PLW2901
+                seen.sent(node, place, c, g)
         except GraphgradError:
-            self.cut.update(node.parents[place] for place in node.plan.wants)
-            if node.plan.op.masks:
-                self.where_passed = self.careful = True
-            raise
-        self._places = [place for place, _ in reversed(node.plan.steps)]
-        return values
+            cut.update(node.parents[place] for place in node.plan.wants)
+        where_passed = where_passed or node.plan.op.masks
+    return seen
 
-    def _rebuilt(self, node: Node) -> tuple[Any, ...]:
-        """Gather what the rules of a freed node need from the values that stayed."""
-        if node.plan.op is OUTPUT and node in self.outputs:
-            return (self.outputs[node],)
 
-        def value(of: Any) -> Any:
-            if not isinstance(of, Node):
-                return of.value if isinstance(of, Absent) else of
-            if of.value is None or overwritten(of, of.value, node.serial):
-                raise _LostError
-            return of.value
+def _sent_again(node: Node, g: Any, outputs: Mapping[Node, int]) -> list[tuple[int, Any]]:
+    """Run the rules of a node: the place of each input, and what is sent there."""
+    if g is None:
+        raise _LostError
+    if isinstance(node.values, Freed):
+        values = _rebuilt(node, outputs)
+    else:
+        check_values(node)
+        values = node.values
+    try:
+        with np.errstate(all="ignore"):
+            steps = node.plan.steps or joint_steps(node, g, values)
+            return [(place, rule(g, values)) for place, rule in steps]
+    except Exception as error:
+        raise _LostError from error
 
-        values: list[Any] = []
-        for source in node.plan.sources:
-            if source == "out":
-                values.append(value(node))
-            elif source == "inputs":
-                values.append(tuple(map(value, node.parents)))
-            elif isinstance(source, int):
-                values.append(value(node.parents[source]))
-            else:  # a parameter of the call, or what the forward had saved
-                raise _LostError
-        return tuple(values)
+
+def _rebuilt(node: Node, outputs: Mapping[Node, int]) -> tuple[Any, ...]:
+    """Gather what the rules of a freed node need from the values that stayed."""
+    if node.plan.op is OUTPUT and node in outputs:
+        return (outputs[node],)
+
+    def value(of: Any) -> Any:
+        if not isinstance(of, Node):
+            return of.value if isinstance(of, Absent) else of
+        if of.value is None or overwritten(of, of.value, node.serial):
+            raise _LostError
+        return of.value
+
+    values: list[Any] = []
+    for source in node.plan.sources:
+        if source == "out":
+            values.append(value(node))
+        elif source == "inputs":
+            values.append(tuple(map(value, node.parents)))
+        elif isinstance(source, int):
+            values.append(value(node.parents[source]))
+        else:  # a parameter of the call, or what the forward had saved
+            raise _LostError
+    return tuple(values)

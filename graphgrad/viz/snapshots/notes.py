@@ -6,7 +6,7 @@ from typing import Any
 
 from graphgrad.engine.graph import Node
 from graphgrad.engine.source import source_line
-from graphgrad.viz.snapshots.contributions import WatchedSweep
+from graphgrad.viz.snapshots.contributions import Contributions
 from graphgrad.viz.snapshots.digest import Numbers
 
 
@@ -148,11 +148,11 @@ class SentBack:
 
     __slots__ = ("contributions", "flows", "gradients")
 
-    def __init__(self, sweep: WatchedSweep) -> None:
-        """Take them over from the sweep, which may then be forgotten."""
-        self.flows = sweep.flows  # tells whether this is still the last backward() from there
-        self.gradients = sweep.gradients
-        self.contributions = sweep.contributions
+    def __init__(self, flows: dict[int, Any], seen: Contributions) -> None:
+        """Keep what was seen of the sweep with these flows."""
+        self.flows = flows  # tells whether this is still the last backward() from there
+        self.gradients = seen.gradients
+        self.contributions = seen.contributions
 
 
 def note_of(node: Node) -> Note | None:

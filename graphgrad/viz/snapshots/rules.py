@@ -1,10 +1,10 @@
 """Sweeps that are recorded: what they add to the graph, told apart by whose gradient it is."""
 
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 from graphgrad.engine.graph import Node, Recorded, tick
 from graphgrad.engine.record import make_leaf
+from graphgrad.engine.recording import Observer
 from graphgrad.engine.source import call_site
 from graphgrad.engine.sweep import Sweep
 from graphgrad.engine.variables import IDENTITY
@@ -29,37 +29,39 @@ class Watching(Protocol):
         """Return what is known about a leaf; make a note if there is none."""
 
 
-class RecordedSweep(Sweep):
-    """A sweep that says, while it records itself, which op's rule is at work.
+class WhoseRule(Observer):
+    """Says, while a sweep records itself, which op's rule is at work.
 
-    What it adds to the graph lies in a group for each op whose rule it is. These lie in groups
-    for the calls of modules that the ops were made in; and all of them in one of the sweep's own.
+    What the sweep adds to the graph lies in a group for each op whose rule it is. These lie in
+    groups for the calls of modules that the ops were made in; and all of them in one of the
+    sweep's own.
 
     Parameters
     ----------
     trace
-        The trace that is told.
-    seeds, options
-        As for a :class:`~graphgrad.engine.sweep.Sweep`.
+        The trace whose notes name the maker of each op.
+    sweep
+        The sweep, which is about to start.
     """
 
-    def __init__(self, trace: Watching, seeds: Mapping[Node, Any], **options: Any) -> None:
-        """Get ready: nothing runs yet."""
-        super().__init__(seeds, **options)
+    def __init__(self, trace: Watching, sweep: Sweep) -> None:
+        """Make the group of the sweep, and let its seeds lie in it."""
         self.trace = trace
+        self.targets = sweep.targets or ()
         self.start = tick()
-        nodes = self.useful or ()  # on the way to the targets, which a recorded sweep always has
+        nodes = sweep.useful or ()  # on the way to the targets, which a recorded sweep always has
         orders = (note.maker.order for node in nodes if (note := note_of(node)) is not None)
         order = 1 + max(orders, default=0)
+        self.before = trace.maker
         outer = trace.maker.call
         group = Group(f"{nabla(order)} backward", outer, at=call_site(1))
-        self.maker = Maker(group, order=order)
+        self.maker = trace.maker = Maker(group, order=order)
         self.mirrors: dict[CallNote, Group] = {}
         self.around: set[CallNote | Group] = set()
         while outer is not None:
             self.around.add(outer)
             outer = outer.outer
-        for node, g in self.grads.items():
+        for node, g in sweep.grads.items():
             self._seed(node, g)
 
     def _seed(self, node: Node, g: Any) -> None:
@@ -69,30 +71,23 @@ class RecordedSweep(Sweep):
             if note is not None:
                 note.maker, note.slope = self.maker, Slope(node, None, wanted=True)
 
-    def run(self) -> "RecordedSweep":
-        """Send the gradients; what is recorded then is what it was before."""
-        before = self.trace.maker
-        try:
-            super().run()
-        finally:
-            self.trace.maker = before
-        return self
+    def ended(self, *, finished: bool) -> None:  # noqa: ARG002
+        """Let what is recorded from here on be what it was before."""
+        self.trace.maker = self.before
 
-    def _arrived(self, node: Node, g: Any) -> Any:
-        self.trace.maker = self.maker  # hooks belong to no rule
-        g = super()._arrived(node, g)
-        shown = self.results.get(node, g)
-        own = shown._node if isinstance(shown, Recorded) else None
+    def complete(self, node: Node, g: Any) -> None:
+        """Say of the op that computed a gradient whose it is."""
+        own = g._node if isinstance(g, Recorded) else None
         known = None if own is None or own.serial < self.start else note_of(own)
         if known is not None:
-            wanted = self.targets is not None and node in self.targets
+            wanted = node in self.targets
             if known.slope is None or (wanted and not known.slope.wanted):
                 while node.plan is not None and node.plan.op is IDENTITY and node.name is None:
                     (node,) = node.parents
                 known.slope = Slope(node, self.trace.leaf_note(node), wanted=wanted)
-        return g
 
-    def _values(self, node: Node) -> Any:
+    def before_rules(self, node: Node) -> None:
+        """Let what is recorded now be the work of the node's rule."""
         note = note_of(node)
         made = None if note is None else note.maker
         call = None if made is None else made.call
@@ -108,7 +103,17 @@ class RecordedSweep(Sweep):
         group = Group(kind, self._mirror(call), at=at)
         rule = Rule(node.serial, symbol, call, at)
         self.trace.maker = Maker(group, rule, self.maker.order, self.maker)
-        return super()._values(node)
+
+    def after_rules(self, node: Node) -> None:  # noqa: ARG002
+        """Let what hooks record belong to no rule."""
+        self.trace.maker = self.maker
+
+    def summed(self, node: Node, total: Any) -> None:  # noqa: ARG002
+        """Let a sum belong to no rule."""
+        known = note_of(total._node) if isinstance(total, Recorded) and total._node else None
+        group = self.trace.maker.call
+        if known is not None and group is not None:
+            known.maker = Maker(group.outer, None, self.maker.order, self.maker)
 
     def _mirror(self, call: CallNote | None) -> Group | CallNote | None:
         """Return the group of what is sent back through a call of a module."""
@@ -121,14 +126,3 @@ class RecordedSweep(Sweep):
             kind = f"∂ of {inner.root.kinds[inner.path]}"
             outer = self.mirrors[inner] = Group(kind, outer, of=inner)
         return outer
-
-    def _send(self, node: Node, parent: Node, c: Any, g: Any, values: Any) -> None:
-        before = self.grads.get(parent)
-        super()._send(node, parent, c, g, values)
-        total = self.grads.get(parent)
-        if before is None or not isinstance(total, Recorded) or total._node is None:
-            return
-        known = note_of(total._node)
-        group = self.trace.maker.call
-        if known is not None and group is not None:  # a sum belongs to no rule
-            known.maker = Maker(group.outer, None, self.maker.order, self.maker)

@@ -15,17 +15,20 @@ from typing import Any, Literal
 
 import numpy as np
 
+from graphgrad.engine.anomaly import Anomaly
 from graphgrad.engine.graph import Absent, Freed, Node, ancestors, history, kept_arrays
 from graphgrad.engine.memory import written_since
 from graphgrad.engine.record import OUTPUT
+from graphgrad.engine.recording import switches
 from graphgrad.engine.source import source_line
+from graphgrad.engine.sweep import Sweep
 from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.variables import IDENTITY
 from graphgrad.errors import GraphgradError
 from graphgrad.reprs import counted
 from graphgrad.viz.formulas.symbols import Untold
 from graphgrad.viz.formulas.telling import Figures, told
-from graphgrad.viz.snapshots.contributions import Retold, WatchedSweep
+from graphgrad.viz.snapshots.contributions import Contributions, retold
 from graphgrad.viz.snapshots.digest import Numbers as Numbers, summarize as summarize
 from graphgrad.viz.snapshots.notes import note_of
 from graphgrad.viz.snapshots.traces import Places
@@ -416,9 +419,10 @@ def _backward(roots: Mapping[Node, Any], nodes: list[Node], outputs: dict[Node, 
             note = "∂ of the sum of the results"
         elif root not in kept and data.size != 1:
             note = "∂ of the sum of the result"
-        sweep = WatchedSweep(seeds)
+        seen = Contributions()
+        checks = [x for x in switches().observers if isinstance(x, Anomaly)]
         try:
-            sweep.run()
+            Sweep(seeds, hooks=False, observers=[*checks, seen]).run()
         except GraphgradError as error:
             freed = next((n.values for n in nodes if isinstance(n.values, Freed)), None)
             note = f"No ∂: {error.message}"
@@ -428,10 +432,9 @@ def _backward(roots: Mapping[Node, Any], nodes: list[Node], outputs: dict[Node, 
                     "that, or call with retain_graph=True."
                 )
         else:
-            return _Backward(sweep.gradients, sweep.contributions, note)
-    retold = Retold(kept, outputs).run()
-    gradients = {node.serial: summarize(g) for node, g in kept.items()}
-    return _Backward(gradients, retold.contributions, note)
+            return _Backward(seen.gradients, seen.contributions, note)
+    seen = retold(kept, outputs)
+    return _Backward(seen.gradients, seen.contributions, note)
 
 
 def _steps(

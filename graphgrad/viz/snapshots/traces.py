@@ -4,16 +4,17 @@ While a trace is on, each op's node gets a note: the module that it ran in, and 
 numbers. A note holds neither arrays nor modules, and goes when its node goes.
 """
 
+import contextlib
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, overload
 
 from graphgrad.engine.graph import Node, tick
-from graphgrad.engine.op import Op
 from graphgrad.engine.record import OUTPUT
-from graphgrad.engine.recording import Block, F, switched
-from graphgrad.viz.snapshots.contributions import WatchedSweep
+from graphgrad.engine.recording import Block, F, Observer, switched
+from graphgrad.engine.sweep import Sweep
+from graphgrad.viz.snapshots.contributions import Contributions
 from graphgrad.viz.snapshots.digest import Numbers, summarize
 from graphgrad.viz.snapshots.notes import (
     CallNote,
@@ -28,23 +29,25 @@ from graphgrad.viz.snapshots.notes import (
     nabla,
     note_of,
 )
-from graphgrad.viz.snapshots.rules import RecordedSweep
+from graphgrad.viz.snapshots.rules import WhoseRule
 
 
-class _Telling(WatchedSweep):
-    """The sweep of a traced ``backward()``: what it sends stays known after the arrays go."""
+class _BackwardSeen(Contributions):
+    """What a traced ``backward()`` sends: it stays known after the arrays go."""
 
-    private = False
+    def __init__(self, sweep: Sweep) -> None:
+        """Take the sweep that is about to start."""
+        super().__init__()
+        self.flows = sweep.flows
+        self.seeds = list(sweep.grads)
+        self.sweeping(sweep)
 
-    def run(self) -> "_Telling":
-        """Send the gradients, and leave what was seen of them with the nodes of the seeds."""
-        seeds = list(self.grads)
-        super().run()
-        for node in seeds:
+    def ended(self, *, finished: bool) -> None:
+        """Leave what was seen with the nodes of the seeds."""
+        for node in self.seeds if finished else ():
             note = note_of(node)
             if note is not None:
-                note.sent_back = SentBack(self)
-        return self
+                note.sent_back = SentBack(self.flows, self)
 
 
 class _Call:
@@ -73,8 +76,10 @@ class _Call:
         return kind if count == 1 else f"{kind}_{count}"
 
 
-class Trace:
+class Trace(Observer):
     """One ``with tracing():``."""
+
+    kind = "trace"
 
     def __init__(self) -> None:
         """Start with nothing seen."""
@@ -84,13 +89,14 @@ class Trace:
         self.roots: dict[int, Root] = {}  # by id, which is looked at only while that one lives
         self.leaves: weakref.WeakKeyDictionary[Node, LeafNote] = weakref.WeakKeyDictionary()
 
-    def call(self, module: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Run a module's forward, and write down that it was this one."""
+    @contextlib.contextmanager
+    def called(self, module: Any) -> Iterator[None]:
+        """Write down that what is recorded now is the work of this module."""
         call = self._enter(module)
         self.calls.append(call)
         before, self.maker = self.maker, call.maker
         try:
-            return module.forward(*inputs, **options)
+            yield
         finally:
             self.calls.pop()
             self.maker = before
@@ -131,14 +137,20 @@ class Trace:
             note = self.leaves[node] = LeafNote()
         return note
 
-    def see(self, op: Op[Any], results: list[Any], arrays: list[Any]) -> None:
+    def recorded(
+        self,
+        op: Any,
+        tensors: list[Any],
+        arrays: list[Any],
+        params: tuple[Any, ...],  # noqa: ARG002
+    ) -> None:
         """Write a note about each node that an op made."""
         last, self.last = self.last, tick()
-        for tensor in results:
+        for tensor in tensors:
             node = tensor._node
             numbers = summarize(tensor._array) if node.value is None else None
             node.note = Note(self.leaves, self.maker, numbers)
-        node = results[0]._node
+        node = tensors[0]._node
         if op.outputs > 1:
             node = node.parents[0]
             node.note = Note(self.leaves, self.maker, None)
@@ -150,13 +162,11 @@ class Trace:
             if self.maker.sweep is not None and parent.serial > last:  # made for this op
                 self._leaf(parent).maker = self.maker.sweep
 
-    def sweep(self, seeds: Mapping[Node, Any]) -> WatchedSweep:
-        """Return the sweep for a ``backward()`` to run."""
-        return _Telling(seeds)
-
-    def recorded_sweep(self, seeds: Mapping[Node, Any], **options: Any) -> RecordedSweep:
-        """Return the sweep for a graph of the gradient."""
-        return RecordedSweep(self, seeds, **options)
+    def sweeping(self, sweep: Sweep) -> Observer | None:
+        """Observe a ``backward()``, and a sweep that records itself."""
+        if sweep.wrap is not None:
+            return WhoseRule(self, sweep)
+        return _BackwardSeen(sweep) if sweep.targets is None else None
 
     def leaf_note(self, node: Node, *, new: bool = False) -> LeafNote | None:
         """Return what is known about a leaf; make a note if there is none."""
@@ -186,7 +196,7 @@ def tracing(function: F | None = None) -> F | Block:
             loss.backward()
         gg.graph(loss).render("loss.svg")
     """
-    return switched("trace", Trace, function)
+    return switched("observer", Trace, function)
 
 
 class Places:

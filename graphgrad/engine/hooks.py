@@ -1,0 +1,58 @@
+"""Gradient hooks: functions of the user's that see a gradient, and may return another."""
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from graphgrad.engine.graph import Node, Recorded
+from graphgrad.engine.operands import as_array
+from graphgrad.errors import GraphError, ShapeError
+
+
+def run_hooks(node: Node, hooks: dict[int, Any], g: Any) -> Any:
+    """Show a gradient to the hooks, read-only, and take what they return instead."""
+    given = g
+    for hook in list(hooks.values()):
+        shown = _read_only(g)
+        recorded = isinstance(shown, Recorded)
+        before: Any = (shown._array, shown._node) if recorded else None
+        try:
+            changed = hook(shown)
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise GraphError(_written_by_hook(node)) from error
+        if recorded and (shown._array is not before[0] or shown._node is not before[1]):
+            raise GraphError(_written_by_hook(node))
+        if changed is not None:
+            if np.shape(changed) != node.shape:
+                message = (
+                    f"{node.describe()}: a gradient hook returned shape {np.shape(changed)}; "
+                    f"return {node.shape}, or None to leave the gradient as it is"
+                )
+                raise ShapeError(message)
+            # a copy: the caller may keep the array, and a leaf hands its gradient out
+            g = as_array(changed, f"{node.describe()}: a gradient hook").astype(node.dtype)
+    # hooks may have kept what they were shown
+    return g.copy() if g is given and node.plan is None and isinstance(g, np.ndarray) else g
+
+
+def _read_only(g: Any) -> Any:
+    """Return a view of a gradient that cannot be written to."""
+    if isinstance(g, Recorded):
+        shown: Any = copy.copy(g)
+        shown._array = _read_only(g._array)
+        return shown
+    if not isinstance(g, np.ndarray):
+        return g
+    view = g.view()
+    view.flags.writeable = False
+    return view
+
+
+def _written_by_hook(node: Node) -> str:
+    return (
+        f"{node.describe()}: a gradient hook changed its argument in place, which others need; "
+        "return the new gradient instead, e.g. lambda g: g * 10"
+    )
