@@ -1,7 +1,12 @@
-"""docs/conventions.md, executed: its numbers, and that the tests which it names are there."""
+"""docs/conventions.md, executed: its numbers, and that each row has the tests that prove it.
 
+`conventions.txt` lists these tests below the first cell of the row.
+"""
+
+import importlib
+import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +16,9 @@ import pytest
 import graphgrad as gg
 from tests.special_points import POINTS
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "conventions.md"
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "conventions.md"
 checkout = pytest.mark.skipif(not PAGE.exists(), reason="needs the checkout")
-
-NAMED = re.compile(r"`(test_\w+)::(\w+)(?:\[([^`\]]*)\])?`")
 
 
 def rows() -> list[list[str]]:
@@ -25,22 +28,34 @@ def rows() -> list[list[str]]:
     return [row for row in cells if row[0] != "case" and set(row[0]) != {"-"}]
 
 
-@checkout
-def test_every_row_names_a_test_that_is_there() -> None:
-    for row in rows():
-        named = NAMED.findall(row[2])
-        assert named, row[0]
-        for module, function, case in named:
-            source = (ROOT / "tests" / f"{module}.py").read_text("utf-8")
-            assert f"def {function}(" in source, row[0]
-            if function == "test_special_point":
-                assert case in POINTS, case
+def proofs() -> Iterator[tuple[str, list[str]]]:
+    """Yield the first cell of each row and the tests that prove the row, from conventions.txt."""
+    for block in re.split(r"\n(?! )", (HERE / "conventions.txt").read_text("utf-8").strip()):
+        case, *tests = block.splitlines()
+        yield case, [test.strip() for test in tests]
 
 
 @checkout
-def test_every_special_point_is_published() -> None:
-    published = {case for row in rows() for _, _, case in NAMED.findall(row[2])}
-    assert set(POINTS) <= published
+def test_conventions_txt_has_the_rows_of_the_page() -> None:
+    """The same, in the same order: a row that is new or changed on the page is so in the list."""
+    assert [case for case, _ in proofs()] == [row[0] for row in rows()]
+
+
+def test_every_row_has_tests_that_pytest_collects() -> None:
+    points = set()
+    for case, tests in proofs():
+        assert tests, f"no test proves: {case}"
+        for test in tests:
+            file, name = test.split("::")
+            function, _, point = name.partition("[")
+            assert re.fullmatch(r"tests/test_\w+\.py", file), test
+            assert function.startswith("test_"), test
+            module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
+            assert inspect.isfunction(getattr(module, function, None)), test
+            if point:
+                assert function == "test_special_point", test
+                points.add(point.removesuffix("]"))
+    assert points == set(POINTS)
 
 
 def derivatives(f: Callable[..., Any], at: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
