@@ -16,34 +16,41 @@ from graphgrad.engine.recording import note_change, switches
 from graphgrad.errors import GraphError, ShapeError
 
 
+def writable(tensor: Recorded) -> Any:
+    """Return the array of a tensor to code that calls `mark_changed` once it has written there.
+
+    For optimizers and layers; users write to ``t.data``, which takes care of both.
+    """
+    if isinstance(tensor._array, np.generic):  # what NumPy's 0-d results are
+        set_array(tensor, np.asarray(tensor._array))
+    return tensor._array
+
+
+def mark_changed(tensor: Recorded, *, written: bool = True) -> None:
+    """Note that the value is another now, by a write to its memory or by new memory."""
+    note_change(tensor)
+    node = tensor._node
+    if node is None and not written:
+        return  # no graph has it, and its old memory is as it was
+    now = note_write(tensor._array if written else None)
+    if node is not None:
+        node.changed = now
+        if node.is_view:
+            for owner in memory_owners(node):
+                owner.changed = now
+
+
+def set_array(tensor: Recorded, array: Any) -> None:
+    """Let a tensor have another array from here on, and its node too, if that keeps the value."""
+    tensor._array = array
+    if tensor._node is not None and tensor._node.value is not None:
+        tensor._node.value = array
+
+
 class InPlace(ArrayMethods):
-    """How the value of a tensor is changed, and who must know that it was."""
+    """The operators that change the value of a tensor."""
 
     __slots__ = ()
-
-    def _writable(self) -> Any:
-        """Return ``data`` to code that tells by `_mark_changed` when it has written there."""
-        if isinstance(self._array, np.generic):  # what NumPy's 0-d results are
-            self._set_data(np.asarray(self._array))
-        return self._array
-
-    def _set_data(self, array: Any) -> None:
-        self._array = array
-        if self._node is not None and self._node.value is not None:
-            self._node.value = array
-
-    def _mark_changed(self, *, written: bool = True) -> None:
-        """Note that the value is another now, by a write to its memory or by new memory."""
-        note_change(self)
-        node = self._node
-        if node is None and not written:
-            return  # no graph has it, and its old memory is as it was
-        now = note_write(self._array if written else None)
-        if node is not None:
-            node.changed = now
-            if node.is_view:
-                for owner in memory_owners(node):
-                    owner.changed = now
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Become a new version of itself with some elements replaced.
@@ -57,10 +64,10 @@ class InPlace(ArrayMethods):
             check(index, "setitem, 'index'")
             value = unwrapped(operand(value, "setitem"))
             try:
-                self._writable()[index] = value
+                writable(self)[index] = value
             except (ValueError, IndexError, TypeError) as error:
                 fail(TABLE[operator.setitem], [self._array, value], error)
-            self._mark_changed()
+            mark_changed(self)
             return
         self._refuse_leaf_change("t[index] = value")
         if node is not None and node.plan is not None and node.plan.op.view:
@@ -77,10 +84,10 @@ class InPlace(ArrayMethods):
         if not self._is_recording(other):
             other = unwrapped(operand(other, function.__name__))
             try:
-                function(self._writable(), other, out=self._writable())
+                function(writable(self), other, out=writable(self))
             except (ValueError, TypeError) as error:
                 fail(TABLE[function], [self._array, other], error)
-            self._mark_changed()
+            mark_changed(self)
             return self
         self._refuse_leaf_change(f"an in-place {function.__name__}")
         result = record(TABLE[function], (self, other))

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphgrad.arguments import guarded
 from graphgrad.engine.graph import Node, boundary, tick
+from graphgrad.engine.in_place import writable
 from graphgrad.engine.memory import checksum, know_again, known_of
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.record import attach, show, wrap
@@ -154,7 +155,7 @@ class _Segment:
 
 
 def _plain(x: Any) -> Any:
-    return x._writable() if isinstance(x, Tensor) else x
+    return writable(x) if isinstance(x, Tensor) else x
 
 
 def _stamp(x: Any) -> int | None:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from graphgrad.arguments import flag, function as is_function, text, wrong
 from graphgrad.engine.anomaly import explain_nan
 from graphgrad.engine.graph import Node, Recorded, release, tick
-from graphgrad.engine.in_place import InPlace
+from graphgrad.engine.in_place import InPlace, mark_changed, set_array, writable
 from graphgrad.engine.memory import lend, note_use, share_memory
 from graphgrad.engine.numpy_protocols import NumpyProtocols
 from graphgrad.engine.operands import as_array, as_plain
@@ -96,7 +96,7 @@ class Tensor(NumpyProtocols, InPlace):
         (``a = t.data; y = t * t; a[0] = 1``); ``gg.detect_anomaly()`` finds it by checksums.
         """
         lend(self)
-        return self._writable()
+        return writable(self)
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -109,8 +109,8 @@ class Tensor(NumpyProtocols, InPlace):
                     f"make a new Tensor for another shape"
                 )
                 raise ShapeError(message)
-            self._set_data(value.astype(self.dtype, copy=False))
-        self._mark_changed(written=share_memory(self._array, before))
+            set_array(self, value.astype(self.dtype, copy=False))
+        mark_changed(self, written=share_memory(self._array, before))
 
     @property
     def requires_grad(self) -> bool:
@@ -193,7 +193,7 @@ class Tensor(NumpyProtocols, InPlace):
 
         ``backward()`` notices a write to it, as to the tensor itself.
         """
-        array = self._writable()
+        array = writable(self)
         if self._node is not None:
             note_use(array)
         return constant(array)  # type: ignore[no-any-return]

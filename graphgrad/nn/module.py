@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.engine.graph import tick
+from graphgrad.engine.in_place import mark_changed, writable
 from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.recording import calling, latest
 from graphgrad.engine.tensor import Tensor
@@ -216,8 +217,8 @@ class Module:
             raise ShapeError(f"{message}{'; '.join(problems)}")
         for name, array in arrays.items():
             x = own[name]
-            x._writable()[...] = array
-            x._mark_changed()  # tells a graph that needs the old values
+            writable(x)[...] = array
+            mark_changed(x)  # tells a graph that needs the old values
         return Loaded(missing, unexpected)
 
     # ---------------------------------------------------------------------------- switches

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphgrad.arguments import is_flag, is_number, several, shown
+from graphgrad.engine.in_place import mark_changed, writable
 from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, GraphError, GraphgradError, ShapeError
@@ -294,7 +295,7 @@ class Optimizer:
                 update(rule, w, g, [state[name] for name in asks.state], counted)
             else:
                 update(rule, w, g, (), keywords)
-            p._mark_changed()
+            mark_changed(p)
 
     def _work(self) -> list[tuple[Any, ...]]:
         """List what a step has to do, having checked all of it."""
@@ -313,7 +314,7 @@ class Optimizer:
                 g = p.grad
                 if g is None or not p.requires_grad:
                     continue
-                w = p._writable()
+                w = writable(p)
                 if isinstance(w, np.ndarray) and not w.flags.writeable:
                     message = f"{self._name}: the array of a parameter {w.shape} is read-only"
                     raise GraphError(message)

@@ -8,6 +8,7 @@ import numpy as np
 from graphgrad.arguments import guarded, is_number, size, sizes
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.graph import Absent, Recorded
+from graphgrad.engine.in_place import mark_changed, writable
 from graphgrad.engine.memory import note_write
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_array, operand, shape_of
@@ -248,10 +249,10 @@ def batch_norm(
 
 def _move(running: Any, statistic: Any, momentum: float) -> None:
     """Overwrite a running statistic, and tell graphs that need the old one."""
-    array = running._writable() if isinstance(running, Tensor) else running
+    array = writable(running) if isinstance(running, Tensor) else running
     array[...] = (1 - momentum) * array + momentum * statistic
     if isinstance(running, Tensor):
-        running._mark_changed()
+        mark_changed(running)
     else:
         note_change(array)
         note_write(array)
