@@ -163,6 +163,23 @@ class Node:
         return f"<Node {self.serial}: {self.describe()}>"
 
 
+# ------------------------------------------- for pictures, optimizers and the ops of layers
+
+
+def node_of(tensor: Recorded) -> Node | None:
+    """Return the place of a tensor in the graph; None where it has none yet."""
+    return tensor._node
+
+
+def array_of(tensor: Recorded) -> Any:
+    """Return the array of a tensor to code that does not write to it; users have ``t.data``.
+
+    A 0-d one may be a scalar of NumPy's. ``t.data`` makes an array of it, and watches what is
+    written there, which takes time.
+    """
+    return tensor._array
+
+
 # ------------------------------------------------------------------------------- walking
 
 

@@ -47,6 +47,11 @@ def set_array(tensor: Recorded, array: Any) -> None:
         tensor._node.value = array
 
 
+def stand_for(tensor: Recorded, other: Recorded) -> None:
+    """Let a tensor have the value of another one, and its place in the graph."""
+    tensor._array, tensor._node = other._array, other._node
+
+
 class InPlace(ArrayMethods):
     """The operators that change the value of a tensor."""
 
@@ -107,7 +112,7 @@ class InPlace(ArrayMethods):
 
     def _become(self, result: Self) -> None:
         name = None if self._node is None else self._node.name
-        self._array, self._node = result._array, result._node
+        stand_for(self, result)
         if name is not None:
             (self._node or make_leaf(self, needs=False)).name = name
 

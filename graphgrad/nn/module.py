@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from graphgrad.engine.graph import tick
+from graphgrad.engine.graph import array_of, tick
 from graphgrad.engine.in_place import mark_changed, writable
 from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.recording import calling, latest
@@ -199,7 +199,7 @@ class Module:
         if strict and unexpected:
             problems.append(f"unexpected: {', '.join(unexpected)}")
         arrays = {}
-        held = {id(x._array) for x in own.values()}
+        held = {id(array_of(x)) for x in own.values()}
         for name, x in own.items():
             if name not in state:
                 continue
@@ -209,7 +209,7 @@ class Module:
                 problems.append(f"{name} is {x.shape} here, {array.shape} in the state")
             elif x.dtype.kind != "f" and not _holds(x.dtype, array):
                 problems.append(f"{name} is {x.dtype} here, and cannot be {array!r:.40}")
-            elif id(array) in held and array is not x._array:
+            elif id(array) in held and array is not array_of(x):
                 arrays[name] = array.copy()  # it may be overwritten before it is read
         if problems:
             who = type(self).__name__

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded
+from graphgrad.engine.graph import array_of, node_of
+from graphgrad.engine.in_place import stand_for
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.record import constant
 from graphgrad.engine.tensor import Tensor
@@ -50,27 +52,28 @@ def functional_call(module: Module, values: Mapping[str, Any], *inputs: Any) -> 
             message = f"functional_call: {name!r} {tensor.shape} {it_is}"
             raise ShapeError(message)
         given[name] = tensor
-    before = {name: (own[name]._array, own[name]._node) for name in given}
+    before = {name: alias(own[name]) for name in given}
     try:
         for name, tensor in given.items():
-            own[name]._array, own[name]._node = tensor._array, tensor._node
+            stand_for(own[name], tensor)
         out = _with_values_of_their_own(module(*inputs), {id(own[name]) for name in given})
         for name, tensor in given.items():
             _take_back(own[name], tensor, values[name])
         return out
     finally:
-        for name, (data, node) in before.items():
-            own[name]._array, own[name]._node = data, node
+        for name, tensor in before.items():
+            stand_for(own[name], tensor)
 
 
 def _take_back(lent: Tensor, tensor: Tensor, value: Any) -> None:
     """Give what was put in the place of a value, such as a count, to whoever gave the value."""
-    if lent._array is tensor._array or lent._node is not tensor._node:
+    array = array_of(lent)
+    if array is array_of(tensor) or node_of(lent) is not node_of(tensor):
         return
     if isinstance(value, Tensor):
-        value.data = lent._array
+        value.data = array
     elif isinstance(value, np.ndarray):
-        value[...] = lent._array
+        value[...] = array
 
 
 def _with_values_of_their_own(out: Any, lent: set[int]) -> Any:

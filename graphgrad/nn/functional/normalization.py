@@ -7,7 +7,7 @@ import numpy as np
 
 from graphgrad.arguments import guarded, is_number, size, sizes
 from graphgrad.engine.domains import Cases, call
-from graphgrad.engine.graph import Absent, Recorded
+from graphgrad.engine.graph import Absent, Recorded, array_of
 from graphgrad.engine.in_place import mark_changed, writable
 from graphgrad.engine.memory import note_write
 from graphgrad.engine.op import Op, op
@@ -430,7 +430,7 @@ def _given(x: Any, otherwise: float) -> Any:
 
 def _plain(x: Any) -> Any:
     if isinstance(x, Recorded):
-        return x._array
+        return array_of(x)
     return x.value if isinstance(x, Absent) else operand(x, "normalization")
 
 
