@@ -2,10 +2,10 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from operator import attrgetter
 
 from graphgrad.cli.scripts import Ran, ScriptError
-from graphgrad.engine.graph import Node
+from graphgrad.engine.graph import Node, node_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.viz.drawing.texts import readable
 
@@ -36,7 +36,9 @@ def choose(ran: Ran, name: str | None) -> tuple[str, Tensor]:
         return name, _named(ran, tensors, name)
     found = _results(tensors)
     if len(found) > 1:
-        learnt = {key: x for key, x in found.items() if _node(x).flow is not None}
+        learnt = {
+            key: x for key, x in found.items() if (node := node_of(x)) and node.flow is not None
+        }
         found = learnt if len(learnt) == 1 else found
     if len(found) == 1:
         ((key, tensor),) = found.items()
@@ -52,7 +54,7 @@ def choose(ran: Ran, name: str | None) -> tuple[str, Tensor]:
 def name_values(ran: Ran) -> None:
     """Call what has no name by the script's variable for it; parameters have names already."""
     for key, x in _tensors(ran).items():
-        node = _node(x)
+        node = node_of(x)
         if type(x) is Tensor and node is not None and node.name is None:
             node.name = key
 
@@ -70,9 +72,10 @@ def _named(ran: Ran, tensors: dict[str, Tensor], name: str) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if name not in ran.names:
-        same = [x for x in tensors.values() if x.name == name]  # a name of the tensor's own
+        # a name of the tensor's own
+        same = {node: x for x in tensors.values() if (node := node_of(x)) and node.name == name}
         if same:
-            return max(same, key=lambda x: _node(x).serial)
+            return same[max(same, key=attrgetter("serial"))]
     shown = readable(name, _LONG)
     if name in ran.names:
         what = f"'{shown}' is not a tensor but of type {type(value).__name__}"
@@ -92,19 +95,19 @@ def _named(ran: Ran, tensors: dict[str, Tensor], name: str) -> Tensor:
 
 def _results(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the computed tensors that no other one was computed from, each once."""
-    computed = {key: x for key, x in tensors.items() if not x.is_leaf}
-    used: set[Any] = set()  # nodes
-    pending: list[Any] = [x._node for x in computed.values()]
+    computed = {k: node for k, x in tensors.items() if (node := node_of(x)) and not node.is_leaf}
+    used: set[Node] = set()
+    pending = list(computed.values())
     while pending:
         for parent in pending.pop().parents:
             if isinstance(parent, Node) and parent not in used:
                 used.add(parent)
                 pending.append(parent)
-    found: dict[Any, str] = {}
-    for key, x in computed.items():
-        if x._node not in used:
-            found.setdefault(x._node, key)
-    return {key: computed[key] for key in found.values()}
+    found: dict[Node, str] = {}
+    for key, node in computed.items():
+        if node not in used:
+            found.setdefault(node, key)
+    return {key: tensors[key] for key in found.values()}
 
 
 _NONE = (
@@ -133,7 +136,7 @@ def _listing(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _facts(key: str, x: Tensor) -> tuple[str, str, str, str]:
-    node = x._node
+    node = node_of(x)
     own = "" if x.name in (None, key) else f"named '{readable(x.name or '', _LONG)}'"
     line = "" if node is None else node.line
     return readable(key, _LONG), f"{x.shape} {x.dtype}", line, own
@@ -141,7 +144,3 @@ def _facts(key: str, x: Tensor) -> tuple[str, str, str, str]:
 
 def _advice(ran: Ran, key: str) -> str:
     return f"Say its name: graphgrad view {ran.path}:{readable(key, _LONG)}"
-
-
-def _node(x: Tensor) -> Any:
-    return x._node

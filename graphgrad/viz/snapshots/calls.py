@@ -54,7 +54,7 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Snapshot:
 
 def _recorded(x: Tensor) -> bool:
     """Whether it was computed from something, or takes a gradient."""
-    return x._node is not None and (x._node.plan is not None or x._node.needs)
+    return x.requires_grad or not x.is_leaf
 
 
 def _places(x: Any, name: str | None) -> list[tuple[Any, str | None]]:

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from graphgrad.engine.graph import Node, Recorded, tick
+from graphgrad.engine.graph import Node, Recorded, node_of, tick
 from graphgrad.engine.record import make_leaf
 from graphgrad.engine.recording import Observer
 from graphgrad.engine.source import call_site
@@ -66,7 +66,7 @@ class WhoseRule(Observer):
 
     def _seed(self, node: Node, g: Any) -> None:
         """Let what the sweep starts with lie in its group, if nothing else knows it."""
-        if isinstance(g, Recorded) and g._node is None:
+        if isinstance(g, Recorded) and node_of(g) is None:
             note = self.trace.leaf_note(make_leaf(g, needs=False), new=True)
             if note is not None:
                 note.maker, note.slope = self.maker, Slope(node, None, wanted=True)
@@ -77,7 +77,7 @@ class WhoseRule(Observer):
 
     def complete(self, node: Node, g: Any) -> None:
         """Say of the op that computed a gradient whose it is."""
-        own = g._node if isinstance(g, Recorded) else None
+        own = node_of(g) if isinstance(g, Recorded) else None
         known = None if own is None or own.serial < self.start else note_of(own)
         if known is not None:
             wanted = node in self.targets
@@ -110,7 +110,8 @@ class WhoseRule(Observer):
 
     def summed(self, node: Node, total: Any) -> None:  # noqa: ARG002
         """Let a sum belong to no rule."""
-        known = note_of(total._node) if isinstance(total, Recorded) and total._node else None
+        own = node_of(total) if isinstance(total, Recorded) else None
+        known = None if own is None else note_of(own)
         group = self.trace.maker.call
         if known is not None and group is not None:
             known.maker = Maker(group.outer, None, self.maker.order, self.maker)

@@ -16,7 +16,16 @@ from typing import Any, Literal
 import numpy as np
 
 from graphgrad.engine.anomaly import Anomaly
-from graphgrad.engine.graph import Absent, Freed, Node, ancestors, history, kept_arrays
+from graphgrad.engine.graph import (
+    Absent,
+    Freed,
+    Node,
+    ancestors,
+    array_of,
+    history,
+    kept_arrays,
+    node_of,
+)
 from graphgrad.engine.memory import written_since
 from graphgrad.engine.record import OUTPUT
 from graphgrad.engine.recording import switches
@@ -171,15 +180,15 @@ def take(*tensors: Tensor, name: str | None = None, names: Sequence[str] = ()) -
     names
         What the results are called that have no names of their own.
     """
-    roots = {t._node: t._array for t in tensors if t._node is not None}
+    roots = {node: array_of(t) for t in tensors if (node := node_of(t)) is not None}
     if not roots:
-        return Snapshot((_constant(tensors[0]._array),), None, name=name)
+        return Snapshot((_constant(array_of(tensors[0])),), None, name=name)
     nodes = history(*roots)
     outputs = _output_numbers(nodes)
     backward = _backward(roots, nodes, outputs)
     uses = Counter(n.parents[i] for n in nodes if n.plan is not None for i in n.plan.wants)
     places = Places(nodes)
-    called = {t._node: text for t, text in zip(tensors, names, strict=False)}
+    called = {node_of(t): text for t, text in zip(tensors, names, strict=False)}
     names_of = _names(nodes, places, called)
     taken, few = set(names_of.values()), len(nodes) <= FORMULAS
     arrays = kept_arrays(nodes)

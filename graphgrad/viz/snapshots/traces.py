@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, overload
 
-from graphgrad.engine.graph import Node, tick
+from graphgrad.engine.graph import Node, array_of, node_of, tick
 from graphgrad.engine.record import OUTPUT
 from graphgrad.engine.recording import Block, F, Observer, switched
 from graphgrad.engine.sweep import Sweep
@@ -126,8 +126,9 @@ class Trace(Observer):
             root.kinds.setdefault(path, type(module).__name__)
         for members in (outermost.named_parameters(), outermost.named_buffers()):
             for name, tensor in members:
-                if tensor._node is not None:
-                    note = self._leaf(tensor._node)
+                node = node_of(tensor)
+                if node is not None:
+                    note = self._leaf(node)
                     note.root, note.name = root, name
                     note.path = _owner(name, root.kinds)
 
@@ -147,10 +148,10 @@ class Trace(Observer):
         """Write a note about each node that an op made."""
         last, self.last = self.last, tick()
         for tensor in tensors:
-            node = tensor._node
-            numbers = summarize(tensor._array) if node.value is None else None
+            node: Any = node_of(tensor)
+            numbers = summarize(array_of(tensor)) if node.value is None else None
             node.note = Note(self.leaves, self.maker, numbers)
-        node = tensors[0]._node
+        node = node_of(tensors[0])
         if op.outputs > 1:
             node = node.parents[0]
             node.note = Note(self.leaves, self.maker, None)
