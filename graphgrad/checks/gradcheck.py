@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from graphgrad.arguments import guarded, positive, whole
 from graphgrad.checks.report import Comparison, Report, compare
 from graphgrad.engine.graph import Recorded
-from graphgrad.engine.operands import as_array
+from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.record import constant
 from graphgrad.engine.recording import enable_grad, no_grad
 from graphgrad.engine.tensor import Tensor
@@ -77,7 +77,7 @@ def numerical_gradient(
     def values(points: Sequence[Any]) -> list[Any]:
         (argument,) = points
         y = f(constant(argument) if tensor_in else argument)
-        y = y._array if isinstance(y, Tensor) else y
+        y = unwrapped(y)
         if np.shape(y) != () and np.size(y) != 1:
             message = (
                 f"numerical_gradient: f returned shape {np.shape(y)}, not one number; sum it, "
@@ -115,11 +115,11 @@ def differences(
         fresh = [p.copy() for p in points]
         fresh[which][index] += step
         place = float(fresh[which][index])  # the step that rounding left
-        return place, [_plain(y) for y in f(fresh)]
+        return place, [unwrapped(y) for y in f(fresh)]
 
     at_x = []
     if kind == "forward" and x.size:  # once for all elements; copied, lest f returns one buffer
-        at_x = [np.copy(_plain(y)) for y in f([p.copy() for p in points])]
+        at_x = [np.copy(unwrapped(y)) for y in f([p.copy() for p in points])]
     for index in np.ndindex(x.shape):
         right, above = moved(index, float(steps[index]))
         central = kind == "central"
@@ -134,13 +134,9 @@ def differences(
     return result
 
 
-def _plain(x: Any) -> Any:
-    return x._array if isinstance(x, Tensor) else x
-
-
 def _float64(x: Any) -> Any:
     """Return a float64 array of our own, in C order."""
-    return np.array(as_array(_plain(x), "gradcheck"), dtype=np.float64, order="C")
+    return np.array(as_array(unwrapped(x), "gradcheck"), dtype=np.float64, order="C")
 
 
 def _real(y: Any, who: str) -> Any:
@@ -269,7 +265,7 @@ def _values_of(f: Callable[..., Any]) -> Outputs:
 def _evaluate(f: Callable[..., Any], points: Sequence[Any]) -> list[Any]:
     """Return the plain outputs of f, recording nothing."""
     with no_grad():
-        return [_plain(y) for y in f(*[constant(p.copy()) for p in points])]
+        return [unwrapped(y) for y in f(*[constant(p.copy()) for p in points])]
 
 
 def _is_recorded(y: Any) -> bool:

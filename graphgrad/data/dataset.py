@@ -7,7 +7,7 @@ import numpy as np
 
 from graphgrad.arguments import RealDType, guarded, several
 from graphgrad.engine.integers import as_intp
-from graphgrad.engine.operands import as_array, as_plain
+from graphgrad.engine.operands import as_array, as_plain, unwrapped
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.randomness import default_generator
 from graphgrad.reprs import counted, described
@@ -40,7 +40,7 @@ class Dataset(_Pair):
 
     def __repr__(self) -> str:
         """Show shapes and types, and how many classes there are; the arrays would fill pages."""
-        labels = getattr(self.labels, "_array", self.labels)
+        labels = unwrapped(self.labels)
         kind = getattr(getattr(labels, "dtype", None), "kind", "")
         facts = [f"images {described(self.images)}", f"labels {described(labels)}"]
         if kind and kind in "iu" and labels.ndim == 1:
