@@ -19,24 +19,25 @@ class Described:
     is off by default (None, False, 0) and was left so is not shown either.
     """
 
-    def _call(self) -> str:
-        """Write the call that made this: ``StepLR(step_size=30, gamma=0.1)``."""
-        parts = []
-        for name, parameter in inspect.signature(type(self)).parameters.items():
-            value = getattr(self, name, _NOT_KEPT)
-            text = _shown(value)
-            if text is not None and (parameter.default or value):
-                parts.append(f"{name}={text}")
-        return f"{type(self).__name__}({', '.join(parts)})"
-
     def _state(self) -> str:
         """Say where it stands; nothing for what has no state."""
         return ""
 
     def __repr__(self) -> str:
         """Show the call and the state."""
-        call, state = self._call(), self._state()
+        call, state = call_of(self), self._state()
         return f"<{call} {state}>" if state else call
+
+
+def call_of(x: Described) -> str:
+    """Write the call that made an object: ``StepLR(step_size=30, gamma=0.1)``."""
+    parts = []
+    for name, parameter in inspect.signature(type(x)).parameters.items():
+        value = getattr(x, name, _NOT_KEPT)
+        text = _shown(value)
+        if text is not None and (parameter.default or value):
+            parts.append(f"{name}={text}")
+    return f"{type(x).__name__}({', '.join(parts)})"
 
 
 def _shown(value: Any) -> str | None:
@@ -48,7 +49,7 @@ def _shown(value: Any) -> str | None:
     if isinstance(value, str | int | None):
         return repr(value)
     if isinstance(value, Described):
-        return value._call()
+        return call_of(value)
     if inspect.isroutine(value):
         return str(value.__name__)
     if isinstance(value, Sequence):

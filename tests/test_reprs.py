@@ -17,7 +17,7 @@ from graphgrad.engine.domains import Call, Elementwise, Reduction
 from graphgrad.errors import GraphgradError
 from graphgrad.nn.tuning.workers import Job
 from graphgrad.ops.elementwise import add
-from graphgrad.reprs import Described
+from graphgrad.reprs import Described, call_of
 from graphgrad.viz.views.view import view
 from tests.every_module import EXAMPLES
 from tests.groups import Groups
@@ -194,15 +194,15 @@ def test_its_arguments_stand_there_as_one_would_type_them(kind: type[Described])
     x = made(kind, **ARGUMENTS[kind])
     assert set(ARGUMENTS[kind]) <= set(inspect.signature(kind).parameters)
     names = {"rising": rising, kind.__name__: dict}
-    assert eval(x._call(), names) == ARGUMENTS[kind]
-    assert x._call() in repr(x)
+    assert eval(call_of(x), names) == ARGUMENTS[kind]
+    assert call_of(x) in repr(x)
     assert len(repr(x)) <= LONGEST
 
 
 def test_what_is_off_is_not_shown() -> None:
     assert repr(data.Crop(4, 5)) == "Crop(height=4, width=5)"
     assert repr(data.PCA()) == "<PCA() not fitted yet>"
-    assert optim.StepLR(groups(), 30)._call() == "StepLR(step_size=30, gamma=0.1)"
+    assert call_of(optim.StepLR(groups(), 30)) == "StepLR(step_size=30, gamma=0.1)"
 
 
 def test_a_schedule_says_the_rate_and_the_step() -> None:
