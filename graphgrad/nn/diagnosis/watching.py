@@ -112,7 +112,7 @@ class Diagnosis:
         self.window = int(window)
         self.records: deque[Record] = deque(maxlen=int(last))  # newest last
         self.steps = 0  # the number of the next step
-        self._watching = False
+        self.watching = False  # whether the block of a step is open
 
     def step(self, number: int | None = None) -> AbstractContextManager[object]:
         """Return a block around one forward pass, backward pass and update.
@@ -255,10 +255,10 @@ class _Watched:
 
     def __enter__(self) -> None:
         diagnosis, model = self.diagnosis, self.diagnosis.model
-        if diagnosis._watching:
+        if diagnosis.watching:
             raise GraphError("Diagnosis: step() inside the block of a step()")
         self._start()
-        diagnosis._watching = self.open = True
+        diagnosis.watching = self.open = True
         named = None if diagnosis.layers is None else set(diagnosis.layers)
         for name, module in model.named_modules():
             leaf = next(module.children(), None) is None
@@ -275,7 +275,7 @@ class _Watched:
 
     def __exit__(self, *error: object) -> None:
         self.open = False
-        self.diagnosis._watching = False
+        self.diagnosis.watching = False
         for undo in self.undo:
             undo()
         if error[0] is not None:
