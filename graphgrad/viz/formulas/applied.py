@@ -114,7 +114,7 @@ class AppliedOp:
             values |= {f"{n}_shape": s for n, s in zip(op.order, self.shapes, strict=False)}
         if op.has_saved:
             values["saved"] = self._saved()
-        g: Any = Symbol(UPSTREAM, shape=None if op.outputs > 1 else out._shape)
+        g: Any = Symbol(UPSTREAM, shape=None if op.outputs > 1 else out.known_shape)
         if op.outputs > 1:
             g = [Symbol(f"{UPSTREAM}{'₀₁₂₃'[k]}") for k in range(op.outputs)]
         e = rule(g, *(values[n] for n in asked_of(rule)))
@@ -131,7 +131,7 @@ class AppliedOp:
             return ""
         if not self.shapes_known:
             return ", summed" if op.name == "broadcast_to" else ""
-        shape = self.symbol._shape if op.elementwise else _known_shape(e)
+        shape = self.symbol.known_shape if op.elementwise else _shape_or_none(e)
         if shape is None or shape == self.shapes[i]:
             return ""
         return f", summed to {self.shapes[i]}" if self.shapes[i] else ", summed"
@@ -140,7 +140,7 @@ class AppliedOp:
         """Return what stands for the output: its formula if that is short, else a name."""
         if self.op.outputs > 1:
             return tuple(Symbol(f"{OUT}{'₀₁₂₃'[k]}") for k in range(self.op.outputs))
-        shape = _known_shape(self.symbol)
+        shape = _shape_or_none(self.symbol)
         with contextlib.suppress(Exception):  # whatever a function of the user's does
             own = self.in_own_words()
             e = self.symbol if own is None else own
@@ -158,7 +158,7 @@ class AppliedOp:
             return Symbol(f"{HIDDEN}saved")
 
 
-def _known_shape(e: Symbol) -> Shape | None:
+def _shape_or_none(e: Symbol) -> Shape | None:
     try:
         return e.shape
     except Untold:

@@ -142,4 +142,4 @@ def without_safeguards(e: Any) -> Any:
         if as_number(low) == -(as_number(high) or 0) and as_number(high) >= _FAR:
             return without_safeguards(x)
     arguments = tuple(map(without_safeguards, e.arguments))
-    return Symbol(e.head, arguments, e.parameters, op=e.op, shape=e._shape)
+    return Symbol(e.head, arguments, e.parameters, op=e.op, shape=e.known_shape)

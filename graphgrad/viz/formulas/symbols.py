@@ -45,6 +45,13 @@ class Untold(Exception):  # noqa: N818 - it is no error, but an answer
     """A rule did what a symbol cannot follow."""
 
 
+def symbol_of(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -> "Symbol":
+    """Apply an op to symbols."""
+    named = dict(zip(op.order[op.inputs :], params, strict=True))
+    inputs = tuple(x.number if isinstance(x, Absent) else x for x in inputs)
+    return Symbol(head_of(op), inputs, named, op=op)
+
+
 class Symbol(Recorded):
     """A name, or what a function makes of other symbols.
 
@@ -52,7 +59,7 @@ class Symbol(Recorded):
     function of NumPy's; a leaf has neither arguments nor an op, and its head is its name.
     """
 
-    __slots__ = ("_shape", "arguments", "head", "op", "parameters", "stale", "weight")
+    __slots__ = ("arguments", "head", "known_shape", "op", "parameters", "stale", "weight")
     __array_priority__ = 2000.0
     stale: bool
     weight: int
@@ -78,17 +85,12 @@ class Symbol(Recorded):
             raise Untold("too long to be read")
         self.head, self.arguments, self.op = head, arguments, op
         self.parameters = parameters or {}
-        self._shape = shape
+        self.known_shape = shape  # None: `shape` works it out, if it can
         self.stale = False
 
     # ------------------------------------------------------------- how ops and NumPy reach it
 
-    @staticmethod
-    def _record(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -> Any:
-        """Apply an op, as Tensor does: rules call ops of their own."""
-        named = dict(zip(op.order[op.inputs :], params, strict=True))
-        inputs = tuple(x.number if isinstance(x, Absent) else x for x in inputs)
-        return Symbol(head_of(op), inputs, named, op=op)
+    _record = staticmethod(symbol_of)  # as Tensor does: rules call ops of their own
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if kwargs.pop("out", None) is not None:
@@ -134,14 +136,14 @@ class Symbol(Recorded):
     @property
     def is_array(self) -> bool:
         """Whether it stands for an array that the caller gave, under its name."""
-        return self.arguments is None and self._shape is not None
+        return self.arguments is None and self.known_shape is not None
 
     @property
     def shape(self) -> Shape:
         """The shape, worked out when it is asked for."""
-        if self._shape is None:
-            self._shape = _inferred(self)
-        return self._shape
+        if self.known_shape is None:
+            self.known_shape = _inferred(self)
+        return self.known_shape
 
     @property
     def ndim(self) -> int:
@@ -191,7 +193,7 @@ class Symbol(Recorded):
         return lambda *args, **kwargs: _applied(function, (self, *args), kwargs)
 
     def __getitem__(self, index: Any) -> Any:
-        return self._record(TABLE[operator.getitem], (self,), (index,))
+        return symbol_of(TABLE[operator.getitem], (self,), (index,))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise Untold("it writes into an array")
@@ -219,7 +221,7 @@ def _applied(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     found = TABLE.get(function)
     if isinstance(found, Op):
         inputs, params = found.bind(args, kwargs)
-        return Symbol._record(found, inputs, params)
+        return symbol_of(found, inputs, params)
     if isinstance(found, Composite):
         bound = zip(found.binder.own, found.binder.bind(args, kwargs), strict=True)
         telling = [

@@ -12,7 +12,7 @@ import numpy as np
 
 from graphgrad.engine.op import TABLE
 from graphgrad.ops.elementwise import power
-from graphgrad.viz.formulas.symbols import Symbol, Untold, is_ours
+from graphgrad.viz.formulas.symbols import Symbol, Untold, is_ours, symbol_of
 
 # what a keyword of these tells is seen elsewhere, or of no weight
 SILENT = frozenset(("keepdims", "kind", "stable", "dtype", "method"))
@@ -81,7 +81,7 @@ _WORDS: dict[str, Callable[..., Any]] = {
     ),
     "power_derivative": lambda x, y, n: y * x ** (y - 1) if n == 1 else None,
     "sinc_derivative": lambda x, n: _leaf("sinc" + "′" * n, x) if n <= 3 else None,
-    "exp": lambda x: Symbol._record(
+    "exp": lambda x: symbol_of(
         TABLE["softmax"], (_inside(x, "log_softmax"),), tuple(x.parameters.values())
     ),
     "sinh": lambda x: np.sqrt(_inside(x, "arccosh") ** 2 - 1),
