@@ -42,7 +42,7 @@ SPACES: dict[str, types.ModuleType] = {
 }
 # Records of numbers that the package makes and hands out, and what fills them
 RECORDS = {
-    *("viz.Call", "viz.ModuleNote", "viz.Numbers", "viz.Snapshot", "viz.Step", "viz.Value"),
+    *("viz.ModuleCall", "viz.ModuleNote", "viz.Numbers", "viz.Snapshot", "viz.OpStep", "viz.Value"),
     *("optim.Schedule", "viz.View", "viz.take", "viz.traced", "viz.Graph"),
     *("nn.SanityReport", "nn.SearchResult", "nn.TrialResult", "nn.Trial"),
 }

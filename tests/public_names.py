@@ -18,7 +18,7 @@ def exported(holder: Any) -> Iterator[str]:
     for name in dir(holder):
         value = getattr(holder, name)
         home = str(getattr(value, "__module__", ""))
-        own = home == holder.__name__ or (callable(value) and home.startswith("graphgrad.ops"))
+        own = callable(value) and home.startswith((holder.__name__, "graphgrad.ops"))
         if not name.startswith("_") and ("__dir__" in vars(holder) or own):
             yield name
 

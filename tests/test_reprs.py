@@ -166,7 +166,7 @@ OTHERS: dict[str, Callable[[], Any]] = {
 }
 RECORDS = {  # tuples and dataclasses of a few fields, each by its name
     *(Call, Elementwise, Reduction),
-    *(viz.Call, viz.ModuleNote, viz.Numbers, viz.Step, viz.Value),
+    *(viz.ModuleCall, viz.ModuleNote, viz.Numbers, viz.OpStep, viz.Value),
 }
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.engine.recording import switches
-from graphgrad.viz import Call, Graph, Value, tracing
+from graphgrad.viz import Graph, ModuleCall, Value, tracing
 from graphgrad.viz.snapshots.traces import Trace
 from graphgrad.viz.views.grouping import find_parts
 from graphgrad.viz.views.steps import steps
@@ -33,7 +33,7 @@ def ops(graph: Graph) -> list[Value]:
     return [v for v in graph.snapshot.values if v.kind == "op"]
 
 
-def call_of(graph: Graph, value: Value) -> Call:
+def call_of(graph: Graph, value: Value) -> ModuleCall:
     assert value.call is not None
     return graph.snapshot.calls[value.call - 1]
 

@@ -17,7 +17,7 @@ from graphgrad import nn
 from graphgrad.errors import PictureError
 from graphgrad.viz import Graph, ModuleNote, Numbers, Snapshot, Value
 from graphgrad.viz.drawing.dot_writer import dot
-from graphgrad.viz.snapshots.snapshot import Call
+from graphgrad.viz.snapshots.snapshot import ModuleCall
 from graphgrad.viz.views.heat import NOT_FINITE, SCALE, ZERO, heat_of, ink
 from graphgrad.viz.views.view import MANY, View, view
 from tests.golden import programs
@@ -75,7 +75,7 @@ def snapshots(draw: Any) -> Snapshot:
     paths = [None, "", "a", "a.b", "a.b.c", "a.d", "e.0", "e.1", "e.2", ""]
     values: list[Value] = []
     traced = draw(st.booleans())
-    calls: list[Call] = []
+    calls: list[ModuleCall] = []
     running: list[int] = []  # the numbers of the calls around the next op
     for number in range(1, draw(st.integers(2, 40)) + 1):
         gradient = draw(st.sampled_from([None, 0.0, 1e-9, 3.0, math.inf, math.nan]))
@@ -91,7 +91,7 @@ def snapshots(draw: Any) -> Snapshot:
         if traced:
             del running[draw(st.integers(0, len(running))) :]
             for inner in draw(st.lists(st.sampled_from(["a", "a.b", "e.0"]), max_size=2)):
-                calls.append(Call(inner, running[-1] if running else None))
+                calls.append(ModuleCall(inner, running[-1] if running else None))
                 running.append(len(calls))
             path = calls[running[-1] - 1].path if running else None
         needs = any(values[i - 1].needs for i in inputs)

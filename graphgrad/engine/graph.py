@@ -25,9 +25,14 @@ class Recorded:
     """A value that may have a place in the graph: the base class of Tensor."""
 
     __slots__ = ("_array", "_node")
-    public: "type[Any]"  # the class that users see: Tensor, which stands below
+    _class: "type[Any]"  # the class that users see: Tensor, which stands below
     _array: Any
     _node: "Node | None"
+
+
+def is_tensor(x: Recorded) -> bool:
+    """Whether this is a Tensor; a symbol, of which a rule makes a formula, is none."""
+    return isinstance(x, Recorded._class)
 
 
 class Absent:

@@ -18,7 +18,8 @@ class Plan:
     """How nodes of one op, with one set of wanted inputs, keep values and run rules.
 
     Shared by all such nodes. ``pick`` takes what must be kept out of the full tuple
-    (inputs, out, saved, parameters, input shapes); each step calls one rule on that.
+    (inputs, out, saved, parameters, input shapes); ``rules`` are called on that, each with the
+    position of its input.
     """
 
     __slots__ = (
@@ -27,8 +28,8 @@ class Plan:
         "of_halves",
         "op",
         "pick",
+        "rules",
         "sources",
-        "steps",
         "wanted",
         "wants",
     )
@@ -79,11 +80,11 @@ class Plan:
             return places[name]
 
         self.joint: Rule | None = None
-        self.steps: tuple[tuple[int, Rule], ...] = ()
+        self.rules: tuple[tuple[int, Rule], ...] = ()
         if op.joint:
             self.joint = _joint_caller(op.joint, tuple(map(place_of, asked[0])))
         else:
-            self.steps = tuple(
+            self.rules = tuple(
                 (i, _caller(rule, tuple(map(place_of, ask))))
                 for i, rule, ask in zip(wants, rules, asked, strict=True)
             )
@@ -110,14 +111,14 @@ class Plan:
         """
         if self.of_halves is None:
             new = self._copy()
-            new.steps = tuple((i, _widened(step)) for i, step in self.steps)
+            new.rules = tuple((i, _widened(rule)) for i, rule in self.rules)
             new.joint = None if self.joint is None else _widened(self.joint)
             self.of_halves = new.of_halves = new
         return self.of_halves
 
 
-def _widened(step: Rule) -> Rule:
-    return lambda g, values, *more: step(_wide(g), _wide(values), *more)
+def _widened(rule: Rule) -> Rule:
+    return lambda g, values, *more: rule(_wide(g), _wide(values), *more)
 
 
 def _wide(x: Any) -> Any:

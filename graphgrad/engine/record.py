@@ -108,7 +108,7 @@ def attach(plan: Plan, parents: tuple[Any, ...], values: tuple[Any, ...], out: A
         elif dtype.kind != "f":
             return constant(out)
     value = out if out.size <= KEPT_ELEMENTS else None
-    tensor = _new(Recorded.public)
+    tensor = _new(Recorded._class)
     tensor._array = out
     tensor._node = Node(plan, parents, values, shape, dtype, value, True, code, instruction)
     return tensor
@@ -133,7 +133,7 @@ def wrap(data: Any, node: Node) -> Any:
     """Make the Tensor that stands for a node (for several outputs: a tuple of them)."""
     if isinstance(data, tuple):
         return _outputs(data, node)
-    tensor = _new(Recorded.public)
+    tensor = _new(Recorded._class)
     tensor._array = data
     tensor._node = node
     return tensor
@@ -144,7 +144,7 @@ def constant(data: Any) -> Any:
     if isinstance(data, tuple):
         kind = tuple if type(data) is tuple else type(data)._make  # type: ignore[attr-defined]
         return kind(map(constant, data))
-    tensor = _new(Recorded.public)
+    tensor = _new(Recorded._class)
     tensor._array = data
     tensor._node = None
     return tensor

@@ -145,7 +145,7 @@ class Sweep:
                 observer.before_rules(node)
             plan, parents = node.plan, node.parents
             try:
-                for position, rule in plan.steps or joint_steps(node, g, values, useful):
+                for position, rule in plan.rules or joint_rules(node, g, values, useful):
                     parent = parents[position]
                     if useful is None or parent in useful:
                         self._send(node, position, parent, rule(g, values), g, values)
@@ -290,10 +290,10 @@ def check_values(node: Node) -> None:
     _check_unwritten(node)
 
 
-def joint_steps(
+def joint_rules(
     node: Node, g: Any, values: Any, useful: Collection[Node] | None = None
 ) -> list[tuple[int, Any]]:
-    """Run a joint rule for the useful inputs; return its gradients in the form of steps."""
+    """Run a joint rule for the useful inputs; return its gradients in the form of rules."""
     plan = node.plan
     if plan.joint is None:
         return []

@@ -362,6 +362,6 @@ def _restore(tensor: Tensor, attributes: dict[str, Any] | None, slots: dict[str,
         vars(tensor).update(attributes)
 
 
-Recorded.public = Tensor
+Recorded._class = Tensor
 for _name in ON_TENSORS:
     setattr(Tensor, _name, NotHere(_name))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.engine.graph import Recorded
+from graphgrad.engine.graph import Recorded, is_tensor
 from graphgrad.engine.operands import unwrapped
 
 
@@ -44,7 +44,7 @@ def scale_of(x: Any, axis: Any) -> Any:
 
 def has_value(x: Any) -> bool:
     """Whether this is no symbol, of which a rule makes the formula that is told."""
-    return not isinstance(x, Recorded) or isinstance(x, Recorded.public)
+    return not isinstance(x, Recorded) or is_tensor(x)
 
 
 def is_exact(out: Any, half: bool, power: float = 2) -> bool:

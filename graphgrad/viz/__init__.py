@@ -6,11 +6,11 @@ from graphgrad.viz import plots as plots
 from graphgrad.viz.page.training import training_page as training_page
 from graphgrad.viz.picture import Graph as Graph, graph as graph
 from graphgrad.viz.snapshots.snapshot import (
-    Call as Call,
+    ModuleCall as ModuleCall,
     ModuleNote as ModuleNote,
     Numbers as Numbers,
+    OpStep as OpStep,
     Snapshot as Snapshot,
-    Step as Step,
     Value as Value,
 )
 from graphgrad.viz.snapshots.traces import tracing as tracing

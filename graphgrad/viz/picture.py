@@ -21,7 +21,7 @@ from graphgrad.viz.drawing.svg_writer import svgs
 from graphgrad.viz.drawing.texts import readable, value_lines
 from graphgrad.viz.page.stepper import stepper
 from graphgrad.viz.showing import show_page
-from graphgrad.viz.snapshots.calls import traced
+from graphgrad.viz.snapshots.running import traced
 from graphgrad.viz.snapshots.snapshot import Snapshot, take
 from graphgrad.viz.views.looks import check_limits
 from graphgrad.viz.views.retreat import simpler

@@ -70,7 +70,7 @@ def _in_units(moments: Moments, unit: Any) -> Moments:
     return Moments(moments.shift / unit, moments.rest / unit, moments.inverse * unit)
 
 
-class View(NamedTuple):
+class Layout(NamedTuple):
     """How an array is seen."""
 
     samples: int
@@ -79,9 +79,9 @@ class View(NamedTuple):
     places: int
 
 
-def _blocks(view: View) -> list[tuple[slice, slice]]:
+def _blocks(layout: Layout) -> list[tuple[slice, slice]]:
     """Cut into pieces of whole samples or, where one is too large, of whole groups."""
-    samples, groups, channels, places = view
+    samples, groups, channels, places = layout
     size = channels * places
     step = BLOCK // max(1, groups * size)
     if step or not samples:
@@ -91,11 +91,11 @@ def _blocks(view: View) -> list[tuple[slice, slice]]:
     return [(slice(i, i + 1), piece) for i in range(samples) for piece in pieces]
 
 
-def _room(view: View, like: Any) -> Any:
+def _room(layout: Layout, like: Any) -> Any:
     """Make a buffer for any block, shaped (N, G, K · L)."""
-    first = _blocks(view)[:1]
+    first = _blocks(layout)[:1]
     samples, groups = (first[0][0].stop, first[0][1].stop) if first else (0, 0)
-    return np.empty_like(like, shape=(samples, groups, view.channels * view.places))
+    return np.empty_like(like, shape=(samples, groups, layout.channels * layout.places))
 
 
 def _piece(room: Any, like: Any) -> Any:
@@ -171,7 +171,7 @@ def normalised_batch(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, M
 def _normalised_batch(x: Any, weight: Any, bias: Any, eps: Any) -> tuple[Any, Moments, Any]:
     n, c, places = x.shape
     count, dtype = n * places, x.dtype
-    blocks = _blocks(View(n, c, 1, places))
+    blocks = _blocks(Layout(n, c, 1, places))
     shift = (_sum(x) / count).astype(dtype)
     wide = _spread(shift, places, dtype)
     out = np.empty_like(x)
@@ -203,7 +203,7 @@ def scaled(x: Any, weight: Any, bias: Any, moments: Moments) -> Any:
         _spread(v, places, x.dtype) for v in (moments.shift, scale, bias - moments.rest * scale)
     ]
     out = np.empty_like(x)
-    for block in _blocks(View(n, c, 1, places)):
+    for block in _blocks(Layout(n, c, 1, places)):
         shift, factor, offset = (v[block[1]] for v in wide)
         piece = np.subtract(x[block], shift, out=out[block])
         piece *= factor
@@ -228,11 +228,11 @@ def batch_gradients(
     whole = np.empty_like(x) if wanted[0] else None
     x, g = x.reshape(n, c, places), g.reshape(n, c, places)
     out = None if whole is None else whole.reshape(x.shape)
-    view = View(n, c, 1, places)
+    layout = Layout(n, c, 1, places)
     shift, rest, inverse = moments
     shift = _spread(shift, places, x.dtype)
-    blocks = _blocks(view)
-    room = _room(view, x) if out is None else None
+    blocks = _blocks(layout)
+    room = _room(layout, x) if out is None else None
     total, slope = np.zeros((2, c))
     for block in blocks:
         piece, up, channels = x[block], g[block], block[1]
@@ -264,27 +264,27 @@ def _means(rows: Any) -> Any:
     return (rows @ _ones(length, rows.dtype)) / max(1, length)
 
 
-def normalised_groups(x: Any, weight: Any, bias: Any, view: View, eps: float) -> Any:
+def normalised_groups(x: Any, weight: Any, bias: Any, layout: Layout, eps: float) -> Any:
     """Return (x − mean) / σ · weight + bias, and the moments of each sample's groups."""
-    found, lost = _tried(_normalised_groups, x, weight, bias, view, eps)
+    found, lost = _tried(_normalised_groups, x, weight, bias, layout, eps)
     if lost is None:
         return found
-    rows = x.reshape(*view[:2], -1)
+    rows = x.reshape(*layout[:2], -1)
     unit = np.where(lost[..., None], scale_of(rows, -1), 1)
     unit = unit.astype(x.dtype)
     out, moments = _normalised_groups(
-        rows / unit, weight, bias, view, np.square(math.sqrt(eps) / unit[..., 0])
+        rows / unit, weight, bias, layout, np.square(math.sqrt(eps) / unit[..., 0])
     )
     return out.reshape(x.shape), _in_units(moments, 1 / unit[..., 0])
 
 
-def _normalised_groups(x: Any, weight: Any, bias: Any, view: View, eps: Any) -> Any:
-    samples, groups, channels, places = view
+def _normalised_groups(x: Any, weight: Any, bias: Any, layout: Layout, eps: Any) -> Any:
+    samples, groups, channels, places = layout
     rows = x.reshape(samples, groups, channels * places)
     out = np.empty_like(rows)
-    scale, offset = (_of_group(v, view, x.dtype) for v in (weight, bias))
+    scale, offset = (_of_group(v, layout, x.dtype) for v in (weight, bias))
     moments = Moments(*np.empty_like(x, shape=(3, samples, groups)))
-    for block in _blocks(view):
+    for block in _blocks(layout):
         piece = rows[block]
         shift = _means(piece)
         below = np.subtract(piece, shift[..., None], out=out[block])
@@ -303,35 +303,35 @@ def _normalised_groups(x: Any, weight: Any, bias: Any, view: View, eps: Any) -> 
     return out.reshape(x.shape), moments
 
 
-def _of_group(values: Any, view: View, dtype: Any) -> Any:
+def _of_group(values: Any, layout: Layout, dtype: Any) -> Any:
     """Spread numbers per channel, (G · K,) or for G = any (K,), over groups; None is none."""
     if not getattr(values, "ndim", 0):
         return None
-    wide = _spread(values.reshape(-1), view.places, dtype)
-    return wide.reshape(-1, view.channels, wide.shape[1])
+    wide = _spread(values.reshape(-1), layout.places, dtype)
+    return wide.reshape(-1, layout.channels, wide.shape[1])
 
 
 def group_gradients(
-    g: Any, x: Any, weight: Any, moments: Moments, view: View
+    g: Any, x: Any, weight: Any, moments: Moments, layout: Layout
 ) -> tuple[Any, Any, Any]:
     """Return the gradients of x, weight and bias, those of x in memory of their own."""
-    samples, groups, channels, places = view
+    samples, groups, channels, places = layout
     shape = (samples, groups, channels * places)
     unit = unit_of(moments.inverse, x.dtype)
     if unit is not None:
         unit = unit[..., None]
         near = (x.reshape(shape) / unit).reshape(x.shape)
         dx, slopes, totals = group_gradients(
-            g, near, weight, _in_units(moments, unit[..., 0]), view
+            g, near, weight, _in_units(moments, unit[..., 0]), layout
         )
         return (dx.reshape(shape) / unit).reshape(x.shape), slopes, totals
     rows, up = x.reshape(shape), g.reshape(shape)
     whole = np.empty_like(x)
     out = whole.reshape(shape)
-    room = _room(view, x)
-    scale = _of_group(weight, view, x.dtype)
+    room = _room(layout, x)
+    scale = _of_group(weight, layout, x.dtype)
     slopes, totals = np.zeros((2, groups, channels))
-    for block in _blocks(view):
+    for block in _blocks(layout):
         below = np.subtract(rows[block], moments.shift[block][..., None], out=out[block])
         below -= moments.rest[block][..., None]
         inverse = moments.inverse[block][..., None]

@@ -16,8 +16,8 @@ from graphgrad.engine.recording import note_change
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional.moments import (
+    Layout,
     Moments,
-    View,
     batch_gradients,
     group_gradients,
     normalised_batch,
@@ -34,7 +34,7 @@ def _seen(x: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _closed_form(
-    g: Any, x: Any, weight: Any, view: View, axes: tuple[int, ...], saved: Moments, eps: float
+    g: Any, x: Any, weight: Any, view: Layout, axes: tuple[int, ...], saved: Moments, eps: float
 ) -> tuple[Any, Any, Any]:
     """Write the gradients as functions of g, x and weight, for a graph of the gradient.
 
@@ -105,7 +105,7 @@ def _batch_norm_rule(
     """Take the moments from the forward; a graph of the gradient needs them as functions of x."""
     if _recorded(g, x, weight):
         n, c, places = _channels(x_shape)
-        gradients = _closed_form(g, x, weight, View(n, c, 1, places), (0, 3), saved, eps)
+        gradients = _closed_form(g, x, weight, Layout(n, c, 1, places), (0, 3), saved, eps)
     else:
         seen = (_seen(g, g.dtype, x_shape), _seen(x, g.dtype, x_shape))
         gradients = batch_gradients(*seen, weight, saved, wanted)
@@ -261,23 +261,23 @@ def _move(running: Any, statistic: Any, momentum: float) -> None:
 # -------------------------------------------------------------------------------- the sample
 
 
-def _layers(shape: tuple[int, ...], axes: int) -> View:
+def _layers(shape: tuple[int, ...], axes: int) -> Layout:
     places = len(shape) - axes
-    return View(math.prod(shape[:places]), 1, math.prod(shape[places:]), 1)
+    return Layout(math.prod(shape[:places]), 1, math.prod(shape[places:]), 1)
 
 
-def _groups(shape: tuple[int, ...], groups: int) -> View:
-    return View(shape[0], groups, shape[1] // groups, math.prod(shape[2:]))
+def _groups(shape: tuple[int, ...], groups: int) -> Layout:
+    return Layout(shape[0], groups, shape[1] // groups, math.prod(shape[2:]))
 
 
-def _sample_norm(x: Any, weight: Any, bias: Any, view: View, eps: float) -> tuple[Any, Moments]:
+def _sample_norm(x: Any, weight: Any, bias: Any, view: Layout, eps: float) -> tuple[Any, Moments]:
     dtype = np.result_type(x, weight, bias)
     out, moments = normalised_groups(_seen(x, dtype, x.shape), weight, bias, view, eps)
     return out.astype(dtype, copy=False), moments
 
 
 def _sample_norm_gradients(
-    g: Any, x: Any, weight: Any, saved: Moments, view: View, eps: float, shapes: Any
+    g: Any, x: Any, weight: Any, saved: Moments, view: Layout, eps: float, shapes: Any
 ) -> Any:
     if _recorded(g, x, weight):
         return _shaped(_closed_form(g, x, weight, view, (2, 3), saved, eps), *shapes)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from typing import Any
 
-from graphgrad.viz.snapshots.snapshot import Call, Numbers, Snapshot, Value
+from graphgrad.viz.snapshots.snapshot import ModuleCall, Numbers, Snapshot, Value
 
 VERSION = 1  # of the schema
 
@@ -41,7 +41,7 @@ def _text(x: Any) -> str:
     return _ENCODER.encode(x).replace("<", "\\u003c")
 
 
-def _call(call: Call) -> dict[str, Any]:
+def _call(call: ModuleCall) -> dict[str, Any]:
     known = {"path": call.path, "outer": call.outer}
     return known if call.kind is None else known | {"kind": call.kind}
 

@@ -10,7 +10,7 @@ from graphgrad.engine.graph import Absent, Freed, Node, ancestors
 from graphgrad.engine.memory import overwritten
 from graphgrad.engine.record import OUTPUT
 from graphgrad.engine.recording import Observer
-from graphgrad.engine.sweep import Sweep, check_values, joint_steps
+from graphgrad.engine.sweep import Sweep, check_values, joint_rules
 from graphgrad.errors import GraphError, GraphgradError
 from graphgrad.viz.snapshots.digest import Numbers, summarize
 
@@ -114,8 +114,8 @@ def _sent_again(node: Node, g: Any, outputs: Mapping[Node, int]) -> list[tuple[i
         values = node.values
     try:
         with np.errstate(all="ignore"):
-            steps = node.plan.steps or joint_steps(node, g, values)
-            return [(place, rule(g, values)) for place, rule in steps]
+            rules = node.plan.rules or joint_rules(node, g, values)
+            return [(place, rule(g, values)) for place, rule in rules]
     except Exception as error:
         raise _LostError from error
 

@@ -97,7 +97,7 @@ class ModuleNote:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ModuleCall:
     """One call of a module; a module may be called several times.
 
     Or what a recorded sweep computed: all of it, through one call of a module, or by the rule of
@@ -110,7 +110,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class OpStep:
     """One op, on the way forward or on the way back."""
 
     direction: Literal["forward", "backward"]
@@ -124,8 +124,8 @@ class Snapshot:
     values: tuple[Value, ...]
     note: str | None  # what to know about the gradients, if anything
     modules: tuple[ModuleNote, ...] = ()  # outermost first; none where nothing was traced
-    steps: tuple[Step, ...] = ()  # the ops as forward made them, then as backward visits them
-    calls: tuple[Call, ...] = ()  # of modules, in order
+    steps: tuple[OpStep, ...] = ()  # the ops as forward made them, then as backward visits them
+    calls: tuple[ModuleCall, ...] = ()  # of modules, in order
     ends: tuple[int, ...] = (1,)  # the ids of the values that were asked for
     name: str | None = None  # of the function whose results they are, or the user's for the result
 
@@ -252,7 +252,7 @@ def take(*tensors: Tensor, name: str | None = None, names: Sequence[str] = ()) -
             )
         )
     modules = tuple(itertools.starmap(ModuleNote, places.modules(nodes).items()))
-    calls = tuple(itertools.starmap(Call, places.calls()))
+    calls = tuple(itertools.starmap(ModuleCall, places.calls()))
     ends = tuple(sorted({ids[root] for root in roots}))
     steps = _steps(values, ids, roots)
     return Snapshot(tuple(values), backward.note, modules, steps, calls, ends, name)
@@ -448,9 +448,9 @@ def _backward(roots: Mapping[Node, Any], nodes: list[Node], outputs: dict[Node, 
 
 def _steps(
     values: list[Value], ids: dict[Node, int], roots: Mapping[Node, Any]
-) -> tuple[Step, ...]:
+) -> tuple[OpStep, ...]:
     """List the ops as forward made them, then as the sweep visits them: newest first."""
-    steps = [Step("forward", v.id) for v in values if v.kind == "op"]
+    steps = [OpStep("forward", v.id) for v in values if v.kind == "op"]
     back = (ids[node] for node in ancestors([root for root in roots if root.needs]))
-    steps += [Step("backward", i) for i in back if values[i - 1].kind == "op"]
+    steps += [OpStep("backward", i) for i in back if values[i - 1].kind == "op"]
     return tuple(steps)

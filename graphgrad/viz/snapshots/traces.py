@@ -50,7 +50,7 @@ class _BackwardSeen(Contributions):
                 note.sent_back = SentBack(self.flows, self)
 
 
-class _Call:
+class _Running:
     """A module whose forward is running."""
 
     __slots__ = ("maker", "module", "names", "path", "root", "strangers")
@@ -83,7 +83,7 @@ class Trace(Observer):
 
     def __init__(self) -> None:
         """Start with nothing seen."""
-        self.calls: list[_Call] = []  # outermost first
+        self.calls: list[_Running] = []  # outermost first
         self.maker = Maker(None)
         self.last = tick()  # when an op was seen
         self.roots: dict[int, Root] = {}  # by id, which is looked at only while that one lives
@@ -103,12 +103,12 @@ class Trace(Observer):
             if not self.calls:
                 self._name_members(module, call.root)
 
-    def _enter(self, module: Any) -> _Call:
+    def _enter(self, module: Any) -> _Running:
         if not self.calls:
             root = self.roots.get(id(module))
             if root is None or root.reference() is not module:
                 root = self.roots[id(module)] = Root(module)
-            return _Call(module, root, "", self.maker)
+            return _Running(module, root, "", self.maker)
         for outer in reversed(self.calls):
             name = outer.name_of(module)
             if name is not None:
@@ -118,7 +118,7 @@ class Trace(Observer):
             name = outer.new_name(module)
         path = joined(outer.path, name)
         outer.root.kinds.setdefault(path, type(module).__name__)
-        return _Call(module, outer.root, path, self.maker)
+        return _Running(module, outer.root, path, self.maker)
 
     def _name_members(self, outermost: Any, root: Root) -> None:
         """Call parameters and buffers by the attributes that lead to them."""

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-from graphgrad.viz.snapshots.snapshot import Step
+from graphgrad.viz.snapshots.snapshot import OpStep
 
 
 class Times:
     """The places of the ops in the order of the whole graph, worked out when first asked for."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[OpStep]) -> None:
         """Take the steps of a snapshot."""
         self._steps = steps
 
