@@ -43,7 +43,7 @@ PIECES = (
     ),
     Piece(
         "a freed graph knows which call freed it",
-        (("graph.py", "Freed(by, *call_site(3))", "Freed(by, None, 0)"),),
+        (("sweep.py", "Freed(by, *call_site(3))", "Freed(by, None, 0)"),),
     ),
     Piece(
         "a change after use is noticed",

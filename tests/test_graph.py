@@ -427,3 +427,17 @@ def test_optimizer_step_between_graphs_is_fine() -> None:
     assert w.requires_grad
     assert w.is_leaf
     np.testing.assert_allclose(w.data, np.array([1.0, 2.0]) * 0.8**3)
+
+
+def test_the_rule_of_an_input_may_ask_for_all_inputs_and_for_more_than_two_values() -> None:
+    product = gg.op(
+        lambda x, y, z: x * y * z,
+        lambda g, inputs: g * inputs[1] * inputs[2],
+        lambda g, x, z: g * x * z,
+        lambda g, out, x, y, z: g * out / z + 0 * (x + y),
+        name="product",
+    )
+    x, y, z = (gg.Tensor(v, requires_grad=True) for v in (2.0, 3.0, 5.0))
+    product(x, y, z).backward()
+    assert [float(t.grad) for t in (x, y, z)] == [15.0, 10.0, 6.0]
+    assert gg.grad(gg.grad(product), 1)(2.0, 3.0, 5.0) == 5.0

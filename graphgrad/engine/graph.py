@@ -10,11 +10,11 @@ import itertools
 from collections.abc import Collection, Iterable, Iterator
 from operator import attrgetter
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphgrad.engine.source import call_site, source_line
+from graphgrad.engine.source import source_line
 
 KEPT_ELEMENTS = 8  # an output of up to this many elements stays readable in its graph
 
@@ -56,29 +56,17 @@ class Absent:
         return np.shape(self.value)
 
 
-class Freed:
+class Freed(NamedTuple):
     """What stands in a node's ``values`` after a sweep has released them."""
 
-    __slots__ = ("code", "instruction", "what")
-
-    def __init__(self, what: str, code: CodeType | None, instruction: int) -> None:
-        """Remember which call released the values, for the error message."""
-        self.what = what
-        self.code = code
-        self.instruction = instruction
+    what: str  # the call that released them, and its place, for the error message
+    code: CodeType | None
+    instruction: int
 
     @property
     def by(self) -> str:
         """The call that released the values, and its line."""
         return f"{self.what} at {source_line(self.code, self.instruction)}"
-
-
-def release(nodes: Iterable["Node"], by: str) -> None:
-    """Drop the saved arrays of a swept graph; its structure stays to be looked at."""
-    freed = Freed(by, *call_site(3))
-    for node in nodes:
-        if node.plan is not None:
-            node.values = freed
 
 
 class Node:

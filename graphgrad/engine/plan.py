@@ -18,8 +18,7 @@ class Plan:
     """How nodes of one op, with one set of wanted inputs, keep values and run rules.
 
     Shared by all such nodes. ``pick`` takes what must be kept out of the full tuple
-    (inputs, out, saved, parameters, input shapes); ``rules`` are called on that, each with the
-    position of its input.
+    (inputs, out, saved, parameters, input shapes); ``rules`` are called on that.
     """
 
     __slots__ = (
@@ -80,12 +79,14 @@ class Plan:
             return places[name]
 
         self.joint: Rule | None = None
-        self.rules: tuple[tuple[int, Rule], ...] = ()
+        # of an input: its position, its rule, and the places of what the rule takes beside g
+        self.rules: tuple[tuple[int, Rule, Any, Any], ...] = ()
         if op.joint:
-            self.joint = _joint_caller(op.joint, tuple(map(place_of, asked[0])))
+            joint, asks = op.joint, tuple(map(place_of, asked[0]))
+            self.joint = lambda g, values, wanted: joint(g, *_values(asks, values, wanted))
         else:
             self.rules = tuple(
-                (i, _caller(rule, tuple(map(place_of, ask))))
+                (i, *_placed(rule, tuple(map(place_of, ask))))
                 for i, rule, ask in zip(wants, rules, asked, strict=True)
             )
 
@@ -111,14 +112,14 @@ class Plan:
         """
         if self.of_halves is None:
             new = self._copy()
-            new.rules = tuple((i, _widened(rule)) for i, rule in self.rules)
+            new.rules = tuple((i, _widened(rule), *places) for i, rule, *places in self.rules)
             new.joint = None if self.joint is None else _widened(self.joint)
             self.of_halves = new.of_halves = new
         return self.of_halves
 
 
 def _widened(rule: Rule) -> Rule:
-    return lambda g, values, *more: rule(_wide(g), _wide(values), *more)
+    return lambda g, *values: rule(_wide(g), *map(_wide, values))
 
 
 def _wide(x: Any) -> Any:
@@ -146,25 +147,29 @@ def _single(place: int) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
     return lambda full: (full[place],)
 
 
-def _caller(rule: Rule, places: tuple[int, ...]) -> Rule:
-    """Return ``(g, values) -> rule(g, values[i], …)`` for the given places."""
-    if not places:
-        return lambda g, _: rule(g)
-    if len(places) == 1:
-        (i,) = places
-        return lambda g, v: rule(g, v[i])
-    if len(places) == 2:
-        i, j = places
-        return lambda g, v: rule(g, v[i], v[j])
-    return lambda g, v: rule(g, *[v[i] for i in places])
+def _placed(rule: Rule, places: tuple[Any, ...]) -> tuple[Rule, Any, Any]:
+    """Return the rule and the places of the values that it takes beside g; None for none.
+
+    A rule that takes more than two is given them all, and finds its own.
+    """
+    if len(places) <= 2 and all(isinstance(place, int) for place in places):
+        return (rule, *places, *[None] * (2 - len(places)))
+    return lambda g, values: rule(g, *_values(places, values)), slice(None), None
 
 
-def _joint_caller(rule: Rule, places: tuple[Any, ...]) -> Rule:
-    """Return ``(g, values, wanted) -> rule(g, …)``."""
+def call_rule(rule: Rule, first: Any, second: Any, g: Any, values: tuple[Any, ...]) -> Any:
+    """Call one of the rules of a plan; the sweep has these lines once more, for speed."""
+    if first is None:
+        return rule(g)
+    return rule(g, values[first]) if second is None else rule(g, values[first], values[second])
 
-    def value(place: Any, values: tuple[Any, ...], wanted: tuple[bool, ...]) -> Any:
+
+def _values(places: tuple[Any, ...], values: tuple[Any, ...], wanted: Any = None) -> list[Any]:
+    """List what a rule asks for: kept values, tuples of them, and which gradients are wanted."""
+
+    def value(place: Any) -> Any:
         if isinstance(place, int):
             return values[place]
         return wanted if place == "wanted" else tuple(values[i] for i in place)
 
-    return lambda g, values, wanted: rule(g, *[value(p, values, wanted) for p in places])
+    return list(map(value, places))

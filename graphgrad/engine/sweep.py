@@ -20,6 +20,7 @@ from graphgrad.engine.hooks import run_hooks
 from graphgrad.engine.memory import clock, overwritten
 from graphgrad.engine.plan import HALF
 from graphgrad.engine.recording import Observer, latest, switches
+from graphgrad.engine.source import call_site
 from graphgrad.errors import GraphError, GraphgradError
 
 Wrap = Callable[[Any, Node], Any]
@@ -145,10 +146,17 @@ class Sweep:
                 observer.before_rules(node)
             plan, parents = node.plan, node.parents
             try:
-                for position, rule in plan.rules or joint_rules(node, g, values, useful):
+                rules = plan.rules or joint_rules(node, g, values, useful)
+                for position, rule, first, second in rules:
                     parent = parents[position]
                     if useful is None or parent in useful:
-                        self._send(node, position, parent, rule(g, values), g, values)
+                        if first is None:
+                            c = rule(g)
+                        elif second is None:
+                            c = rule(g, values[first])
+                        else:
+                            c = rule(g, values[first], values[second])
+                        self._send(node, position, parent, c, g, values)
             except GraphgradError:
                 raise
             except Exception as error:
@@ -292,7 +300,7 @@ def check_values(node: Node) -> None:
 
 def joint_rules(
     node: Node, g: Any, values: Any, useful: Collection[Node] | None = None
-) -> list[tuple[int, Any]]:
+) -> list[tuple[int, Any, None, None]]:
     """Run a joint rule for the useful inputs; return its gradients in the form of rules."""
     plan = node.plan
     if plan.joint is None:
@@ -301,7 +309,7 @@ def joint_rules(
     if useful is not None:
         wanted = tuple(w and p in useful for w, p in zip(wanted, node.parents, strict=True))
     gs = plan.joint(g, values, wanted)
-    return [(i, lambda _g, _v, c=gs[i]: c) for i in plan.wants if gs[i] is not None]
+    return [(i, lambda _, c=gs[i]: c, None, None) for i in plan.wants if gs[i] is not None]
 
 
 def _unshared(c: Any, g: Any, values: tuple[Any, ...]) -> Any:
@@ -382,3 +390,11 @@ def _tied(value: Any, source: int | str | None, node: Node, wrap: Wrap) -> Any:
     if isinstance(source, int) and node.plan.wanted[source]:
         return wrap(value, node.parents[source])
     return value
+
+
+def release(nodes: Iterable[Node], by: str) -> None:
+    """Drop the saved arrays of a swept graph; its structure stays to be looked at."""
+    freed = Freed(by, *call_site(3))
+    for node in nodes:
+        if node.plan is not None:
+            node.values = freed

@@ -10,14 +10,14 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.arguments import flag, function as is_function, text, wrong
 from graphgrad.engine.anomaly import explain_nan
-from graphgrad.engine.graph import Node, Recorded, release, tick
+from graphgrad.engine.graph import Node, Recorded, tick
 from graphgrad.engine.in_place import InPlace, mark_changed, set_array, writable
 from graphgrad.engine.memory import lend, note_use, share_memory
 from graphgrad.engine.numpy_protocols import NumpyProtocols
 from graphgrad.engine.operands import as_array, as_plain
 from graphgrad.engine.record import constant, make_leaf, record
 from graphgrad.engine.recording import switches
-from graphgrad.engine.sweep import Sweep
+from graphgrad.engine.sweep import Sweep, release
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.names import ON_TENSORS, NotHere
 

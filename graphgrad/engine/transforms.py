@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded, several
-from graphgrad.engine.graph import release
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.record import constant, make_leaf
 from graphgrad.engine.recording import enable_grad, switches
+from graphgrad.engine.sweep import release
 from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.trees import flatten, flatten_like
 from graphgrad.engine.variables import Function, Run, alias, as_argnums, name_of, ones, pull

@@ -8,6 +8,7 @@ import numpy as np
 from graphgrad.engine.accumulate import Scatter, scatter_add, settled
 from graphgrad.engine.graph import Absent, Freed, Node, ancestors
 from graphgrad.engine.memory import overwritten
+from graphgrad.engine.plan import call_rule
 from graphgrad.engine.record import OUTPUT
 from graphgrad.engine.recording import Observer
 from graphgrad.engine.sweep import Sweep, check_values, joint_rules
@@ -115,7 +116,7 @@ def _sent_again(node: Node, g: Any, outputs: Mapping[Node, int]) -> list[tuple[i
     try:
         with np.errstate(all="ignore"):
             rules = node.plan.rules or joint_rules(node, g, values)
-            return [(place, rule(g, values)) for place, rule in rules]
+            return [(place, call_rule(rule, i, j, g, values)) for place, rule, i, j in rules]
     except Exception as error:
         raise _LostError from error
 
