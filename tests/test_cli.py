@@ -244,7 +244,7 @@ def test_a_script_that_is_no_python(tmp_path: Path) -> None:
 
 
 def test_what_graphgrad_refuses_is_told_without_its_insides(tmp_path: Path) -> None:
-    text = "import graphgrad as gg\nimport numpy as np\nx = gg.Tensor(np.ones(3), None, True)\n"
+    text = "import graphgrad as gg\nimport numpy as np\nx = gg.Tensor(np.ones(3))\n"
     said = refused(tmp_path, text + "y = x @ np.ones((4, 2))\n", 1)
     assert said.count("Traceback") == 1
     assert 'circuit.py", line 4' in said

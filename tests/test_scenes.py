@@ -225,7 +225,7 @@ def test_an_unrolled_recurrence_of_100_steps() -> None:
     h: Any = gg.Tensor(np.zeros((2, 5), np.float32), name="h0")
     with gg.viz.tracing():
         for _ in range(100):
-            h = cell(gg.Tensor(rng.standard_normal((2, 3)), np.float32), h)
+            h = cell(gg.Tensor(rng.standard_normal((2, 3)), dtype=np.float32), h)
         loss = (h * h).sum()
     found = scenes(gg.graph(loss).snapshot)
     assert [scene.title for scene in found] == ["sum of RNNCell", "RNNCell × 100"] + [

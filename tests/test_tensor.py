@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad import nn
 from graphgrad.errors import DtypeError, GraphError, ShapeError, UnsupportedError
 
 
@@ -39,6 +40,25 @@ def test_dtype_is_kept_and_the_gradient_has_it(dtype: type) -> None:
 def test_refused_data(data: list[object], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words) as caught:
         gg.Tensor(data)  # type: ignore[arg-type]
+    assert "test_tensor.py" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [gg.Tensor, nn.Parameter, nn.Buffer])
+@pytest.mark.parametrize(
+    ("second", "remedy"),
+    [
+        (True, "write requires_grad=True"),
+        (np.float32, "write dtype=…"),
+        ("float32", "write dtype='float32', or name='float32'"),
+        (2.0, "give several numbers as one list"),
+        (None, "write dtype=, requires_grad= or name="),
+    ],
+)
+def test_all_but_the_data_is_given_by_name(
+    kind: type[gg.Tensor], second: object, remedy: str
+) -> None:
+    with pytest.raises(DtypeError, match=f"^{kind.__name__}: takes one array; {remedy}") as caught:
+        kind([1.0], second)  # type: ignore[arg-type]
     assert "test_tensor.py" in str(caught.value)
 
 

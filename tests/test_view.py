@@ -55,7 +55,7 @@ class Net(nn.Module):
 
 def traced(model: nn.Module, *shape: int) -> Graph:
     """The graph of a model's mean output, with its modules."""
-    x = gg.Tensor(np.random.default_rng(1).standard_normal(shape), np.float32, name="x")
+    x = gg.Tensor(np.random.default_rng(1).standard_normal(shape), dtype=np.float32, name="x")
     with gg.viz.tracing():
         loss = model(x).mean()
     return gg.graph(loss)
@@ -397,7 +397,7 @@ def test_unrolled_recurrence_is_laid_out_in_time(steps: int) -> None:
     h: Any = gg.Tensor(np.zeros((2, 5), np.float32), name="h0")
     with gg.viz.tracing():
         for _ in range(steps):
-            h = cell(gg.Tensor(rng.standard_normal((2, 3)), np.float32), h)
+            h = cell(gg.Tensor(rng.standard_normal((2, 3)), dtype=np.float32), h)
         loss = (h * h).sum()
     graph = gg.graph(loss)
     assert titles(graph.view()) == [f"RNNCell × {steps}"]

@@ -3,12 +3,12 @@
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, Self, TypeVar
+from typing import Any, Never, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from graphgrad.arguments import flag, function as is_function, text, wrong
+from graphgrad.arguments import flag, function as is_function, is_flag, text, wrong
 from graphgrad.engine.anomaly import explain_nan
 from graphgrad.engine.graph import Node, Recorded, tick
 from graphgrad.engine.in_place import InPlace, mark_changed, set_array, writable
@@ -59,11 +59,14 @@ class Tensor(NumpyProtocols, InPlace):
     def __init__(
         self,
         data: ArrayLike | Recorded,
+        *more: Never,
         dtype: DTypeLike | None = None,
         requires_grad: bool = False,
         name: str | None = None,
     ) -> None:
         """Make a leaf: a value that no op computed."""
+        if more:
+            raise DtypeError(f"{type(self).__name__}: takes one array; {_by_name(more[0])}")
         if isinstance(data, Tensor):
             if data.requires_grad and switches().enabled:
                 message = (
@@ -343,6 +346,19 @@ class Tensor(NumpyProtocols, InPlace):
         if name is not None:
             self.name = name
         _restore(self, attributes, added)
+
+
+def _by_name(value: Any) -> str:
+    """Say how to write what stands in the place after the data."""
+    if is_flag(value):
+        return f"write requires_grad={value}"
+    if isinstance(value, str):
+        return f"write dtype={value!r}, or name={value!r}"
+    if isinstance(value, type | np.dtype):
+        return "write dtype=…"
+    if value is None:
+        return "write dtype=, requires_grad= or name="
+    return "give several numbers as one list"
 
 
 def _blank(kind: type[T]) -> T:

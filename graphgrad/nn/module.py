@@ -1,7 +1,7 @@
 """Module: a plain object with parameters, and what walks through a tree of them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Never, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -22,12 +22,13 @@ class Parameter(Tensor):
     def __init__(
         self,
         data: ArrayLike | Tensor,
+        *more: Never,
         dtype: DTypeLike | None = None,
         requires_grad: bool = True,
         name: str | None = None,
     ) -> None:
         """Copy the data; see :class:`Tensor` for the arguments."""
-        super().__init__(data, dtype, requires_grad, name)
+        super().__init__(data, *more, dtype=dtype, requires_grad=requires_grad, name=name)
 
 
 class Buffer(Tensor):
@@ -268,7 +269,8 @@ class Module:
             raise DtypeError(message)
         for x in (*self.parameters(), *self.buffers()):
             if x.dtype.kind == "f":
-                Tensor.__init__(x, x.data.astype(wanted), None, x.requires_grad, x.name)
+                data = x.data.astype(wanted)
+                Tensor.__init__(x, data, requires_grad=x.requires_grad, name=x.name)
         return self
 
     def apply(self, function: Callable[["Module"], object]) -> Self:
