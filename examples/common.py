@@ -83,7 +83,7 @@ def learn(
 ) -> nn.Trainer:
     """Learn slightly turned images by Adam, at a rate that falls along half a cosine to 0."""
     optimizer = optim.Adam(model.parameters(), lr=lr)
-    batches = data.Batches(train, BATCH, rng, augment=data.Rotate(10))
+    batches = data.Batches(train, BATCH, rng=rng, augment=data.Rotate(10))
     folder = options.folder / f"{options.name}_{options.data}" / f"seed {seed}"
     trainer = nn.Trainer(
         model,

@@ -48,7 +48,7 @@ def learn(
     **options: Any,
 ) -> nn.History:
     """Learn by plain gradient descent, or with options of SGD."""
-    batches = data.Batches(digits, 50, np.random.default_rng(0), prefetch=0)
+    batches = data.Batches(digits, 50, rng=np.random.default_rng(0), prefetch=0)
     optimizer = optim.SGD(model.parameters(), **options)
     return nn.Trainer(model, optimizer, batches, validation=held, diagnosis=watch).fit(epochs)
 
@@ -119,7 +119,7 @@ def look(name: str, model: nn.Module, lr: float, digits: data.Dataset, path: Pat
     """Learn three epochs, watching every fifth step, and say and draw what was seen."""
     watch = nn.Diagnosis(model, every=5, window=4)
     optimizer = optim.SGD(model.parameters(), lr=lr)
-    batches = data.Batches(digits, 50, np.random.default_rng(0), prefetch=0)
+    batches = data.Batches(digits, 50, rng=np.random.default_rng(0), prefetch=0)
     for x, labels in itertools.chain(batches, batches, batches):
         with watch.step():
             loss = nn.functional.cross_entropy(model(x), labels)
@@ -145,7 +145,7 @@ def write_page(digits: data.Dataset, held: data.Dataset, path: Path) -> None:
 def main(folder: Path) -> None:
     """Check, watch, and draw."""
     train, _ = data.load_digits()
-    digits, held = data.split(train, 0.2, np.random.default_rng(0))
+    digits, held = data.split(train, 0.2, rng=np.random.default_rng(0))
     folder.mkdir(parents=True, exist_ok=True)
     check(digits)
     curves(digits, held, folder / "diagnosis_curves.png")

@@ -36,7 +36,7 @@ def learner(
     return nn.Trainer(
         model,
         optim.Adam(model.parameters(), lr=LR),
-        data.Batches(train, BATCH, rng, augment=data.Rotate(10)),
+        data.Batches(train, BATCH, rng=rng, augment=data.Rotate(10)),
         average=optim.RunningAverage(model.parameters(), decay=0.99),
         checkpoints=checkpoints,
     )

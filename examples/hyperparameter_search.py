@@ -45,7 +45,9 @@ def trainer(
     optimizer = optim.SGD(
         net.parameters(), point["lr"], momentum=0.9, weight_decay=point["weight_decay"]
     )
-    return nn.Trainer(net, optimizer, data.Batches(learned, 100, rng), progress=False, **options)
+    return nn.Trainer(
+        net, optimizer, data.Batches(learned, 100, rng=rng), progress=False, **options
+    )
 
 
 @functools.cache

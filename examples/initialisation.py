@@ -41,7 +41,7 @@ def activations(function: Callable[[Any], Any], draw: Callable[..., Any], seed: 
     x = rng.standard_normal((BATCH, WIDTH)).astype(np.float32)
     outputs = []
     for _ in range(LAYERS):
-        x = function(F.affine(x, draw((WIDTH, WIDTH), rng)))
+        x = function(F.affine(x, draw((WIDTH, WIDTH), rng=rng)))
         outputs.append(x)
     return np.array(outputs)
 
@@ -105,7 +105,7 @@ def main(folder: Path) -> None:
         ("1 / √n_in", init.lecun_normal, 100**-0.5),
     ]
     for name, function, expected in table:
-        drawn = function(shape, np.random.default_rng(0)).std()
+        drawn = function(shape, rng=np.random.default_rng(0)).std()
         print(f"    {name:28} {expected:.4f} wanted, {drawn:.4f} drawn")
 
     print("standard deviation of the activations, layers 1 to 5")

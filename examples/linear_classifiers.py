@@ -116,7 +116,7 @@ def load(kind: str, files: Path | None, seed: int) -> tuple[data.Dataset, data.D
 def run(name: str, sets: tuple[data.Dataset, data.Dataset], seed: int) -> Learned:
     """Choose λ: shares right of the validation images, then W of the best and its test share."""
     train, test = sets
-    rest, held = data.split(train, 0.2, np.random.default_rng(seed))
+    rest, held = data.split(train, 0.2, rng=np.random.default_rng(seed))
     center = data.Center().fit(rest.images)
     rest, held, test = (
         data.Dataset(center(images), digits) for images, digits in (rest, held, test)

@@ -63,8 +63,8 @@ def shares(distances: Any, rest: data.Dataset, held: data.Dataset) -> Any:
 def choose(train: data.Dataset, seed: int) -> dict[str, tuple[Any, Any]]:
     """Return for L1 and L2 the shares right: (ks,) on validation images, (folds, ks) on folds."""
     numbers = data.Dataset(np.arange(train.size), train.labels)
-    once = data.split(numbers, 1 / FOLDS, np.random.default_rng(seed))
-    folds = list(data.k_folds(numbers, FOLDS, np.random.default_rng(seed)))
+    once = data.split(numbers, 1 / FOLDS, rng=np.random.default_rng(seed))
+    folds = list(data.k_folds(numbers, FOLDS, rng=np.random.default_rng(seed)))
     found = {}
     for name, distance in DISTANCES.items():
         between = distance(train.images, train.images)  # once; a fold is some rows and columns

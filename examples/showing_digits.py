@@ -50,7 +50,7 @@ def learn(train: data.Dataset, epochs: int) -> nn.Module:
     rng = np.random.default_rng(0)
     net = nn.Sequential(nn.Affine(train.images.shape[1], 50), nn.ReLU(), nn.Affine(50, 10))
     nn.init.initialize(net, nn.init.he_normal, rng=rng)
-    batches = data.Batches(train, BATCH, rng, prefetch=0)
+    batches = data.Batches(train, BATCH, rng=rng, prefetch=0)
     nn.Trainer(net, optim.Momentum(net.parameters(), lr=0.1), batches, progress=False).fit(epochs)
     return net.eval()
 

@@ -25,7 +25,7 @@ def learn(options: argparse.Namespace, seed: int) -> common.Run:
     """Learn with one seed: of a tenth of the training images only the validation takes note."""
     train, test = common.load(options, seed)
     rng = np.random.default_rng(seed)
-    train, held = data.split(train, 0.1, rng)
+    train, held = data.split(train, 0.1, rng=rng)
     shape = train.images.shape[1:]
     padding = 2 if shape[1] < 20 else 0  # else of 8×8 little would be left
     model = nn.models.SimpleConvNet(shape, padding=padding, rng=rng)

@@ -21,7 +21,7 @@ def learn(options: argparse.Namespace, seed: int) -> common.Run:
     """Learn with one seed: of a tenth of the training images only the validation takes note."""
     train, test = common.load(options, seed)
     rng = np.random.default_rng(seed)
-    train, held = data.split(train, 0.1, rng)
+    train, held = data.split(train, 0.1, rng=rng)
     model = nn.models.DeepConvNet(train.images.shape[1:], rng=rng)
     before = common.start_small(model.features[0].weight, START)
     trainer = common.learn(options, seed, model, train, held, lr=LR, rng=rng)

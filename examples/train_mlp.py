@@ -22,7 +22,7 @@ def learn(options: argparse.Namespace, seed: int) -> common.Run:
     train, test = common.load(options, seed)
     shape = train.images.shape[1:]
     rng = np.random.default_rng(seed)
-    train, held = data.split(train, 0.1, rng)
+    train, held = data.split(train, 0.1, rng=rng)
     hidden, scores = nn.Affine(math.prod(shape), 100, rng=rng), nn.Affine(100, 10, rng=rng)
     model = nn.Sequential(nn.Flatten(), hidden, nn.ReLU(), scores)
     nn.init.initialize(model, nn.init.he_normal, rng=rng)

@@ -56,7 +56,7 @@ def turned(old: data.Dataset, rng: np.random.Generator) -> data.Dataset:
 
 def learn(net: nn.Module, samples: data.Dataset, steps: int, lr: float, rng: Any) -> nn.Trainer:
     """Learn for about so many steps, which become smaller and smaller."""
-    batches = data.Batches(samples, min(50, len(samples.labels)), rng, prefetch=0)
+    batches = data.Batches(samples, min(50, len(samples.labels)), rng=rng, prefetch=0)
     learning = [p for p in net.parameters() if p.requires_grad]
     optimizer = optim.Adam(learning, lr=lr)
     epochs = max(1, steps // len(batches))

@@ -64,7 +64,7 @@ def learn(train: data.Dataset, test: data.Dataset, epochs: int, seed: int) -> Cu
     """Learn, and return the loss, and the accuracies after each epoch."""
     rng = np.random.default_rng(seed)
     net = two_layer_net(train.images.shape[1], rng)
-    batches = data.Batches(train, BATCH, rng, prefetch=0)
+    batches = data.Batches(train, BATCH, rng=rng, prefetch=0)
     trainer = nn.Trainer(net, optim.SGD(net.parameters(), lr=LR), batches, progress=False)
     curves: Curves = {"training": [], "test": []}
     for epoch in range(1, epochs + 1):

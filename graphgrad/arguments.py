@@ -239,7 +239,7 @@ def _one_or_each(check: Check) -> Check:
 
 
 _SUCH_AS = {  # how to make what people give something else for
-    "Batches": ", such as data.Batches(train, 100, rng)",
+    "Batches": ", such as data.Batches(train, 100, rng=rng)",
     "Optimizer": ", such as optim.SGD(model.parameters(), lr=0.1)",
 }
 

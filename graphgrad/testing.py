@@ -29,10 +29,11 @@ SPECIAL = (0.0, 1.0, -1.0, 0.5, 2.0)  # where rules tend to have their mistakes
 
 @guarded
 def sample(
-    rng: np.random.Generator,
     shape: tuple[int, ...],
     interval: tuple[float, float] = (-2.0, 2.0),
     avoid: Sequence[float] = (),
+    *,
+    rng: np.random.Generator,
 ) -> Any:
     """Draw a float64 array from an open interval, well away from the points to avoid."""
     low, high = interval
@@ -49,10 +50,11 @@ def sample(
 
 @guarded
 def sample_apart(
-    rng: np.random.Generator,
     shapes: Sequence[tuple[int, ...]],
     intervals: Sequence[tuple[float, float]],
     avoid: Sequence[float] = (),
+    *,
+    rng: np.random.Generator,
 ) -> list[Any]:
     """Draw float64 arrays of which no two numbers are close to each other."""
     if not shapes or len(shapes) != len(intervals):
@@ -83,7 +85,7 @@ class Sampler:
     """
 
     @guarded
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, *, rng: np.random.Generator) -> None:
         """Take the generator to draw from."""
         self.rng = rng
         self.stock: list[float] = []
@@ -151,9 +153,9 @@ def _arrays(
     domain: Elementwise, shapes: Sequence[tuple[int, ...]], rng: np.random.Generator
 ) -> list[Any]:
     if domain.distinct:
-        return sample_apart(rng, shapes, domain.intervals, domain.avoid)
+        return sample_apart(shapes, domain.intervals, domain.avoid, rng=rng)
     pairs = zip(shapes, domain.intervals, strict=True)
-    return [sample(rng, shape, interval, domain.avoid) for shape, interval in pairs]
+    return [sample(shape, interval, domain.avoid, rng=rng) for shape, interval in pairs]
 
 
 @guarded
@@ -189,8 +191,8 @@ def reduction_calls(draw: Any, domain: Reduction) -> Call:
 
 def _array(domain: Reduction, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
     if domain.distinct:
-        return sample_apart(rng, [shape], [domain.interval])[0]
-    return sample(rng, shape, domain.interval)
+        return sample_apart([shape], [domain.interval], rng=rng)[0]
+    return sample(shape, domain.interval, rng=rng)
 
 
 def _reduced(shape: tuple[int, ...], axis: Any) -> int:
@@ -207,7 +209,7 @@ def calls(op: AnyOp, domain: Domain | None = None) -> st.SearchStrategy[Call]:
     if isinstance(domain, Reduction):
         return reduction_calls(domain)
     return st.builds(
-        lambda make, rng: make(Sampler(rng)), st.sampled_from(domain.calls), generators()
+        lambda make, rng: make(Sampler(rng=rng)), st.sampled_from(domain.calls), generators()
     )
 
 
@@ -229,7 +231,7 @@ def typical_calls(op: AnyOp, domain: Domain | None = None) -> list[Call]:
         n = max(3, domain.minimum)
         arrays = [_array(domain, shape, rng) for shape in ((n, 2), (n,), (0, n))]
         return [Call((x,), {"axis": -1 if x.size == 0 else 0}) for x in arrays]
-    return [make(Sampler(rng)) for make in domain.calls]
+    return [make(Sampler(rng=rng)) for make in domain.calls]
 
 
 def _domain_of(op: AnyOp, domain: Domain | None) -> Domain:

@@ -169,7 +169,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     # ------------------------------------------------------------------------ networks
     tiny = nn.Sequential(nn.Affine(3, 4, rng=rng), nn.ReLU(), nn.Affine(4, 2, rng=rng))
     samples = data.Dataset(rng.standard_normal((12, 3)).astype(np.float32), rng.integers(0, 2, 12))
-    batches = data.Batches(samples, 4, rng, prefetch=0)
+    batches = data.Batches(samples, 4, rng=rng, prefetch=0)
     optimizer = optim.Adam(tiny.parameters(), lr=0.01)
     watch = nn.Diagnosis(tiny)
     yield lambda: nn.Parameter(np.ones(2))
@@ -211,9 +211,9 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
         init.he_normal, init.he_uniform, init.lecun_normal, init.lecun_uniform, init.normal,
         init.orthogonal, init.uniform, init.xavier_normal, init.xavier_uniform, init.zeros,
     ):  # fmt: skip
-        yield partial(make, (3, 4), rng)
+        yield partial(make, (3, 4), rng=rng)
     yield lambda: init.constant((3, 4), value=1.0)
-    yield lambda: init.sparse((3, 4), rng, nonzero=2)
+    yield lambda: init.sparse((3, 4), rng=rng, nonzero=2)
     # -------------------------------------------------------------------------- models
     small: dict[str, Any] = {"num_classes": 3, "width": 0.05, "rng": rng}
     yield lambda: models.AlexNet(**small)
@@ -255,7 +255,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     yield lambda: optim.l2_penalty(params, 0.1)
     yield lambda: optim.max_norm_(params[:1], 1.0, 0)
     # --------------------------------------------------------------------------- data
-    yield lambda: data.Batches(samples, 4, rng, prefetch=0)
+    yield lambda: data.Batches(samples, 4, rng=rng, prefetch=0)
     yield lambda: data.Brightness(0.2)
     yield lambda: data.Crop(6, 6, 1)
     yield lambda: data.Flip(0.5)
@@ -265,9 +265,9 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     yield lambda: data.Shift(1)
     yield lambda: data.Whiten(2)
     yield lambda: data.Dataset(image, np.arange(4))
-    yield lambda: next(iter(data.k_folds(samples, 3, rng)))
+    yield lambda: next(iter(data.k_folds(samples, 3, rng=rng)))
     yield lambda: data.one_hot(np.array([0, 1, 2]), 3)
-    yield lambda: data.split(samples, 0.5, rng)
+    yield lambda: data.split(samples, 0.5, rng=rng)
     yield data.load_digits
     files = folder / "mnist"
     write_mnist(files)
@@ -300,9 +300,9 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     yield lambda: testing.reduction_calls(Reduction())
     yield testing.generators
     yield testing.shapes
-    yield lambda: testing.sample(rng, (2, 3))
-    yield lambda: testing.sample_apart(rng, [(2,)], [(0.0, 1.0)])
-    yield lambda: testing.Sampler(rng)
+    yield lambda: testing.sample((2, 3), rng=rng)
+    yield lambda: testing.sample_apart([(2,)], [(0.0, 1.0)], rng=rng)
+    yield lambda: testing.Sampler(rng=rng)
 
 
 def _made_and_called(example: Example, rng: np.random.Generator) -> None:

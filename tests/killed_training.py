@@ -42,7 +42,7 @@ def trainer(folder: Path) -> nn.Trainer:
     return nn.Trainer(
         model,
         optimizer,
-        data.Batches(train, 10, rng, augment=data.Shift(1)),
+        data.Batches(train, 10, rng=rng, augment=data.Shift(1)),
         validation=held,
         schedule=[
             optim.CosineAnnealingLR(optimizer, 20),

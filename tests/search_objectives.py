@@ -100,7 +100,7 @@ def learning(point: dict[str, Any], trial: nn.Trial, log: Path, kill: bool) -> f
     trainer = nn.Trainer(
         net,
         optim.SGD(net.parameters(), lr=point["lr"], momentum=0.9),
-        data.Batches(train, 50, trial.rng),
+        data.Batches(train, 50, rng=trial.rng),
         validation=held,
         checkpoints=checkpoints,
         progress=False,

@@ -3,6 +3,7 @@
 All of them by ``make walk``; in every run of the tests a sample, drawn with one seed.
 """
 
+import inspect
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -50,6 +51,17 @@ def test_bad_arguments_are_refused(calls: dict[str, Good]) -> None:
     if WALK:
         mended = sorted(known - left.keys())
         assert not mended, f"take these out of {LEFT.name}"
+
+
+def test_a_generator_is_given_by_name() -> None:
+    """It reads ``rng=rng`` everywhere but in ``augment(images, rng)``, which `Batches` calls."""
+    found: dict[str, inspect.Parameter] = {}
+    for name, value in public().items():
+        methods = inspect.getmembers(value, inspect.isfunction) if isinstance(value, type) else []
+        called = {name: value} | {f"{name}.{n}": m for n, m in methods if not n.startswith("_")}
+        found |= {n: signature_of(f)["rng"] for n, f in called.items() if "rng" in signature_of(f)}
+    assert len(found) > 50
+    assert [n for n, rng in found.items() if rng.kind is not rng.KEYWORD_ONLY] == []
 
 
 # ------------------------------------------------------------------------- the checks themselves

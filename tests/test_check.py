@@ -23,7 +23,7 @@ def cubes(x: Any) -> Any:
 
 @given(testing.shapes(max_side=4), testing.generators(), st.booleans())
 def test_gradient_of_cubes_in_any_shape(shape: Any, rng: Any, tensor_in: bool) -> None:
-    x = testing.sample(rng, shape)
+    x = testing.sample(shape, rng=rng)
     found = numerical_gradient(cubes, gg.Tensor(x) if tensor_in else x)
     assert isinstance(found, np.ndarray | np.float64)
     assert found.shape == x.shape

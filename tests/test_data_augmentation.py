@@ -198,8 +198,10 @@ def test_integers_between_pixels_are_rounded_not_cut(name: str) -> None:
 
 def test_batches_change_images_and_leave_labels() -> None:
     train, _ = data.load_digits(flatten=False)
-    plain = data.Batches(train, 100, np.random.default_rng(0))
-    changed = data.Batches(train, 100, np.random.default_rng(0), augment=list(EVERY.values())[2:])
+    plain = data.Batches(train, 100, rng=np.random.default_rng(0))
+    changed = data.Batches(
+        train, 100, rng=np.random.default_rng(0), augment=list(EVERY.values())[2:]
+    )
     for a, b in zip(plain, changed, strict=True):
         np.testing.assert_array_equal(a.labels, b.labels)
         assert b.images.dtype == np.float32

@@ -29,7 +29,7 @@ def noisy(images: Any, rng: np.random.Generator) -> Any:
 
 
 def batches(n: int = 23, size: int = 5, seed: int = 0, **how: Any) -> data.Batches:
-    return data.Batches(samples(n), size, np.random.default_rng(seed), **how)
+    return data.Batches(samples(n), size, rng=np.random.default_rng(seed), **how)
 
 
 def same(ours: Iterable[data.Dataset], theirs: Iterable[data.Dataset]) -> None:
@@ -257,7 +257,7 @@ def test_what_makes_no_batches_is_refused(
     rng = np.random.default_rng(3)
     before = rng.bit_generator.state
     with pytest.raises(error, match=match) as caught:
-        data.Batches(dataset, size, rng, **how)
+        data.Batches(dataset, size, rng=rng, **how)
     assert str(caught.value).startswith("Batches: ")
     assert "test_data_batches.py" in str(caught.value)
     assert rng.bit_generator.state == before
@@ -291,23 +291,23 @@ def labelled(*counts: int) -> data.Dataset:
 
 def test_split_keeps_every_sample_and_the_shares_of_the_classes() -> None:
     whole = labelled(50, 30, 20)
-    rest, held = data.split(whole, 0.2, np.random.default_rng(0))
+    rest, held = data.split(whole, 0.2, rng=np.random.default_rng(0))
     np.testing.assert_array_equal(np.bincount(held.labels), [10, 6, 4])
     np.testing.assert_array_equal(np.bincount(rest.labels), [40, 24, 16])
     both = np.concatenate([rest.images, held.images]).ravel()
     np.testing.assert_array_equal(np.sort(both), np.arange(100))
     for part in (rest, held):
         np.testing.assert_array_equal(part.labels, whole.labels[part.images.ravel()])
-    same([held], [data.split(whole, 0.2, np.random.default_rng(0))[1]])
-    other = data.split(whole, 0.2, np.random.default_rng(1))[1]
+    same([held], [data.split(whole, 0.2, rng=np.random.default_rng(0))[1]])
+    other = data.split(whole, 0.2, rng=np.random.default_rng(1))[1]
     assert set(other.images.ravel()) != set(held.images.ravel())
-    free = data.split(whole, 0.25, np.random.default_rng(0), stratify=False)
+    free = data.split(whole, 0.25, rng=np.random.default_rng(0), stratify=False)
     assert [part.size for part in free] == [75, 25]
 
 
 def test_each_fold_is_held_back_once() -> None:
     whole = labelled(20, 10)
-    folds = list(data.k_folds(whole, 5, np.random.default_rng(0)))
+    folds = list(data.k_folds(whole, 5, rng=np.random.default_rng(0)))
     assert len(folds) == 5
     for rest, held in folds:
         np.testing.assert_array_equal(np.bincount(held.labels), [4, 2])

@@ -284,10 +284,10 @@ def trained(
     model: nn.Module, few: int = 0, epochs: int = 20, by: Any = optim.SGD, **options: Any
 ) -> Any:
     """Learn digits; return the history and what watched."""
-    digits, held = data.split(data.load_digits()[0], 0.2, RNG(0))
+    digits, held = data.split(data.load_digits()[0], 0.2, rng=RNG(0))
     digits = digits.take(np.arange(few)) if few else digits
     watch = nn.Diagnosis(model, every=10)
-    batches = data.Batches(digits, 50, RNG(0), prefetch=0)
+    batches = data.Batches(digits, 50, rng=RNG(0), prefetch=0)
     optimizer = by(model.parameters(), **options)
     trainer = nn.Trainer(model, optimizer, batches, validation=held, diagnosis=watch)
     with np.errstate(all="ignore"):

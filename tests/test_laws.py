@@ -224,7 +224,7 @@ def test_distinct_elements_are_apart_and_enough(drawn: Call) -> None:
 
 
 def test_the_sampler_of_cases_draws_unlike_numbers() -> None:
-    r = testing.Sampler(np.random.default_rng(0))
+    r = testing.Sampler(rng=np.random.default_rng(0))
     numbers = np.concatenate([r(2, 3).ravel(), r().ravel(), r(0, 2).ravel(), r(40)])
     assert numbers.size == 47
     assert (np.abs(numbers) >= 0.3).all()

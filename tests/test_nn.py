@@ -9,7 +9,7 @@ from graphgrad.errors import ShapeError
 
 
 def test_he_normal() -> None:
-    W = nn.init.he_normal((200, 30, 5, 5), np.random.default_rng(0))
+    W = nn.init.he_normal((200, 30, 5, 5), rng=np.random.default_rng(0))
     assert W.shape == (200, 30, 5, 5)
     assert W.dtype == np.float32
     assert np.var(W) == pytest.approx(2 / (30 * 5 * 5), rel=0.02)
@@ -20,7 +20,7 @@ def test_he_normal_draws_from_the_given_or_the_default_generator() -> None:
     gg.manual_seed(7)
     ours = nn.init.he_normal((3, 2), dtype=np.float64)
     np.testing.assert_array_equal(
-        ours, nn.init.he_normal((3, 2), np.random.default_rng(7), np.float64)
+        ours, nn.init.he_normal((3, 2), rng=np.random.default_rng(7), dtype=np.float64)
     )
     assert not np.array_equal(ours, nn.init.he_normal((3, 2), dtype=np.float64))
 

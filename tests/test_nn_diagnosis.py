@@ -419,7 +419,7 @@ def test_the_trainer_watches_each_of_its_steps() -> None:
     for every in (None, 4):
         model = network()
         watch = nn.Diagnosis(model, every) if every else None
-        batches = gg.data.Batches(gg.data.Dataset(X, LABELS), 10, RNG(0))
+        batches = gg.data.Batches(gg.data.Dataset(X, LABELS), 10, rng=RNG(0))
         optimizer = optim.SGD(model.parameters(), lr=0.1)
         trainer = nn.Trainer(model, optimizer, batches, diagnosis=watch)
         histories.append(trainer.fit(2).losses)

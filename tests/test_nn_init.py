@@ -6,6 +6,7 @@ the tolerances are five of them.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,17 +27,17 @@ def seeded() -> np.random.Generator:
 
 # what each draws: function, variance, whether uniform
 DRAWS: dict[str, tuple[Callable[..., Any], float, bool]] = {
-    "normal": (lambda *a: init.normal(*a, std=0.01), 1e-4, False),
-    "uniform": (lambda *a: init.uniform(*a, low=-2, high=2), 4 / 3, True),
+    "normal": (partial(init.normal, std=0.01), 1e-4, False),
+    "uniform": (partial(init.uniform, low=-2, high=2), 4 / 3, True),
     "xavier_normal": (init.xavier_normal, 2 / 900, False),
     "xavier_uniform": (init.xavier_uniform, 2 / 900, True),
-    "xavier_normal, Caffe's": (lambda *a: init.xavier_normal(*a, fan="in"), 1 / 360, False),
-    "xavier_uniform, Caffe's": (lambda *a: init.xavier_uniform(*a, fan="in"), 1 / 360, True),
-    "xavier_normal for tanh": (lambda *a: init.xavier_normal(*a, gain=5 / 3), 50 / 8100, False),
+    "xavier_normal, Caffe's": (partial(init.xavier_normal, fan="in"), 1 / 360, False),
+    "xavier_uniform, Caffe's": (partial(init.xavier_uniform, fan="in"), 1 / 360, True),
+    "xavier_normal for tanh": (partial(init.xavier_normal, gain=5 / 3), 50 / 8100, False),
     "he_normal": (init.he_normal, 2 / 360, False),
     "he_uniform": (init.he_uniform, 2 / 360, True),
-    "he_normal, gradients": (lambda *a: init.he_normal(*a, fan="out"), 2 / 540, False),
-    "he_uniform, leaky": (lambda *a: init.he_uniform(*a, negative_slope=1), 1 / 360, True),
+    "he_normal, gradients": (partial(init.he_normal, fan="out"), 2 / 540, False),
+    "he_uniform, leaky": (partial(init.he_uniform, negative_slope=1), 1 / 360, True),
     "lecun_normal": (init.lecun_normal, 1 / 360, False),
     "lecun_uniform": (init.lecun_uniform, 1 / 360, True),
 }
@@ -45,7 +46,7 @@ DRAWS: dict[str, tuple[Callable[..., Any], float, bool]] = {
 @pytest.mark.parametrize("name", DRAWS)
 def test_moments(name: str) -> None:
     function, variance, even = DRAWS[name]
-    W = function(SHAPE, seeded(), np.float64)
+    W = function(SHAPE, rng=seeded(), dtype=np.float64)
     assert W.shape == SHAPE
     assert abs(W.mean()) < 5 * math.sqrt(variance / N)
     assert W.var() == pytest.approx(variance, rel=5 * math.sqrt(2 / N))
@@ -56,8 +57,8 @@ def test_moments(name: str) -> None:
 
 
 def test_numbers_that_move_the_mean() -> None:
-    assert init.normal((1000,), seeded(), mean=5, std=0.1).mean() == pytest.approx(5, abs=0.02)
-    W = init.uniform((1000,), seeded(), low=2, high=3)
+    assert init.normal((1000,), rng=seeded(), mean=5, std=0.1).mean() == pytest.approx(5, abs=0.02)
+    W = init.uniform((1000,), rng=seeded(), low=2, high=3)
     assert W.min() >= 2
     assert W.max() < 3
     np.testing.assert_array_equal(init.zeros((2, 3)), np.zeros((2, 3)))
@@ -67,7 +68,7 @@ def test_numbers_that_move_the_mean() -> None:
 EVERY: dict[str, Callable[..., Any]] = {
     **{name: function for name, (function, _, _) in DRAWS.items()},
     "zeros": init.zeros,
-    "constant": lambda *a: init.constant(*a, value=2),
+    "constant": partial(init.constant, value=2),
     "sparse": init.sparse,
     "orthogonal": init.orthogonal,
 }
@@ -79,10 +80,10 @@ def test_dtype_and_generator(name: str) -> None:
     function = EVERY[name]
     shape = (12, 11)
     assert function(shape).dtype == np.float32
-    assert function(shape, None, np.float16).dtype == np.float16
+    assert function(shape, dtype=np.float16).dtype == np.float16
     gg.manual_seed(7)
     drawn = function(shape)
-    np.testing.assert_array_equal(drawn, function(shape, np.random.default_rng(7)))
+    np.testing.assert_array_equal(drawn, function(shape, rng=np.random.default_rng(7)))
     if name not in ("zeros", "constant"):
         assert not np.array_equal(drawn, function(shape)), "the generator moved on"
 
@@ -100,7 +101,7 @@ def test_fans(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("shape", [(50, 30), (20, 4, 3, 3)])
 def test_sparse_gives_each_unit_so_many_weights(shape: tuple[int, ...]) -> None:
-    W = init.sparse(shape, seeded(), nonzero=7, std=0.5).reshape(shape[0], -1)
+    W = init.sparse(shape, rng=seeded(), nonzero=7, std=0.5).reshape(shape[0], -1)
     assert (np.count_nonzero(W, axis=1) == 7).all()
     assert len({tuple(np.flatnonzero(row)) for row in W}) > shape[0] / 2, "not the same for all"
     assert np.count_nonzero(W, axis=0).std() < 4, "each input is as likely as any"
@@ -109,7 +110,7 @@ def test_sparse_gives_each_unit_so_many_weights(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("shape", [(5, 5), (3, 8), (8, 3), (4, 2, 3, 3), (40, 2, 3, 3)])
 def test_orthogonal_keeps_lengths(shape: tuple[int, ...]) -> None:
-    W = init.orthogonal(shape, seeded(), np.float64, gain=2).reshape(shape[0], -1)
+    W = init.orthogonal(shape, rng=seeded(), dtype=np.float64, gain=2).reshape(shape[0], -1)
     gram = W @ W.T if W.shape[0] <= W.shape[1] else W.T @ W
     np.testing.assert_allclose(gram, 4 * np.eye(len(gram)), atol=1e-13)
 
@@ -117,7 +118,7 @@ def test_orthogonal_keeps_lengths(shape: tuple[int, ...]) -> None:
 def test_orthogonal_is_even_over_all_directions() -> None:
     """Without the signs of R the first element of Q would never be positive."""
     rng = seeded()
-    corners = [init.orthogonal((3, 3), rng)[0, 0] for _ in range(400)]
+    corners = [init.orthogonal((3, 3), rng=rng)[0, 0] for _ in range(400)]
     assert abs(np.mean(np.sign(corners))) < 5 / math.sqrt(400)
 
 
@@ -151,7 +152,9 @@ def test_one_line_draws_every_weight_by_its_own_fan() -> None:
     assert model.tied.weight is model.scores.weight
     rng = seeded()
     for layer in (model.hidden, model.filters, model.scores):  # each once, in order
-        np.testing.assert_array_equal(layer.weight.data, init.he_normal(layer.weight.shape, rng))
+        np.testing.assert_array_equal(
+            layer.weight.data, init.he_normal(layer.weight.shape, rng=rng)
+        )
 
 
 def test_options_go_to_the_function() -> None:
@@ -224,7 +227,7 @@ FANNED = [
 def test_a_shape_without_a_fan_is_refused(function: Any, shape: tuple[int, ...]) -> None:
     rng = seeded()
     with pytest.raises(ShapeError, match=f"{function.__name__}: .*no inputs or no outputs"):
-        function(shape, rng)
+        function(shape, rng=rng)
     assert rng.random() == seeded().random(), "nothing was drawn"
 
 

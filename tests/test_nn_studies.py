@@ -202,7 +202,7 @@ def test_a_trainer_that_has_learned_enough_ends_its_trial() -> None:
     def objective(_: Any, trial: nn.Trial) -> float:
         net = nn.Affine(2, 2, rng=trial.rng)
         x, t = np.zeros((8, 2), np.float32), np.arange(8) % 2
-        batches = data.Batches(data.Dataset(x, t), 4, trial.rng)
+        batches = data.Batches(data.Dataset(x, t), 4, rng=trial.rng)
         optimizer = optim.SGD(net.parameters(), lr=0.0)
         trainer = nn.Trainer(net, optimizer, batches, patience=2, progress=False)
         return trial.fit(trainer, 20, "accuracy")

@@ -53,7 +53,7 @@ def network(seed: int = 0, hidden: int = 5) -> nn.Sequential:
 def trainer(model: nn.Module | None = None, lr: float = 1e-2, **how: Any) -> nn.Trainer:
     model = model or network()
     optimizer = how.pop("optimizer", None) or optim.Adam(model.parameters(), lr=lr)
-    batches = data.Batches(samples(), 16, np.random.default_rng(1))
+    batches = data.Batches(samples(), 16, rng=np.random.default_rng(1))
     return nn.Trainer(model, optimizer, batches, **{"validation": samples(20, 1), **how})
 
 
@@ -72,7 +72,7 @@ def test_it_does_what_a_loop_by_hand_does() -> None:
     ours.fit(3)
     model = network()
     optimizer = optim.Adam(model.parameters(), lr=1e-2)
-    batches = data.Batches(samples(), 16, np.random.default_rng(1))
+    batches = data.Batches(samples(), 16, rng=np.random.default_rng(1))
     losses = []
     for _ in range(3):
         for x, labels in batches:
@@ -113,9 +113,9 @@ def test_epochs_that_are_done_are_not_learned_again_and_that_is_said(
 def test_samples_that_are_not_in_batches(swapped: bool) -> None:
     model = network()
     adam = optim.Adam(model.parameters())
-    batches = data.Batches(samples(), 10, np.random.default_rng(0))
+    batches = data.Batches(samples(), 10, rng=np.random.default_rng(0))
     given: Any = (batches, adam) if swapped else (adam, samples())
-    need = r"optim\.SGD\(" if swapped else r"such as data\.Batches\(train, 100, rng\)"
+    need = r"optim\.SGD\(" if swapped else r"such as data\.Batches\(train, 100, rng=rng\)"
     with pytest.raises(DtypeError, match=need):
         nn.Trainer(model, *given)
     wrong: Any = list(model.parameters())
@@ -196,7 +196,7 @@ def test_metrics_of_ones_own_and_none_for_real_labels() -> None:
     points = samples()
     real = data.Dataset(points.images, points.images.sum(axis=1, keepdims=True))
     model = nn.Affine(3, 1, rng=np.random.default_rng(0))
-    batches = data.Batches(real, 10, np.random.default_rng(0))
+    batches = data.Batches(real, 10, rng=np.random.default_rng(0))
     ours = nn.Trainer(
         model,
         optim.SGD(model.parameters(), lr=0.1),
@@ -222,7 +222,7 @@ def test_auxiliary_heads_are_for_the_loss_and_not_for_the_accuracy() -> None:
     rng = np.random.default_rng(0)
     model = nn.models.googlenet(3, width=1 / 64, rng=rng)
     images = rng.standard_normal((4, 3, 32, 32)).astype(np.float32)
-    batches = data.Batches((images, np.arange(4) % 3), 4, rng)
+    batches = data.Batches((images, np.arange(4) % 3), 4, rng=rng)
     optimizer = optim.Adam(model.parameters(), lr=1e-3)
     loss = nn.models.auxiliary_cross_entropy
     history = nn.Trainer(

@@ -52,7 +52,7 @@ def groups() -> Groups:
 
 def trainer() -> nn.Trainer:
     model = net()
-    batches = data.Batches(samples(), 600, rng())
+    batches = data.Batches(samples(), 600, rng=rng())
     return nn.Trainer(model, optim.SGD(model.parameters(), lr=0.1), batches, progress=False)
 
 
@@ -155,7 +155,7 @@ OTHERS: dict[str, Callable[[], Any]] = {
     "Graph": lambda: graph(1000),
     "Snapshot": lambda: graph(1000).snapshot,
     "View": lambda: view(graph(1000).snapshot),
-    "Sampler": lambda: testing.Sampler(rng()),
+    "Sampler": lambda: testing.Sampler(rng=rng()),
     "Case": lambda: LawCase(add, Call((np.ones(2), np.ones(2)), {})),
     "SequentialLR": two_schedules,
     **{name: functools.partial(optimizer, case) for name, case in CASES.items()},
@@ -247,14 +247,14 @@ def test_data_say_shapes_types_and_classes() -> None:
     assert repr(Dataset([1], gg.Tensor([2]))) == (
         "<Dataset: images (1,) int64, labels (1,) int64, 1 class>"
     )
-    batches = data.Batches(samples(), 500, rng())
+    batches = data.Batches(samples(), 500, rng=rng())
     next(iter(batches))
     assert repr(batches) == (
         "<Batches(batch_size=500, shuffle=True, prefetch=2) of 1,200 samples: "
         "epoch 0, 1 of 3 batches handed out>"
     )
     assert "augment=[Shift(pixels=1), Flip(probability=0.5)]" in repr(
-        data.Batches(samples(), 500, rng(), augment=[data.Shift(1), data.Flip()])
+        data.Batches(samples(), 500, rng=rng(), augment=[data.Shift(1), data.Flip()])
     )
     fitted = data.PCA(2).fit(np.eye(4))
     assert repr(fitted) == "<PCA(components=2) fitted to images of shape (4,)>"

@@ -93,7 +93,7 @@ def learn(epochs: int, every: int, names: list[str] | None = None) -> Any:
     samples = data.Dataset(x, x[:, :3].argmax(axis=1))
     optimizer = optim.SGD(model.parameters(), lr=0.1)
     watch = nn.Diagnosis(model, every=every)
-    batches = data.Batches(samples, 16, rng, prefetch=0)
+    batches = data.Batches(samples, 16, rng=rng, prefetch=0)
     trainer = nn.Trainer(model, optimizer, batches, validation=samples, diagnosis=watch)
     return trainer.fit(epochs), watch
 

@@ -90,7 +90,7 @@ def test_an_image_that_several_networks_misread_is_one_mistake(
     three = test.take(np.flatnonzero(test.labels == 3)[:3])
     zero = test.take(np.flatnonzero(test.labels == 0)[:1])
     trainer = nn.Trainer(
-        model, optim.SGD(model.parameters(), lr=1), Batches(three, 1, np.random.default_rng(0))
+        model, optim.SGD(model.parameters(), lr=1), Batches(three, 1, rng=np.random.default_rng(0))
     )
     sets = three, three.take(slice(1, 3)), zero
     found = common.mistakes([common.Run(trainer, None, each) for each in sets])

@@ -101,6 +101,7 @@ def one_hot(labels: Any, classes: int | None = None, dtype: RealDType = np.float
 def split(
     dataset: Dataset,
     share: float = 0.2,
+    *,
     rng: np.random.Generator | None = None,
     stratify: bool = True,
 ) -> tuple[Dataset, Dataset]:
@@ -141,7 +142,7 @@ def split(
 
 @guarded
 def k_folds(
-    dataset: Dataset, k: int = 5, rng: np.random.Generator | None = None
+    dataset: Dataset, k: int = 5, *, rng: np.random.Generator | None = None
 ) -> Iterator[tuple[Dataset, Dataset]]:
     """Divide into k parts of equal class shares; yield each time the rest, and one part.
 

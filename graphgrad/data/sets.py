@@ -107,7 +107,7 @@ def load_digits(
     rng = np.random.default_rng(whole("load_digits", "seed", seed, 0))
     pixels, labels = datasets.load_digits(return_X_y=True)
     digits = Dataset(pixels.astype(np.uint8).reshape(-1, 1, 8, 8), labels)
-    train, test = split(digits, share, rng)
+    train, test = split(digits, share, rng=rng)
     return _switched((train, test), 16, normalize, flatten, one_hot_label)
 
 

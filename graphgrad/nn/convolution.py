@@ -63,10 +63,10 @@ class _Convolution(Module):
         first, second = (inputs, outputs) if self.transposed else (outputs, inputs)
         shape = (first, second // groups, *self.kernel_size)
         bound = 1 / math.sqrt(math.prod(shape[1:]))
-        self.weight = uniform_parameter(shape, bound, rng, dtype)
+        self.weight = uniform_parameter(shape, bound, rng=rng, dtype=dtype)
         self.bias = None
         if bias:
-            self.bias = uniform_parameter((outputs,), bound, rng, dtype)
+            self.bias = uniform_parameter((outputs,), bound, rng=rng, dtype=dtype)
 
     def extra_repr(self) -> str:
         """Return the arguments, those that have their defaults left out."""

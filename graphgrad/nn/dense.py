@@ -62,10 +62,10 @@ class Affine(Module):
         self.out_features = out_features
         rng = default_generator(rng)
         bound = 1 / math.sqrt(in_features)
-        self.weight = uniform_parameter((out_features, in_features), bound, rng, dtype)
+        self.weight = uniform_parameter((out_features, in_features), bound, rng=rng, dtype=dtype)
         self.bias = None
         if bias:
-            self.bias = uniform_parameter((out_features,), bound, rng, dtype)
+            self.bias = uniform_parameter((out_features,), bound, rng=rng, dtype=dtype)
 
     @classmethod
     def from_matrix(cls, W: ArrayLike, b: ArrayLike | None = None) -> "Affine":

@@ -1,11 +1,12 @@
 """Initial values of parameters: functions that return plain arrays, and one for a whole model.
 
-Each takes ``(shape, rng, dtype)`` and options by name. ``rng`` None is the package's default
-generator, seeded by ``gg.manual_seed``; those that draw nothing take it too, so that each can stand
-for another. A shape is (out, in), or (out, in, height, width) for a convolution, as ``weight`` is
-stored: n_in is the product of all lengths but the first, n_out the first times those after the
-second. The matrix of ``x @ W`` is the transpose: ``he_normal((out, in)).T``. (A transposed
-convolution stores (in, out, …), and is taken for the convolution that it transposes.)
+Each takes a shape, and by name ``rng``, ``dtype`` and options of its own. ``rng=None`` is the
+package's default generator, seeded by ``gg.manual_seed``; those that draw nothing take it too, so
+that each can stand for another. A shape is (out, in), or (out, in, height, width) for a
+convolution, as ``weight`` is stored: n_in is the product of all lengths but the first, n_out the
+first times those after the second. The matrix of ``x @ W`` is the transpose:
+``he_normal((out, in)).T``. (A transposed convolution stores (in, out, …), and is taken for the
+convolution that it transposes.)
 """
 
 import math
@@ -40,7 +41,7 @@ def _drawn_into(out: Any, draw: Callable[[int], Any]) -> Any:
 
 
 @guarded
-def uniform_parameter(shape: Shape, bound: float, rng: Generator, dtype: DTypeLike) -> Parameter:
+def uniform_parameter(shape: Shape, bound: float, *, rng: Generator, dtype: DTypeLike) -> Parameter:
     """Make a parameter, even in ±bound, without a second copy of it: the layers' own default."""
     bound = positive("uniform_parameter", "bound", bound, zero=True)
     p = Parameter(np.broadcast_to(np.zeros((), dtype), shape))  # which it copies
@@ -52,7 +53,7 @@ def uniform_parameter(shape: Shape, bound: float, rng: Generator, dtype: DTypeLi
 
 
 @guarded
-def zeros(shape: Shape, rng: Generator | None = None, dtype: DTypeLike = np.float32) -> Any:  # noqa: ARG001
+def zeros(shape: Shape, *, rng: Generator | None = None, dtype: DTypeLike = np.float32) -> Any:  # noqa: ARG001
     """Return zeros: right for biases; units whose weights are all equal stay equal for ever."""
     return np.zeros(shape, dtype)
 
@@ -60,9 +61,9 @@ def zeros(shape: Shape, rng: Generator | None = None, dtype: DTypeLike = np.floa
 @guarded
 def constant(
     shape: Shape,
+    *,
     rng: Generator | None = None,  # noqa: ARG001
     dtype: DTypeLike = np.float32,
-    *,
     value: float,
 ) -> Any:
     """Return the same value everywhere."""
@@ -72,9 +73,9 @@ def constant(
 @guarded
 def normal(
     shape: Shape,
+    *,
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
-    *,
     mean: float = 0.0,
     std: float = 1.0,
 ) -> Any:
@@ -95,9 +96,9 @@ def normal(
 @guarded
 def uniform(
     shape: Shape,
+    *,
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
-    *,
     low: float = 0.0,
     high: float = 1.0,
 ) -> Any:
@@ -155,9 +156,9 @@ def _draw(shape: Shape, std: float, even: bool, rng: Generator | None, dtype: DT
 @guarded
 def xavier_normal(
     shape: Shape,
+    *,
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
-    *,
     fan: str = "average",
     gain: float = 1.0,
 ) -> Any:
@@ -190,9 +191,9 @@ def xavier_normal(
 @guarded
 def xavier_uniform(
     shape: Shape,
+    *,
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
-    *,
     fan: str = "average",
     gain: float = 1.0,
 ) -> Any:
@@ -214,9 +215,9 @@ def xavier_uniform(
 @guarded
 def he_normal(
     shape: Shape,
+    *,
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
-    *,
     fan: str = "in",
     negative_slope: float = 0.0,
 ) -> Any:
@@ -248,9 +249,9 @@ def he_normal(
 @guarded
 def he_uniform(
     shape: Shape,
+    *,
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
-    *,
     fan: str = "in",
     negative_slope: float = 0.0,
 ) -> Any:
@@ -268,7 +269,9 @@ def he_uniform(
 
 
 @guarded
-def lecun_normal(shape: Shape, rng: Generator | None = None, dtype: DTypeLike = np.float32) -> Any:
+def lecun_normal(
+    shape: Shape, *, rng: Generator | None = None, dtype: DTypeLike = np.float32
+) -> Any:
     """Draw from N(0, 1 / n_in), the 1/√n of the CS231n notes; ``xavier_normal(fan="in")`` too.
 
     LeCun et al., "Efficient BackProp", 1998, equation 16.
@@ -283,7 +286,9 @@ def lecun_normal(shape: Shape, rng: Generator | None = None, dtype: DTypeLike = 
 
 
 @guarded
-def lecun_uniform(shape: Shape, rng: Generator | None = None, dtype: DTypeLike = np.float32) -> Any:
+def lecun_uniform(
+    shape: Shape, *, rng: Generator | None = None, dtype: DTypeLike = np.float32
+) -> Any:
     """Draw evenly from ±√(3 / n_in): the variance of :func:`lecun_normal`.
 
     Raises
@@ -301,9 +306,9 @@ def lecun_uniform(shape: Shape, rng: Generator | None = None, dtype: DTypeLike =
 @guarded
 def sparse(
     shape: Shape,
+    *,
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
-    *,
     nonzero: int = 10,
     std: float = 0.01,
 ) -> Any:
@@ -342,9 +347,9 @@ def sparse(
 @guarded
 def orthogonal(
     shape: Shape,
+    *,
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
-    *,
     gain: float = 1.0,
 ) -> Any:
     """Draw an (out, n_in) matrix whose rows, or columns if those are fewer, are orthonormal.

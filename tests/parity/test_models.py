@@ -163,7 +163,9 @@ def test_twins_agree(name: str, dtype: Any, tmp_path: Path) -> None:
     assert shapes == [(key, p.shape) for key, p in ours.named_parameters()]
     with torch.no_grad():
         for p in theirs.parameters():  # so large that scores differ
-            values = nn.init.he_normal(p.shape, rng) if p.ndim > 1 else 0.1 * rng.random(p.shape)
+            values = (
+                nn.init.he_normal(p.shape, rng=rng) if p.ndim > 1 else 0.1 * rng.random(p.shape)
+            )
             p.copy_(torch.tensor(values))
     save_file(theirs.state_dict(), tmp_path / "weights.safetensors")
     ours.load_state_dict(nn.load(tmp_path / "weights.safetensors"))

@@ -183,7 +183,7 @@ def filled(net: Any, rng: np.random.Generator) -> Any:
     """Draw values with which no layer does nothing, running statistics included."""
     for key, value in net.state_dict().items():
         if value.ndim > 1:
-            value.copy_(torch.tensor(nn.init.he_normal(value.shape, rng, np.float64)))
+            value.copy_(torch.tensor(nn.init.he_normal(value.shape, rng=rng, dtype=np.float64)))
         elif key.endswith(("running_var", "bn.weight")) or "bn" in key:
             low = -0.2 if key.endswith(("bias", "mean")) else 0.5
             if value.ndim:

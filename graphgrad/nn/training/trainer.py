@@ -45,7 +45,7 @@ class Trainer(Training):
 
     ::
 
-        trainer = nn.Trainer(model, optimizer, data.Batches(train, 100, rng), validation=held)
+        trainer = nn.Trainer(model, optimizer, data.Batches(train, 100, rng=rng), validation=held)
         history = trainer.fit(20)
         print(trainer.evaluate(test))
 
