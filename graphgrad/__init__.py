@@ -17,7 +17,7 @@ from graphgrad.checks.gradcheck import (
 )
 from graphgrad.engine.anomaly import detect_anomaly as detect_anomaly
 from graphgrad.engine.op import op as op
-from graphgrad.engine.recompute import checkpoint as checkpoint
+from graphgrad.engine.recompute import recompute as recompute
 from graphgrad.engine.recording import (
     enable_grad as enable_grad,
     is_grad_enabled as is_grad_enabled,

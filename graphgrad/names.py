@@ -29,6 +29,7 @@ IN_MODULES = {
         "autograd": "use gg.gradients, or t.backward()",
         "bmm": "use gg.matmul, or @",
         "cat": "use gg.concatenate",
+        "checkpoint": "use gg.recompute; nn.Checkpoints saves a training",
         "chunk": "use gg.split",
         "cuda": _LEAVE_OUT,
         "device": _LEAVE_OUT,

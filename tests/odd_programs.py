@@ -80,7 +80,7 @@ MOVES: list[Callable[[Any, Any], Any]] = [
     lambda x, _: x * 2 + True,
     lambda x, y: gg.maximum(x, np.float64(0.1)) - y**2,
     lambda x, _: x.astype(np.float32) * 3,
-    lambda x, y: gg.checkpoint(lambda a, b: gg.tanh(a) * b, x, y),
+    lambda x, y: gg.recompute(lambda a, b: gg.tanh(a) * b, x, y),
     scaled,
     lambda x, _: nn.Sequential(nn.Tanh(), nn.PReLU(dtype=np.float32))(x),
     Slope(),

@@ -56,6 +56,7 @@ def test_two_letters_the_wrong_way_round_are_understood(space: str) -> None:
     [
         ("gg.sigmiod", "gg.sigmoid"),
         ("gg.Linear", "nn.Linear"),
+        ("gg.checkpoint", "use gg.recompute; nn.Checkpoints saves a training"),
         ("nn.Linaer", "nn.Linear"),
         ("nn.relu", "gg.relu"),
         ("optim.Adm", "optim.Adam"),

@@ -127,10 +127,10 @@ def test_the_default_generator_is_seeded_by_manual_seed() -> None:
 
 
 @pytest.mark.parametrize("of_its_own", [True, False], ids=["own generator", "default generator"])
-def test_a_checkpoint_drops_the_same_again(of_its_own: bool) -> None:
+def test_a_recomputed_call_drops_the_same_again(of_its_own: bool) -> None:
     x = seeded().uniform(1, 2, (4, 5))
 
-    def gradients(*, checkpointed: bool) -> list[Any]:
+    def gradients(*, recomputed: bool) -> list[Any]:
         gg.manual_seed(1)
         rng = seeded(2) if of_its_own else None
         net = nn.Sequential(
@@ -139,18 +139,18 @@ def test_a_checkpoint_drops_the_same_again(of_its_own: bool) -> None:
         net[0].rng = rng
         t = gg.Tensor(x, requires_grad=True)
         rngs = (rng,) if rng else ()
-        y = gg.checkpoint(net, t, rngs=rngs) if checkpointed else net(t)
+        y = gg.recompute(net, t, rngs=rngs) if recomputed else net(t)
         after = y * nn.Dropout(0.5, rng=rng)(np.ones(y.shape))  # drawn in between
         after.sum().backward()
         return [t.grad, *(p.grad for p in net.parameters())]
 
-    for a, b in zip(gradients(checkpointed=True), gradients(checkpointed=False), strict=True):
+    for a, b in zip(gradients(recomputed=True), gradients(recomputed=False), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_checkpoint_that_was_not_told_of_the_generator_says_so() -> None:
+def test_a_recomputed_call_whose_generator_was_not_given_says_so() -> None:
     t, layer = gg.Tensor(np.ones(100), requires_grad=True), nn.Dropout(0.5, rng=seeded())
-    y = gg.checkpoint(layer, t)
+    y = gg.recompute(layer, t)
     with pytest.raises(GraphError, match="rngs="):
         y.sum().backward()
 

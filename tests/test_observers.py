@@ -189,6 +189,6 @@ def test_each_sweep_may_have_an_observer_of_its_own() -> None:
 
     x = gg.Tensor([1.0, 2.0], requires_grad=True)
     with observing(Outer()):
-        gg.checkpoint(lambda x: gg.sin(x) * x, x).sum().backward()
+        gg.recompute(lambda x: gg.sin(x) * x, x).sum().backward()
     assert len(inner) == 1
     assert inner[0].events[-1] == ("ended", True)

@@ -185,7 +185,7 @@ def test_an_inner_function_may_use_and_change_what_an_outer_one_made() -> None:
             return np.sum(mine * mine) * mine[0]
 
         if recompute:
-            return gg.grad(lambda y: gg.checkpoint(inner, y))(x)
+            return gg.grad(lambda y: gg.recompute(inner, y))(x)
         return gg.grad(inner)(x) + 0 * board[0]
 
     for recompute in (False, True):  # ∂/∂y = 2 y x² · x w: 2 x⁴ w where y is x
@@ -372,17 +372,17 @@ def test_gradients_with_one_target_behind_another() -> None:
     assert (gy, gx) == (8, 32)
 
 
-# ------------------------------------------------------------------------- checkpoint
+# -------------------------------------------------------------------------- recompute
 
 
-def test_checkpoint_gives_the_same_gradients_at_every_order() -> None:
+def test_recompute_gives_the_same_gradients_at_every_order() -> None:
     w = gg.Tensor([0.5, -1.0], requires_grad=True)
 
     def block(x: Any) -> Any:
         return np.tanh(x * w) * x
 
     def through(x: Any) -> Any:
-        return np.sum(gg.checkpoint(block, x) * x)
+        return np.sum(gg.recompute(block, x) * x)
 
     def plain(x: Any) -> Any:
         return np.sum(block(x) * x)
@@ -398,7 +398,7 @@ def test_checkpoint_gives_the_same_gradients_at_every_order() -> None:
     np.testing.assert_allclose(*grads)
 
 
-def test_checkpoint_keeps_nothing_of_the_inside() -> None:
+def test_recompute_keeps_nothing_of_the_inside() -> None:
     import tracemalloc
 
     x = gg.Tensor(np.full(100_000, 0.5), requires_grad=True)
@@ -416,52 +416,52 @@ def test_checkpoint_keeps_nothing_of_the_inside() -> None:
         assert y.requires_grad
         return size
 
-    assert held(lambda t: gg.checkpoint(deep, t)) < held(deep) / 10
+    assert held(lambda t: gg.recompute(deep, t)) < held(deep) / 10
 
 
-def test_checkpoint_with_several_outputs_and_unused_ones() -> None:
+def test_recompute_with_several_outputs_and_unused_ones() -> None:
     x = gg.Tensor(3.0, requires_grad=True)
-    out = gg.checkpoint(lambda t: {"square": t * t, "pair": (t * 2, 5.0)}, x)
+    out = gg.recompute(lambda t: {"square": t * t, "pair": (t * 2, 5.0)}, x)
     assert out["pair"][1] == 5.0
     (out["square"] * 10 + out["pair"][0]).backward()
     assert x.grad == 62
     x.grad = None
-    gg.checkpoint(lambda t: (t * t, t * 2), x)[0].backward()
+    gg.recompute(lambda t: (t * t, t * 2), x)[0].backward()
     assert x.grad == 6
 
 
-def test_checkpoint_rewinds_generators() -> None:
+def test_recompute_rewinds_generators() -> None:
     rng = np.random.default_rng(1)
     x = gg.Tensor(np.ones(50), requires_grad=True)
 
     def dropout(t: Any) -> Any:
         return t * (rng.random(50) < 0.5)
 
-    y = gg.checkpoint(dropout, x, rngs=(rng,))
+    y = gg.recompute(dropout, x, rngs=(rng,))
     state = rng.bit_generator.state
     y.sum().backward()
     assert x.grad.tolist() == y.data.tolist()
     assert rng.bit_generator.state == state
-    y = gg.checkpoint(dropout, x)
+    y = gg.recompute(dropout, x)
     with pytest.raises(GraphError, match="other values"):
         y.sum().backward()
 
 
-def test_checkpoint_notices_changed_inputs() -> None:
+def test_recompute_notices_changed_inputs() -> None:
     x = gg.Tensor(3.0, requires_grad=True)
-    y = gg.checkpoint(lambda t: t * t, x)
+    y = gg.recompute(lambda t: t * t, x)
     x.data += 1
     with pytest.raises(GraphError, match="must not change its inputs"):
         y.backward()
     assert x.grad is None
 
 
-def test_checkpoint_notices_tensors_that_took_the_place_of_others() -> None:
+def test_recompute_notices_tensors_that_took_the_place_of_others() -> None:
     w = gg.Tensor([2.0], requires_grad=True)
     layer = nn.Affine(1, 1, bias=False, rng=np.random.default_rng(0))
 
     def again(x: Any) -> Any:
-        return np.sum(gg.checkpoint(lambda t: t * w, x))
+        return np.sum(gg.recompute(lambda t: t * w, x))
 
     def changed() -> None:
         x = w * 1.0
@@ -479,7 +479,7 @@ def test_checkpoint_notices_tensors_that_took_the_place_of_others() -> None:
 
     def lent() -> None:  # by the time of the second run the layer has its own weight back
         def loss(own: Any) -> Any:
-            call = lambda t: gg.checkpoint(layer.forward, t)  # noqa: E731
+            call = lambda t: gg.recompute(layer.forward, t)  # noqa: E731
             return np.sum(nn.functional_call(Calling(layer, call), {"layer.weight": own}, [[1.0]]))
 
         gg.grad(loss)(layer.weight.data.copy())
@@ -499,20 +499,20 @@ class Calling(nn.Module):
         return self.call(*inputs)
 
 
-def test_checkpoint_of_an_input_that_is_also_closed_over() -> None:
+def test_recompute_of_an_input_that_is_also_closed_over() -> None:
     x = gg.Tensor(3.0, requires_grad=True)
     y = x * 2
-    (gg.checkpoint(lambda t: t * y * x, y) + y).backward()
+    (gg.recompute(lambda t: t * y * x, y) + y).backward()
     assert x.grad == pytest.approx(12 * 9 + 2)
 
 
-def test_checkpoint_inside_checkpoint_and_no_grad() -> None:
+def test_recompute_inside_recompute_and_no_grad() -> None:
     x = gg.Tensor(2.0, requires_grad=True)
     inner = lambda t: t * t  # noqa: E731
-    gg.checkpoint(lambda t: gg.checkpoint(inner, t) * t, x).backward()
+    gg.recompute(lambda t: gg.recompute(inner, t) * t, x).backward()
     assert x.grad == 12
     with gg.no_grad():
-        assert not gg.checkpoint(inner, x).requires_grad
+        assert not gg.recompute(inner, x).requires_grad
 
 
 # --------------------------------------------------------------------------- ops of users

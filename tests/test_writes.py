@@ -391,7 +391,7 @@ def test_a_pullback_is_that_of_the_point_it_was_made_at() -> None:
     assert gs[1][0].tolist() == [1, 4]
 
 
-def test_what_a_checkpoint_writes_again_and_takes_back_is_no_write() -> None:
+def test_what_a_recomputed_call_writes_again_and_takes_back_is_no_write() -> None:
     moving = gg.Tensor([1.0, 2.0])
 
     def moves(x: Any) -> Any:
@@ -399,7 +399,7 @@ def test_what_a_checkpoint_writes_again_and_takes_back_is_no_write() -> None:
         return np.exp(x)
 
     x = gg.Tensor([0.0, 0.0], requires_grad=True)
-    y = gg.checkpoint(moves, x)
+    y = gg.recompute(moves, x)
     z = x * moving
     y.sum().backward()
     assert x.grad.tolist() == [1, 1]

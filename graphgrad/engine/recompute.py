@@ -1,4 +1,4 @@
-"""Computing again instead of storing: checkpoint."""
+"""Computing again instead of storing: recompute."""
 
 import contextlib
 import functools
@@ -23,7 +23,7 @@ from graphgrad.randomness import default_generator
 
 
 @guarded
-def checkpoint(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()) -> Any:
+def recompute(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()) -> Any:
     """Compute ``f(*args)``, keeping nothing of it: the backward pass computes it anew.
 
     Trades time for memory. Gradients also reach tensors that f closes over. Generators
@@ -79,11 +79,11 @@ class _Changes(Observer):
 @functools.lru_cache(maxsize=64)
 def _rerun_op(outputs: int) -> Op[Any]:
     return op(
-        lambda inputs, segment: inputs,  # noqa: ARG005 - the first run is made by checkpoint()
+        lambda inputs, segment: inputs,  # noqa: ARG005 - the first run is made by recompute()
         joint=lambda g, segment, wanted: segment.pull(g, wanted),
         variadic=True,
         outputs=outputs,
-        name="checkpoint",
+        name="recompute",
         symbol="⟳",
         doc="A function call whose inside is computed again in the backward pass.",
     )
@@ -135,14 +135,14 @@ class _Segment:
         sums = [checksum(x._array) if isinstance(x, Tensor) else None for x in outs]
         if sums != self.sums:
             message = (
-                f"checkpoint: computing {name_of(self.f)} again gave other values; it must not "
+                f"recompute: computing {name_of(self.f)} again gave other values; it must not "
                 "change its inputs nor draw from a generator that is not in rngs="
             )
             raise GraphError(message)
         nodes = [x._node for x in outs if x._node is not None and x._node.needs]
         if set(boundary(nodes, floor)) != set(self.parents):
             message = (
-                f"checkpoint: {name_of(self.f)} was computed again from other tensors than before; "
+                f"recompute: {name_of(self.f)} was computed again from other tensors than before; "
                 "until backward(), let those that it takes in require their gradients, and neither "
                 "replace them nor change them in place"
             )

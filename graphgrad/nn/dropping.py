@@ -23,7 +23,7 @@ class Dropout(Module):
     """In training sets each element to 0 with probability p, and divides the others by 1 − p.
 
     In evaluation it passes its input on. See ``nn.functional.dropout``. For
-    ``gg.checkpoint``, give the generator in ``rngs=`` unless it is the default one.
+    ``gg.recompute``, give the generator in ``rngs=`` unless it is the default one.
 
     Shapes: x (…); the output (…).
 

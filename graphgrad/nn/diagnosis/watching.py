@@ -59,7 +59,7 @@ class Diagnosis:
     stands behind it. A saturated value is one where the slope is below 5 % of the largest.
 
     The first forward pass of a step counts. A layer that runs several times in it is listed as
-    ``name``, ``name (2)``, …. Within ``gg.checkpoint`` only activations are seen.
+    ``name``, ``name (2)``, …. Within ``gg.recompute`` only activations are seen.
 
     Parameters
     ----------

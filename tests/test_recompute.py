@@ -1,4 +1,4 @@
-"""What a checkpointed call overwrites is overwritten once, as without the checkpoint."""
+"""What a recomputed call overwrites is overwritten once, as by a plain call."""
 
 import gc
 import weakref
@@ -44,18 +44,18 @@ def trained(module: nn.Module, how: str) -> tuple[dict[str, Any], Any]:
     for _ in range(2):
         if how == "plain":
             y = module(x)
-        elif how == "checkpoint":
-            y = gg.checkpoint(module, x)
+        elif how == "recompute":
+            y = gg.recompute(module, x)
         elif how == "closure":
-            y = gg.checkpoint(lambda: module(x))
+            y = gg.recompute(lambda: module(x))
         else:
-            y = gg.checkpoint(lambda t: gg.checkpoint(module, t) * 1.0, x)
+            y = gg.recompute(lambda t: gg.recompute(module, t) * 1.0, x)
         (y * y).sum().backward()
     return module.state_dict(), x.grad
 
 
 @pytest.mark.parametrize("name", MODULES)
-@pytest.mark.parametrize("how", ["checkpoint", "closure", "nested"])
+@pytest.mark.parametrize("how", ["recompute", "closure", "nested"])
 def test_state_moves_once(name: str, how: str) -> None:
     expected, gradient = trained(MODULES[name](), "plain")
     state, found = trained(MODULES[name](), how)
@@ -66,20 +66,18 @@ def test_state_moves_once(name: str, how: str) -> None:
 
 
 def test_plain_arrays_of_running_statistics_move_once() -> None:
-    def statistics(*, checkpointed: bool) -> tuple[Any, Any]:
+    def statistics(*, recomputed: bool) -> tuple[Any, Any]:
         mean, var = np.zeros(3), np.ones(3)
         x = gg.Tensor(np.random.default_rng(0).standard_normal((5, 3)), requires_grad=True)
 
         def norm(t: Any) -> Any:
             return F.batch_norm(t, mean, var, training=True)
 
-        y = gg.checkpoint(norm, x) if checkpointed else norm(x)
+        y = gg.recompute(norm, x) if recomputed else norm(x)
         (y * y * y).sum().backward()
         return mean, var
 
-    for ours, plain in zip(
-        statistics(checkpointed=True), statistics(checkpointed=False), strict=True
-    ):
+    for ours, plain in zip(statistics(recomputed=True), statistics(recomputed=False), strict=True):
         np.testing.assert_array_equal(ours, plain)
 
 
@@ -93,7 +91,7 @@ def test_what_the_call_made_for_itself_is_not_kept() -> None:
         return t * room
 
     x = gg.Tensor(np.ones(3), requires_grad=True)
-    y = gg.checkpoint(f, x)
+    y = gg.recompute(f, x)
     gc.collect()
     assert made[0]() is None
     y.sum().backward()
