@@ -212,6 +212,16 @@ def test_gradient_is_numpys_and_differentiable() -> None:
 # --------------------------------------------------------------------------------- sorting
 
 
+def test_the_method_sort_returns_a_copy() -> None:
+    """Where ndarray's own sorts in place, and returns None."""
+    t = gg.Tensor([3.0, 1.0, 2.0], requires_grad=True)
+    y = t.sort()
+    assert y.tolist() == [1, 2, 3]
+    assert t.tolist() == [3, 1, 2]
+    (y * [1, 10, 100]).sum().backward()
+    assert t.grad.tolist() == [100, 1, 10]
+
+
 @pytest.mark.parametrize("axis", [0, 1, -1, None])
 def test_sort_sends_each_gradient_back(axis: int | None) -> None:
     x = np.random.default_rng(0).permutation(12).reshape(3, 4) * 1.0

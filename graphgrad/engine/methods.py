@@ -312,7 +312,10 @@ class ArrayMethods(Recorded):
         return TABLE[np.take](self, indices, axis, mode=mode, **others)
 
     def sort(self, axis: int | None = -1, *, kind: str | None = None, **others: Never) -> Self:
-        """Return a sorted tensor (ndarray's own method sorts in place)."""
+        """Return a sorted copy, and leave this tensor as it is: write ``t = t.sort()``.
+
+        Not so ndarray's own method, which sorts in place and returns None. See np.sort.
+        """
         return TABLE[np.sort](self, axis, kind=kind, **others)
 
     def copy(self) -> Self:
