@@ -348,6 +348,12 @@ def _check_of_union(parts: Sequence[Any]) -> Check | None:
     return inner and (lambda who, what, value: value is None or inner(who, what, value))
 
 
+def _too_many(who: str, extra: int, by_name: Sequence[str]) -> DtypeError:
+    what = "one argument" if extra == 1 else f"{extra} arguments"
+    remedy = f"; give {', '.join(f'{name}=' for name in by_name)} by name" if by_name else ""
+    return DtypeError(f"{who}: {what} too many{remedy}")
+
+
 def guarded(called: F) -> F:
     """Check what a function or constructor is given by the kinds that its annotations name.
 
@@ -359,9 +365,15 @@ def guarded(called: F) -> F:
     checks = {p.name: (check_of(p.annotation), p.default) for p in named}
     places = [(p.name, *checks[p.name]) for p in named if p.kind is not p.KEYWORD_ONLY]
     is_method = places[0][0] == "self"
+    stars = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    most = None if stars else len(places)
+    by_name = [p.name for p in named if p.kind is p.KEYWORD_ONLY]
 
     @functools.wraps(called)
     def careful(*args: Any, **kwargs: Any) -> Any:
+        if most is not None and len(args) > most:
+            who = type(args[0]).__name__ if is_method else called.__name__
+            raise _too_many(who, len(args) - most, by_name)
         for value, (name, check, default) in zip(args, places, strict=False):
             if check is not None and value is not default:
                 check(type(args[0]).__name__ if is_method else called.__name__, name, value)

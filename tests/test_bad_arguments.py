@@ -142,3 +142,10 @@ def test_a_guarded_function_checks_what_it_is_given_and_nothing_else() -> None:
             scale(*args, **kwargs)
     with pytest.raises(TypeError, match="missing"):  # Python's own word for a call that is no call
         apply(scale, {})
+
+
+def test_an_argument_too_many_names_those_that_are_given_by_name() -> None:
+    rng = np.random.default_rng(0)
+    pair = (np.ones((4, 2)), np.zeros(4, int))
+    with pytest.raises(DtypeError, match=r"Batches: one argument too many; give rng=.* by name"):
+        gg.data.Batches(pair, 2, rng)  # type: ignore[misc]
