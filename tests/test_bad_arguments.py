@@ -148,4 +148,4 @@ def test_an_argument_too_many_names_those_that_are_given_by_name() -> None:
     rng = np.random.default_rng(0)
     pair = (np.ones((4, 2)), np.zeros(4, int))
     with pytest.raises(DtypeError, match=r"Batches: one argument too many; give rng=.* by name"):
-        gg.data.Batches(pair, 2, rng)  # type: ignore[misc]
+        gg.data.Batches(pair, 2, rng)  # type: ignore[call-arg]
