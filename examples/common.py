@@ -111,7 +111,7 @@ def learn_all(options: argparse.Namespace, learn: Callable[[Any, int], Run]) -> 
             held = run.trainer.history["validation_accuracy"][-1]
             print(f"seed {seed}: validation {held:.2%}, test {run.test_accuracy:.2%}")
     except DownloadError as error:
-        raise SystemExit(f"{error}; --files names a folder that has it") from error
+        raise SystemExit(f"{error.message}; --files names a folder that has it") from error
     except StorageError as error:
         raise SystemExit(f"{error}\nhere: --resume, or another folder") from error
     mean = np.mean([run.test_accuracy for run in runs])

@@ -104,7 +104,7 @@ def main(arguments: list[str]) -> None:
     try:
         train, test = load(options.data, options.files)
     except errors.DownloadError as error:
-        sys.exit(f"{error};\nor do without MNIST: --data digits")
+        sys.exit(f"{error.message};\nor do without MNIST: --data digits")
     print(f"{options.data}: {train.size} to learn, {test.size} for the test")
     tell_switches(options.data, options.files)
 

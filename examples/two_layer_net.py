@@ -103,7 +103,7 @@ def main(arguments: list[str]) -> None:
     try:
         train, test = load(options.data, options.files)
     except errors.DownloadError as error:
-        sys.exit(f"{error};\nor do without MNIST: --data digits")
+        sys.exit(f"{error.message};\nor do without MNIST: --data digits")
 
     pixels, epochs = train.images.shape[1], EPOCHS[options.data]
     sizes = f"{pixels}-{HIDDEN}-10"
