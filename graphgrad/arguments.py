@@ -156,7 +156,7 @@ def function(who: str, what: str, value: Any) -> Callable[..., Any]:
     return value  # type: ignore[no-any-return]
 
 
-def generator(who: str, what: str, value: Any) -> np.random.Generator | None:
+def generator(who: str, what: str, value: Any) -> "np.random.Generator | None":
     """Require a generator of NumPy's, or None."""
     if value is not None and not isinstance(value, np.random.Generator):
         remedy = "a generator, np.random.default_rng(seed), or None"
@@ -275,6 +275,10 @@ def _named(who: str, what: str, value: Any) -> None:
         raise wrong(who, what, value, "a dict")
 
 
+def _generators(who: str, what: str, value: Any) -> None:
+    _each(_kind(np.random.Generator))(who, what, value)
+
+
 _BY_ANNOTATION: dict[Any, Check] = {
     int: whole,
     float: number,
@@ -291,7 +295,7 @@ _BY_ANNOTATION: dict[Any, Check] = {
     Sequence[float]: _each(number),
     Sequence[tuple[float, float]]: _each(_pair),
     Sequence[tuple[int, ...]]: _each(lambda who, what, value: sizes(who, what, value, least=0)),
-    Sequence[np.random.Generator]: _each(_kind(np.random.Generator)),
+    "Sequence[np.random.Generator]": _generators,  # a text, since NumPy loads numpy.random late
 }
 
 
@@ -360,17 +364,21 @@ def guarded(called: F) -> F:
     Only arguments that are given cost anything. What they must be beside their kind (above 0, one
     of three words) is for the function to say.
     """
-    parameters = inspect.signature(called).parameters.values()
-    named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    checks = {p.name: (check_of(p.annotation), p.default) for p in named}
-    places = [(p.name, *checks[p.name]) for p in named if p.kind is not p.KEYWORD_ONLY]
-    is_method = places[0][0] == "self"
-    stars = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    most = None if stars else len(places)
-    by_name = [p.name for p in named if p.kind is p.KEYWORD_ONLY]
+
+    @functools.lru_cache(maxsize=1)
+    def read() -> tuple[dict[str, Any], list[Any], bool, int | None, list[str]]:
+        """Read the signature, at the first call: most functions are never called."""
+        parameters = inspect.signature(called).parameters.values()
+        named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        checks = {p.name: (check_of(p.annotation), p.default) for p in named}
+        places = [(p.name, *checks[p.name]) for p in named if p.kind is not p.KEYWORD_ONLY]
+        stars = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        by_name = [p.name for p in named if p.kind is p.KEYWORD_ONLY]
+        return checks, places, places[0][0] == "self", None if stars else len(places), by_name
 
     @functools.wraps(called)
     def careful(*args: Any, **kwargs: Any) -> Any:
+        checks, places, is_method, most, by_name = read()
         if most is not None and len(args) > most:
             who = type(args[0]).__name__ if is_method else called.__name__
             raise _too_many(who, len(args) - most, by_name)

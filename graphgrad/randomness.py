@@ -1,15 +1,20 @@
 """The package's one default random generator."""
 
+import functools
+
 import numpy as np
 
 from graphgrad.arguments import is_flag, wrong
 
-_default = np.random.default_rng()
+
+@functools.lru_cache(maxsize=1)
+def _default() -> "np.random.Generator":  # NumPy loads numpy.random on first use, and so do we
+    return np.random.default_rng()
 
 
-def default_generator(rng: np.random.Generator | None = None) -> np.random.Generator:
+def default_generator(rng: "np.random.Generator | None" = None) -> "np.random.Generator":
     """Return ``rng``, or the package's default generator where it is None."""
-    return _default if rng is None else rng
+    return _default() if rng is None else rng
 
 
 def manual_seed(seed: int) -> None:
@@ -20,4 +25,4 @@ def manual_seed(seed: int) -> None:
         state = np.random.default_rng(seed).bit_generator.state
     except (TypeError, ValueError, OverflowError) as error:
         raise wrong("manual_seed", "seed", seed, "a whole number, not negative") from error
-    _default.bit_generator.state = state
+    _default().bit_generator.state = state

@@ -20,6 +20,8 @@ F = nn.functional
 
 # Every cache of functions in the package, and why what it keeps is small.
 CACHES = {
+    "graphgrad.arguments.guarded.<locals>.read": "the checks of one function, which goes with it",
+    "graphgrad.randomness._default": "the one generator",
     "graphgrad.nn.functional.moments._kept_ones": "one block for each of four dtypes",
     "graphgrad.ops.einstein._backward": "short texts",
     "graphgrad.ops.einstein._explicit": "short texts",

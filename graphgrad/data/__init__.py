@@ -27,10 +27,10 @@ from graphgrad.data.sets import (
     load_fashion_mnist as load_fashion_mnist,
     load_mnist as load_mnist,
 )
-from graphgrad.names import tell_of_absent as _tell_of_absent
+from graphgrad.names import answer_for_names as _answer_for_names
 from graphgrad.reprs import public as _public
 
-_tell_of_absent(__name__)
+_answer_for_names(__name__)
 
 
 def __dir__() -> list[str]:

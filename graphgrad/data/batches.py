@@ -3,7 +3,6 @@
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -169,6 +168,8 @@ def _ahead(
 
     A process forked meanwhile has no such thread: there, ``again(done)`` makes what is left.
     """
+    from concurrent.futures import ThreadPoolExecutor  # slow to load
+
     end = object()
     process = os.getpid()
     item = next(items, end)  # here, so that an error names the user's line

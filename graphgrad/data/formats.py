@@ -4,10 +4,8 @@ A header is checked against the bytes that are there before anything of the size
 allocated, so that a truncated, oversized or lying file is an error and no more.
 """
 
-import gzip
 import math
 import struct
-import tarfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +36,8 @@ def read_idx(path: str | Path) -> Any:
     OSError
         If it cannot be read.
     """
+    import gzip
+
     path = Path(path)
     with path.open("rb") as raw:
         source: Any = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
@@ -108,6 +108,9 @@ def cifar10_files(path: str | Path, wanted: Sequence[str]) -> list[tuple[Any, An
     OSError
         If the folder or archive cannot be read.
     """
+    import gzip
+    import tarfile  # slow to load
+
     path = Path(path)
     found: dict[str, tuple[Any, Any]] = {}
     if path.is_dir():

@@ -1,7 +1,9 @@
 """Binding the arguments of a call, made ready once per op."""
 
+import functools
 import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,23 @@ REQUIRED = inspect.Parameter.empty
 _NO_VALUE = getattr(np, "_NoValue", REQUIRED)
 
 
+def parameters(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the default of each parameter.
+
+    ``inspect.signature`` is many times slower, and `import graphgrad` reads some hundred functions.
+    """
+    stars = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+    plain = isinstance(function, FunctionType) and not vars(function)  # nothing stands before it
+    if not plain or function.__code__.co_flags & stars:
+        return {name: p.default for name, p in inspect.signature(function).parameters.items()}
+    code, last = function.__code__, function.__defaults__ or ()
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    found = dict.fromkeys(names, REQUIRED)
+    found.update(zip(names[code.co_argcount - len(last) : code.co_argcount], last, strict=True))
+    found.update(function.__kwdefaults__ or {})
+    return found
+
+
 class Binder:
     """Turns the arguments of a call into a tuple in the order of our own parameters.
 
@@ -22,24 +41,29 @@ class Binder:
     """
 
     def __init__(self, name: str, function: Callable[..., Any], reference: Any = None) -> None:
-        """Read both signatures."""
+        """Read our signature; NumPy's is read when the first call needs it."""
         self.name = name
-        own = inspect.signature(function).parameters
-        self.star = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in own.values())
-        self.own = tuple((n, p.default) for n, p in own.items())
-        self.order = tuple(own)
-        self.refused: dict[str, Any] = {}
-        if reference is None:
-            return
+        self.own = tuple(parameters(function).items())
+        code = getattr(function, "__code__", None)
+        self.star = code is not None and bool(code.co_flags & inspect.CO_VARARGS)
+        self._reference = reference
+
+    @functools.cached_property
+    def _theirs(self) -> dict[str, inspect.Parameter]:
         try:
-            theirs = inspect.signature(reference).parameters
-        except ValueError:  # some functions written in C do not tell
-            return
-        self.refused = {n: p.default for n, p in theirs.items() if n not in own}
-        if set(own) <= set(theirs):
-            self.order = tuple(
-                n for n, p in theirs.items() if p.kind is not inspect.Parameter.KEYWORD_ONLY
-            ) + tuple(n for n, p in theirs.items() if p.kind is inspect.Parameter.KEYWORD_ONLY)
+            signature = inspect.signature(self._reference)
+        except (TypeError, ValueError):  # there is none, or it is written in C and does not tell
+            return {}
+        return dict(signature.parameters)
+
+    @functools.cached_property
+    def order(self) -> tuple[str, ...]:
+        """The parameters in the order in which values without names are taken."""
+        own = tuple(n for n, _ in self.own)
+        if not set(own) <= set(self._theirs):
+            return own
+        last = [n for n, p in self._theirs.items() if p.kind is p.KEYWORD_ONLY]
+        return (*(n for n in self._theirs if n not in last), *last)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """Return the values of our parameters, in order."""
@@ -66,7 +90,7 @@ class Binder:
     def refuse(self, given: dict[str, Any]) -> None:
         """Raise for an argument we do not support, unless it has its default value."""
         for name, value in given.items():
-            default = self.refused.get(name)
+            default = self._theirs[name].default if name in self._theirs else None
             if value is None or value is _NO_VALUE or (name == "where" and value is True):
                 continue
             if isinstance(value, bool | int | str) and value == default:

@@ -1,12 +1,10 @@
 """Domains: what the property tests of an op may sample. Data only; `testing.py` draws from it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Elementwise:
+class Elementwise(NamedTuple):
     """Inputs of any broadcastable shapes: one open interval per input, kinks left out."""
 
     intervals: tuple[tuple[float, float], ...]
@@ -21,8 +19,7 @@ def elementwise(
     return Elementwise(intervals, avoid, distinct)
 
 
-@dataclass(frozen=True)
-class Reduction:
+class Reduction(NamedTuple):
     """One array of any shape with elements in an interval, and any ``axis``."""
 
     interval: tuple[float, float] = (-2.0, 2.0)

@@ -81,7 +81,7 @@ class Op(Declared, Generic[R]):
     Calling it on a Tensor records a node; on plain arrays it just computes.
     """
 
-    def __init__(  # noqa: PLR0915 - every fact of a declaration in one place
+    def __init__(
         self,
         function: Callable[..., Any],
         rules: Sequence[Rule | None],
@@ -127,9 +127,6 @@ class Op(Declared, Generic[R]):
             self.order = tuple(n for n, _ in self.binder.own)
             required = sum(default is REQUIRED for _, default in self.binder.own)
             self.inputs = 1 if variadic else (inputs or (required if joint else len(rules)))
-        # whether a full list of positional arguments is in our order, and need not be bound
-        ours = self.inputs == len(self.order) or self.binder.order == self.order
-        self.positional = ours and not variadic
         if variadic and not joint:
             message = f"{self.name}: a list of inputs has one joint rule, not a rule per input"
             raise UnsupportedError(message)
@@ -187,6 +184,12 @@ class Op(Declared, Generic[R]):
         exact = is_numpys(self.function) or self.name in EXACT
         floats = () if exact else tuple(i for i in inputs if self.differentiable >> i & 1)
         return not NAMES.isdisjoint(self.parameters), floats
+
+    @functools.cached_property
+    def positional(self) -> bool:
+        """Whether a full list of positional arguments is in our order, and need not be bound."""
+        ours = self.inputs == len(self.order) or self.binder.order == self.order
+        return ours and not self.variadic
 
     def plan(self, wanted: Any, inputs: int) -> Plan:
         """Return the plan for some wanted inputs: set bits, or for a variadic op a tuple of bools.

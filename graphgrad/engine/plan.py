@@ -1,13 +1,12 @@
 """What the nodes of one op share: which values they keep, and how their rules are called."""
 
-import inspect
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from graphgrad.engine.binder import REQUIRED
+from graphgrad.engine.binder import REQUIRED, parameters
 from graphgrad.engine.memory import frozen
 
 Rule = Callable[..., Any]
@@ -135,8 +134,8 @@ def _wide(x: Any) -> Any:
 
 def asked_by(rule: Any) -> list[str]:
     """Name what a rule needs beside ``g``; a parameter with a default is its own business."""
-    parameters = list(inspect.signature(rule).parameters.values())
-    return [p.name for p in parameters[1:] if p.default is REQUIRED]
+    others = list(parameters(rule).items())[1:]
+    return [name for name, default in others if default is REQUIRED]
 
 
 def _nothing(_: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -23,7 +23,7 @@ from graphgrad.randomness import default_generator
 
 
 @guarded
-def recompute(f: Function, *args: Any, rngs: Sequence[np.random.Generator] = ()) -> Any:
+def recompute(f: Function, *args: Any, rngs: "Sequence[np.random.Generator]" = ()) -> Any:
     """Compute ``f(*args)``, keeping nothing of it: the backward pass computes it anew.
 
     Trades time for memory. Gradients also reach tensors that f closes over. Generators
@@ -98,7 +98,7 @@ class _Segment:
     changed: list[weakref.ref[Any]]  # the tensors and arrays that it overwrote: running statistics
 
     def __init__(
-        self, f: Function, args: tuple[Any, ...], rngs: tuple[np.random.Generator, ...]
+        self, f: Function, args: tuple[Any, ...], rngs: "tuple[np.random.Generator, ...]"
     ) -> None:
         """Note the call and the state of the generators before it."""
         self.f, self.args, self.rngs = f, args, rngs
