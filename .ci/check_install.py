@@ -14,8 +14,8 @@ place = Path(gg.__file__).resolve().parent
 if place.is_relative_to(checkout):
     sys.exit(f"graphgrad comes from the checkout, not from the wheel: {place}")
 for name in ("nn", "optim"):
-    package = sys.modules[f"graphgrad.{name}"]
-    if package is not getattr(gg, name):
+    package = getattr(gg, name)
+    if package is not sys.modules[f"graphgrad.{name}"]:
         sys.exit(f"there are two of graphgrad.{name}")
     if Path(str(package.__file__)).resolve().parent != place / name:
         sys.exit(f"graphgrad.{name} comes from {package.__file__}")

@@ -4,17 +4,9 @@ Write ordinary NumPy on a :class:`Tensor`; the engine records it as a graph; ``b
 sends gradients through it by the chain rule; ``gg.graph(t)`` draws it.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from graphgrad import (
-    linalg as linalg,
-    nn as nn,
-    optim as optim,
-)
-from graphgrad.checks.gradcheck import (
-    gradcheck as gradcheck,
-    numerical_gradient as numerical_gradient,
-)
+from graphgrad import linalg as linalg
 from graphgrad.engine.anomaly import detect_anomaly as detect_anomaly
 from graphgrad.engine.op import op as op
 from graphgrad.engine.recompute import recompute as recompute
@@ -34,7 +26,7 @@ from graphgrad.engine.transforms import (
     value_and_grad as value_and_grad,
     vjp as vjp,
 )
-from graphgrad.names import absent_from as _absent_from
+from graphgrad.names import answer_for_names as _answer_for_names
 from graphgrad.ops.choice import (
     nan_to_num as nan_to_num,
     select as select,
@@ -276,25 +268,25 @@ from graphgrad.randomness import manual_seed as manual_seed
 from graphgrad.reprs import public as _public
 from graphgrad.version import __version__ as __version__
 
-if TYPE_CHECKING:  # loaded on first use, see __getattr__
-    from graphgrad import data as data, testing as testing, viz as viz
+if TYPE_CHECKING:
+    from graphgrad import data as data, nn as nn, optim as optim, testing as testing, viz as viz
+    from graphgrad.checks.gradcheck import (
+        gradcheck as gradcheck,
+        numerical_gradient as numerical_gradient,
+    )
     from graphgrad.viz import graph as graph
 
-_ON_FIRST_USE = ("data", "graph", "testing", "viz")
-
-
-_missing = _absent_from(__name__)
-
-
-def __getattr__(name: str) -> Any:
-    """Load what plain differentiation does not need when it is first asked for."""
-    import importlib
-
-    if name == "graph":
-        return importlib.import_module("graphgrad.viz").graph
-    if name in _ON_FIRST_USE:
-        return importlib.import_module(f"graphgrad.{name}")
-    return _missing(name)
+_ON_FIRST_USE = {
+    "data": "graphgrad.data",
+    "gradcheck": "graphgrad.checks.gradcheck",
+    "graph": "graphgrad.viz",
+    "nn": "graphgrad.nn",
+    "numerical_gradient": "graphgrad.checks.gradcheck",
+    "optim": "graphgrad.optim",
+    "testing": "graphgrad.testing",
+    "viz": "graphgrad.viz",
+}
+_answer_for_names(__name__, _ON_FIRST_USE)
 
 
 def __dir__() -> list[str]:
@@ -304,4 +296,4 @@ def __dir__() -> list[str]:
     late = set(_ON_FIRST_USE)
     if importlib.util.find_spec("hypothesis") is None:
         late.remove("testing")  # which cannot be loaded then, and help(gg) loads every name
-    return _public(__name__, "__version__", "linalg", "nn", "optim", *late)
+    return _public(__name__, "__version__", "linalg", *late)

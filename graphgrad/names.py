@@ -1,8 +1,8 @@
 """What to say of a name that is not there: the nearest one, or the NumPy way of PyTorch's."""
 
-import functools
+import importlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graphgrad.errors import NameMissingError
@@ -110,33 +110,48 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return lower[found[0]] if found else None
 
 
-def absent_from(module: str) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a public module: what it says of a name it lacks."""
-    here_are = functools.partial(dir, sys.modules[module])
+def answer_for_names(module: str, late: Mapping[str, str] | None = None) -> None:
+    """Let a public module load on first use what is ``late``, and explain names that it lacks.
 
-    def missing(name: str) -> Any:
+    ``late`` has the home of each name; a submodule is its own. Type checkers do not see this, so
+    they refuse absent names.
+    """
+    space = vars(sys.modules[module])
+    homes = late or {}
+
+    def answer(name: str) -> Any:
         if name.startswith("_"):  # of Python's and NumPy's, who ask by hasattr
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        space = _SPACES[module]
-        names = [n for n in here_are() if not n.startswith("_")]
-        remedy = IN_MODULES.get(space, {}).get(name)
-        if remedy is None:
-            others = [s for m, s in _SPACES.items() if name in vars(sys.modules.get(m, object))]
-            near = nearest(name, names)
-            if others:
-                remedy = f"it is {others[0]}.{name}"
-            elif near is not None:
-                remedy = f"did you mean {space}.{near}?"
-            else:
-                remedy = f"dir({space}) lists what there is"
-        raise NameMissingError(f"{space} has no {name!r}; {remedy}")
+        if name not in homes:
+            raise _missing(module, name)
+        home = importlib.import_module(homes[name])
+        found = home if home.__name__ == f"{module}.{name}" else getattr(home, name)
+        space[name] = found
+        return found
 
-    return missing
+    space["__getattr__"] = answer
 
 
-def tell_of_absent(module: str) -> None:
-    """Let a public module explain names that it lacks; type checkers still refuse them."""
-    vars(sys.modules[module])["__getattr__"] = absent_from(module)
+def _missing(module: str, name: str) -> AttributeError:
+    """Return the error for a name that a public module lacks."""
+    import pkgutil  # when somebody mistypes
+
+    here = sys.modules[module]
+    submodules = pkgutil.iter_modules(vars(here).get("__path__", ()))
+    if any(name == found.name for found in submodules):  # which an import statement loads next
+        return AttributeError(f"module {module!r} has no attribute {name!r}")
+    space = _SPACES[module]
+    remedy = IN_MODULES.get(space, {}).get(name)
+    if remedy is None:
+        others = [s for m, s in _SPACES.items() if name in dir(importlib.import_module(m))]
+        near = nearest(name, [n for n in dir(here) if not n.startswith("_")])
+        if others:
+            remedy = f"it is {others[0]}.{name}"
+        elif near is not None:
+            remedy = f"did you mean {space}.{near}?"
+        else:
+            remedy = f"dir({space}) lists what there is"
+    return NameMissingError(f"{space} has no {name!r}; {remedy}")
 
 
 class NotHere:

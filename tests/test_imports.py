@@ -153,19 +153,36 @@ def test_no_public_name_is_lost_or_added_by_accident() -> None:
 
 
 def loaded_on_first_use(tree: ast.Module) -> set[str]:
-    """Name what only type checkers import at once, where the module has a `__getattr__`."""
-    if not any(isinstance(x, ast.FunctionDef) and x.name == "__getattr__" for x in tree.body):
+    """Name what only type checkers import at once, where the module has a table of such names."""
+    if not any(isinstance(x, ast.Assign) and "_ON_FIRST_USE" in ast.dump(x) for x in tree.body):
         return set()
     blocks = [x for x in tree.body if isinstance(x, ast.If) and "TYPE_CHECKING" in ast.dump(x.test)]
     imports = [x for block in blocks for x in block.body if isinstance(x, ast.ImportFrom)]
     return {alias.asname or alias.name for x in imports for alias in x.names}
 
 
+def in_a_process_of_its_own(code: str) -> str:
+    """Run code where nothing is loaded yet, and return what it prints."""
+    paths = os.pathsep.join([str(PACKAGE.parent), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 LATE = {name: found for name, tree in TREES.items() if (found := loaded_on_first_use(tree))}
 
 
 def test_what_is_loaded_on_first_use_is_found() -> None:
-    assert LATE["graphgrad"] == {"data", "graph", "testing", "viz"}
+    assert LATE["graphgrad"] >= {"data", "graph", "nn", "optim", "testing", "viz"}
+    assert LATE["graphgrad.nn"] >= {"Trainer", "models", "search"}
+    for name, found in LATE.items():
+        assert set(vars(importlib.import_module(name))["_ON_FIRST_USE"]) == found
 
 
 def exported(name: str) -> set[str]:
@@ -191,6 +208,38 @@ def test_dir_names_what_is_public_and_nothing_else(name: str) -> None:
     assert not {"names", "engine", "Any", "TYPE_CHECKING", "training"} & set(dir(module))
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from graphgrad import nn; nn.Linear",
+        "import graphgrad as gg; gg.nn.Linear",
+        "import graphgrad.nn; graphgrad.nn.Linear",
+        "from graphgrad.nn import Linear",
+        "from graphgrad.nn import Trainer",
+        "import graphgrad.nn.training.trainer",
+        "from graphgrad.nn import training",
+        "from graphgrad import judging",
+        "import graphgrad.optim as o; o.SGD",
+        "import graphgrad as gg; gg.graph(gg.exp(gg.Tensor(1.0, requires_grad=True)))",
+        "import pickle, graphgrad as gg; pickle.loads(pickle.dumps(gg.gradcheck))",
+    ],
+)
+def test_every_way_to_what_is_loaded_on_first_use(statement: str) -> None:
+    in_a_process_of_its_own(statement)
+
+
+def test_a_name_of_another_space_is_known_before_that_space_is_loaded() -> None:
+    said = in_a_process_of_its_own("""
+import sys, graphgrad as gg
+assert "graphgrad.nn" not in sys.modules
+try:
+    gg.Linear
+except AttributeError as error:
+    print(error)
+""")
+    assert "it is nn.Linear" in said
+
+
 @pytest.mark.parametrize("missing", ["nothing", "hypothesis"])
 def test_dir_names_what_there_is_and_all_of_it_loads(missing: str) -> None:
     """Tab completes from dir(), help() loads all of it; in a process where nothing is loaded yet.
@@ -201,6 +250,7 @@ def test_dir_names_what_there_is_and_all_of_it_loads(missing: str) -> None:
 import importlib, sys
 sys.modules[{missing!r}] = None
 late = {LATE!r}
+print(*late["graphgrad"].intersection(vars(importlib.import_module("graphgrad"))))
 if {missing!r} == "hypothesis":
     late["graphgrad"].remove("testing")
 for name in late:
@@ -209,13 +259,4 @@ for name in late:
     for x in dir(module):
         getattr(module, x)
 """
-    paths = os.pathsep.join([str(PACKAGE.parent), *sys.path])
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == list(LATE)
+    assert in_a_process_of_its_own(code).split() == list(LATE)

@@ -96,13 +96,33 @@ def test_needs_only_numpy_and_graphviz() -> None:
     assert sorted(core) == ["graphviz", "numpy"]
 
 
-def test_import_is_light(tmp_path: Path) -> None:
+OPTIONAL = ["hypothesis", "matplotlib", "optuna", "pygraphviz", "safetensors", "scipy", "sklearn"]
+SLOW = [
+    "dataclasses",
+    "difflib",
+    "hashlib",
+    "json",
+    "logging",
+    "numpy.random",
+    "secrets",
+    "tarfile",
+]
+OURS = ["checks", "data", "nn", "optim", "testing", "viz"]
+
+
+@pytest.mark.parametrize(
+    ("imported", "heavy"),
+    [
+        ("graphgrad", [*OPTIONAL, *SLOW, *(f"graphgrad.{name}" for name in OURS)]),
+        ("graphgrad.nn", [*OPTIONAL, "tarfile", "graphgrad.optim", "graphgrad.nn.training"]),
+    ],
+)
+def test_import_is_light(tmp_path: Path, imported: str, heavy: list[str]) -> None:
     """What is optional, and what is slow to load, is imported where it is used."""
-    heavy = ["graphviz", "hypothesis", "matplotlib", "pygraphviz", "scipy", "sklearn", "tqdm"]
     path = str(Path(gg.__file__).parent.parent)
     result = run(
-        f"import sys; sys.path.insert(0, {path!r}); import graphgrad; "
-        f"print([name for name in {heavy} if name in sys.modules])",
+        f"import sys, numpy; before = set(sys.modules); sys.path.insert(0, {path!r}); "
+        f"import {imported}; print([x for x in {heavy} if x in sys.modules and x not in before])",
         tmp_path,
     )
     assert result.stdout.strip() == "[]", result.stderr

@@ -6,8 +6,10 @@ if __name__ != "graphgrad.nn":
         "would have classes of its own; write `from graphgrad import nn`"
     )
 
-from graphgrad.names import tell_of_absent as _tell_of_absent
-from graphgrad.nn import functional as functional, init as init, models as models
+from typing import TYPE_CHECKING
+
+from graphgrad.names import answer_for_names as _answer_for_names
+from graphgrad.nn import functional as functional, init as init
 from graphgrad.nn.activations import (
     ELU as ELU,
     GELU as GELU,
@@ -36,11 +38,6 @@ from graphgrad.nn.convolution import (
     ConvTranspose2d as ConvTranspose2d,
 )
 from graphgrad.nn.dense import Affine as Affine, Linear as Linear
-from graphgrad.nn.diagnosis.sanity import (
-    SanityReport as SanityReport,
-    sanity_checks as sanity_checks,
-)
-from graphgrad.nn.diagnosis.watching import Diagnosis as Diagnosis
 from graphgrad.nn.dropping import (
     DropConnect as DropConnect,
     Dropout as Dropout,
@@ -95,26 +92,49 @@ from graphgrad.nn.shape import Flatten as Flatten
 from graphgrad.nn.storage import load as load, save as save
 from graphgrad.nn.substitution import functional_call as functional_call
 from graphgrad.nn.summaries import summary as summary
-from graphgrad.nn.training.checkpoints import Checkpoints as Checkpoints
-from graphgrad.nn.training.history import History as History
-from graphgrad.nn.training.trainer import Trainer as Trainer
 from graphgrad.nn.transformer import (
     PositionalEncoding as PositionalEncoding,
     TransformerEncoder as TransformerEncoder,
     TransformerEncoderLayer as TransformerEncoderLayer,
 )
-from graphgrad.nn.tuning.findings import (
-    SearchResult as SearchResult,
-    TrialResult as TrialResult,
-)
-from graphgrad.nn.tuning.hyperparameters import search as search
-from graphgrad.nn.tuning.ranges import Choice as Choice, Range as Range
-from graphgrad.nn.tuning.workers import Trial as Trial
 from graphgrad.reprs import public as _public
 
-_tell_of_absent(__name__)
+if TYPE_CHECKING:
+    from graphgrad.nn import models as models
+    from graphgrad.nn.diagnosis.sanity import (
+        SanityReport as SanityReport,
+        sanity_checks as sanity_checks,
+    )
+    from graphgrad.nn.diagnosis.watching import Diagnosis as Diagnosis
+    from graphgrad.nn.training.checkpoints import Checkpoints as Checkpoints
+    from graphgrad.nn.training.history import History as History
+    from graphgrad.nn.training.trainer import Trainer as Trainer
+    from graphgrad.nn.tuning.findings import (
+        SearchResult as SearchResult,
+        TrialResult as TrialResult,
+    )
+    from graphgrad.nn.tuning.hyperparameters import search as search
+    from graphgrad.nn.tuning.ranges import Choice as Choice, Range as Range
+    from graphgrad.nn.tuning.workers import Trial as Trial
+
+_ON_FIRST_USE = {
+    "Checkpoints": "graphgrad.nn.training.checkpoints",
+    "Choice": "graphgrad.nn.tuning.ranges",
+    "Diagnosis": "graphgrad.nn.diagnosis.watching",
+    "History": "graphgrad.nn.training.history",
+    "Range": "graphgrad.nn.tuning.ranges",
+    "SanityReport": "graphgrad.nn.diagnosis.sanity",
+    "SearchResult": "graphgrad.nn.tuning.findings",
+    "Trainer": "graphgrad.nn.training.trainer",
+    "Trial": "graphgrad.nn.tuning.workers",
+    "TrialResult": "graphgrad.nn.tuning.findings",
+    "models": "graphgrad.nn.models",
+    "sanity_checks": "graphgrad.nn.diagnosis.sanity",
+    "search": "graphgrad.nn.tuning.hyperparameters",
+}
+_answer_for_names(__name__, _ON_FIRST_USE)
 
 
 def __dir__() -> list[str]:
-    """Name what is public, so that Tab offers that alone."""
-    return _public(__name__, "functional", "init", "models")
+    """Name what is public, loaded or not, so that Tab offers that alone."""
+    return _public(__name__, "functional", "init", *_ON_FIRST_USE)

@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 from graphgrad.arguments import guarded, positive, wrong
 from graphgrad.engine.operands import as_array
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.names import tell_of_absent as _tell_of_absent
+from graphgrad.names import answer_for_names as _answer_for_names
 from graphgrad.nn.module import Module, Parameter
 from graphgrad.randomness import default_generator
 
@@ -457,4 +457,4 @@ def initialize(
         p.data = p.data  # tells a graph that needs the old values
 
 
-_tell_of_absent(__name__)
+_answer_for_names(__name__)

@@ -1,6 +1,6 @@
 """Functions of a network: an output and its gradient, no state."""
 
-from graphgrad.names import tell_of_absent as _tell_of_absent
+from graphgrad.names import answer_for_names as _answer_for_names
 from graphgrad.nn.functional.activations import (
     elu as elu,
     hardtanh as hardtanh,
@@ -83,4 +83,4 @@ from graphgrad.nn.functional.recurrence import (
 from graphgrad.nn.functional.response import local_response_norm as local_response_norm
 from graphgrad.nn.functional.windows import col2im as col2im, im2col as im2col
 
-_tell_of_absent(__name__)
+_answer_for_names(__name__)

@@ -1,6 +1,6 @@
 """Networks that made history, buildable by one call; names of parameters are torchvision's."""
 
-from graphgrad.names import tell_of_absent as _tell_of_absent
+from graphgrad.names import answer_for_names as _answer_for_names
 from graphgrad.nn.models.book import DeepConvNet as DeepConvNet, SimpleConvNet as SimpleConvNet
 from graphgrad.nn.models.inception import (
     GoogLeNet as GoogLeNet,
@@ -29,4 +29,4 @@ from graphgrad.nn.models.vgg import (
     vgg19 as vgg19,
 )
 
-_tell_of_absent(__name__)
+_answer_for_names(__name__)
