@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import commits, growth, laws, memory, networks, peers, pictures
+from benchmarks import commits, growth, imports, laws, memory, networks, peers, pictures
 from benchmarks.timing import Ratio, Times, duration
 from tests.browser import NoBrowserError
 
@@ -29,6 +29,7 @@ DRAWN, OPENS, STEP = 2.0, 1.0, 0.016  # seconds
 PAGES = {"apples and oranges": 40_000, "100 steps of an RNN": 600_000}  # bytes
 IN_A_ROW = 0.02  # seconds of training steps that a contestant takes at a time
 DOUBLED = 2.5  # times as long for twice the work: 2 would be in proportion, 4 with its square
+IMPORT = 0.04  # seconds of processor time over NumPy's own import
 PEAK = 1.2  # share of PyTorch's memory in a training step
 Cases = dict[str, tuple[Callable[[str], Callable[[], Any]], float | None]]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -234,6 +235,24 @@ def grown(report: Report, _: list[str], rounds: int) -> None:
     report.table(["work", "of it", "graphgrad", "twice as much"], rows)
 
 
+def imported(report: Report, _: list[str], rounds: int) -> None:
+    """Time what a script waits for at its first line."""
+    report.say("", "## Importing", "")
+    report.say(
+        "Processor time of fresh processes that take turns, bytecode written before: Python's",
+        "start and the import, and what that adds to `import numpy`.",
+    )
+    verdicts: dict[str, Callable[[float], str]] = {
+        "numpy": lambda _: "",
+        "graphgrad": lambda more: in_time(more, IMPORT),
+    }
+    rows = [
+        [f"import {name}", duration(seconds), verdicts.get(name, duration)(more)]
+        for name, (seconds, more) in imports.added(max(rounds // 5, 2)).items()
+    ]
+    report.table(["", "in all", "over NumPy"], rows)
+
+
 def seen(report: Report, _: list[str], __: int) -> None:
     """Measure pictures and pages, and a browser that opens them."""
     report.say("", "## Pictures and pages", "")
@@ -293,6 +312,7 @@ SECTIONS: dict[str, Callable[[Report, list[str], int], None]] = {
     "laws": law,
     "growth": grown,
     "memory": bytes_per_node,
+    "imports": imported,
     "pictures": seen,
 }
 
