@@ -47,7 +47,7 @@ def test_an_untaken_branch_gives_exactly_zero_to_every_order(name: str, order: i
 
     def derivative(f: Function, x: Any) -> Any:
         for _ in range(order):
-            f = gg.grad(lambda x, f=f: np.sum(f(x)))
+            f = gg.grad(lambda x, f=f: np.sum(f(x)))  # type: ignore[misc]
         return f(x)
 
     point = np.array([0.0, 2.0])

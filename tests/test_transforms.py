@@ -81,7 +81,7 @@ def test_an_argument_named_twice_is_an_error(argnums: Any) -> None:
 
 
 def test_argnums_may_be_numbers_of_numpy() -> None:
-    assert gg.grad(lambda a, b: a * a * b, np.int64(1))(2.0, 3.0) == 4  # type: ignore[arg-type]
+    assert gg.grad(lambda a, b: a * a * b, np.int64(1))(2.0, 3.0) == 4  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ Wherever an argument is differentiated it may be a nested list, tuple or dict of
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import MethodType
-from typing import Any
+from typing import Any, ParamSpec, overload
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.trees import flatten, flatten_like
 from graphgrad.engine.variables import Function, Run, alias, as_argnums, name_of, ones, pull
 from graphgrad.errors import GraphError, ShapeError
+
+P = ParamSpec("P")  # a derivative takes what its function takes; a ufunc has too many signatures
+Argnums = int | Sequence[int]
 
 
 class Derived:
@@ -53,8 +56,12 @@ class Derived:
         return f"<{transform.__name__}({name_of(f)}{more})>"
 
 
+@overload
+def value_and_grad(f: np.ufunc, argnums: Argnums = 0) -> Callable[..., tuple[Any, Any]]: ...
+@overload
+def value_and_grad(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, tuple[Any, Any]]: ...
 @guarded
-def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def value_and_grad(f: Function, argnums: Argnums = 0) -> Function:
     """Return a function that computes ``(f(…), its gradient)``; see :func:`grad`."""
     numbers, single = as_argnums(argnums)
 
@@ -67,8 +74,12 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     return Derived(value_and_grad, f, argnums, both)
 
 
+@overload
+def grad(f: np.ufunc, argnums: Argnums = 0) -> Callable[..., Any]: ...
+@overload
+def grad(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]: ...
 @guarded
-def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def grad(f: Function, argnums: Argnums = 0) -> Function:
     """Return the gradient of a scalar function as a function of the same arguments.
 
     ``grad(f)(x)`` has the shape of ``x``. With a tuple of ``argnums`` it returns a tuple.
@@ -259,8 +270,12 @@ def _differentiate(y: Any, xs: list[Tensor], *, graph: bool) -> list[Any]:
     return pull([y], [ones(y)], xs, graph=graph)[0]
 
 
+@overload
+def jacobian(f: np.ufunc, argnums: Argnums = 0) -> Callable[..., Any]: ...
+@overload
+def jacobian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]: ...
 @guarded
-def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def jacobian(f: Function, argnums: Argnums = 0) -> Function:
     """Return the Jacobian of f as a function: output shape + argument shape.
 
     One reverse sweep per output element. Where f returns a container, so does this.
@@ -290,8 +305,12 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     return Derived(jacobian, f, argnums, derivative)
 
 
+@overload
+def hessian(f: np.ufunc, argnums: Argnums = 0) -> Callable[..., Any]: ...
+@overload
+def hessian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]: ...
 @guarded
-def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def hessian(f: Function, argnums: Argnums = 0) -> Function:
     """Return the Hessian of a scalar function: argument shape twice.
 
     With several ``argnums``, a tuple of tuples.
