@@ -32,7 +32,7 @@ class Reader(nn.Module):
     def forward(self, images: Any) -> gg.Tensor:
         """Score images (N, 8, 8) for each digit, after each row: (N, 8, 10)."""
         states, _ = self.memory(images)
-        return self.scores(states)  # type: ignore[no-any-return]
+        return self.scores(states)
 
 
 def loss(net: Reader, images: Any, digits: Any) -> gg.Tensor:

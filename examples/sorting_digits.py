@@ -49,7 +49,7 @@ class Reader(nn.Module):
 
     def forward(self, images: Any) -> gg.Tensor:
         """Score (N, LENGTH, 64) pixels for the digit to be said at every place."""
-        return self.scores(self.encoder(self.place(self.image(images))))  # type: ignore[no-any-return]
+        return self.scores(self.encoder(self.place(self.image(images))))
 
 
 def learn(

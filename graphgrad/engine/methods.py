@@ -61,7 +61,7 @@ class ArrayMethods(Recorded):
         """Return the elements as nested Python lists."""
         return self._array.tolist()
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: Any) -> Self:
         """Read elements, by any kind of index that NumPy has."""
         return record(TABLE[operator.getitem], (self,), (unwrapped(index),))
 

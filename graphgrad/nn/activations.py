@@ -8,6 +8,7 @@ from numpy.typing import DTypeLike
 
 from graphgrad.arguments import counts, guarded, size
 from graphgrad.engine.integers import as_whole_numbers
+from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.functional.activations import (
     check_beta,
     elu,
@@ -31,7 +32,7 @@ from graphgrad.randomness import default_generator
 class Step(Module):
     """1 where x > 0, else 0, as in a perceptron. Its gradient is 0: nothing below it learns."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return 1 where x > 0, else 0."""
         return step(x)
 
@@ -39,15 +40,15 @@ class Step(Module):
 class Identity(Module):
     """x itself: what regression has behind its last layer."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return x."""
-        return x
+        return x  # type: ignore[no-any-return]
 
 
 class Sigmoid(Module):
     """σ(x) = 1 / (1 + e⁻ˣ), between 0 and 1."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return σ(x)."""
         return sigmoid(x)
 
@@ -55,7 +56,7 @@ class Sigmoid(Module):
 class Tanh(Module):
     """tanh(x) = 2σ(2x) − 1, between −1 and 1."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return tanh(x)."""
         return tanh(x)
 
@@ -63,7 +64,7 @@ class Tanh(Module):
 class ReLU(Module):
     """max(x, 0). Its gradient at 0 is 0."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return max(x, 0)."""
         return relu(x)
 
@@ -82,7 +83,7 @@ class LeakyReLU(Module):
         """Keep the slope."""
         self.negative_slope = float(negative_slope)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return max(x, 0) + a · min(x, 0)."""
         return leaky_relu(x, self.negative_slope)
 
@@ -126,7 +127,7 @@ class PReLU(Module):
         self.init = float(init)
         self.weight = Parameter(np.full(num_parameters, init, dtype))
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return max(x, 0) + w · min(x, 0)."""
         return prelu(x, self.weight)
 
@@ -149,7 +150,7 @@ class ELU(Module):
         """Keep α."""
         self.alpha = float(alpha)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return x or α (eˣ − 1)."""
         return elu(x, self.alpha)
 
@@ -178,7 +179,7 @@ class GELU(Module):
         check_approximation("GELU", approximate)
         self.approximate = approximate
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return x · Φ(x)."""
         return gelu(x, self.approximate)
 
@@ -190,7 +191,7 @@ class GELU(Module):
 class SiLU(Module):
     """x · σ(x), also called swish; see :func:`nn.functional.silu`."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return x · σ(x)."""
         return silu(x)
 
@@ -218,7 +219,7 @@ class Softplus(Module):
         self.beta = float(beta)
         self.threshold = threshold
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return log(1 + exp(βx)) / β."""
         return softplus(x, self.beta, self.threshold)
 
@@ -288,7 +289,7 @@ class Maxout(Module):
         if bias:
             self.bias = Parameter(rng.uniform(-bound, bound, rows).astype(dtype))
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return the largest piece of each output."""
         return maxout(affine(x, self.weight, self.bias), self.pieces)
 
@@ -316,7 +317,7 @@ class Softmax(Module):
         """Keep the axis."""
         self.axis = as_whole_numbers("Softmax", "axis", axis)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return exp(x) / Σ exp(x)."""
         return softmax(x, axis=self.axis)
 
@@ -339,7 +340,7 @@ class LogSoftmax(Module):
         """Keep the axis."""
         self.axis = as_whole_numbers("LogSoftmax", "axis", axis)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return log softmax(x)."""
         return log_softmax(x, axis=self.axis)
 

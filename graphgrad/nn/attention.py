@@ -8,6 +8,7 @@ from numpy.typing import DTypeLike
 
 from graphgrad.arguments import counts, guarded
 from graphgrad.engine.operands import as_array, unwrapped
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.dense import Affine
 from graphgrad.nn.functional.attention import attention_weights
@@ -101,7 +102,7 @@ class MultiheadAttention(Module):
         attn_mask: Any = None,
         average_attn_weights: bool = True,
         is_causal: bool = False,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Tensor, Any]:
         """Return the output and the weights.
 
         Parameters

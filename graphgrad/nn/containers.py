@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from graphgrad.arguments import guarded
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, IndexingError
 from graphgrad.nn.module import Module
 
@@ -82,11 +83,11 @@ class Sequential(_Ordered):
         If one of them is no module, such as the class ``ReLU`` instead of ``ReLU()``.
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Feed each module with the output of the one before it."""
         for module in self._modules.values():
             x = module(x)
-        return x
+        return x  # type: ignore[no-any-return]
 
 
 class ModuleList(_Ordered):

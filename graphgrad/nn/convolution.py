@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import counts, guarded
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.functional.convolution import (
     check_output_padding,
@@ -155,7 +156,7 @@ class Conv1d(_Correlation):
 
     axes = 1
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Convolve."""
         return conv1d(
             x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
@@ -200,7 +201,7 @@ class Conv2d(_Correlation):
         If an input does not fit.
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Convolve."""
         return conv2d(
             x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
@@ -282,7 +283,7 @@ class ConvTranspose2d(_Convolution):
         check_output_padding(name, self.output_padding, *steps)
         self._build((in_channels, out_channels), how, groups, bias, rng, dtype)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Spread x."""
         return conv_transpose2d(
             x,

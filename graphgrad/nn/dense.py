@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.arguments import counts, guarded
 from graphgrad.engine.operands import as_plain
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.projections import affine
 from graphgrad.nn.init import uniform_parameter
@@ -86,7 +87,7 @@ class Affine(Module):
             layer.bias = Parameter(as_plain("Affine.from_matrix", b, "b").astype(matrix.dtype))
         return layer
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return x Wᵀ + b."""
         return affine(x, self.weight, self.bias)
 

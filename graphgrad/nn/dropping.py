@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import guarded
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.dense import Affine
 from graphgrad.nn.functional.dropping import dropout, dropout2d, vanilla_dropout
@@ -46,7 +47,7 @@ class Dropout(Module):
         self.p = _probability(type(self).__name__, p)
         self.rng = rng
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Drop, if in training."""
         return dropout(x, self.p, self.training, rng=self.rng)
 
@@ -61,7 +62,7 @@ class Dropout2d(Dropout):
     Shapes: x (N, C, H, W); the output the same. Parameters as of :class:`Dropout`.
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Drop, if in training."""
         return dropout2d(x, self.p, self.training, rng=self.rng)
 
@@ -73,7 +74,7 @@ class VanillaDropout(Dropout):
     :class:`Dropout`.
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Drop in training, scale in evaluation."""
         return vanilla_dropout(x, self.p, self.training, rng=self.rng)
 
@@ -127,7 +128,7 @@ class DropConnect(Affine):
         super().__init__(in_features, out_features, bias, rng=rng, dtype=dtype)
         self.rng = rng
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return x Wᵀ + b, with some of W dropped if in training."""
         return affine(x, dropout(self.weight, self.p, self.training, rng=self.rng), self.bias)
 

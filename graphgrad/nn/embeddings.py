@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.arguments import counts, guarded, whole
 from graphgrad.engine.operands import as_plain
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.lookup import embedding
 from graphgrad.nn.module import Module, Parameter
@@ -81,7 +82,7 @@ class Embedding(Module):
         made.weight = Parameter(table, requires_grad=not freeze)
         return made
 
-    def forward(self, index: Any) -> Any:
+    def forward(self, index: Any) -> Tensor:
         """Return the vectors of the numbers."""
         return embedding(index, self.weight, self.padding_idx)
 

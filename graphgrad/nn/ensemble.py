@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.module import Module
 from graphgrad.ops.join import stack
@@ -52,7 +53,7 @@ class Ensemble(Module):
             )
             raise ArgumentError(message)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Ask all of them."""
         outputs = [model(x) for model in self.models]
         shapes = [out.shape for out in outputs]

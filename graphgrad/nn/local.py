@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import counts, guarded
+from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.functional.geometry import numbers_of, windows_on
 from graphgrad.nn.functional.local import locally_connected2d
 from graphgrad.nn.module import Module, Parameter
@@ -91,7 +92,7 @@ class LocallyConnected2d(Module):
             draw = rng.uniform(-bound, bound, (out_channels, *places))
             self.bias = Parameter(draw.astype(dtype))
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Score every window with the kernel of its place."""
         return locally_connected2d(x, self.weight, self.bias, self.stride, self.padding)
 

@@ -5,6 +5,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from graphgrad.arguments import guarded, whole
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.distances import half_squared_error, huber_loss, l1_loss, mse_loss
 from graphgrad.nn.functional.entropies import (
@@ -66,7 +67,7 @@ class MSELoss(Loss):
     Shapes: x and target (…), the same; the output (), or (…) for reduction "none".
     """
 
-    def forward(self, x: Any, target: Any) -> Any:
+    def forward(self, x: Any, target: Any) -> Tensor:
         """Return the loss."""
         return mse_loss(x, target, reduction=self.reduction)
 
@@ -79,7 +80,7 @@ class HalfSquaredError(Loss):
     Shapes: x and target (…, D), the same; the output (), or (…) for reduction "none".
     """
 
-    def forward(self, x: Any, target: Any) -> Any:
+    def forward(self, x: Any, target: Any) -> Tensor:
         """Return the loss."""
         return half_squared_error(x, target, reduction=self.reduction)
 
@@ -91,7 +92,7 @@ class L1Loss(Loss):
     for reduction "none".
     """
 
-    def forward(self, x: Any, target: Any) -> Any:
+    def forward(self, x: Any, target: Any) -> Tensor:
         """Return the loss."""
         return l1_loss(x, target, reduction=self.reduction)
 
@@ -127,7 +128,7 @@ class HuberLoss(Loss):
         """Return the options that are not as usual, by name."""
         return super().options() | ({} if self.delta == 1 else {"delta": self.delta})
 
-    def forward(self, x: Any, target: Any) -> Any:
+    def forward(self, x: Any, target: Any) -> Tensor:
         """Return the loss."""
         return huber_loss(x, target, reduction=self.reduction, delta=self.delta)
 
@@ -183,7 +184,7 @@ class CrossEntropyLoss(Loss):
             own["label_smoothing"] = self.label_smoothing
         return own | super().options()
 
-    def forward(self, logits: Any, labels: Any) -> Any:
+    def forward(self, logits: Any, labels: Any) -> Tensor:
         """Return the loss."""
         return cross_entropy(
             logits,
@@ -231,7 +232,7 @@ class NLLLoss(Loss):
             own["ignore_index"] = self.ignore_index
         return own | super().options()
 
-    def forward(self, log_probabilities: Any, labels: Any) -> Any:
+    def forward(self, log_probabilities: Any, labels: Any) -> Tensor:
         """Return the loss."""
         return nll_loss(
             log_probabilities,
@@ -275,7 +276,7 @@ class BCEWithLogitsLoss(Loss):
         """Return the options that are not as usual, by name."""
         return _shown(weight=self.weight, pos_weight=self.pos_weight) | super().options()
 
-    def forward(self, logits: Any, target: Any) -> Any:
+    def forward(self, logits: Any, target: Any) -> Tensor:
         """Return the loss."""
         return binary_cross_entropy_with_logits(
             logits, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
@@ -311,7 +312,7 @@ class KLDivLoss(Loss):
         """Return the options that are not as usual, by name."""
         return super().options() | ({"log_target": True} if self.log_target else {})
 
-    def forward(self, log_probabilities: Any, target: Any) -> Any:
+    def forward(self, log_probabilities: Any, target: Any) -> Tensor:
         """Return the loss."""
         return kl_div(
             log_probabilities, target, reduction=self.reduction, log_target=self.log_target
@@ -357,7 +358,7 @@ class HingeLoss(_Hinge):
         "mean" over the samples, "sum" or "none".
     """
 
-    def forward(self, scores: Any, labels: Any) -> Any:
+    def forward(self, scores: Any, labels: Any) -> Tensor:
         """Return the loss."""
         return hinge_loss(
             scores, labels, delta=self.delta, squared=self.squared, reduction=self.reduction
@@ -373,7 +374,7 @@ class AttributeHingeLoss(_Hinge):
     reduction "none".
     """
 
-    def forward(self, scores: Any, target: Any) -> Any:
+    def forward(self, scores: Any, target: Any) -> Tensor:
         """Return the loss."""
         return attribute_hinge_loss(
             scores, target, delta=self.delta, squared=self.squared, reduction=self.reduction
@@ -430,7 +431,7 @@ class MultiMarginLoss(Loss):
             own["margin"] = self.margin
         return own | _shown(weight=self.weight) | super().options()
 
-    def forward(self, scores: Any, labels: Any) -> Any:
+    def forward(self, scores: Any, labels: Any) -> Tensor:
         """Return the loss."""
         return multi_margin_loss(
             scores, labels, self.p, self.margin, self.weight, reduction=self.reduction

@@ -1,7 +1,7 @@
 """Module: a plain object with parameters, and what walks through a tree of them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Never, Self
+from typing import Any, NamedTuple, Never, ParamSpec, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -45,6 +45,17 @@ class Loaded(NamedTuple):
 
 
 Hook = Callable[["Module", tuple[Any, ...], Any], Any]
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class _Computes(Protocol[P, R_co]):
+    """For type checkers: what ``__call__`` reads, so that it has the types of ``forward``."""
+
+    @property
+    def _forward_hooks(self) -> dict[int, Hook] | None: ...
+
+    def forward(self, *inputs: P.args, **options: P.kwargs) -> R_co: ...
 
 
 class Module:
@@ -69,11 +80,12 @@ class Module:
     training: bool = True  # what dropout and batch normalisation ask
     _forward_hooks: dict[int, Hook] | None = None
 
-    def forward(self, *inputs: Any, **options: Any) -> Any:  # noqa: ARG002
+    # to type checkers mostly a Tensor; a module may return something else all the same
+    def forward(self, *inputs: Any, **options: Any) -> Tensor | Any:  # noqa: ARG002
         """Compute the output; every module writes its own."""
         raise UnsupportedError(f"{type(self).__name__} has no forward(); write one")
 
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
+    def __call__(self: _Computes[P, R_co], *inputs: P.args, **options: P.kwargs) -> R_co:
         """Compute the output, and show it to the hooks."""
         if latest().observers:
             with calling(self):
@@ -82,7 +94,7 @@ class Module:
             out = self.forward(*inputs, **options)
         if self._forward_hooks:
             for hook in list(self._forward_hooks.values()):
-                replaced = hook(self, inputs, out)
+                replaced = hook(self, inputs, out)  # type: ignore[arg-type] # it is a Module
                 out = out if replaced is None else replaced
         return out
 

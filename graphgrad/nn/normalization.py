@@ -8,6 +8,7 @@ from numpy.typing import DTypeLike
 
 from graphgrad.arguments import counts, guarded, size as size_of
 from graphgrad.engine.operands import shape_of
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.normalization import batch_norm, group_norm, layer_norm
 from graphgrad.nn.functional.response import local_response_norm
@@ -60,7 +61,7 @@ class _BatchNorm(Module):
         self.running_var = Buffer(np.ones(num_features, dtype)) if tracked else None
         self.num_batches_tracked = Buffer(np.zeros((), np.int64)) if tracked else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Normalise; in training, move the running statistics if nothing went wrong."""
         shape = shape_of(x)
         if len(shape) not in self.axes or shape[1] != self.num_features:
@@ -212,7 +213,7 @@ class LayerNorm(Module):
         self.weight = Parameter(np.ones(shape, dtype)) if elementwise_affine else None
         self.bias = Parameter(np.zeros(shape, dtype)) if elementwise_affine and bias else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Normalise."""
         return layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
@@ -284,7 +285,7 @@ class GroupNorm(Module):
         self.weight = Parameter(np.ones(num_channels, dtype)) if affine else None
         self.bias = Parameter(np.zeros(num_channels, dtype)) if affine else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Normalise."""
         shape = shape_of(x)
         if len(shape) < 2 or shape[1] != self.num_channels:
@@ -335,7 +336,7 @@ class LocalResponseNorm(Module):
         self.beta = float(beta)
         self.k = float(k)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Divide."""
         return local_response_norm(x, self.size, self.alpha, self.beta, self.k)
 

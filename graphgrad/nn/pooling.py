@@ -4,6 +4,7 @@ from typing import Any
 
 from graphgrad.arguments import guarded
 from graphgrad.engine.integers import as_whole_numbers
+from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.functional.geometry import numbers_of
 from graphgrad.nn.functional.pooling import (
     Numbers,
@@ -102,7 +103,7 @@ class MaxPool2d(_Pool):
         self._build(kernel_size, stride, padding, dilation)
         self.ceil_mode = ceil_mode
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return the maxima."""
         return max_pool2d(
             x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
@@ -154,7 +155,7 @@ class MaxPool1d(_Pool):
         self._build(kernel_size, stride, padding, dilation)
         self.ceil_mode = ceil_mode
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return the maxima."""
         return max_pool1d(
             x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
@@ -209,7 +210,7 @@ class AvgPool2d(_Pool):
         self.count_include_pad = count_include_pad
         self.divisor_override = as_whole_numbers("AvgPool2d", "divisor_override", divisor_override)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return the means."""
         return avg_pool2d(
             x,
@@ -267,7 +268,7 @@ class AvgPool1d(_Pool):
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return the means."""
         how = (self.kernel_size, self.stride, self.padding, self.ceil_mode)
         return avg_pool1d(x, *how, self.count_include_pad)
@@ -311,7 +312,7 @@ class LPPool2d(_Pool):
         self._build(kernel_size, stride)
         self.ceil_mode = ceil_mode
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return the lengths."""
         return lp_pool2d(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
 
@@ -359,7 +360,7 @@ class AdaptiveAvgPool2d(_Adaptive):
         If a number is not whole.
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return the means."""
         return adaptive_avg_pool2d(x, self.output_size)
 
@@ -386,7 +387,7 @@ class AdaptiveMaxPool2d(_Adaptive):
         If a number is not whole.
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return the maxima."""
         return adaptive_max_pool2d(x, self.output_size)
 
@@ -399,7 +400,7 @@ class GlobalAvgPool2d(Module):
     Source: Lin, Chen, Yan, Network In Network, 2013, section 3.2.
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return the means."""
         return global_avg_pool2d(x)
 
@@ -412,6 +413,6 @@ class GlobalMaxPool2d(Module):
     Shapes: x (N, C, H, W) or (C, H, W); the output (N, C) or (C,).
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return the maxima."""
         return global_max_pool2d(x)

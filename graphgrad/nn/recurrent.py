@@ -8,6 +8,7 @@ from numpy.typing import DTypeLike
 
 from graphgrad.arguments import DEEPEST, counts, guarded, whole
 from graphgrad.engine.operands import as_array, shape_of
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional.dropping import dropout
 from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_layer, rnn_layer
@@ -84,7 +85,7 @@ class _Recurrent(Module):
         """Run one layer in one direction; every kind writes its own."""
         raise NotImplementedError
 
-    def forward(self, x: Any, hx: Any = None) -> tuple[Any, Any]:
+    def forward(self, x: Any, hx: Any = None) -> tuple[Tensor, Any]:
         """Return the states of the last layer, and the last state of each layer."""
         x = as_array(x)
         given = (hx,) if hx is not None and len(self.states) == 1 else hx
@@ -340,7 +341,7 @@ class _Cell(Module):
         """Return w_ih, w_hh, b_ih, b_hh; None for missing biases."""
         return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
 
-    def forward(self, x: Any, hx: Any = None) -> Any:
+    def forward(self, x: Any, hx: Any = None) -> Tensor | Any:
         """Return the state after the step; of several, a tuple."""
         x = as_array(x)
         who = type(self).__name__

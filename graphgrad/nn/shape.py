@@ -5,6 +5,7 @@ from typing import Any
 
 from graphgrad.arguments import guarded, whole
 from graphgrad.engine.operands import as_array
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.nn.module import Module
 
@@ -31,7 +32,7 @@ class Flatten(Module):
         self.start_dim = whole("Flatten", "start_dim", start_dim)
         self.end_dim = whole("Flatten", "end_dim", end_dim)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return x with fewer axes, a view where its memory allows."""
         x = as_array(x)
         shape = x.shape
@@ -40,7 +41,8 @@ class Flatten(Module):
             message = f"{self!r}: x {shape} has no axes {self.start_dim} to {self.end_dim}"
             raise ShapeError(message)
         middle = math.prod(shape[first : last + 1])
-        return x.reshape((*shape[:first], middle, *shape[last + 1 :]))
+        flat: Tensor = x.reshape((*shape[:first], middle, *shape[last + 1 :]))
+        return flat
 
     def extra_repr(self) -> str:
         """Return the arguments."""

@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 
 from graphgrad.arguments import DEEPEST, function, guarded, size, whole
 from graphgrad.engine.operands import as_array
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.attention import MultiheadAttention
 from graphgrad.nn.containers import ModuleList
@@ -113,17 +114,17 @@ class TransformerEncoderLayer(Module):
         src_mask: Any = None,
         src_key_padding_mask: Any = None,
         is_causal: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """Return the encoded sequence; the masks are those of :class:`MultiheadAttention`."""
         masks = (src_mask, src_key_padding_mask, is_causal)
-        x = as_array(src, type(self).__name__)
+        x: Tensor = as_array(src, type(self).__name__)
         if self.norm_first:
             x = x + self.attend(self.norm1(x), *masks)
             return x + self.transform(self.norm2(x))
         x = self.norm1(x + self.attend(x, *masks))
         return self.norm2(x + self.transform(x))
 
-    def attend(self, x: Any, mask: Any, padding: Any, is_causal: bool) -> Any:
+    def attend(self, x: Any, mask: Any, padding: Any, is_causal: bool) -> Tensor:
         """Let each place look at the others."""
         out, _ = self.self_attn(
             x,
@@ -136,13 +137,13 @@ class TransformerEncoderLayer(Module):
         )
         return self._dropout(out)
 
-    def transform(self, x: Any) -> Any:
+    def transform(self, x: Any) -> Tensor:
         """Apply the network at every place."""
         chosen = self.activation
         phi = ACTIVATIONS[chosen] if isinstance(chosen, str) else chosen
         return self._dropout(self.linear2(self._dropout(phi(self.linear1(x)))))
 
-    def _dropout(self, x: Any) -> Any:
+    def _dropout(self, x: Any) -> Tensor:
         return dropout(x, self.dropout, self.training, rng=self.rng)
 
     def extra_repr(self) -> str:
@@ -190,7 +191,7 @@ class TransformerEncoder(Module):
 
     def forward(
         self, src: Any, mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False
-    ) -> Any:
+    ) -> Tensor:
         """Return the encoded sequence; the masks are those of :class:`MultiheadAttention`."""
         for layer in self.layers:
             src = layer(src, mask, src_key_padding_mask, is_causal)
@@ -247,7 +248,7 @@ class PositionalEncoding(Module):
             self._waves = sinusoidal_positions(length, self.d_model, dtype)
         return self._waves[:length]
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return x and its waves."""
         x = as_array(x)
         if x.ndim not in (2, 3) or x.shape[-1] != self.d_model:

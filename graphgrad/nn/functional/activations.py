@@ -44,12 +44,12 @@ def identity(x: Any) -> Any:
 @guarded
 def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """Return x limited to an interval. Gradient: g strictly inside, else 0."""
-    return clip(operand(x, "hardtanh"), min_val, max_val)  # type: ignore[no-any-return]
+    return clip(operand(x, "hardtanh"), min_val, max_val)
 
 
 def relu6(x: Any) -> Tensor:
     """Return min(max(x, 0), 6). Gradient: g strictly between, else 0."""
-    return clip(operand(x, "relu6"), 0.0, 6.0)  # type: ignore[no-any-return]
+    return clip(operand(x, "relu6"), 0.0, 6.0)
 
 
 @guarded

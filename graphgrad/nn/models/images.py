@@ -7,6 +7,7 @@ import numpy as np
 
 from graphgrad.arguments import guarded
 from graphgrad.engine.operands import as_array
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.module import Module
@@ -124,7 +125,7 @@ class FixedSize(Module):
     features: Sequential
     classifier: Sequential
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return scores (N, num_classes)."""
         x = as_array(x)
         if x.shape[1:] != self.input_shape or x.ndim != 4:

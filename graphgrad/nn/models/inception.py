@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import guarded, positive
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.activations import ReLU
 from graphgrad.nn.containers import Sequential
@@ -89,7 +90,7 @@ class NormalizedConv2d(Module):
         self.bn = BatchNorm2d(out_channels, eps=1e-3, dtype=dtype)
         self.relu = ReLU()
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return the rectified maps."""
         return self.relu(self.bn(self.conv(x)))
 
@@ -148,7 +149,7 @@ class Inception(Module):
         )
         self.branch4 = Sequential(MaxPool2d(3, 1, 1), NormalizedConv2d(inputs, pooled, 1, **how))
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return all maps."""
         ways = (self.branch1, self.branch2, self.branch3, self.branch4)
         return concatenate([way(x) for way in ways], axis=1)
@@ -183,7 +184,7 @@ class AuxiliaryClassifier(Module):
         self.dropout = Dropout(dropout, rng=rng)
         self.fc2 = Affine(hidden, num_classes, **how)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return the scores."""
         maps = self.conv(self.avgpool(x))
         return self.fc2(self.dropout(self.relu(self.fc1(flat(maps)))))
@@ -301,7 +302,7 @@ class GoogLeNet(Module):
             if isinstance(layer, Conv2d | Affine):
                 initialize(layer, normal, std=0.01, rng=generator)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor | Any:
         """Return scores (N, num_classes), in training the auxiliary ones beside them."""
         x = images_of("GoogLeNet", x, self.in_channels, SMALLEST)
         if self.transform_input:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import guarded
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.activations import ReLU
 from graphgrad.nn.containers import Sequential
@@ -92,7 +93,7 @@ class _FiveConvolutions(Module):
             Affine(hidden, num_classes, **how),
         )
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return scores (N, num_classes)."""
         x = images_of(type(self).__name__, x, self.in_channels, self.geometry.smallest)
         return self.classifier(flat(self.avgpool(self.features(x))))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import guarded
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError
 from graphgrad.nn.activations import Identity, ReLU
 from graphgrad.nn.containers import Sequential
@@ -42,7 +43,7 @@ class _Block(Module):
         """Return the normalisation that F ends with."""
         raise NotImplementedError
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return the rectified sum."""
         residual = self.residual(x)
         return self.relu(residual + (x if self.downsample is None else self.downsample(x)))
@@ -242,7 +243,7 @@ class ResNet(Module):
                     initialize(layer, he_normal, fan="out", rng=generator)
         self.fc = Affine(inputs, num_classes, rng=generator, dtype=dtype)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return scores (N, num_classes)."""
         x = images_of("ResNet", x, self.in_channels, 1)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))

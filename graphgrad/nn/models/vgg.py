@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import guarded
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.activations import ReLU
 from graphgrad.nn.containers import Sequential
@@ -118,7 +119,7 @@ class VGG(Module):
             elif isinstance(layer, Affine):
                 initialize(layer, normal, std=0.01, rng=generator)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         """Return scores (N, num_classes)."""
         x = images_of("VGG", x, self.in_channels, 2 ** len(MAPS))
         return self.classifier(flat(self.avgpool(self.features(x))))
