@@ -65,11 +65,11 @@ class Composite(Declared, Generic[R]):
 
 def composed(
     function: Callable[..., Any], *, domain: Domain | None = None
-) -> Callable[[Callable[..., Any]], Composite[Any]]:
+) -> Callable[[Callable[..., R]], Composite[R]]:
     """Declare a NumPy function as a composition of other ops; decorates its body."""
 
-    def declare(body: Callable[..., Any]) -> Composite[Any]:
-        new: Composite[Any] = Composite(function, body, domain, body.__name__)
+    def declare(body: Callable[..., R]) -> Composite[R]:
+        new: Composite[R] = Composite(function, body, domain, body.__name__)
         new.__module__ = body.__module__
         TABLE[function] = new
         return new

@@ -224,4 +224,4 @@ def cond(x: Any, p: Any = None) -> Tensor:
         out = s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
     else:
         out = _of_matrices(x, p, (-2, -1), False) * _of_matrices(inv(x), p, (-2, -1), False)
-    return out  # type: ignore[no-any-return]
+    return out

@@ -145,7 +145,7 @@ clip_both: Elementary = op(
         lambda r: call(r(0, 2), -1, 1),
     ),
 )
-def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:  # noqa: A002 - NumPy's names
+def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Tensor:  # noqa: A002 - NumPy's names
     """Limit to an interval. Gradients: 0 for a at a bound; g to a bound where it is active."""
     if (a_min is not None and min is not None) or (a_max is not None and max is not None):
         raise ShapeError("clip: give a_min or min, and a_max or max, not both")
