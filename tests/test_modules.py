@@ -11,6 +11,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.engine.operands import unwrapped
 from graphgrad.engine.trees import flatten
+from graphgrad.errors import GraphgradError
 from tests.every_module import EXAMPLES, Example
 
 every_example = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
@@ -143,7 +144,7 @@ def test_a_summary_counts_it(example: Example) -> None:
     shapes = [x.shape[1:] for x in inputs]
     try:
         table = nn.summary(module, shapes)
-    except gg.errors.GraphgradError:
+    except GraphgradError:
         assert any(x.ndim < 2 for x in inputs) or len({len(x) for x in inputs}) > 1
         return
     assert module.training

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 
@@ -243,5 +242,5 @@ def test_what_cannot_be_converted_is_named_and_why(call: Any, kind: Any, words: 
 
 
 def test_what_a_layer_itself_refuses_comes_through() -> None:
-    with pytest.raises(gg.errors.ShapeError, match=r"has 1 channels, .* wants 3"):
+    with pytest.raises(ShapeError, match=r"has 1 channels, .* wants 3"):
         sequence(nn.Conv2d(3, 2, 3), nn.Flatten(), AFFINE)()

@@ -23,6 +23,7 @@ from graphgrad.errors import (
 )
 from graphgrad.judging.limits import short
 from graphgrad.nn.diagnosis.measurements import BINS, distribution, norm
+from graphgrad.randomness import default_generator
 
 F = nn.functional
 RNG = np.random.default_rng
@@ -694,7 +695,7 @@ def test_sanity_checks_change_nothing() -> None:
     for p, grad in zip(model.parameters(), grads, strict=True):
         np.testing.assert_array_equal(p.grad, grad)
     assert model[4].rng.bit_generator.state == chance
-    assert gg.randomness.default_generator().random() == first
+    assert default_generator().random() == first
 
 
 def test_dropout_inside_recurrent_layers_is_off_too() -> None:

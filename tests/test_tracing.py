@@ -16,7 +16,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.engine.graph import Node
 from graphgrad.engine.recording import switches
-from graphgrad.errors import DtypeError
+from graphgrad.errors import DtypeError, NonFiniteError
 from graphgrad.viz import Graph, Numbers, Value, tracing
 from graphgrad.viz.drawing.items import Wire, drawing
 from graphgrad.viz.views.scenes import scenes
@@ -503,11 +503,11 @@ def test_a_trace_and_the_search_for_anomalies_go_together() -> None:
     x = leaf(np.ones(20))
     with gg.detect_anomaly(), tracing():
         y = x * 2
-        with pytest.raises(gg.errors.NonFiniteError), np.errstate(all="ignore"):
+        with pytest.raises(NonFiniteError), np.errstate(all="ignore"):
             gg.log(-y)
     with tracing(), gg.detect_anomaly(), tracing():
         y = x * 2
-        with pytest.raises(gg.errors.NonFiniteError), np.errstate(all="ignore"):
+        with pytest.raises(NonFiniteError), np.errstate(all="ignore"):
             gg.log(-y)
     assert gg.graph(y).snapshot.result.numbers is not None
     assert switches().observers == ()
