@@ -148,7 +148,10 @@ class Tensor(NumpyProtocols, InPlace):
 
     @property
     def grad(self) -> Any:
-        """The gradient that ``backward()`` left here, a plain array, or None."""
+        """The gradient that ``backward()`` left here, a plain array, or None.
+
+        Its type is Any, so that checked code need not ask for None each time.
+        """
         node = self._node
         if node is None or node.grad is None:
             return None
