@@ -6,7 +6,7 @@ sends gradients through it by the chain rule; ``gg.graph(t)`` draws it.
 
 from typing import TYPE_CHECKING
 
-from graphgrad import linalg as linalg
+from graphgrad import errors as errors, linalg as linalg
 from graphgrad.engine.anomaly import detect_anomaly as detect_anomaly
 from graphgrad.engine.op import op as op
 from graphgrad.engine.recompute import recompute as recompute
@@ -296,4 +296,4 @@ def __dir__() -> list[str]:
     late = set(_ON_FIRST_USE)
     if importlib.util.find_spec("hypothesis") is None:
         late.remove("testing")  # which cannot be loaded then, and help(gg) loads every name
-    return _public(__name__, "__version__", "linalg", *late)
+    return _public(__name__, "__version__", "errors", "linalg", *late)

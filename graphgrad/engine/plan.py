@@ -152,7 +152,8 @@ def _placed(rule: Rule, places: tuple[Any, ...]) -> tuple[Rule, Any, Any]:
     A rule that takes more than two is given them all, and finds its own.
     """
     if len(places) <= 2 and all(isinstance(place, int) for place in places):
-        return (rule, *places, *[None] * (2 - len(places)))
+        first, second = (*places, None, None)[:2]
+        return rule, first, second
     return lambda g, values: rule(g, *_values(places, values)), slice(None), None
 
 

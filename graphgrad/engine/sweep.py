@@ -238,7 +238,7 @@ class Sweep:
             return np.asarray(c)
         for observer in self.observers:
             observer.sent(node, position, c, g)
-        if parent not in self.grads and parent.plan is not None:
+        if not (parent in self.grads or parent.is_leaf):
             heappush(self.queue, (-parent.serial, parent))
         if c.__class__ is Scatter:
             self._add_scatter(parent, c)
