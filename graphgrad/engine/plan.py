@@ -151,10 +151,12 @@ def _placed(rule: Rule, places: tuple[Any, ...]) -> tuple[Rule, Any, Any]:
 
     A rule that takes more than two is given them all, and finds its own.
     """
-    if len(places) <= 2 and all(isinstance(place, int) for place in places):
-        first, second = (*places, None, None)[:2]
-        return rule, first, second
-    return lambda g, values: rule(g, *_values(places, values)), slice(None), None
+    if not all(isinstance(place, int) for place in places):  # it asks for tuples of values
+        return lambda g, values: rule(g, *_values(places, values)), slice(None), None
+    if len(places) > 2:
+        return lambda g, values: rule(g, *[values[i] for i in places]), slice(None), None
+    first, second = (*places, None, None)[:2]
+    return rule, first, second
 
 
 def call_rule(rule: Rule, first: Any, second: Any, g: Any, values: tuple[Any, ...]) -> Any:
