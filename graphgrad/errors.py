@@ -1,7 +1,7 @@
 """The exceptions of graphgrad: one small family, each also the built-in kind that fits.
 
-Every message names the op, the shapes and dtypes, and the remedy; the line of the user's
-code that was running comes by itself.
+A message names the op and, where they help, shapes, dtypes and a remedy; the line of the
+user's code that was running comes by itself.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ class GraphgradError(Exception):
 
 
 class ShapeError(GraphgradError, ValueError):
-    """Shapes or argument values that do not fit together."""
+    """Shapes, or numbers of things, that do not fit together."""
 
 
 class ArgumentError(GraphgradError, ValueError):
@@ -86,7 +86,7 @@ class SearchError(GraphgradError, RuntimeError):
 
 
 class NonFiniteError(GraphgradError, FloatingPointError):
-    """A NaN or infinity caught by ``detect_anomaly()``, or in a training."""
+    """A NaN caught by ``detect_anomaly()``, or a NaN or infinity in a training run."""
 
 
 def translate(error: Exception) -> type[GraphgradError] | None:

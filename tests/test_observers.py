@@ -192,3 +192,29 @@ def test_each_sweep_may_have_an_observer_of_its_own() -> None:
         gg.recompute(lambda x: gg.sin(x) * x, x).sum().backward()
     assert len(inner) == 1
     assert inner[0].events[-1] == ("ended", True)
+
+
+@pytest.mark.parametrize(
+    "event", ["recorded", "complete", "sent", "summed", "after_rules", "called"]
+)
+def test_an_error_of_an_observer_is_its_own(event: str) -> None:
+    """Not that of the rule it saw at work."""
+
+    class Broken(Observer):
+        pass
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("mine")
+
+    setattr(Broken, event, fail)
+    x = gg.Tensor([1.0], requires_grad=True)
+    with observing(Broken()), pytest.raises(ZeroDivisionError, match="mine"):
+        nn.Tanh()(x * x + x).backward()
+
+
+def test_a_block_gives_its_observer() -> None:
+    with observing(Diary()) as diary:
+        gg.Tensor([1.0], requires_grad=True) * 2
+    assert [name for name, _ in diary.ops] == ["multiply"]
+    with gg.no_grad() as nothing:
+        assert nothing is None

@@ -1,7 +1,7 @@
-"""Adding up gradients: contributions get their input's shape, and scatters one buffer.
+"""Before gradients are added: un-broadcasting, NaN behind `where`, and scatter-add.
 
-A rule returns the gradient of the broadcast input, or a `Scatter`; what is here turns that into
-what can be added.
+A rule returns the gradient of the broadcast input, or a `Scatter`; the sweep adds what is made of
+it here.
 """
 
 import functools
@@ -33,10 +33,10 @@ def settled(
 def _silenced(c: Any, g: Any, *, recorded: bool) -> Any:
     """Let a branch that `where` did not take contribute exactly 0.
 
-    There g is 0 and a local derivative that is not finite gives 0 · inf = NaN. Elsewhere
-    nothing changes: masking on g == 0 alone would lose second derivatives. A recorded sweep
-    leaves its `where` in the graph even if nothing is broken yet, so that the next order, whose
-    local derivatives may be infinite where these are not, has passed one too.
+    There g is 0 and a local derivative that is not finite gives 0 · inf = NaN. Masking on
+    g == 0 alone would lose second derivatives. When the gradient is itself recorded, the
+    `np.where` is always applied, since a higher derivative may be infinite where this one
+    is not.
     """
     broken: Any = np.isnan(c)
     if not (recorded or broken.any()):

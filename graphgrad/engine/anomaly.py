@@ -47,7 +47,8 @@ class Anomaly(Observer):
         c = contribution.values if contribution.__class__ is Scatter else contribution
         if np.isnan(c).any() and not any(u is not None and np.isnan(u).any() for u in gs):
             message = (
-                f"{node.describe()}: its gradient rule made a NaN; the local slope is infinite"
+                f"{node.describe()}: its gradient rule made a NaN; often a local derivative is "
+                "infinite there"
             )
             raise NonFiniteError(message)
 

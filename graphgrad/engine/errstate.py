@@ -1,7 +1,7 @@
 """Ignoring floating-point warnings for the length of a sweep.
 
-Entering `np.errstate` costs as much as a small op. It sets one context variable, which is found
-here by watching it do so; setting that costs next to nothing. A NumPy that keeps its error
+`np.errstate` is as slow as a small op, but only sets one context variable. We find that variable
+once, by comparing contexts, and set it directly. A NumPy that keeps its error
 state elsewhere is served by `np.seterr`, slower.
 """
 

@@ -1,4 +1,4 @@
-"""What NumPy raises in an op, raised as an error of ours: with the op, the shapes, the remedy."""
+"""What NumPy raises in an op, raised as an error of ours: with the op, shapes and a remedy."""
 
 from typing import Any, NoReturn
 
@@ -18,7 +18,7 @@ def kind_of(op: Any, error: Exception) -> type[GraphgradError] | None:
 
 
 def raise_named(op: Any, error: Exception) -> NoReturn:
-    """Raise an error of NumPy's as the one of ours that stands for it, or another as it is."""
+    """Raise NumPy's error as the matching one of ours; any other error is raised unchanged."""
     kind = kind_of(op, error)
     if kind is LinalgError and not is_numpys(op.function):
         kind = None  # from inside a rule: the sweep knows whose
@@ -28,7 +28,7 @@ def raise_named(op: Any, error: Exception) -> NoReturn:
 
 
 def fail(op: Any, arrays: list[Any], error: Exception) -> NoReturn:
-    """Raise an error of NumPy's as ours, or one that says enough as it is."""
+    """Raise NumPy's error as ours, with shapes and a remedy; any other error unchanged."""
     kind = kind_of(op, error)
     if kind is None:
         raise error  # not from itself: whoever follows causes would never come to an end

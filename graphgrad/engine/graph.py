@@ -1,9 +1,10 @@
 """The graph: what a node is, and how to walk it. No maths here.
 
-A node stands for one computed value. It knows the nodes that the value was computed
-from, never the other way round, so dropping the last tensor of a graph frees all of it
-by reference counting. Nodes carry a serial number; an op's inputs exist before its
-output, so the order of creation is a topological order and nothing ever recurses.
+A node stands for a value: a leaf, or what an op computed (for several outputs, all of
+them). It knows the nodes that the value was computed from, never the other way round, so
+dropping the last tensor of a graph frees all of it by reference counting. Nodes carry a
+serial number; an op's inputs exist before its output, so the order of creation is a
+topological order and nothing ever recurses.
 """
 
 import itertools
@@ -85,7 +86,7 @@ class Node:
         "needs",  # whether a gradient is wanted here
         "note",  # what a trace wrote down about it; not even set where none was on
         "parents",  # per input a Node, the plain scalar that stood there, or an Absent
-        "plan",  # op and wanted inputs (registry.Plan); None for a leaf
+        "plan",  # op and wanted inputs (plan.Plan); None for a leaf
         "retain",  # whether `grad` is kept though this is no leaf
         "serial",
         "shape",

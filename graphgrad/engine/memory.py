@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphgrad.engine.graph import Node, Recorded, memory_owners, tick
+from graphgrad.engine.graph import Freed, Node, Recorded, memory_owners, tick
+from graphgrad.errors import GraphError
 
 _ROW = 1024  # words, in which a checksum sees a large array as a table
 _HARD = 10_000  # steps that may be spent on whether two arrays overlap
@@ -67,7 +68,7 @@ class Owner:
                 self.loans.clear()
 
     def lend(self, array: Any, now: int) -> None:
-        """Note that an array may be written from now on, and whether it was since the last time."""
+        """Note that an array is handed out; if its checksum changed since it last was, a write."""
         region = self.region_of(array)
         if region not in self.loans and len(self.loans) >= _REGIONS:
             array, region = self.alive(), None
@@ -260,3 +261,44 @@ def checksum(array: Any) -> int:
     for axis in (0, 1):
         found = zlib.crc32(table.sum(axis=axis).data, found)
     return found
+
+
+def check_values(node: Node) -> None:
+    """Raise where what the rules of a node need was freed or overwritten.
+
+    Raises
+    ------
+    GraphError
+        Says by which call, or which of the values it was.
+    """
+    if node.values.__class__ is Freed:
+        message = (
+            f"{node.describe()}: this graph was freed by {node.values.by}; call that with "
+            "retain_graph=True to differentiate it again, or build the graph anew"
+        )
+        raise GraphError(message)
+    _check_unwritten(node)
+
+
+def _check_unwritten(node: Node) -> None:
+    """Raise where a value that the rules of a node need is no longer what it was."""
+    plan = node.plan
+    for value, source, name in zip(node.values, plan.sources, plan.kept_names, strict=True):
+        kept: list[tuple[str, Any, Any]]
+        if source == "out":
+            kept = [("its output", node, value)]
+        elif source == "inputs":
+            pairs = zip(node.parents, value, strict=True)
+            kept = [(f"its input {i}", parent, array) for i, (parent, array) in enumerate(pairs)]
+        elif isinstance(source, int):
+            kept = [(f"its input {source}", node.parents[source], value)]
+        else:  # an argument, or what the forward handed over
+            kept = [(f"'{name}'", None, value)]
+        for what, of, array in kept:
+            if overwritten(of, array, node.serial):
+                label = f" '{of.name}'" if isinstance(of, Node) and of.name else ""
+                message = (
+                    f"{node.describe()} needs the value of {what}{label}, which was overwritten "
+                    "in place after the graph used it; change it after backward(), or use a .copy()"
+                )
+                raise GraphError(message)

@@ -72,13 +72,13 @@ class ArrayMethods(Recorded):
     def __len__(self) -> int:
         """Length of the first axis."""
         if not self.shape:
-            raise DtypeError("len() of a 0-d tensor")
+            raise DtypeError("len: a 0-d tensor has no axis; its one number is t.item()")
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Self]:
         """Iterate over the first axis."""
         if not self.shape:
-            raise DtypeError("iteration over a 0-d tensor")
+            raise DtypeError("iteration: a 0-d tensor has no axis; its one number is t.item()")
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, x: Any) -> bool:
@@ -248,11 +248,11 @@ class ArrayMethods(Recorded):
         return ask(np.argsort, self, axis)
 
     def all(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
-        """Whether all elements are true, plain."""
+        """Whether all elements are true, as a plain bool or array."""
         return ask(np.all, self, axis, keepdims=keepdims)
 
     def any(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
-        """Whether any element is true, plain."""
+        """Whether any element is true, as a plain bool or array."""
         return ask(np.any, self, axis, keepdims=keepdims)
 
     def nonzero(self) -> Any:

@@ -165,7 +165,7 @@ class Op(Declared, Generic[R]):
         self.first_bit = 0 if variadic else 1  # in the mask of inputs; a list has no mask
 
     def _keeps_to_real_arrays(self) -> bool:
-        """Whether of real arrays the forward makes one: ours and NumPy's; a user's is looked at."""
+        """Whether the forward surely returns a real array; what a user's returns is checked."""
         forward = self.forward
         return (
             is_ours(forward)
@@ -293,7 +293,7 @@ def op(
 
     A rule takes the upstream gradient ``g`` and, by name, what else it needs (see the
     table at the head of this module), and returns the gradient of its input, of the
-    shape of that input. Where the output is float16 it is given all of these in float32.
+    shape of that input. Where the output is float16, the rule is given all of these in float32.
     Written in plain NumPy it differentiates to every order::
 
         swish = gg.op(

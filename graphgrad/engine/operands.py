@@ -72,7 +72,7 @@ def refuse_recorded(x: Recorded, who: str, name: str) -> None:
 
 
 def needs_gradient(tensor: Recorded) -> bool:
-    """Whether ops on this tensor are recorded."""
+    """Whether ops on this tensor are recorded while recording is on."""
     return tensor._node is not None and tensor._node.needs
 
 
@@ -81,7 +81,7 @@ def plain_params(
 ) -> tuple[Any, ...]:
     """Let a Tensor stand for its array where only a plain argument makes sense.
 
-    ``whole``: whether what is a whole number by its name becomes one that can be computed with.
+    ``whole``: whether to convert parameters that `NAMES` lists (axis, shape, …) to whole numbers.
     """
     for p in params:
         if p.__class__ not in _SETTLED:
@@ -113,7 +113,7 @@ def check(x: Any, who: str) -> None:
 
 
 def _is_plain(x: Any) -> bool:
-    """Whether there is nothing to check: a number, say, or an array of NumPy's own, or of them."""
+    """Whether nothing needs checking: a number, an array of NumPy's own, or a list of such."""
     kind = x.__class__
     if kind is np.ndarray:
         return x.dtype.num in _NUMBERS

@@ -16,8 +16,8 @@ HALF = np.dtype(np.float16)
 class Plan:
     """How nodes of one op, with one set of wanted inputs, keep values and run rules.
 
-    Shared by all such nodes. ``pick`` takes what must be kept out of the full tuple
-    (inputs, out, saved, parameters, input shapes); ``rules`` are called on that.
+    Shared by all such nodes. ``pick`` selects the values to keep from the full tuple
+    (inputs, out, saved, parameters, input shapes); ``rules`` are called with those.
     """
 
     __slots__ = (

@@ -24,12 +24,12 @@ from graphgrad.randomness import default_generator
 
 @guarded
 def recompute(f: Function, *args: Any, rngs: "Sequence[np.random.Generator]" = ()) -> Any:
-    """Compute ``f(*args)``, keeping nothing of it: the backward pass computes it anew.
+    """Compute ``f(*args)``, keeping inputs and outputs only: the backward pass computes it anew.
 
-    Trades time for memory. Gradients also reach tensors that f closes over. Generators
-    that f draws from are given in ``rngs`` and rewound for the second run; the package's
-    default generator always is. Tensors that f overwrites, such as running statistics, are
-    overwritten once.
+    Trades time for memory; elsewhere called gradient checkpointing, or rematerialization.
+    Gradients also reach tensors that f closes over. Generators that f draws from are given in
+    ``rngs`` and rewound for the second run; the package's default generator always is. Tensors
+    that f overwrites, such as running statistics, are overwritten once.
 
     Raises
     ------

@@ -22,8 +22,17 @@ Kind = Literal["enabled", "observer"]
 class Observer:
     """What the engine shows its work to, in a block; a subclass has the methods that it needs.
 
-    Observers see, and change nothing. An error that one raises ends what it was shown. Pictures,
-    ``detect_anomaly()`` and ``recompute`` are observers; ``observing(…)`` opens a block for one.
+    Observers see, and change nothing. An error in an observer propagates, and stops the op or
+    the sweep. Pictures, ``detect_anomaly()`` and ``recompute`` are observers::
+
+        class Counter(Observer):
+            ops = 0
+
+            def recorded(self, op, tensors, arrays, params):
+                self.ops += 1
+
+        with observing(Counter()) as counter:
+            loss = net(x).sum()
     """
 
     kind: ClassVar[str | None] = None  # of several open ones of one kind, the innermost observes
@@ -33,7 +42,10 @@ class Observer:
     ) -> None:
         """See an op that was recorded: the Tensors it made, from which arrays and parameters.
 
-        What its rules will need is in the node's ``values``, by ``plan.kept_names``.
+        Ops that need no gradient, under ``no_grad()`` or of constants, are not recorded; a
+        composition is seen as its parts, a transform as ops called identity. Of several
+        outputs, the node of the op is the parent of each tensor's. What the rules will need
+        is in the node's ``values``, by ``plan.kept_names``.
         """
 
     def called(self, module: Any) -> contextlib.AbstractContextManager[Any]:  # noqa: ARG002
@@ -59,8 +71,8 @@ class Observer:
     def sent(self, node: Any, position: int, contribution: Any, g: Any) -> None:
         """See what a rule contributes to the gradient of one input, for the upstream gradient g.
 
-        It has the input's shape; or is a `Scatter`; or, to one output of an op that has several,
-        a tuple of its number and the gradient.
+        It has the input's shape, or is a `Scatter`. For an op with several outputs, the
+        contribution to output k is the tuple (k, gradient).
         """
 
     def summed(self, node: Any, total: Any) -> None:
@@ -89,6 +101,7 @@ class Switches:
     def __init__(self, entries: tuple[_Entry, ...]) -> None:
         """Let the innermost block decide about recording, and list the observers, outer first."""
         self.entries = entries
+        # plain: it records, and nobody observes, so no ended block need be dropped first
         self.enabled = self.plain = True
         observers: list[Observer] = []
         for entry in entries:
@@ -100,7 +113,6 @@ class Switches:
                 observers.append(new)
             self.plain = self.plain and entry.kind == "enabled" and entry.value
         self.observers = tuple(observers)
-        # plain: recording for nobody else, whichever of the blocks may be over
 
 
 _UNSWITCHED = Switches(())
@@ -154,13 +166,14 @@ class Block:
         self._value = value
         self._open: list[_Entry] = []
 
-    def __enter__(self) -> None:
-        """Open the block here."""
+    def __enter__(self) -> Any:
+        """Open the block here; return the observer, if it is for one."""
         entry = _Entry(self._kind, self._value())
         before = switches()
         if not (before.plain and self._kind == "enabled" and entry.value):  # else it is so already
             _variable.set(Switches((*before.entries, entry)))
         self._open.append(entry)
+        return entry.value if self._kind == "observer" else None
 
     def __exit__(self, *error: object) -> None:
         """Close the block, which may have been opened elsewhere."""

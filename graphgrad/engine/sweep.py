@@ -17,7 +17,7 @@ from graphgrad.engine.accumulate import Scatter, scatter_add, settled
 from graphgrad.engine.errstate import ignore_warnings, restore_warnings
 from graphgrad.engine.graph import KEPT_ELEMENTS, Freed, Node, ancestors
 from graphgrad.engine.hooks import run_hooks
-from graphgrad.engine.memory import clock, overwritten
+from graphgrad.engine.memory import check_values, clock
 from graphgrad.engine.plan import HALF
 from graphgrad.engine.recording import Observer, latest, switches
 from graphgrad.engine.source import call_site
@@ -41,7 +41,8 @@ class Sweep:
         makes a recorded value, ``scatter(values, index, shape)`` is the recorded form of
         the sweep's own buffer.
     floor
-        Nodes with a smaller serial number are not entered; targets among them get theirs.
+        Nodes with a smaller serial number are not entered; a target among them still gets its
+        gradient.
     hooks
         Whether the hooks on the way are called.
     observers
@@ -58,7 +59,7 @@ class Sweep:
     swept
         The nodes whose rules ran.
     flows
-        The gradients of a few elements, by serial number of their node, for pictures.
+        Gradients of at most eight elements, by serial number of their node, for pictures.
     """
 
     # what an ordinary sweep, from one root to all leaves, does not ask for
@@ -66,6 +67,7 @@ class Sweep:
     useful: Collection[Node] | None = None
     ends: Collection[Node] = ()  # targets below which no other target lies
     observers: tuple[Observer, ...] = ()
+    observers_error: Exception | None = None
     where_passed = False
 
     def __init__(
@@ -123,6 +125,7 @@ class Sweep:
             finished = True
         finally:
             restore_warnings(before)
+            self.observers_error = None  # whose traceback holds this sweep
             for observer in self.observers:
                 observer.ended(finished=finished)
         return self
@@ -160,6 +163,8 @@ class Sweep:
             except GraphgradError:
                 raise
             except Exception as error:
+                if error is self.observers_error:
+                    raise
                 message = f"{node.describe()}: its gradient rule failed: {error}"
                 raise GraphError(message) from error
             self.swept.append(node)
@@ -210,8 +215,8 @@ class Sweep:
         if self.where_passed or shape != parent.shape:
             recorded = self.wrap is not None
             c = settled(c, node, parent, g, where_passed=self.where_passed, recorded=recorded)
-        for observer in self.observers:
-            observer.sent(node, position, c, g)
+        if self.observers:
+            self._show("sent", node, position, c, g)
         grads = self.grads
         before = grads.get(parent)
         if before is None:
@@ -227,8 +232,8 @@ class Sweep:
             grads[parent] = total = before + c
             if self.wrap is None and total.shape:
                 self.owned.add(parent)
-        for observer in self.observers:
-            observer.summed(parent, grads[parent])
+        if self.observers:
+            self._show("summed", parent, grads[parent])
 
     def _unpacked(self, node: Node, position: int, parent: Node, c: Any, g: Any) -> Any:
         """Return an array for what a rule returned; None where it has been dealt with."""
@@ -236,8 +241,7 @@ class Sweep:
             return self.scatter(c.values, c.index, parent.shape)
         if c.__class__ is not Scatter and c.__class__ is not tuple:
             return np.asarray(c)
-        for observer in self.observers:
-            observer.sent(node, position, c, g)
+        self._show("sent", node, position, c, g)
         if not (parent in self.grads or parent.is_leaf):
             heappush(self.queue, (-parent.serial, parent))
         if c.__class__ is Scatter:
@@ -261,6 +265,15 @@ class Sweep:
             self.owned.add(parent)
         scatter_add(buffer, contribution.index, contribution.values)
 
+    def _show(self, event: str, *what: Any) -> None:
+        """Show observers what a rule did; an error of theirs is not the rule's."""
+        try:
+            for observer in self.observers:
+                getattr(observer, event)(*what)
+        except Exception as error:
+            self.observers_error = error
+            raise
+
     def _uses_of_leaves(self) -> Counter[Node]:
         """Count the contributions that each leaf will get: after the last, observers see it."""
         uses: Counter[Node] = Counter()
@@ -279,23 +292,6 @@ class Sweep:
                 self.uses[leaf] -= 1
                 if self.uses[leaf] == 0 and leaf in self.grads:
                     self._arrived(leaf, self.grads.pop(leaf))
-
-
-def check_values(node: Node) -> None:
-    """Raise where what the rules of a node need was freed or overwritten.
-
-    Raises
-    ------
-    GraphError
-        Says by which call, or which of the values it was.
-    """
-    if node.values.__class__ is Freed:
-        message = (
-            f"{node.describe()}: this graph was freed by {node.values.by}; call that with "
-            "retain_graph=True to differentiate it again, or build the graph anew"
-        )
-        raise GraphError(message)
-    _check_unwritten(node)
 
 
 def joint_rules(
@@ -346,30 +342,6 @@ def _leading_to(
             useful.add(node)
             ends.discard(node)
     return useful, ends
-
-
-def _check_unwritten(node: Node) -> None:
-    """Raise where a value that the rules of a node need is no longer what it was."""
-    plan = node.plan
-    for value, source, name in zip(node.values, plan.sources, plan.kept_names, strict=True):
-        kept: list[tuple[str, Any, Any]]
-        if source == "out":
-            kept = [("its output", node, value)]
-        elif source == "inputs":
-            pairs = zip(node.parents, value, strict=True)
-            kept = [(f"its input {i}", parent, array) for i, (parent, array) in enumerate(pairs)]
-        elif isinstance(source, int):
-            kept = [(f"its input {source}", node.parents[source], value)]
-        else:  # an argument, or what the forward handed over
-            kept = [(f"'{name}'", None, value)]
-        for what, of, array in kept:
-            if overwritten(of, array, node.serial):
-                label = f" '{of.name}'" if isinstance(of, Node) and of.name else ""
-                message = (
-                    f"{node.describe()} needs the value of {what}{label}, which was overwritten "
-                    "in place after the graph used it; change it after backward(), or use a .copy()"
-                )
-                raise GraphError(message)
 
 
 def _wrapped(node: Node, wrap: Wrap) -> tuple[Any, ...]:

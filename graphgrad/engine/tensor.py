@@ -94,8 +94,8 @@ class Tensor(NumpyProtocols, InPlace):
     def data(self) -> Any:
         """The plain array, which shares memory.
 
-        ``backward()`` notices a write (``t.data -= v``, ``t.data[0] = 1``) to what its graph
-        saved before the array was taken. It cannot notice one through an array taken earlier
+        ``backward()`` raises if you write through this array (``t.data -= v``, ``t.data[0] = 1``)
+        into what its graph saved. It misses a write through an array taken before the op
         (``a = t.data; y = t * t; a[0] = 1``); ``gg.detect_anomaly()`` finds it by checksums.
         """
         lend(self)
@@ -117,7 +117,7 @@ class Tensor(NumpyProtocols, InPlace):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether ops on this tensor are recorded."""
+        """Whether ops on this tensor are recorded while recording is on."""
         return self._node is not None and self._node.needs
 
     @requires_grad.setter

@@ -28,7 +28,7 @@ Argnums = int | Sequence[int]
 
 
 class Derived:
-    """A function that a transform made of another one; copied and pickled by what it is made of."""
+    """A function made by a transform; pickled as the transform and its arguments."""
 
     def __init__(self, transform: Function, f: Function, argnums: Any, body: Function) -> None:
         """Look like f, and compute by the body."""
@@ -167,7 +167,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
 
     The pullback takes a gradient per output, of its shape, and returns a tuple with a
     gradient per argument; it may be called any number of times. Gradients go to the outputs
-    by the keys of dicts. An output of integers beside others takes one and sends back nothing.
+    by the keys of dicts. An integer output must be given a gradient too, which is ignored.
     """
     leaves, rebuild = flatten(args)  # the pullback is of this point, wherever the caller goes
     own = [x if isinstance(x, Tensor) or not hasattr(x, "copy") else x.copy() for x in leaves]
@@ -311,7 +311,7 @@ def hessian(f: np.ufunc, argnums: Argnums = 0) -> Callable[..., Any]: ...
 def hessian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]: ...
 @guarded
 def hessian(f: Function, argnums: Argnums = 0) -> Function:
-    """Return the Hessian of a scalar function: argument shape twice.
+    """Return the Hessian of a scalar function: of shape x.shape + x.shape.
 
     With several ``argnums``, a tuple of tuples.
     """

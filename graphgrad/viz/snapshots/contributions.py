@@ -7,11 +7,11 @@ import numpy as np
 
 from graphgrad.engine.accumulate import Scatter, scatter_add, settled
 from graphgrad.engine.graph import Absent, Freed, Node, ancestors
-from graphgrad.engine.memory import overwritten
+from graphgrad.engine.memory import check_values, overwritten
 from graphgrad.engine.plan import call_rule
 from graphgrad.engine.record import OUTPUT
 from graphgrad.engine.recording import Observer
-from graphgrad.engine.sweep import Sweep, check_values, joint_rules
+from graphgrad.engine.sweep import Sweep, joint_rules
 from graphgrad.errors import GraphError, GraphgradError
 from graphgrad.viz.snapshots.digest import Numbers, summarize
 
