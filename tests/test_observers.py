@@ -123,6 +123,28 @@ def test_a_leaf_is_complete_as_soon_as_its_last_use_has_sent() -> None:
     assert ("before", node_of(h)) in diary.events[place:], "w's gradient is still on its way"
 
 
+def test_hooks_run_when_they_do_without_an_observer() -> None:
+    """Also in a sweep that fails: hooks of leaves come last, so they do not run at all."""
+
+    def run(fails: bool) -> list[str]:
+        order: list[str] = []
+        w, u = (gg.Tensor(2.0, requires_grad=True) for _ in range(2))
+        rule = (lambda _: 1 / 0) if fails else (lambda g: g)
+        h = gg.op(lambda x: x * 1, rule, name="may fail")(w)
+        for name, x in (("w", w), ("u", u), ("h", h)):
+            x.register_hook(lambda _, name=name: order.append(name))
+        try:
+            (h * u).backward()
+        except GraphError:
+            order.append("failed")
+        return order
+
+    for fails in (False, True):
+        with observing(Diary()):
+            watched = run(fails)
+        assert watched == run(fails)
+
+
 def test_a_leaf_that_one_use_sends_nothing_to_is_complete_at_the_end() -> None:
     half = gg.op(lambda x, y: x + y, joint=lambda g: (g, None), inputs=2, name="half")
     x, y = (gg.Tensor([1.0], requires_grad=True) for _ in range(2))

@@ -286,11 +286,11 @@ class Sweep:
         """Show observers that the rules of a node ran, and leaves that are complete by that."""
         for observer in self.observers:
             observer.after_rules(node)
-        for position in node.plan.wants:
-            leaf = node.parents[position]
+        for leaf in [node.parents[i] for i in node.plan.wants]:
             if leaf.plan is None:
                 self.uses[leaf] -= 1
-                if self.uses[leaf] == 0 and leaf in self.grads:
+                # hooks of leaves run at the end, whether anybody observes or not
+                if self.uses[leaf] == 0 and leaf in self.grads and not leaf.hooks:
                     self._arrived(leaf, self.grads.pop(leaf))
 
 
