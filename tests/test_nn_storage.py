@@ -160,8 +160,10 @@ def test_bfloat16_comes_as_float32(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2"])
 def test_numbers_that_numpy_has_not_are_named(tmp_path: Path, dtype: str) -> None:
     path = written_raw(tmp_path / "x", dtype, [2], b"ab")
-    with pytest.raises(FileFormatError, match=rf"x: w is {dtype}, which NumPy has not; cast it"):
+    said = rf"x: w is {dtype}, which NumPy has not; cast it"
+    with pytest.raises(FileFormatError, match=said) as caught:
         nn.load(path)
+    assert str(caught.value).count(str(path)) == str(caught.value).count("(at ") == 1
 
 
 def test_saving_makes_no_second_copy_of_the_weights(tmp_path: Path) -> None:

@@ -134,6 +134,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         with safetensors.safe_open(path, "numpy", backend="pread") as file:
             arrays = {name: _array(file, name, path) for name in file.keys()}  # noqa: SIM118
             return arrays, dict(file.metadata() or {})
+    except FileFormatError:  # a ValueError too, which says enough as it is
+        raise
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path}: {error}") from error
 
