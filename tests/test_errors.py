@@ -1,8 +1,10 @@
 """Bad input: each error names the op, the shapes, the user's source line and the remedy."""
 
+import functools
 import pickle
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -259,3 +261,16 @@ def test_every_error_knows_the_users_line_in_other_processes_too(kind: type[Any]
     assert error.message == "what is wrong"
     other = pickle.loads(pickle.dumps(error))
     assert (str(other), other.line) == (str(error), error.line)
+
+
+def test_a_module_of_pythons_own_is_no_line_of_the_users() -> None:
+    """It called the op, for the user or for a thread in which no line of theirs runs."""
+    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(ShapeError) as caught:
+        functools.singledispatch(np.sum)(x, 7)
+    assert re.search(r"\(at test_errors.py:\d+\)$", str(caught.value))
+    with ThreadPoolExecutor(1) as pool:
+        error = pool.submit(np.sum, x, 7).exception()
+    assert isinstance(error, ShapeError)
+    assert error.line is None
+    assert str(error) == error.message

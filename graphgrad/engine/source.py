@@ -1,19 +1,20 @@
 """The user's source line: where in the user's code we were called."""
 
 import contextlib
-import copy
 import sys
 from pathlib import Path
 from types import CodeType
 
 import numpy as np
 
-_OURS = (  # Python's own modules stand between us and those who use a context or copy a tensor
+_OURS = (
     str(Path(__file__).parent.parent) + "/",
     str(Path(np.__file__).parent) + "/",
-    contextlib.__file__,
-    copy.__file__,
+    "<frozen ",
 )
+# Python's own modules stand between us and those who use a context, copy a tensor, start a thread
+_PYTHONS = str(Path(contextlib.__file__).parent) + "/"
+_INSTALLED = "-packages/"  # site- or dist-, which may be folders of that one
 FILES = 4096
 internal: dict[str, bool] = {}  # per file name: is it one of these?
 
@@ -22,13 +23,16 @@ def is_internal(filename: str) -> bool:
     """Whether a file is of this package, or stands between it and its users."""
     if len(internal) >= FILES:  # each cell of a notebook has a name of its own
         internal.clear()
-    answer = filename.replace("\\", "/").startswith(tuple(o.replace("\\", "/") for o in _OURS))
+    name, pythons = filename.replace("\\", "/"), _PYTHONS.replace("\\", "/")
+    answer = name.startswith(tuple(o.replace("\\", "/") for o in _OURS)) or (
+        name.startswith(pythons) and _INSTALLED not in name
+    )
     internal[filename] = answer
     return answer
 
 
 def call_site(depth: int = 1) -> tuple[CodeType | None, int]:
-    """Find the innermost frame that is not graphgrad's or NumPy's own.
+    """Find the innermost frame that is not graphgrad's, NumPy's or Python's own.
 
     Returns its code object and instruction offset; the line number, slow to look up,
     is worked out by :func:`source_line` only when somebody asks.
