@@ -623,6 +623,26 @@ def test_numbers_that_are_equal_are_not_mistaken_for_each_other() -> None:
     assert formula_of(add, ("x", math.nan)) == "x + NaN"
 
 
+def test_arguments_that_look_alike_are_not_mistaken_for_each_other() -> None:
+    """NumPy's numbers have one shape, and an object the address of the one before it."""
+
+    class Factor:
+        def __init__(self, k: float) -> None:
+            self.k = k
+
+        def __repr__(self) -> str:
+            return "a factor"
+
+    times: Any = gg.op(lambda x, k: x * k, lambda g, k: g * k, name="times")
+    scaled: Any = gg.op(lambda x, by: x * by.k, lambda g, by: g * by.k, name="scaled")
+    for op, kind in ((times, np.float64), (times, np.array), (scaled, Factor)):
+        for k in (2.0, 3.0):
+            y = op(gg.Tensor(1.0, requires_grad=True), kind(k))
+            node = y._node
+            assert node is not None
+            assert told(node, ["x"])[:2] == (f"x · {k:g}", (f"g · {k:g}",))
+
+
 def test_import_of_the_package_leaves_the_formulas_alone() -> None:
     """Training shall not pay for them."""
     code = "import sys, graphgrad; assert 'graphgrad.viz.formulas.telling' not in sys.modules"

@@ -21,12 +21,24 @@ _ARITHMETIC = ("add", "subtract", "multiply", "divide")
 _CRYPTIC = ("tensordot(", "argsort(", "concatenate(", "cumprod(")  # the docstring says it better
 
 
+_TYPED = (str, int, float, np.generic, np.ndarray, np.dtype, type, slice, type(None), type(...))
+
+
 class Held:
     """A keyword's value as a part of a key: equal to what is shown the same."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
-        self.key = (type(value), repr(value.shape if hasattr(value, "shape") else value))
+        shown = value
+        if isinstance(value, np.ndarray | np.generic):
+            shown = value.shape if is_named(value) else (value.dtype, value.item())
+        self.key = (type(value), repr(shown))
+
+    @property
+    def tells_all(self) -> bool:
+        """Whether the key does; two objects of the user's may look the same."""
+        parts = self.value if isinstance(self.value, tuple | list) else (self.value,)
+        return all(isinstance(part, _TYPED) for part in parts)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Held) and self.key == other.key
@@ -68,7 +80,7 @@ class AppliedOp:
                 value = default
             else:
                 continue
-            if isinstance(value, np.ndarray) and (value.ndim or value.dtype.kind != "f"):
+            if is_named(value):
                 value = Symbol(name, shape=np.shape(value))
             self.parameters[name] = value
         self.complete = len(self.parameters) == len(op.order) - op.inputs
@@ -156,6 +168,11 @@ class AppliedOp:
             return self.op.forward(*self.arguments, *self.parameters.values())[1]
         except Exception:  # noqa: BLE001 - a forward may write, loop and branch as it likes
             return Symbol(f"{HIDDEN}saved")
+
+
+def is_named(value: Any) -> bool:
+    """Whether a keyword's value is an array that formulas show by its name."""
+    return isinstance(value, np.ndarray) and bool(value.ndim or value.dtype.kind != "f")
 
 
 def _shape_or_none(e: Symbol) -> Shape | None:

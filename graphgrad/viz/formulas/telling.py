@@ -287,6 +287,8 @@ def _kept(tell: Callable[[Use], R]) -> Callable[[Use], R]:
 
     @functools.wraps(tell)
     def told(use: Use) -> R:
+        if not all(value.tells_all for _, value in use.keywords):
+            return tell(use)
         of_op = texts.setdefault(use.op, {})
         # neither the op nor the values of keywords: what is kept must not keep them
         names, keywords = (held.key for held in use.names), ((k, v.key) for k, v in use.keywords)
