@@ -199,6 +199,17 @@ def test_a_sweep_that_fails_ends_too() -> None:
     assert diary.events[-1] == ("ended", False)
 
 
+def test_a_sweep_that_an_observer_refuses_ends_for_those_asked_before() -> None:
+    class Refusing(Observer):
+        def sweeping(self, sweep: Sweep) -> Observer | None:  # noqa: ARG002
+            raise ValueError
+
+    y, diary = gg.Tensor(1.0, requires_grad=True) * 2.0, Diary()
+    with observing(diary), observing(Refusing()), pytest.raises(ValueError):  # noqa: PT011
+        y.backward()
+    assert diary.events == [("ended", False)]
+
+
 def test_each_sweep_may_have_an_observer_of_its_own() -> None:
     inner: list[Diary] = []
 

@@ -115,12 +115,15 @@ class Sweep:
         ShapeError
             If a rule returns a gradient that does not fit its input.
         """
-        if self.observers:
-            found = [observer.sweeping(self) for observer in self.observers]
-            self.observers = tuple([observer for observer in found if observer is not None])
-            self.uses = self._uses_of_leaves()
+        asked, self.observers = self.observers, ()
         before, finished = ignore_warnings(), False
         try:
+            for one in asked:
+                observer = one.sweeping(self)
+                if observer is not None:
+                    self.observers += (observer,)
+            if self.observers:
+                self.uses = self._uses_of_leaves()
             self._send_all()
             finished = True
         finally:
