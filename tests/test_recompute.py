@@ -96,3 +96,19 @@ def test_what_the_call_made_for_itself_is_not_kept() -> None:
     assert made[0]() is None
     y.sum().backward()
     assert x.grad.tolist() == [1, 0, 0]
+
+
+def test_drawing_does_not_compute_again_for_a_formula() -> None:
+    runs: list[Any] = []
+
+    def f(x: Any) -> Any:
+        runs.append(x)
+        return gg.sin(x) * 0.248857
+
+    x = gg.Tensor(0.25, requires_grad=True, name="x")
+    y = gg.recompute(f, x)
+    y.backward()
+    before = len(runs)
+    text = gg.graph(y).to_json()
+    assert len(runs) == before
+    assert "0.2488" not in text.replace('"elements"', "")

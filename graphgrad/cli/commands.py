@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ChoiceError as error:
         return _refuse(f"graphgrad view: {error}", MISUSED)
     except GraphgradError as error:
-        return _refuse(f"graphgrad: {_in_options(str(error))}", FAILED)
+        return _refuse(f"graphgrad: {_in_options(error)}", FAILED)
     except KeyboardInterrupt:
         return _refuse("graphgrad: interrupted", INTERRUPTED)
 
@@ -225,7 +225,7 @@ def _wrong_look(look: dict[str, Any]) -> str | None:
     try:
         checked(**defaults | look | {"focus": None})
     except PictureError as error:
-        return _in_options(str(error))
+        return _in_options(error)
     return None
 
 
@@ -251,9 +251,9 @@ def _show(graph: Graph, what: str, options: argparse.Namespace, look: dict[str, 
 # ---------------------------------------------------------------------------------- saying
 
 
-def _in_options(message: str) -> str:
+def _in_options(error: GraphgradError) -> str:
     """Say what a picture refuses as the command line would: ``limit=5`` is ``--limit 5``."""
-    message = re.sub(r" \(at [^()]*\)$", "", message)  # the line is one of ours
+    message = error.message  # the line is one of ours
     names = "|".join((*_LOOK, *_DRAWING))
     message = re.sub(rf"\b({names})=(?=[\w'])", r"--\1 ", message)
     message = re.sub(rf"\b({names})=|^({names})(?=: )", r"--\1\2", message)

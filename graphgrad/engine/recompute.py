@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.arguments import guarded
-from graphgrad.engine.graph import Node, boundary, tick
+from graphgrad.engine.graph import Node, Recorded, boundary, is_tensor, tick
 from graphgrad.engine.in_place import writable
 from graphgrad.engine.memory import checksum, know_again, known_of
 from graphgrad.engine.op import Op, op
@@ -71,6 +71,10 @@ class _Changes(Observer):
         """Start with nothing."""
         self.found: dict[int, Any] = {}
 
+    def sweeping(self, sweep: Any) -> Observer | None:  # noqa: ARG002
+        """Observe no sweep."""
+        return None
+
     def overwritten(self, x: Any) -> None:
         """Remember it."""
         self.found[id(x)] = x
@@ -127,6 +131,8 @@ class _Segment:
     def pull(self, g: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
         """Run again, and sweep from the outputs to the parents."""
         gs = [g] if len(self.places) == 1 else g
+        if any(isinstance(u, Recorded) and not is_tensor(u) for u in gs):
+            raise TypeError("f is computed again with numbers: it has no formula")
         graph = any(isinstance(u, Tensor) for u in gs)
         floor = tick()
         with self._as_before(), enable_grad():
