@@ -15,26 +15,20 @@ TORCH_BIN := $(TORCH_VENV)/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test kill goals walk lint format bench parity package cover lock env clean
+.PHONY: help demo test test-all lint format bench parity package cover lock env clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.installed-viz,train  ## the main job: drawn graph, digits learnt
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/.installed-test  ## every test that needs no PyTorch
+test: $(VENV)/.installed-test  ## the tests, but for those that take long
 	$(if $(NUMPY),$(BIN)/python -m pip install --quiet 'numpy==$(NUMPY)')
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not whole' $(ARGS)
+
+test-all: $(VENV)/.installed-test,browser  ## every test that needs no PyTorch, in Chromium too
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
-
-kill: $(VENV)/.installed-test  ## a hundred trainings killed at all points of writing (make test: ten)
-	GRAPHGRAD_KILLS=100 $(BIN)/python -m pytest tests/test_kill.py $(ARGS)
-
-goals: $(VENV)/.installed-test  ## the accuracies that the training scripts promise, five seeds each
-	GRAPHGRAD_GOALS=1 $(BIN)/python -m pytest tests/test_training_scripts.py $(ARGS)
-
-walk: $(VENV)/.installed-test  ## everything public called with bad arguments (make test: a sample)
-	GRAPHGRAD_WALK=1 $(BIN)/python -m pytest tests/test_bad_arguments.py $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## formatting, ruff, mypy --strict, pyright
 	$(BIN)/ruff format --check

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +45,6 @@ def started(home: Path) -> Iterator[Any]:
             yield browser
         finally:
             browser.close()
-
-
-@contextmanager
-def chromium(home: Path) -> Iterator[Any]:
-    """Start Chromium; skip the test, saying why, where there is none."""
-    import pytest  # benchmarks use the rest without
-
-    with ExitStack() as stack:
-        try:
-            browser = stack.enter_context(started(home))
-        except NoBrowserError as error:
-            pytest.skip(str(error))
-        yield browser
 
 
 def reached_by_tab(page: Any, selector: str, presses: int) -> set[int]:

@@ -1,10 +1,9 @@
 """Bad arguments of everything public: refused by an error of ours, or accepted with a reason.
 
-All of them by ``make walk``; in every run of the tests a sample, drawn with one seed.
+All of them by ``make test-all``; by ``make test`` a sample, drawn with one seed.
 """
 
 import inspect
-import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,9 +19,6 @@ from graphgrad.engine.op import Op
 from graphgrad.errors import ArgumentError, DtypeError
 from tests.bad_arguments import BAD, LEFT, all_cases, is_left, known_left, walk
 from tests.every_call import Good, apply, good_calls, public, signature_of
-
-WALK = bool(os.environ.get("GRAPHGRAD_WALK"))
-SAMPLE = 100
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +36,16 @@ def test_everything_public_has_a_call(calls: dict[str, Good]) -> None:
     assert asked - set(calls) == set()
 
 
-def test_bad_arguments_are_refused(calls: dict[str, Good]) -> None:
+@pytest.mark.parametrize("sample", [100, pytest.param(None, marks=pytest.mark.whole)])
+def test_bad_arguments_are_refused(calls: dict[str, Good], sample: int | None) -> None:
     cases = all_cases(calls)
     known = known_left()
-    if not WALK:
-        cases = random.Random(0).sample([c for c in cases if c not in known], SAMPLE)
-    outcomes = walk(cases, workers=2 if WALK else 1)
+    if sample:
+        cases = random.Random(0).sample([c for c in cases if c not in known], sample)
+    outcomes = walk(cases, workers=1 if sample else 2)
     left = {c: o for c, o in outcomes.items() if is_left(calls[c.name], c, o)}
     assert {c: o for c, o in left.items() if c not in known} == {}
-    if WALK:
+    if not sample:
         mended = sorted(known - left.keys())
         assert not mended, f"take these out of {LEFT.name}"
 

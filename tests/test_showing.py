@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +19,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import PictureError
 from graphgrad.viz.showing import HEIGHT, frame, kernel_shell
-from tests.browser import Visit, chromium
+from tests.browser import Visit
 
 
 @pytest.fixture
@@ -202,15 +201,9 @@ def test_ipython_without_a_kernel_is_no_notebook(
 # ---------------------------------------------------------------------- in a real browser
 
 
-@pytest.fixture(scope="module")
-def real_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with chromium(tmp_path_factory.mktemp("home")) as program:
-        yield program
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_page_in_a_frame_runs_its_own_script_and_nothing_else(
-    tmp_path: Path, real_browser: Any, scheme: str
+    tmp_path: Path, chromium: Any, scheme: str
 ) -> None:
     """Its strict policy holds there too; the page around it stays out of its reach."""
     history = {"loss": [2.0, 1.0], "accuracy": [0.5, 0.75]}
@@ -218,7 +211,7 @@ def test_a_page_in_a_frame_runs_its_own_script_and_nothing_else(
     around = tmp_path / "notebook.html"
     cell = frame(page.read_text("utf-8"), '"><script>alert(1)</script>')
     around.write_text(f"<!DOCTYPE html><meta charset='utf-8'><body>{cell}</body>", "utf-8")
-    visit = Visit(real_browser, around, scheme=scheme)
+    visit = Visit(chromium, around, scheme=scheme)
     inside = visit.page.frame_locator("iframe")
     inside.locator("svg").first.wait_for()
     assert inside.locator("h1").inner_text() == "A & <b>"
@@ -235,13 +228,13 @@ def test_a_page_in_a_frame_runs_its_own_script_and_nothing_else(
     visit.close()
 
 
-def test_the_stepper_works_in_a_cell(tmp_path: Path, real_browser: Any) -> None:
+def test_the_stepper_works_in_a_cell(tmp_path: Path, chromium: Any) -> None:
     """Its frame may store nothing and reach nothing; it steps, opens a module and comes back."""
     net = nn.Sequential(nn.Affine(3, 4), nn.ReLU(), nn.Affine(4, 2))
     page = gg.graph(net, np.ones((2, 3), np.float32)).to_html(collapse=1)
     around = tmp_path / "notebook.html"
     around.write_text(f"<!DOCTYPE html><body>{frame(page, 'net')}</body>", "utf-8")
-    visit = Visit(real_browser, around, width=700)
+    visit = Visit(chromium, around, width=700)
     inside = visit.page.frame_locator("iframe")
     inside.locator("body.ready").wait_for()
     size = visit.page.frames[1].evaluate("[document.documentElement.scrollHeight, innerHeight]")

@@ -16,7 +16,7 @@ from graphgrad.viz import Graph
 from graphgrad.viz.drawing.texts import gradient_lines, value_lines
 from graphgrad.viz.formulas.lettering import number as written
 from graphgrad.viz.page.document import FOLDER, SIGNS, lean
-from tests.browser import Visit, chromium, reached_by_tab
+from tests.browser import Visit, reached_by_tab
 from tests.golden import programs
 from tests.golden.programs import leaf
 from tests.test_training_page import HOSTILE, Parts
@@ -225,19 +225,13 @@ def test_texts_stand_out(dark: bool) -> None:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with chromium(tmp_path_factory.mktemp("home")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def windows() -> dict[tuple[int, str], Visit]:
     """By width and scheme: those that are open, for a new one takes most of a test's time."""
     return {}
 
 
 @pytest.fixture
-def visit(browser: Any, windows: dict[tuple[int, str], Visit], tmp_path: Path) -> Iterator[Any]:
+def visit(chromium: Any, windows: dict[tuple[int, str], Visit], tmp_path: Path) -> Iterator[Any]:
     """Opens a graph's page, in a window of some width; at the end all must have gone well."""
     visits: list[Visit] = []
 
@@ -248,7 +242,7 @@ def visit(browser: Any, windows: dict[tuple[int, str], Visit], tmp_path: Path) -
         if key in windows:
             windows[key].go(path)
         else:
-            windows[key] = Visit(browser, path, width, scheme)
+            windows[key] = Visit(chromium, path, width, scheme)
         visits.append(windows[key])
         return windows[key].page
 
@@ -769,10 +763,12 @@ def test_on_paper_the_whole_picture_is_seen(visit: Any, apples: Graph) -> None:
 
 
 def test_without_a_script_the_whole_picture_is_seen(
-    browser: Any, apples: Graph, tmp_path: Path
+    chromium: Any, apples: Graph, tmp_path: Path
 ) -> None:
     apples.render(tmp_path / "a.html")
-    context = browser.new_context(java_script_enabled=False, viewport={"width": 900, "height": 600})
+    context = chromium.new_context(
+        java_script_enabled=False, viewport={"width": 900, "height": 600}
+    )
     page = context.new_page()
     page.goto((tmp_path / "a.html").as_uri())
     assert page.locator("#v9 .number").is_visible()
@@ -866,7 +862,7 @@ def test_a_graph_whose_gradients_were_not_kept(visit: Any) -> None:
     assert state(page) == whole
 
 
-def test_it_opens_in_a_sandboxed_frame(browser: Any, apples: Graph, tmp_path: Path) -> None:
+def test_it_opens_in_a_sandboxed_frame(chromium: Any, apples: Graph, tmp_path: Path) -> None:
     """As a notebook shows it: without an origin, and without a place of its own."""
     outer = tmp_path / "outer.html"
     frame = "const f = document.createElement('iframe'); f.sandbox = 'allow-scripts'"
@@ -877,7 +873,7 @@ def test_it_opens_in_a_sandboxed_frame(browser: Any, apples: Graph, tmp_path: Pa
         "</script>",
         "utf-8",
     )
-    visit = Visit(browser, outer)
+    visit = Visit(chromium, outer)
     frame = visit.page.frame_locator("iframe")
     frame.locator("#next").click()
     assert frame.locator("#words").inner_text().startswith("× computes apple_price")

@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +20,7 @@ from graphgrad.errors import DtypeError, GraphError, PictureError, ShapeError
 from graphgrad.judging.limits import UPDATES
 from graphgrad.judging.updates import excursions
 from graphgrad.viz.page.epochs import batches_per_epoch, letters
-from tests.browser import Visit, chromium, reached_by_tab
+from tests.browser import Visit, reached_by_tab
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -517,20 +516,14 @@ def test_of_very_many_histograms_some_are_left_out(training: Any, tmp_path: Path
 # ----------------------------------------------------------------------------- in a browser
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with chromium(tmp_path_factory.mktemp("home")) as found:
-        yield found
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [700, 1280])
 def test_it_is_drawn_and_fits(
-    browser: Any, training: Any, tmp_path: Path, width: int, scheme: str
+    chromium: Any, training: Any, tmp_path: Path, width: int, scheme: str
 ) -> None:
     history, watch = training
     path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch, title=HOSTILE[1])
-    visit = Visit(browser, path, width, scheme)
+    visit = Visit(chromium, path, width, scheme)
     page = visit.page
     assert page.title() == HOSTILE[1]
     assert page.locator("#charts .chart").count() == 5
@@ -549,10 +542,10 @@ def test_it_is_drawn_and_fits(
     visit.close()
 
 
-def test_steps_by_slider_keys_and_click(browser: Any, training: Any, tmp_path: Path) -> None:
+def test_steps_by_slider_keys_and_click(chromium: Any, training: Any, tmp_path: Path) -> None:
     history, watch = training
     visit = Visit(
-        browser, gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch), width=1280
+        chromium, gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch), width=1280
     )
     page = visit.page
     shown = page.locator(".bar output")
@@ -585,9 +578,9 @@ def test_steps_by_slider_keys_and_click(browser: Any, training: Any, tmp_path: P
     visit.close()
 
 
-def test_tooltips_have_the_numbers(browser: Any, training: Any, tmp_path: Path) -> None:
+def test_tooltips_have_the_numbers(chromium: Any, training: Any, tmp_path: Path) -> None:
     history, watch = training
-    visit = Visit(browser, gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch))
+    visit = Visit(chromium, gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch))
     page = visit.page
     tip = page.locator("#tip")
     page.locator("#charts .plot").first.focus()
@@ -612,23 +605,25 @@ def test_tooltips_have_the_numbers(browser: Any, training: Any, tmp_path: Path) 
     visit.close()
 
 
-def test_everything_is_reached_by_the_keyboard(browser: Any, training: Any, tmp_path: Path) -> None:
+def test_everything_is_reached_by_the_keyboard(
+    chromium: Any, training: Any, tmp_path: Path
+) -> None:
     history, watch = training
-    visit = Visit(browser, gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch))
+    visit = Visit(chromium, gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch))
     page = visit.page
     every = page.locator("button, input, svg.plot").count()
     assert reached_by_tab(page, "button, input, svg.plot", every + 2) == set(range(every))
     visit.close()
 
 
-def test_of_many_layers_those_with_weights_are_shown_first(browser: Any, tmp_path: Path) -> None:
+def test_of_many_layers_those_with_weights_are_shown_first(chromium: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     layers = [[nn.Affine(4, 4, rng=rng), nn.Tanh()] for _ in range(9)]
     model = nn.Sequential(*itertools.chain(*layers))
     watch = nn.Diagnosis(model, every=1)
     with watch.step():
         model(rng.normal(size=(8, 4)).astype(np.float32)).sum().backward()
-    visit = Visit(browser, gg.viz.training_page({}, tmp_path / "a.html", diagnosis=watch))
+    visit = Visit(chromium, gg.viz.training_page({}, tmp_path / "a.html", diagnosis=watch))
     rows = visit.page.locator(".layer:visible")
     assert rows.count() == 9
     visit.page.get_by_label("only the 9 layers with weights").uncheck()
@@ -637,19 +632,19 @@ def test_of_many_layers_those_with_weights_are_shown_first(browser: Any, tmp_pat
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_in_a_browser(browser: Any, tmp_path: Path, name: str) -> None:
+def test_hostile_names_in_a_browser(chromium: Any, tmp_path: Path, name: str) -> None:
     history = history_of({"loss": [2, math.nan, 1], name: [0, math.inf, -math.inf]}, [3, 2, 1])
-    visit = Visit(browser, gg.viz.training_page(history, tmp_path / "a.html", title=name), 700)
+    visit = Visit(chromium, gg.viz.training_page(history, tmp_path / "a.html", title=name), 700)
     assert visit.page.locator("#charts .chart").count() == 3
     assert "✕ NaN or infinite: 2." in visit.page.inner_text("#charts")
     assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     visit.close()
 
 
-def test_marks_are_drawn_over_their_epochs(browser: Any, tmp_path: Path) -> None:
+def test_marks_are_drawn_over_their_epochs(chromium: Any, tmp_path: Path) -> None:
     loss = [2.3] * 10 + [1.5, 1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05]
     path = gg.viz.training_page(history_of({"loss": loss}, loss), tmp_path / "a.html")
-    visit = Visit(browser, path, width=400)
+    visit = Visit(chromium, path, width=400)
     page = visit.page
     mark, plot = page.locator(".judged").bounding_box(), page.locator("svg.plot").bounding_box()
     half = (mark["x"] + mark["width"] - plot["x"]) / plot["width"]
@@ -661,10 +656,10 @@ def test_marks_are_drawn_over_their_epochs(browser: Any, tmp_path: Path) -> None
     visit.close()
 
 
-def test_thinned_losses_say_so(browser: Any, tmp_path: Path) -> None:
+def test_thinned_losses_say_so(chromium: Any, tmp_path: Path) -> None:
     losses = 1 + np.random.default_rng(0).random(60_000)
     losses[5] = math.nan
-    visit = Visit(browser, gg.viz.training_page(history_of({}, losses), tmp_path / "a.html"))
+    visit = Visit(chromium, gg.viz.training_page(history_of({}, losses), tmp_path / "a.html"))
     text = visit.page.inner_text("#charts")
     assert (
         "60,000 batches: of each 100 the band shows lowest and highest, the line the mean" in text
