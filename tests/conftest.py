@@ -1,5 +1,6 @@
 """What every test runs under: the same examples each time, no window, no deadline."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -24,7 +25,18 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile("graphgrad")
+settings.register_profile("quick", settings.get_profile("graphgrad"), max_examples=30)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw fewer examples where `make test` leaves out what takes long."""
+    quick = config.getoption("markexpr") == "not whole"
+    settings.load_profile("quick" if quick else "graphgrad")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector thousands of tests, at each of its rounds."""
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)  # before the tests are selected by their marks

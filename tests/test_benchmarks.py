@@ -19,6 +19,7 @@ def test_every_piece_that_the_law_table_cuts_out_is_still_there() -> None:
     assert gone == []
 
 
+@pytest.mark.whole
 @checkout
 def test_a_commit_is_compared_with_what_stands_here() -> None:
     (case,) = commits.compared("HEAD", ["multiply two scalars"], pairs=2)

@@ -22,6 +22,7 @@ from graphgrad.errors import (
     GraphError,
     SearchError,
 )
+from tests.sampling import every
 from tests.search_objectives import (
     SPACE,
     begun,
@@ -78,6 +79,7 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(os.name != "posix", reason="no SIGKILL")
 def test_a_point_whose_worker_was_killed_is_tried_once_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -119,14 +121,17 @@ def test_more_trials_are_those_that_would_have_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("owner", "moment"),
-    [
-        (optuna.Study, "enqueue_trial"),
-        (optuna.Study, "ask"),
-        (optuna.Trial, "_suggest"),  # one hyper-parameter is drawn, the others are not
-        (optuna.Trial, "set_user_attr"),
-        (optuna.Trial, "report"),
-        (optuna.Study, "tell"),
-    ],
+    every(
+        3,
+        [
+            (optuna.Trial, "_suggest"),  # one hyper-parameter is drawn, the others are not
+            (optuna.Study, "enqueue_trial"),
+            (optuna.Study, "ask"),
+            (optuna.Study, "tell"),
+            (optuna.Trial, "set_user_attr"),
+            (optuna.Trial, "report"),
+        ],
+    ),
 )
 def test_an_end_at_any_moment_leaves_a_study_that_goes_on(
     owner: Any, moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -152,6 +157,7 @@ def test_an_end_at_any_moment_leaves_a_study_that_goes_on(
 # ------------------------------------------------------------------------------ checkpoints
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(os.name != "posix", reason="no SIGKILL")
 def test_an_interrupted_trial_goes_on_from_its_checkpoint_to_the_bit(tmp_path: Path) -> None:
     space = {"lr": nn.Range(1e-2, 1e-1, log=True)}

@@ -16,8 +16,9 @@ from graphgrad.engine.trees import flatten
 from graphgrad.errors import UnsupportedError
 from graphgrad.testing import check_op, typical_calls
 from tests.every_op import EVERY_OP
+from tests.sampling import every
 
-EXAMPLES = 5  # random calls of each op, beside its typical ones
+EXAMPLES = 2  # random calls of each op, beside its typical ones
 
 
 def module_of(function: Any) -> str:
@@ -55,7 +56,13 @@ def test_laws(op: AnyOp) -> None:
     check_op(op, examples=EXAMPLES)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("op", EVERY_OP.values(), ids=EVERY_OP)
+def test_laws_on_many_random_calls(op: AnyOp) -> None:
+    check_op(op, examples=5 * EXAMPLES)
+
+
+@pytest.mark.parametrize("op", every(8, EVERY_OP.values()), ids=EVERY_OP)
 def test_third_order(op: AnyOp) -> None:
     """Ops that only rules call, and the rules of those, are differentiated here."""
     cases = [Case(op, call) for call in typical_calls(op)]

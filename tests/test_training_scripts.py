@@ -38,10 +38,13 @@ def write_cifar10(folder: Path) -> None:
         (folder / f"{name}.bin").write_bytes(rows.tobytes())
 
 
-@pytest.mark.whole
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("train_mlp", "cifar10"), ("train_convnet", "fashion"), ("train_deep_convnet", "mnist")],
+    [
+        ("train_mlp", "cifar10"),
+        pytest.param("train_convnet", "fashion", marks=pytest.mark.whole),
+        pytest.param("train_deep_convnet", "mnist", marks=pytest.mark.whole),
+    ],
 )
 def test_other_data_are_read_from_their_files(tmp_path: Path, name: str, kind: str) -> None:
     """Small files in the true format; colours and other sizes reach every layer and picture."""
@@ -60,7 +63,6 @@ def test_data_that_are_not_there_are_named(tmp_path: Path) -> None:
     assert "--files names a folder that has it" in result.stderr
 
 
-@pytest.mark.whole
 def test_a_careless_second_run_is_refused_and_goes_on_with_resume(tmp_path: Path) -> None:
     how = ("train_mlp", tmp_path, "--seeds", "1", "--epochs")
     run(*how, "2")
