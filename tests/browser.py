@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,29 @@ class NoBrowserError(Exception):
     """There is none; the message says what to install."""
 
 
+def program() -> str:
+    """Find Chromium, and what drives it."""
+    if not find_spec("playwright"):
+        raise NoBrowserError("needs Playwright: extra `browser`")
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        raise NoBrowserError("needs Chromium: apt-get install chromium")
+    return found
+
+
 @contextmanager
 def started(home: Path) -> Iterator[Any]:
     """Start Chromium with a folder of its own."""
-    try:
-        from playwright import sync_api as api
-    except ImportError:
-        raise NoBrowserError("needs Playwright: extra `browser`") from None
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        raise NoBrowserError("needs Chromium: apt-get install chromium")
+    path = program()
+    from playwright import sync_api as api
+
     folders = dict.fromkeys(
         ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"), str(home)
     )
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=program, args=FLAGS, env={**os.environ, **folders}
+            executable_path=path, args=FLAGS, env={**os.environ, **folders}
         )
         try:
             yield browser

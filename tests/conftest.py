@@ -3,13 +3,12 @@
 import gc
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.browser import NoBrowserError, started
+from tests.browser import NoBrowserError, program, started
 
 # Before NumPy is loaded: where several tests or programs share a machine, small products of
 # matrices take several times longer with a thread per core.
@@ -39,21 +38,31 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def needs_browser(item: pytest.Item) -> bool:
+    """Tell the tests in a browser from the others."""
+    return "chromium" in getattr(item, "fixturenames", ())
+
+
 @pytest.hookimpl(tryfirst=True)  # before the tests are selected by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests in a browser belong to the whole: it takes long to start, and few machines have one."""
     for item in items:
-        if "chromium" in getattr(item, "fixturenames", ()):
+        if needs_browser(item):
             item.add_marker("whole")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip them where there is none: here, so that one line of the summary has them all."""
+    if needs_browser(item):
+        try:
+            program()
+        except NoBrowserError as error:
+            pytest.skip(str(error))
 
 
 # Not for the whole session: its event loop would run while other tests start theirs.
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Chromium of the system, where there is one."""
-    with ExitStack() as stack:
-        try:
-            browser = stack.enter_context(started(tmp_path_factory.mktemp("home")))
-        except NoBrowserError as error:
-            pytest.skip(str(error))
+    """Chromium of the system."""
+    with started(tmp_path_factory.mktemp("home")) as browser:
         yield browser
