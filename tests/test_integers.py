@@ -19,6 +19,7 @@ from graphgrad.nn import functional
 from graphgrad.testing import typical_calls
 from tests import every_module
 from tests.every_op import EVERY_OP
+from tests.sampling import every
 
 INTEGERS = [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64]
 NARROW = [np.int8, np.uint8, np.uint64]  # the shortest, and what fits no signed number
@@ -119,7 +120,8 @@ def test_every_integer_parameter_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "array"), [*((t, None) for t in INTEGERS), *((t, np.array) for t in NARROW)]
+    ("dtype", "array"),
+    every(5, [*((t, None) for t in INTEGERS), *((t, np.array) for t in NARROW)]),
 )
 def test_parameters_of_ops(dtype: Any, array: Any) -> None:
     for name, op, call in CALLS:
@@ -169,7 +171,8 @@ _DTYPE_OF_RESULT = {"full_like", "ediff1d", "insert", "setitem"}  # an integer i
 
 
 @pytest.mark.parametrize(
-    ("dtype", "lowest"), [(np.int8, -100), (np.int8, 100), (np.uint8, 100), (np.uint64, 0)]
+    ("dtype", "lowest"),
+    every(3, [(np.int8, -100), (np.int8, 100), (np.uint8, 100), (np.uint64, 0)]),
 )
 def test_operands(dtype: Any, lowest: int) -> None:
     """Rules multiply, negate and subtract the integers beside what asks for a gradient."""

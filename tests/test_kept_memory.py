@@ -129,8 +129,8 @@ WORK: dict[str, tuple[Callable[[int], object], int]] = {
     "positions of many lengths": (positions, 40),
     "attention of many lengths": (attention, 40),
     "stack of many patterns of inputs": (stacked, 300),
-    "ops that were drawn": (drawn, 5),
-    "indices that were drawn": (indexed, 4),
+    "ops that were drawn": (drawn, 3),
+    "indices that were drawn": (indexed, 2),
     "rules made anew": (own_optimizer, 30),
 }
 
