@@ -1,9 +1,12 @@
-"""A real browser for tests of pages: the system's Chromium, driven by Playwright."""
+"""What tests of pages need: a real browser, the system's Chromium, and what stands in a page."""
 
+import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,22 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+# Pairs of texts that share more than a pixel in both directions, as the browser draws them.
+OVERLAPS = """
+() => {
+  const texts = [...document.querySelectorAll("svg text")].filter((t) => t.textContent.trim());
+  const boxes = texts.map((t) => [t.textContent, t.getBoundingClientRect()]);
+  const found = [];
+  boxes.forEach(([a, p], i) => boxes.slice(0, i).forEach(([b, q]) => {
+    const across = Math.min(p.right, q.right) - Math.max(p.left, q.left);
+    const down = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+    if (across > 1 && down > 0.35 * Math.min(p.height, q.height)) found.push([a, b]);
+  }));
+  return [texts.length, found];
+}
+"""
 
 
 class NoBrowserError(Exception):
@@ -70,17 +89,10 @@ def reached_by_tab(page: Any, selector: str, presses: int) -> set[int]:
 
 
 class Visit:
-    """A page that was opened, with what went wrong and what it asked the network for."""
+    """A window of the browser, with what went wrong in it and what it asked the network for."""
 
-    def __init__(
-        self,
-        browser: Any,
-        path: Path,
-        width: int = 1280,
-        scheme: str = "light",
-        height: int = 900,
-    ) -> None:
-        """Open a file in a window of this width, in a light or dark scheme."""
+    def __init__(self, browser: Any, width: int, scheme: str, height: int = 900) -> None:
+        """Open a window of this width, in a light or dark scheme."""
         self.errors: list[str] = []
         self.requests: list[str] = []
         viewport = {"width": width, "height": height}
@@ -90,10 +102,9 @@ class Visit:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", lambda message: self.errors.append(message.text))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.go(path)
 
-    def go(self, path: Path) -> None:
-        """Open another file in the same window, which takes less time than a new one."""
+    def go(self, path: Path) -> Any:
+        """Open a file, and return the page."""
         self.requests.clear()
         self.page.mouse.move(0, 0)
         self.page.goto(path.as_uri())
@@ -101,14 +112,42 @@ class Visit:
         self.page.evaluate(
             "new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))"
         )
-
-    def close(self) -> None:
-        """Check that all went well."""
-        self.page.close()
-        self.check()
+        return self.page
 
     def check(self) -> None:
-        """Check that nothing went wrong, and nothing else was asked for."""
-        url = self.page.url
-        assert self.errors == []
-        assert [r for r in self.requests if r != url and not r.startswith("data:")] == []
+        """Check that nothing went wrong since, and nothing else was asked for."""
+        own = self.page.url, "about:srcdoc"
+        errors, self.errors = self.errors, []
+        assert errors == []
+        assert [r for r in self.requests if r not in own and not r.startswith("data:")] == []
+
+
+class Parts(HTMLParser):
+    """The elements of a page with their attributes, and what scripts and styles hold."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.content: dict[str, str] = {}  # of the last element of each kind
+        self.open = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.open = tag
+        self.content[tag] = ""
+
+    def handle_endtag(self, tag: str) -> None:
+        del tag
+        self.open = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.content[self.open] += data
+
+
+def data_of(page: str) -> Any:
+    """What a page hands to its script."""
+    found = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
+    assert found
+    return json.loads(found[1])

@@ -1,14 +1,16 @@
 """What every test runs under: the same examples each time, no window, no deadline."""
 
+import functools
 import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.browser import NoBrowserError, program, started
+from tests.browser import NoBrowserError, Visit, program, started
 
 # Before NumPy is loaded: where several tests or programs share a machine, small products of
 # matrices take several times longer with a thread per core.
@@ -66,3 +68,24 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Chromium of the system."""
     with started(tmp_path_factory.mktemp("home")) as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def windows(chromium: Any) -> Any:
+    """Its windows by width and scheme: they stay open, for a new one takes most of the time."""
+    return functools.cache(functools.partial(Visit, chromium))
+
+
+@pytest.fixture
+def visit(windows: Any) -> Iterator[Any]:
+    """Open a file in a window of some width, and return the page; at the end all must be well."""
+    used = []
+
+    def opened(path: Path, width: int = 1280, scheme: str = "light") -> Any:
+        used.append(windows(width, scheme))
+        used[-1].check()
+        return used[-1].go(path)
+
+    yield opened
+    for one in used:
+        one.check()

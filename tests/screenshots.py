@@ -18,15 +18,15 @@ def main(folder: Path) -> None:
     """Take the page of apples and oranges, stepped through in part, with one op told of."""
     with tempfile.TemporaryDirectory() as home, started(Path(home)) as browser:
         path = gg.graph(apples_and_oranges()).render(Path(home) / "page.html")
-        visit = Visit(browser, path, width=1100, height=620)
-        page = visit.page
+        visit = Visit(browser, 1100, "light", height=620)
+        page = visit.go(path)
         page.keyboard.press("Home")
         for _ in range(STEP):
             page.keyboard.press("ArrowRight")
         page.locator("#o6").click()
         page.evaluate("document.activeElement.blur()")
         page.screenshot(path=folder / "stepper.png")
-        visit.close()
+        visit.check()
 
 
 if __name__ == "__main__":

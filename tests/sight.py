@@ -1,4 +1,4 @@
-"""How far apart colours look: CIEDE2000, for every eye."""
+"""How colours look: how far apart (CIEDE2000), to every eye, and how well texts are read."""
 
 import re
 from typing import Any
@@ -33,16 +33,26 @@ TO_XYZ = [
 ]
 
 
-def lab(colour: str, sight: str = "all cones") -> Any:
-    """Return L*, a*, b* (white D65) of "#rgb" or "#rrggbb" as these eyes see it."""
+def linear(colour: str) -> Any:
+    """Return the light of "#rgb" or "#rrggbb": red, green and blue from 0 to 1."""
     digits = colour.removeprefix("#")
     if not re.fullmatch("[0-9a-fA-F]{3}|[0-9a-fA-F]{6}", digits):
         message = f"no colour: {colour!r}"
         raise ValueError(message)
     digits = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
     rgb = np.array([int(digits[i : i + 2], 16) for i in (0, 2, 4)]) / 255
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    seen = (np.asarray(SIGHT[sight]) @ linear).clip(0, 1)
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one: str, other: str) -> float:
+    """Return how well one colour is read on another, by WCAG 2: at least 4.5 is asked of texts."""
+    low, high = sorted(linear(c) @ [0.2126, 0.7152, 0.0722] for c in (one, other))
+    return float((high + 0.05) / (low + 0.05))
+
+
+def lab(colour: str, sight: str = "all cones") -> Any:
+    """Return L*, a*, b* (white D65) of a colour as these eyes see it."""
+    seen = (np.asarray(SIGHT[sight]) @ linear(colour)).clip(0, 1)
     xyz = np.asarray(TO_XYZ) @ seen / np.sum(TO_XYZ, axis=1)
     f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])

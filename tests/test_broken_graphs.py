@@ -3,16 +3,23 @@
 import json
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad.errors import DtypeError, PictureError
+from graphgrad import nn
+from graphgrad.errors import PictureError
 from graphgrad.viz import Graph
+from graphgrad.viz.drawing.texts import readable
+from graphgrad.viz.views.scenes import scenes
+from tests.browser import Parts
+from tests.builders import HOSTILE
 from tests.golden.programs import leaf
-from tests.test_viz_json import HOSTILE, read
+from tests.test_viz import DRAWN, SVG
+from tests.test_viz_json import read
 
 
 def check_writers(graph: Graph) -> None:
@@ -34,6 +41,22 @@ def check_refusals(graph: Graph, count: int) -> None:
     for write in (graph.to_svg, graph.to_mermaid):
         with pytest.raises(PictureError, match=rf"{count} values .*focus=.*collapse=|{count} "):
             write()
+
+
+@pytest.mark.parametrize("ops", [3000, pytest.param(100_000, marks=pytest.mark.whole)])
+def test_a_long_chain(ops: int) -> None:
+    """No recursion: Python would end it at a thousand calls."""
+    x = y = leaf(1.0)
+    for _ in range(ops):
+        y = y + x
+    graph = gg.graph(y)
+    expected = gg.graph(gg.Tensor(ops + 1.0)).snapshot.result.numbers
+    assert graph.snapshot.values[0].gradient == expected
+    lines = graph.to_json().splitlines()
+    assert sum('"kind"' in line for line in lines) == ops + 1
+    assert sum('"direction"' in line for line in lines) == 2 * ops
+    assert graph.to_dot().count("add at test_broken_graphs.py") == ops
+    check_refusals(graph, ops + 1)
 
 
 def test_an_op_of_many_inputs() -> None:
@@ -173,23 +196,72 @@ def test_odd_numbers(data: Any) -> None:
 # ----------------------------------------------------------------------------- odd names
 
 
-@pytest.mark.parametrize("name", HOSTILE, ids=lambda n: ascii(n)[:20])
-def test_hostile_names_of_files_arguments_and_gradients(name: str) -> None:
-    source = "import graphgrad as gg\ndef f(x):\n    return gg.sin(x) * x\n"
+class Odd(nn.Module):
+    """A layer whose path ends in a name."""
+
+    def __init__(self, name: str) -> None:
+        self.parts = {name: nn.Affine(2, 2, rng=np.random.default_rng(0))}
+
+    def forward(self, x: Any) -> Any:
+        (layer,) = self.parts.values()
+        return layer(x)
+
+
+def called(name: str) -> Graph:
+    """A graph whose leaf, layer, op, symbol, file and result all have this name."""
     found: dict[str, Any] = {}
-    exec(compile(source, name.replace("\0", "0"), "exec"), found)
-    graph = gg.graph(gg.grad(found["f"]), gg.Tensor(2.0, requires_grad=True, name=name))
-    assert str(graph.snapshot.result.name).endswith(name)
-    lines = {v.line for v in graph.snapshot.values}
-    assert len(lines) == 2  # that of `sin(x) * x`, and this test's
+    exec(compile("def f(op, x): return op(x)", name.replace("\0", "0"), "exec"), found)
+    op = gg.op(lambda x: x * 2, lambda g: 2 * g, name=name, symbol=f"{name[:9]}!", elementwise=True)
+    with gg.viz.tracing():
+        y = found["f"](op, Odd(name)(leaf(np.ones((1, 2)), name)))
+        y.name = name
+    return gg.graph(y)
+
+
+def skeleton(page: str) -> list[str]:
+    """The elements of a page; an op is a circle, or with a long symbol a rectangle."""
+    return ["rect" if tag == "circle" else tag for tag, _ in Parts(page).tags]
+
+
+@pytest.mark.parametrize(
+    "name", [*HOSTILE, "a..b.", ".", "." * 3000], ids=lambda name: ascii(name)[:20]
+)
+def test_hostile_names_are_texts(name: str, tmp_path: Path) -> None:
+    """They come back from JSON as they were, and leave their places in no other form."""
+    graph, plain = called(name), called("y")
+    shown = HOSTILE.get(name, readable(name, 32))
+    assert read(graph)["values"][-1]["name"] == name
+    assert graph.snapshot.modules[-1].path == f"parts.{name}"
+    assert f"parts.{name}.weight" in [v.name for v in graph.snapshot.values]
+    assert len(repr(graph)) < 120
+    assert scenes(graph.snapshot)[0].title == shown
     check_writers(graph)
     check_writers(gg.graph(lambda d: d[name] * 2, {name: 2.0}))
+    slope = gg.graph(gg.grad(gg.sin), leaf(2.0, name))
+    assert str(slope.snapshot.result.name).endswith(name)
+    check_writers(slope)
+    graph.render(tmp_path / "a.png")  # Graphviz reads the texts
 
+    for collapse in (0, 9):
+        root = ET.fromstring(graph.to_svg(collapse=collapse))
+        assert {e.tag.removeprefix(SVG) for e in root.iter()} <= DRAWN
+        texts = ["".join(e.itertext()) for e in root.iter(f"{SVG}text")]
+        assert texts.count(shown) == 2, "the leaf and the result"
+        assert readable(f"{name[:9]}!", 16) in texts
+        assert graph.view(focus=f"parts.{name}", collapse=collapse).nodes
 
-@pytest.mark.parametrize("name", [5, 0, ("a", "b")])
-def test_names_that_are_no_texts(name: Any) -> None:
-    with pytest.raises(DtypeError, match=r"name = .* must be a text"):
-        leaf(2.0, name)
+    # each line still is one node or arrow, and no label holds what Mermaid or HTML reads
+    flow = graph.to_mermaid()
+    assert re.sub(r'"[^"]*"', "", flow) == re.sub(r'"[^"]*"', "", plain.to_mermaid())
+    for label in re.findall(r'"([^"]*)"', flow):
+        assert not re.search(r"[<>&`#;{}%\\]", re.sub(r"#\d+;|<br/>", "", label))
+        assert len(label) < 300
+
+    page = graph.to_html()
+    assert skeleton(page) == skeleton(plain.to_html())
+    assert len(Parts(page).content["title"]) <= 80
+    assert len(page) < 45_000
+    assert "\u202e" not in page
 
 
 @pytest.mark.parametrize("name", ["", None])

@@ -100,17 +100,13 @@ def refused(
 # ------------------------------------------------------------------ which tensor it shows
 
 
-def test_the_only_result_of_a_script(tmp_path: Path) -> None:
+def test_the_only_result_of_a_script_or_one_by_its_name(tmp_path: Path) -> None:
     shown = viewed(tmp_path, CIRCUIT + "again = price\n")
     assert shown["values"][-1]["op"] == "exp"
     assert shown["values"][-1]["line"] == "circuit.py:6"
     assert [v["name"] for v in shown["values"]] == ["x", "y", "total", "price"]
     assert shown["title"] == "price"
     assert viewed(tmp_path, CIRCUIT, name=":total")["title"] == "total"
-
-
-def test_a_tensor_by_the_name_of_its_variable_or_its_own(tmp_path: Path) -> None:
-    assert viewed(tmp_path, CIRCUIT, name=":total")["values"][-1]["op"] == "multiply"
     text = CIRCUIT.replace("price =", "total.name = 'in all'\nprice =")
     assert viewed(tmp_path, text, name=":in all")["values"][-1]["name"] == "in all"
 
@@ -144,12 +140,6 @@ def test_the_last_loss_of_a_training_with_modules_and_gradients(tmp_path: Path) 
     assert weight["numbers"]["std"] > 0
 
 
-def test_a_loss_that_no_variable_holds(tmp_path: Path) -> None:
-    shown = viewed(tmp_path, TRAINING + "learn()\n")
-    assert shown["values"][-1]["op"] == "cross_entropy"
-    assert any(m["kind"] == "ReLU" for m in shown["modules"])
-
-
 def test_several_results_are_listed(tmp_path: Path) -> None:
     said = refused(tmp_path, CIRCUIT + "area = (y * [1.0, 2.0])\nlong = y * 2\n", 2)
     assert "which one?" in said
@@ -168,19 +158,6 @@ def test_a_name_that_is_none(tmp_path: Path) -> None:
     said = refused(tmp_path, CIRCUIT, 2, name=":\u202e<b>")
     assert "\u202e" not in said
     assert "there are\n    price" in said
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("x = 1\n", "no variable at its top level is a tensor"),
-        ("", "no variable at its top level is a tensor"),
-        ("import graphgrad as gg\nx = gg.Tensor(1.0) * 2\n", "requires_grad=True"),
-        ("import graphgrad as gg\nx = gg.Tensor(1.0, requires_grad=True)\n", "requires_grad=True"),
-    ],
-)
-def test_nothing_to_show(tmp_path: Path, text: str, says: str) -> None:
-    assert says in refused(tmp_path, text, 1)
 
 
 @pytest.mark.parametrize(
@@ -252,20 +229,29 @@ def test_what_graphgrad_refuses_is_told_without_its_insides(tmp_path: Path) -> N
     assert "ShapeError" in said
 
 
+TENSOR = "import graphgrad as gg\nx = gg.Tensor(1.0"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "says"),
+    [
+        ("", 1, "no variable at its top level is a tensor"),
+        ("x = 1\n", 1, "no variable at its top level is a tensor"),
+        (f"{TENSOR}) * 2\n", 1, "requires_grad=True"),
+        (f"{TENSOR}, requires_grad=True)\n", 1, "requires_grad=True"),
+        (f"{CIRCUIT}import sys\nsys.exit(3)\n", 1, "circuit.py ended itself: exit code 3"),
+        (f"{CIRCUIT}import sys\nsys.exit('no data')\n", 1, "circuit.py ended itself: no data"),
+        ("raise KeyboardInterrupt\n", 130, "graphgrad: interrupted\n"),
+    ],
+)
+def test_scripts_with_nothing_to_show(tmp_path: Path, text: str, code: int, says: str) -> None:
+    assert says in refused(tmp_path, text, code)
+
+
 @pytest.mark.parametrize("code", ["", "0", "None"])
 def test_a_script_that_exits_well_is_shown(tmp_path: Path, code: str) -> None:
     shown = viewed(tmp_path, f"{CIRCUIT}import sys\nsys.exit({code})\n")
     assert shown["values"][-1]["op"] == "exp"
-
-
-@pytest.mark.parametrize(("code", "says"), [("3", "exit code 3"), ("'no data'", "no data")])
-def test_a_script_that_exits_badly(tmp_path: Path, code: str, says: str) -> None:
-    said = refused(tmp_path, f"{CIRCUIT}import sys\nsys.exit({code})\n", 1)
-    assert f"circuit.py ended itself: {says}" in said
-
-
-def test_interrupted(tmp_path: Path) -> None:
-    assert refused(tmp_path, "raise KeyboardInterrupt\n", 130) == "graphgrad: interrupted\n"
 
 
 # ------------------------------------------------------------------------- what was typed

@@ -1,8 +1,6 @@
 """What the pictures say of an op in mathematics is what its rules compute."""
 
 import math
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -79,6 +77,7 @@ def test_every_op_is_told(op: Op[Any]) -> None:
 
 def test_most_ops_are_told_by_their_rules() -> None:
     """The share that the docstrings stand in for must not grow unseen."""
+    assert len(ELEMENTWISE) > 80
     by_rule = 0
     for op in OPS.values():
         uses = uses_of(op) or [((), {})]
@@ -109,10 +108,6 @@ FUNCTIONS = {
 ELEMENTWISE = {
     name: op for name, op in OPS.items() if op.elementwise and not op.joint and any(derived(op))
 }
-
-
-def test_nearly_all_elementwise_ops_are_read_back() -> None:
-    assert len(ELEMENTWISE) > 80
 
 
 @pytest.mark.parametrize("op", ELEMENTWISE.values(), ids=ELEMENTWISE)
@@ -368,24 +363,17 @@ def test_numbers_put_in_give_the_result(op: Op[Any]) -> None:
 X2, X3 = np.array([1.0, -2.0]), np.array([1.0, 2.0, 3.0])
 # fmt: off
 IN_NUMBERS: list[tuple[Any, tuple[Any, ...], str]] = [
-    (lambda x, y: x + y, (200.0, 450.0), "200 + 450 = 650"),
-    (np.exp, (-1.0,), "exp(−1) = 0.3679"),
     (lambda x, y: x @ y, (np.ones((4, 3)), np.ones((3, 2))), "4×3 @ 3×2 → 4×2"),
     (lambda x, y: x * y, (3.0, -2.0), "3 × (−2) = −6"),
-    (lambda x, y: x * y, (-3.0, 2.0), "−3 × 2 = −6"),
     (lambda x: x * x, (-2.0,), "(−2)² = 4"),
-    (lambda x: x**3, (-2.0,), "(−2)³ = −8"),
-    (lambda x, y: x - y, (1.0, -2.0), "1 − (−2) = 3"),
     (lambda x: -x, (-2.0,), "−(−2) = 2"),
     (lambda x: x * x, (1e-5,), "(1e−05)² = 1e−10"),
-    (lambda x: x * 1e-5, (2.0,), "2 × 1e−05 = 2e−05"),
     (np.abs, (-2.0,), "|−2| = 2"),
     (np.maximum, (4.0, -2.0), "max(4, −2) = 4"),
     (gg.relu, (-3.0,), "max(−3, 0) = 0"),
     (np.log, (0.0,), "log(0) = −∞"),
     (lambda x: x + X2, (X2,), "[1, −2] + [1, −2] = [2, −4]"),
     (lambda x: x * 2, (X3,), "[1, 2, 3] · 2 = [2, 4, 6]"),
-    (np.mean, (X3,), "mean([1, 2, 3]) = 2"),
     (lambda x: x * 2, (np.ones(30),), "(30,) · 2 → (30,)"),
     (np.transpose, (np.ones((4, 3)),), "(4×3)ᵀ → 3×4"),
     (lambda x: x[1:, -1], (np.ones((4, 3)),), "(4×3)[index] → (3,)"),
@@ -424,26 +412,12 @@ X, XY, A = ("x",), ("x", "y"), ("A",)
 # fmt: off
 TABLE: list[tuple[str, tuple[Any, ...], dict[str, Any], Any, str, tuple[str | None, ...]]] = [
     ("sin", X, {}, None, "sin(x)", ("g · cos(x)",)),
-    ("cos", X, {}, None, "cos(x)", ("−g · sin(x)",)),
-    ("tan", X, {}, None, "tan(x)", ("g · (1 + tan(x)²)",)),
-    ("exp", X, {}, None, "exp(x)", ("g · exp(x)",)),
-    ("log", X, {}, None, "log(x)", ("g / x",)),
     ("log2", X, {}, None, "log2(x)", ("g / (ln 2 · x)",)),
-    ("sqrt", X, {}, None, "√x", ("g / (2 · √x)",)),
     ("tanh", X, {}, None, "tanh(x)", ("g · (1 − tanh(x)²)",)),
-    ("sigmoid", X, {}, None, "σ(x)", ("g · σ(x) · (1 − σ(x))",)),
-    ("softplus", X, {}, None, "log(1 + exp(x))", ("g · σ(x)",)),
     ("relu", X, {}, None, "max(x, 0)", ("g · [x > 0]",)),
     ("absolute", X, {}, None, "|x|", ("g · sign(x)",)),
-    ("negative", X, {}, None, "−x", ("−g",)),
-    ("reciprocal", X, {}, None, "1 / x", ("−g / x²",)),
-    ("floor", X, {}, None, "⌊x⌋", ("0",)),
     ("arcsin", X, {}, None, "arcsin(x)", ("g / √(1 − x²)",)),
-    ("arctanh", X, {}, None, "arctanh(x)", ("g / (1 − x²)",)),
-    ("erf", X, {}, None, "erf(x)", ("g · 2/√π · exp(−x²)",)),
-    ("silu", X, {}, None, "x · σ(x)", ("g · σ(x) · (1 + x · (1 − σ(x)))",)),
     ("add", XY, {}, None, "x + y", ("g", "g")),
-    ("subtract", XY, {}, None, "x − y", ("g", "−g")),
     ("multiply", XY, {}, None, "x · y", ("g · y", "g · x")),
     ("divide", XY, {}, None, "x / y", ("g / y", "−g · x / y²")),
     ("multiply", ("x", "x"), {}, None, "x²", ("g · x", "g · x")),
@@ -460,9 +434,7 @@ TABLE: list[tuple[str, tuple[Any, ...], dict[str, Any], Any, str, tuple[str | No
     ("where", ("c", "x", "y"), {}, None, "x if c else y", (None, "g · [c]", "g · [not c]")),
     ("matmul", XY, {}, [(2, 3), (3, 4)], "x @ y", ("g @ yᵀ", "xᵀ @ g")),
     ("matmul", XY, {}, [(3,), (3,)], "x @ y", ("g[…, None] · y", "g · x")),
-    ("inv", A, {}, None, "A⁻¹", ("−A⁻ᵀ @ g @ A⁻ᵀ",)),
     ("transpose", A, {}, None, "Aᵀ", ("gᵀ",)),
-    ("sum", X, {}, None, "Σ(x)", ("g, repeated",)),
     ("sum", X, {"axis": 0}, [MATRIX], "Σ(x, axis=0)", ("g, repeated",)),
     ("mean", X, {}, [MATRIX], "mean(x)", ("g / 6, repeated",)),
     ("mean", X, {}, None, "mean(x)", ("g / N, repeated over them",)),  # N is not known
@@ -472,7 +444,6 @@ TABLE: list[tuple[str, tuple[Any, ...], dict[str, Any], Any, str, tuple[str | No
     ("getitem", X, {"index": (slice(1, None), -1)}, [MATRIX], "x[1:, −1]", ("g at [1:, −1], 0 elsewhere",)),  # noqa: E501
     ("concatenate", XY, {}, [(2, 3), (1, 3)], "concatenate(x, y)", ("g[0:2]", "g[2:3]")),
     ("softmax", X, {}, None, "softmax(x)", ("softmax(x) · (g − Σ(g · softmax(x), axis=−1))",)),
-    ("logsumexp", X, {}, [MATRIX], "logsumexp(x)", ("g · softmax(x, axis=None)",)),
     ("det", A, {}, None, "det(A)", ("g[…, None, None] · cof(A)",)),
 ]
 # fmt: on
@@ -641,9 +612,3 @@ def test_arguments_that_look_alike_are_not_mistaken_for_each_other() -> None:
             node = y._node
             assert node is not None
             assert told(node, ["x"])[:2] == (f"x · {k:g}", (f"g · {k:g}",))
-
-
-def test_import_of_the_package_leaves_the_formulas_alone() -> None:
-    """Training shall not pay for them."""
-    code = "import sys, graphgrad; assert 'graphgrad.viz.formulas.telling' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)

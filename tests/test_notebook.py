@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad.errors import PictureError
 
 
 def bundle(tensor: Any) -> dict[str, str]:
@@ -39,11 +38,3 @@ def test_what_cannot_be_drawn_is_text_that_says_why(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("graphgrad.viz.drawing.layout.commands", lambda _: iter(()))
     found = bundle(gg.Tensor(2.0, requires_grad=True) * 3.0)
     assert "drawing needs Graphviz" in found["text/plain"]
-
-
-def test_to_svg_is_what_render_writes(tmp_path: Any) -> None:
-    y = gg.Tensor(2.0, requires_grad=True).exp()
-    graph = gg.graph(y)
-    assert graph.render(tmp_path / "y.svg").read_text("utf-8") == graph.to_svg()
-    with pytest.raises(PictureError, match=r"to_svg: the graph has .* values, more than limit=1"):
-        graph.to_svg(limit=1)

@@ -11,9 +11,9 @@ import graphgrad as gg
 from graphgrad.viz import Graph
 from graphgrad.viz.views.looks import Look
 from graphgrad.viz.views.retreat import simpler
+from tests.builders import Net, traced
 from tests.golden import programs
 from tests.random_programs import Move, fitting, looks, moves, run
-from tests.test_view import Net, traced
 
 
 def told(graph: Graph, **look: Unpack[Look]) -> list[str]:

@@ -4,7 +4,6 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 
 import graphgrad as gg
@@ -12,9 +11,8 @@ from graphgrad import nn
 from graphgrad.viz import Graph
 from graphgrad.viz.views.scenes import Scene, scenes
 from graphgrad.viz.views.view import MANY, MOST, View
-from tests.golden import programs
-from tests.random_programs import Move, fitting, halves, looks, moves, run
-from tests.test_view import Block, Net, traced
+from tests.builders import Block, Net, traced
+from tests.random_programs import Move, fitting, looks, moves, run
 
 
 def told(graph: Graph, **look: Any) -> list[str]:
@@ -155,88 +153,28 @@ def test_what_leaves_between_two_blocks_keeps_them_apart() -> None:
     assert len(inside.view.leads_on) == 2
 
 
-def test_one_of_several_outputs_enters() -> None:
-    first, second = halves(programs.leaf(np.arange(4.0), "x"))
-    with gg.viz.tracing():
-        total = (nn.Tanh()(second) * first).sum()
-    _, inside = scenes(gg.graph(total).snapshot, collapse=0)
-    assert [node.id[0] for node in inside.view.nodes] == ["v", "o"]
-    (entered,) = entering(inside.view)
-    assert inside.view.value(entered).output == 1
-    assert inside.view.nodes[0].inputs == ()
-
-
 def test_names_may_be_shortened_by_the_module_around() -> None:
-    class Outer(nn.Module):
-        def __init__(self) -> None:
-            self.net = Net(3)
-
-        def forward(self, x: Any) -> Any:
-            return self.net(x)
-
-    found = scenes(traced(Outer(), 2, 4).snapshot, collapse=lambda _: True)
+    found = scenes(traced(nn.Sequential(Net(3)), 2, 4).snapshot, collapse=lambda _: True)
     paths = {scene.title: scene.view.path for scene in found}
-    assert paths["Net"] == paths["Block × 3"] == "net"
-    assert [s.view.path for s in found if s.title == "Block"] == [
-        f"net.blocks.{k}" for k in range(3)
-    ]
+    assert paths["Net"] == paths["Block × 3"] == "0"
+    assert [s.view.path for s in found if s.title == "Block"] == [f"0.blocks.{k}" for k in range(3)]
 
 
 def test_a_large_inside_is_closed_again() -> None:
-    class Two(nn.Module):
-        def __init__(self) -> None:
-            self.nets = [Net(40), Net(40)]
-            self.way = nn.Affine(3, 4, rng=np.random.default_rng(0))
-
-        def forward(self, x: Any) -> Any:
-            return self.nets[1](self.way(self.nets[0](x)))
-
-    found = scenes(traced(Two(), 2, 4).snapshot, collapse=1)
-    assert [scene.title for scene in found[:4]] == ["mean of Two", "Net", "Affine", "Net"]
+    way = nn.Affine(3, 4, rng=np.random.default_rng(0))
+    found = scenes(traced(nn.Sequential(Net(40), way, Net(40)), 2, 4).snapshot, collapse=1)
+    assert [scene.title for scene in found[:4]] == ["mean of Sequential", "Net", "Affine", "Net"]
     assert {node.modules[0].kind for node in boxed(found[1]).values()} == {"Affine", "Block"}
     assert found[1].view.note is None  # to open more it is clicked, not called anew
 
 
 def test_a_module_of_many_modules_opens_one_level() -> None:
-    class Wide(nn.Module):
-        def __init__(self) -> None:
-            rng = np.random.default_rng(0)
-            self.net = nn.Sequential(*[Block(rng) for _ in range(70)])
-
-        def forward(self, x: Any) -> Any:
-            return self.net(x)
-
-    class Outer(nn.Module):
-        def __init__(self) -> None:
-            self.wide = Wide()
-
-        def forward(self, x: Any) -> Any:
-            return self.wide(x)
-
-    graph = traced(Outer(), 2, 6)
+    rng = np.random.default_rng(0)
+    blocks = nn.Sequential(*[Block(rng) for _ in range(70)])
+    graph = traced(nn.Sequential(nn.Sequential(blocks)), 2, 6)
     assert len(graph.snapshot.values) > MOST
     assert max(scene.view.size for scene in scenes(graph.snapshot, collapse=0)) < MANY
     assert len(scenes(graph.snapshot, collapse=0)) > 70
-
-
-def test_an_unrolled_recurrence_of_100_steps() -> None:
-    rng = np.random.default_rng(0)
-    cell = nn.RNNCell(3, 5, rng=rng)
-    h: Any = gg.Tensor(np.zeros((2, 5), np.float32), name="h0")
-    with gg.viz.tracing():
-        for _ in range(100):
-            h = cell(gg.Tensor(rng.standard_normal((2, 3)), dtype=np.float32), h)
-        loss = (h * h).sum()
-    found = scenes(gg.graph(loss).snapshot)
-    assert [scene.title for scene in found] == ["sum of RNNCell", "RNNCell × 100"] + [
-        "RNNCell"
-    ] * 100
-    inside = found[50].view
-    names = {inside.value(node.outputs[0]).name for node in inside.nodes if node.id[0] == "v"}
-    assert {"weight_ih", "weight_hh", "bias_ih", "bias_hh"} <= names
-    weights = [u for n in inside.nodes for u in n.inputs if not inside.value(u.source).inputs]
-    assert all(use.fork for use in weights if inside.value(use.source).needs)
-    assert found[1].view.shared  # drawn at each of the cells
 
 
 def test_heat_has_one_scale() -> None:
@@ -268,32 +206,9 @@ def test_a_module_that_is_too_large_for_one_picture_stays_closed() -> None:
                 x = x * self.scale
             return x
 
-    class Around(nn.Module):
-        def __init__(self) -> None:
-            self.long = Long()
-
-        def forward(self, x: Any) -> Any:
-            return self.long(x)
-
     assert told(traced(Long(), 2), collapse=0, limit=10**9) == ["mean of Long"]
-    assert told(traced(Around(), 2), collapse=0, limit=10**9) == [
-        "mean of Around",
-        "Around in mean of Around",
+    around = traced(nn.Sequential(Long()), 2)
+    assert told(around, collapse=0, limit=10**9) == [
+        "mean of Sequential",
+        "Sequential in mean of Sequential",
     ]
-
-
-@pytest.mark.parametrize(
-    "program", [programs.fork, programs.several_outputs, programs.shared_weight]
-)
-def test_without_modules_there_is_one_scene(program: Any) -> None:
-    graph = gg.graph(program())
-    (scene,) = scenes(graph.snapshot)
-    assert scene.view == graph.view()
-
-
-def test_titles_are_harmless() -> None:
-    graph = gg.graph(programs.leaf(2.0, "a\u202e\n" + "x" * 999) * 1.0)
-    assert told(graph) == ["multiply"]
-    (scene,) = scenes(gg.graph(programs.leaf(2.0, "a\u202e\n" + "x" * 999)).snapshot)
-    assert len(scene.title) <= 32
-    assert scene.title.startswith("a\ufffd x")

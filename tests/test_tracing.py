@@ -3,9 +3,9 @@
 import functools
 import gc
 import json
-import threading
 import weakref
 from collections import defaultdict
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from hypothesis import given, strategies as st
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.engine.graph import Node
 from graphgrad.engine.recording import switches
 from graphgrad.errors import DtypeError, NonFiniteError
 from graphgrad.viz import Graph, Numbers, Value, tracing
@@ -87,6 +86,7 @@ def check_sums(graph: Graph, *, all_known: bool = True) -> None:
         for source, share in zip(v.inputs, v.contributions, strict=True):
             shares[source].append(share)
     for v in values[:-1]:
+        assert v.gradient is not None or not v.needs or not all_known
         if not v.needs:
             assert all(share is None for share in shares[v.id])
         elif v.gradient is not None and v.gradient.elements is not None:
@@ -98,43 +98,15 @@ def check_sums(graph: Graph, *, all_known: bool = True) -> None:
             assert None not in shares[v.id]
 
 
-@given(st.sampled_from([3, 8]), choices)
-def test_contributions_add_up(size: int, moves: Any) -> None:
-    check_sums(gg.graph(random_graph(size, moves)))
-
-
-@given(choices)
-def test_contributions_after_backward_kept_the_graph(moves: Any) -> None:
-    y = random_graph(4, moves)
-    y.backward(retain_graph=True)
-    check_sums(gg.graph(y))
-
-
-@given(choices)
-def test_contributions_after_backward_freed_the_graph(moves: Any) -> None:
-    """Some of them can be told from the small values that stayed; none of those is wrong."""
-    y = random_graph(4, moves)
-    y.backward()
-    check_sums(gg.graph(y), all_known=False)
-
-
-@given(st.sampled_from([4, 20]), choices)
-def test_contributions_of_a_traced_backward(size: int, moves: Any) -> None:
-    with tracing():
+@pytest.mark.parametrize("sweep", ["its own", "kept", "freed", "traced"])
+@given(st.sampled_from([3, 8, 20]), choices)
+def test_contributions_add_up(sweep: str, size: int, moves: Any) -> None:
+    """Of a freed graph some can be told from the small values that stayed; none is wrong."""
+    with tracing() if sweep == "traced" else nullcontext():
         y = random_graph(size, moves)
-        y.backward()
-    check_sums(gg.graph(y))
-
-
-def test_each_use_at_a_fork_has_its_own() -> None:
-    x, y = leaf(3.0, "x"), leaf(5.0, "y")
-    for retain in (None, True, False):
-        z = x * y + gg.sin(x)
-        if retain is not None:
-            z.backward(retain_graph=retain)
-        product, sine, _ = ops(gg.graph(z))
-        assert [elements(c) for c in product.contributions] == [5, 3]
-        assert elements(sine.contributions[0]) == np.cos(3.0)
+        if sweep != "its own":
+            y.backward(retain_graph=sweep == "kept")
+    check_sums(gg.graph(y), all_known=sweep != "freed")
 
 
 def test_a_use_behind_an_untaken_branch_sends_zero() -> None:
@@ -245,32 +217,10 @@ def test_an_op_that_only_a_condition_depends_on_has_no_way_back() -> None:
 # ----------------------------------------------------------------------------- formulas
 
 
-def test_formulas_name_what_the_graph_names() -> None:
-    w = leaf(2.0, "w")
-    graph = gg.graph(gg.sin(w) * 3.0)
-    sine, product = ops(graph)
-    assert (sine.formula, sine.local, sine.local_numbers) == (
-        "sin(w)",
-        ("g · cos(w)",),
-        (np.cos(2.0),),
-    )
-    assert (product.formula, product.local) == ("x · 3", ("g · 3", None))
-    assert product.local_numbers == (3, None)
-
-
 def test_no_name_means_two_things_in_a_formula() -> None:
     """Without a name an input goes by the op's own, x; not where the user has another x."""
     assert ops(gg.graph(gg.exp(gg.sin(leaf(2.0, "w")))))[1].formula == "exp(x)"
     assert ops(gg.graph(gg.exp(gg.sin(leaf(2.0, "x")))))[1].formula == "exp(#2)"
-
-
-def test_local_numbers_times_the_gradient_are_the_contributions() -> None:
-    graph = gg.graph(lambda x, y: gg.tanh(x * y) / (x + 2.0) - gg.log(y) ** 2, 0.5, 3.0)
-    for v in ops(graph):
-        for slope, share in zip(v.local_numbers, v.contributions, strict=True):
-            assert (slope is None) == (share is None)
-            if slope is not None:
-                assert slope * elements(v.gradient)[0] == pytest.approx(elements(share)[0])
 
 
 # ------------------------------------------------------------------------------ modules
@@ -288,20 +238,20 @@ class Nested(nn.Module):
     def __init__(self) -> None:
         self.first = nn.Sequential(nn.Affine(4, 3, rng=rng()), nn.ReLU())
         self.blocks = [Block(), Block()]
-        self.named = {"last one": Block()}
+        self.named = {"": Block()}
         self.shared = self.blocks[0]
 
     def forward(self, x: Any) -> Any:
         x = self.first(x)
         for block in self.blocks:
             x = block(x)
-        return self.named["last one"](self.shared(x)).sum()
+        return self.named[""](self.shared(x)).sum()
 
 
 def test_modules_by_their_attributes() -> None:
     net = Nested()
     graph = gg.graph(net, np.ones((2, 4), np.float32))
-    pairs = ["blocks.0", "blocks.1", "blocks.0", "named.last one"]
+    pairs = ["blocks.0", "blocks.1", "blocks.0", "named."]
     assert modules_of(graph) == ["first.0", "first.1", *[p for p in pairs for _ in range(2)], ""]
     assert [(m.path, m.kind) for m in graph.snapshot.modules] == [
         ("", "Nested"),
@@ -310,7 +260,7 @@ def test_modules_by_their_attributes() -> None:
         ("first.1", "ReLU"),
         ("blocks.0", "Block"),
         ("blocks.1", "Block"),
-        ("named.last one", "Block"),
+        ("named.", "Block"),
     ]
     learned = {v.name: v.module for v in graph.snapshot.values if v.kind == "leaf"}
     assert learned == {
@@ -318,7 +268,7 @@ def test_modules_by_their_attributes() -> None:
         "first.0.bias": "first.0",
         "blocks.0.scale": "blocks.0",
         "blocks.1.scale": "blocks.1",
-        "named.last one.scale": "named.last one",
+        "named..scale": "named.",
         "x": None,
     }
     assert all(p.name is None for p in net.parameters())
@@ -446,22 +396,6 @@ def test_recomputed_parts_and_transforms_are_traced_too() -> None:
     assert {v.module for v in ops(graph)} == {None, "0", "1"}
 
 
-@pytest.mark.parametrize("key", ["", ".", "a.b", "<script>", '"', "\n", "x" * 10_000, "\ud800"])
-def test_hostile_names_of_modules(key: str) -> None:
-    class Odd(nn.Module):
-        def __init__(self) -> None:
-            self.parts = {key: nn.Affine(2, 2, rng=rng())}
-
-        def forward(self, x: Any) -> Any:
-            return self.parts[key](x)
-
-    graph = gg.graph(Odd(), np.ones((1, 2)))
-    assert modules_of(graph) == [f"parts.{key}"]
-    assert names(graph)[0] == f"parts.{key}.weight"
-    graph.to_json()
-    graph.to_mermaid().encode()
-
-
 # --------------------------------------------------------------------- what a trace records
 
 
@@ -490,21 +424,8 @@ def test_numbers_are_not_told_of_what_was_overwritten() -> None:
     assert changed.numbers is None
 
 
-def test_a_trace_is_of_its_thread() -> None:
-    net, graphs = nn.Affine(2, 2, rng=rng()), []
-    with tracing():
-        thread = threading.Thread(target=lambda: graphs.append(gg.graph(net(np.ones((1, 2))))))
-        thread.start()
-        thread.join()
-    assert graphs[0].snapshot.modules == ()
-
-
 def test_a_trace_and_the_search_for_anomalies_go_together() -> None:
     x = leaf(np.ones(20))
-    with gg.detect_anomaly(), tracing():
-        y = x * 2
-        with pytest.raises(NonFiniteError), np.errstate(all="ignore"):
-            gg.log(-y)
     with tracing(), gg.detect_anomaly(), tracing():
         y = x * 2
         with pytest.raises(NonFiniteError), np.errstate(all="ignore"):
@@ -534,12 +455,6 @@ def test_nothing_is_kept_alive() -> None:
         assert graph.snapshot.modules == other.snapshot.modules
     finally:
         gc.enable()
-
-
-def test_a_node_has_no_note_without_a_trace() -> None:
-    y = leaf(1.0) * 2
-    assert isinstance(y._node, Node)
-    assert not hasattr(y._node, "note")
 
 
 # ----------------------------------------------------------------------- graph of a function

@@ -3,10 +3,9 @@
 import base64
 import hashlib
 import itertools
-import json
 import math
 import re
-from html.parser import HTMLParser
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,52 +15,18 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import data, nn, optim
-from graphgrad.errors import DtypeError, GraphError, PictureError, ShapeError
+from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.judging.limits import UPDATES
 from graphgrad.judging.updates import excursions
 from graphgrad.viz.page.epochs import batches_per_epoch, letters
-from tests.browser import Visit, reached_by_tab
-
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "</script><img src=x onerror=alert(1)>",
-    "\"' & <b>",
-    "two\nlines\u2028",
-    "abc\u202ecba",
-    "\ud800",
-    "x" * 10_000,
-]
-
-
-class Parts(HTMLParser):
-    """The elements of a page with their attributes, and what scripts and styles hold."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.content: dict[str, str] = {}  # of the last element of each kind
-        self.open = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self.open = tag
-        self.content[tag] = ""
-
-    def handle_endtag(self, tag: str) -> None:
-        del tag
-        self.open = ""
-
-    def handle_data(self, data: str) -> None:
-        if self.open:
-            self.content[self.open] += data
+from tests.browser import OVERLAPS, Parts, data_of, reached_by_tab
+from tests.builders import HOSTILE
+from tests.golden.programs import apples_and_oranges
 
 
 def told(path: Path) -> Any:
     """The data of a page."""
-    found = re.search(r'id="data">(.*?)</script>', path.read_text("utf-8"), re.DOTALL)
-    assert found
-    return json.loads(found[1])
+    return data_of(path.read_text("utf-8"))
 
 
 def history_of(columns: dict[str, Any], losses: Any = ()) -> nn.History:
@@ -77,7 +42,7 @@ def chart(path: Path, title: str) -> Any:
     return found
 
 
-def learn(epochs: int, every: int, names: list[str] | None = None) -> Any:
+def learn(epochs: int, every: int) -> Any:
     """Train eight layers on random numbers, and return history and diagnosis."""
     rng = np.random.default_rng(0)
     sizes = [6, 16, 16, 16]
@@ -86,8 +51,6 @@ def learn(epochs: int, every: int, names: list[str] | None = None) -> Any:
         layers += [nn.Affine(inputs, units, rng=rng), nn.Tanh()]
     layers += [nn.Affine(16, 3, rng=rng), nn.ReLU()]
     model: Any = nn.Sequential(*layers)
-    if names is not None:
-        model.layers = dict(zip(names, layers, strict=False))
     x = rng.normal(size=(64, 6)).astype(np.float32)
     samples = data.Dataset(x, x[:, :3].argmax(axis=1))
     optimizer = optim.SGD(model.parameters(), lr=0.1)
@@ -102,18 +65,36 @@ def training() -> Any:
     return learn(20, 2)
 
 
+@pytest.fixture(scope="module")
+def trained(training: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of that training."""
+    history, watch = training
+    path = tmp_path_factory.mktemp("pages") / "a.html"
+    return gg.viz.training_page(history, path, diagnosis=watch, title=TITLE)
+
+
+TITLE = "</title><b> & run"
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Callable[..., Path]:
+    """Write the page of a training."""
+
+    def page(history: Any, watch: Any = None, **options: Any) -> Path:
+        return gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch, **options)
+
+    return page
+
+
 # --------------------------------------------------------------------------------- one file
 
 
-def test_the_policy_allows_this_style_and_script_and_nothing_else(
-    training: Any, tmp_path: Path
-) -> None:
-    history, watch = training
-    path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch)
-    parts = Parts(path.read_text("utf-8"))
-    (policy,) = (
-        str(a["content"]) for tag, a in parts.tags if a.get("http-equiv") and tag == "meta"
-    )
+@pytest.mark.parametrize("kind", ["graph", "training"])
+def test_a_page_runs_its_own_style_and_script_and_loads_nothing(trained: Path, kind: str) -> None:
+    graph = gg.graph(apples_and_oranges())
+    text = graph.to_html() if kind == "graph" else trained.read_text("utf-8")
+    parts = Parts(text)
+    (policy,) = (str(a["content"]) for _, a in parts.tags if a.get("http-equiv"))
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
     assert rules.pop("default-src") == rules.pop("base-uri") == "'none'"
     assert rules.pop("form-action") == "'none'"
@@ -125,14 +106,7 @@ def test_the_policy_allows_this_style_and_script_and_nothing_else(
         digest = base64.b64encode(hashlib.sha256(parts.content[tag].encode()).digest()).decode()
         assert rules.pop(name) == f"'sha256-{digest}'"
     assert not rules
-
-
-def test_nothing_is_loaded_and_no_style_or_handler_stands_in_an_attribute(
-    training: Any, tmp_path: Path
-) -> None:
-    history, watch = training
-    text = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch).read_text("utf-8")
-    for tag, attributes in Parts(text).tags:
+    for tag, attributes in parts.tags:
         assert "style" not in attributes
         assert not [name for name in attributes if name.startswith("on")]
         assert "src" not in attributes
@@ -141,58 +115,38 @@ def test_nothing_is_loaded_and_no_style_or_handler_stands_in_an_attribute(
     assert addresses == {"http://www.w3.org/2000/svg"}  # a name, which nobody asks for
 
 
-def test_the_same_training_gives_the_same_bytes(tmp_path: Path) -> None:
-    pages = []
-    for name in ("a.html", "b.html"):
-        history, watch = learn(2, 2)
-        pages.append(gg.viz.training_page(history, tmp_path / name, diagnosis=watch).read_bytes())
-    assert pages[0] == pages[1]
-
-
-def test_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    history = history_of({"loss": [2, 1]})
-    path = tmp_path / "page.html"
-    assert gg.viz.training_page(history, str(path)) == path
-    before = path.read_bytes()
-
-    def fails(*_: Path) -> Path:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", fails)
-    with pytest.raises(PictureError, match=r"cannot write .*No space left"):
-        gg.viz.training_page(history, path, title="other")
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
+def test_the_same_training_gives_the_same_bytes(page: Any) -> None:
+    first, second = (page(*learn(2, 2)).read_bytes() for _ in range(2))
+    assert first == second
 
 
 # ------------------------------------------------------------------------------ what it says
 
 
-def test_numbers_are_those_of_the_history(training: Any, tmp_path: Path) -> None:
-    history, watch = training
-    path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch)
-    loss = chart(path, "Loss")
+def test_numbers_are_those_of_the_history(training: Any, trained: Path) -> None:
+    history, _ = training
+    loss = chart(trained, "Loss")
     batches, learnt, held = loss["series"]
     assert [s["name"] for s in loss["series"]] == ["each batch", "training", "validation"]
     np.testing.assert_allclose(learnt["y"], history["loss"], rtol=1e-5)
     np.testing.assert_allclose(held["y"], history["validation_loss"], rtol=1e-5)
     np.testing.assert_allclose(batches["y"], history.losses, rtol=1e-5)
     assert loss["xs"][batches["x"]]["scale"] == 1 / 4, "four batches are an epoch"
-    assert chart(path, "Accuracy")["percent"]
-    assert chart(path, "Learning rate")["series"][0]["y"] == [0.1] * 20
+    assert chart(trained, "Accuracy")["percent"]
+    assert chart(trained, "Learning rate")["series"][0]["y"] == [0.1] * 20
 
 
-def test_numbers_have_a_true_minus(tmp_path: Path) -> None:
-    path = gg.viz.training_page({"loss": [-2.5, -1.5, -1e-05]}, tmp_path / "a.html", title="run-3")
+def test_numbers_have_a_true_minus(page: Any) -> None:
+    path = page({"loss": [-2.5, -1.5, -1e-05]}, title="run-3")
     body = path.read_text("utf-8").partition("<body>")[2].partition("<script")[0]
     assert "run-3" in body
     assert "−2.5" in body
     assert not re.search(r"[ >]-\d|e-\d", body)
 
 
-def test_numbers_are_those_of_the_diagnosis(training: Any, tmp_path: Path) -> None:
-    history, watch = training
-    watched = told(gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch))["watched"]
+def test_numbers_are_those_of_the_diagnosis(training: Any, trained: Path) -> None:
+    _, watch = training
+    watched = told(trained)["watched"]
     records = list(watch.records)
     assert watched["steps"] == [r.step for r in records]
     names = [layer["name"] for layer in watched["layers"]]
@@ -223,7 +177,7 @@ def test_numbers_are_those_of_the_diagnosis(training: Any, tmp_path: Path) -> No
     assert shown <= {f"{name}: {m.kind}" for r in watch.records for name, m in r.layers.items()}
 
 
-def test_findings_are_told_in_words(tmp_path: Path) -> None:
+def test_findings_are_told_in_words(page: Any) -> None:
     history, watch = learn(1, 1)
     for record in watch.records:
         for p in record.parameters.values():
@@ -233,7 +187,7 @@ def test_findings_are_told_in_words(tmp_path: Path) -> None:
         "validation_loss": [1.0, 0.5, 0.6, 0.7, 0.8, 0.9],
     }
     history = history_of(columns, [1, math.nan])
-    text = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch).read_text("utf-8")
+    text = page(history, watch).read_text("utf-8")
     items = re.findall(r"<li>(.*?)</li>", text)
     assert items[0].startswith("the losses of batches: 1 of 2 are NaN or infinite")
     assert items[1].startswith("overfitting: the validation loss rises from about 0.6 to 0.9")
@@ -243,46 +197,41 @@ def test_findings_are_told_in_words(tmp_path: Path) -> None:
     assert "lowest in epoch 2; 0.9 at the end, training 0.4" in text
 
 
-def test_where_nothing_rests_one_sentence_says_so(tmp_path: Path) -> None:
+def test_where_nothing_rests_one_sentence_says_so(page: Any) -> None:
     model = nn.Sequential(nn.Affine(4, 4, rng=np.random.default_rng(0)), nn.Tanh())
     watch = nn.Diagnosis(model, every=1)
     with watch.step():
         model(np.full((8, 4), 0.1, np.float32)).sum().backward()
-    path = gg.viz.training_page({}, tmp_path / "a.html", diagnosis=watch)
+    path = page({}, watch)
     assert "In none of all watched steps was a unit dead or a value" in path.read_text("utf-8")
     assert [c["id"] for c in told(path)["watched"]["charts"]] == ["ratios"]
 
 
-def test_a_healthy_training_has_nothing_unusual(tmp_path: Path) -> None:
-    history = history_of({"loss": [2, 1, 0.9], "validation_loss": [2, 1, 1.1]})
-    text = gg.viz.training_page(history, tmp_path / "a.html").read_text("utf-8")
+def test_a_healthy_training_has_nothing_unusual(page: Any) -> None:
+    text = page({"loss": [2, 1, 0.9], "validation_loss": [2, 1, 1.1]}).read_text("utf-8")
     assert "<p>Nothing unusual.</p>" in text
     assert "In the history we look for values that are NaN" in text
     assert "In the last" not in text, "of layers nothing is known"
 
 
-def test_updates_that_left_their_band_for_a_while_are_told(tmp_path: Path) -> None:
+def test_updates_that_left_their_band_for_a_while_are_told(page: Any) -> None:
     history, watch = learn(10, 1)
-    assert "<p>Nothing unusual.</p>" in page_of(history, watch, tmp_path)
+    assert "<p>Nothing unusual.</p>" in page(history, watch).read_text("utf-8")
     object.__setattr__(watch.records[0].parameters["0.weight"], "update", 1e3)
     assert not watch.findings()
-    text = page_of(history, watch, tmp_path)
+    text = page(history, watch).read_text("utf-8")
     assert "<p>Nothing unusual on the whole.</p>" in text
     assert "<p>Updates of 0.weight were above 0.03 of the weights in step 0 (1 of 40 wat" in text
     assert f"In the last 10 watched steps we look for updates outside {UPDATES} of the" in text
 
 
-def page_of(history: Any, watch: Any, folder: Path) -> str:
-    return gg.viz.training_page(history, folder / "a.html", diagnosis=watch).read_text("utf-8")
-
-
-def test_epochs_of_findings_are_marked(tmp_path: Path) -> None:
+def test_epochs_of_findings_are_marked(page: Any) -> None:
     """The case of a loss at ln 10 for 13 of 20 epochs: in words, and in the curve."""
     loss = [math.log(10)] * 13 + [1.9, 1.5, 1.0, 0.6, 0.5, 0.45, 0.4]
     right = [0.1] * 13 + [0.2, 0.4, 0.6, 0.8, 0.8, 0.85, 0.9]
     held = [0.1] * 13 + [0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5]
     columns = {"lr": [math.nan] * 20, "loss": loss, "accuracy": right, "validation_accuracy": held}
-    path = gg.viz.training_page(history_of(columns), tmp_path / "a.html")
+    path = page(history_of(columns))
     items = re.findall(r"<li>(.*?)</li>", path.read_text("utf-8"))
     assert items[1].startswith("the loss stood at 2.303, where it began, in epochs 1 to 13: that ")
     assert chart(path, "Loss")["marks"] == [[1, 13, "B"]]
@@ -290,21 +239,16 @@ def test_epochs_of_findings_are_marked(tmp_path: Path) -> None:
     assert [letters(n) for n in (1, 26, 27, 52, 53, 703)] == ["A", "Z", "AA", "AZ", "BA", "AAA"]
 
 
-def test_any_mapping_of_columns_will_do(tmp_path: Path) -> None:
-    path = gg.viz.training_page({"top_5_rate": np.array([1, 2, 3])}, tmp_path / "a.htm")
+def test_any_mapping_of_columns_will_do(page: Any) -> None:
+    path = page({"top_5_rate": np.array([1, 2, 3])})
     assert chart(path, "Top 5 rate")["series"][0]["y"] == [1, 2, 3]
     assert "watched" not in told(path)
 
 
-def test_a_diagnosis_without_epochs_will_do(training: Any, tmp_path: Path) -> None:
-    path = gg.viz.training_page(nn.History(), tmp_path / "a.html", diagnosis=training[1])
+def test_a_diagnosis_without_epochs_will_do(training: Any, page: Any) -> None:
+    path = page(nn.History(), training[1])
     assert told(path)["charts"] == []
     assert told(path)["watched"]["steps"]
-
-
-def test_a_training_ended_in_its_first_epoch(tmp_path: Path) -> None:
-    path = gg.viz.training_page(history_of({}, [3, 2]), tmp_path / "a.html")
-    assert chart(path, "Loss of each batch")["series"][0]["y"] == [3, 2]
 
 
 # --------------------------------------------------------------------- where an epoch ends
@@ -336,12 +280,13 @@ def test_epochs_of_which_one_number_does_not_tell() -> None:
 
 @pytest.mark.parametrize("told_losses", [[5.0, 4.0], [math.nan, 1.0], []])
 def test_batches_whose_epochs_are_not_known_have_a_chart_of_their_own(
-    told_losses: list[float], tmp_path: Path
+    told_losses: list[float], page: Any
 ) -> None:
     losses = [3.0, 2.9, 2.0, 1.9]
     columns = {"loss": told_losses, "lr": [0.1] * len(told_losses)}
-    path = gg.viz.training_page(history_of(columns, losses), tmp_path / "a.html")
-    assert chart(path, "Loss of each batch")["xs"][0]["scale"] == 1
+    path = page(history_of(columns, losses))
+    found = chart(path, "Loss of each batch")
+    assert (found["xs"][0]["scale"], found["series"][0]["y"]) == (1, losses)
     if told_losses:
         assert "each batch" not in [s["name"] for s in chart(path, "Loss")["series"]]
 
@@ -349,23 +294,22 @@ def test_batches_whose_epochs_are_not_known_have_a_chart_of_their_own(
 # -------------------------------------------------------------------------------- bad input
 
 
-def test_hostile_names_are_texts(tmp_path: Path) -> None:
-    path = tmp_path / "a.html"
+def test_hostile_names_are_texts(page: Any) -> None:
+    def tags(text: str) -> list[str]:
+        return [t for t, _ in Parts(text).tags if t not in ("ol", "li", "p")]
+
+    plain = tags(page({"a": [1]}).read_text("utf-8"))
     for name in HOSTILE:
-        plain = Parts(gg.viz.training_page({"a": [1]}, path).read_text("utf-8"))
-        gg.viz.training_page({name: [1, math.nan]}, path, title=name)
-        parts = Parts(path.read_text("utf-8"))
-        assert [t for t, _ in parts.tags if t not in ("ol", "li", "p")] == [
-            t for t, _ in plain.tags if t not in ("ol", "li", "p")
-        ], name
-        assert path.stat().st_size < 60_000
-        assert "\u202e" not in path.read_text("utf-8")
+        text = page({name: [1, math.nan]}, title=name).read_text("utf-8")
+        assert tags(text) == plain, name
+        assert len(text) < 60_000
+        assert "\u202e" not in text
 
 
-def test_hostile_names_of_layers_are_texts(training: Any, tmp_path: Path) -> None:
+def test_hostile_names_of_layers_are_texts(training: Any, page: Any) -> None:
     history, watch = training
     record = watch.records[-1]
-    names = dict(zip(record.layers, HOSTILE, strict=False))
+    names = dict(zip(record.layers, [*HOSTILE][::-1], strict=False))
     layers = {names.get(n, n): m for n, m in record.layers.items()}
     parameters = {f"{names.get(n, n)}.weight": p for n, p in record.parameters.items()}
     changed = SimpleNamespace(step=0, layers=layers, parameters=parameters)
@@ -374,21 +318,25 @@ def test_hostile_names_of_layers_are_texts(training: Any, tmp_path: Path) -> Non
         findings=lambda: [f"{n}: is dead" for n in names.values()],
         resting_shares=lambda: [dict.fromkeys(layers, 0.5)],
     )
-    path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch)
-    parts = Parts(path.read_text("utf-8"))
-    assert [t for t, _ in parts.tags].count("script") == 2
-    assert "img" not in [t for t, _ in parts.tags]
-    assert "\ufffd" in told(path)["watched"]["layers"][4]["name"]
+    path = page(history, watch)
+    tags = [t for t, _ in Parts(path.read_text("utf-8")).tags]
+    assert tags.count("script") == 2
+    assert "img" not in tags
+    assert "lone \ufffd" in [layer["name"] for layer in told(path)["watched"]["layers"]]
     assert max(len(layer["name"]) for layer in told(path)["watched"]["layers"]) == 80
 
 
-def test_values_that_are_not_finite_are_kept(tmp_path: Path) -> None:
+def test_values_that_are_not_finite_are_kept(page: Any) -> None:
     row = [1, math.nan, math.inf, -math.inf]
-    path = gg.viz.training_page({"loss": row, "accuracy": row}, tmp_path / "a.html")
-    assert chart(path, "Loss")["series"][0]["y"] == [1, "nan", "inf", "-inf"]
+    assert chart(page({"loss": row, "accuracy": row}), "Loss")["series"][0]["y"] == [
+        1,
+        "nan",
+        "inf",
+        "-inf",
+    ]
 
 
-def test_records_of_broken_values_and_of_layers_that_come_and_go(tmp_path: Path) -> None:
+def test_records_of_broken_values_and_of_layers_that_come_and_go(page: Any) -> None:
     _, watch = learn(1, 1)
     with np.errstate(all="ignore"):
         for p in watch.model.parameters():
@@ -398,8 +346,7 @@ def test_records_of_broken_values_and_of_layers_that_come_and_go(tmp_path: Path)
             watch.model(np.ones((4, 6), np.float32)).sum().backward()
     first = watch.records[0]
     del first.layers["1"], first.parameters["2.weight"]
-    path = gg.viz.training_page({}, tmp_path / "a.html", diagnosis=watch)
-    watched = told(path)["watched"]
+    watched = told(page({}, watch))["watched"]
     broken = watched["records"][-1][0][0]
     assert broken[0] == broken[1] == "nan"
     assert broken[4:] == [1, 0, ""]
@@ -438,39 +385,24 @@ def test_diagnoses_that_cannot_be_drawn(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
-    history = {"loss": [1]}
-    with pytest.raises(PictureError, match=r"does not end in \.html"):
-        gg.viz.training_page(history, tmp_path / "page.png")
-    with pytest.raises(PictureError, match="there is no folder"):
-        gg.viz.training_page(history, tmp_path / "none" / "page.html")
-    (tmp_path / "folder.html").mkdir()
-    with pytest.raises(PictureError, match="cannot write"):
-        gg.viz.training_page(history, tmp_path / "folder.html")
-    assert [p.name for p in tmp_path.iterdir()] == ["folder.html"]
-
-
 # -------------------------------------------------------------------------------------- size
 
 
-def test_sizes(training: Any, tmp_path: Path) -> None:
+def test_sizes(training: Any, trained: Path, page: Any) -> None:
     history, watch = training
     assert (history.epochs, len(watch.records)) == (20, 40)
-    path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch)
-    assert path.stat().st_size <= 200_000
+    assert trained.stat().st_size <= 200_000
     rng = np.random.default_rng(0)
-    path = gg.viz.training_page(history_of({}, rng.random(60_000)), tmp_path / "b.html")
-    assert path.stat().st_size <= 80_000
+    assert page(history_of({}, rng.random(60_000))).stat().st_size <= 80_000
 
 
-def test_thinning_keeps_the_extremes_and_counts_what_is_broken(tmp_path: Path) -> None:
+def test_thinning_keeps_the_extremes_and_counts_what_is_broken(page: Any) -> None:
     rng = np.random.default_rng(0)
     losses = 1 + rng.random(60_000)
     losses[[31_234, 777]] = 50, 0.001
     losses[[40_000, 40_001, 59_999]] = math.nan, math.inf, -math.inf
     losses[100:200] = math.nan
-    path = gg.viz.training_page(history_of({}, losses), tmp_path / "a.html")
-    found = chart(path, "Loss of each batch")
+    found = chart(page(history_of({}, losses)), "Loss of each batch")
     (row,) = found["series"]
     assert found["xs"][0]["per"] == 100
     assert len(row["low"]) == len(row["mean"]) == len(row["high"]) == 600
@@ -482,9 +414,9 @@ def test_thinning_keeps_the_extremes_and_counts_what_is_broken(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("count", [1200, 1201, 1801])
-def test_every_number_is_in_one_bin(count: int, tmp_path: Path) -> None:
+def test_every_number_is_in_one_bin(count: int, page: Any) -> None:
     row = np.arange(1, count + 1)
-    path = gg.viz.training_page({"loss": row}, tmp_path / "a.html")
+    path = page({"loss": row})
     (found,) = chart(path, "Loss")["series"]
     if count == 1200:
         assert found["y"] == row.tolist()
@@ -494,7 +426,7 @@ def test_every_number_is_in_one_bin(count: int, tmp_path: Path) -> None:
     assert found["high"] == [min(low + per - 1, count) for low in row[::per].tolist()]
 
 
-def test_of_very_many_histograms_some_are_left_out(training: Any, tmp_path: Path) -> None:
+def test_of_very_many_histograms_some_are_left_out(training: Any, page: Any) -> None:
     """8 layers × 2 × 2000 steps: a quarter of them, the first and the last step among them."""
     history, watch = training
     records = [
@@ -503,7 +435,7 @@ def test_of_very_many_histograms_some_are_left_out(training: Any, tmp_path: Path
     ]
     resting = watch.resting_shares() * 50
     many = SimpleNamespace(records=records, findings=list, resting_shares=lambda: resting)
-    path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=many)
+    path = page(history, many)
     watched = told(path)["watched"]
     assert watched["recorded"] == 2000
     assert len(watched["steps"]) == len(watched["records"]) == 500
@@ -516,38 +448,22 @@ def test_of_very_many_histograms_some_are_left_out(training: Any, tmp_path: Path
 # ----------------------------------------------------------------------------- in a browser
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [700, 1280])
-def test_it_is_drawn_and_fits(
-    chromium: Any, training: Any, tmp_path: Path, width: int, scheme: str
-) -> None:
-    history, watch = training
-    path = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch, title=HOSTILE[1])
-    visit = Visit(chromium, path, width, scheme)
-    page = visit.page
-    assert page.title() == HOSTILE[1]
+@pytest.mark.parametrize(("width", "scheme"), [(700, "dark"), (1280, "light")])
+def test_it_is_drawn_and_fits(visit: Any, trained: Path, width: int, scheme: str) -> None:
+    page = visit(trained, width, scheme)
+    assert page.title() == TITLE
     assert page.locator("#charts .chart").count() == 5
     assert page.locator(".rows svg.plot .bars").count() == 16
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(13, 17, 23)")
-    overlaps = page.evaluate(
-        """() => [...document.querySelectorAll('svg.plot')].flatMap((plot) => {
-          const boxes = [...plot.querySelectorAll('text')].map((t) => t.getBoundingClientRect());
-          return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) => a.left < b.right - 1
-            && b.left < a.right - 1 && a.top < b.bottom - 3 && b.top < a.bottom - 3));
-        }).length"""
-    )
-    assert overlaps == 0
-    visit.close()
+    _, overlaps = page.evaluate(OVERLAPS)
+    assert overlaps == []
 
 
-def test_steps_by_slider_keys_and_click(chromium: Any, training: Any, tmp_path: Path) -> None:
-    history, watch = training
-    visit = Visit(
-        chromium, gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch), width=1280
-    )
-    page = visit.page
+def test_steps_by_slider_keys_and_click(visit: Any, training: Any, trained: Path) -> None:
+    _, watch = training
+    page = visit(trained)
     shown = page.locator(".bar output")
     assert shown.inner_text() == "step 78 (40 of 40)"
     last = page.locator(".rows .bars").first.get_attribute("d")
@@ -575,13 +491,11 @@ def test_steps_by_slider_keys_and_click(chromium: Any, training: Any, tmp_path: 
     page.get_by_label("pause").click()
     stopped = int(re.findall(r"\d+", shown.inner_text())[1])
     assert 1 < stopped < 40
-    visit.close()
 
 
-def test_tooltips_have_the_numbers(chromium: Any, training: Any, tmp_path: Path) -> None:
+def test_tooltips_have_the_numbers(visit: Any, training: Any, trained: Path) -> None:
     history, watch = training
-    visit = Visit(chromium, gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch))
-    page = visit.page
+    page = visit(trained)
     tip = page.locator("#tip")
     page.locator("#charts .plot").first.focus()
     page.keyboard.press("End")
@@ -602,70 +516,59 @@ def test_tooltips_have_the_numbers(chromium: Any, training: Any, tmp_path: Path)
         f"{share:.3g}"[:4] in f"{float(tip.inner_text().splitlines()[-1].split('%')[0]) / 100:.3g}"
     )
     assert f"of {d.counts.sum():,} activations" in tip.inner_text()
-    visit.close()
 
 
-def test_everything_is_reached_by_the_keyboard(
-    chromium: Any, training: Any, tmp_path: Path
-) -> None:
-    history, watch = training
-    visit = Visit(chromium, gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch))
-    page = visit.page
+def test_everything_is_reached_by_the_keyboard(visit: Any, trained: Path) -> None:
+    page = visit(trained)
     every = page.locator("button, input, svg.plot").count()
     assert reached_by_tab(page, "button, input, svg.plot", every + 2) == set(range(every))
-    visit.close()
 
 
-def test_of_many_layers_those_with_weights_are_shown_first(chromium: Any, tmp_path: Path) -> None:
+def test_of_many_layers_those_with_weights_are_shown_first(visit: Any, page: Any) -> None:
     rng = np.random.default_rng(0)
     layers = [[nn.Affine(4, 4, rng=rng), nn.Tanh()] for _ in range(9)]
     model = nn.Sequential(*itertools.chain(*layers))
     watch = nn.Diagnosis(model, every=1)
     with watch.step():
         model(rng.normal(size=(8, 4)).astype(np.float32)).sum().backward()
-    visit = Visit(chromium, gg.viz.training_page({}, tmp_path / "a.html", diagnosis=watch))
-    rows = visit.page.locator(".layer:visible")
+    shown = visit(page({}, watch))
+    rows = shown.locator(".layer:visible")
     assert rows.count() == 9
-    visit.page.get_by_label("only the 9 layers with weights").uncheck()
-    assert rows.count() == visit.page.locator(".rows .bars").count() / 2 == 18
-    visit.close()
+    shown.get_by_label("only the 9 layers with weights").uncheck()
+    assert rows.count() == shown.locator(".rows .bars").count() / 2 == 18
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_in_a_browser(chromium: Any, tmp_path: Path, name: str) -> None:
-    history = history_of({"loss": [2, math.nan, 1], name: [0, math.inf, -math.inf]}, [3, 2, 1])
-    visit = Visit(chromium, gg.viz.training_page(history, tmp_path / "a.html", title=name), 700)
-    assert visit.page.locator("#charts .chart").count() == 3
-    assert "✕ NaN or infinite: 2." in visit.page.inner_text("#charts")
-    assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    visit.close()
+def test_hostile_names_in_a_browser(visit: Any, page: Any) -> None:
+    columns = {name: [0, math.inf, -math.inf] for name in HOSTILE}
+    history = history_of({"loss": [2, math.nan, 1], **columns}, [3, 2, 1])
+    shown = visit(page(history, title=next(iter(HOSTILE))), 700)
+    assert shown.locator("#charts .chart").count() == 2 + len(HOSTILE)
+    assert "✕ NaN or infinite: 2." in shown.inner_text("#charts")
+    assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_marks_are_drawn_over_their_epochs(chromium: Any, tmp_path: Path) -> None:
+def test_marks_are_drawn_over_their_epochs(visit: Any, page: Any) -> None:
     loss = [2.3] * 10 + [1.5, 1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05]
-    path = gg.viz.training_page(history_of({"loss": loss}, loss), tmp_path / "a.html")
-    visit = Visit(chromium, path, width=400)
-    page = visit.page
-    mark, plot = page.locator(".judged").bounding_box(), page.locator("svg.plot").bounding_box()
+    shown = visit(page(history_of({"loss": loss}, loss)), 360)
+    mark = shown.locator(".judged").bounding_box()
+    plot = shown.locator("svg.plot").bounding_box()
     half = (mark["x"] + mark["width"] - plot["x"]) / plot["width"]
     assert 0.5 < half < 0.6, "ten of twenty epochs, right of the numbers"
-    assert page.locator("svg .letter").inner_html() == "A"
-    assert "Marked: finding A." in page.inner_text("#charts")
-    assert page.locator("#findings li").count() == 1
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    visit.close()
+    assert shown.locator("svg .letter").inner_html() == "A"
+    assert "Marked: finding A." in shown.inner_text("#charts")
+    assert shown.locator("#findings li").count() == 1
+    assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_thinned_losses_say_so(chromium: Any, tmp_path: Path) -> None:
+def test_thinned_losses_say_so(visit: Any, page: Any) -> None:
     losses = 1 + np.random.default_rng(0).random(60_000)
     losses[5] = math.nan
-    visit = Visit(chromium, gg.viz.training_page(history_of({}, losses), tmp_path / "a.html"))
-    text = visit.page.inner_text("#charts")
+    shown = visit(page(history_of({}, losses)))
+    text = shown.inner_text("#charts")
     assert (
         "60,000 batches: of each 100 the band shows lowest and highest, the line the mean" in text
     )
     assert "✕ NaN or infinite: 1." in text
-    visit.page.locator("svg.plot").focus()
-    visit.page.keyboard.press("Home")
-    assert "batches 1 to 100" in visit.page.locator("#tip").inner_text()
-    visit.close()
+    shown.locator("svg.plot").focus()
+    shown.keyboard.press("Home")
+    assert "batches 1 to 100" in shown.locator("#tip").inner_text()

@@ -1,7 +1,9 @@
 """What an SVG holds, but not where: no two versions of Graphviz lay a graph out alike."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from xml.etree import ElementTree as ET
+
+from graphgrad.viz import Graph
 
 PLACES = {"cx", "cy", "d", "height", "r", "rx", "viewBox", "width", "x", "y"}
 
@@ -22,3 +24,11 @@ def _lines(element: ET.Element, indent: str) -> Iterator[str]:
     yield f"{indent}{line} {(element.text or '').strip()}".rstrip()
     for child in element:
         yield from _lines(child, f"{indent}  ")
+
+
+FORMS: dict[str, Callable[[Graph], str]] = {
+    "dot": Graph.to_dot,
+    "json": Graph.to_json,
+    "mmd": Graph.to_mermaid,
+    "svg.txt": lambda graph: outline(graph.to_svg()),
+}

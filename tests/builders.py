@@ -1,0 +1,82 @@
+"""What several tests build: small networks, their graphs, names that could do harm."""
+
+from typing import Any
+
+import numpy as np
+
+import graphgrad as gg
+from graphgrad import nn
+from graphgrad.viz import Graph
+
+# Names that could do harm, and how a picture shows them.
+HOSTILE = {
+    "</script><img src=x onerror=1>": "</script><img src=x onerror=1>",
+    "a & b &lt; 'c`d\" ]]> -->": "a & b &lt; 'c`d\" ]]> -->",
+    "\\N \\G \\\\ C:\\new": "\\N \\G \\\\ C:\\new",
+    "one\ntwo\rthree\tfour\u2028five": "one two three four five",
+    "nul \0 esc \x1b[31m": "nul \ufffd esc \ufffd[31m",
+    "turned \u202e round\u2066": "turned \ufffd round\ufffd",
+    "שלום 日本 😀": "שלום 日本 😀",
+    "lone \ud800": "lone \ufffd",  # half a character, which no file can hold
+    '"]; click v1; }; subgraph x {': '"]; click v1; }; subgraph x {',
+    "end": "end",
+    "#35;&lt;<br/>%%{init}%%": "#35;&lt;<br/>%%{init}%%",
+    "1. list": "1. list",
+    "x" * 10_000: "x" * 21 + "…" + "x" * 10,
+}
+
+
+class Block(nn.Module):
+    """Two layers and a way around them."""
+
+    def __init__(self, rng: Any, width: int = 6) -> None:
+        self.inner = nn.Affine(width, width, rng=rng)
+        self.outer = nn.Affine(width, width, rng=rng)
+
+    def forward(self, x: Any) -> Any:
+        return x + self.outer(gg.tanh(self.inner(x)))
+
+
+class Net(nn.Module):
+    """Blocks of one kind one after the other."""
+
+    def __init__(self, blocks: int) -> None:
+        rng = np.random.default_rng(0)
+        self.stem = nn.Affine(4, 6, rng=rng)
+        self.blocks = [Block(rng) for _ in range(blocks)]
+        self.head = nn.Affine(6, 3, rng=rng)
+
+    def forward(self, x: Any) -> Any:
+        x = gg.relu(self.stem(x))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+def traced(model: nn.Module, *shape: int) -> Graph:
+    """The graph of a model's mean output, with its modules."""
+    x = gg.Tensor(np.random.default_rng(1).standard_normal(shape), dtype=np.float32, name="x")
+    with gg.viz.tracing():
+        loss = model(x).mean()
+    return gg.graph(loss)
+
+
+def network() -> gg.Tensor:
+    """Groups in groups, ways past blocks, a leaf and a result outside of them, one input twice."""
+    rng = np.random.default_rng(0)
+
+    class Around(nn.Module):
+        def __init__(self) -> None:
+            self.inner = nn.Sequential(
+                nn.Affine(3, 3, rng=rng), nn.ReLU(), nn.Affine(3, 3, bias=False, rng=rng)
+            )
+
+        def forward(self, x: Any) -> Any:
+            return self.inner(x) + x
+
+    net = nn.Sequential(nn.Affine(3, 3, rng=rng), nn.Sequential(Around(), Around()), Around())
+    x = gg.Tensor(np.ones((2, 3)), requires_grad=True, name="x")
+    with gg.viz.tracing():
+        y: gg.Tensor = net(x)
+        y.name = "y"
+        return gg.sum(y * y)
