@@ -1,8 +1,11 @@
-"""What several tests build: small networks, their graphs, names that could do harm."""
+"""What several files of tests build: leaves, small networks, their graphs, refused calls."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import graphgrad as gg
 from graphgrad import nn
@@ -80,3 +83,25 @@ def network() -> gg.Tensor:
         y: gg.Tensor = net(x)
         y.name = "y"
         return gg.sum(y * y)
+
+
+def leaf(data: Any = 2.0, name: str | None = None, dtype: Any = None) -> gg.Tensor:
+    """Make a tensor that is differentiated."""
+    return gg.Tensor(data, dtype=dtype, requires_grad=True, name=name)
+
+
+# For each kind of error: what it says, as a pattern, and the call that is refused.
+Refusals = dict[type[Exception], dict[str, Callable[[], Any]]]
+
+
+def every_refusal(table: Refusals) -> pytest.MarkDecorator:
+    """Run a test once for each entry, with ``kind``, ``says`` and ``call``."""
+    cases = [(kind, says, call) for kind, calls in table.items() for says, call in calls.items()]
+    return pytest.mark.parametrize(("kind", "says", "call"), cases, ids=[case[1] for case in cases])
+
+
+def assert_refused(kind: type[Exception], says: str, call: Callable[[], Any]) -> None:
+    """Assert the error and its words, and that it names the line of the call."""
+    with pytest.raises(kind, match=says) as caught:
+        call()
+    assert f"(at {Path(call.__code__.co_filename).name}:" in str(caught.value)
