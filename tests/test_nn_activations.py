@@ -15,6 +15,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.ops.blocks import in_blocks
+from tests.builders import Refusals, assert_refused, every_refusal
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -61,18 +62,14 @@ def test_equals_its_definition_to_second_order(name: str) -> None:
 @pytest.mark.parametrize("shape", [(), (1,), (6,), (5, 1, 1)])
 def test_prelu_is_its_definition(shape: tuple[int, ...]) -> None:
     slopes = np.random.default_rng(1).uniform(0, 2, shape)
-    if shape == (5, 1, 1):
-        x, weight = X[None, :, :], slopes.reshape(5)
-        assert_equals_composition(
-            F.prelu, lambda x, w: gg.where(x.data > 0, x, w.reshape(5, 1) * x), x, weight
-        )
-        return
-    assert_equals_composition(F.prelu, lambda x, w: gg.where(x.data > 0, x, w * x), X, slopes)
-
-
-def test_prelu_of_a_single_number() -> None:
-    for weight in (np.array(0.5), np.array([0.5])):
-        assert F.prelu(np.array(-2.0), weight) == -1
+    x, weight = (X[None], slopes.reshape(5)) if shape == (5, 1, 1) else (X, slopes)
+    assert_equals_composition(
+        F.prelu,
+        lambda x, w: gg.where(x.data > 0, x, w.reshape(shape[:2] or w.shape) * x),
+        x,
+        weight,
+    )
+    assert F.prelu(np.array(-2.0), np.full(shape[:1] and (1,), 0.5)) == -1
 
 
 # --------------------------------------------------------------------------- values far out
@@ -145,15 +142,6 @@ def test_softplus_beyond_its_threshold_is_x() -> None:
     np.testing.assert_allclose(x.grad, [1 / (1 + math.exp(-2)), 1], rtol=1e-15)
 
 
-def test_step() -> None:
-    """Saito's: 1 where x > 0; its gradient is 0, but it is there."""
-    x = gg.Tensor([-2.0, 0.0, 2.0, NAN], requires_grad=True)
-    y = F.step(x)
-    y.sum().backward()
-    np.testing.assert_array_equal(y.numpy(), [0, 0, 1, NAN])
-    np.testing.assert_array_equal(x.grad, np.zeros(4))
-
-
 def test_whole_numbers_are_taken() -> None:
     for function in (F.gelu, F.silu, F.elu, F.softplus, gg.erf, gg.erfc):
         np.testing.assert_array_equal(function(np.array([-1, 2])), function(np.array([-1.0, 2.0])))
@@ -175,18 +163,6 @@ def test_equal_pieces_share_the_gradient() -> None:
     np.testing.assert_array_equal(x.grad, [0.5, 0.5, 1, 0])
 
 
-def test_maxout_with_a_piece_of_zeros_is_relu() -> None:
-    """What the CS231n notes say of it."""
-    rng = np.random.default_rng(0)
-    layer = nn.Maxout(3, 2, rng=rng, dtype=np.float64)
-    layer.weight.data[1::2] = 0
-    assert layer.bias is not None
-    layer.bias.data[1::2] = 0
-    x = rng.standard_normal((4, 3))
-    expected = F.relu(F.affine(x, layer.weight.data[::2], layer.bias.data[::2]))
-    np.testing.assert_array_equal(layer(x).numpy(), expected)
-
-
 def test_maxout_draws_as_affine_does() -> None:
     layer = nn.Maxout(100, 50, pieces=4, rng=np.random.default_rng(0))
     assert layer.weight.shape == (200, 100)
@@ -206,7 +182,6 @@ TAIL = np.linspace(0, 26, 4001)
 
 
 def test_erf_is_pythons() -> None:
-    """To two units in the last place, also near 0, where 1 − erfc would lose all of them."""
     np.testing.assert_array_max_ulp(gg.erf(LINE), reference(math.erf, LINE), 3)
 
 
@@ -236,7 +211,6 @@ def test_erf_and_erfc_of_extremes(dtype: str) -> None:
 
 @given(st.integers(1, 40), st.integers(1, 2000), st.booleans())
 def test_blocks_are_as_good_as_the_whole(rows: int, columns: int, transposed: bool) -> None:
-    """Pieces that end anywhere, of arrays in any order, make the same array."""
     x = np.random.default_rng(0).standard_normal((rows, columns))
     x = x.T if transposed else x
     calls = []
@@ -251,25 +225,25 @@ def test_blocks_are_as_good_as_the_whole(rows: int, columns: int, transposed: bo
 
 # -------------------------------------------------------------------------------- refusals
 
-REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
-    "maxout": (lambda: F.maxout(np.zeros((2, 5)), 2), r"maxout: x \(2, 5\), pieces=2.*multiple"),
-    "maxout of no axis": (lambda: F.maxout(np.zeros((2, 4)), 2, axis=2), "axis=2"),
-    "maxout of no pieces": (lambda: F.maxout(np.zeros(4), 0), "pieces=0"),
-    "prelu": (lambda: F.prelu(np.zeros((2, 3)), np.zeros(2)), r"\(2, 3\), weight \(2,\).*channel"),
-    "prelu of a vector": (lambda: F.prelu(np.zeros(3), np.zeros(3)), "one slope"),
-    "gelu": (lambda: F.gelu(X, "erf"), "gelu: approximate='erf'; it is 'none' or 'tanh'"),
-    "GELU": (lambda: nn.GELU("fast"), "GELU: approximate='fast'"),
-    "softplus": (lambda: F.softplus(X, beta=0), "softplus: beta=0; it must be above 0"),
-    "Softplus": (lambda: nn.Softplus(-1), "Softplus: beta=-1"),
-    "PReLU": (lambda: nn.PReLU(0), "PReLU: num_parameters = 0 must be at least 1"),
-    "Maxout": (lambda: nn.Maxout(3, 2, pieces=0), "Maxout: pieces = 0 must be at least 1"),
-    "Maxout's input": (lambda: nn.Maxout(3, 2)(np.zeros((4, 5))), r"x \(4, 5\), weight \(4, 3\)"),
+REFUSED: Refusals = {
+    ShapeError: {
+        r"maxout: x \(2, 5\), pieces=2.*multiple": lambda: F.maxout(np.zeros((2, 5)), 2),
+        r"\(2, 3\), weight \(2,\).*channel": lambda: F.prelu(np.zeros((2, 3)), np.zeros(2)),
+        "axis=2": lambda: F.maxout(np.zeros((2, 4)), 2, axis=2),
+        "pieces=0": lambda: F.maxout(np.zeros(4), 0),
+        "one slope": lambda: F.prelu(np.zeros(3), np.zeros(3)),
+        r"x \(4, 5\), weight \(4, 3\)": lambda: nn.Maxout(3, 2)(np.zeros((4, 5))),
+    },
+    ArgumentError: {
+        "gelu: approximate='erf'; it is 'none' or 'tanh'": lambda: F.gelu(X, "erf"),
+        "GELU: approximate='fast'": lambda: nn.GELU("fast"),
+        "softplus: beta=0; it must be above 0": lambda: F.softplus(X, beta=0),
+        "PReLU: num_parameters = 0 must be at least 1": lambda: nn.PReLU(0),
+        "Maxout: pieces = 0 must be at least 1": lambda: nn.Maxout(3, 2, pieces=0),
+    },
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_bad_arguments_are_refused(name: str) -> None:
-    call, says = REFUSED[name]
-    with pytest.raises((ArgumentError, ShapeError), match=says) as caught:
-        call()
-    assert "test_nn_activations.py:" in str(caught.value), "the user's line is named"
+@every_refusal(REFUSED)
+def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
+    assert_refused(kind, says, call)

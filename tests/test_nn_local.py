@@ -3,12 +3,12 @@
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings, strategies as st
 
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
+from tests.builders import Refusals, assert_refused, every_refusal
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -92,18 +92,6 @@ def test_a_layer_with_the_numbers_of_a_convolution() -> None:
     assert table.parameters == 18 * sum(p.size for p in conv.parameters())
 
 
-def test_each_place_learns_from_its_own_window() -> None:
-    """The gradient of one output is 0 for the kernels of all the others."""
-    rng = np.random.default_rng(0)
-    local = nn.LocallyConnected2d(1, 2, 4, 3, rng=rng)
-    local(rng.standard_normal((2, 1, 4, 4)).astype(np.float32))[:, 1, 0, 1].sum().backward()
-    grad = local.weight.grad
-    assert grad is not None
-    assert np.any(grad[0, 1, 1])
-    grad[0, 1, 1] = 0
-    assert not grad.any()
-
-
 def test_halves_are_added_up_in_single_precision() -> None:
     x = gg.Tensor(np.ones((1, 1, 50, 50), np.float16), requires_grad=True)
     weight = np.ones((1, 1, 1, 1, 50, 50), np.float16)
@@ -113,43 +101,27 @@ def test_halves_are_added_up_in_single_precision() -> None:
 
 
 X, W = np.zeros((2, 3, 6, 5)), np.zeros((5, 4, 2, 3, 2, 2))
+REFUSED: Refusals = {
+    ShapeError: {
+        r"weight \(4, 2, 3, 2, 2\) must be \(OH": lambda: F.locally_connected2d(X, W[0]),
+        r"x \(2, 2, 6, 5\) has 2 channels, .* wants 3": lambda: F.locally_connected2d(X[:, :2], W),
+        "has 5 × 3 places, .* 5 × 4: it serves one size": lambda: F.locally_connected2d(
+            X[..., :4], W
+        ),
+        r"bias \(2,\), weight .* wants \(2, 5, 4\)": lambda: F.locally_connected2d(
+            X, W, np.zeros(2)
+        ),
+        r"x \(6, 5\) must be \(N, C": lambda: F.locally_connected2d(X[0, 0], W),
+        r"spans \(3, 3\): take a smaller": lambda: nn.LocallyConnected2d(1, 2, 2, 3),
+    },
+    ArgumentError: {
+        "in_channels = 0 must be at least 1": lambda: nn.LocallyConnected2d(0, 2, 5, 3),
+        "stride=0 must be 1": lambda: nn.LocallyConnected2d(1, 2, 5, 3, stride=0),
+    },
+    DtypeError: {"input_size=": lambda: nn.LocallyConnected2d(1, 2, (5, 4, 3), 3)},
+}
 
 
-@pytest.mark.parametrize(
-    ("call", "kind", "words"),
-    [
-        (
-            lambda: F.locally_connected2d(X, W[0]),
-            ShapeError,
-            r"weight \(4, 2, 3, 2, 2\) must be \(OH",
-        ),
-        (
-            lambda: F.locally_connected2d(X[:, :2], W),
-            ShapeError,
-            r"x \(2, 2, 6, 5\) has 2 channels, .* wants 3",
-        ),
-        (
-            lambda: F.locally_connected2d(X[..., :4], W),
-            ShapeError,
-            "has 5 × 3 places, .* 5 × 4: it serves one size",
-        ),
-        (
-            lambda: F.locally_connected2d(X, W, np.zeros(2)),
-            ShapeError,
-            r"bias \(2,\), weight .* wants \(2, 5, 4\)",
-        ),
-        (lambda: F.locally_connected2d(X[0, 0], W), ShapeError, r"x \(6, 5\) must be \(N, C"),
-        (lambda: F.locally_connected2d(X, W, stride=1.5), DtypeError, r"stride=1\.5"),
-        (
-            lambda: nn.LocallyConnected2d(0, 2, 5, 3),
-            ArgumentError,
-            "in_channels = 0 must be at least 1",
-        ),
-        (lambda: nn.LocallyConnected2d(1, 2, 2, 3), ShapeError, r"spans \(3, 3\): take a smaller"),
-        (lambda: nn.LocallyConnected2d(1, 2, 5, 3, stride=0), ArgumentError, "stride=0 must be 1"),
-        (lambda: nn.LocallyConnected2d(1, 2, (5, 4, 3), 3), DtypeError, "input_size="),
-    ],
-)
-def test_what_does_not_fit_is_refused(call: Any, kind: Any, words: str) -> None:
-    with pytest.raises(kind, match=rf"(?s)ocally.?[cC]onnected2d: .*{words}.*test_nn_local\.py:"):
-        call()
+@every_refusal(REFUSED)
+def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
+    assert_refused(kind, says, call)

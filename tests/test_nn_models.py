@@ -1,9 +1,9 @@
-"""The networks of the case studies: sizes as published, and errors that say what to do."""
+"""The networks of the case studies: as published, ways through them, errors that help."""
 
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +12,46 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn import models
+from graphgrad.nn.models.inception import Inception
+from tests.builders import Refusals, assert_refused, every_refusal
 from tests.golden.shapes import shapes
-from tests.sampling import every
 
 Make = Callable[..., nn.Module]
+SMALL: dict[str, tuple[Make, tuple[int, ...]]] = {  # a model, and the shape of an image for it
+    "LeNet5": (models.LeNet5, (1, 32, 32)),
+    "LeNet5 of today": (
+        lambda **how: models.LeNet5(
+            (3, 28, 28), 7, padding=2, activation=nn.ReLU, pooling=nn.MaxPool2d, **how
+        ),
+        (3, 28, 28),
+    ),
+    "SimpleConvNet": (
+        lambda **how: models.SimpleConvNet((1, 8, 8), kernel_size=3, padding=1, **how),
+        (1, 8, 8),
+    ),
+    "DeepConvNet": (lambda **how: models.DeepConvNet((1, 8, 8), **how), (1, 8, 8)),
+    "alexnet": (lambda **how: models.alexnet(5, width=1 / 16, **how), (3, 64, 70)),
+    "zfnet": (lambda **how: models.zfnet(5, width=1 / 32, **how), (3, 60, 53)),
+    "vgg11": (lambda **how: models.vgg11(5, width=1 / 32, **how), (3, 32, 40)),
+    "vgg16": (lambda **how: models.vgg16(5, width=1 / 32, channels=1, **how), (1, 32, 32)),
+    "vgg19": (lambda **how: models.vgg19(5, width=1 / 32, **how), (3, 32, 32)),
+    "googlenet": (lambda **how: models.googlenet(5, width=1 / 16, **how), (3, 40, 33)),
+    "googlenet, no auxiliary": (
+        lambda **how: models.googlenet(5, width=1 / 16, aux_logits=False, channels=1, **how),
+        (1, 15, 16),
+    ),
+    "resnet18": (lambda **how: models.resnet18(5, width=1 / 16, **how), (3, 40, 33)),
+    "resnet34": (lambda **how: models.resnet34(5, width=1 / 16, channels=1, **how), (1, 33, 32)),
+    "resnet50": (lambda **how: models.resnet50(5, width=1 / 16, **how), (3, 32, 32)),
+    "of 8×8": (
+        lambda **how: models.ResNet(
+            models.BasicBlock, (1, 1), 5, channels=1, width=1 / 8, small_images=True, **how
+        ),
+        (1, 8, 8),
+    ),
+}
+every_small = pytest.mark.parametrize("name", SMALL)
+LABELS = np.array([0, 3, 1, 2])
 
 
 class Zeros(np.random.Generator):
@@ -32,40 +68,12 @@ def full(make: Make, **options: Any) -> nn.Module:
     return make(rng=Zeros(np.random.PCG64()), **options)
 
 
-def parameters(model: nn.Module) -> int:
-    return sum(p.size for p in model.parameters())
+def small(name: str, seed: int = 0, **options: Any) -> Any:
+    return SMALL[name][0](rng=np.random.default_rng(seed), **options)
 
 
-class Small(NamedTuple):
-    """A model in a small size, and the shape of an image for it."""
-
-    make: Make
-    shape: tuple[int, ...]
-
-
-SMALL = {
-    "LeNet5": Small(models.LeNet5, (1, 32, 32)),
-    "LeNet5 of today": Small(
-        lambda **how: models.LeNet5(
-            (3, 28, 28), 7, padding=2, activation=nn.ReLU, pooling=nn.MaxPool2d, **how
-        ),
-        (3, 28, 28),
-    ),
-    "SimpleConvNet": Small(
-        lambda **how: models.SimpleConvNet((1, 8, 8), kernel_size=3, padding=1, **how), (1, 8, 8)
-    ),
-    "DeepConvNet": Small(lambda **how: models.DeepConvNet((1, 8, 8), **how), (1, 8, 8)),
-    "alexnet": Small(lambda **how: models.alexnet(5, width=1 / 16, **how), (3, 64, 70)),
-    "zfnet": Small(lambda **how: models.zfnet(5, width=1 / 32, **how), (3, 60, 53)),
-    "vgg11": Small(lambda **how: models.vgg11(5, width=1 / 32, **how), (3, 32, 40)),
-    "vgg16": Small(lambda **how: models.vgg16(5, width=1 / 32, channels=1, **how), (1, 32, 32)),
-    "vgg19": Small(lambda **how: models.vgg19(5, width=1 / 32, **how), (3, 32, 32)),
-}
-every_small = pytest.mark.parametrize("small", SMALL.values(), ids=SMALL)
-
-
-def images(shape: tuple[int, ...], count: int = 2, dtype: Any = np.float32) -> Any:
-    return np.random.default_rng(1).random((count, *shape)).astype(dtype)
+def images(name: str, count: int = 4, dtype: Any = np.float32) -> Any:
+    return np.random.default_rng(1).standard_normal((count, *SMALL[name][1])).astype(dtype)
 
 
 # ------------------------------------------------------------------------------ as published
@@ -85,17 +93,24 @@ def images(shape: tuple[int, ...], count: int = 2, dtype: Any = np.float32) -> A
         pytest.param(models.vgg11, {}, 132_863_336, marks=pytest.mark.whole),
         pytest.param(models.vgg16, {}, 138_357_544, marks=pytest.mark.whole),
         pytest.param(models.vgg19, {}, 143_667_240, marks=pytest.mark.whole),
+        (models.googlenet, {}, 13_004_888),
+        (models.googlenet, {"aux_logits": False}, 6_624_904),
+        (models.resnet18, {}, 11_689_512),
+        (models.resnet34, {}, 21_797_672),
+        (models.resnet50, {}, 25_557_032),
     ],
 )
-def test_numbers_of_parameters(make: Make, options: dict[str, Any], count: int) -> None:
-    assert parameters(full(make, **options)) == count
-
-
-@pytest.mark.parametrize("name", every(4, ["alexnet", "vgg11", "vgg16", "vgg19"]))
-def test_names_and_shapes_are_torchvisions(name: str) -> None:
-    model = full(getattr(models, name))
-    found = {name: p.shape for name, p in model.named_parameters()}
-    assert {"parameters": found, "buffers": {}} == shapes(name)
+def test_parameters_are_as_many_as_published_with_torchvisions_names(
+    make: Make, options: dict[str, Any], count: int
+) -> None:
+    model = full(make, **options)
+    assert sum(p.size for p in model.parameters()) == count
+    name = make.__name__
+    if not options and name.startswith(("alexnet", "googlenet", "resnet", "vgg")):
+        found = {name: p.shape for name, p in model.named_parameters()}
+        buffers = {name: b.shape for name, b in model.named_buffers()}
+        assert {"parameters": found, "buffers": buffers} == shapes(name)
+        assert list(found) == list(shapes(name)["parameters"])  # optimizers count them
 
 
 def test_vgg16_is_the_table_of_the_cs231n_notes() -> None:
@@ -120,6 +135,28 @@ def test_vgg16_is_the_table_of_the_cs231n_notes() -> None:
     assert table.parameters == 138_357_544
 
 
+def test_maps_are_those_of_the_papers() -> None:
+    """Szegedy et al., table 1; He et al., table 1."""
+    rows = {
+        row.name: row.output[1:]
+        for row in nn.summary(models.googlenet(init_weights=False), (3, 224, 224)).rows
+    }
+    assert rows["conv1"] == (64, 112, 112)
+    assert rows["maxpool1"] == (64, 56, 56)
+    assert rows["conv3"] == (192, 56, 56)
+    assert rows["inception3a"] == (256, 28, 28)
+    assert rows["inception3b"] == (480, 28, 28)
+    assert rows["inception4a"] == (512, 14, 14)
+    assert rows["inception4e"] == (832, 14, 14)
+    assert rows["inception5b"] == (1024, 7, 7)
+    table = nn.summary(models.resnet50(init_weights=False), (3, 224, 224))
+    rows = {row.name: row.output[1:] for row in table.rows}
+    sizes = {"conv1": (64, 112), "layer1": (256, 56), "layer2": (512, 28)}
+    for name, (maps, size) in {**sizes, "layer3": (1024, 14), "layer4": (2048, 7)}.items():
+        assert rows[name] == (maps, size, size)
+    assert 3.8e9 <= table.multiply_adds < 4.15e9  # 3.8 in the paper; the stride in the 3×3 adds
+
+
 def test_the_deep_network_of_the_book_halves_evenly() -> None:
     rows = nn.summary(models.DeepConvNet(rng=np.random.default_rng()), (1, 28, 28)).rows
     sizes = [row.output[2] for row in rows if row.kind in {"Conv2d", "MaxPool2d"}]
@@ -132,7 +169,7 @@ def test_local_response_normalisation_leaves_the_names_alone() -> None:
         for on in (False, True)
     )
     assert list(plain.state_dict()) == list(normalised.state_dict())
-    x = images((3, 64, 64))
+    x = images("alexnet")
     assert not np.allclose(plain(x).numpy(), normalised(x).numpy(), rtol=1e-3)
 
 
@@ -140,57 +177,124 @@ def test_local_response_normalisation_leaves_the_names_alone() -> None:
 
 
 @every_small
-def test_a_pass_there_and_back(small: Small) -> None:
-    model = small.make(rng=np.random.default_rng(0))
-    scores = model(images(small.shape))
-    assert scores.dtype == np.float32
-    assert scores.shape[0] == 2
-    nn.functional.cross_entropy(scores, np.array([0, 3])).backward()
-    for name, p in model.named_parameters():
-        assert p.grad is not None, name
-        assert p.grad.any(), name
-        assert np.isfinite(p.grad).all(), name
-    assert model.eval()(images(small.shape, count=0)).shape == (0, scores.shape[1])
+def test_a_pass_there_and_back(name: str) -> None:
+    model = small(name)
+    before = {key: b.data.copy() for key, b in model.named_buffers()}
+    models.auxiliary_cross_entropy(model(images(name)), LABELS).backward()
+    for key, p in model.named_parameters():
+        assert p.grad is not None, key
+        assert p.grad.any(), key
+        assert p.grad.dtype == np.float32, key
+        assert np.isfinite(p.grad).all(), key
+    for key, b in model.named_buffers():
+        assert not np.array_equal(b.data, before[key]), key
 
 
 @every_small
-def test_a_file_carries_all_weights(small: Small, tmp_path: Path) -> None:
-    trained = small.make(rng=np.random.default_rng(0), dtype=np.float64).eval()
-    other = small.make(rng=np.random.default_rng(1), dtype=np.float64).eval()
-    x = images(small.shape, dtype=np.float64)
-    assert np.abs(trained(x).numpy() - other(x).numpy()).max() > 1e-6
+def test_evaluation_is_one_image_at_a_time_and_changes_nothing(name: str) -> None:
+    model = small(name, dtype=np.float64)
+    x = images(name, dtype=np.float64)
+    model(x)
+    state = model.eval().state_dict()
+    scores = model(x)
+    np.testing.assert_allclose(model(x[1:2]).numpy(), scores.numpy()[1:2], 1e-10, 1e-13)
+    assert model(x[:0]).shape == (0, scores.shape[1])
+    for key, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, state[key], key)
+
+
+@every_small
+def test_a_file_carries_weights_and_running_statistics(name: str, tmp_path: Path) -> None:
+    trained, other = small(name, 0), small(name, 1)
+    x = images(name)
+    trained(x)
+    assert not np.array_equal(other.eval()(x).numpy(), trained.eval()(x).numpy())
     other.load_state_dict(nn.load(nn.save(trained, tmp_path / "weights.safetensors")))
     np.testing.assert_array_equal(other(x).numpy(), trained(x).numpy())
 
 
 @every_small
-def test_the_generator_decides_and_no_other_is_touched(small: Small) -> None:
+def test_the_generator_decides_and_no_other_is_touched(name: str) -> None:
     gg.manual_seed(0)
     untouched = np.random.default_rng(0).random()
-    one, same, other = (small.make(rng=np.random.default_rng(seed)) for seed in (3, 3, 4))
-    x = images(small.shape)
-    np.testing.assert_array_equal(one(x).numpy(), same(x).numpy())  # with dropout
-    assert not np.array_equal(one(x).numpy(), other(x).numpy())
+    x = images(name)
+    one, same, other = (
+        models.auxiliary_cross_entropy(small(name, seed)(x), LABELS).item() for seed in (3, 3, 4)
+    )
+    assert one == same  # with dropout
+    assert one != other
     assert nn.init.uniform((), dtype=np.float64) == untouched
 
 
+def quarter(make: Make) -> dict[str, Any]:
+    model = make(10, width=1 / 4, rng=np.random.default_rng(0))
+    return {name: p.data for name, p in model.named_parameters()}
+
+
 def test_initial_values_are_those_of_the_docstrings() -> None:
-    vgg = models.vgg16(10, width=1 / 4, rng=np.random.default_rng(0))
-    for name, p in vgg.named_parameters():
-        if name.endswith("bias"):
-            assert not p.data.any()
-        else:
-            std = np.sqrt(2 / (p.shape[0] * 9)) if p.ndim == 4 else 0.01
-            assert p.data.std() == pytest.approx(std, rel=0.1), name
-            assert abs(p.data.mean()) < 0.1 * std, name
-    alexnet = models.alexnet(10, width=1 / 4, rng=np.random.default_rng(0))
-    for p in alexnet.parameters():
+    for name, p in quarter(models.vgg16).items():
+        std = 0 if p.ndim == 1 else np.sqrt(2 / (p.shape[0] * 9)) if p.ndim == 4 else 0.01
+        assert p.std() == pytest.approx(std, rel=0.1), name
+        assert abs(p.mean()) <= 0.1 * std, name
+    for name, p in quarter(models.alexnet).items():
         if p.ndim > 1:
-            assert p.data.std() == pytest.approx(1 / np.sqrt(3 * np.prod(p.shape[1:])), rel=0.1)
-    for book in (models.SimpleConvNet, models.DeepConvNet):
-        for p in book(rng=np.random.default_rng(0)).parameters():
+            assert p.std() == pytest.approx(1 / np.sqrt(3 * np.prod(p.shape[1:])), rel=0.1), name
+    for name, p in quarter(models.resnet50).items():
+        if p.ndim == 4:
+            assert p.std() == pytest.approx(np.sqrt(2 / (p[:, 0].size)), rel=0.1), name
+        elif p.ndim == 1 and name != "fc.bias":
+            assert (p == name.endswith("weight")).all(), name
+    for name, p in quarter(models.googlenet).items():
+        if p.ndim > 1:
+            assert p.std() == pytest.approx(0.01, rel=0.2), name
+        else:
+            assert (p == name.endswith("weight")).all(), name
+
+
+def test_the_books_networks_begin_as_he_says() -> None:
+    for make in (models.SimpleConvNet, models.DeepConvNet):
+        for p in make(rng=np.random.default_rng(0)).parameters():
             if p.size > 1000:
                 assert p.data.std() == pytest.approx(np.sqrt(2 / np.prod(p.shape[1:])), rel=0.1)
+
+
+@pytest.mark.parametrize("block", [models.BasicBlock, models.Bottleneck])
+def test_blocks_that_start_with_nothing_pass_on_what_they_get(block: Any) -> None:
+    net: Any = models.ResNet(block, (3, 2), 5, True, width=1 / 8, rng=np.random.default_rng(0))
+    x = np.random.default_rng(1).random((2, 8 * block.expansion, 6, 6), dtype=np.float32)
+    np.testing.assert_array_equal(net.layer1[1](x).numpy(), x)
+    assert not any(b.last_norm().weight.data.any() for b in (*net.layer1, *net.layer2))
+    assert net.layer2[0].downsample[1].weight.data.all()
+
+
+def test_googlenet_adds_its_auxiliary_losses_in_training_only() -> None:
+    model = small("googlenet", dtype=np.float64)
+    x, y = images("googlenet", dtype=np.float64), LABELS
+    scores = model(x)
+    assert scores._fields == ("logits", "aux_logits2", "aux_logits1")
+    main, second, first = (nn.functional.cross_entropy(s, y).item() for s in scores)
+    assert models.auxiliary_cross_entropy(scores, y).item() == pytest.approx(
+        main + 0.3 * (first + second), rel=1e-12
+    )
+    assert models.auxiliary_cross_entropy(scores, y, 0.0).item() == pytest.approx(main)
+    scores = model.eval()(x)
+    assert scores.shape == (4, 5)
+    assert (
+        models.auxiliary_cross_entropy(scores, y).item()
+        == nn.functional.cross_entropy(scores, y).item()
+    )
+
+
+def test_googlenet_scales_images_as_its_trained_weights_want_them() -> None:
+    """(x · deviation + mean − 0.5) / 0.5: what was normalised by channel lies in −1 … 1 again."""
+    plain, transforming = (
+        small("googlenet", transform_input=on, dtype=np.float64).eval() for on in (False, True)
+    )
+    pixels = np.random.default_rng(0).random((2, 3, 32, 32))
+    mean, deviation = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
+    found = transforming((pixels - mean) / deviation).numpy()
+    np.testing.assert_allclose(found, plain(2 * pixels - 1).numpy(), 1e-9, 1e-15)
+    assert transforming.astype(np.float32)(images("googlenet")).dtype == np.float32
 
 
 def test_vgg_without_initial_values_waits_for_those_of_a_file() -> None:
@@ -233,50 +337,77 @@ def test_initial_values_need_no_second_copy(make: Callable[[Any], nn.Module], li
         ("alexnet", (3, 64, 64), r"x \(3, 64, 64\); images are \(N, C, H, W\): x\[None\]"),
         ("zfnet", (1, 3, 52, 80), r"ZFNet: .*53×53"),
         ("vgg16", (1, 1, 32, 31), r"VGG: .*32×32"),
-        ("vgg16", (1, 3, 32, 32), r"has 3 channels, this model wants 1"),
         ("vgg16", (32, 32), r"x \(32, 32\); images are \(N, C, H, W\)"),
         ("SimpleConvNet", (5, 1, 28, 28), r"\(N, 1, 8, 8\): .*input_shape=\(1, 28, 28\)"),
         ("SimpleConvNet", (5, 64), r"SimpleConvNet: x \(5, 64\); .*x\.reshape\(-1, 1, 8, 8\)"),
         ("DeepConvNet", (1, 8, 8), r"DeepConvNet: x \(1, 8, 8\); .*x\[None\]"),
         ("LeNet5", (2, 3, 32, 32), r"LeNet5: .*\(N, 1, 32, 32\): .*input_shape=\(3, 32, 32\)"),
+        ("googlenet", (1, 3, 14, 80), r"GoogLeNet: x \(1, 3, 14, 80\).* too small.*15×15 or more"),
+        ("resnet18", (3, 32, 32), r"ResNet: x \(3, 32, 32\); images are \(N, C, H, W\): x\[None\]"),
+        ("of 8×8", (4, 3, 8, 8), r"ResNet: .*has 3 channels, this model wants 1"),
     ],
 )
-def test_images_that_do_not_fit(name: str, shape: tuple[int, ...], message: str) -> None:
-    model = SMALL[name].make(rng=np.random.default_rng(0))
+def test_images_that_do_not_fit_change_nothing(
+    name: str, shape: tuple[int, ...], message: str
+) -> None:
+    model = small(name)
+    before = repr(model.state_dict())
     with pytest.raises(ShapeError, match=rf"{message}.*\(at .*test_nn_models\.py"):
         model(np.zeros(shape, np.float32))
-
-
-@pytest.mark.parametrize(("name", "smallest"), [("alexnet", 63), ("zfnet", 53), ("vgg11", 32)])
-def test_the_smallest_image_is_the_smallest(name: str, smallest: int) -> None:
-    """The layers take what the model lets through, and not a pixel less."""
-    model: Any = SMALL[name].make(rng=np.random.default_rng(0)).eval()
-    assert model(np.zeros((1, 3, smallest, smallest), np.float32)).shape == (1, 5)
-    with pytest.raises(ShapeError):
-        model.features(np.zeros((1, 3, smallest - 1, smallest - 1), np.float32))
+    assert repr(model.state_dict()) == before
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: models.LeNet5((1, 8, 8)), r"LeNet5: input_shape=\(1, 8, 8\) is too small: Conv2d"),
-        (lambda: models.SimpleConvNet((8, 8)), r"input_shape=\(8, 8\).*\(channels, height, width"),
-        (lambda: models.DeepConvNet(()), r"input_shape=\(\); it is"),
-        (lambda: models.LeNet5(28), r"input_shape = 28 must be a list of sizes"),  # type: ignore[arg-type]
-        (lambda: models.SimpleConvNet((1, 5, 5)), r"too small: MaxPool2d\(2\) gets 1×1"),
-        (lambda: models.SimpleConvNet((1, 0, 5)), r"input_shape=\(1, 0, 5\).*above 0"),
-        (lambda: models.DeepConvNet((1, 7, 8)), r"DeepConvNet: .*too small"),
-        (lambda: models.DeepConvNet(maps=(16, 32)), r"six"),
-        (lambda: models.DeepConvNet(dropout=1.5), r"1\.5"),
-        (lambda: models.alexnet(maps=(96, 256)), r"AlexNet: maps=\(96, 256\); five"),
-        (lambda: models.alexnet(width=0), r"AlexNet: width=0"),
-        (lambda: models.zfnet(width=float("nan")), r"ZFNet: width = nan"),
-        (lambda: models.vgg16(width=-1), r"VGG: width=-1"),
-        (lambda: models.VGG((1, 2, 3)), r"VGG: stages=\(1, 2, 3\); five"),
-        (lambda: models.VGG((1, 2, 3, 0, 1)), r"stages"),
-        (lambda: models.vgg11(0, width=1 / 32), "Affine: out_features = 0 must"),
-    ],
+    ("name", "smallest"),
+    [("alexnet", 63), ("zfnet", 53), ("vgg11", 32), ("googlenet", 15), ("resnet18", 1)],
 )
-def test_arguments_that_make_no_model(make: Callable[[], Any], message: str) -> None:
-    with pytest.raises((ArgumentError, DtypeError, ShapeError), match=message):
-        make()
+def test_the_smallest_image_is_the_smallest(
+    name: str, smallest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The layers take what the model lets through, and not a pixel less."""
+    model = small(name).eval()
+    assert model(np.zeros((1, 3, smallest, smallest), np.float32)).shape == (1, 5)
+    if smallest > 1:
+        monkeypatch.setattr("graphgrad.nn.models.inception.SMALLEST", 1)
+        layers = getattr(model, "features", model)  # what looks at sizes stands before these
+        with pytest.raises(ShapeError, match=r"(conv|pool)2d"):
+            layers(np.zeros((1, 3, smallest - 1, smallest - 1), np.float32))
+
+
+BASIC = models.BasicBlock
+REFUSED: Refusals = {
+    ShapeError: {
+        r"LeNet5: input_shape=\(1, 8, 8\) is too small: Conv2d": lambda: models.LeNet5((1, 8, 8)),
+        r"too small: MaxPool2d\(2\) gets 1×1": lambda: models.SimpleConvNet((1, 5, 5)),
+        "DeepConvNet: .*too small": lambda: models.DeepConvNet((1, 7, 8)),
+    },
+    ArgumentError: {
+        r"input_shape=\(8, 8\).*\(channels, height, width": lambda: models.SimpleConvNet((8, 8)),
+        r"input_shape=\(1, 0, 5\).*above 0": lambda: models.SimpleConvNet((1, 0, 5)),
+        "six": lambda: models.DeepConvNet(maps=(16, 32)),
+        r"1\.5": lambda: models.DeepConvNet(dropout=1.5),
+        r"AlexNet: maps=\(96, 256\); five": lambda: models.alexnet(maps=(96, 256)),
+        "AlexNet: width=0": lambda: models.alexnet(width=0),
+        "ZFNet: width = nan": lambda: models.zfnet(width=float("nan")),
+        r"VGG: stages=\(1, 2, 3\); five": lambda: models.VGG((1, 2, 3)),
+        "stages": lambda: models.VGG((1, 2, 3, 0, 1)),
+        "Affine: out_features = 0 must": lambda: models.vgg11(0, width=1 / 32),
+        r"ResNet: layers=\(\)": lambda: models.ResNet(BASIC, ()),
+        r"layers=\(2, 0\)": lambda: models.ResNet(BASIC, (2, 0)),
+        "in_channels = 0 must be": lambda: models.resnet18(width=1 / 32, channels=0),
+        "channels=1; transform_inp": lambda: models.googlenet(channels=1, transform_input=True),
+        r"2\.0": lambda: models.googlenet(5, dropout=2.0, width=1 / 32),
+        r"channels=\(1, 2, 3\); six numbers": lambda: Inception(4, (1, 2, 3)),
+        "six numbers above 0": lambda: Inception(4, (1, 2, 3, 0, 5, 6)),
+    },
+    DtypeError: {
+        "input_shape = 28 must be a list of sizes": lambda: models.LeNet5(28),  # type: ignore[arg-type]
+        "ResNet: block=.*BasicBlock or Bottleneck": lambda: models.ResNet(nn.Conv2d, (1, 1)),  # type: ignore[arg-type]
+        "block='basic'": lambda: models.ResNet("basic", (1, 1)),  # type: ignore[arg-type]
+    },
+}
+
+
+@every_refusal(REFUSED)
+def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
+    assert_refused(kind, says, call)

@@ -8,6 +8,7 @@ import pytest
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError, UnsupportedError
+from tests.builders import Refusals, assert_refused, every_refusal
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -56,36 +57,17 @@ def small_steps(kind: str, reverse: bool, x: Any, *inputs: Any) -> Any:
     return np.stack(outputs[::-1] if reverse else outputs), *states
 
 
+@pytest.mark.parametrize("bias", [True, False], ids=["biases", "no biases"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forth", "back"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_all_steps_at_once_equal_small_steps_to_second_order(kind: str, reverse: bool) -> None:
+def test_all_steps_at_once_equal_small_steps_to_second_order(
+    kind: str, reverse: bool, bias: bool
+) -> None:
     assert_equals_composition(
         lambda *inputs: fused(kind, reverse, *inputs),
         lambda *inputs: small_steps(kind, reverse, *inputs),
-        *arrays(kind),
+        *arrays(kind, bias),
     )
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_without_biases(kind: str) -> None:
-    assert_equals_composition(
-        lambda *inputs: fused(kind, False, *inputs),
-        lambda *inputs: small_steps(kind, False, *inputs),
-        *arrays(kind, bias=False),
-    )
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_states_are_zeros(kind: str) -> None:
-    x, *inputs = arrays(kind)
-    count = 2 if kind == "lstm" else 1
-    zeros = [np.zeros((N, H))] * count
-    for a, b in zip(
-        fused(kind, False, x, *[None] * count, *inputs[count:]),
-        fused(kind, False, x, *zeros, *inputs[count:]),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(a, b)
 
 
 def test_only_the_last_state_is_used() -> None:
@@ -125,7 +107,8 @@ def test_two_layers_both_ways_are_cells_one_after_another(name: str) -> None:
     layer_of, cell_of = STACKED[name]
     rng = np.random.default_rng(2)
     net = layer_of(D, H, num_layers=2, bidirectional=True, rng=rng, dtype=float)
-    x = rng.standard_normal((T, N, D))
+    x, zeros = rng.standard_normal((T, N, D)), np.zeros((N, H))
+    start = (zeros, zeros) if name == "LSTM" else zeros  # where the layer is given no state
     expected, ends = x, []
     for layer in range(2):
         outputs = []
@@ -135,7 +118,7 @@ def test_two_layers_both_ways_are_cells_one_after_another(name: str) -> None:
             cell.load_state_dict({n: state[f"{n}_l{layer}{end}"] for n in cell.state_dict()})
             states: list[Any] = []
             for t in range(T)[::-1] if end else range(T):
-                states.append(cell(expected[t], states[-1] if states else None))
+                states.append(cell(expected[t], states[-1] if states else start))
             hs = np.stack([first(s).numpy() for s in states])
             outputs.append(hs[::-1] if end else hs)
             ends.append(states[-1])
@@ -186,55 +169,56 @@ def test_long_sequences_do_not_recurse_and_keep_their_gradient() -> None:
     np.testing.assert_array_equal(h0.grad, [[1.0]])
 
 
-@pytest.mark.parametrize(
-    ("act", "error", "words"),
-    [
-        (lambda: nn.LSTM(0, 3), ArgumentError, "LSTM: input_size = 0 must be at least 1"),
-        (
-            lambda: nn.GRU(2, 3, dropout=1.0),
-            ArgumentError,
-            "dropout 1.0 must be at least 0 and below 1",
+ones = np.ones
+REFUSED: Refusals = {
+    ArgumentError: {
+        "LSTM: input_size = 0 must be at least 1": lambda: nn.LSTM(0, 3),
+        "dropout 1.0 must be at least 0 and below 1": lambda: nn.GRU(2, 3, dropout=1.0),
+        "'elu'; there are .*tanh.*relu": lambda: nn.RNN(2, 3, nonlinearity="elu"),
+        "RNNCell: nonlinearity": lambda: nn.RNNCell(2, 3, nonlinearity="elu"),
+        "GRUCell: hidden_size = 0 must be at least 1": lambda: nn.GRUCell(2, 0),
+        "Embedding: num_embeddings = 0 must be": lambda: nn.Embedding(0, 2),
+        "padding_idx 3 is none of 3 rows": lambda: nn.Embedding(3, 2, padding_idx=3),
+        "padding_idx -4": lambda: F.embedding([0], ones((3, 1)), -4),
+    },
+    ShapeError: {
+        r"x \(4, 5\) must be .*D = 2": lambda: nn.LSTM(2, 3)(ones((4, 5))),
+        r"initial states as \(h, c\)": lambda: nn.LSTM(2, 3)(ones((4, 5, 2)), ones((1, 5, 3))),
+        r"initial h \(2, 5, 3\) must be \(1, 5, 3\)": lambda: nn.GRU(2, 3)(
+            ones((4, 5, 2)), ones((2, 5, 3))
         ),
-        (lambda: nn.RNN(2, 3, nonlinearity="elu"), ArgumentError, "'elu'; there are .*tanh.*relu"),
-        (lambda: nn.RNNCell(2, 3, nonlinearity="elu"), ArgumentError, "RNNCell: nonlinearity"),
-        (lambda: nn.GRUCell(2, 0), ArgumentError, "GRUCell: hidden_size = 0 must be at least 1"),
-        (lambda: nn.LSTM(2, 3)(np.ones((4, 5))), ShapeError, r"x \(4, 5\) must be .*D = 2"),
-        (lambda: nn.LSTM(2, 3)(np.ones((4, 5, 2), int)), DtypeError, r"int64; use \.astype"),
-        (
-            lambda: nn.LSTM(2, 3)(np.ones((4, 5, 2)), np.ones((1, 5, 3))),
-            ShapeError,
-            r"initial states as \(h, c\)",
+        r"x \(3,\) must be \(N, 2\) or \(2,\)": lambda: nn.LSTMCell(2, 3)(ones(3)),
+        r"initial states \[\(1, 3\)\] must be \[\(4, 3\)\]": lambda: nn.GRUCell(2, 3)(
+            ones((4, 2)), ones((1, 3))
         ),
-        (
-            lambda: nn.GRU(2, 3)(np.ones((4, 5, 2)), np.ones((2, 5, 3))),
-            ShapeError,
-            r"initial h \(2, 5, 3\) must be \(1, 5, 3\)",
+        r"weights must be \(3·H, D\) and \(3·H, H\)": lambda: F.gru_layer(
+            ones((1, 1, 2)), None, ones((3, 2)), ones((4, 1))
         ),
-        (lambda: nn.GRU(2, 3)(np.ones((0, 5, 2))), ShapeError, "at least one step"),
-        (lambda: nn.LSTMCell(2, 3)(np.ones(3)), ShapeError, r"x \(3,\) must be \(N, 2\) or \(2,\)"),
-        (
-            lambda: nn.GRUCell(2, 3)(np.ones((4, 2)), np.ones((1, 3))),
-            ShapeError,
-            r"initial states \[\(1, 3\)\] must be \[\(4, 3\)\]",
+        r"biases must be \(3,\)": lambda: F.rnn_layer(
+            ones((1, 1, 2)), None, ones((3, 2)), ones((3, 3)), ones(2)
         ),
-        (
-            lambda: F.gru_layer(np.ones((1, 1, 2)), None, np.ones((3, 2)), np.ones((4, 1))),
-            ShapeError,
-            r"weights must be \(3·H, D\) and \(3·H, H\)",
-        ),
-        (
-            lambda: F.rnn_layer(
-                np.ones((1, 1, 2)), None, np.ones((3, 2)), np.ones((3, 3)), np.ones(2)
-            ),
-            ShapeError,
-            r"biases must be \(3,\)",
-        ),
-    ],
-)
-def test_bad_input(act: Any, error: Any, words: str) -> None:
-    with pytest.raises(error, match=words) as caught:
-        act()
-    assert "test_nn_recurrent.py" in str(caught.value)
+        r"weight \(3,\) must be \(V, D\)": lambda: F.embedding([0], ones(3)),
+        r"\(3,\) float64; give floats \(V, D\)": lambda: nn.Embedding.from_pretrained(ones(3)),
+    },
+    DtypeError: {
+        r"int64; use \.astype": lambda: nn.LSTM(2, 3)(ones((4, 5, 2), int)),
+        "float64; give integers": lambda: nn.Embedding(3, 2)([0.0]),
+    },
+    IndexingError: {
+        "from 0 to 3, .* rows 0 to 2": lambda: nn.Embedding(3, 2)([0, 3]),
+        "from -1 to -1": lambda: nn.Embedding(3, 2)([-1]),
+    },
+    UnsupportedError: {
+        "not differentiable in 'index'": lambda: F.embedding(
+            gg.Tensor([0.0], requires_grad=True), ones((3, 1))
+        )
+    },
+}
+
+
+@every_refusal(REFUSED)
+def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
+    assert_refused(kind, says, call)
 
 
 # ------------------------------------------------------------------------------- embedding
@@ -274,35 +258,3 @@ def test_an_index_changed_later_does_not_matter() -> None:
     index[:] = 2
     out.sum().backward()
     np.testing.assert_array_equal(table.weight.grad, [[1], [1], [0]])
-
-
-@pytest.mark.parametrize(
-    ("act", "error", "words"),
-    [
-        (lambda: nn.Embedding(0, 2), ArgumentError, "Embedding: num_embeddings = 0 must be"),
-        (
-            lambda: nn.Embedding(3, 2, padding_idx=3),
-            ArgumentError,
-            "padding_idx 3 is none of 3 rows",
-        ),
-        (lambda: nn.Embedding(3, 2)([0.0]), DtypeError, "float64; give integers"),
-        (lambda: nn.Embedding(3, 2)([0, 3]), IndexingError, "from 0 to 3, .* rows 0 to 2"),
-        (lambda: nn.Embedding(3, 2)([-1]), IndexingError, "from -1 to -1"),
-        (lambda: F.embedding([0], np.ones(3)), ShapeError, r"weight \(3,\) must be \(V, D\)"),
-        (lambda: F.embedding([0], np.ones((3, 1)), -4), ArgumentError, "padding_idx -4"),
-        (
-            lambda: F.embedding(gg.Tensor([0.0], requires_grad=True), np.ones((3, 1))),
-            UnsupportedError,
-            "not differentiable in 'index'",
-        ),
-        (
-            lambda: nn.Embedding.from_pretrained(np.ones(3)),
-            ShapeError,
-            r"\(3,\) float64; give floats \(V, D\)",
-        ),
-    ],
-)
-def test_bad_input_of_an_embedding(act: Any, error: Any, words: str) -> None:
-    with pytest.raises(error, match=words) as caught:
-        act()
-    assert "test_nn_recurrent.py" in str(caught.value)
