@@ -8,15 +8,10 @@ import pytest
 import graphgrad as gg
 from graphgrad import optim
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
-
-
-def leaf(values: Any, dtype: Any = float) -> gg.Tensor:
-    """Make a parameter."""
-    return gg.Tensor(np.array(values, dtype), requires_grad=True)
+from tests.builders import Refusals, assert_refused, every_refusal, leaf
 
 
 def averaged(values: list[float], decay: float | None) -> tuple[gg.Tensor, optim.RunningAverage]:
-    """Let a parameter pass through values."""
     w = leaf([-1e6])  # where it was before the first update must not count
     average = optim.RunningAverage([w], decay)
     for value in values:
@@ -115,7 +110,7 @@ def test_before_the_first_update_there_is_nothing_to_apply() -> None:
 
 def test_halves_are_averaged_in_single_precision() -> None:
     """A thousandth of the way is less than halves can resolve near 1."""
-    w = leaf(1.0, "f2")
+    w = leaf(1.0, dtype="f2")
     average = optim.RunningAverage([w], decay=0.999)
     for value in [1.0] * 500 + [1.5] * 500:
         w.data[...] = value
@@ -173,21 +168,19 @@ def test_a_wrong_state_is_refused_and_nothing_changes(change: Any, says: str) ->
     np.testing.assert_allclose(average.averages[0], [3.0])
 
 
-@pytest.mark.parametrize("decay", [-0.1, 1.0, 1.5, float("nan")])
-def test_wrong_decays(decay: float) -> None:
-    with pytest.raises(ArgumentError, match="decay"):
-        optim.RunningAverage([leaf([1.0])], decay)
+REFUSED: Refusals = {
+    ArgumentError: {
+        "decay = 1.0": lambda: optim.RunningAverage([leaf([1.0])], 1.0),
+        "decay = 1.5": lambda: optim.RunningAverage([leaf([1.0])], 1.5),
+    },
+    GraphError: {
+        "empty": lambda: optim.RunningAverage([]),
+        "parameter 1 is no leaf": lambda: optim.RunningAverage([leaf([1.0]), leaf([1.0]) * 2]),
+        "no leaf of floating numbers": lambda: optim.RunningAverage([gg.Tensor([1, 2])]),
+    },
+}
 
 
-def test_wrong_parameters() -> None:
-    with pytest.raises(GraphError, match="empty"):
-        optim.RunningAverage([])
-    with pytest.raises(GraphError, match="parameter 1 is no leaf"):
-        optim.RunningAverage([leaf([1.0]), leaf([1.0]) * 2])
-    with pytest.raises(GraphError, match="no leaf of floating numbers"):
-        optim.RunningAverage([gg.Tensor([1, 2])])
-
-
-def test_repr() -> None:
-    _, average = averaged([1.0], 0.9)
-    assert repr(average) == "<RunningAverage of 1 parameter, decay=0.9, 1 update>"
+@every_refusal(REFUSED)
+def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
+    assert_refused(kind, says, call)

@@ -10,48 +10,29 @@ from hypothesis.extra import numpy as hnp
 import graphgrad as gg
 from graphgrad import optim
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
-from graphgrad.optim.penalties import PENALTY
-from graphgrad.testing import check_op
+from tests.builders import Refusals, assert_refused, every_refusal, leaf
 from tests.equality import assert_equals_composition
 
 W = np.array([[3.0, 0.0, -1.0], [0.5, 2.0, -2.0]])
 V = np.array([-4.0, 1.0])
 
 
-def leaf(values: Any, dtype: Any = float) -> gg.Tensor:
-    """Make a parameter."""
-    return gg.Tensor(np.array(values, dtype), requires_grad=True)
-
-
-def test_the_op_obeys_the_laws() -> None:
-    check_op(PENALTY, examples=5)
-
-
-@pytest.mark.parametrize(("l1", "l2"), [(0.3, 0.0), (0.0, 0.7), (0.3, 0.7)])
-def test_equals_its_composition(l1: float, l2: float) -> None:
+@pytest.mark.parametrize(
+    ("penalty", "l1", "l2"),
+    [
+        (lambda ws: optim.l1_penalty(ws, 0.3), 0.3, 0.0),
+        (lambda ws: optim.l2_penalty(ws, 0.7), 0.0, 0.7),
+        (lambda ws: optim.elastic_penalty(ws, 0.3, 0.7), 0.3, 0.7),
+    ],
+)
+def test_equals_its_composition(penalty: Any, l1: float, l2: float) -> None:
     assert_equals_composition(
-        lambda *ws: optim.elastic_penalty(ws, l1, l2),
+        lambda *ws: penalty(ws),
         lambda *ws: sum(l1 * abs(w).sum() + l2 / 2 * (w * w).sum() for w in ws),
-        W + 0.1,
+        W,  # with the subgradient 0 at the kink
         V,
         np.array(0.7),
     )
-
-
-def test_values_and_gradients() -> None:
-    """½ · 0.1 · (9 + 1 + 0.25 + 4 + 4 + 16 + 1) and 0.1 · (3 + 1 + 0.5 + 2 + 2 + 4 + 1)."""
-    cases: list[tuple[Any, float, Any]] = [
-        (lambda p: optim.l2_penalty(p, 0.1), 1.7625, 0.1 * W),
-        (lambda p: optim.l1_penalty(p, 0.1), 1.35, 0.1 * np.sign(W)),
-        (lambda p: optim.elastic_penalty(p, 0.1, 0.1), 3.1125, 0.1 * np.sign(W) + 0.1 * W),
-    ]
-    for penalty, value, slope in cases:
-        w, v = leaf(W), leaf(V)
-        out = penalty([w, v])
-        assert out.item() == pytest.approx(value, rel=1e-14)
-        (2 * out).backward()
-        np.testing.assert_allclose(w.grad, 2 * slope, rtol=1e-14)
-        assert w.grad[0, 1] == 0, "the subgradient at the kink"
 
 
 def test_one_node_for_all_parameters() -> None:
@@ -74,7 +55,7 @@ def test_frozen_weights_count_and_get_no_gradient() -> None:
 
 @pytest.mark.parametrize(("dtype", "rel"), [("f2", 1e-3), ("f4", 1e-6), ("f8", 1e-14)])
 def test_dtype_stays_and_many_small_terms_are_not_lost(dtype: str, rel: float) -> None:
-    w = leaf(np.full(100_000, 0.0625), dtype)
+    w = leaf(np.full(100_000, 0.0625), dtype=dtype)
     out = optim.elastic_penalty([w], 1e-3, 1e-3)
     assert out.dtype == dtype
     assert out.item() == pytest.approx(6.25 + 0.1953125, rel=rel)
@@ -100,21 +81,6 @@ def test_l2_is_weight_decay_for_sgd_and_not_for_adamw() -> None:
     np.testing.assert_allclose(path(sgd, 0.2, 0.0), path(sgd, 0.0, 0.2), rtol=1e-13)
     assert abs(path(sgd, 0.2, 0.0) - path(sgd, 0.0, 0.0)).max() > 1e-3
     assert abs(path(optim.AdamW, 0.2, 0.0) - path(optim.AdamW, 0.0, 0.2)).max() > 1e-3
-
-
-@pytest.mark.parametrize(
-    ("params", "strength", "error", "says"),
-    [
-        ([], 0.1, GraphError, "l2_penalty: params is empty"),
-        ([leaf(V)], -0.1, ArgumentError, "strength = -0.1 must be finite and not negative"),
-        ([leaf(V)], float("nan"), ArgumentError, "strength"),
-        ([leaf(V)], "much", DtypeError, "strength = 'much' must be a number"),
-        ([leaf(V), V], 0.1, DtypeError, "parameter 1 is a ndarray"),
-    ],
-)
-def test_what_a_penalty_refuses(params: Any, strength: Any, error: Any, says: str) -> None:
-    with pytest.raises(error, match=says):
-        optim.l2_penalty(params, strength)
 
 
 # -------------------------------------------------------------------------------- max-norm
@@ -148,7 +114,7 @@ def test_every_unit_ends_in_the_ball_with_its_direction(values: Any, limit: floa
 
 @pytest.mark.parametrize("dtype", ["f2", "f4"])
 def test_max_norm_keeps_the_dtype_and_adds_halves_up_wider(dtype: str) -> None:
-    w = leaf(np.full((2, 400), 100.0), dtype)
+    w = leaf(np.full((2, 400), 100.0), dtype=dtype)
     optim.max_norm_([w], 3.0)
     assert w.dtype == dtype
     np.testing.assert_allclose(np.linalg.norm(w.numpy().astype(float), axis=1), 3.0, rtol=2e-3)
@@ -164,27 +130,32 @@ def test_backward_notices_the_projection() -> None:
         y.backward()
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "says"),
-    [
-        ({"limit": 0.0}, ArgumentError, "limit = 0.0"),
-        (
-            {"limit": 1.0},
-            ShapeError,
-            r"parameter 1 \(2,\) has no axis of inputs; leave out the bia",
+def test_max_norm_checks_all_parameters_before_it_changes_one() -> None:
+    w = leaf(10 * W)
+    says = r"parameter 1 \(2,\) has no axis of inputs; leave out the bia"
+    with pytest.raises(ShapeError, match=says):
+        optim.max_norm_([w, leaf(V)], 1.0)
+    np.testing.assert_array_equal(w.numpy(), 10 * W)
+
+
+NO_TENSOR: Any = V
+REFUSED: Refusals = {
+    GraphError: {
+        "l2_penalty: params is empty": lambda: optim.l2_penalty([], 0.1),
+        "parameter 0 is no leaf": lambda: optim.max_norm_([leaf(W) * 2], 1.0),
+        "max_norm_.*empty": lambda: optim.max_norm_([], 1.0),
+    },
+    ArgumentError: {
+        "strength = -0.1 must be finite and not negative": lambda: optim.l2_penalty(
+            [leaf(V)], -0.1
         ),
-        ({"limit": 1.0, "axis": 1}, ShapeError, r"parameter 1 \(2,\): axis 1"),
-    ],
-)
-def test_what_max_norm_refuses(options: Any, error: Any, says: str) -> None:
-    params = [leaf(10 * W), leaf(V)]
-    with pytest.raises(error, match=says):
-        optim.max_norm_(params, **options)
-    np.testing.assert_array_equal(params[0].numpy(), 10 * W)
+        "limit = 0.0": lambda: optim.max_norm_([leaf(W)], 0.0),
+    },
+    DtypeError: {"parameter 1 is a ndarray": lambda: optim.l2_penalty([leaf(V), NO_TENSOR], 0.1)},
+    ShapeError: {r"parameter 0 \(2,\): axis 1": lambda: optim.max_norm_([leaf(V)], 1.0, axis=1)},
+}
 
 
-def test_max_norm_wants_leaves() -> None:
-    with pytest.raises(GraphError, match="parameter 0 is no leaf"):
-        optim.max_norm_([leaf(W) * 2], 1.0)
-    with pytest.raises(GraphError, match="empty"):
-        optim.max_norm_([], 1.0)
+@every_refusal(REFUSED)
+def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
+    assert_refused(kind, says, call)
