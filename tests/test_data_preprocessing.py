@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 
 from graphgrad import data
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
+from tests.builders import Refusals, assert_refused, every_refusal
 
 EVERY: dict[str, Any] = {
     "Center": data.Center,
@@ -18,7 +19,6 @@ EVERY: dict[str, Any] = {
 
 
 def cloud(n: int = 200, seed: int = 0, dtype: Any = np.float64) -> Any:
-    """Draw correlated rows (n, 4) around a mean."""
     rng = np.random.default_rng(seed)
     mixed = rng.standard_normal((n, 4)) @ rng.standard_normal((4, 4))
     return (mixed + np.array([5, -3, 0, 1])).astype(dtype)
@@ -131,8 +131,15 @@ def test_digits_whitened_stay_finite_though_pixels_never_change() -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_unfitted_or_of_another_shape_is_refused(name: str) -> None:
+def test_images_that_do_not_fit_are_refused(name: str) -> None:
     transform = EVERY[name]()
+    for images, kind, says in (
+        (np.zeros((0, 4)), ShapeError, "images .*N above 0"),
+        (np.zeros(4), ShapeError, "images .*N above 0"),
+        (cloud() * 1j, DtypeError, "dtype complex128"),
+    ):
+        with pytest.raises(kind, match=f"{name}: {says}"):
+            transform.fit(images)
     with pytest.raises(GraphError, match=rf"{name}: nothing learnt yet; call \.fit\(training"):
         transform(cloud())
     transform.fit(cloud())
@@ -141,30 +148,22 @@ def test_unfitted_or_of_another_shape_is_refused(name: str) -> None:
             transform(wrong)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_training_data_that_is_none_is_refused_and_nothing_is_learnt(name: str) -> None:
-    transform = EVERY[name]()
-    for nothing in (np.zeros((0, 4)), np.zeros(4)):
-        with pytest.raises(ShapeError, match=f"{name}: images .*N above 0"):
-            transform.fit(nothing)
-    with pytest.raises(DtypeError, match=f"{name}: dtype complex128"):
-        transform.fit(cloud() * 1j)
-    with pytest.raises(GraphError, match="nothing learnt yet"):
-        transform(cloud())
+REFUSED: Refusals = {
+    ArgumentError: {
+        "PCA: components = 0 must be": lambda: data.PCA(0),
+        "Whiten: components = 0 must be": lambda: data.Whiten(0),
+    },
+    ShapeError: {
+        "PCA: 5 components .* have 4 axes": lambda: data.PCA(5).fit(cloud()),
+        "have 3 axes": lambda: data.PCA(4).fit(cloud(3)),
+        r"PCA\.inverse: coordinates \(1, 3\); give \(N, 4\)": lambda: (
+            data.PCA().fit(cloud()).inverse(np.zeros((1, 3)))
+        ),
+    },
+    GraphError: {"nothing learnt yet": lambda: data.Whiten().inverse(np.zeros((1, 4)))},
+}
 
 
-@pytest.mark.parametrize("name", ["PCA", "Whiten"])
-def test_more_components_than_axes_are_refused(name: str) -> None:
-    for components in (0, -1):
-        with pytest.raises(ArgumentError, match=f"{name}: components = {components} must be"):
-            EVERY[name](components)
-    with pytest.raises(ShapeError, match=f"{name}: 5 components .* have 4 axes"):
-        EVERY[name](5).fit(cloud())
-    with pytest.raises(ShapeError, match="have 3 axes"):
-        EVERY[name](4).fit(cloud(3))
-    with pytest.raises(GraphError, match="nothing learnt yet"):
-        EVERY[name]().inverse(np.zeros((1, 4)))
-    with pytest.raises(ShapeError, match=rf"{name}\.inverse: coordinates \(1, 3\); give \(N, 4\)"):
-        EVERY[name]().fit(cloud()).inverse(np.zeros((1, 3)))
-    with pytest.raises(ArgumentError, match="epsilon = -1"):
-        data.Whiten(epsilon=-1)
+@every_refusal(REFUSED)
+def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
+    assert_refused(kind, says, call)

@@ -104,11 +104,8 @@ def put(files: Mapping[str, bytes], folder: Path) -> None:
 def test_mnist_from_a_folder(
     load: Any, unpacked: bool, mnist: dict[str, bytes], tmp_path: Path
 ) -> None:
-    if unpacked:
-        bare = {name.removesuffix(".gz"): gzip.decompress(mnist[name]) for name in mnist}
-        put(bare, tmp_path)
-    else:
-        put(mnist, tmp_path)
+    bare = {name.removesuffix(".gz"): gzip.decompress(mnist[name]) for name in mnist}
+    put(bare if unpacked else mnist, tmp_path)
     arrays = mnist_arrays(0)
     train, test = load(folder=tmp_path, download=False, normalize=False, flatten=False)
     for part, images, labels in ((train, *arrays[:2]), (test, *arrays[2:])):
@@ -252,14 +249,19 @@ def test_another_file_than_the_published_one_is_refused(server: Server, tmp_path
     assert not list(tmp_path.iterdir())  # neither the file nor a part of it
 
 
-def test_a_file_that_is_there_but_another_is_refused_and_kept(
-    server: Server, tmp_path: Path
-) -> None:
+def test_what_is_there_already_is_refused_and_kept(server: Server, tmp_path: Path) -> None:
+    """Another file than the published one, or a file where the folder should be."""
     path = tmp_path / "file.gz"
     path.write_bytes(b"of the user's own")
-    for download in (True, False):
-        with pytest.raises(DownloadError, match="is not the published file") as caught:
-            fetched(Published("file.gz", GOOD, [server.address]), tmp_path, download)
+    file = Published("file.gz", GOOD, [server.address])
+    for folder, download, says in (
+        (tmp_path, True, "is not the published file"),
+        (tmp_path, False, "is not the published file"),
+        (path, True, "name another folder"),
+        (path / "below", True, "name another folder"),
+    ):
+        with pytest.raises(DownloadError, match=says) as caught:
+            fetched(file, folder, download)
         assert str(path) in str(caught.value)
     assert path.read_bytes() == b"of the user's own"
     assert not server.asked
@@ -276,15 +278,6 @@ def test_offline_it_says_which_file_to_put_where(
     assert f"get it from http://127.0.0.1:9/{next(iter(mnist))} and put it there" in message
     assert ("download=False" in message) != download
     assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "taken").write_bytes(b"a file, no folder")
-    for folder in (tmp_path / "taken", tmp_path / "taken" / "below"):
-        with pytest.raises(DownloadError, match="name another folder") as caught:
-            fetched(Published("file.gz", GOOD, ["http://127.0.0.1:9/"]), folder, download=True)
-        assert str(folder) in str(caught.value)
-    assert (tmp_path / "taken").read_bytes() == b"a file, no folder"
 
 
 def test_the_cache_is_the_users_and_fashion_is_kept_apart(
