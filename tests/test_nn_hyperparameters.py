@@ -16,12 +16,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from graphgrad import nn
-from graphgrad.errors import (
-    ArgumentError,
-    DtypeError,
-    GraphgradError,
-    SearchError,
-)
+from graphgrad.errors import ArgumentError, DtypeError, SearchError
+from tests.builders import Refusals, assert_refused, every_refusal
 from tests.search_objectives import (
     RATE,
     SPACE,
@@ -69,6 +65,7 @@ def test_the_best_comes_first() -> None:
     assert [trial.value for trial in up.trials] == values[::-1]
     assert down.best.value == values[0]
     assert str(down.best.number) in str(down).splitlines()[2].split()
+    assert str(down.best).startswith(f"{down.best.value:.4f} (lr ")
 
 
 def test_the_default_generator_is_advanced_by_one_number() -> None:
@@ -76,13 +73,6 @@ def test_the_default_generator_is_advanced_by_one_number() -> None:
     search(distance, rng=rng)
     other.integers(2**63)
     assert rng.random() == other.random()
-
-
-def test_progress_is_told_as_results_come_in() -> None:
-    told: list[nn.TrialResult] = []
-    result = search(reporting, progress=told.append, workers=2)
-    assert sorted(told, key=lambda trial: trial.value or 0) == list(result.trials)
-    assert str(result.best).startswith(f"{result.best.value:.4f} (lr ")
 
 
 def test_optunas_samplers_can_be_used() -> None:
@@ -139,19 +129,21 @@ def test_a_best_point_on_the_border_is_a_warning(
         assert f"the best x, {value:.3g}, lies on the {border} border of {range_}" in str(result)
 
 
-def test_only_the_best_point_counts_for_the_warning() -> None:
-    assert not found({"x": RATE}, {"x": 1e-4}, {"x": 1e-6}).warnings
+def test_beyond_a_border_narrowing_goes_on_only_if_asked() -> None:
+    assert not found({"x": RATE}, {"x": 1e-4}, {"x": 1e-6}).warnings, "the best one counts"
+    result = found({"x": RATE}, {"x": 1e-2})
+    wide: Any = result.narrowed(margin=0.25, beyond=True)["x"]
+    assert (wide.low, wide.high) == pytest.approx((1e-3, 1e-1))
+    assert result.narrowed(margin=0.25)["x"] == nn.Range(wide.low, 1e-2, log=True)
 
 
 def test_narrowing_is_centred_on_the_scale_of_each_range() -> None:
     space = {"rate": RATE, "drop": nn.Range(0, 1), "size": nn.Range(10, 110, whole=True)}
     result = found(space, {"rate": 1e-4, "drop": 0.5, "size": 60})
-    narrow = result.narrowed(margin=0.25)
-    rate, drop = narrow["rate"], narrow["drop"]
-    assert isinstance(rate, nn.Range)
-    assert (rate.low, rate.high) == pytest.approx((1e-5, 1e-3))
-    assert rate.log
-    assert drop == nn.Range(0.25, 0.75)
+    narrow: Any = result.narrowed(margin=0.25)
+    assert (narrow["rate"].low, narrow["rate"].high) == pytest.approx((1e-5, 1e-3))
+    assert narrow["rate"].log
+    assert narrow["drop"] == nn.Range(0.25, 0.75)
     assert narrow["size"] == nn.Range(35, 85, whole=True)
 
 
@@ -159,10 +151,8 @@ def test_narrowing_holds_the_best_points_and_keeps_what_does_not_matter_wide() -
     points = [{"x": 0.4 + n / 50, "y": n / 4, "act": "b"} for n in range(5)]
     points.append({"x": 0.9, "y": 0.1, "act": "a"})
     space = {"x": nn.Range(0, 1), "y": nn.Range(0, 1), "act": nn.Choice(["a", "b", "c"])}
-    narrow = found(space, *points).narrowed()
-    x = narrow["x"]
-    assert isinstance(x, nn.Range)
-    assert (x.low, x.high) == pytest.approx((0.3, 0.58))
+    narrow: Any = found(space, *points).narrowed()
+    assert (narrow["x"].low, narrow["x"].high) == pytest.approx((0.3, 0.58))
     assert narrow["y"] == space["y"]
     assert narrow["act"] == nn.Choice(["b"])
     assert found(space, *points).narrowed(6)["act"] == nn.Choice(["a", "b"])
@@ -187,11 +177,8 @@ def test_narrowing_never_leaves_the_range_unless_asked(
     values = [range_.value(share) for share in shares]
     values = [round(value) if range_.whole else value for value in values]
     result = found({"x": range_}, *({"x": value} for value in values))
-    narrow, beyond = (
-        result.narrowed(margin=margin, beyond=beyond)["x"] for beyond in (False, True)
-    )
-    assert isinstance(narrow, nn.Range)
-    assert isinstance(beyond, nn.Range)
+    results: Any = (result.narrowed(margin=margin, beyond=asked)["x"] for asked in (False, True))
+    narrow, beyond = results
     assert range_.low <= narrow.low < narrow.high <= range_.high
     slack = 1e-9 * abs(range_.high)
     assert narrow.low - slack <= min(values) <= max(values) <= narrow.high + slack
@@ -200,20 +187,11 @@ def test_narrowing_never_leaves_the_range_unless_asked(
     assert (narrow.log, narrow.whole) == (range_.log, range_.whole)
 
 
-def test_narrowing_beyond_goes_on_where_the_range_ended() -> None:
-    result = found({"x": RATE}, {"x": 1e-2})
-    wide = result.narrowed(margin=0.25, beyond=True)["x"]
-    assert isinstance(wide, nn.Range)
-    assert (wide.low, wide.high) == pytest.approx((1e-3, 1e-1))
-    assert result.narrowed(margin=0.25)["x"] == nn.Range(wide.low, 1e-2, log=True)
-
-
 def test_coarse_then_fine_finds_the_best_rate() -> None:
     coarse = search(distance, trials=20)
     fine = search(distance, coarse.narrowed(), trials=20, rng=generator(1))
     assert (fine.best.value or 1) < 0.05
-    lr = fine.space["lr"]
-    assert isinstance(lr, nn.Range)
+    lr: Any = fine.space["lr"]
     assert lr.low > 1e-6
     assert lr.high < 1e-2
 
@@ -223,7 +201,10 @@ def test_coarse_then_fine_finds_the_best_rate() -> None:
 
 def test_failures_are_recorded_and_do_not_stop_the_search() -> None:
     options: Any = {"trials": 9, "pruner": optuna.pruners.ThresholdPruner(upper=1.0)}
-    result = search(faulty, workers=2, **options)
+    told: list[nn.TrialResult] = []
+    result = search(faulty, workers=2, progress=told.append, **options)
+    assert sorted(t.number for t in told) == list(range(9))
+    assert all(t in result.trials for t in told)
     assert result.trials == search(faulty, **options).trials, "in this process too"
     trials = {trial.number: trial for trial in result.trials}
     assert [trial.number for trial in result.trials if trial.state == "failed"] == [1, 2, 3, 4]
@@ -297,61 +278,6 @@ def test_a_script_without_guard_is_told_about_it(tmp_path: Path) -> None:
     assert "__name__ == '__main__'" in run.stderr
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"trials": 0}, ArgumentError, "trials = 0 must be at least 1"),
-        ({"trials": 2.0}, DtypeError, "trials = 2.0"),
-        ({"workers": 0}, ArgumentError, "workers = 0"),
-        ({"workers": True}, DtypeError, "workers = True"),
-        ({"space": {}}, DtypeError, "no Range or Choice by name"),
-        ({"space": [RATE]}, DtypeError, "must be a dict"),
-        ({"space": {"lr": (1e-6, 1e-2)}}, DtypeError, r"'lr'.*write 'lr': nn\.Range"),
-        ({"space": {1: RATE}}, DtypeError, "no Range or Choice by name"),
-        ({"objective": 3.0}, DtypeError, "must be a function"),
-    ],
-)
-def test_bad_arguments(
-    options: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
-) -> None:
-    storage = tmp_path / "s.db"
-    with pytest.raises(error, match=message) as caught:
-        search(**{"objective": distance, "storage": storage, **options})
-    assert isinstance(caught.value, GraphgradError)
-    assert "(at search_objectives.py:" in str(caught.value)
-    assert not storage.exists()
-
-
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
-        (lambda: nn.Range(1, 1), ArgumentError, "low must be below high"),
-        (lambda: nn.Range(2, 1), ArgumentError, "low must be below high"),
-        (lambda: nn.Range(0, math.inf), ArgumentError, "both finite"),
-        (lambda: nn.Range(math.nan, 1), ArgumentError, "both finite"),
-        (lambda: nn.Range(0, 1, log=True), ArgumentError, "low must be above 0"),
-        (lambda: nn.Range("0", 1), DtypeError, "must be numbers"),  # type: ignore[arg-type]
-        (lambda: nn.Range(0, True), DtypeError, "must be numbers"),
-        (lambda: nn.Range(0.5, 3, whole=True), DtypeError, "must be whole numbers"),
-        (lambda: nn.Choice("relu"), DtypeError, "one string"),
-        (lambda: nn.Choice([]), ArgumentError, "at least one"),
-        (lambda: nn.Choice([1, 1.0]), ArgumentError, "each once"),
-        (lambda: nn.Choice([math.nan]), ArgumentError, "finite"),
-        (lambda: nn.Choice([nn.ReLU]), DtypeError, "give a name"),
-    ],
-)
-def test_bad_ranges(make: Any, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message) as caught:
-        make()
-    assert "test_nn_hyperparameters.py:" in str(caught.value)
-
-
-@pytest.mark.parametrize("options", [{"best": 0}, {"margin": 0.0}, {"margin": math.nan}])
-def test_bad_narrowing(options: dict[str, Any]) -> None:
-    with pytest.raises(ArgumentError, match="narrowed: "):
-        found({"x": RATE}, {"x": 1e-4}).narrowed(**options)
-
-
 def test_a_step_is_reported_once() -> None:
     def objective(_: Any, trial: nn.Trial) -> float:
         trial.report(1, 0)
@@ -361,3 +287,54 @@ def test_a_step_is_reported_once() -> None:
         return 0
 
     assert search(objective).best.state == "complete"
+
+
+REFUSED: Refusals = {
+    ArgumentError: {
+        "low must be below high": lambda: nn.Range(1, 1),
+        "low must be below high.*": lambda: nn.Range(2, 1),
+        "both finite": lambda: nn.Range(0, math.inf),
+        "both finite.*": lambda: nn.Range(math.nan, 1),
+        "low must be above 0": lambda: nn.Range(0, 1, log=True),
+        "at least one": lambda: nn.Choice([]),
+        "each once": lambda: nn.Choice([1, 1.0]),
+        "Choice.*finite": lambda: nn.Choice([math.nan]),
+        "narrowed: .*best": lambda: found({"x": RATE}, {"x": 1e-4}).narrowed(best=0),
+        "narrowed: .*margin": lambda: found({"x": RATE}, {"x": 1e-4}).narrowed(margin=0.0),
+    },
+    DtypeError: {
+        "must be numbers": lambda: nn.Range("0", 1),  # type: ignore[arg-type]
+        "must be numbers.*": lambda: nn.Range(0, True),
+        "must be whole numbers": lambda: nn.Range(0.5, 3, whole=True),
+        "one string": lambda: nn.Choice("relu"),
+        "give a name": lambda: nn.Choice([nn.ReLU]),
+    },
+}
+
+
+@every_refusal(REFUSED)
+def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
+    assert_refused(kind, says, call)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"trials": 0}, ArgumentError, "trials = 0 must be at least 1"),
+        ({"workers": 0}, ArgumentError, "workers = 0"),
+        ({"workers": True}, DtypeError, "workers = True"),
+        ({"space": {}}, DtypeError, "no Range or Choice by name"),
+        ({"space": [RATE]}, DtypeError, "must be a dict"),
+        ({"space": {"lr": (1e-6, 1e-2)}}, DtypeError, r"'lr'.*write 'lr': nn\.Range"),
+        ({"space": {1: RATE}}, DtypeError, "no Range or Choice by name"),
+        ({"objective": 3.0}, DtypeError, "must be a function"),
+    ],
+)
+def test_a_search_that_is_refused_makes_no_file(
+    options: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    storage = tmp_path / "s.db"
+    with pytest.raises(error, match=message) as caught:
+        search(**{"objective": distance, "storage": storage, **options})
+    assert "(at search_objectives.py:" in str(caught.value)
+    assert not storage.exists()

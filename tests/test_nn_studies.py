@@ -17,11 +17,7 @@ import pytest
 from sqlalchemy.pool import NullPool
 
 from graphgrad import data, nn, optim
-from graphgrad.errors import (
-    FileFormatError,
-    GraphError,
-    SearchError,
-)
+from graphgrad.errors import FileFormatError, GraphError, SearchError
 from tests.sampling import every
 from tests.search_objectives import (
     SPACE,
@@ -101,15 +97,6 @@ def test_a_point_whose_worker_was_killed_is_tried_once_more(
     assert {number: trial for number, trial in trials.items() if number != 1} == expected
 
 
-def test_ctrl_c_ends_the_search_which_goes_on_later(tmp_path: Path) -> None:
-    objective = partial(killing, folder=tmp_path, victim="Ctrl-C")
-    with pytest.raises(KeyboardInterrupt):
-        search(objective, storage=tmp_path / "s.db")
-    result = search(objective, storage=tmp_path / "s.db")
-    assert result.trials == search(undisturbed).trials
-    assert begun(tmp_path) == {0: 1, 1: 1, 2: 1, 3: 2, 4: 1, 5: 1}
-
-
 def test_more_trials_are_those_that_would_have_followed(tmp_path: Path) -> None:
     objective = partial(killing, folder=tmp_path, victim="nobody")
     search(objective, storage=tmp_path / "s.db", trials=4)
@@ -161,21 +148,17 @@ def test_an_end_at_any_moment_leaves_a_study_that_goes_on(
 @pytest.mark.skipif(os.name != "posix", reason="no SIGKILL")
 def test_an_interrupted_trial_goes_on_from_its_checkpoint_to_the_bit(tmp_path: Path) -> None:
     space = {"lr": nn.Range(1e-2, 1e-1, log=True)}
-    results = [
-        search(
-            *(partial(learning, log=tmp_path / f"log{kill}", kill=kill), space),
-            trials=2,
-            maximize=True,
-            workers=1 + kill,
-            checkpoints=tmp_path / f"checkpoints{kill}",
-            storage=tmp_path / f"{kill}.db",
+    results = []
+    for kill in (False, True):
+        objective = partial(learning, log=tmp_path / f"log{kill}", kill=kill)
+        places = {
+            "checkpoints": tmp_path / f"checkpoints{kill}",
+            "storage": tmp_path / f"{kill}.db",
+        }
+        results.append(
+            search(objective, space, trials=2, maximize=True, workers=1 + kill, **places)
         )
-        for kill in (False, True)
-    ]
-    told = [
-        [(trial.number, trial.value, trial.reports) for trial in result.trials]
-        for result in results
-    ]
+    told = [[(t.number, t.value, t.reports) for t in result.trials] for result in results]
     assert told[0] == told[1]
     assert all(list(reports) == [0, 1, 2, 3] for _, _, reports in told[0])
     assert "1:2 " in (tmp_path / "logTrue").read_text(), "two epochs were there already"
@@ -185,36 +168,25 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint_to_the_bit(tmp_path: P
     assert (folder / "best.safetensors").exists()
 
 
-class Interrupted:
-    """A trainer whose fit was ended by Ctrl-C."""
+def test_a_trainer_ends_its_trial_or_the_search() -> None:
+    """The trial, when it has learned enough; the search, when Ctrl-C was pressed."""
 
-    history, stalled, checkpoints, interrupted = nn.History(), False, None, True
-
-    def fit(self, epochs: int, *, resume: bool) -> nn.History:
-        assert (epochs, resume) == (1, False)
-        return self.history
-
-
-def test_a_trainer_that_was_interrupted_ends_the_search() -> None:
     def objective(_: Any, trial: nn.Trial) -> float:
-        trainer: Any = Interrupted()
-        return trial.fit(trainer, 3)
-
-    with pytest.raises(KeyboardInterrupt):
-        search(objective)
-
-
-def test_a_trainer_that_has_learned_enough_ends_its_trial() -> None:
-    def objective(_: Any, trial: nn.Trial) -> float:
+        with pytest.raises(GraphError, match=r"give it checkpoints="):
+            _ = trial.folder
         net = nn.Affine(2, 2, rng=trial.rng)
         x, t = np.zeros((8, 2), np.float32), np.arange(8) % 2
         batches = data.Batches(data.Dataset(x, t), 4, rng=trial.rng)
         optimizer = optim.SGD(net.parameters(), lr=0.0)
         trainer = nn.Trainer(net, optimizer, batches, patience=2, progress=False)
+        if trial.number == 1:
+            trainer.interrupted, trainer.fit = True, lambda *_, **__: nn.History()  # type: ignore[method-assign]
         return trial.fit(trainer, 20, "accuracy")
 
     best = search(objective, trials=1).best
-    assert (best.value, list(best.reports)) == (0.5, [0, 1, 2])
+    assert (best.value, list(best.reports), best.folder) == (0.5, [0, 1, 2], None)
+    with pytest.raises(KeyboardInterrupt):
+        search(objective, trials=2)
 
 
 def test_checkpoints_of_another_search_are_not_taken_for_its_own(tmp_path: Path) -> None:
@@ -222,15 +194,6 @@ def test_checkpoints_of_another_search_are_not_taken_for_its_own(tmp_path: Path)
     with pytest.raises(SearchError, match="checkpoints of another search"):
         search(distance, checkpoints=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["trial-000"]
-
-
-def test_without_a_place_there_is_no_folder() -> None:
-    def objective(_: Any, trial: nn.Trial) -> float:
-        with pytest.raises(GraphError, match=r"give it checkpoints="):
-            _ = trial.folder
-        return 0
-
-    assert search(objective).best.folder is None
 
 
 # ------------------------------------------------------------------------------ the file
