@@ -58,14 +58,12 @@ def product(x: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
 
 
 def spread(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False, **more: Any) -> Any:
-    """Compute the variance."""
     return torch.var(
         x, dim=dims(x, axis), correction=more.get("correction", ddof), keepdim=keepdims
     )
 
 
 def square_root_of_spread(x: Any, *args: Any, **kwargs: Any) -> Any:
-    """Compute the standard deviation."""
     return torch.sqrt(spread(x, *args, **kwargs))
 
 
@@ -84,7 +82,6 @@ def middle(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def quantile(
     x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False
 ) -> Any:
-    """Compute the quantiles."""
     if isinstance(axis, tuple):
         if keepdims:
             return NotImplemented
@@ -98,7 +95,6 @@ def quantile(
 
 
 def average(x: Any, axis: Any = None, weights: Any = None, keepdims: bool = False) -> Any:
-    """Compute the weighted mean, where weights have the shape of x."""
     if weights is None:
         return torch.mean(x, dims(x, axis), keepdim=keepdims)
     if weights.shape != x.shape:
@@ -127,7 +123,6 @@ def scan_from_start(function: Function, start: float) -> Function:
 
 
 def differences(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    """Difference n times."""
     if append is not None and append.ndim == 0:
         shape = list(x.shape)
         shape[axis] = 1
@@ -136,7 +131,6 @@ def differences(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append:
 
 
 def slopes(x: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
-    """Difference inside and at the edges."""
     if len(varargs) > 1 or any(isinstance(v, torch.Tensor) and v.ndim for v in varargs):
         return NotImplemented  # PyTorch has no gradient in the coordinates
     dim = None if axis is None else (axis,)
@@ -145,26 +139,19 @@ def slopes(x: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
 
 
 def area(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
-    """Integrate by trapezoids."""
     return torch.trapezoid(y, dx=dx, dim=axis) if x is None else torch.trapezoid(y, x, dim=axis)
 
 
 def reshape(x: Any, shape: Any, order: str = "C") -> Any:
-    """Reshape in C order."""
-    return (
-        torch.reshape(x, shape if isinstance(shape, tuple) else (shape,))
-        if order == "C"
-        else (NotImplemented)
-    )
+    shape = shape if isinstance(shape, tuple) else (shape,)
+    return torch.reshape(x, shape) if order == "C" else NotImplemented
 
 
 def transpose(x: Any, axes: Any = None) -> Any:
-    """Permute the axes."""
     return x.permute(tuple(range(x.ndim)[::-1]) if axes is None else axes)
 
 
 def expand_dims(x: Any, axis: Any) -> Any:
-    """Add axes."""
     axes = axis if isinstance(axis, tuple) else (axis,)
     ndim = x.ndim + len(axes)
     for place in sorted(a % ndim for a in axes):
@@ -182,7 +169,6 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Any:
 
 
 def repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
-    """Repeat elements."""
     x, axis = one_dim(x, axis)
     if isinstance(repeats, list) and len(repeats) == 1:
         (repeats,) = repeats
@@ -192,7 +178,6 @@ def repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
 
 
 def take(x: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Any:
-    """Take elements along an axis."""
     if mode != "raise":
         return NotImplemented
     x, axis = one_dim(x, axis)
@@ -257,7 +242,6 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
 
 
 def windows(x: Any, window_shape: Any, axis: Any = None) -> Any:
-    """Unfold one axis after the other."""
     shape = window_shape if isinstance(window_shape, tuple) else (window_shape,)
     for size, place in zip(shape, dims(x, axis), strict=True):
         x = x.unfold(place, size, 1)
@@ -272,12 +256,10 @@ def dot(a: Any, b: Any) -> Any:
 
 
 def inner(a: Any, b: Any) -> Any:
-    """Contract both last axes."""
     return a * b if a.ndim == 0 or b.ndim == 0 else torch.tensordot(a, b, ([-1], [-1]))
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
-    """Contract any axes."""
     if not isinstance(axes, int):
         axes = tuple([x] if isinstance(x, int) else list(x) for x in axes)
     return torch.tensordot(a, b, axes)
@@ -314,7 +296,6 @@ def qr(a: Any, mode: str = "reduced") -> Any:
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002
-    """Compute a norm of vectors or matrices."""
     axes = [axis] if isinstance(axis, int) else axis
     if not x.numel() or (ord == 0 and (axes is None or len(axes) == 1)):
         return NotImplemented
@@ -324,24 +305,20 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
 
 def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:  # noqa: A002
-    """Compute a norm of vectors."""
     return torch.linalg.vector_norm(x, ord, axis, keepdims)
 
 
 def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:  # noqa: A002
-    """Compute a norm of matrices."""
     return torch.linalg.matrix_norm(x, ord, (-2, -1), keepdims)
 
 
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
-    """Compute the pseudo-inverse."""
     if hermitian:
         return NotImplemented  # PyTorch differentiates it as if a were not symmetric
     return torch.linalg.pinv(a, rtol=rcond or rtol)
 
 
 def softmax(function: Function) -> Function:
-    """Normalise over one axis."""
     return lambda x, axis=-1: (
         function(x, dim=axis) if isinstance(axis, int) and x.numel() else NotImplemented
     )
@@ -358,7 +335,6 @@ def clip(x: Any, low: Any = None, high: Any = None, **named: Any) -> Any:
 
 
 def select(condlist: Any, choicelist: Any, default: Any = 0.0) -> Any:
-    """Choose by the first condition that holds."""
     result = tensor(default)
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
         result = torch.where(condition, tensor(choice), result)
@@ -423,6 +399,7 @@ COUNTERPARTS: dict[str, Function] = {
     "rint": torch.round,
     "select": select,
     "silu": functional.silu,
+    "sinc": on_tensors(lambda x: NotImplemented if (x == 0).any() else torch.sinc(x)),  # ∂² is NaN
     "softmax": softmax(torch.softmax),
     "softplus": functional.softplus,
     "where": lambda condition, x, y: torch.where(condition != 0, tensor(x), tensor(y)),
@@ -552,7 +529,7 @@ SAME_NAME = """
     add arccos arccosh arcsin arcsinh arctan arctan2 arctanh ceil cos cosh deg2rad divide erf erfc
     exp exp2 expm1 float_power floor fmax fmin fmod hypot log log10 log1p log2
     logaddexp logaddexp2 maximum minimum multiply negative nextafter positive power rad2deg
-    reciprocal remainder round sigmoid sign sin sinc sinh sqrt square subtract tan tanh trunc
+    reciprocal remainder round sigmoid sign sin sinh sqrt square subtract tan tanh trunc
 """
 
 

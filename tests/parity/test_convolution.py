@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-import graphgrad as gg
 from graphgrad import nn
+from tests.parity.compare import agree
 
 torch = pytest.importorskip("torch")
 F, TF = nn.functional, torch.nn.functional
@@ -15,31 +15,9 @@ EXAMPLES = 60
 positive = st.integers(1, 3)
 
 
-def derivatives(function: Any, arrays: list[Any]) -> list[Any]:
-    """Return the output, its gradients along fixed weights, and the gradients of their squares."""
-    inputs = [gg.Tensor(a, requires_grad=True) for a in arrays]
-    y = function(*inputs)
-    weights = np.random.default_rng(1).standard_normal(y.shape)
-    first = gg.gradients((y * weights).sum(), inputs, create_graph=True)
-    total: Any = sum((g * g).sum() for g in first)
-    return [*(t.numpy() for t in (y, *first)), *gg.gradients(total, inputs)]
-
-
-def torchs(function: Any, arrays: list[Any]) -> list[Any]:
-    inputs = [torch.tensor(a, requires_grad=True) for a in arrays]
-    y = function(*inputs)
-    weights = torch.tensor(np.random.default_rng(1).standard_normal(tuple(y.shape)))
-    first = torch.autograd.grad((y * weights).sum(), inputs, create_graph=True)
-    total: Any = sum((g * g).sum() for g in first)
-    second = torch.autograd.grad(total, inputs, materialize_grads=True)
-    return [t.detach().numpy() for t in (y, *first, *second)]
-
-
 def compare(ours: Any, theirs: Any, *shapes: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
-    arrays = [rng.standard_normal(shape) for shape in shapes]
-    for a, b in zip(derivatives(ours, arrays), torchs(theirs, arrays), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+    agree(ours, theirs, *(rng.standard_normal(shape) for shape in shapes))
 
 
 @st.composite

@@ -11,6 +11,7 @@ import pytest
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.nn import models
+from tests.parity.compare import close
 
 torch = pytest.importorskip("torch")
 save_file = pytest.importorskip("safetensors.torch").save_file
@@ -174,18 +175,12 @@ def test_twins_agree(name: str, dtype: Any, tmp_path: Path) -> None:
     x, y = gg.Tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
     scores, their_scores = ours(x), theirs(y)
     assert np.ptp(scores.numpy()) > 0.1
+    assert {scores.dtype, x.dtype} == {np.dtype(dtype)}
     tight, loose = (1e-5, 1e-4) if dtype == np.float32 else (1e-12, 1e-11)
-    agree(scores.numpy(), their_scores, tight)
+    close(scores.numpy(), their_scores, tight)
     nn.functional.cross_entropy(scores, labels).backward()
     t.functional.cross_entropy(their_scores, torch.tensor(labels)).backward()
-    agree(x.grad, y.grad, loose)
+    close(x.grad, y.grad, loose)
     for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert p.grad.any()
-        agree(p.grad, q.grad, loose)
-
-
-def agree(a: Any, b: Any, tolerance: float) -> None:
-    """Compare, relative to the largest element."""
-    b = b.detach().numpy()
-    assert a.dtype == b.dtype
-    np.testing.assert_allclose(a, b, tolerance, tolerance * np.abs(b).max())
+        close(p.grad, q.grad, loose)

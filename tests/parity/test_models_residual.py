@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad import nn, optim
+from graphgrad import nn
 from graphgrad.nn import models
+from tests.parity.compare import close
 
 torch = pytest.importorskip("torch")
 save_file = pytest.importorskip("safetensors.torch").save_file
-load_file = pytest.importorskip("safetensors.torch").load_file
 t: Any = torch.nn
 LABELS = np.array([0, 3, 6, 1])
 
@@ -210,13 +210,6 @@ def loss_of(scores: Any) -> Any:
     return main + 0.3 * sum(others)
 
 
-def agree(a: Any, b: Any, tolerance: float, what: str = "") -> None:
-    """Compare, relative to the largest element."""
-    b = b.detach().numpy()
-    assert np.asarray(a).dtype == b.dtype
-    np.testing.assert_allclose(a, b, tolerance, tolerance * np.abs(b).max(), err_msg=what)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
 @every_twin
@@ -235,63 +228,19 @@ def test_twins_agree(twins: Twins, training: bool, dtype: Any, tmp_path: Path) -
     assert isinstance(scores, tuple) == isinstance(their_scores, tuple)
     for a, b in zip(scores, their_scores, strict=True):
         assert np.ptp(a.numpy()) > 0.1
-        agree(a.numpy(), b, tight)
+        close(a.numpy(), b, tight)
     models.auxiliary_cross_entropy(scores, LABELS).backward()
     loss_of(their_scores).backward()
     statistics = dict(theirs.named_buffers())
     for name, b in ours.named_buffers():
-        agree(b.numpy(), statistics[name], tight, name)
+        close(b.numpy(), statistics[name], tight, name)
     if training and dtype == np.float32:
         difference = np.linalg.norm(x.grad - y.grad.numpy())
         assert difference < 0.1 * np.linalg.norm(x.grad)
         return
-    agree(x.grad, y.grad, loose)
+    close(x.grad, y.grad, loose)
     for (name, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         if p.grad is None:  # an auxiliary classifier in evaluation
             assert q.grad is None
         else:
-            agree(p.grad, q.grad, loose, name)
-
-
-@every_twin
-def test_steps_of_training_agree(twins: Twins, tmp_path: Path) -> None:
-    """Two steps of SGD with momentum, then evaluation by the running statistics."""
-    ours, theirs, x = pair(twins, np.float64, tmp_path)
-    optimizer = optim.SGD(ours.parameters(), lr=0.01, momentum=0.9)
-    their_optimizer = torch.optim.SGD(theirs.parameters(), lr=0.01, momentum=0.9)
-    for _ in range(2):
-        optimizer.zero_grad()
-        their_optimizer.zero_grad()
-        models.auxiliary_cross_entropy(ours(x), LABELS).backward()
-        loss_of(theirs(torch.tensor(x))).backward()
-        optimizer.step()
-        their_optimizer.step()
-    state = theirs.state_dict()
-    for name, value in ours.state_dict().items():
-        agree(value, state[name], 1e-7, name)
-    agree(ours.eval()(x).numpy(), theirs.eval()(torch.tensor(x)), 1e-7)
-
-
-@every_twin
-def test_pytorch_reads_what_was_saved_here(twins: Twins, tmp_path: Path) -> None:
-    trained = twins.ours(rng=np.random.default_rng(0), dtype=np.float64)
-    x = np.random.default_rng(1).standard_normal((4, *twins.shape))
-    trained(x)  # moves the running statistics
-    theirs = twins.theirs().double()
-    theirs.load_state_dict(load_file(nn.save(trained, tmp_path / "weights.safetensors")))
-    assert theirs.state_dict().keys() == trained.state_dict().keys()
-    agree(trained.eval()(x).numpy(), theirs.eval()(torch.tensor(x)), 1e-10)
-
-
-def test_torchvision_itself_when_it_is_there(tmp_path: Path) -> None:
-    torchvision = pytest.importorskip("torchvision")
-    x = np.random.default_rng(1).standard_normal((2, 3, 70, 64)).astype(np.float32)
-    for name in ("googlenet", "resnet18", "resnet50"):
-        options: dict[str, Any] = {"init_weights": False} if name == "googlenet" else {}
-        torch.manual_seed(0)
-        theirs = getattr(torchvision.models, name)(**options)
-        theirs.train()(torch.tensor(x))  # moves the running statistics
-        save_file(theirs.state_dict(), tmp_path / "weights.safetensors")
-        ours = getattr(models, name)(init_weights=False).eval()
-        ours.load_state_dict(nn.load(tmp_path / "weights.safetensors"))
-        agree(ours(x).numpy(), theirs.eval()(torch.tensor(x)), 1e-4)
+            close(p.grad, q.grad, loose, name)

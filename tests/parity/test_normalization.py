@@ -1,33 +1,14 @@
 """Normalisation beside PyTorch's: values, gradients, running statistics, and what is refused."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-import graphgrad as gg
-from graphgrad import nn
 from graphgrad.nn.functional import batch_norm, group_norm, layer_norm, local_response_norm
+from tests.parity.compare import agree
 
 torch = pytest.importorskip("torch")
 theirs = torch.nn.functional
-
-
-def compare(ours: Any, peer: Any, arrays: list[Any], tolerance: float = 1e-10) -> None:
-    """Compare outputs and the gradients of every array."""
-    variables = [gg.Tensor(a, requires_grad=True) for a in arrays]
-    tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
-    y, t = ours(*variables), peer(*tensors)
-    g = np.random.default_rng(1).uniform(-1, 1, y.shape).astype(y.dtype)
-    y.backward(g)
-    t.backward(torch.tensor(g))
-    pairs = [(y.numpy(), t), *((v.grad, w.grad) for v, w in zip(variables, tensors, strict=True))]
-    for found, expected in pairs:
-        expected = expected.detach().numpy()  # noqa: PLW2901 - as an array from here on
-        assert found.dtype == expected.dtype
-        scale = max(1.0, float(np.abs(expected).max(initial=0)))
-        np.testing.assert_allclose(found, expected, tolerance, tolerance * scale)
 
 
 shapes = st.lists(st.integers(1, 5), min_size=0, max_size=2)
@@ -41,10 +22,10 @@ def test_batch_norm(n: int, c: int, places: list[int], seed: int) -> None:
     w, b, mean, var = rng.uniform(0.5, 1.5, (4, c))
     mean_t, var_t = torch.tensor(mean), torch.tensor(var)
     for training in (True, False):
-        compare(
+        agree(
             lambda x, w, b, t=training: batch_norm(x, mean, var, w, b, t, 0.3, 1e-3),
             lambda x, w, b, t=training: theirs.batch_norm(x, mean_t, var_t, w, b, t, 0.3, 1e-3),
-            [x, w, b],
+            *(x, w, b),
         )
         np.testing.assert_allclose(mean, mean_t.numpy(), 1e-12)
         np.testing.assert_allclose(var, var_t.numpy(), 1e-12)
@@ -63,10 +44,10 @@ def test_group_norm(n: int, groups: int, each: int, places: list[int], seed: int
         return
     rng = np.random.default_rng(seed)
     c = groups * each
-    compare(
+    agree(
         lambda x, w, b: group_norm(x, groups, w, b, 1e-3),
         lambda x, w, b: theirs.group_norm(x, groups, w, b, 1e-3),
-        [rng.standard_normal((n, c, *places)), *rng.uniform(0.5, 1.5, (2, c))],
+        *(rng.standard_normal((n, c, *places)), *rng.uniform(0.5, 1.5, (2, c))),
     )
 
 
@@ -74,10 +55,10 @@ def test_group_norm(n: int, groups: int, each: int, places: list[int], seed: int
 @settings(max_examples=25)
 def test_layer_norm(first: list[int], last: list[int]) -> None:
     rng = np.random.default_rng(0)
-    compare(
+    agree(
         lambda x, w, b: layer_norm(x, last, w, b, 1e-3),
         lambda x, w, b: theirs.layer_norm(x, last, w, b, 1e-3),
-        [rng.standard_normal((*first, *last)), *rng.uniform(0.5, 1.5, (2, *last))],
+        *(rng.standard_normal((*first, *last)), *rng.uniform(0.5, 1.5, (2, *last))),
     )
 
 
@@ -89,10 +70,10 @@ def test_layer_norm(first: list[int], last: list[int]) -> None:
 @settings(max_examples=25)
 def test_local_response_norm(c: int, places: list[int], size: int) -> None:
     x = np.random.default_rng(0).standard_normal((2, c, *places))
-    compare(
+    agree(
         lambda x: local_response_norm(x, size, 0.7, 0.6, 1.5),
         lambda x: theirs.local_response_norm(x, size, 0.7, 0.6, 1.5),
-        [x],
+        x,
     )
 
 
@@ -103,33 +84,10 @@ def test_batch_norm_of_real_sizes_in_single_precision(shape: tuple[int, ...]) ->
     c = shape[1]
     x = rng.standard_normal(shape, np.float32) + 3
     w, b = rng.uniform(0.5, 1.5, (2, c)).astype(np.float32)
-    compare(
+    agree(
         lambda *v: batch_norm(v[0], weight=v[1], bias=v[2], training=True),
         lambda *v: theirs.batch_norm(v[0], None, None, v[1], v[2], training=True),
-        [x, w, b],
-        2e-5,
+        *(x, w, b),
+        order=1,
+        tolerance=2e-5,
     )
-
-
-def test_one_value_per_channel_is_refused_there_too() -> None:
-    x = np.ones((1, 3, 1, 1), np.float32)
-    with pytest.raises(ValueError, match="more than 1 value per channel"):
-        theirs.batch_norm(torch.tensor(x), None, None, training=True)
-    with pytest.raises(ValueError, match=r"1 value\(s\) per channel"):
-        batch_norm(x, training=True)
-
-
-@pytest.mark.parametrize("momentum", [0.1, None])
-def test_a_layer_takes_over_pytorchs_state(momentum: float | None) -> None:
-    rng = np.random.default_rng(0)
-    peer = torch.nn.BatchNorm2d(3, momentum=momentum).double()
-    for _ in range(3):
-        peer(torch.tensor(rng.standard_normal((4, 3, 2, 2))))
-    ours = nn.BatchNorm2d(3, momentum=momentum, dtype=np.float64)
-    ours.load_state_dict({name: t.detach().numpy() for name, t in peer.state_dict().items()})
-    x = rng.standard_normal((4, 3, 2, 2))
-    np.testing.assert_allclose(ours(x).numpy(), peer(torch.tensor(x)).detach().numpy(), 1e-10)
-    for name, t in peer.state_dict().items():
-        np.testing.assert_allclose(ours.state_dict()[name], t.numpy(), 1e-12, err_msg=name)
-    expected = peer.eval()(torch.tensor(x)).detach().numpy()
-    np.testing.assert_allclose(ours.eval()(x).numpy(), expected, 1e-10)

@@ -16,6 +16,7 @@ from tests.every_op import EVERY_OP
 
 torch = pytest.importorskip("torch")
 
+from tests.parity.compare import OURS, THEIRS, derivatives  # noqa: E402
 from tests.parity.counterparts import ABSENT, COUNTERPARTS  # noqa: E402
 
 RANDOM_CALLS = 4  # beside the typical ones
@@ -58,48 +59,24 @@ def random_calls(op: AnyOp) -> list[Call]:
     return found
 
 
-def ours(name: str, case: Case, weights: np.random.Generator) -> list[Any]:
-    """Return values, gradients and second gradients."""
-    variables = [gg.Tensor(p, requires_grad=True) for p in case.points]
-    args, kwargs = case.arguments(list(map(BEFORE.get(name, lambda x: x), variables)))
-    result = case.op(*args, **kwargs)
-    if name in AFTER and isinstance(result, tuple):
-        result = AFTER[name](*result)
-    outs = [y for y in flatten(result)[0] if y.dtype.kind == "f"]
-    total: Any = sum((y * weights.uniform(-1, 1, y.shape)).sum() for y in outs)
-    grads = first = [gg.Tensor(np.zeros(p.shape)) for p in case.points]
-    second = first
-    if isinstance(total, gg.Tensor) and total.requires_grad:
-        grads = gg.gradients(total, variables, create_graph=True)
-        slope: Any = sum((g * weights.uniform(-1, 1, g.shape)).sum() for g in grads)
-        if slope.requires_grad:
-            second = gg.gradients(slope, variables)
-    return [y._array if isinstance(y, gg.Tensor) else y for y in (*outs, *grads, *second)]
+def call_of(name: str, case: Case, function: Any) -> Any:
+    """Make the call of the variables alone; what PyTorch gets is in its tensors."""
 
-
-def theirs(function: Any, name: str, case: Case, weights: np.random.Generator) -> Any:
-    """Do the same in PyTorch."""
-    variables = [torch.tensor(p, requires_grad=True) for p in case.points]
-    args, kwargs = case.arguments(list(map(BEFORE.get(name, lambda x: x), variables)))
-    leaves, rebuild = flatten((args, kwargs))
-    args, kwargs = rebuild(
-        [torch.as_tensor(np.array(x)) if isinstance(x, np.ndarray) else x for x in leaves]
-    )
-    result = function(*args, **kwargs)
-    if result is NotImplemented:
+    def call(*variables: Any) -> Any:
+        args, kwargs = case.arguments(list(map(BEFORE.get(name, lambda x: x), variables)))
+        if function is not case.op:
+            leaves, rebuild = flatten((args, kwargs))
+            args, kwargs = rebuild(
+                [torch.as_tensor(np.array(x)) if isinstance(x, np.ndarray) else x for x in leaves]
+            )
+        result = function(*args, **kwargs)
+        if function is case.op and name in AFTER and isinstance(result, tuple):
+            return AFTER[name](*result)
+        if result is NotImplemented:
+            raise NotImplementedError
         return result
-    outs = [y for y in flatten(result)[0] if y.is_floating_point()]
-    total: Any = sum((y * torch.tensor(weights.uniform(-1, 1, tuple(y.shape)))).sum() for y in outs)
-    grads = second = [torch.zeros(p.shape, dtype=torch.float64) for p in case.points]
-    options = {"allow_unused": True, "materialize_grads": True}
-    if total.requires_grad:
-        grads = torch.autograd.grad(total, variables, create_graph=True, **options)
-        slope: Any = sum(
-            (g * torch.tensor(weights.uniform(-1, 1, tuple(g.shape)))).sum() for g in grads
-        )
-        if slope.requires_grad:
-            second = torch.autograd.grad(slope, variables, **options)
-    return [y.detach().numpy(force=True) for y in (*outs, *grads, *second)]
+
+    return call
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY_OP if name in COUNTERPARTS])
@@ -108,13 +85,15 @@ def test_agrees_with_pytorch(name: str) -> None:
     compared = 0
     for call in (*typical_calls(op), *random_calls(op)):
         case = Case(op, call)
+        theirs, ours = (call_of(name, case, function) for function in (COUNTERPARTS[name], op))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of PyTorch's
-            reference = theirs(COUNTERPARTS[name], name, case, np.random.default_rng(0))
-        if reference is NotImplemented:
-            continue
-        found = ours(name, case, np.random.default_rng(0))
-        for number, (a, b) in enumerate(zip(found, reference, strict=True)):
+            try:
+                expected = derivatives(THEIRS, theirs, case.points, 2)
+            except NotImplementedError:
+                continue
+        found = derivatives(OURS, ours, case.points, 2)
+        for number, (a, b) in enumerate(zip(found, expected, strict=True)):
             np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-9, err_msg=f"{case}: {number}")
         compared += 1
     assert compared

@@ -6,43 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-import graphgrad as gg
 from graphgrad import nn
-from graphgrad.engine.operands import unwrapped
+from tests.parity.compare import agree_as_modules
 
 torch = pytest.importorskip("torch")
 
 
 def flat(states: Any) -> list[Any]:
     return list(states) if isinstance(states, tuple) else [states]
-
-
-def assert_close(ours: Any, theirs: Any, tolerance: float, what: str) -> None:
-    np.testing.assert_allclose(
-        unwrapped(ours), theirs.detach().numpy(), tolerance, tolerance, err_msg=what
-    )
-
-
-def compare(ours: Any, theirs: Any, arrays: list[Any], call: Any) -> None:
-    """Give both the same weights and inputs; compare outputs and every gradient."""
-    rng = np.random.default_rng(1)
-    theirs.load_state_dict({n: torch.tensor(a) for n, a in ours.state_dict().items()})
-    xs = [gg.Tensor(a, requires_grad=True) for a in arrays]
-    ts = [torch.tensor(a, requires_grad=True) for a in arrays]
-    total, their_total = 0.0, 0.0
-    for number, (y, t) in enumerate(zip(call(ours, *xs), call(theirs, *ts), strict=True)):
-        assert_close(y, t, 1e-10, f"output {number}")
-        upstream = rng.standard_normal(y.shape)
-        total = total + (y * upstream).sum()
-        their_total = their_total + (t * torch.tensor(upstream)).sum()
-    total.backward()  # type: ignore[attr-defined]
-    their_total.backward()  # type: ignore[attr-defined]
-    for number, (x, t) in enumerate(zip(xs, ts, strict=True)):
-        assert_close(x.grad, t.grad, 1e-9, f"input {number}")
-    grads = dict(theirs.named_parameters())
-    assert [n for n, _ in ours.named_parameters()] == list(grads)
-    for name, p in ours.named_parameters():
-        assert_close(p.grad, grads[name].grad, 1e-9, name)
 
 
 @settings(max_examples=60)
@@ -89,7 +60,7 @@ def test_layers(
         out, end = net(x, hx[0] if len(hx) == 1 else hx) if hx else net(x)
         return [out, *flat(end)]
 
-    compare(ours, theirs, arrays, call)
+    agree_as_modules(ours, theirs, arrays, call)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -106,33 +77,5 @@ def test_cells(kind: str, batched: bool, bias: bool) -> None:
     def call(net: Any, x: Any, *hx: Any) -> list[Any]:
         return flat(net(x, hx[0] if len(hx) == 1 else hx))
 
-    compare(ours, theirs, arrays, call)
-    compare(ours, theirs, arrays[:1], lambda net, x: flat(net(x)))
-
-
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
-def test_training_follows_pytorch(kind: str) -> None:
-    """Twenty steps of descent through two layers in both directions, from the same start."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((5, 4, 3))
-    options: dict[str, Any] = {"num_layers": 2, "bidirectional": True}
-    ours = getattr(nn, kind)(3, 2, **options, rng=rng, dtype=float)
-    theirs = getattr(torch.nn, kind)(3, 2, **options).double()
-    theirs.load_state_dict({n: torch.tensor(a) for n, a in ours.state_dict().items()})
-    losses, their_losses = [], []
-    for _ in range(20):
-        loss = ((ours(x)[0] - 0.5) ** 2).mean()
-        loss.backward()
-        their_loss = ((theirs(torch.tensor(x))[0] - 0.5) ** 2).mean()
-        their_loss.backward()
-        for p in ours.parameters():
-            p.data -= 0.5 * p.grad
-        with torch.no_grad():
-            for p in theirs.parameters():
-                p.sub_(0.5 * p.grad)
-        ours.zero_grad()
-        theirs.zero_grad()
-        losses.append(loss.item())
-        their_losses.append(their_loss.item())
-    assert losses[-1] < losses[0]
-    np.testing.assert_allclose(losses, their_losses, rtol=1e-10)
+    agree_as_modules(ours, theirs, arrays, call)
+    agree_as_modules(ours, theirs, arrays[:1], lambda net, x: flat(net(x)))
