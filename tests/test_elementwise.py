@@ -34,25 +34,18 @@ def nth(f: Function, n: int) -> Function:
     return f
 
 
-# ----------------------------------------------------------------- kinks and singularities
+# ------------- kinks and singularities, beside those of special_points.py, with all of the Hessian
 
 ONE = [
-    ("relu at 0", gg.relu, 0, 0, 0),
-    ("relu of infinity", gg.relu, inf, 1, 0),
-    ("relu of minus infinity", gg.relu, -inf, 0, 0),
     ("maximum(x, 0) at 0", lambda x: np.maximum(x, 0), 0, 0.5, 0),
     ("minimum(x, x)", lambda x: np.minimum(x, x), 3, 1, 0),
-    ("abs at 0", np.abs, 0, 0, 0),
     ("fabs at 0", np.fabs, 0, 0, 0),
     ("abs cubed at 0", lambda x: abs(x) ** 3, 0, 0, 0),
-    ("clip at the lower bound", lambda x: np.clip(x, -1, 1), -1, 0, 0),
-    ("clip at the upper bound", lambda x: np.clip(x, -1, 1), 1, 0, 0),
     ("clip inside", lambda x: np.clip(x, -1, 1), 0.5, 1, 0),
     ("clip from below only", lambda x: np.clip(x, 0, None), 0, 0, 0),
     ("clip from above only", lambda x: np.clip(x, a_max=0, a_min=None), 0, 0, 0),
     ("clip without bounds", lambda x: gg.clip(x, None, None), 0, 1, 0),
     ("clip by the new names", lambda x: gg.clip(x, min=0, max=4), 2, 1, 0),
-    ("sqrt at 0", np.sqrt, 0, inf, -inf),
     ("cbrt at 0", np.cbrt, 0, inf, -inf),
     ("log at 0", np.log, 0, inf, -inf),
     ("arcsin at 1", np.arcsin, 1, inf, inf),
@@ -61,8 +54,6 @@ ONE = [
     ("arccosh at 1", np.arccosh, 1, inf, -inf),
     ("arctanh at 1", np.arctanh, 1, inf, inf),
     ("arctanh at -1", np.arctanh, -1, inf, -inf),
-    ("sinc at 0", np.sinc, 0, 0, -(math.pi**2) / 3),
-    ("x ** 0 at 0", lambda x: x**0, 0, 0, 0),
     ("x ** 0.0 at 0", lambda x: x**0.0, 0, 0, 0),
     ("x ** 0 at -2", lambda x: x**0, -2, 0, 0),
     ("x ** 0 at infinity", lambda x: x**0, inf, 0, 0),
@@ -70,7 +61,6 @@ ONE = [
     ("x ** an array of int 0", lambda x: (x ** np.array([0], np.uint8))[0], 0, 0, 0),
     ("tiny x ** an array of 0", lambda x: (x ** np.array([0.0]))[0], 1e-200, 0, 0),
     ("x ** 1 at 0", lambda x: x**1, 0, 1, 0),
-    ("x ** 2 at 0", lambda x: x**2, 0, 0, 2),
     ("x ** 2.0 at 0", lambda x: np.power(x, 2.0), 0, 0, 2),
     ("x ** an array of 2 at 0", lambda x: (x ** np.array([2]))[0], 0, 0, 2),
     ("x ** 3 at -2", lambda x: x**3, -2, 12, -12),
@@ -81,7 +71,6 @@ ONE = [
     ("0 ** y at 0", lambda y: 0**y, 0, 0, 0),
     ("0 ** y at 2", lambda y: 0.0**y, 2, 0, 0),
     ("2 ** y at 3", lambda y: 2**y, 3, 8 * math.log(2), 8 * math.log(2) ** 2),
-    ("sign at 0", np.sign, 0, 0, 0),
     ("floor at an integer", np.floor, 2, 0, 0),
     ("round at a half", lambda x: np.round(x, 1), 0.25, 0, 0),
     ("heaviside at 0", lambda x: np.heaviside(x, 0.5), 0, 0, 0),
@@ -102,21 +91,14 @@ def test_one_input(f: Function, x: float, first: float, second: float) -> None:
 
 FLAT = ((0, 0), (0, 0))
 TWO: list[tuple[Function, tuple[float, float], tuple[float, float], Any]] = [
-    (np.maximum, (2, 2), (0.5, 0.5), FLAT),
-    (np.minimum, (2, 2), (0.5, 0.5), FLAT),
     (np.fmax, (2, 2), (0.5, 0.5), FLAT),
     (np.fmin, (2, 2), (0.5, 0.5), FLAT),
     (np.maximum, (-inf, -inf), (0.5, 0.5), FLAT),
     (np.maximum, (inf, 1), (1, 0), FLAT),
-    (np.fmax, (nan, 1), (0, 1), FLAT),
     (np.fmin, (1, nan), (1, 0), FLAT),
-    (np.hypot, (0, 0), (0, 0), FLAT),
     (np.hypot, (1e200, 0), (1, 0), ((0, 0), (0, 1e-200))),
-    (np.arctan2, (0, 0), (0, 0), FLAT),
     (np.arctan2, (0, -1e-200), (-1e200, 0), None),
     (np.arctan2, (3, 4), (4 / 25, -3 / 25), ((-24 / 625, -7 / 625), (-7 / 625, 24 / 625))),
-    (np.logaddexp, (-inf, -inf), (0.5, 0.5), FLAT),
-    (np.logaddexp, (inf, inf), (0.5, 0.5), FLAT),
     (np.logaddexp, (-inf, 1), (0, 1), FLAT),
     (np.logaddexp, (1, inf), (0, 1), FLAT),
     (np.logaddexp, (1000, 1000), (0.5, 0.5), ((0.25, -0.25), (-0.25, 0.25))),
@@ -126,11 +108,8 @@ TWO: list[tuple[Function, tuple[float, float], tuple[float, float], Any]] = [
     (np.copysign, (3, -2), (-1, 0), FLAT),
     (np.heaviside, (0, 0.5), (0, 1), FLAT),
     (np.heaviside, (1, 0.5), (0, 0), FLAT),
-    (np.power, (0, 0), (0, 0), FLAT),
     (np.power, (0, 0.5), (inf, 0), ((-inf, 0), (0, 0))),
-    (np.power, (0, 2), (0, 0), ((2, 0), (0, 0))),
     (np.power, (4, 0), (0, math.log(4)), ((0, 0.25), (0.25, math.log(4) ** 2))),
-    (np.power, (-2, 3), (12, nan), ((-12, nan), (nan, nan))),
     (np.remainder, (-7, 3), (1, 3), FLAT),
     (np.remainder, (7, -3), (1, 3), FLAT),
     (np.fmod, (-7, 3), (1, 2), FLAT),
@@ -249,13 +228,6 @@ def test_slopes_keep_their_digits_at_the_ends_of_a_domain(
     assert gg.grad(f)(x) == pytest.approx(slope, rel=1e-12)
 
 
-def test_float16_does_not_overflow_inside_a_rule() -> None:
-    x = gg.Tensor(np.array([300.0], np.float16), requires_grad=True)
-    for f in (np.arcsinh, np.arccosh):
-        assert gg.gradients(f(x).sum(), x)[0] == pytest.approx(1 / 300, rel=2e-3)
-    assert gg.gradients(np.hypot(x, x).sum(), x)[0] == pytest.approx(2**0.5, rel=2e-3)
-
-
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_the_logistic_family_is_silent_and_exact_far_out(dtype: type) -> None:
     x = gg.Tensor(np.array([-inf, -1000, 0, 1000, inf], dtype), requires_grad=True)
@@ -279,28 +251,6 @@ def test_the_logistic_family_is_silent_and_exact_far_out(dtype: type) -> None:
 # --------------------------------------------------------------------------------- dtypes
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize(
-    "f",
-    [
-        lambda x: 2 * x + 1.5 - x / 3,
-        lambda x: x**2 + x**0.5 + 2**x + x**-1,
-        lambda x: np.maximum(x, 0.5) + np.minimum(1, x) + np.clip(x, 0.1, 2),
-        lambda x: np.where(x > 1, x, 0) + np.where(x > 1, 2.0, x),
-        lambda x: np.logaddexp(x, 1) + np.logaddexp2(x, 1) + np.hypot(x, 1) + np.arctan2(x, 1),
-        lambda x: gg.sigmoid(x) + gg.softplus(x) + np.sinc(x) + np.exp2(x) + np.log10(x),
-        lambda x: np.remainder(x, 2) + np.fmod(x, 2) + np.copysign(x, -1) + np.heaviside(x, 1),
-    ],
-)
-def test_python_numbers_do_not_widen_a_dtype(f: Function, dtype: type) -> None:
-    x = gg.Tensor(np.array([0.7, 1.2], dtype), requires_grad=True)
-    y = f(x)
-    assert y.dtype == dtype
-    slope = gg.gradients((y * y).sum(), x, create_graph=True)
-    assert slope.dtype == dtype
-    assert gg.gradients(slope.sum(), x).dtype == dtype
-
-
 def test_numpys_numbers_widen_as_in_numpy_and_the_gradient_comes_back_narrow() -> None:
     array = np.array([0.7, 1.2], np.float32)
     operands = [np.float64(2), np.array(2.0), np.array([2.0]), np.int64(2), np.float16(2)]
@@ -313,24 +263,6 @@ def test_numpys_numbers_widen_as_in_numpy_and_the_gradient_comes_back_narrow() -
                 assert np.array_equal(y.data, plain)
                 assert gg.gradients(y.sum(), x).dtype == np.float32
         assert (np.float64(2) * x).dtype == (np.float64(2) * array).dtype
-
-
-def test_gg_functions_on_plain_arrays_promote_as_numpy() -> None:
-    x = np.ones(2, np.float32)
-    assert gg.multiply(x, 2).dtype == np.float32
-    assert gg.power(x, 2.0).dtype == np.float32
-    assert gg.add([1, 2], 0.5).tolist() == [1.5, 2.5]
-    assert gg.exp(1) == np.exp(1)
-
-
-def test_integers_promote_and_carry_no_gradient() -> None:
-    n = gg.Tensor([1, 2, 3])
-    x = gg.Tensor([0.5, 1.0, 2.0], requires_grad=True)
-    (x**n * n / n).sum().backward()
-    assert x.grad.tolist() == [1, 2, 12]
-    assert not (n * n).requires_grad
-    assert gg.sigmoid(n).dtype == np.float64
-    assert gg.clip(n, None, 2).tolist() == [1, 2, 2]
 
 
 def test_astype_casts_the_gradient_back_and_to_integers_leaves_the_graph() -> None:
@@ -355,32 +287,6 @@ def test_copies_never_alias() -> None:
             assert not np.shares_memory(x.data, y.data)
 
 
-# ----------------------------------------------------------------------- several results
-
-
-def test_functions_of_two_results() -> None:
-    array = np.array([-2.75, 0.5, 3.25])
-    x = gg.Tensor(array, requires_grad=True)
-    modf: Any = np.modf  # for type checkers it returns arrays
-    fraction, whole = modf(x)
-    assert np.array_equal([fraction.data, whole.data], np.modf(array))
-    (3 * fraction + 7 * whole).sum().backward()
-    assert x.grad.tolist() == [3, 3, 3]
-    assert gg.gradients(gg.modf(x)[1].sum(), x).tolist() == [0, 0, 0]
-
-    mantissa, exponent = gg.frexp(x)
-    assert np.array_equal(exponent.data, np.frexp(array)[1])
-    assert not exponent.requires_grad
-    assert np.array_equal(gg.gradients(mantissa.sum(), x), 1.0 / 2.0 ** np.frexp(array)[1])
-    assert np.array_equal(gg.ldexp(mantissa, exponent).data, array)
-
-    pairs: list[Any] = [np.divmod(x, 2), gg.divmod(x, 2), divmod(x, 2)]
-    for pair in pairs:
-        assert np.array_equal([t.data for t in pair], np.divmod(array, 2))
-    y = gg.Tensor(2.0, requires_grad=True)
-    assert gg.gradients(gg.divmod(x, y)[1].sum(), y) == -np.sum(array // 2)
-
-
 # -------------------------------------------------------------------- warnings and errors
 
 
@@ -397,13 +303,10 @@ def test_the_forward_warns_as_numpy_and_the_backward_never() -> None:
 @pytest.mark.parametrize(
     ("f", "error", "words"),
     [
-        (lambda x: np.add(x, 1, out=np.zeros(2)), UnsupportedError, "add.*'out'"),
         (lambda x: np.exp(x, dtype=np.float32), UnsupportedError, r"exp.*'dtype'.*\.astype"),
         (lambda x: np.exp(x, where=np.array([True, False])), UnsupportedError, "gg.where"),
         (lambda x: np.nan_to_num(x, copy=False), UnsupportedError, "nan_to_num.*'copy'"),
-        (lambda x: np.round(x, out=np.zeros(2)), UnsupportedError, "round.*'out'"),
         (lambda x: gg.clip(x, 0, min=0), ShapeError, "a_min or min"),
-        (lambda x: gg.clip(x, 0, out=np.zeros(2)), UnsupportedError, "clip.*'out'"),
         (lambda x: np.ldexp(x, 1.5), DtypeError, "ldexp"),
         (lambda x: np.add(x, np.zeros(3)), ShapeError, r"add: \(2,\).*\(3,\).*reshape"),
         (lambda x: np.multiply(x, 1j * np.ones(2)), DtypeError, "multiply.*complex"),
