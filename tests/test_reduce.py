@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
 
 import graphgrad as gg
 from graphgrad.checks.gradcheck import gradcheck
-from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.errors import ShapeError, UnsupportedError
 from graphgrad.ops.likelihood import log_softmax, logsumexp, softmax
-from tests.linear import check_linear
+from tests.builders import leaf
 
 inf, nan = np.inf, np.nan
 num: Any = np  # NumPy's stubs know no Tensor
@@ -43,42 +42,30 @@ REDUCTIONS = [
     np.average, np.nansum, np.nanmean, np.nanmax, np.nanmin, np.nanprod, np.nanvar, np.nanstd,
     logsumexp,
 ]  # fmt: skip
-AXES = [None, 0, -1, 1, (0, 2), (-1, 0), (2, 1, 0), ()]
 
 
 @pytest.mark.parametrize("keepdims", [False, True])
-@pytest.mark.parametrize("axis", AXES)
 @pytest.mark.parametrize("f", REDUCTIONS, ids=lambda f: f.__name__)
-def test_slopes_along_every_axis(f: Function, axis: Any, keepdims: bool) -> None:
+def test_along_every_axis(f: Function, keepdims: bool) -> None:
     x = np.random.default_rng(3).permutation(12).reshape(2, 3, 2) / 5 - 1  # no ties
-    if axis == () and f in {np.std, np.nanstd}:
-        return  # each element on its own: a constant
-    report = gradcheck(lambda a: f(a, axis=axis, keepdims=keepdims), x, order=2)
-    assert report, report
-    if f is not logsumexp:
-        expected = f(x, axis=axis, keepdims=keepdims)
-        np.testing.assert_array_equal(f(gg.Tensor(x), axis=axis, keepdims=keepdims), expected)
-
-
-@given(st.sampled_from([(3,), (2, 3), (2, 0, 3), (0,), ()]))
-def test_sums_are_linear_to_the_last_bit(shape: tuple[int, ...]) -> None:
-    check_linear(np.sum, shape)
-    for axis in range(-len(shape), len(shape)):
-        check_linear(lambda a, i=axis: np.sum(a, axis=i), shape)
-        check_linear(lambda a, i=axis: np.sum(a, i, keepdims=True), shape)
+    for axis in (None, 1, -1, (2, 0), (-1, 0, 1), ()):
+        if axis == () and f in {np.std, np.nanstd}:
+            continue  # each element on its own: a constant
+        report = gradcheck(lambda a, i=axis: f(a, axis=i, keepdims=keepdims), x, order=2)
+        assert report, report
+        if f is not logsumexp:
+            expected = f(x, axis=axis, keepdims=keepdims)
+            np.testing.assert_array_equal(f(gg.Tensor(x), axis=axis, keepdims=keepdims), expected)
 
 
 @pytest.mark.parametrize("f", [np.sum, np.prod, np.nansum, np.nanprod])
 def test_empty_reductions(f: Function) -> None:
-    t = gg.Tensor(np.empty((0, 3)), requires_grad=True)
-    out = f(t, axis=0)
-    np.testing.assert_array_equal(out.numpy(), f(np.empty((0, 3)), axis=0))
-    out.sum().backward()
-    assert t.grad.shape == (0, 3)
+    (g,) = gg.vjp(lambda a: f(a, axis=0), np.empty((0, 3)))[1](np.ones(3))
+    assert g.shape == (0, 3)
     expect(f, np.empty((2, 0)), np.empty((2, 0)))
 
 
-@pytest.mark.parametrize("f", [*REDUCTIONS, logsumexp], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("f", REDUCTIONS, ids=lambda f: f.__name__)
 def test_a_single_number(f: Function) -> None:
     flat = f in {np.var, np.std, np.ptp, np.nanvar, np.nanstd}
     for axis in (None, ()):
@@ -91,11 +78,6 @@ def test_the_maximum_of_nothing(f: Function) -> None:
         f(gg.Tensor(np.empty(0), requires_grad=True))
     assert "(0,)" in str(caught.value)
     assert "test_reduce.py" in str(caught.value)
-
-
-def test_a_wrong_axis() -> None:
-    with pytest.raises(ShapeError, match="axis 2 is out of bounds"):
-        np.sum(gg.Tensor(np.ones((2, 3)), requires_grad=True), axis=2)
 
 
 # ------------------------------------------------------------------------------- products
@@ -120,10 +102,6 @@ def test_prod_with_zeros_is_exact_to_every_order(x: list[float]) -> None:
     for order in range(1, 4):
         f = gg.jacobian(f)
         np.testing.assert_array_equal(f(np.array(x, float)), exact_derivative(x, order))
-
-
-def test_prod_hessian_row() -> None:
-    np.testing.assert_array_equal(gg.hessian(np.prod)(np.array([0.0, 3, 4]))[0], [0, 4, 3])
 
 
 def test_prod_over_several_axes_with_zeros() -> None:
@@ -245,26 +223,14 @@ def test_nothing_but_nan_warns_as_numpy_does(f: Function) -> None:
 # --------------------------------------------------------------------- weighted mean
 
 
-def test_average_is_differentiable_in_array_and_weights() -> None:
-    rng = np.random.default_rng(0)
-    a, w = rng.normal(size=(3, 4, 2)), rng.uniform(1, 2, size=(3, 4, 2))
-    for axis, weights in [
-        (None, w), (0, w), ((0, 2), w), (1, w[0, :, 0]), (-1, w[0, 0]), ((2, 0), w[:, 0].T),
-    ]:  # fmt: skip
-        expected = np.average(a, axis=axis, weights=weights)
-        ours = num.average(gg.Tensor(a), axis=axis, weights=gg.Tensor(weights))
-        np.testing.assert_allclose(ours.numpy(), expected)
-        f = lambda x, y, i=axis: np.average(x, axis=i, weights=y)  # noqa: E731
-        assert gradcheck(f, a, weights, order=2)
-
-
-def test_average_returns_the_sum_of_the_weights() -> None:
-    a, w = np.arange(6.0).reshape(2, 3), np.array([1.0, 2.0, 3.0])
-    for kwargs in ({}, {"axis": 1, "weights": w}, {"axis": 0, "keepdims": True}):
-        expected = num.average(a, returned=True, **kwargs)
-        found = num.average(gg.Tensor(a), returned=True, **kwargs)
-        for x, y in zip(found, expected, strict=True):
-            np.testing.assert_allclose(x, y)
+@pytest.mark.parametrize(
+    "options", [{}, {"axis": 1, "weights": [1.0, 2.0, 3.0]}, {"axis": 0, "keepdims": True}]
+)
+def test_average_returns_the_sum_of_the_weights(options: dict[str, Any]) -> None:
+    a = np.arange(6.0).reshape(2, 3)
+    expected = num.average(a, returned=True, **options)
+    for x, y in zip(num.average(leaf(a), returned=True, **options), expected, strict=True):
+        np.testing.assert_allclose(x.numpy() if isinstance(x, gg.Tensor) else x, y)
 
 
 def test_average_explains_what_is_wrong_with_the_weights() -> None:
@@ -324,43 +290,13 @@ def test_softmax_at_the_extremes() -> None:
         assert np.isfinite(hessian).all()
 
 
-@pytest.mark.parametrize("f", [softmax, log_softmax])
-@pytest.mark.parametrize("axis", [-1, 0, None, (0, 2)])
-def test_softmax_slopes(f: Function, axis: Any) -> None:
-    x = np.random.default_rng(2).normal(size=(2, 3, 2))
-    assert gradcheck(lambda a: f(a, axis=axis), x, order=2)
-    np.testing.assert_allclose(np.exp(logsumexp(log_softmax(x, axis), axis)), 1)
-
-
 def test_softmax_is_accurate_far_from_zero() -> None:
     """exp(a − logsumexp(a)) would lose three digits here."""
     x = np.array([1000.0, 1000.25, 1001.0])
     np.testing.assert_allclose(gg.grad(logsumexp)(x), softmax(x - 1000), rtol=1e-15)
 
 
-# ------------------------------------------------------- dtypes, memory, other ways to call
-
-
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("f", [*REDUCTIONS, softmax, log_softmax], ids=lambda f: f.__name__)
-def test_dtypes_are_numpys(f: Function, dtype: Any) -> None:
-    x = np.array([[1, 2, 4], [3, 0, 7]], dtype=dtype)
-    for axis in (None, 0, -1):
-        t = gg.Tensor(x, requires_grad=True)
-        out = f(t, axis=axis)
-        assert out.dtype == f(x, axis=axis).dtype == dtype
-        out.sum().backward()
-        assert t.grad.dtype == dtype
-
-
-def test_means_of_halves_do_not_overflow() -> None:
-    x = np.full((100, 1000), 4.0, np.float16)  # their sum is far beyond float16
-    t = gg.Tensor(x, requires_grad=True)
-    assert t.mean().item() == 4
-    assert np.mean(t, axis=0).numpy()[0] == 4
-    assert logsumexp(gg.Tensor(x)).item() == pytest.approx(4 + math.log(1e5), rel=1e-3)
-    t.max(axis=1).sum().backward()
-    np.testing.assert_array_equal(t.grad, np.float16(1 / 1000))
+# --------------------------------------------------------------- memory, other ways to call
 
 
 @pytest.mark.parametrize(
@@ -394,48 +330,36 @@ def test_the_gradient_of_a_sum_takes_no_memory() -> None:
     assert t.grad.flags.writeable  # the leaf's own
 
 
-def test_methods_and_the_methods_of_ufuncs_are_the_same_ops() -> None:
+def test_logsumexp_of_many_halves() -> None:
+    x = np.full((100, 1000), 4.0, np.float16)  # the sum of their powers is far beyond float16
+    assert logsumexp(gg.Tensor(x)).item() == pytest.approx(4 + math.log(1e5), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("ufunc", "name"),
+    [(np.add, "sum"), (np.multiply, "prod"), (np.maximum, "max"), (np.minimum, "min")],
+)
+def test_reduce_of_a_ufunc_is_the_reduction(ufunc: Any, name: str) -> None:
     x = np.array([[1.0, 2, 4], [3, 0, 7]])
-    t = gg.Tensor(x, requires_grad=True)
-    for name in ("sum", "mean", "prod", "max", "min", "var", "std"):
-        for kwargs in ({}, {"axis": 0}, {"axis": -1, "keepdims": True}):
-            out = getattr(t, name)(**kwargs)
-            np.testing.assert_allclose(out.numpy(), getattr(x, name)(**kwargs))
-            assert out._node.plan.op.name == name
-    np.testing.assert_allclose(t.var(ddof=1, axis=1).numpy(), x.var(ddof=1, axis=1))
-    for ufunc, name in (
-        (np.add, "sum"), (np.multiply, "prod"), (np.maximum, "max"), (np.minimum, "min"),
-    ):  # fmt: skip
-        for args, kwargs in (
-            ((), {}),
-            ((1,), {}),
-            ((None,), {}),
-            ((), {"axis": 1, "keepdims": True}),
-        ):
-            out = ufunc.reduce(t, *args, **kwargs)  # type: ignore[call-overload]
-            np.testing.assert_array_equal(out.numpy(), ufunc.reduce(x, *args, **kwargs))  # type: ignore[call-overload]
-            assert out._node.plan.op.name == name
+    for args, kwargs in (((), {}), ((1,), {}), ((None,), {}), ((), {"axis": 1, "keepdims": True})):
+        out = ufunc.reduce(leaf(x), *args, **kwargs)
+        np.testing.assert_array_equal(out.numpy(), ufunc.reduce(x, *args, **kwargs))
+        assert out._node.plan.op.name == name
 
 
-def test_what_is_not_supported_is_refused_by_name() -> None:
-    t = gg.Tensor(np.ones((2, 3)), requires_grad=True)
-    refused: list[tuple[str, Callable[[], Any]]] = [
-        ("out", lambda: np.sum(t, out=np.empty(()))),
-        ("dtype", lambda: np.mean(t, dtype=np.float32)),
-        ("where", lambda: np.max(t, where=np.ones((2, 3), bool), initial=0)),
-        ("initial", lambda: np.prod(t, initial=2.0)),
-        ("mean", lambda: np.var(t, mean=np.ones((2, 1)))),
-        ("weights", lambda: np.quantile(t, 0.5, weights=np.ones((2, 3)), method="inverted_cdf")),
-        ("out", lambda: np.cumsum(t, out=np.empty(6))),
-        ("order", lambda: np.sort(t, order="x")),
-    ]
-    for name, attempt in refused:
-        with pytest.raises(UnsupportedError, match=name):
-            attempt()
-    for ufunc in (np.logaddexp, np.hypot):
-        with pytest.raises(UnsupportedError, match=rf"{ufunc.__name__}\.reduce"):
-            ufunc.reduce(t)
-    with pytest.raises(UnsupportedError, match="partition"):
-        np.partition(t, 1)
-    with pytest.raises(DtypeError):
-        num.sum(t, axis="x")
+@pytest.mark.parametrize(
+    ("word", "attempt"),
+    [
+        ("dtype", lambda t: np.mean(t, dtype=np.float32)),
+        ("where", lambda t: np.max(t, where=np.ones((2, 3), bool), initial=0)),
+        ("initial", lambda t: np.prod(t, initial=2.0)),
+        ("mean", lambda t: np.var(t, mean=np.ones((2, 1)))),
+        ("weights", lambda t: np.quantile(t, 0.5, weights=t, method="inverted_cdf")),
+        ("order", lambda t: np.sort(t, order="x")),
+        (r"logaddexp\.reduce", np.logaddexp.reduce),
+        ("partition", lambda t: np.partition(t, 1)),
+    ],
+)
+def test_what_is_not_supported_is_refused_by_name(word: str, attempt: Function) -> None:
+    with pytest.raises(UnsupportedError, match=word):
+        attempt(leaf(np.ones((2, 3))))
