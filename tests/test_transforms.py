@@ -9,18 +9,11 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.engine.graph import ancestors
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
+from tests.builders import leaf
 
 
 def cube(x: Any) -> Any:
     return np.sum(x * x * x)
-
-
-def test_orders_of_derivative() -> None:
-    f = gg.grad(np.tanh)
-    t = np.tanh(0.7)
-    assert f(0.7) == pytest.approx(1 - t**2)
-    assert gg.grad(f)(0.7) == pytest.approx(-2 * t * (1 - t**2))
-    assert gg.grad(gg.grad(f))(0.7) == pytest.approx((1 - t**2) * (6 * t**2 - 2))
 
 
 def test_no_perturbation_confusion() -> None:
@@ -35,24 +28,13 @@ def test_plain_in_plain_out_tensor_in_tensor_out() -> None:
     assert isinstance(gg.grad(cube)(2.0), np.float64)
     assert isinstance(gg.grad(cube)(np.ones(2)), np.ndarray)
     assert isinstance(gg.grad(cube)(gg.Tensor(np.ones(2))), gg.Tensor)
-    w = gg.Tensor(2.0, requires_grad=True)
+    w = leaf(2.0)
     closed = gg.grad(lambda x: w * x * x)(3.0)
     assert isinstance(closed, gg.Tensor)
     closed.backward()
     assert w.grad == 6
     with gg.no_grad():
         assert isinstance(gg.grad(lambda x: w * x * x)(3.0), np.float64)
-
-
-def test_gradients_do_not_share_memory_with_the_input() -> None:
-    x = np.ones(3)
-    (g,) = gg.vjp(lambda t: t + 0.0, x)[1](x)
-    assert not np.shares_memory(g, x)
-
-
-def test_float32_stays_float32() -> None:
-    g = gg.grad(cube)(np.ones(3, np.float32))
-    assert g.dtype == np.float32
 
 
 def test_argnums() -> None:
@@ -62,6 +44,7 @@ def test_argnums() -> None:
     assert gg.grad(f, argnums=1)(3.0, 4.0) == 3
     assert gg.grad(f, argnums=(0, 1))(3.0, 4.0, scale=2.0) == (8, 6)
     assert gg.grad(f, argnums=-1)(3.0, 4.0) == 3
+    assert gg.grad(f, argnums=np.int64(1))(3.0, 4.0) == 3  # type: ignore[call-overload]
     with pytest.raises(ShapeError, match="argnums 2: f was given 2"):
         gg.grad(f, argnums=2)(3.0, 4.0)
     with pytest.raises(DtypeError, match="grad: argnums = 'x' must be a whole number"):
@@ -78,10 +61,6 @@ def test_an_argument_named_twice_is_an_error(argnums: Any) -> None:
             ArgumentError, match=r"argument [01] of .* is named twice.*test_transfo"
         ):
             derivative(2.0, 3.0)
-
-
-def test_argnums_may_be_numbers_of_numpy() -> None:
-    assert gg.grad(lambda a, b: a * a * b, np.int64(1))(2.0, 3.0) == 4  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +142,7 @@ def test_results_are_arrays_and_tensors_of_their_own() -> None:
 
 
 def test_the_sum_of_what_one_tensor_starts_with_is_recorded() -> None:
-    x, u = gg.Tensor(2.0, requires_grad=True), gg.Tensor(3.0, requires_grad=True)
+    x, u = leaf(2.0), leaf(3.0)
     y = x * x
     with gg.no_grad():
         first, second = gg.gradients([y, y], [x, x], [u, 1.0], create_graph=True)
@@ -173,7 +152,7 @@ def test_the_sum_of_what_one_tensor_starts_with_is_recorded() -> None:
 
 
 def test_an_inner_function_may_use_and_change_what_an_outer_one_made() -> None:
-    w = gg.Tensor(3.0, requires_grad=True)
+    w = leaf(3.0)
 
     def outer(x: Any, recompute: bool) -> Any:
         board = gg.Tensor(np.zeros(2))
@@ -249,26 +228,6 @@ def test_a_function_that_does_not_depend_on_its_argument_has_gradient_zero() -> 
     assert gg.hessian(np.sum)(np.ones(2)).tolist() == [[0, 0], [0, 0]]
 
 
-def test_containers_of_arrays() -> None:
-    parameters = {"layers": [(np.ones((2, 2)), np.zeros(2)), (np.ones((2, 1)), np.zeros(1))]}
-
-    def loss(p: Any, x: Any) -> Any:
-        for weight, bias in p["layers"]:
-            x = np.tanh(x @ weight + bias)
-        return np.sum(x)
-
-    value, g = gg.value_and_grad(loss)(parameters, np.ones((3, 2)))
-    assert isinstance(value, np.float64)
-    assert g["layers"][0][0].shape == (2, 2)
-    assert isinstance(g["layers"][1], tuple)
-    eps = 1e-6
-    parameters["layers"][0][1][0] = eps
-    up = loss(parameters, np.ones((3, 2)))
-    parameters["layers"][0][1][0] = -eps
-    down = loss(parameters, np.ones((3, 2)))
-    assert g["layers"][0][1][0] == pytest.approx((up - down) / (2 * eps))
-
-
 def test_in_place_changes_inside_a_function() -> None:
     def f(x: Any) -> Any:
         x[0] = x[1] * x[1]
@@ -278,54 +237,23 @@ def test_in_place_changes_inside_a_function() -> None:
     assert gg.grad(f)(np.array([5.0, 2.0])).tolist() == [0, 2 * 5 * 4 + 2 * 3]
 
 
-def test_jacobian_and_hessian() -> None:
+def test_shapes_of_jacobians_and_hessians() -> None:
     x = np.array([1.0, 2.0, 3.0])
-    np.testing.assert_allclose(gg.jacobian(np.exp)(x), np.diag(np.exp(x)))
-    matrix = np.arange(6.0).reshape(2, 3)
-    np.testing.assert_allclose(gg.jacobian(lambda t: matrix @ t)(x), matrix)
-    np.testing.assert_allclose(gg.hessian(cube)(x), np.diag(6 * x))
     blocks = gg.hessian(lambda a, b: np.sum(a * a * b), argnums=(0, 1))(x, x)
     np.testing.assert_allclose(blocks[0][1], np.diag(2 * x))
     assert blocks[1][1].tolist() == np.zeros((3, 3)).tolist()
-    pair = gg.jacobian(lambda t: (t[0] * t, {"sum": np.sum(t)}))(x)
-    assert pair[1]["sum"].tolist() == [1, 1, 1]
     third = gg.jacobian(gg.hessian(cube))(x)
     assert third[2, 2, 2] == 6
     assert third.sum() == 18
     assert gg.jacobian(lambda t: t[:0])(x).shape == (0, 3)
 
 
-def test_vjp_jvp_and_hvp_agree_with_the_jacobian() -> None:
-    x = np.array([0.3, -1.2, 2.0])
-
-    def f(t: Any) -> Any:
-        return np.stack([np.sin(t[0]) * t[1], t[1] * t[2], np.exp(t[0] - t[2])])
-
-    jac = gg.jacobian(f)(x)
-    y, pullback = gg.vjp(f, x)
-    u, v = np.array([1.0, -2.0, 0.5]), np.array([0.1, 0.7, -0.4])
-    np.testing.assert_allclose(y, f(x))
-    np.testing.assert_allclose(pullback(u)[0], u @ jac)
-    np.testing.assert_allclose(pullback(2 * u)[0], 2 * u @ jac)
-    y, dy = gg.jvp(f, x, v)
-    np.testing.assert_allclose(dy, jac @ v)
-    np.testing.assert_allclose(gg.jvp(f, (x,), (0 * v,))[1], 0 * u)
-    g = lambda t: np.sum(np.sin(t) * t[::-1])  # noqa: E731
-    np.testing.assert_allclose(gg.hvp(g, x, v), gg.hessian(g)(x) @ v)
-    assert isinstance(gg.hvp(g, (x,), (v,)), tuple)
+def test_directions_and_gradients_must_fit() -> None:
     for transform in (gg.jvp, gg.hvp):
         with pytest.raises(ShapeError, match=r"tangents \[\(2,\)\] for primals \[\(3,\)\]"):
-            transform(f, x, v[:2])
-
-
-def test_jvp_and_vjp_with_several_inputs_and_outputs() -> None:
-    f = lambda a, b: (a * b, a + b)  # noqa: E731
-    (prod, total), (dprod, dtotal) = gg.jvp(f, (2.0, 3.0), (1.0, 10.0))
-    assert (prod, total, dprod, dtotal) == (6, 5, 23, 11)
-    _, pullback = gg.vjp(f, 2.0, 3.0)
-    assert pullback((1.0, 10.0)) == (13, 12)
+            transform(cube, np.ones(3), np.ones(2))
     with pytest.raises(ShapeError, match="1 gradients for 2 outputs"):
-        pullback(1.0)
+        gg.vjp(lambda a, b: (a * b, a + b), 2.0, 3.0)[1](1.0)
 
 
 def test_differentiating_through_the_transforms() -> None:
@@ -339,7 +267,7 @@ def test_differentiating_through_the_transforms() -> None:
 
 
 def test_gradients_of_recorded_tensors() -> None:
-    x, y = gg.Tensor(2.0, requires_grad=True), gg.Tensor(3.0, requires_grad=True)
+    x, y = leaf(2.0), leaf(3.0)
     z = x * x * y
     gx, gy = gg.gradients(z, [x, y], retain_graph=True)
     assert (gx, gy) == (12, 4)
@@ -364,44 +292,13 @@ def test_gradients_of_recorded_tensors() -> None:
         gg.gradients(once, x)
 
 
-def test_gradients_with_one_target_behind_another() -> None:
-    x = gg.Tensor(2.0, requires_grad=True)
-    y = x * x
-    z = y * y
-    gy, gx = gg.gradients(z, [y, x])
-    assert (gy, gx) == (8, 32)
-
-
 # -------------------------------------------------------------------------- recompute
-
-
-def test_recompute_gives_the_same_gradients_at_every_order() -> None:
-    w = gg.Tensor([0.5, -1.0], requires_grad=True)
-
-    def block(x: Any) -> Any:
-        return np.tanh(x * w) * x
-
-    def through(x: Any) -> Any:
-        return np.sum(gg.recompute(block, x) * x)
-
-    def plain(x: Any) -> Any:
-        return np.sum(block(x) * x)
-
-    x = np.array([0.3, 0.8])
-    for order in (gg.grad, gg.hessian):
-        np.testing.assert_allclose(order(through)(x).data, order(plain)(x).data)
-    grads: list[Any] = []
-    for f in (through, plain):
-        w.grad = None
-        f(gg.Tensor(x, requires_grad=True)).backward()
-        grads.append(w.grad)
-    np.testing.assert_allclose(*grads)
 
 
 def test_recompute_keeps_nothing_of_the_inside() -> None:
     import tracemalloc
 
-    x = gg.Tensor(np.full(100_000, 0.5), requires_grad=True)
+    x = leaf(np.full(100_000, 0.5))
 
     def deep(t: Any) -> Any:
         for _ in range(20):
@@ -420,7 +317,7 @@ def test_recompute_keeps_nothing_of_the_inside() -> None:
 
 
 def test_recompute_with_several_outputs_and_unused_ones() -> None:
-    x = gg.Tensor(3.0, requires_grad=True)
+    x = leaf(3.0)
     out = gg.recompute(lambda t: {"square": t * t, "pair": (t * 2, 5.0)}, x)
     assert out["pair"][1] == 5.0
     (out["square"] * 10 + out["pair"][0]).backward()
@@ -432,7 +329,7 @@ def test_recompute_with_several_outputs_and_unused_ones() -> None:
 
 def test_recompute_rewinds_generators() -> None:
     rng = np.random.default_rng(1)
-    x = gg.Tensor(np.ones(50), requires_grad=True)
+    x = leaf(np.ones(50))
 
     def dropout(t: Any) -> Any:
         return t * (rng.random(50) < 0.5)
@@ -448,7 +345,7 @@ def test_recompute_rewinds_generators() -> None:
 
 
 def test_recompute_notices_changed_inputs() -> None:
-    x = gg.Tensor(3.0, requires_grad=True)
+    x = leaf(3.0)
     y = gg.recompute(lambda t: t * t, x)
     x.data += 1
     with pytest.raises(GraphError, match="must not change its inputs"):
@@ -457,7 +354,7 @@ def test_recompute_notices_changed_inputs() -> None:
 
 
 def test_recompute_notices_tensors_that_took_the_place_of_others() -> None:
-    w = gg.Tensor([2.0], requires_grad=True)
+    w = leaf([2.0])
     layer = nn.Affine(1, 1, bias=False, rng=np.random.default_rng(0))
 
     def again(x: Any) -> Any:
@@ -500,41 +397,18 @@ class Calling(nn.Module):
 
 
 def test_recompute_of_an_input_that_is_also_closed_over() -> None:
-    x = gg.Tensor(3.0, requires_grad=True)
+    x = leaf(3.0)
     y = x * 2
     (gg.recompute(lambda t: t * y * x, y) + y).backward()
     assert x.grad == pytest.approx(12 * 9 + 2)
 
 
-def test_recompute_inside_recompute_and_no_grad() -> None:
-    x = gg.Tensor(2.0, requires_grad=True)
-    inner = lambda t: t * t  # noqa: E731
-    gg.recompute(lambda t: gg.recompute(inner, t) * t, x).backward()
-    assert x.grad == 12
-    with gg.no_grad():
-        assert not gg.recompute(inner, x).requires_grad
-
-
 # --------------------------------------------------------------------------- ops of users
-
-
-def test_an_op_of_ones_own_holds_to_every_order() -> None:
-    swish = gg.op(
-        lambda x: x / (1 + np.exp(-x)),
-        lambda g, x, out: g * (out + (1 - out) / (1 + np.exp(-x))),
-        name="swish",
-        elementwise=True,
-    )
-    plain = lambda x: x / (1 + np.exp(-x))  # noqa: E731
-    for point in (-1.0, 0.0, 2.5):
-        for order in (gg.grad, lambda f: gg.grad(gg.grad(f))):
-            assert order(swish)(point) == pytest.approx(order(plain)(point))
-    assert swish(np.zeros(2)).tolist() == [0, 0]
 
 
 def test_an_op_whose_rule_returns_a_wrong_shape_says_so() -> None:
     bad = gg.op(lambda x: x * 2, lambda g: g[:1], name="bad")
-    x = gg.Tensor(np.ones(3), requires_grad=True)
+    x = leaf(np.ones(3))
     with pytest.raises(ShapeError, match=r"bad \(3,\).*test_transforms.py:\d+.*shape \(1,\)"):
         bad(x).sum().backward()
     assert x.grad is None
@@ -551,6 +425,6 @@ def test_an_op_with_the_wrong_number_of_rules_or_names_says_so() -> None:
         gg.op(np.isnan, lambda g: g)
     scaled = gg.op(lambda x, k: x * k, lambda g, k: g * k, name="scaled")
     with pytest.raises(TypeError, match=r"scaled: not differentiable in 'k'; pass \.detach"):
-        scaled(gg.Tensor(1.0), gg.Tensor(2.0, requires_grad=True))
+        scaled(gg.Tensor(1.0), leaf(2.0))
     with pytest.raises(TypeError, match=r"strange: a gradient rule asks for 'z'.*test_transforms"):
         gg.op(lambda x: x, lambda g, z: g * z, name="strange")
