@@ -15,22 +15,12 @@ import pytest
 import graphgrad as gg
 from graphgrad.engine.graph import Freed, Node
 from graphgrad.errors import GraphError, ShapeError
-
-
-def leaf(data: Any = 2.0, **kwargs: Any) -> gg.Tensor:
-    return gg.Tensor(data, requires_grad=True, **kwargs)
+from tests.builders import leaf
 
 
 def node_of(t: gg.Tensor) -> Node:
     assert t._node is not None
     return t._node
-
-
-def test_fan_out_sums_every_use() -> None:
-    x = leaf(3.0)
-    y = x * x + x * 2 + x
-    y.backward()
-    assert x.grad == 2 * 3 + 2 + 1
 
 
 def test_a_node_keeps_only_what_its_rules_name() -> None:
@@ -269,30 +259,6 @@ def test_a_failed_backward_leaves_every_gradient_as_it_was() -> None:
         z.backward()
 
 
-def test_each_thread_has_its_own_switch() -> None:
-    inside = threading.Event()
-    checked = threading.Event()
-    states = []
-
-    def other() -> None:
-        inside.wait(10)
-        states.append(gg.is_grad_enabled())
-        states.append((leaf() * 2).requires_grad)
-        checked.set()
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    with gg.no_grad():
-        inside.set()
-        assert checked.wait(10)
-        assert not gg.is_grad_enabled()
-        with gg.enable_grad():
-            assert gg.is_grad_enabled()
-    thread.join()
-    assert states == [True, True]
-    assert gg.is_grad_enabled()
-
-
 def test_threads_may_share_a_leaf() -> None:
     w = leaf(np.zeros(5))
 
@@ -306,26 +272,6 @@ def test_threads_may_share_a_leaf() -> None:
     for t in threads:
         t.join()
     assert w.grad.tolist() == [800.0] * 5
-
-
-def test_no_grad_as_a_decorator() -> None:
-    @gg.no_grad()
-    def double(t: gg.Tensor) -> gg.Tensor:
-        return t * 2
-
-    assert not double(leaf()).requires_grad
-
-
-def test_freezing_and_thawing_a_leaf() -> None:
-    w = gg.Tensor([1.0, 2.0], name="w")
-    w.requires_grad = True
-    assert (w * 2).requires_grad
-    assert w.name == "w"
-    w.requires_grad = False
-    assert not (w * 2).requires_grad
-    y = leaf() * 2
-    with pytest.raises(GraphError, match="only a leaf"):
-        y.requires_grad = False
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
@@ -388,46 +334,6 @@ def test_an_overwritten_value_that_is_not_needed_is_no_error() -> None:
     w.data -= 1
     y.backward()
     assert w.grad.tolist() == [1, 1]
-
-
-def test_an_overwritten_base_is_seen_through_a_view() -> None:
-    w, x = leaf(np.ones((2, 2))), leaf(np.ones(4))
-    y = (gg.reshape(w, 4) * x).sum()
-    w.data *= 2
-    with pytest.raises(GraphError, match="overwritten"):
-        y.backward()
-    flat = w.T.reshape(4)
-    y = (w * w).sum()
-    with gg.no_grad():
-        flat.data[...] = 0
-        flat.data = flat.data
-    assert y.requires_grad
-
-
-def test_an_overwritten_constant_or_output_is_an_error_too() -> None:
-    w, x = leaf([1.0, 2.0]), gg.Tensor([3.0, 4.0])
-    y = (w * x).sum()
-    x.data -= 1
-    with pytest.raises(GraphError, match="overwritten"):
-        y.backward()
-    out = gg.exp(w)
-    y = out.sum()
-    out.data *= 2
-    with pytest.raises(GraphError, match="its output, which was overwritten"):
-        y.backward()
-
-
-def test_optimizer_step_between_graphs_is_fine() -> None:
-    w = leaf([1.0, 2.0])
-    for _ in range(3):
-        (w * w).sum().backward()
-        gradient: Any = w.grad
-        with gg.no_grad():
-            w -= 0.1 * gradient
-        w.grad = None
-    assert w.requires_grad
-    assert w.is_leaf
-    np.testing.assert_allclose(w.data, np.array([1.0, 2.0]) * 0.8**3)
 
 
 def test_the_rule_of_an_input_may_ask_for_all_inputs_and_for_more_than_two_values() -> None:
