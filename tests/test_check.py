@@ -21,18 +21,17 @@ def cubes(x: Any) -> Any:
 # -------------------------------------------------------------------- numerical_gradient
 
 
-@given(testing.shapes(max_side=4), testing.generators(), st.booleans())
-def test_gradient_of_cubes_in_any_shape(shape: Any, rng: Any, tensor_in: bool) -> None:
-    x = testing.sample(shape, rng=rng)
-    found = numerical_gradient(cubes, gg.Tensor(x) if tensor_in else x)
+@given(
+    testing.shapes(max_side=4),
+    testing.generators(),
+    st.sampled_from([gg.Tensor, np.asarray, np.float32, np.ndarray.tolist]),
+)
+def test_gradient_of_cubes_in_any_shape(shape: Any, rng: Any, kind: Any) -> None:
+    x = testing.sample(shape, rng=rng).astype(np.float32).astype(float)
+    found = numerical_gradient(cubes, kind(x))
     assert isinstance(found, np.ndarray | np.float64)
-    assert found.shape == x.shape
-    np.testing.assert_allclose(found, 3 * x**2, rtol=0, atol=1e-8)
-
-
-def test_a_python_number_and_a_list() -> None:
-    assert numerical_gradient(lambda x: x**2, 3) == pytest.approx(6, abs=1e-8)
-    np.testing.assert_allclose(numerical_gradient(cubes, [1, 2]), [3, 12], atol=1e-8)
+    assert (found.shape, found.dtype) == (np.shape(kind(x)), float)
+    np.testing.assert_allclose(found, np.reshape(3 * x**2, found.shape), rtol=0, atol=1e-8)
 
 
 def test_the_caller_s_array_is_never_written() -> None:
@@ -103,12 +102,6 @@ def test_each_element_may_have_a_step_of_its_own() -> None:
     assert sorted(seen) == [[-0.25, 0], [0, -0.5], [0, 0.5], [0.25, 0]]
 
 
-def test_float32_is_differentiated_in_float64() -> None:
-    x = np.array([0.5, 1.5], np.float32)
-    assert numerical_gradient(cubes, x).dtype == np.float64
-    np.testing.assert_allclose(numerical_gradient(cubes, x), 3 * x**2, rtol=1e-8)
-
-
 @pytest.mark.parametrize(
     ("f", "options", "error", "words"),
     [
@@ -117,19 +110,15 @@ def test_float32_is_differentiated_in_float64() -> None:
         (lambda _: "3", {}, DtypeError, "not real numbers"),
         (cubes, {"h": 0.0}, ShapeError, "a step is a positive number"),
         (cubes, {"kind": "backward"}, ArgumentError, "'central' and 'forward'"),
+        (cubes, {"x": np.ones(2) * 1j}, DtypeError, "real numbers"),
     ],
 )
 def test_what_cannot_be_differentiated_numerically(
     f: Any, options: Any, error: Any, words: str
 ) -> None:
     with pytest.raises(error, match=words) as caught:
-        numerical_gradient(f, np.ones(2), **options)
+        numerical_gradient(f, **{"x": np.ones(2), **options})
     assert "test_check.py" in str(caught.value)
-
-
-def test_complex_points_are_refused() -> None:
-    with pytest.raises(DtypeError, match="real numbers"):
-        numerical_gradient(cubes, np.ones(2) * 1j)
 
 
 # ----------------------------------------------------------------------------- gradcheck
@@ -177,15 +166,10 @@ def test_a_wrong_gradient_is_found_and_placed() -> None:
     assert repr(report) == text
 
 
-def test_a_wrong_second_order_is_found_by_order_two_only() -> None:
+def test_a_wrong_second_derivative_is_found_by_order_two_only() -> None:
     x = np.array([0.5, 1.5])
     assert gradcheck(WRONG_AT_SECOND, x)
-    report = gradcheck(WRONG_AT_SECOND, x, order=2)
-    assert [(c.order, c.name, bool(c)) for c in report.comparisons] == [
-        (1, "x", True),
-        (2, "x", False),
-        (2, "upstream", True),
-    ]
+    assert [bool(c) for c in gradcheck(WRONG_AT_SECOND, x, order=2).comparisons] == [1, 0, 1]
 
 
 def test_a_wrong_dependence_on_the_upstream_gradient_is_found() -> None:
@@ -197,13 +181,6 @@ def test_a_wrong_dependence_on_the_upstream_gradient_is_found() -> None:
     )
     report = gradcheck(cut, np.ones(2), order=2)
     assert [c.name for c in report.comparisons if not c] == ["upstream"]
-
-
-def test_outputs_of_any_shape_several_and_nested() -> None:
-    def f(x: Any, y: Any) -> Any:
-        return {"a": x * y, "b": [np.sum(x), (np.exp(y), x[:0])]}
-
-    assert gradcheck(f, np.ones((2, 3)), np.array([0.1, 0.2, 0.3]), order=2)
 
 
 def test_nested_inputs() -> None:
@@ -223,33 +200,18 @@ def test_float32_inputs_are_promoted_and_integers_held() -> None:
         seen.append((x.dtype, index.dtype, type(n)))
         return x[index] ** n
 
-    report = gradcheck(f, np.ones(3, np.float32), np.array([0, 2, 2]), 2)
+    x = np.ones(3, np.float32)
+    x.flags.writeable = False
+    report = gradcheck(f, gg.Tensor(x), np.array([0, 2, 2]), 2)
     assert report
     assert len(report.comparisons) == 1
     assert set(seen) == {(np.dtype(float), np.dtype(int), int)}
-
-
-def test_tensors_are_taken_by_their_values() -> None:
-    t = gg.Tensor([1.0, 2.0], requires_grad=True)
-    assert gradcheck(lambda x: x * x, t, order=2)
-    assert t.grad is None
-
-
-def test_nothing_of_the_caller_s_is_written() -> None:
-    x = np.arange(3.0)
-    x.flags.writeable = False
-    gradcheck(lambda t: t * t, x, order=2)
-    assert x.tolist() == [0, 1, 2]
 
 
 def test_empty_and_0_d_inputs() -> None:
     report = gradcheck(lambda x, y: x * y, np.ones((0, 2)), 3.0, order=2)
     assert report
     assert "ok: empty" in str(report)
-
-
-def test_a_constant_function_has_gradient_zero() -> None:
-    assert gradcheck(lambda x: gg.Tensor(np.ones(x.shape)), np.ones(3), order=2)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")

@@ -233,12 +233,6 @@ def test_saving_odd_arrays_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_pythons_complex_numbers_and_texts_are_refused() -> None:
-    for v in (1j, "1", b"1", None, {1.0}, {"a": 1.0}, object(), 2**70, iter([1.0])):
-        with pytest.raises(DtypeError):
-            leaf() + np.float64(1) * gg.Tensor(v)  # type: ignore[arg-type]
-
-
 COMPLEX = np.array([[0.5 + 1j, 1.0], [2.0, 3.0]])
 CALLS: list[Callable[[Any], tuple[Any, ...]]] = [
     lambda c: (c,),
@@ -452,12 +446,6 @@ def test_nothing_writes_into_a_tensor_by_out(name: str, needs: bool) -> None:
         with pytest.raises(GraphgradError, match=r"instead|t\[\.\.\.\] =|no gradient rule"):
             QUESTIONS[name](x, out=target)
         np.testing.assert_array_equal(target.numpy(), BASE)
-
-
-@pytest.mark.parametrize("name", ["exp", "add", "sum", "add.reduce", "median", "dot", "clip"])
-def test_a_recorded_result_is_not_written_into_an_array(name: str) -> None:
-    with pytest.raises(GraphgradError, match="'out' is not supported; assign the result"):
-        QUESTIONS[name](leaf(), out=np.zeros((2, 2)))
 
 
 def test_out_by_position() -> None:
