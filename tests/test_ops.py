@@ -10,7 +10,7 @@ import graphgrad as gg
 from graphgrad.checks.gradcheck import gradcheck
 from graphgrad.checks.laws import AnyOp, Case
 from graphgrad.engine.composite import Composite
-from graphgrad.engine.domains import Call
+from graphgrad.engine.domains import Call, Cases
 from graphgrad.engine.op import TABLE, Op
 from graphgrad.engine.trees import flatten
 from graphgrad.errors import UnsupportedError
@@ -53,7 +53,8 @@ ASKED = _ASKED.split()
 
 @pytest.mark.parametrize("op", EVERY_OP.values(), ids=EVERY_OP)
 def test_laws(op: AnyOp) -> None:
-    check_op(op, examples=EXAMPLES)
+    # every one of Cases is typical: random calls of them differ in their numbers alone
+    check_op(op, examples=1 if isinstance(op.domain, Cases) else EXAMPLES)
 
 
 @pytest.mark.whole
