@@ -17,7 +17,7 @@ from graphgrad.viz import Graph, ModuleCall, Value, tracing
 from graphgrad.viz.snapshots.traces import Trace
 from graphgrad.viz.views.grouping import find_parts
 from graphgrad.viz.views.steps import steps
-from tests.golden.programs import leaf
+from tests.builders import leaf
 from tests.test_viz_json import read
 
 
@@ -79,31 +79,36 @@ def test_what_the_rules_computed_is_told_apart(transform: Any) -> None:
 
 def test_lines_are_those_of_the_ops_whose_rules_they_are() -> None:
     graph = gg.graph(gg.grad(curve), 2.0)
-    forward = ops(graph)[0].line
-    assert forward == f"test_second_order.py:{curve.__code__.co_firstlineno + 1}"
-    *rules, total = ops(graph)[1:]
-    assert {v.line for v in rules} == {forward}
-    assert total.line is not None
-    assert total.line.startswith("test_second_order.py:")
-    assert total.line != forward
-    assert [call.path for call in graph.snapshot.calls] == [total.line, forward, forward]
+    first, *rules, total = ops(graph)
+    assert first.line == f"test_second_order.py:{curve.__code__.co_firstlineno + 1}"
+    assert {v.line for v in rules} == {first.line}
+    assert total.line != first.line
+    assert [c.path for c in graph.snapshot.calls] == [total.line, first.line, first.line]
 
 
-def test_formulas_name_the_argument() -> None:
-    """The variable that `grad` makes of an argument is the argument, for a picture."""
+def test_the_variable_of_a_transform_is_the_argument() -> None:
     graph = gg.graph(gg.grad(loss), 2.0)
     assert not any(v.op == "identity" for v in graph.snapshot.values)
     assert ops(graph)[0].formula == "w · 3"
     assert graph.snapshot.result.name == "∂w"
     assert [v.name for v in graph.snapshot.values if v.kind == "leaf"] == ["w"]
+    kept: list[Any] = []
+    with tracing():
+        gg.grad(lambda x: kept.append(x) or x * x)(leaf(2.0, "x"))
+    values = gg.graph(kept[0]).snapshot.values  # unless it is asked for itself
+    assert [v.op for v in values] == [None, "identity"]
 
 
 def test_second_sweeps_say_whose_rules_rule_they_differentiate() -> None:
     graph = gg.graph(gg.grad(gg.grad(curve)), 2.0)
+    parts, at = find_parts(graph.snapshot)
+    for v in ops(graph):
+        outermost = at[v.id - 1]
+        while outermost is not None and parts[outermost].parent is not None:
+            outermost = parts[outermost].parent
+        assert outermost is not None
+        assert parts[outermost].module.kind == {1: "∂ backward", 2: "∂² backward"}[v.order]
     assert graph.snapshot.result.name == "∂²x"
-    assert graph.snapshot.result.numbers is not None
-    second = 2 * np.cos(2.0) - 2 * np.sin(2.0)
-    assert graph.snapshot.result.numbers.mean == pytest.approx(second)
     assert {v.order for v in ops(graph)} == {1, 2}
     found = kinds(graph)
     assert {"∂ backward", "∂² backward", "∂ of cos in ∂ of sin", "∂ of × in ∂ of ×"} <= set(found)
@@ -133,9 +138,7 @@ def test_what_is_computed_from_a_gradient_is_the_way_forward() -> None:
 def test_each_sweep_is_a_group_of_its_own() -> None:
     def two(x: Any, y: Any) -> Any:
         z = gg.sin(x) * gg.exp(y)
-        first = gg.gradients(z, x, create_graph=True)
-        second = gg.gradients(z, y, create_graph=True)
-        return first + second
+        return sum(gg.gradients(z, t, create_graph=True) for t in (x, y))
 
     graph = gg.graph(two, 2.0, 3.0)
     assert kinds(graph).count("∂ backward") == 2
@@ -237,14 +240,7 @@ def test_rules_in_a_module_of_several_ops_have_groups_in_its_own() -> None:
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.integers(1, 2))
 def test_boxes_of_gradients_make_no_circles(moves: list[int], order: int) -> None:
     """However many groups are closed, no box needs what needs it."""
-    steps: list[Any] = [
-        gg.sin,
-        gg.exp,
-        lambda x: x * x,
-        lambda x: x + 1.0,
-        gg.tanh,
-        lambda x: x / 3,
-    ]
+    steps: list[Any] = [gg.sin, gg.exp, np.square, lambda x: x + 1.0, gg.tanh, lambda x: x / 3]
 
     def f(x: Any) -> Any:
         y = x
@@ -262,18 +258,6 @@ def test_boxes_of_gradients_make_no_circles(moves: list[int], order: int) -> Non
         source = {i: node.id for node in seen.nodes for i in node.outputs}
         needed = {node.id: {source[use.source] for use in node.inputs} for node in seen.nodes}
         assert list(graphlib.TopologicalSorter(needed).static_order())
-
-
-def test_all_groups_hold_what_they_say() -> None:
-    graph = gg.graph(gg.grad(gg.grad(curve)), 2.0)
-    parts, at = find_parts(graph.snapshot)
-    for v in ops(graph):
-        place, part = at[v.id - 1], None
-        while place is not None:
-            part = parts[place]
-            place = part.parent
-        assert part is not None
-        assert part.module.kind == {1: "∂ backward", 2: "∂² backward"}[v.order]
 
 
 def test_the_outputs_of_an_op_that_rules_use_stand_with_it() -> None:
@@ -333,19 +317,6 @@ def test_contributions_through_the_variable_of_a_transform_add_up() -> None:
     ]
     assert x.gradient is not None
     assert sum(shares) == pytest.approx(x.gradient.mean)
-
-
-def test_the_variable_itself_may_be_asked_for() -> None:
-    kept: list[Any] = []
-
-    def f(x: Any) -> Any:
-        kept.append(x)
-        return x * x
-
-    with tracing():
-        gg.grad(f)(leaf(2.0, "x"))
-    graph = gg.graph(kept[0])
-    assert [v.op for v in graph.snapshot.values] == [None, "identity"]
 
 
 def test_an_error_in_a_rule_leaves_the_trace_in_order() -> None:

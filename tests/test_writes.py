@@ -17,6 +17,7 @@ from graphgrad.checks.laws import Case
 from graphgrad.engine import memory
 from graphgrad.errors import GraphError
 from graphgrad.testing import typical_calls
+from tests.builders import leaf
 from tests.every_op import EVERY_OP
 from tests.test_conventions import checkout, rows
 
@@ -122,7 +123,7 @@ class Program:
     """An op on recorded tensors that no graph has seen, so that everything can be got at."""
 
     def __init__(self, case: Case, way: Way) -> None:
-        self.leaves = [gg.Tensor(p, requires_grad=True) for p in case.points]
+        self.leaves = [leaf(p) for p in case.points]
         self.inputs: list[Any] = [x + np.zeros_like(x.data) for x in self.leaves]
         if way.of == "operand":
             self.inputs[1:] = [p.copy() for p in case.points[1:]]
@@ -226,7 +227,7 @@ def test_masks_labels_and_indices_may_change_before_the_backward_pass(name: str)
 
 
 def test_reading_and_writing_beside_is_no_write() -> None:
-    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    x = leaf([1.0, 2.0])
     buffer = np.arange(6.0).reshape(2, 3)
     row, corner, columns = gg.Tensor(buffer[0]), gg.Tensor(buffer[1, 1:]), map(gg.Tensor, buffer.T)
     first, _, last = columns
@@ -239,9 +240,9 @@ def test_reading_and_writing_beside_is_no_write() -> None:
 
 
 def test_a_new_array_in_place_of_the_old_one_is_no_write_for_others() -> None:
-    w = gg.Tensor([1.0, 2.0], requires_grad=True)
+    w = leaf([1.0, 2.0])
     still = w.detach()
-    x = gg.Tensor([3.0, 4.0], requires_grad=True)
+    x = leaf([3.0, 4.0])
     y = (still * x).sum()
     w.data = np.zeros(2)
     y.backward()
@@ -249,7 +250,7 @@ def test_a_new_array_in_place_of_the_old_one_is_no_write_for_others() -> None:
 
 
 def test_a_write_before_the_graph_is_none_of_its_own() -> None:
-    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    x = leaf([1.0, 2.0])
     early = (x * x).sum()
     x.data[0] = 5.0
     late = (x * x).sum()
@@ -261,7 +262,7 @@ def test_a_write_before_the_graph_is_none_of_its_own() -> None:
 
 
 def test_a_write_that_was_taken_back_is_harmless() -> None:
-    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    x = leaf([1.0, 2.0])
     y = (x * x).sum()
     x.data[0] += 1.0
     x.numpy()[0] = 1.0
@@ -276,7 +277,7 @@ def test_a_write_that_was_taken_back_is_harmless() -> None:
 
 
 def test_of_many_regions_the_whole_is_remembered() -> None:
-    x = gg.Tensor(np.ones(300), requires_grad=True)
+    x = leaf(np.ones(300))
     y, still = (x * x).sum(), x.detach()
     lent = [still[i : i + 1].data for i in range(200)]
     lent[150][0] = 3.0
@@ -296,7 +297,7 @@ def test_what_is_known_of_memory_goes_with_it() -> None:
     x: Any = None
     y: Any = None
     for _ in range(20):
-        x = gg.Tensor(np.ones(50), requires_grad=True)
+        x = leaf(np.ones(50))
         y = x * x
         x.data[0] = 2.0
         x.detach()[1:][0] = 3.0
@@ -306,7 +307,7 @@ def test_what_is_known_of_memory_goes_with_it() -> None:
 
 
 def test_a_picture_says_of_a_value_written_elsewhere_that_it_is_another_now() -> None:
-    x = gg.Tensor([1.0, 2.0], requires_grad=True, name="x")
+    x = leaf([1.0, 2.0], name="x")
     z = (x * x).sum()
     x.detach()[0] = 5.0
     values = {v.name: v for v in gg.graph(z).snapshot.values}
@@ -314,7 +315,7 @@ def test_a_picture_says_of_a_value_written_elsewhere_that_it_is_another_now() ->
 
 
 def test_a_running_statistic_is_noticed_as_a_plain_array_too() -> None:
-    x = gg.Tensor(np.arange(6.0).reshape(3, 2), requires_grad=True)
+    x = leaf(np.arange(6.0).reshape(3, 2))
     mean, var = np.zeros(2), np.ones(2)
     y = x * gg.Tensor(mean)
     gg.nn.functional.batch_norm(x, mean, var, training=True)
@@ -338,7 +339,7 @@ def assign_in_place(g: Any) -> None:
 def test_a_hook_that_writes_into_its_argument_is_told_to_return(
     hook: Callable[[Any], None], create_graph: bool
 ) -> None:
-    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    x = leaf([1.0, 2.0])
     for h in (x + 0.0, x * x):
         h.register_hook(hook)
         with pytest.raises(GraphError, match=r"hook changed its argument .* return the new"):
@@ -346,14 +347,14 @@ def test_a_hook_that_writes_into_its_argument_is_told_to_return(
 
 
 def test_other_errors_of_a_hook_are_its_own() -> None:
-    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    x = leaf([1.0, 2.0])
     x.register_hook(lambda g: np.linalg.cholesky(g.reshape(-1)))
     with pytest.raises(np.linalg.LinAlgError):
         (x * x).sum().backward()
 
 
 def test_what_a_hook_keeps_is_no_part_of_grad() -> None:
-    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    x = leaf([1.0, 2.0])
     seen: list[Any] = []
     x.register_hook(seen.append)
     (x * x).sum().backward()
@@ -366,8 +367,8 @@ def test_an_array_that_no_graph_holds_is_handed_out_without_a_checksum(
 ) -> None:
     sums: list[Any] = []
     monkeypatch.setattr(memory, "checksum", sums.append)
-    x = gg.Tensor(np.ones(20), requires_grad=True)
-    small = gg.Tensor(np.ones(2), requires_grad=True)
+    x = leaf(np.ones(20))
+    small = leaf(np.ones(2))
     for t in (x, small):
         (t * t).sum().backward()  # freed
         t.data -= 0.1 * t.grad
@@ -398,7 +399,7 @@ def test_what_a_recomputed_call_writes_again_and_takes_back_is_no_write() -> Non
         moving[...] = [3.0, 4.0]
         return np.exp(x)
 
-    x = gg.Tensor([0.0, 0.0], requires_grad=True)
+    x = leaf([0.0, 0.0])
     y = gg.recompute(moves, x)
     z = x * moving
     y.sum().backward()
@@ -408,7 +409,7 @@ def test_what_a_recomputed_call_writes_again_and_takes_back_is_no_write() -> Non
 
 
 def test_an_upstream_gradient_may_change_later() -> None:
-    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    x = leaf([1.0, 2.0])
     y, seed = x * x, np.ones(2)
     y.backward(seed, retain_graph=True)
     (again,) = gg.gradients([y], [x], [seed], create_graph=True)
