@@ -25,6 +25,10 @@ class Point:
     torch_second: Vector | None = None
 
 
+def F(m: Any) -> Any:  # noqa: N802 - its usual name
+    return m.nn.functional
+
+
 POINTS = {
     "max of ties": Point(lambda m, x: m.amax(x), ([3.0, 1, 3],), ([0.5, 0, 0.5],)),
     "min of ties": Point(lambda m, x: m.amin(x), ([3.0, 1, 1],), ([0, 0.5, 0.5],)),
@@ -42,66 +46,41 @@ POINTS = {
     "erfc at infinities": Point(
         lambda m, x: m.erfc(x), ([-inf, inf],), ([0, 0],), None, None, ([nan, nan],)
     ),
-    "leaky relu at 0": Point(lambda m, x: m.nn.functional.leaky_relu(x, 0.01), (0.0,), (0.01,)),
+    "leaky relu at 0": Point(lambda m, x: F(m).leaky_relu(x, 0.01), (0.0,), (0.01,)),
     "leaky relu of slope 2 at 0": Point(
-        lambda m, x: m.nn.functional.leaky_relu(x, 2.0), (0.0,), (1,), torch_first=(2,)
+        lambda m, x: F(m).leaky_relu(x, 2.0), (0.0,), (1,), torch_first=(2,)
     ),
     "leaky relu of slope -1 at 0": Point(
-        lambda m, x: m.nn.functional.leaky_relu(x, -1.0), (0.0,), (0,), torch_first=(-1,)
+        lambda m, x: F(m).leaky_relu(x, -1.0), (0.0,), (0,), torch_first=(-1,)
     ),
     "leaky relu at infinities": Point(
-        lambda m, x: m.nn.functional.leaky_relu(x, 0.01), ([-inf, inf],), ([0.01, 1],)
+        lambda m, x: F(m).leaky_relu(x, 0.01), ([-inf, inf],), ([0.01, 1],)
     ),
-    "prelu at 0": Point(
-        lambda m, x, w: m.nn.functional.prelu(x, w), ([0.0], [0.25]), ([0.25], [0])
-    ),
+    "prelu at 0": Point(lambda m, x, w: F(m).prelu(x, w), ([0.0], [0.25]), ([0.25], [0])),
     "prelu of slope 2 at 0": Point(
-        lambda m, x, w: m.nn.functional.prelu(x, w),
-        ([0.0], [2.0]),
-        ([1], [0]),
-        torch_first=([2], [0]),
+        lambda m, x, w: F(m).prelu(x, w), ([0.0], [2.0]), ([1], [0]), torch_first=([2], [0])
     ),
     "prelu of slope -1 at 0": Point(
-        lambda m, x, w: m.nn.functional.prelu(x, w),
-        ([0.0], [-1.0]),
-        ([0], [0]),
-        torch_first=([-1], [0]),
+        lambda m, x, w: F(m).prelu(x, w), ([0.0], [-1.0]), ([0], [0]), torch_first=([-1], [0])
     ),
     "prelu at infinities": Point(
-        lambda m, x, w: m.nn.functional.prelu(x, w),
-        ([-inf, inf], [0.25]),
-        ([0.25, 1], [-inf]),
-        ([1, 0], [1]),
+        lambda m, x, w: F(m).prelu(x, w), ([-inf, inf], [0.25]), ([0.25, 1], [-inf]), ([1, 0], [1])
     ),
-    "elu at 0": Point(lambda m, x: m.nn.functional.elu(x), (0.0,), (1,)),
-    "elu of alpha 0.5 at 0": Point(lambda m, x: m.nn.functional.elu(x, 0.5), (0.0,), (0.5,)),
-    "elu of alpha 2 at 0": Point(
-        lambda m, x: m.nn.functional.elu(x, 2.0), (0.0,), (1,), torch_first=(2,)
-    ),
-    "elu of alpha -1 at 0": Point(
-        lambda m, x: m.nn.functional.elu(x, -1.0), (0.0,), (0,), torch_first=(-1,)
-    ),
-    "elu at infinities": Point(lambda m, x: m.nn.functional.elu(x, 0.5), ([-inf, inf],), ([0, 1],)),
+    "elu at 0": Point(lambda m, x: F(m).elu(x), (0.0,), (1,)),
+    "elu of alpha 0.5 at 0": Point(lambda m, x: F(m).elu(x, 0.5), (0.0,), (0.5,)),
+    "elu of alpha 2 at 0": Point(lambda m, x: F(m).elu(x, 2.0), (0.0,), (1,), torch_first=(2,)),
+    "elu of alpha -1 at 0": Point(lambda m, x: F(m).elu(x, -1.0), (0.0,), (0,), torch_first=(-1,)),
+    "elu at infinities": Point(lambda m, x: F(m).elu(x, 0.5), ([-inf, inf],), ([0, 1],)),
     "selu at 0": Point(
-        lambda m, x: m.nn.functional.selu(x),
-        (0.0,),
-        (1.0507009873554805,),
-        torch_first=(1.7580993408473766,),
+        lambda m, x: F(m).selu(x), (0.0,), (1.0507009873554805,), torch_first=(1.7580993408473766,)
     ),
-    "hardtanh at its bounds": Point(
-        lambda m, x: m.nn.functional.hardtanh(x), ([-1.0, 1.0],), ([0, 0],)
-    ),
-    "relu6 at its bounds": Point(lambda m, x: m.nn.functional.relu6(x), ([0.0, 6.0],), ([0, 0],)),
+    "hardtanh at its bounds": Point(lambda m, x: F(m).hardtanh(x), ([-1.0, 1.0],), ([0, 0],)),
+    "relu6 at its bounds": Point(lambda m, x: F(m).relu6(x), ([0.0, 6.0],), ([0, 0],)),
     "gelu at infinities": Point(
-        lambda m, x: m.nn.functional.gelu(x),
-        ([-inf, inf],),
-        ([0, 1],),
-        None,
-        ([nan, nan],),
-        ([nan, nan],),
+        lambda m, x: F(m).gelu(x), ([-inf, inf],), ([0, 1],), None, ([nan, nan],), ([nan, nan],)
     ),
     "gelu by tanh at infinities": Point(
-        lambda m, x: m.nn.functional.gelu(x, approximate="tanh"),
+        lambda m, x: F(m).gelu(x, approximate="tanh"),
         ([-inf, inf],),
         ([0, 1],),
         None,
@@ -109,26 +88,16 @@ POINTS = {
         ([nan, nan],),
     ),
     "silu at infinities": Point(
-        lambda m, x: m.nn.functional.silu(x),
-        ([-inf, inf],),
-        ([0, 1],),
-        None,
-        ([nan, nan],),
-        ([nan, nan],),
+        lambda m, x: F(m).silu(x), ([-inf, inf],), ([0, 1],), None, ([nan, nan],), ([nan, nan],)
     ),
-    "softplus at infinities": Point(
-        lambda m, x: m.nn.functional.softplus(x), ([-inf, inf],), ([0, 1],)
-    ),
+    "softplus at infinities": Point(lambda m, x: F(m).softplus(x), ([-inf, inf],), ([0, 1],)),
     "abs at 0": Point(lambda m, x: m.abs(x), (0.0,), (0,)),
     "sign at 0": Point(lambda m, x: m.sign(x), (0.0,), (0,)),
     "clip at its bounds": Point(
         lambda m, x: m.clip(x, -1.0, 1.0), ([-1.0, 1.0],), ([0, 0],), torch_first=([1, 1],)
     ),
     "norm at 0": Point(
-        lambda m, x: m.linalg.norm(x),
-        ([0.0, 0, 0],),
-        ([0, 0, 0],),
-        torch_second=([nan, nan, nan],),
+        lambda m, x: m.linalg.norm(x), ([0.0, 0, 0],), ([0, 0, 0],), torch_second=([nan, nan, nan],)
     ),
     "norms of rows, one 0": Point(
         lambda m, x: m.linalg.norm(x, None, -1),

@@ -175,9 +175,7 @@ def test_a_wrong_second_derivative_is_found_by_order_two_only() -> None:
 def test_a_wrong_dependence_on_the_upstream_gradient_is_found() -> None:
     """What only a second backward pass sees: a rule that cuts g off the graph."""
     cut = gg.op(
-        lambda x: 2 * x,
-        lambda g: 2 * (g.detach() if isinstance(g, gg.Tensor) else g),
-        name="cut",
+        lambda x: 2 * x, lambda g: 2 * (g.detach() if isinstance(g, gg.Tensor) else g), name="cut"
     )
     report = gradcheck(cut, np.ones(2), order=2)
     assert [c.name for c in report.comparisons if not c] == ["upstream"]

@@ -91,11 +91,7 @@ def minding_others(g: Any, x: Any, y: Any, wanted: Any) -> Any:
 
 FAULTS: dict[str, Callable[[], AnyOp]] = {
     "value_is_numpys": lambda: gg.op(
-        np.square,
-        lambda g, x: 2 * g * x,
-        forward=lambda x: x * x * OFF,
-        domain=ONE,
-        replace=True,
+        np.square, lambda g, x: 2 * g * x, forward=lambda x: x * x * OFF, domain=ONE, replace=True
     ),
     "gradient_is_exact": lambda: gg.op(
         np.exp, lambda g, out: g * out * OFF, domain=ONE, replace=True

@@ -497,11 +497,7 @@ def test_unique_values_have_the_gradient_of_the_first(axis: int | None) -> None:
         np.testing.assert_array_equal(found, plain)
         assert type(found) is np.ndarray
     values.sum().backward()
-    expected = {
-        None: [[1, 1, 0], [0, 0, 0]],
-        0: [[1, 1, 1], [0, 0, 0]],
-        1: [[1, 1, 0], [1, 1, 0]],
-    }
+    expected = {None: [[1, 1, 0], [0, 0, 0]], 0: [[1, 1, 1], [0, 0, 0]], 1: [[1, 1, 0], [1, 1, 0]]}
     np.testing.assert_array_equal(x.grad, expected[axis])
 
 

@@ -249,10 +249,7 @@ def ones(*shape: int) -> gg.Tensor:
         (lambda: np.einsum("ii", ones(2, 3)), "label 'i' has length 2 in operand 0"),
         (lambda: np.einsum("ii", ones(1, 3)), "label 'i' has length 1 in operand 0"),
         (lambda: np.einsum("...i,...i", ones(2, 3), ones(3, 3)), "an axis of '...'"),
-        (
-            lambda: np.einsum("ijk", ones(2, 3)),
-            r"operand 0 has 2 axes \(2, 3\), its term names 3",
-        ),
+        (lambda: np.einsum("ijk", ones(2, 3)), r"operand 0 has 2 axes \(2, 3\), its term names 3"),
         (lambda: np.einsum("ij,j", ones(2, 3)), "do not name 1 operands"),
         (lambda: np.einsum("ij->k", ones(2, 3)), "'k'"),
         (lambda: np.einsum(ones(2), [52]), "numbers from 0 to 51"),

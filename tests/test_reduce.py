@@ -92,11 +92,7 @@ def exact_derivative(x: Any, order: int) -> Any:
     return result
 
 
-@pytest.mark.parametrize(
-    "x",
-    [[0, 3, 4], [0, 3, 0, 2], [0, 0, 0], [2, 3, -4], [7], [0]],
-    ids=str,
-)
+@pytest.mark.parametrize("x", [[0, 3, 4], [0, 3, 0, 2], [0, 0, 0], [2, 3, -4], [7], [0]], ids=str)
 def test_prod_with_zeros_is_exact_to_every_order(x: list[float]) -> None:
     f: Function = np.prod
     for order in range(1, 4):
