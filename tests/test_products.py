@@ -7,7 +7,6 @@ width, no tolerance.
 """
 
 from collections.abc import Callable
-from math import prod
 from typing import Any
 
 import hypothesis.extra.numpy as hnp
@@ -16,7 +15,6 @@ import pytest
 from hypothesis import given, strategies as st
 
 import graphgrad as gg
-from graphgrad import linalg
 from graphgrad.errors import ShapeError
 from tests.builders import leaf
 from tests.linear import whole
@@ -48,82 +46,7 @@ def check_product(f: Product, *shapes: Shape) -> None:
             np.testing.assert_array_equal(a, b)
 
 
-def core_shapes(signature: str) -> st.SearchStrategy[Any]:
-    return hnp.mutually_broadcastable_shapes(
-        signature=signature, max_dims=2, min_side=0, max_side=3
-    ).map(lambda found: found.input_shapes)
-
-
 # ------------------------------------------------------------------------------- products
-
-
-@given(core_shapes("(n?,k),(k,m?)->(n?,m?)"))
-def test_matmul_of_vectors_matrices_and_stacks(shapes: tuple[Shape, Shape]) -> None:
-    check_product(np.matmul, *shapes)
-    check_product(np.linalg.matmul, *shapes)
-
-
-@given(core_shapes("(n),(n)->()"))
-def test_vecdot(shapes: tuple[Shape, Shape]) -> None:
-    check_product(np.vecdot, *shapes)
-    first = [np.moveaxis(np.empty(s), -1, 0).shape for s in shapes]
-    check_product(lambda x, y: gg.vecdot(x, y, axis=0), *first)
-    check_product(lambda x, y: linalg.vecdot(x, y, axis=0), *first)
-
-
-@given(core_shapes("(m,n),(n)->(m)"), core_shapes("(n),(n,m)->(m)"))
-def test_matvec_and_vecmat(right: tuple[Shape, Shape], left: tuple[Shape, Shape]) -> None:
-    check_product(gg.matvec, *right)
-    check_product(gg.vecmat, *left)
-
-
-small = st.integers(0, 3)
-
-
-@given(st.lists(small, max_size=2), st.lists(small, max_size=2), small, st.data())
-def test_dot_inner_tensordot(rows: list[int], columns: list[int], n: int, data: Any) -> None:
-    a, b = (*rows, n), (*columns, n)
-    check_product(np.inner, a, b)
-    check_product(np.dot, a, (*columns[:-1], n, *columns[-1:]))
-    check_product(np.dot, (), b)
-    check_product(np.dot, a, ())
-    check_product(np.inner, (), b)
-    check_product(np.tensordot, (*a, 2), (n, 2, *columns))
-    i, j = data.draw(st.integers(-len(a), len(a) - 1)), data.draw(st.integers(0, len(b) - 1))
-    moved = np.moveaxis(np.empty(b), -1, j).shape
-    a = np.moveaxis(np.empty(a), -1, i).shape
-    check_product(lambda x, y: np.tensordot(x, y, (i, j)), a, moved)
-    check_product(lambda x, y: np.linalg.tensordot(x, y, axes=([i], [j])), a, moved)
-    check_product(lambda x, y: np.tensordot(x, y, 0), a, moved)
-
-
-def test_tensordot_over_axes_in_any_order() -> None:
-    check_product(lambda x, y: np.tensordot(x, y, ((2, 0), (0, -1))), (2, 3, 4), (4, 5, 2))
-    check_product(lambda x, y: np.tensordot(x, y, ([-3, 1, 2], [2, 0, 1])), (2, 3, 4), (3, 4, 2))
-    check_product(lambda x, y: np.tensordot(x, y, (range(2), (1, 0))), (2, 3), (3, 2))
-    check_product(lambda x, y: gg.tensordot(x, y, np.int64(1)), (2, 3), (3, 2))
-
-
-anything = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=2)
-
-
-@given(anything, anything)
-def test_outer_kron_vdot(a: Shape, b: Shape) -> None:
-    check_product(np.outer, a, b)
-    check_product(np.kron, a, b)
-    check_product(np.vdot, a, (prod(a),))
-    check_product(np.vdot, (1, *a), a)
-
-
-@given(core_shapes("(n),(n)->(n)"), st.data())
-def test_cross(shapes: tuple[Shape, Shape], data: Any) -> None:
-    a, b = ((*s[:-1], 3) for s in shapes)
-    check_product(np.cross, a, b)
-    i, j = data.draw(st.integers(-len(a), len(a) - 1)), data.draw(st.integers(0, len(b) - 1))
-    k = data.draw(st.integers(0, max(len(a), len(b)) - 1))
-    a, b = np.moveaxis(np.empty(a), -1, i).shape, np.moveaxis(np.empty(b), -1, j).shape
-    check_product(lambda x, y: np.cross(x, y, i, j, k), a, b)
-    check_product(lambda x, y: np.linalg.cross(x, y, axis=0), (3, 2), (3, 1))
 
 
 def test_cross_of_two_components() -> None:
@@ -139,7 +62,6 @@ def test_cross_of_two_components() -> None:
 
 
 def test_outer_of_linalg_takes_vectors_only() -> None:
-    check_product(np.linalg.outer, (2,), (3,))
     with pytest.raises(ShapeError, match=r"two vectors .*\(2, 2\)"):
         np.linalg.outer(gg.Tensor(np.ones((2, 2))), np.ones(2))
 
