@@ -94,7 +94,7 @@ TRIANGLES: dict[str, tuple[Function, Function]] = {
     "cholesky": (np.linalg.cholesky, np.tril),
     "cholesky, upper": (lambda a: np.linalg.cholesky(a, upper=True), np.triu),
     "eigh": (np.linalg.eigh, np.tril),
-    "eigh, upper": (lambda a: np.linalg.eigh(a, "u"), np.triu),  # type: ignore[arg-type]
+    "eigh, upper": (lambda a: np.linalg.eigh(a, "u"), np.triu),
     "eigvalsh, upper": (lambda a: np.linalg.eigvalsh(a, "U"), np.triu),
     "pinv": (lambda a: np.linalg.pinv(a, hermitian=True), np.tril),
 }

@@ -57,7 +57,7 @@ def test_all_but_the_data_is_given_by_name(
 @pytest.mark.parametrize("data", [3, [1, 2], [True]])
 def test_integers_cannot_require_a_gradient(data: object) -> None:
     with pytest.raises(DtypeError, match=r"\.astype\(float\)"):
-        leaf(data)  # type: ignore[arg-type]
+        leaf(data)
     x = gg.Tensor(data)  # type: ignore[arg-type]
     with pytest.raises(DtypeError, match=r"\.astype\(float\)"):
         x.requires_grad = True
