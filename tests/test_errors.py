@@ -20,12 +20,6 @@ def leaf(shape: tuple[int, ...] = (3,)) -> gg.Tensor:
     return gg.Tensor(np.ones(shape), requires_grad=True)
 
 
-def swept_twice() -> None:
-    y = (leaf() * leaf()).sum()
-    y.backward()
-    y.backward()
-
-
 def changed() -> None:
     x = leaf()
     y = np.exp(x).sum() + (x * x).sum()
@@ -36,11 +30,6 @@ def changed() -> None:
 def wrong_rule() -> None:
     bad = gg.op(lambda x: x * 1, lambda g: np.ones(2), name="bad")  # noqa: ARG005
     bad(leaf()).sum().backward()
-
-
-def assign_to_temporary() -> None:
-    t = leaf((2, 2)) * 1
-    t[0][1] = 5.0
 
 
 def assign_to_leaf() -> None:
@@ -55,24 +44,11 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         ValueError,
         ["add", r"\(3,\)", r"\(4,\)", "reshape one of them"],
     ),
-    "matmul": (
-        lambda: leaf((3, 4)) @ leaf((5, 2)),
-        ValueError,
-        ["matmul", r"\(3, 4\) @ \(5, 2\)", "inner dimensions 4 and 5 differ", "transpose"],
-    ),
-    "reshape": (lambda: leaf().reshape(2, 2), ValueError, ["reshape", r"\(3,\)"]),
-    "item": (lambda: leaf().item(), ValueError, ["item", r"\(3,\)", "3 elements"]),
     "positional": (lambda: leaf().sum(0, True), TypeError, ["sum", "keepdims=True"]),  # type: ignore[arg-type]
     "positional dtype": (lambda: leaf().mean(0, float), TypeError, ["mean", "dtype", "astype"]),  # type: ignore[arg-type]
-    "axis": (lambda: leaf().sum(axis=3), ValueError, ["sum", r"\(3,\)", "axis 3"]),
     "index": (lambda: leaf()[7], IndexError, ["getitem", r"\(3,\)", "index 7"]),
-    "concatenate": (
-        lambda: np.concatenate([leaf((2, 2)), leaf((3, 3))]),
-        ValueError,
-        ["concatenate", r"\(2, 2\)", r"\(3, 3\)"],
-    ),
     "singular": (
-        lambda: np.linalg.inv(gg.Tensor(np.zeros((2, 2)), requires_grad=True)),
+        lambda: np.linalg.inv(gg.Tensor(np.zeros((2, 2)))),
         np.linalg.LinAlgError,
         ["inv", r"\(2, 2\)", "[Ss]ingular"],
     ),
@@ -81,33 +57,12 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         TypeError,
         ["int64", r"\.astype\(float\)"],
     ),
-    "gradient of integers": (
-        lambda: gg.grad(lambda x: x * x)(3),
-        TypeError,
-        ["int64", r"\.astype\(float\)"],
-    ),
-    "complex": (lambda: gg.Tensor(1j), TypeError, ["complex128", "real"]),
     "complex operand": (lambda: leaf() * 1j, TypeError, ["multiply", "complex128", "real"]),
     "objects": (lambda: leaf() + [None, 1, 2], TypeError, ["add", "object"]),  # noqa: RUF005
     "text": (lambda: leaf() + "a", TypeError, ["add", "<U1"]),
-    "ragged": (lambda: gg.Tensor([[1.0], [1.0, 2.0]]), ValueError, ["Tensor", "one length"]),
-    "backward of a vector": (
-        (leaf() * 2).backward,
-        ValueError,
-        ["backward", r"\(3,\)", r"\.sum\(\)", "grad="],
-    ),
-    "no graph": (
-        lambda: gg.Tensor(1.0).backward(),
-        RuntimeError,
-        ["backward", "requires_grad=True"],
-    ),
-    "twice": (swept_twice, RuntimeError, [r"freed by backward\(\) at test_errors", "retain_graph"]),
     "changed": (changed, RuntimeError, ["multiply", r"\(3,\)", "overwritten", "copy"]),
-    "unknown function": (lambda: np.fft.fft(leaf()), TypeError, [r"np\.fft\.fft", "gg.op"]),
     "unknown ufunc": (lambda: np.frompyfunc(abs, 1, 1)(leaf()), TypeError, ["np.abs", "gg.op"]),
-    "argnums": (lambda: gg.grad(np.sin, argnums=1)(1.0), ValueError, ["argnums 1", "sin"]),
     "wrong rule": (wrong_rule, ValueError, ["bad", r"\(3,\)", r"\(2,\)", "input's shape"]),
-    "temporary": (assign_to_temporary, RuntimeError, ["getitem", r"t\[0, 1\] = v", r"\.copy\(\)"]),
     "leaf in place": (assign_to_leaf, RuntimeError, ["subtract", r"gg\.no_grad\(\)"]),
     "missing argument": (lambda: gg.matmul(leaf()), TypeError, ["matmul", "missing"]),
     "extra argument": (lambda: gg.exp(leaf(), 1, 2, 3), TypeError, ["exp", "arguments"]),

@@ -90,16 +90,6 @@ def test_generators_closed_out_of_order() -> None:
     assert on()
 
 
-def test_a_generator_that_another_thread_closes() -> None:
-    generator = waiting()
-    next(generator)
-    thread = threading.Thread(target=generator.close)
-    thread.start()
-    thread.join()
-    assert on()
-    assert (gg.Tensor(1.0, requires_grad=True) * 2).requires_grad
-
-
 def test_overlapping_tasks() -> None:
     async def task(block: Callable[[], Block], before: int, inside: int) -> list[bool]:
         for _ in range(before):
