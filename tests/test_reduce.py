@@ -48,7 +48,7 @@ REDUCTIONS = [
 @pytest.mark.parametrize("f", REDUCTIONS, ids=lambda f: f.__name__)
 def test_along_every_axis(f: Function, keepdims: bool) -> None:
     x = np.random.default_rng(3).permutation(12).reshape(2, 3, 2) / 5 - 1  # no ties
-    for axis in (None, 1, -1, (2, 0), (-1, 0, 1), ()):
+    for axis in (None, 1, -1, (1, 0), (-1, 0, 1), ()):
         if axis == () and f in {np.std, np.nanstd}:
             continue  # each element on its own: a constant
         report = gradcheck(lambda a, i=axis: f(a, axis=i, keepdims=keepdims), x, order=2)
