@@ -295,6 +295,14 @@ def test_edges_and_counts_are_plain() -> None:
     np.testing.assert_array_equal(np.histogram(gg.Tensor([0, 2]), [0, 1, 3])[1], [0, 1, 3])
 
 
+def test_density_of_a_weighted_histogram() -> None:
+    w = leaf([1.0, 2.0, 3.0])
+    density, edges = gg.histogram([0.0, 1.0, 2.0], bins=2, weights=w, density=True)
+    expected, _ = np.histogram([0.0, 1.0, 2.0], bins=2, weights=w.numpy(), density=True)
+    np.testing.assert_allclose(density.numpy(), expected)
+    assert type(edges) is np.ndarray
+
+
 class TestInterp:
     XP, FP = np.array([0.0, 1.0, 3.0, 4.0]), np.array([2.0, 4.0, -2.0, -1.0])
 

@@ -49,6 +49,11 @@ def check_product(f: Product, *shapes: Shape) -> None:
 # ------------------------------------------------------------------------------- products
 
 
+def test_cross_along_any_axes() -> None:
+    check_product(lambda x, y: np.cross(x, y, 0, 1, -2), (3, 2), (2, 3))
+    check_product(lambda x, y: np.cross(x, y, -1, 0, 1), (4, 2, 3), (3, 2))
+
+
 def test_cross_of_two_components() -> None:
     # NumPy deprecates what it computes here, so the values are spelt out
     a, b, c = leaf([2.0, 3.0]), np.array([5.0, 7.0]), np.array([1.0, 2, 4])

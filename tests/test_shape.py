@@ -1,5 +1,6 @@
 """Ops of shape, joining, diagonals and windows: many more calls than the laws are held against."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,23 @@ solid = hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4)
 
 
 # --------------------------------------------------------------------------------- joining
+
+
+def test_an_axis_rolls_to_every_place() -> None:
+    for axis, start in itertools.product(range(-3, 3), range(-3, 4)):
+        check_linear(lambda a, i=axis, j=start: np.rollaxis(a, i, j), (2, 3, 4))
+
+
+def test_stacks_of_mixed_dimensions() -> None:
+    check_linear(lambda *a: np.vstack(a), (3,), (2, 3))
+    check_linear(lambda *a: np.hstack(a), (3,), (2,), ())
+    check_linear(lambda *a: np.dstack(a), (3,), (1, 3), (1, 3, 2))
+    check_linear(lambda a, b: np.block([[np.ones((2, 2)), a], [b, 7.0]]), (2, 1), (2,))
+
+
+def test_meshgrid_of_any_number_of_vectors() -> None:
+    check_linear(np.meshgrid, (3,), (), (2,))
+    assert gg.meshgrid() == ()
 
 
 def test_meshgrid_copies_may_be_assigned_to() -> None:
