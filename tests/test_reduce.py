@@ -260,16 +260,14 @@ def test_logsumexp_at_the_extremes() -> None:
         np.testing.assert_allclose(second, np.diag(p) - np.outer(p, p), atol=1e-16)
 
 
-def test_logsumexp_of_rows_that_are_masked_out() -> None:
+def test_logsumexp_of_nothing_and_of_rows_that_are_masked_out() -> None:
+    assert logsumexp(np.empty(0)) == -inf
     x = np.array([[-inf, -inf, -inf], [0.0, 1.0, -inf]])
     gradient, hessian = derivatives(lambda a: logsumexp(a, axis=1), x)
-    e = math.e
-    np.testing.assert_allclose(gradient, [[1 / 3] * 3, [1 / (1 + e), e / (1 + e), 0]])
+    np.testing.assert_allclose(
+        gradient, [[1 / 3] * 3, [1 / (1 + math.e), math.e / (1 + math.e), 0]]
+    )
     assert np.isfinite(hessian).all()
-
-
-def test_logsumexp_of_nothing() -> None:
-    assert logsumexp(np.empty(0)) == -inf
 
 
 def test_softmax_at_the_extremes() -> None:
