@@ -10,7 +10,9 @@ from hypothesis import given, strategies as st
 
 import graphgrad as gg
 from graphgrad.engine import accumulate
+from graphgrad.engine.domains import call
 from graphgrad.errors import DtypeError, GraphError, IndexingError, ShapeError, UnsupportedError
+from graphgrad.testing import check_call
 from tests.builders import leaf
 from tests.linear import check_linear, whole
 
@@ -296,11 +298,12 @@ def test_edges_and_counts_are_plain() -> None:
 
 
 def test_density_of_a_weighted_histogram() -> None:
-    w = leaf([1.0, 2.0, 3.0])
-    density, edges = gg.histogram([0.0, 1.0, 2.0], bins=2, weights=w, density=True)
-    expected, _ = np.histogram([0.0, 1.0, 2.0], bins=2, weights=w.numpy(), density=True)
-    np.testing.assert_allclose(density.numpy(), expected)
-    assert type(edges) is np.ndarray
+    options = {"weights": np.array([1.0, 2.0, 3.0]), "density": True}
+    check_call(gg.histogram, call([0.0, 1.0, 2.0], [0.0, 0.5, 3.0], **options))
+    assert (
+        type(gg.histogram([0.0, 1.0], 2, **options | {"weights": leaf([1.0, 2.0])})[1])
+        is np.ndarray
+    )
 
 
 class TestInterp:
