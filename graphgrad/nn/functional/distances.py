@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, positive
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import op
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import ArgumentError, ShapeError
+from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.targets import matched, reduced
 from graphgrad.ops.elementwise import Elementary, square
 from graphgrad.ops.piecewise import absolute
@@ -130,7 +130,6 @@ def huber_loss(x: Any, target: Any, *, reduction: str = "mean", delta: float = 1
     ShapeError
         If the shapes differ, or there is nothing to take the mean of.
     """
-    if not delta > 0:
-        raise ArgumentError(f"huber_loss: delta={delta} is not above 0")
+    delta = positive("huber_loss", "delta", delta)
     x, target = matched("huber_loss", x, target, reduction)
-    return reduced(_HUBER(x - target, float(delta)), reduction)
+    return reduced(_HUBER(x - target, delta), reduction)

@@ -120,6 +120,12 @@ def hinge_loss(
     return reduced(total(square(margins) if squared else margins, -1), reduction)
 
 
+def check_power(who: str, p: int) -> None:
+    """Refuse any power but 1 and 2."""
+    if p not in (1, 2):
+        raise ArgumentError(f"{who}: p={p} is neither 1 nor 2")
+
+
 @guarded
 def multi_margin_loss(
     scores: Any,
@@ -160,8 +166,7 @@ def multi_margin_loss(
         If class numbers are not integers.
     """
     who = "multi_margin_loss"
-    if p not in (1, 2):
-        raise ArgumentError(f"{who}: p={p} is neither 1 nor 2")
+    check_power(who, p)
     margins = _violations(who, scores, labels, margin, reduction)
     classes = margins.shape[-1]
     weight = class_weights(who, weight, margins, classes)

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, whole
+from graphgrad.arguments import guarded, share, whole
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import ArgumentError, ShapeError
+from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.targets import (
     check_labels,
     check_reduction,
@@ -260,9 +260,7 @@ def _optional_cross_entropy(
     """Return the cross-entropy with whatever option there is."""
     who = "cross_entropy"
     check_reduction(who, reduction)
-    if not 0 <= smoothing <= 1:
-        message = f"{who}: label_smoothing={smoothing} is not in 0 … 1"
-        raise ArgumentError(message)
+    share(who, "label_smoothing", smoothing)
     if logits.dtype.kind != "f":
         logits = logits.astype(float)
     axis = 1 if logits.ndim > 1 else 0

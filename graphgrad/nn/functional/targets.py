@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import shown
+from graphgrad.arguments import choice
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.integers import as_intp
 from graphgrad.engine.operands import as_array, as_plain, needs_gradient
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import ArgumentError, DtypeError, ShapeError
+from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.ops.reduce import mean, sum as total
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -33,9 +33,7 @@ def in_dtype_of(x: Any, array: Any) -> Any:
 
 def check_reduction(who: str, reduction: str, allowed: tuple[str, ...] = REDUCTIONS) -> None:
     """Refuse a reduction that does not exist."""
-    if not isinstance(reduction, str) or reduction not in allowed:
-        names = ", ".join(map(repr, allowed))
-        raise ArgumentError(f"{who}: reduction={shown(reduction)}; there are {names}")
+    choice(who, "reduction", reduction, allowed)
 
 
 def reduced(losses: Any, reduction: str, factor: float = 1.0) -> Tensor:
