@@ -1,10 +1,10 @@
 """Layers that pool: one number for every window. They have no parameters."""
 
-from typing import Any
+from dataclasses import KW_ONLY
+from typing import Any, ClassVar
 
-from graphgrad.arguments import guarded
 from graphgrad.engine.integers import as_whole_numbers
-from graphgrad.engine.tensor import Tensor
+from graphgrad.nn.function_layers import FunctionLayer, layer_of
 from graphgrad.nn.functional.geometry import numbers_of
 from graphgrad.nn.functional.pooling import (
     Numbers,
@@ -20,399 +20,134 @@ from graphgrad.nn.functional.pooling import (
     max_pool1d,
     max_pool2d,
 )
-from graphgrad.nn.module import Module
 
 
-class _Pool(Module):
-    """What layers over windows share: arguments and repr."""
+class _Pool(FunctionLayer):
+    """What layers over windows share: each size becomes a number per axis."""
 
-    axes = 2
+    axes: ClassVar[int] = 2
+    kernel_size: Any
+    stride: Any = None
+    padding: Any = 0
+    dilation: Any = 1
 
-    def _build(self, kernel_size: Any, stride: Any, padding: Any = 0, dilation: Any = 1) -> None:
-        """Check the arguments, and remember one number per axis."""
-        name = type(self).__name__
-        numbers = Numbers(name, self.axes, kernel_size, stride, padding, dilation)
-        self.kernel_size = numbers.kernel
-        self.stride = numbers.stride
-        self.padding = numbers.padding
-        self.dilation = numbers.dilation
+    def __post_init__(self) -> None:
+        """Write each size out per axis."""
+        given = self.kernel_size, self.stride, self.padding, self.dilation
+        n = Numbers(type(self).__name__, self.axes, *given)
+        self.kernel_size, self.stride = n.kernel, n.stride
+        self.padding, self.dilation = n.padding, n.dilation
 
-    def extra_repr(self) -> str:
-        """Return the arguments, those that have their defaults left out."""
-        defaults = {
-            "stride": _short(self.kernel_size),
-            "padding": 0,
-            "dilation": 1,
-            "ceil_mode": False,
-            "count_include_pad": True,
-            "divisor_override": None,
-        }
-        shown = [f"{_short(self.kernel_size)}"]
-        for name, default in defaults.items():
-            value = _short(getattr(self, name, default))
-            if value != default:
-                shown.append(f"{name}={value!r}")
-        return ", ".join(shown)
+    def usual(self) -> dict[str, Any]:
+        """Say that a stride of None is the kernel size."""
+        return {"stride": self.kernel_size}
 
 
-def _short(value: Any) -> Any:
-    """Return the one number of a tuple whose numbers are equal."""
-    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
-
-
+@layer_of(max_pool2d)
 class MaxPool2d(_Pool):
-    """The largest element of each window: `nn.functional.max_pool2d`.
+    """The largest element of each window: ``nn.functional.max_pool2d``."""
 
-    y[n, c, i, j] = max over k, l of x[n, c, stride · i + dilation · k − padding, …]
-
-    Shapes: x (N, C, H, W) or (C, H, W); the output (N, C, OH, OW) with
-    OH = ⌊(H + 2 padding − dilation (kernel_size − 1) − 1) / stride⌋ + 1.
-
-    The gradient goes to the first of equal maxima, row by row. NaN counts as the largest.
-
-    Parameters
-    ----------
-    kernel_size, stride, dilation
-        A number or (down, across), above 0; a stride of None is the kernel size.
-    padding
-        Rows and columns of −∞ at both ends, at most half of the kernel.
-    ceil_mode
-        Whether a last window that is only partly over the image is there.
-
-    Raises
-    ------
-    ArgumentError
-        If a number is too small, or the padding over half of the window.
-    ShapeError
-        If the window is larger than an input.
-    DtypeError
-        If a number is not whole.
-    """
-
-    @guarded
-    def __init__(
-        self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-        *,
-        ceil_mode: bool = False,
-    ) -> None:
-        """Check and remember the arguments."""
-        self._build(kernel_size, stride, padding, dilation)
-        self.ceil_mode = ceil_mode
-
-    def forward(self, x: Any) -> Tensor:
-        """Return the maxima."""
-        return max_pool2d(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
-        )
+    kernel_size: Any
+    stride: Any = None
+    padding: Any = 0
+    dilation: Any = 1
+    _: KW_ONLY
+    ceil_mode: bool = False
 
 
+@layer_of(max_pool1d)
 class MaxPool1d(_Pool):
-    """The largest element of each window of sequences: `nn.functional.max_pool1d`.
-
-    y[n, c, i] = max over k of x[n, c, stride · i + dilation · k − padding]
-
-    Shapes: x (N, C, L) or (C, L); the output (N, C, OL) with
-    OL = ⌊(L + 2 padding − dilation (kernel_size − 1) − 1) / stride⌋ + 1.
-
-    The gradient goes to the first of equal maxima. NaN counts as the largest.
-
-    Parameters
-    ----------
-    kernel_size, stride, dilation
-        Numbers above 0; a stride of None is the kernel size.
-    padding
-        Elements of −∞ at both ends, at most half of the kernel.
-    ceil_mode
-        Whether a last window that is only partly over the sequence is there.
-
-    Raises
-    ------
-    ArgumentError
-        As `MaxPool2d`.
-    ShapeError
-        As `MaxPool2d`.
-    DtypeError
-        If a number is not whole.
-    """
+    """The largest element of each window of sequences: ``nn.functional.max_pool1d``."""
 
     axes = 1
-
-    @guarded
-    def __init__(
-        self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-        *,
-        ceil_mode: bool = False,
-    ) -> None:
-        """Check and remember the arguments."""
-        self._build(kernel_size, stride, padding, dilation)
-        self.ceil_mode = ceil_mode
-
-    def forward(self, x: Any) -> Tensor:
-        """Return the maxima."""
-        return max_pool1d(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
-        )
+    kernel_size: Any
+    stride: Any = None
+    padding: Any = 0
+    dilation: Any = 1
+    _: KW_ONLY
+    ceil_mode: bool = False
 
 
+@layer_of(avg_pool2d)
 class AvgPool2d(_Pool):
-    """The mean of each window: `nn.functional.avg_pool2d`.
+    """The mean of each window: ``nn.functional.avg_pool2d``."""
 
-    y[n, c, i, j] = Σ over k, l of x[n, c, stride · i + k − padding, …] / number of elements
+    kernel_size: Any
+    stride: Any = None
+    padding: Any = 0
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+    divisor_override: int | None = None
 
-    Shapes: x (N, C, H, W) or (C, H, W); the output (N, C, OH, OW) with
-    OH = ⌊(H + 2 padding − kernel_size) / stride⌋ + 1.
-
-    Parameters
-    ----------
-    kernel_size, stride
-        A number or (down, across), above 0; a stride of None is the kernel size.
-    padding
-        Rows and columns of zeros at both ends, at most half of the kernel.
-    ceil_mode
-        Whether a last window that is only partly over the image is there.
-    count_include_pad
-        Whether the zeros of the padding count as elements.
-    divisor_override
-        What to divide the sum by instead of the number of elements.
-
-    Raises
-    ------
-    ArgumentError
-        As `MaxPool2d`, or if the divisor is 0.
-    ShapeError
-        As `MaxPool2d`.
-    DtypeError
-        If a number is not whole.
-    """
-
-    @guarded
-    def __init__(
-        self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-        divisor_override: int | None = None,
-    ) -> None:
-        """Check and remember the arguments."""
-        check_divisor("AvgPool2d", divisor_override)
-        self._build(kernel_size, stride, padding)
-        self.ceil_mode = ceil_mode
-        self.count_include_pad = count_include_pad
-        self.divisor_override = as_whole_numbers("AvgPool2d", "divisor_override", divisor_override)
-
-    def forward(self, x: Any) -> Tensor:
-        """Return the means."""
-        return avg_pool2d(
-            x,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-            self.divisor_override,
-        )
+    def __post_init__(self) -> None:
+        """Check the divisor too."""
+        super().__post_init__()
+        check_divisor("AvgPool2d", self.divisor_override)
+        given = self.divisor_override
+        self.divisor_override = as_whole_numbers("AvgPool2d", "divisor_override", given)
 
 
+@layer_of(avg_pool1d)
 class AvgPool1d(_Pool):
-    """The mean of each window of sequences: `nn.functional.avg_pool1d`.
-
-    y[n, c, i] = Σ over k of x[n, c, stride · i + k − padding] / number of elements
-
-    Shapes: x (N, C, L) or (C, L); the output (N, C, OL) with
-    OL = ⌊(L + 2 padding − kernel_size) / stride⌋ + 1.
-
-    Parameters
-    ----------
-    kernel_size, stride
-        Numbers above 0; a stride of None is the kernel size.
-    padding
-        Zeros at both ends, at most half of the kernel.
-    ceil_mode
-        Whether a last window that is only partly over the sequence is there.
-    count_include_pad
-        Whether the zeros of the padding count as elements.
-
-    Raises
-    ------
-    ArgumentError
-        As `MaxPool2d`.
-    ShapeError
-        As `MaxPool2d`.
-    DtypeError
-        If a number is not whole.
-    """
+    """The mean of each window of sequences: ``nn.functional.avg_pool1d``."""
 
     axes = 1
-
-    @guarded
-    def __init__(
-        self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-    ) -> None:
-        """Check and remember the arguments."""
-        self._build(kernel_size, stride, padding)
-        self.ceil_mode = ceil_mode
-        self.count_include_pad = count_include_pad
-
-    def forward(self, x: Any) -> Tensor:
-        """Return the means."""
-        how = (self.kernel_size, self.stride, self.padding, self.ceil_mode)
-        return avg_pool1d(x, *how, self.count_include_pad)
+    kernel_size: Any
+    stride: Any = None
+    padding: Any = 0
+    ceil_mode: bool = False
+    count_include_pad: bool = True
 
 
+@layer_of(lp_pool2d)
 class LPPool2d(_Pool):
-    """The p-th root of the sum of xᵖ in each window: `nn.functional.lp_pool2d`.
+    """The p-th root of the sum of xᵖ in each window: ``nn.functional.lp_pool2d``."""
 
-    y = (Σ xᵖ)^(1/p); p = 2 is the length of a window (L2 pooling), p = 1 its sum.
+    norm_type: Any
+    kernel_size: Any
+    stride: Any = None
+    ceil_mode: bool = False
 
-    Shapes: x (N, C, H, W) or (C, H, W); the output (N, C, OH, OW) with
-    OH = ⌊(H − kernel_size) / stride⌋ + 1.
-
-    The gradient is xᵖ⁻¹ / yᵖ⁻¹, and 0 where y is 0.
-
-    Parameters
-    ----------
-    norm_type
-        p, a number from 1 on.
-    kernel_size, stride
-        A number or (down, across), above 0; a stride of None is the kernel size.
-    ceil_mode
-        Whether a last window that is only partly over the image is there.
-
-    Raises
-    ------
-    ArgumentError
-        As `MaxPool2d`, or if p is less than 1 or infinite.
-    ShapeError
-        As `MaxPool2d`.
-    DtypeError
-        If a size is not whole or p no number.
-    """
-
-    @guarded
-    def __init__(
-        self, norm_type: Any, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
-    ) -> None:
-        """Check and remember the arguments."""
-        self.norm_type = check_norm_type("LPPool2d", norm_type)
-        self._build(kernel_size, stride)
-        self.ceil_mode = ceil_mode
-
-    def forward(self, x: Any) -> Tensor:
-        """Return the lengths."""
-        return lp_pool2d(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
-
-    def extra_repr(self) -> str:
-        """Return the arguments, those that have their defaults left out."""
-        return f"{self.norm_type:g}, {super().extra_repr()}"
+    def __post_init__(self) -> None:
+        """Check p too."""
+        super().__post_init__()
+        check_norm_type("LPPool2d", self.norm_type)
 
 
-class _Adaptive(Module):
+class _Adaptive(FunctionLayer):
     """What layers over a given number of bins share."""
 
-    def __init__(self, output_size: Any) -> None:
-        """Check and remember the number of bins."""
-        wanted = output_size if isinstance(output_size, tuple | list) else (output_size,) * 2
+    output_size: Any
+
+    def __post_init__(self) -> None:
+        """Write the number of bins out per axis."""
+        given = self.output_size
+        wanted = given if isinstance(given, tuple | list) else (given,) * 2
         name = type(self).__name__
         sizes = numbers_of(name, "output_size", [1 if n is None else n for n in wanted], 1, 2)
-        self.output_size = tuple(
-            [None if n is None else size for n, size in zip(wanted, sizes, strict=True)]
-        )
-
-    def extra_repr(self) -> str:
-        """Return the argument."""
-        return f"{_short(self.output_size)}"
+        pairs = zip(wanted, sizes, strict=True)
+        self.output_size = tuple(None if n is None else size for n, size in pairs)
 
 
+@layer_of(adaptive_avg_pool2d)
 class AdaptiveAvgPool2d(_Adaptive):
-    """The means of bins that divide images of any size: `nn.functional.adaptive_avg_pool2d`.
+    """The means of a given number of bins: ``nn.functional.adaptive_avg_pool2d``."""
 
-    Bin i of n goes from row ⌊i · H / n⌋ to row ⌈(i + 1) · H / n⌉, the latter not included.
-
-    Shapes: x (N, C, H, W) or (C, H, W); the output (N, C, *output_size).
-
-    Parameters
-    ----------
-    output_size
-        How many bins: a number or (down, across), above 0; None keeps the size of the input.
-
-    Raises
-    ------
-    ArgumentError
-        If a number is not above 0.
-    ShapeError
-        If an input is no image.
-    DtypeError
-        If a number is not whole.
-    """
-
-    def forward(self, x: Any) -> Tensor:
-        """Return the means."""
-        return adaptive_avg_pool2d(x, self.output_size)
+    output_size: Any
 
 
+@layer_of(adaptive_max_pool2d)
 class AdaptiveMaxPool2d(_Adaptive):
-    """The maxima of bins that divide images of any size: `nn.functional.adaptive_max_pool2d`.
+    """The maxima of a given number of bins: ``nn.functional.adaptive_max_pool2d``."""
 
-    The bins are those of `AdaptiveAvgPool2d`; the gradient goes to the first of equal maxima.
-
-    Shapes: x (N, C, H, W) or (C, H, W); the output (N, C, *output_size).
-
-    Parameters
-    ----------
-    output_size
-        How many bins: a number or (down, across), above 0; None keeps the size of the input.
-
-    Raises
-    ------
-    ArgumentError
-        If a number is not above 0.
-    ShapeError
-        If an input is no image.
-    DtypeError
-        If a number is not whole.
-    """
-
-    def forward(self, x: Any) -> Tensor:
-        """Return the maxima."""
-        return adaptive_max_pool2d(x, self.output_size)
+    output_size: Any
 
 
-class GlobalAvgPool2d(Module):
-    """The mean of each channel: `nn.functional.global_avg_pool2d`.
-
-    Shapes: x (N, C, H, W) or (C, H, W); the output (N, C) or (C,).
-
-    Source: Lin, Chen, Yan, Network In Network, 2013, section 3.2.
-    """
-
-    def forward(self, x: Any) -> Tensor:
-        """Return the means."""
-        return global_avg_pool2d(x)
+@layer_of(global_avg_pool2d)
+class GlobalAvgPool2d(FunctionLayer):
+    """The mean of each channel: ``nn.functional.global_avg_pool2d``."""
 
 
-class GlobalMaxPool2d(Module):
-    """The largest element of each channel: `nn.functional.global_max_pool2d`.
-
-    The gradient goes to the first of equal maxima.
-
-    Shapes: x (N, C, H, W) or (C, H, W); the output (N, C) or (C,).
-    """
-
-    def forward(self, x: Any) -> Tensor:
-        """Return the maxima."""
-        return global_max_pool2d(x)
+@layer_of(global_max_pool2d)
+class GlobalMaxPool2d(FunctionLayer):
+    """The largest element of each channel: ``nn.functional.global_max_pool2d``."""
