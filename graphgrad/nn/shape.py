@@ -3,49 +3,47 @@
 import math
 from typing import Any
 
-from graphgrad.arguments import guarded, whole
+from graphgrad.arguments import whole
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.nn.module import Module
+from graphgrad.nn.function_layers import FunctionLayer, layer_of
 
 
-class Flatten(Module):
-    """Makes one axis of several: (N, C, H, W) becomes (N, C · H · W).
-
-    Shapes: x (…, d_start, …, d_end, …); the output (…, d_start · … · d_end, …).
+def flatten(x: Any, start_dim: int = 1, end_dim: int = -1) -> Tensor:
+    """Make one axis of several: (N, C, H, W) becomes (N, C · H · W), a view where memory allows.
 
     Parameters
     ----------
+    x
+        (…, d_start, …, d_end, …); the output is (…, d_start · … · d_end, …).
     start_dim, end_dim
         The first and the last of the axes, counted from the end if negative.
 
     Raises
     ------
     ShapeError
-        If an input does not have these axes, in this order.
+        If x does not have these axes, in this order.
     """
+    x = as_array(x)
+    shape = x.shape
+    first, last = (i + len(shape) if i < 0 else i for i in (start_dim, end_dim))
+    if not 0 <= first <= last < len(shape):
+        message = f"Flatten({start_dim}, {end_dim}): x {shape} has no axes {start_dim} to {end_dim}"
+        raise ShapeError(message)
+    middle = math.prod(shape[first : last + 1])
+    flat: Tensor = x.reshape((*shape[:first], middle, *shape[last + 1 :]))
+    return flat
 
-    @guarded
-    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        """Remember the axes."""
-        self.start_dim = whole("Flatten", "start_dim", start_dim)
-        self.end_dim = whole("Flatten", "end_dim", end_dim)
 
-    def forward(self, x: Any) -> Tensor:
-        """Return x with fewer axes, a view where its memory allows."""
-        x = as_array(x)
-        shape = x.shape
-        first, last = (i + len(shape) if i < 0 else i for i in (self.start_dim, self.end_dim))
-        if not 0 <= first <= last < len(shape):
-            message = f"{self!r}: x {shape} has no axes {self.start_dim} to {self.end_dim}"
-            raise ShapeError(message)
-        middle = math.prod(shape[first : last + 1])
-        flat: Tensor = x.reshape((*shape[:first], middle, *shape[last + 1 :]))
-        return flat
+@layer_of(flatten)
+class Flatten(FunctionLayer):
+    """Makes one axis of several: what stands between convolutions and a ``Linear``."""
 
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        if (self.start_dim, self.end_dim) == (1, -1):
-            return ""
-        return f"{self.start_dim}, {self.end_dim}"
+    start_dim: int = 1
+    end_dim: int = -1
+
+    def __post_init__(self) -> None:
+        """Check that the axes are whole numbers."""
+        self.start_dim = whole("Flatten", "start_dim", self.start_dim)
+        self.end_dim = whole("Flatten", "end_dim", self.end_dim)
