@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import counts, guarded, size
+from graphgrad.arguments import choice, counts, guarded, positive, size
 from graphgrad.engine.integers import as_whole_numbers
 from graphgrad.engine.tensor import Tensor
+from graphgrad.nn.function_layers import FunctionLayer, Layer, computes, layer_of
 from graphgrad.nn.functional.activations import (
-    check_beta,
     elu,
+    identity,
     leaky_relu,
     log_softmax,
     maxout,
@@ -23,98 +24,51 @@ from graphgrad.nn.functional.activations import (
     step,
     tanh,
 )
-from graphgrad.nn.functional.gates import check_approximation, gelu, silu
+from graphgrad.nn.functional.gates import FORMS, gelu, silu
 from graphgrad.nn.functional.projections import affine
-from graphgrad.nn.module import Module, Parameter
+from graphgrad.nn.init import uniform_parameter
+from graphgrad.nn.module import Parameter
 from graphgrad.randomness import default_generator
 
 
-class Step(Module):
-    """1 where x > 0, else 0, as in a perceptron. Its gradient is 0: nothing below it learns."""
-
-    def forward(self, x: Any) -> Tensor:
-        """Return 1 where x > 0, else 0."""
-        return step(x)
+@layer_of(step)
+class Step(FunctionLayer):
+    """1 where x > 0, else 0, as in a perceptron: nothing below it learns."""
 
 
-class Identity(Module):
+@layer_of(identity)
+class Identity(FunctionLayer):
     """x itself: what regression has behind its last layer."""
 
-    def forward(self, x: Any) -> Tensor:
-        """Return x."""
-        return x  # type: ignore[no-any-return]
 
-
-class Sigmoid(Module):
+@layer_of(sigmoid)
+class Sigmoid(FunctionLayer):
     """σ(x) = 1 / (1 + e⁻ˣ), between 0 and 1."""
 
-    def forward(self, x: Any) -> Tensor:
-        """Return σ(x)."""
-        return sigmoid(x)
 
-
-class Tanh(Module):
+@layer_of(tanh)
+class Tanh(FunctionLayer):
     """tanh(x) = 2σ(2x) − 1, between −1 and 1."""
 
-    def forward(self, x: Any) -> Tensor:
-        """Return tanh(x)."""
-        return tanh(x)
+
+@layer_of(relu)
+class ReLU(FunctionLayer):
+    """max(x, 0)."""
 
 
-class ReLU(Module):
-    """max(x, 0). Its gradient at 0 is 0."""
+@layer_of(leaky_relu)
+class LeakyReLU(FunctionLayer):
+    """x where x > 0, else a · x with a fixed slope a: ``nn.functional.leaky_relu``."""
 
-    def forward(self, x: Any) -> Tensor:
-        """Return max(x, 0)."""
-        return relu(x)
-
-
-class LeakyReLU(Module):
-    """x where x > 0, else a · x; see :func:`nn.functional.leaky_relu` for the gradient at 0.
-
-    Parameters
-    ----------
-    negative_slope
-        The fixed slope a.
-    """
-
-    @guarded
-    def __init__(self, negative_slope: float = 0.01) -> None:
-        """Keep the slope."""
-        self.negative_slope = float(negative_slope)
-
-    def forward(self, x: Any) -> Tensor:
-        """Return max(x, 0) + a · min(x, 0)."""
-        return leaky_relu(x, self.negative_slope)
-
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        return f"negative_slope={self.negative_slope}"
+    negative_slope: float = 0.01
 
 
-class PReLU(Module):
-    """x where x > 0, else w · x with a slope w that is learnt.
+@computes(prelu)
+class PReLU(Layer):
+    """x where x > 0, else w · x with a slope w that is learnt: ``nn.functional.prelu``.
 
-    He et al., "Delving Deep into Rectifiers", 2015, equation 1. ``weight`` is (num_parameters,);
-    weight decay pulls it to 0, that is to ReLU, so leave it out of that.
-
-    Shapes: x (N, C, …), or any for a single slope; the output as x.
-
-    Parameters
-    ----------
-    num_parameters
-        1 for a single slope, or C for one for each channel.
-    init
-        The slope to start from.
-    dtype
-        Of the parameter.
-
-    Raises
-    ------
-    ArgumentError
-        If the number is below 1.
-    ShapeError
-        If it is not 1 and not the number of channels of an input.
+    ``weight`` is (num_parameters,), one slope for all or one for each channel, and ``init`` at
+    first; weight decay pulls it to 0, that is to ReLU, so leave it out of that.
     """
 
     @guarded
@@ -122,143 +76,58 @@ class PReLU(Module):
         self, num_parameters: int = 1, init: float = 0.25, *, dtype: DTypeLike = np.float32
     ) -> None:
         """Set the slopes."""
-        num_parameters = size("PReLU", "num_parameters", num_parameters)
-        self.num_parameters = num_parameters
+        self.num_parameters = size("PReLU", "num_parameters", num_parameters)
         self.init = float(init)
-        self.weight = Parameter(np.full(num_parameters, init, dtype))
+        self.weight = Parameter(np.full(self.num_parameters, init, dtype))
 
     def forward(self, x: Any) -> Tensor:
         """Return max(x, 0) + w · min(x, 0)."""
         return prelu(x, self.weight)
 
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        return f"{self.num_parameters}, init={self.init}"
+
+@layer_of(elu)
+class ELU(FunctionLayer):
+    """x where x > 0, else α (eˣ − 1): ``nn.functional.elu``."""
+
+    alpha: float = 1.0
 
 
-class ELU(Module):
-    """x where x > 0, else α (eˣ − 1); see :func:`nn.functional.elu`.
+@layer_of(gelu)
+class GELU(FunctionLayer):
+    """x · Φ(x), Φ the normal distribution function: ``nn.functional.gelu``."""
 
-    Parameters
-    ----------
-    alpha
-        Minus the value at −∞.
-    """
+    approximate: str = "none"
 
-    @guarded
-    def __init__(self, alpha: float = 1.0) -> None:
-        """Keep α."""
-        self.alpha = float(alpha)
-
-    def forward(self, x: Any) -> Tensor:
-        """Return x or α (eˣ − 1)."""
-        return elu(x, self.alpha)
-
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        return f"alpha={self.alpha}"
+    def __post_init__(self) -> None:
+        """Check the form."""
+        choice("GELU", "approximate", self.approximate, FORMS)
 
 
-class GELU(Module):
-    """x · Φ(x), Φ the normal distribution function; see :func:`nn.functional.gelu`.
-
-    Parameters
-    ----------
-    approximate
-        "none", or "tanh".
-
-    Raises
-    ------
-    ArgumentError
-        If it is neither.
-    """
-
-    @guarded
-    def __init__(self, approximate: str = "none") -> None:
-        """Keep the form."""
-        check_approximation("GELU", approximate)
-        self.approximate = approximate
-
-    def forward(self, x: Any) -> Tensor:
-        """Return x · Φ(x)."""
-        return gelu(x, self.approximate)
-
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        return f"approximate={self.approximate!r}"
+@layer_of(silu)
+class SiLU(FunctionLayer):
+    """x · σ(x), also called swish: ``nn.functional.silu``."""
 
 
-class SiLU(Module):
-    """x · σ(x), also called swish; see :func:`nn.functional.silu`."""
+@layer_of(softplus)
+class Softplus(FunctionLayer):
+    """log(1 + exp(βx)) / β, a smooth ReLU: ``nn.functional.softplus``."""
 
-    def forward(self, x: Any) -> Tensor:
-        """Return x · σ(x)."""
-        return silu(x)
+    beta: float = 1.0
+    threshold: float | None = None
 
-
-class Softplus(Module):
-    """log(1 + exp(βx)) / β, a smooth ReLU; see :func:`nn.functional.softplus`.
-
-    Parameters
-    ----------
-    beta
-        How sharply it bends, above 0.
-    threshold
-        Where βx is larger than this, return x. It is exact without.
-
-    Raises
-    ------
-    ArgumentError
-        If beta is not above 0.
-    """
-
-    @guarded
-    def __init__(self, beta: float = 1.0, threshold: float | None = None) -> None:
-        """Keep the arguments."""
-        check_beta("Softplus", beta)
-        self.beta = float(beta)
-        self.threshold = threshold
-
-    def forward(self, x: Any) -> Tensor:
-        """Return log(1 + exp(βx)) / β."""
-        return softplus(x, self.beta, self.threshold)
-
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        limit = "" if self.threshold is None else f", threshold={self.threshold}"
-        return f"beta={self.beta}{limit}"
+    def __post_init__(self) -> None:
+        """Check β."""
+        positive("Softplus", "beta", self.beta)
 
 
-class Maxout(Module):
+@computes(maxout)
+class Maxout(Layer):
     """The largest of k affine functions of x for each output, max over j of x W_jᵀ + b_j.
 
-    Goodfellow et al., "Maxout Networks", 2013. With two pieces, one of them 0, it is ReLU; it has
-    k times the parameters of ``Affine``. Equal pieces share the gradient.
-
-    ``weight`` is (out_features · k, in_features), the pieces of an output one below the other;
-    ``bias`` is (out_features · k,). Both start uniform in ±1/√in_features.
-
-    Shapes: x (…, in_features), any batch shape; the output (…, out_features).
-
-    Parameters
-    ----------
-    in_features, out_features
-        Numbers of inputs and outputs, above 0.
-    pieces
-        k, above 0.
-    bias
-        Whether b is there.
-    rng
-        None is the package's default generator.
-    dtype
-        Of the parameters.
-
-    Raises
-    ------
-    ArgumentError
-        If a number is not above 0.
-    ShapeError
-        If an input has another last axis than ``in_features``.
+    ``nn.functional.maxout`` after a ``Linear`` of k times as many outputs. With two pieces, one of
+    them 0, it is ReLU. ``weight`` is (out_features · pieces, in_features), the pieces of an output
+    one below the other; ``bias`` is (out_features · pieces,). Both start uniform in
+    ±1/√in_features. x is (…, in_features), the output (…, out_features).
     """
 
     bias: Parameter | None
@@ -282,68 +151,36 @@ class Maxout(Module):
         self.out_features = out_features
         self.pieces = pieces
         rng = default_generator(rng)
-        bound = 1 / math.sqrt(in_features)
-        rows = out_features * pieces
-        self.weight = Parameter(rng.uniform(-bound, bound, (rows, in_features)).astype(dtype))
-        self.bias = None
-        if bias:
-            self.bias = Parameter(rng.uniform(-bound, bound, rows).astype(dtype))
+        bound, rows = 1 / math.sqrt(in_features), out_features * pieces
+        self.weight = uniform_parameter((rows, in_features), bound, rng=rng, dtype=dtype)
+        self.bias = uniform_parameter((rows,), bound, rng=rng, dtype=dtype) if bias else None
 
     def forward(self, x: Any) -> Tensor:
         """Return the largest piece of each output."""
         return maxout(affine(x, self.weight, self.bias), self.pieces)
-
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        without = "" if self.bias is not None else ", bias=False"
-        return f"{self.in_features}, {self.out_features}, pieces={self.pieces}{without}"
 
     def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
         """Count outputs · pieces · inputs for each sample."""
         return int(math.prod(output) * self.pieces * self.in_features)
 
 
-class Softmax(Module):
-    """exp(x) / Σ exp(x) along an axis: positive, and 1 in all.
+class _AlongAxis(FunctionLayer):
+    axis: int | tuple[int, ...] | None
 
-    Parameters
-    ----------
-    axis
-        Or several, or None for all.
-    """
-
-    @guarded
-    def __init__(self, axis: int | tuple[int, ...] | None = -1) -> None:
-        """Keep the axis."""
-        self.axis = as_whole_numbers("Softmax", "axis", axis)
-
-    def forward(self, x: Any) -> Tensor:
-        """Return exp(x) / Σ exp(x)."""
-        return softmax(x, axis=self.axis)
-
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        return f"axis={self.axis}"
+    def __post_init__(self) -> None:
+        """Take NumPy's integers too."""
+        self.axis = as_whole_numbers(type(self).__name__, "axis", self.axis)
 
 
-class LogSoftmax(Module):
-    """x − log Σ exp(x) along an axis, exact where softmax is 0.
+@layer_of(softmax)
+class Softmax(_AlongAxis):
+    """exp(x) / Σ exp(x) along an axis, or several: positive, and 1 in all."""
 
-    Parameters
-    ----------
-    axis
-        Or several, or None for all.
-    """
+    axis: int | tuple[int, ...] | None = -1
 
-    @guarded
-    def __init__(self, axis: int | tuple[int, ...] | None = -1) -> None:
-        """Keep the axis."""
-        self.axis = as_whole_numbers("LogSoftmax", "axis", axis)
 
-    def forward(self, x: Any) -> Tensor:
-        """Return log softmax(x)."""
-        return log_softmax(x, axis=self.axis)
+@layer_of(log_softmax)
+class LogSoftmax(_AlongAxis):
+    """x − log Σ exp(x) along an axis, or several: exact where softmax is 0."""
 
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        return f"axis={self.axis}"
+    axis: int | tuple[int, ...] | None = -1

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, positive
 from graphgrad.engine.domains import Cases, call, elementwise
 from graphgrad.engine.op import op
 from graphgrad.engine.operands import as_array, operand, shape_of, unwrapped
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import ArgumentError, ShapeError
+from graphgrad.errors import ShapeError
 from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.choice import keep, where
 from graphgrad.ops.elementwise import Elementary
@@ -71,17 +71,11 @@ def softplus(x: Any, beta: float = 1.0, threshold: float | None = None) -> Tenso
     ArgumentError
         If beta is not above 0.
     """
-    check_beta("softplus", beta)
+    beta = positive("softplus", "beta", beta)
     out: Any = _softplus(x) if beta == 1 else _softplus(beta * as_array(x)) / beta
     if threshold is None:
         return out  # type: ignore[no-any-return]
     return where(beta * unwrapped(as_array(x)) > threshold, x, out)
-
-
-def check_beta(who: str, beta: float) -> None:
-    """Refuse a sharpness that bends nothing."""
-    if not beta > 0:
-        raise ArgumentError(f"{who}: beta={beta}; it must be above 0")
 
 
 # ------------------------------------------------------------------------ two slopes and a kink

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import choice, guarded
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import op
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import ArgumentError
 from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.elementwise import REAL, Elementary
 from graphgrad.ops.gaussian import bell, past_underflow, scaled_erfc, widened
@@ -179,7 +178,8 @@ def _gelu_curvature(x: Any, approximate: str) -> Any:
     return peak * (2 * first) + peak * x * ((rest - s) * first * first + second)
 
 
-_FORMS = Cases(
+FORMS = ("none", "tanh")
+_CASES = Cases(
     lambda r: call(r(2, 3), "none"),
     lambda r: call(r(2, 3), "tanh"),
     lambda r: call(3 * r(5), "none"),
@@ -192,7 +192,7 @@ _GELU_SLOPE: Elementary = op(
     elementwise=True,
     name="gelu_slope",
     symbol="gelu′",
-    domain=_FORMS,
+    domain=_CASES,
     doc="Φ(x) + x φ(x), or the slope of the approximation. Gradient: g · φ(x) (2 − x²), or its.",
 )
 _GELU: Elementary = op(
@@ -201,7 +201,7 @@ _GELU: Elementary = op(
     elementwise=True,
     name="gelu",
     symbol="gelu",
-    domain=_FORMS,
+    domain=_CASES,
     doc="x Φ(x), or its approximation by tanh. Gradient: g · (Φ(x) + x φ(x)), or its.",
 )
 
@@ -225,12 +225,4 @@ def gelu(x: Any, approximate: str = "none") -> Tensor:
     ArgumentError
         If ``approximate`` is neither.
     """
-    check_approximation("gelu", approximate)
-    return _GELU(x, approximate)
-
-
-def check_approximation(who: str, approximate: str) -> None:
-    """Refuse an unknown form of GELU."""
-    if approximate not in ("none", "tanh"):
-        message = f"{who}: approximate={approximate!r}; it is 'none' or 'tanh'"
-        raise ArgumentError(message)
+    return _GELU(x, choice("gelu", "approximate", approximate, FORMS))
