@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, share
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_array
@@ -59,8 +59,7 @@ _DROPOUT: Op[Tensor] = op(
 
 
 def _checked(who: str, x: Any, p: float) -> Any:
-    if not 0 <= p <= 1:
-        raise ArgumentError(f"{who}: p={p} is not in 0 … 1")
+    share(who, "p", p)
     x = as_array(x)
     return x if x.dtype.kind == "f" else x.astype(float)
 
