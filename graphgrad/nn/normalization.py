@@ -10,17 +10,13 @@ from graphgrad.arguments import counts, guarded, size as size_of
 from graphgrad.engine.operands import shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
+from graphgrad.nn.function_layers import FunctionLayer, Layer, computes, layer_of
 from graphgrad.nn.functional.normalization import batch_norm, group_norm, layer_norm
 from graphgrad.nn.functional.response import local_response_norm
-from graphgrad.nn.module import Buffer, Module, Parameter
+from graphgrad.nn.module import Buffer, Parameter
 
 
-def _options(**pairs: tuple[Any, Any]) -> str:
-    """Write ``, name=value`` for each value that is not the default beside it."""
-    return "".join(f", {name}={x!r}" for name, (x, default) in pairs.items() if x != default)
-
-
-class _BatchNorm(Module):
+class _BatchNorm(Layer):
     """What batch normalisation is for any number of axes."""
 
     axes: ClassVar[dict[int, str]]  # the inputs that are taken, by their number of axes
@@ -87,103 +83,34 @@ class _BatchNorm(Module):
             count.data = np.asarray(seen)
         return out
 
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        return f"{self.num_features}" + _options(
-            eps=(self.eps, 1e-5),
-            momentum=(self.momentum, 0.1),
-            affine=(self.affine, True),
-            track_running_stats=(self.track_running_stats, True),
-        )
 
-
+@computes(batch_norm)
 class BatchNorm1d(_BatchNorm):
-    """Normalise each feature over the batch: y = (x − μ) / √(σ² + ε) · weight + bias.
+    """Normalise each feature over the batch, x (N, C) or (N, C, L): ``nn.functional.batch_norm``.
 
-    In training μ and σ² are those of the batch; the running statistics follow, r ← (1 − momentum)
-    r + momentum · statistic, with the variance over m − 1 rather than m. After ``eval()`` the
-    running statistics take the place of the batch's. Where the variance is 0 the output is the
-    bias and the gradient of x finite. Ioffe and Szegedy, "Batch Normalization", 2015,
-    algorithms 1 and 2.
-
-    Shapes: x (N, C) or (N, C, L), the output alike; weight, bias, running_mean, running_var (C,),
-    weight and running_var 1 at first, bias and running_mean 0.
-
-    Parameters
-    ----------
-    num_features
-        C.
-    eps
-        ε, what is added to the variance.
-    momentum
-        The share of the newest batch in the running statistics; None makes them the plain average
-        over all batches.
-    affine
-        Whether weight and bias are there.
-    track_running_stats
-        Whether running statistics are kept; without, the batch's own are used after ``eval()`` too.
-    dtype
-        Of parameters and running statistics.
-
-    Raises
-    ------
-    ArgumentError
-        If an argument is out of range.
-    ShapeError
-        If x has another shape, or training sees fewer than two values of a feature.
+    ``weight`` and ``bias`` are (C,), 1 and 0 at first; ``running_mean`` and ``running_var`` are
+    buffers (C,), 0 and 1 at first, that follow in training and after ``eval()`` take the place of
+    the batch's statistics; ``num_batches_tracked`` counts batches. ``affine`` and
+    ``track_running_stats`` say whether these are there. A ``momentum`` of None makes the running
+    statistics the plain average over all batches.
     """
 
     axes: ClassVar[dict[int, str]] = {2: "(N, C)", 3: "(N, C, L)"}
 
 
+@computes(batch_norm)
 class BatchNorm2d(_BatchNorm):
-    """Normalise each channel over batch and places: y = (x − μ) / √(σ² + ε) · weight + bias.
-
-    Shapes: x (N, C, H, W), the output alike; all else is as in :class:`BatchNorm1d`.
-
-    Parameters
-    ----------
-    num_features
-        C.
-    eps, momentum, affine, track_running_stats, dtype
-        As in :class:`BatchNorm1d`.
-
-    Raises
-    ------
-    ShapeError
-        As in :class:`BatchNorm1d`.
-    """
+    """Normalise each channel over batch and places of x (N, C, H, W), as :class:`BatchNorm1d`."""
 
     axes: ClassVar[dict[int, str]] = {4: "(N, C, H, W)"}
 
 
-class LayerNorm(Module):
-    """Normalise each sample over its last axes: y = (x − μ) / √(σ² + ε) · weight + bias.
+@computes(layer_norm)
+class LayerNorm(Layer):
+    """Normalise each sample over its last axes: ``nn.functional.layer_norm``.
 
-    σ² is over m, not m − 1. Ba, Kiros and Hinton, "Layer Normalization", 2016, equation 3.
-
-    Shapes: x (…, *normalized_shape), the output alike; weight and bias of normalized_shape, 1 and
-    0 at first.
-
-    Parameters
-    ----------
-    normalized_shape
-        The lengths of the last axes; a number for one.
-    eps
-        ε, what is added to the variance.
-    elementwise_affine
-        Whether weight and bias are there.
-    bias
-        Whether bias is there too.
-    dtype
-        Of the parameters.
-
-    Raises
-    ------
-    ArgumentError
-        If an argument is out of range.
-    ShapeError
-        If x does not end in normalized_shape.
+    ``weight`` and ``bias`` are of ``normalized_shape``, 1 and 0 at first; without
+    ``elementwise_affine`` there is neither.
     """
 
     weight: Parameter | None
@@ -217,43 +144,17 @@ class LayerNorm(Module):
         """Normalise."""
         return layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        shape = self.normalized_shape
-        return f"{shape[0] if len(shape) == 1 else shape}" + _options(
-            eps=(self.eps, 1e-5),
-            elementwise_affine=(self.elementwise_affine, True),
-            bias=(self.bias is not None, self.elementwise_affine),
-        )
+    def usual(self) -> dict[str, Any]:
+        """Say that there is no bias without a weight."""
+        return {"bias": self.elementwise_affine}
 
 
-class GroupNorm(Module):
-    """Normalise groups of channels in each sample: y = (x − μ) / √(σ² + ε) · weight + bias.
+@computes(group_norm)
+class GroupNorm(Layer):
+    """Normalise groups of channels in each sample: ``nn.functional.group_norm``.
 
-    σ² is over m, not m − 1. One group normalises all of a sample, as many groups as channels each
-    channel of a sample. Wu and He, "Group Normalization", 2018, equations 1 to 7.
-
-    Shapes: x (N, C, …), the output alike; weight and bias (C,), 1 and 0 at first.
-
-    Parameters
-    ----------
-    num_groups
-        How many groups of C / num_groups channels.
-    num_channels
-        C, a multiple of num_groups.
-    eps
-        ε, what is added to the variance.
-    affine
-        Whether weight and bias are there.
-    dtype
-        Of the parameters.
-
-    Raises
-    ------
-    ArgumentError
-        If an argument is out of range.
-    ShapeError
-        If x has another number of channels.
+    ``weight`` and ``bias`` are (num_channels,), 1 and 0 at first; ``affine`` says whether they are
+    there.
     """
 
     weight: Parameter | None
@@ -296,55 +197,19 @@ class GroupNorm(Module):
             raise ShapeError(message)
         return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        return f"{self.num_groups}, {self.num_channels}" + _options(
-            eps=(self.eps, 1e-5), affine=(self.affine, True)
-        )
 
+@layer_of(local_response_norm)
+class LocalResponseNorm(FunctionLayer):
+    """Divide by the activity of neighbouring channels: ``nn.functional.local_response_norm``."""
 
-class LocalResponseNorm(Module):
-    """Divide by the activity of neighbouring channels: y = x / (k + α/size Σ x²)^β.
+    size: int
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
 
-    The sum is over ``size`` channels around each; what lies outside counts as 0. The α of
-    Krizhevsky, Sutskever and Hinton, 2012, section 3.3, is not divided by the size: their k = 2,
-    n = 5, α = 10⁻⁴, β = 0.75 is ``LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2)``.
-
-    Shapes: x (N, C, …), the output alike.
-
-    Parameters
-    ----------
-    size
-        How many channels the sum is over, at least 1.
-    alpha, beta, k
-        As in the formula.
-
-    Raises
-    ------
-    ArgumentError
-        If size is below 1.
-    ShapeError
-        If x has fewer than two axes.
-    """
-
-    @guarded
-    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
-        """Keep the numbers of the formula; there is nothing to learn."""
-        size = size_of("LocalResponseNorm", "size", size)
-        self.size = size
-        self.alpha = float(alpha)
-        self.beta = float(beta)
-        self.k = float(k)
-
-    def forward(self, x: Any) -> Tensor:
-        """Divide."""
-        return local_response_norm(x, self.size, self.alpha, self.beta, self.k)
-
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        return f"{self.size}" + _options(
-            alpha=(self.alpha, 1e-4), beta=(self.beta, 0.75), k=(self.k, 1.0)
-        )
+    def __post_init__(self) -> None:
+        """Check the number of channels."""
+        self.size = size_of("LocalResponseNorm", "size", self.size)
 
 
 def _eps_problem(eps: float) -> str:
