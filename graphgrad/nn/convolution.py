@@ -1,7 +1,7 @@
 """Layers that convolve: one kernel for all places."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -9,24 +9,27 @@ from numpy.typing import DTypeLike
 from graphgrad.arguments import counts, guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
+from graphgrad.nn.function_layers import Layer, computes
 from graphgrad.nn.functional.convolution import (
     check_output_padding,
     conv1d,
     conv2d,
+    conv_transpose1d,
     conv_transpose2d,
     margins_of,
 )
 from graphgrad.nn.functional.geometry import numbers_of
 from graphgrad.nn.init import uniform_parameter
-from graphgrad.nn.module import Module, Parameter
+from graphgrad.nn.module import Parameter
 from graphgrad.randomness import default_generator
 
 
-class _Convolution(Module):
+class _Convolution(Layer):
     """What the layers share: arguments, initial values, repr."""
 
-    axes = 2
-    transposed = False
+    axes: ClassVar[int] = 2
+    transposed: ClassVar[bool] = False
+    by_name = ("kernel_size",)
     bias: Parameter | None
 
     def _build(
@@ -54,7 +57,7 @@ class _Convolution(Module):
         self.stride = numbers_of(name, "stride", how["stride"], 1, axes)
         self.dilation = numbers_of(name, "dilation", how["dilation"], 1, axes)
         padding = how["padding"]
-        if isinstance(padding, str):
+        if isinstance(padding, str) and not self.transposed:
             margins_of(name, padding, self.kernel_size, self.stride, self.dilation)
             self.padding: Any = padding
         else:
@@ -65,19 +68,7 @@ class _Convolution(Module):
         shape = (first, second // groups, *self.kernel_size)
         bound = 1 / math.sqrt(math.prod(shape[1:]))
         self.weight = uniform_parameter(shape, bound, rng=rng, dtype=dtype)
-        self.bias = None
-        if bias:
-            self.bias = uniform_parameter((outputs,), bound, rng=rng, dtype=dtype)
-
-    def extra_repr(self) -> str:
-        """Return the arguments, those that have their defaults left out."""
-        defaults = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1}
-        shown = [f"{self.in_channels}, {self.out_channels}, kernel_size={_short(self.kernel_size)}"]
-        for name, default in defaults.items():
-            value = _short(getattr(self, name, default))
-            if value != default:
-                shown.append(f"{name}={value!r}")
-        return ", ".join(shown) + ("" if self.bias is not None else ", bias=False")
+        self.bias = uniform_parameter((outputs,), bound, rng=rng, dtype=dtype) if bias else None
 
     def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:
         """Count one for each weight and each place where the kernel is laid."""
@@ -85,13 +76,8 @@ class _Convolution(Module):
         return int(self.weight.size * math.prod(places) // places[-self.axes - 1])
 
 
-def _short(value: Any) -> Any:
-    """Return the one number of a tuple whose numbers are equal."""
-    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
-
-
 class _Correlation(_Convolution):
-    """What Conv1d and Conv2d share: the constructor."""
+    """What Conv1d and Conv2d share."""
 
     @guarded
     def __init__(
@@ -117,137 +103,37 @@ class _Correlation(_Convolution):
         }
         self._build((in_channels, out_channels), how, groups, bias, rng, dtype)
 
+    def forward(self, x: Any) -> Tensor:
+        """Convolve."""
+        convolve = conv1d if self.axes == 1 else conv2d
+        how = (self.stride, self.padding, self.dilation, self.groups)
+        return convolve(x, self.weight, self.bias, *how)
 
+
+@computes(conv1d)
 class Conv1d(_Correlation):
-    """A kernel of weights slid along sequences: `nn.functional.conv1d`, with its parameters.
-
-    y[n, o, i] = b[o] + Σ W[o, c, k] x[n, c, stride · i + dilation · k − padding]
+    """A kernel of weights slid along sequences: ``nn.functional.conv1d``.
 
     ``weight`` is (out_channels, in_channels / groups, kernel_size) and ``bias`` (out_channels,),
     both uniform in ±1/√(in_channels / groups · kernel_size) at first.
-
-    Shapes: x (N, in_channels, L) or (in_channels, L); the output
-    (N, out_channels, ⌊(L + 2 padding − dilation (kernel_size − 1) − 1) / stride⌋ + 1).
-
-    Parameters
-    ----------
-    in_channels, out_channels
-        Numbers of channels, above 0.
-    kernel_size, stride, dilation
-        Numbers above 0.
-    padding
-        Zeros at both ends, or "same" or "valid".
-    groups
-        Into how many parts the channels are split, each part seeing only its own.
-    bias
-        Whether b is there.
-    rng
-        None is the package's default generator.
-    dtype
-        Of the parameters.
-
-    Raises
-    ------
-    ArgumentError
-        If arguments do not fit.
-    ShapeError
-        If an input does not fit.
     """
 
     axes = 1
 
-    def forward(self, x: Any) -> Tensor:
-        """Convolve."""
-        return conv1d(
-            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
-        )
 
-
+@computes(conv2d)
 class Conv2d(_Correlation):
-    """A kernel of weights slid over images: `nn.functional.conv2d`, with its parameters.
-
-    y[n, o, i, j] = b[o] + Σ W[o, c, k, l] x[n, c, stride · i + dilation · k − padding, …]
+    """A kernel of weights slid over images: ``nn.functional.conv2d``.
 
     ``weight`` is (out_channels, in_channels / groups, kh, kw) and ``bias`` (out_channels,), both
     uniform in ±1/√(in_channels / groups · kh · kw) at first, as in PyTorch; see `nn.init` for
-    others. LeCun et al., "Gradient-based learning applied to document recognition", 1998, II.
-
-    Shapes: x (N, in_channels, H, W) or (in_channels, H, W); the output (N, out_channels, H', W'),
-    H' = ⌊(H + 2 padding − dilation (kh − 1) − 1) / stride⌋ + 1.
-
-    Parameters
-    ----------
-    in_channels, out_channels
-        Numbers of channels, above 0.
-    kernel_size, stride, dilation
-        A number or (down, across), above 0.
-    padding
-        Zeros around the image: a number or (down, across), or "same" (for stride 1) or "valid".
-    groups
-        Into how many parts the channels are split, each part seeing only its own;
-        ``groups=in_channels`` is a depthwise convolution.
-    bias
-        Whether b is there.
-    rng
-        None is the package's default generator.
-    dtype
-        Of the parameters.
-
-    Raises
-    ------
-    ArgumentError
-        If arguments do not fit.
-    ShapeError
-        If an input does not fit.
+    others. ``groups=in_channels`` is a depthwise convolution. LeCun et al., "Gradient-based
+    learning applied to document recognition", 1998, II.
     """
 
-    def forward(self, x: Any) -> Tensor:
-        """Convolve."""
-        return conv2d(
-            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
-        )
 
-
-class ConvTranspose2d(_Convolution):
-    """The gradient of a `Conv2d` in its input, as a layer: `nn.functional.conv_transpose2d`.
-
-    Each x[n, c, i, j] adds W[c, o, k, l] to y[n, o, stride · i + dilation · k − padding, …].
-
-    ``weight`` is (in_channels, out_channels / groups, kh, kw) and ``bias`` (out_channels,), both
-    uniform in ±1/√(out_channels / groups · kh · kw) at first, as in PyTorch. Dumoulin & Visin,
-    "A guide to convolution arithmetic for deep learning", 2016, section 4.
-
-    Shapes: x (N, in_channels, H, W) or (in_channels, H, W); the output (N, out_channels, H', W'),
-    H' = (H − 1) stride − 2 padding + dilation (kh − 1) + output_padding + 1.
-
-    Parameters
-    ----------
-    in_channels, out_channels
-        Numbers of channels, above 0.
-    kernel_size, stride, dilation
-        A number or (down, across), above 0.
-    padding
-        What is cut off around the output: a number or (down, across).
-    output_padding
-        Rows and columns to add at the end, fewer than stride or dilation.
-    groups
-        Into how many parts the channels are split, each part seeing only its own.
-    bias
-        Whether b is there.
-    dilation
-        Steps between the elements of the kernel.
-    rng
-        None is the package's default generator.
-    dtype
-        Of the parameters.
-
-    Raises
-    ------
-    ArgumentError
-        If arguments do not fit.
-    ShapeError
-        If an input does not fit.
-    """
+class _Transposed(_Convolution):
+    """What ConvTranspose1d and ConvTranspose2d share."""
 
     transposed = True
 
@@ -268,30 +154,41 @@ class ConvTranspose2d(_Convolution):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
-        name = type(self).__name__
-        if isinstance(padding, str):
-            message = f"{name}: padding={padding!r} must be a number or a pair"
-            raise ArgumentError(message)
-        self.output_padding = numbers_of(name, "output_padding", output_padding, 0, 2)
+        name, axes = type(self).__name__, self.axes
+        self.output_padding = numbers_of(name, "output_padding", output_padding, 0, axes)
         how = {
             "kernel_size": kernel_size,
             "stride": stride,
             "padding": padding,
             "dilation": dilation,
         }
-        steps = (numbers_of(name, what, how[what], 1, 2) for what in ("stride", "dilation"))
+        steps = (numbers_of(name, what, how[what], 1, axes) for what in ("stride", "dilation"))
         check_output_padding(name, self.output_padding, *steps)
         self._build((in_channels, out_channels), how, groups, bias, rng, dtype)
 
     def forward(self, x: Any) -> Tensor:
         """Spread x."""
-        return conv_transpose2d(
-            x,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self.output_padding,
-            self.groups,
-            self.dilation,
-        )
+        spread = conv_transpose1d if self.axes == 1 else conv_transpose2d
+        how = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)
+        return spread(x, self.weight, self.bias, *how)
+
+
+@computes(conv_transpose1d)
+class ConvTranspose1d(_Transposed):
+    """The gradient of a `Conv1d` in its input, as a layer: ``nn.functional.conv_transpose1d``.
+
+    ``weight`` is (in_channels, out_channels / groups, kernel_size) and ``bias`` (out_channels,),
+    both uniform in ±1/√(out_channels / groups · kernel_size) at first, as in PyTorch.
+    """
+
+    axes = 1
+
+
+@computes(conv_transpose2d)
+class ConvTranspose2d(_Transposed):
+    """The gradient of a `Conv2d` in its input, as a layer: ``nn.functional.conv_transpose2d``.
+
+    ``weight`` is (in_channels, out_channels / groups, kh, kw) and ``bias`` (out_channels,), both
+    uniform in ±1/√(out_channels / groups · kh · kw) at first, as in PyTorch. Dumoulin & Visin,
+    "A guide to convolution arithmetic for deep learning", 2016, section 4.
+    """
