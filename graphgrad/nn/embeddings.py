@@ -9,36 +9,18 @@ from graphgrad.arguments import counts, guarded, whole
 from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
+from graphgrad.nn.function_layers import Layer, computes
 from graphgrad.nn.functional.lookup import embedding
-from graphgrad.nn.module import Module, Parameter
+from graphgrad.nn.module import Parameter
 from graphgrad.randomness import default_generator
 
 
-class Embedding(Module):
-    """A table of learned vectors, looked up by number.
+@computes(embedding)
+class Embedding(Layer):
+    """A table of learned vectors, looked up by number: ``nn.functional.embedding``.
 
     ``weight`` is (num_embeddings, embedding_dim), drawn from N(0, 1); the row ``padding_idx``
     is zeros and is never learned.
-
-    Shapes: integers of any shape (…); the output (…, embedding_dim).
-
-    Parameters
-    ----------
-    num_embeddings, embedding_dim
-        How many vectors, and how long; above 0.
-    padding_idx
-        The number of the row that stands for nothing; counted from the end if negative.
-    rng
-        None is the package's default generator.
-    dtype
-        Of the weight.
-
-    Raises
-    ------
-    ArgumentError
-        If a number is not above 0, or ``padding_idx`` is no row.
-    DtypeError, IndexingError
-        If an input does not hold integers, or one outside the table.
     """
 
     @guarded
@@ -85,8 +67,3 @@ class Embedding(Module):
     def forward(self, index: Any) -> Tensor:
         """Return the vectors of the numbers."""
         return embedding(index, self.weight, self.padding_idx)
-
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"

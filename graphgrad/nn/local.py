@@ -8,52 +8,27 @@ from numpy.typing import DTypeLike
 
 from graphgrad.arguments import counts, guarded
 from graphgrad.engine.tensor import Tensor
+from graphgrad.nn.function_layers import Layer, computes
 from graphgrad.nn.functional.geometry import numbers_of, windows_on
 from graphgrad.nn.functional.local import locally_connected2d
-from graphgrad.nn.module import Module, Parameter
+from graphgrad.nn.init import uniform_parameter
+from graphgrad.nn.module import Parameter
 from graphgrad.randomness import default_generator
 
 
-class LocallyConnected2d(Module):
-    """A convolution that shares nothing: a kernel of its own at every place of the image.
-
-    y[n, o, i, j] = b[o, i, j] + Σ W[i, j, o, c, k, l] x[n, c, stride · i + k − padding, …]
+@computes(locally_connected2d)
+class LocallyConnected2d(Layer):
+    """A convolution that shares nothing: ``nn.functional.locally_connected2d``.
 
     For images in which every place has its own meaning, such as faces that were all brought into
     the same position; OH · OW times the parameters of a `Conv2d`. ``weight`` is
     (OH, OW, out_channels, in_channels, kh, kw) and ``bias`` (out_channels, OH, OW), both uniform
-    in ±1/√(in_channels · kh · kw) at first, as in `Conv2d`. Taigman et al., "DeepFace: closing
-    the gap to human-level performance in face verification", 2014, section 3.
-
-    Shapes: x (N, in_channels, H, W) or (in_channels, H, W), of the one size given; the output
-    (N, out_channels, OH, OW) with OH = ⌊(H + 2 padding − kh) / stride⌋ + 1.
-
-    Parameters
-    ----------
-    in_channels, out_channels
-        Numbers of channels, above 0.
-    input_size
-        Height and width of the images: a number or (down, across), above 0.
-    kernel_size, stride
-        A number or (down, across), above 0.
-    padding
-        Zeros around the image: a number or (down, across).
-    bias
-        Whether b is there.
-    rng
-        None is the package's default generator.
-    dtype
-        Of the parameters.
-
-    Raises
-    ------
-    ArgumentError
-        If arguments do not fit.
-    ShapeError
-        If an input does not fit.
-    DtypeError
-        If a number is not whole.
+    in ±1/√(in_channels · kh · kw) at first, as in `Conv2d`; ``input_size`` is the one size of
+    images that it takes, a number or (down, across). Taigman et al., "DeepFace: closing the gap
+    to human-level performance in face verification", 2014, section 3.
     """
+
+    by_name = ("input_size", "kernel_size")
 
     bias: Parameter | None
 
@@ -86,30 +61,15 @@ class LocallyConnected2d(Module):
         rng = default_generator(rng)
         bound = 1 / math.sqrt(in_channels * math.prod(self.kernel_size))
         shape = (*places, out_channels, in_channels, *self.kernel_size)
-        self.weight = Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
+        self.weight = uniform_parameter(shape, bound, rng=rng, dtype=dtype)
         self.bias = None
         if bias:
-            draw = rng.uniform(-bound, bound, (out_channels, *places))
-            self.bias = Parameter(draw.astype(dtype))
+            self.bias = uniform_parameter((out_channels, *places), bound, rng=rng, dtype=dtype)
 
     def forward(self, x: Any) -> Tensor:
         """Score every window with the kernel of its place."""
         return locally_connected2d(x, self.weight, self.bias, self.stride, self.padding)
 
-    def extra_repr(self) -> str:
-        """Return the arguments, those that have their defaults left out."""
-        how = {name: getattr(self, name) for name in ("input_size", "kernel_size", "stride")}
-        how |= {"padding": self.padding}
-        defaults = {"stride": (1, 1), "padding": (0, 0)}
-        shown = [f"{name}={_short(v)}" for name, v in how.items() if v != defaults.get(name)]
-        without = [] if self.bias is not None else ["bias=False"]
-        return ", ".join([f"{self.in_channels}, {self.out_channels}", *shown, *without])
-
     def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
         """Count one for each weight and image."""
         return int(self.weight.size * math.prod(output[:-3]))
-
-
-def _short(pair: tuple[int, ...]) -> Any:
-    """Return the one number of a pair of equal ones."""
-    return pair[0] if len(set(pair)) == 1 else pair
