@@ -294,6 +294,7 @@ ACCEPTED: list[tuple[str, str, str, str]] = [
     (r"nn\.functional\..*", r".*", OPERAND, "operands, and what NumPy takes"),
     (r".*", r"axis|axis1|axis2|.*_dim|padding_idx|ignore_index", "-1", "counted from the end"),
     (r"nn\.(ELU|LeakyReLU|PReLU)", r"alpha|negative_slope|init", "-1", "a slope of any sign"),
+    (r"nn\.Hardtanh", "min_val", "-1", "an end of any sign"),
     (r"nn\.(.*Hinge|MultiMargin)Loss", r"delta|margin", "-1", "a margin of any sign"),
     (r"nn\.LocalResponseNorm", r"alpha|beta|k", "-1", "of any sign; the value may be NaN"),
     (r"nn\.Softplus", "threshold", "-1", "linear from there on"),

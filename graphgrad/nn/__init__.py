@@ -13,12 +13,16 @@ from graphgrad.nn import functional as functional, init as init
 from graphgrad.nn.activations import (
     ELU as ELU,
     GELU as GELU,
+    SELU as SELU,
+    Hardtanh as Hardtanh,
     Identity as Identity,
     LeakyReLU as LeakyReLU,
+    LogSigmoid as LogSigmoid,
     LogSoftmax as LogSoftmax,
     Maxout as Maxout,
     PReLU as PReLU,
     ReLU as ReLU,
+    ReLU6 as ReLU6,
     Sigmoid as Sigmoid,
     SiLU as SiLU,
     Softmax as Softmax,
@@ -35,6 +39,7 @@ from graphgrad.nn.conversion import (
 from graphgrad.nn.convolution import (
     Conv1d as Conv1d,
     Conv2d as Conv2d,
+    ConvTranspose1d as ConvTranspose1d,
     ConvTranspose2d as ConvTranspose2d,
 )
 from graphgrad.nn.dense import Affine as Affine, Linear as Linear

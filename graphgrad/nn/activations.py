@@ -6,18 +6,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import choice, counts, guarded, positive, size
+from graphgrad.arguments import choice, counts, guarded, positive, size, wrong
 from graphgrad.engine.integers import as_whole_numbers
 from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.function_layers import FunctionLayer, Layer, computes, layer_of
 from graphgrad.nn.functional.activations import (
+    check_interval,
     elu,
+    hardtanh,
     identity,
     leaky_relu,
     log_softmax,
+    logsigmoid,
     maxout,
     prelu,
     relu,
+    relu6,
+    selu,
     sigmoid,
     softmax,
     softplus,
@@ -25,7 +30,7 @@ from graphgrad.nn.functional.activations import (
     tanh,
 )
 from graphgrad.nn.functional.gates import FORMS, gelu, silu
-from graphgrad.nn.functional.projections import affine
+from graphgrad.nn.functional.projections import linear
 from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.module import Parameter
 from graphgrad.randomness import default_generator
@@ -46,6 +51,11 @@ class Sigmoid(FunctionLayer):
     """σ(x) = 1 / (1 + e⁻ˣ), between 0 and 1."""
 
 
+@layer_of(logsigmoid)
+class LogSigmoid(FunctionLayer):
+    """log σ(x), for x of any size."""
+
+
 @layer_of(tanh)
 class Tanh(FunctionLayer):
     """tanh(x) = 2σ(2x) − 1, between −1 and 1."""
@@ -54,6 +64,23 @@ class Tanh(FunctionLayer):
 @layer_of(relu)
 class ReLU(FunctionLayer):
     """max(x, 0)."""
+
+
+@layer_of(relu6)
+class ReLU6(FunctionLayer):
+    """min(max(x, 0), 6)."""
+
+
+@layer_of(hardtanh)
+class Hardtanh(FunctionLayer):
+    """x limited to an interval: ``nn.functional.hardtanh``."""
+
+    min_val: float = -1.0
+    max_val: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the interval."""
+        check_interval("Hardtanh", self.min_val, self.max_val)
 
 
 @layer_of(leaky_relu)
@@ -90,6 +117,11 @@ class ELU(FunctionLayer):
     """x where x > 0, else α (eˣ − 1): ``nn.functional.elu``."""
 
     alpha: float = 1.0
+
+
+@layer_of(selu)
+class SELU(FunctionLayer):
+    """λ · elu(x, α), which keeps mean 0 and variance 1: ``nn.functional.selu``."""
 
 
 @layer_of(gelu)
@@ -157,7 +189,7 @@ class Maxout(Layer):
 
     def forward(self, x: Any) -> Tensor:
         """Return the largest piece of each output."""
-        return maxout(affine(x, self.weight, self.bias), self.pieces)
+        return maxout(linear(x, self.weight, self.bias), self.pieces)
 
     def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
         """Count outputs · pieces · inputs for each sample."""
@@ -168,8 +200,11 @@ class _AlongAxis(FunctionLayer):
     axis: int | tuple[int, ...] | None
 
     def __post_init__(self) -> None:
-        """Take NumPy's integers too."""
-        self.axis = as_whole_numbers(type(self).__name__, "axis", self.axis)
+        """Take NumPy's integers too, but as little as the function a list."""
+        who = type(self).__name__
+        if isinstance(self.axis, list):
+            raise wrong(who, "axis", self.axis, "a whole number, a tuple of them, or None")
+        self.axis = as_whole_numbers(who, "axis", self.axis)
 
 
 @layer_of(softmax)

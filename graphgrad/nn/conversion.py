@@ -12,11 +12,15 @@ from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.nn.activations import (
     ELU,
     GELU,
+    SELU,
+    Hardtanh,
     Identity,
     LeakyReLU,
+    LogSigmoid,
     LogSoftmax,
     PReLU,
     ReLU,
+    ReLU6,
     Sigmoid,
     SiLU,
     Softmax,
@@ -45,7 +49,8 @@ M = TypeVar("M", bound=Module)
 
 # These treat every element alike, so that it does not matter where it lies.
 _ELEMENTWISE = (
-    *(ELU, GELU, Identity, LeakyReLU, PReLU, ReLU, SiLU, Sigmoid, Softplus, Step, Tanh),
+    *(ELU, GELU, Hardtanh, Identity, LeakyReLU, LogSigmoid, PReLU, ReLU, ReLU6, SELU, SiLU),
+    *(Sigmoid, Softplus, Step, Tanh),
     *(Dropout, VanillaDropout),
 )
 _WHOLE = "it takes in the whole image, so a window of a larger one would come out differently"

@@ -54,8 +54,8 @@ def _typed(value: Any) -> Any:
 class FunctionLayer(Layer):
     """A layer that computes one function, whose further arguments it keeps: see `layer_of`."""
 
-    function: ClassVar[Callable[..., Any]]
-    arguments: ClassVar[tuple[str, ...]]
+    _function: ClassVar[Callable[..., Any]]
+    _arguments: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
         """Check the arguments as the function does, once they are kept."""
@@ -65,8 +65,8 @@ class FunctionLayer(Layer):
         return self._computed(x)
 
     def _computed(self, *inputs: Any) -> Tensor:
-        kept = {name: getattr(self, name) for name in self.arguments}
-        out: Tensor = type(self).function(*inputs, **kept)
+        kept = {name: getattr(self, name) for name in self._arguments}
+        out: Tensor = self._function(*inputs, **kept)
         return out
 
 
@@ -77,18 +77,14 @@ def computes(function: Callable[..., Any]) -> Callable[[M], M]:
     """Say which function a class of modules computes, and show its docstring in the help."""
 
     def complete(cls: M) -> M:
-        cls.function = staticmethod(function)  # type: ignore[attr-defined]
+        cls._function = staticmethod(function)  # type: ignore[attr-defined]
         if cls.__doc__ and function.__doc__:  # not with python -OO
             said = textwrap.indent(inspect.cleandoc(function.__doc__), "    ")
             own = inspect.cleandoc(cls.__doc__)
-            cls.__doc__ = f"{own}\n\n``nn.functional.{_name(function)}``:\n\n{said}\n"
+            cls.__doc__ = f"{own}\n\n``{function.__name__}``:\n\n{said}\n"
         return cls
 
     return complete
-
-
-def _name(function: Any) -> str:
-    return str(getattr(function, "__name__", None) or function.name)
 
 
 @dataclass_transform(eq_default=False)
@@ -105,7 +101,7 @@ def layer_of(function: Callable[..., Any], *more: str) -> Callable[[F], F]:
         # in the file "<string>" its errors would name that as the user's line
         init.__code__ = init.__code__.replace(co_filename=f"{__file__}:{cls.__name__}")
         cls.__init__ = guarded(init)  # type: ignore[method-assign]
-        cls.arguments = (*(field.name for field in fields(cls)), *more)  # type: ignore[arg-type]
+        cls._arguments = (*(field.name for field in fields(cls)), *more)  # type: ignore[arg-type]
         return computes(function)(cls)
 
     return complete

@@ -12,7 +12,7 @@ from graphgrad.engine.domains import Cases, call, elementwise
 from graphgrad.engine.op import op
 from graphgrad.engine.operands import as_array, operand, shape_of, unwrapped
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import ShapeError
+from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.choice import keep, where
 from graphgrad.ops.elementwise import Elementary
@@ -43,8 +43,28 @@ def identity(x: Any) -> Any:
 
 @guarded
 def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """Return x limited to an interval. Gradient: g strictly inside, else 0."""
+    """Return x limited to an interval. Gradient: g strictly inside, else 0.
+
+    Parameters
+    ----------
+    x
+        Any shape.
+    min_val, max_val
+        The ends of the interval, the first below the second.
+
+    Raises
+    ------
+    ArgumentError
+        If they are not in this order.
+    """
+    check_interval("hardtanh", min_val, max_val)
     return clip(operand(x, "hardtanh"), min_val, max_val)
+
+
+def check_interval(who: str, min_val: float, max_val: float) -> None:
+    """Refuse an interval without an inside."""
+    if not min_val < max_val:
+        raise ArgumentError(f"{who}: min_val={min_val} must be below max_val={max_val}")
 
 
 def relu6(x: Any) -> Tensor:
