@@ -4,6 +4,7 @@ from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
 from graphgrad.arguments import positive, share, whole
+from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.nn.function_layers import FunctionLayer, layer_of
@@ -31,19 +32,18 @@ class Loss(FunctionLayer):
     reduction: str
 
     def __post_init__(self) -> None:
-        """Check the reduction, and take copies of weights into the state dict."""
+        """Check the reduction, and make buffers of weights."""
         check_reduction(type(self).__name__, self.reduction, self.reductions)
         for name in ("weight", "pos_weight"):
             if getattr(self, name, None) is not None:
                 setattr(self, name, self._weights(name))
 
     def _weights(self, name: str) -> Buffer:
-        weights = Buffer(getattr(self, name))
-        if weights.dtype.kind != "f":
-            weights = Buffer(weights.data.astype(float))
+        who = type(self).__name__
+        weights = as_plain(who, getattr(self, name), name)
         if not weights.ndim and name == "weight":
-            raise ShapeError(f"{type(self).__name__}: {name} is a number; give an array")
-        return weights
+            raise ShapeError(f"{who}: {name} is a number; give an array")
+        return Buffer(weights if weights.dtype.kind == "f" else weights.astype(float))
 
     def forward(self, x: Any, target: Any) -> Tensor:  # type: ignore[override] # of two inputs
         """Return the loss."""

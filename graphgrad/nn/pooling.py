@@ -5,13 +5,13 @@ from typing import Any, ClassVar
 
 from graphgrad.engine.integers import as_whole_numbers
 from graphgrad.nn.function_layers import FunctionLayer, layer_of
-from graphgrad.nn.functional.geometry import numbers_of
 from graphgrad.nn.functional.pooling import (
     Numbers,
     adaptive_avg_pool2d,
     adaptive_max_pool2d,
     avg_pool1d,
     avg_pool2d,
+    bin_counts,
     check_divisor,
     check_norm_type,
     global_avg_pool2d,
@@ -121,12 +121,7 @@ class _Adaptive(FunctionLayer):
 
     def __post_init__(self) -> None:
         """Write the number of bins out per axis."""
-        given = self.output_size
-        wanted = given if isinstance(given, tuple | list) else (given,) * 2
-        name = type(self).__name__
-        sizes = numbers_of(name, "output_size", [1 if n is None else n for n in wanted], 1, 2)
-        pairs = zip(wanted, sizes, strict=True)
-        self.output_size = tuple(None if n is None else size for n, size in pairs)
+        self.output_size = bin_counts(type(self).__name__, self.output_size)
 
 
 @layer_of(adaptive_avg_pool2d)

@@ -25,12 +25,13 @@ def flatten(x: Any, start_dim: int = 1, end_dim: int = -1) -> Tensor:
     ShapeError
         If x does not have these axes, in this order.
     """
+    start_dim = whole("flatten", "start_dim", start_dim)
+    end_dim = whole("flatten", "end_dim", end_dim)
     x = as_array(x)
     shape = x.shape
     first, last = (i + len(shape) if i < 0 else i for i in (start_dim, end_dim))
     if not 0 <= first <= last < len(shape):
-        message = f"Flatten({start_dim}, {end_dim}): x {shape} has no axes {start_dim} to {end_dim}"
-        raise ShapeError(message)
+        raise ShapeError(f"flatten: x {shape} has no axes {start_dim} to {end_dim}")
     middle = math.prod(shape[first : last + 1])
     flat: Tensor = x.reshape((*shape[:first], middle, *shape[last + 1 :]))
     return flat

@@ -296,6 +296,13 @@ def check_divisor(name: str, divisor: Any) -> None:
         raise ArgumentError(message)
 
 
+def bin_counts(name: str, output_size: Any) -> tuple[int | None, ...]:
+    """Return how many bins there are, down and across; None stays for what the image has."""
+    wanted = output_size if isinstance(output_size, tuple | list) else (output_size,) * 2
+    counts = numbers_of(name, "output_size", [1 if n is None else n for n in wanted], 1, 2)
+    return tuple(n if n is None else count for n, count in zip(wanted, counts, strict=True))
+
+
 def _windows(
     name: str,
     x: Any,
@@ -351,11 +358,8 @@ def _counts(windows: Axes, count_include_pad: bool) -> Any:
 
 def _bins(name: str, x: Any, output_size: Any) -> tuple[Any, tuple[int, ...]]:
     x = _image(name, x)
-    wanted = output_size if isinstance(output_size, tuple | list) else (output_size,) * 2
-    sizes = x.shape[-2:]
-    if len(wanted) == 2:
-        wanted = tuple(n if w is None else w for w, n in zip(wanted, sizes, strict=True))
-    return x, numbers_of(name, "output_size", wanted, 1, 2)
+    counts = zip(bin_counts(name, output_size), x.shape[-2:], strict=True)
+    return x, tuple(size if count is None else count for count, size in counts)
 
 
 def _image(name: str, x: Any) -> Any:
