@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import DEEPEST, counts, guarded, whole
+from graphgrad.arguments import DEEPEST, choice, counts, guarded, whole
 from graphgrad.engine.operands import as_array, shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
+from graphgrad.nn.function_layers import Layer, computes
 from graphgrad.nn.functional.dropping import dropout
 from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_layer, rnn_layer
-from graphgrad.nn.module import Module, Parameter
+from graphgrad.nn.module import Parameter
 from graphgrad.randomness import default_generator
 
 
@@ -21,7 +22,7 @@ def _draw(rng: np.random.Generator, size: int, dtype: DTypeLike, *shape: int) ->
     return Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
 
 
-class _Recurrent(Module):
+class _Recurrent(Layer):
     """What RNN, LSTM and GRU share: layers, directions, the order of axes."""
 
     gates: ClassVar[int]
@@ -141,18 +142,6 @@ class _Recurrent(Module):
                 raise ShapeError(message)
         return tuple(as_array(s, who) for s in hx)
 
-    def extra_repr(self) -> str:
-        """Return the arguments, as far as they are not the usual ones."""
-        options = {
-            "num_layers": (self.num_layers, 1),
-            "bias": (self.bias, True),
-            "batch_first": (self.batch_first, False),
-            "dropout": (self.dropout, 0.0),
-            "bidirectional": (self.bidirectional, False),
-        }
-        named = [f"{k}={value!r}" for k, (value, usual) in options.items() if value != usual]
-        return ", ".join([str(self.input_size), str(self.hidden_size), *named])
-
     def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
         """Count the two matrix products of every step, layer and direction."""
         steps = math.prod(inputs[0][:-1])
@@ -166,8 +155,9 @@ def _name(name: str, layer: int, reverse: int) -> str:
     return f"{name}_l{layer}{'_reverse' if reverse else ''}"
 
 
+@computes(rnn_layer)
 class RNN(_Recurrent):
-    """Simple recurrent layers (Elman, 1990): hₜ = φ(W_ih xₜ + b_ih + W_hh hₜ₋₁ + b_hh).
+    """Simple recurrent layers (Elman, 1990), each ``nn.functional.rnn_layer``.
 
     Each further layer reads the states of the one below. Both directions have weights of their
     own, and their states stand side by side. ``weight_ih_l0`` is (H, D), ``weight_hh_l0`` (H, H),
@@ -176,37 +166,9 @@ class RNN(_Recurrent):
 
     Shapes, with L layers and B = 1 or 2 directions: x (T, N, D), or (N, T, D) if batch_first, or
     (T, D) for one sequence; h0, or zeros, (L·B, N, H). Returns the states of the last layer
-    (T, N, B·H), and the last state of each layer and direction, (L·B, N, H).
-
-    Parameters
-    ----------
-    input_size, hidden_size
-        D and H.
-    num_layers
-        L.
-    nonlinearity
-        φ: "tanh" or "relu" (slope 0 at 0).
-    bias
-        Whether the biases are there.
-    batch_first
-        Whether the first axis of x and of the output is N. The states stay (L·B, N, H).
-    dropout
-        The share of the outputs of each layer but the last that training sets to 0.
-    bidirectional
-        Whether to read the sequence in both directions.
-    rng
-        None is the package's default generator.
-    dtype
-        Of the parameters.
-
-    Raises
-    ------
-    ArgumentError
-        If a number is not above 0.
-    ShapeError
-        If an input does not fit.
-    DtypeError
-        If an input is not floating.
+    (T, N, B·H), and the last state of each layer and direction, (L·B, N, H), which stays so with
+    batch_first. ``dropout`` is the share of the outputs of each layer but the last that training
+    sets to 0.
     """
 
     gates = 1
@@ -227,8 +189,7 @@ class RNN(_Recurrent):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
-        _check_nonlinearity("RNN", nonlinearity)
-        self.nonlinearity = nonlinearity
+        self.nonlinearity = choice("RNN", "nonlinearity", nonlinearity, NONLINEARITIES)
         super().__init__(
             input_size,
             hidden_size,
@@ -246,22 +207,12 @@ class RNN(_Recurrent):
         (h0,), weights = states, self.weights(layer, reverse)
         return rnn_layer(x, h0, *weights, nonlinearity=self.nonlinearity, reverse=bool(reverse))
 
-    def extra_repr(self) -> str:
-        """Return the arguments, as far as they are not the usual ones."""
-        other = "" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity!r}"
-        return super().extra_repr() + other
 
-
+@computes(lstm_layer)
 class LSTM(_Recurrent):
-    """Layers of long short-term memory (Hochreiter and Schmidhuber, 1997, with forget gates).
+    """Layers of long short-term memory, each ``nn.functional.lstm_layer``; else as :class:`RNN`.
 
-    With z = W_ih xₜ + b_ih + W_hh hₜ₋₁ + b_hh in four parts i, f, g, o::
-
-        cₜ = σ(z_f) cₜ₋₁ + σ(z_i) tanh(z_g)
-        hₜ = σ(z_o) tanh(cₜ)
-
-    Parameters, shapes and errors are those of :class:`RNN`, but for the rows of weights and
-    biases, which are 4H, in the order i, f, g, o; and for the states, of which there are two:
+    Weights and biases have 4H rows, in the order i, f, g, o, and there are two states:
     ``output, (h, c) = lstm(x, (h0, c0))``.
     """
 
@@ -274,17 +225,11 @@ class LSTM(_Recurrent):
         return lstm_layer(x, h0, c0, *self.weights(layer, reverse), reverse=bool(reverse))
 
 
+@computes(gru_layer)
 class GRU(_Recurrent):
-    """Layers of gated recurrent units (Cho et al., 2014; r behind the product, as in PyTorch).
+    """Layers of gated recurrent units, each ``nn.functional.gru_layer``; else as :class:`RNN`.
 
-    With z = W_ih xₜ + b_ih and u = W_hh hₜ₋₁ + b_hh, each in three parts r, y, n::
-
-        r, y = σ(z_r + u_r), σ(z_y + u_y)
-        n = tanh(z_n + r u_n)
-        hₜ = (1 − y) n + y hₜ₋₁
-
-    Parameters, shapes and errors are those of :class:`RNN`, but for the rows of weights and
-    biases, which are 3H, in the order r, y, n.
+    Weights and biases have 3H rows, in the order r, y, n.
     """
 
     gates = 3
@@ -295,16 +240,10 @@ class GRU(_Recurrent):
         return gru_layer(x, h0, *self.weights(layer, reverse), reverse=bool(reverse))
 
 
-def _check_nonlinearity(who: str, nonlinearity: str) -> None:
-    if nonlinearity not in NONLINEARITIES:
-        message = f"{who}: nonlinearity {nonlinearity!r}; there are {NONLINEARITIES}"
-        raise ArgumentError(message)
-
-
 # ----------------------------------------------------------------------------------- cells
 
 
-class _Cell(Module):
+class _Cell(Layer):
     """What the cells share: one step of one layer."""
 
     gates: ClassVar[int]
@@ -326,6 +265,7 @@ class _Cell(Module):
         )
         self.input_size = input_size
         self.hidden_size = hidden_size
+        self.bias = bias
         generator = default_generator(rng)
         rows = self.gates * hidden_size
         self.weight_ih = _draw(generator, hidden_size, dtype, rows, input_size)
@@ -365,28 +305,17 @@ class _Cell(Module):
             after = self.step(x[None], given)[1:]
         return after if self.states > 1 else after[0]
 
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        without = "" if self.bias_ih is not None else ", bias=False"
-        return f"{self.input_size}, {self.hidden_size}{without}"
-
     def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
         """Count the two matrix products."""
         return int(math.prod(inputs[0][:-1]) * (self.weight_ih.size + self.weight_hh.size))
 
 
+@computes(rnn_layer)
 class RNNCell(_Cell):
-    """One step of a simple recurrent layer: h = φ(W_ih x + b_ih + W_hh h₀ + b_hh); see RNN.
+    """One step of an :class:`RNN`: ``h = cell(x, h0)``, x (N, D) or (D,), h0 (N, H) or (H,).
 
-    Shapes: x (N, D) or (D,); h₀, or zeros, and h (N, H) or (H,). ``weight_ih`` is (H, D),
-    ``weight_hh`` (H, H), ``bias_ih`` and ``bias_hh`` (H,), all uniform in ±1/√H.
-
-    Raises
-    ------
-    ArgumentError
-        If a number is not above 0, or the nonlinearity is unknown.
-    ShapeError
-        If an input does not fit.
+    ``weight_ih`` is (H, D), ``weight_hh`` (H, H), ``bias_ih`` and ``bias_hh`` (H,), all uniform in
+    ±1/√H.
     """
 
     gates = 1
@@ -403,8 +332,7 @@ class RNNCell(_Cell):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
-        _check_nonlinearity("RNNCell", nonlinearity)
-        self.nonlinearity = nonlinearity
+        self.nonlinearity = choice("RNNCell", "nonlinearity", nonlinearity, NONLINEARITIES)
         super().__init__(input_size, hidden_size, bias, rng=rng, dtype=dtype)
 
     def step(self, x: Any, states: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -412,25 +340,10 @@ class RNNCell(_Cell):
         (h0,) = states
         return rnn_layer(x, h0, *self.weights(), nonlinearity=self.nonlinearity)
 
-    def extra_repr(self) -> str:
-        """Return the arguments."""
-        other = "" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity!r}"
-        return super().extra_repr() + other
 
-
+@computes(lstm_layer)
 class LSTMCell(_Cell):
-    """One step of long short-term memory: ``h, c = cell(x, (h0, c0))``; see LSTM.
-
-    Shapes: x (N, D) or (D,); each state (N, H) or (H,). ``weight_ih`` is (4H, D), ``weight_hh``
-    (4H, H), ``bias_ih`` and ``bias_hh`` (4H,), all uniform in ±1/√H.
-
-    Raises
-    ------
-    ArgumentError
-        If a number is not above 0.
-    ShapeError
-        If an input does not fit.
-    """
+    """One step of an :class:`LSTM`: ``h, c = cell(x, (h0, c0))``; weights have 4H rows."""
 
     gates = 4
     states = 2
@@ -441,19 +354,9 @@ class LSTMCell(_Cell):
         return lstm_layer(x, h0, c0, *self.weights())
 
 
+@computes(gru_layer)
 class GRUCell(_Cell):
-    """One step of a gated recurrent unit: ``h = cell(x, h0)``; see GRU.
-
-    Shapes: x (N, D) or (D,); h0 (N, H) or (H,). ``weight_ih`` is (3H, D), ``weight_hh`` (3H, H),
-    ``bias_ih`` and ``bias_hh`` (3H,), all uniform in ±1/√H.
-
-    Raises
-    ------
-    ArgumentError
-        If a number is not above 0.
-    ShapeError
-        If an input does not fit.
-    """
+    """One step of a :class:`GRU`: ``h = cell(x, h0)``; weights have 3H rows."""
 
     gates = 3
 
