@@ -39,7 +39,7 @@ MEASURES = ("parameters", "activations", "multiply-adds")
 
 def compare_with_the_notes(table: Summary) -> None:
     """Add up the lines of VGG-16 that the table of the CS231n notes has too."""
-    kinds = {"Conv2d", "MaxPool2d", "Affine"}
+    kinds = {"Conv2d", "MaxPool2d", "Linear"}
     made = sum(row.activations for row in table.rows if row.kind in kinds)
     total = made + math.prod(IMAGE)
     print(f"the image, convolutions, pooling and affine layers of VGG-16: {total:,} activations,")

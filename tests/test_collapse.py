@@ -59,7 +59,7 @@ def test_the_gradient_of_a_network_is_closed_as_it_is() -> None:
 
 
 class Chain(nn.Module):
-    """Affine layers of sizes that keep them from being one box."""
+    """Linear layers of sizes that keep them from being one box."""
 
     def __init__(self, count: int) -> None:
         rng = np.random.default_rng(0)

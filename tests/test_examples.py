@@ -129,7 +129,7 @@ PRINTS: dict[str, list[str]] = {  # patterns that the output must hold
         r"5 networks +95\.\d\d% of the test digits, \+0\.[4-9]\d ± 0\.\d\d points\n",
     ],
     "fully_connected_as_convolution": [
-        r"Affine\(288, 64\) is now Conv2d\(32, 64, kernel_size=3\)\n",
+        r"Linear\(288, 64\) is now Conv2d\(32, 64, kernel_size=3\)\n",
         r"(9|1[0-2]) of 12 test digits read right",
         r"against 841 windows: scores differ by [\d.]+e-0[67] ",
         r"with zero padding: by (0\.0[1-9]|0\.[1-9]|[1-9])",

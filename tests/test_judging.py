@@ -317,7 +317,7 @@ def records_of(rows: dict[str, list[float]]) -> list[Record]:
     return [
         Record(
             7 * step,
-            {name: LayerMeasure("Affine", weighted=True, activations=SOME, gradients=SOME,
+            {name: LayerMeasure("Linear", weighted=True, activations=SOME, gradients=SOME,
                                 saturated=None, dead=None) for name in rows},
             {f"{name}.weight": ParameterMeasure(True, 1.0, row[step], 1.0)
              for name, row in rows.items()},

@@ -175,7 +175,7 @@ def test_activations_and_gradients_of_a_layer_are_those_of_the_graph() -> None:
     learn(model, watch, 1)
     layers = watch.records[0].layers
     assert list(layers) == ["hidden", "between", "scores"]
-    assert [m.kind for m in layers.values()] == ["Affine", "Tanh", "Affine"]
+    assert [m.kind for m in layers.values()] == ["Linear", "Tanh", "Linear"]
     measured = layers["hidden"]
     assert measured.activations.mean == pytest.approx(hidden.numpy().mean(), rel=1e-5)
     assert measured.activations.std == pytest.approx(hidden.numpy().std(), rel=1e-5)
@@ -484,7 +484,7 @@ def test_layers_by_name_come_with_their_parameters_only() -> None:
 def test_a_model_that_is_one_layer_and_one_with_several_outputs() -> None:
     watch = nn.Diagnosis(nn.Affine(8, 3, rng=RNG(0)), every=1)
     learn(watch.model, watch, 1)
-    assert list(watch.records[0].layers) == ["Affine"]
+    assert list(watch.records[0].layers) == ["Linear"]
     assert watch.records[0].parameters.keys() == {"weight", "bias"}
 
     rnn = nn.RNN(2, 5, rng=RNG(0))

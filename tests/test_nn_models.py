@@ -116,7 +116,7 @@ def test_parameters_are_as_many_as_published_with_torchvisions_names(
 def test_vgg16_is_the_table_of_the_cs231n_notes() -> None:
     """Outputs and weights, line by line; the weights there are without biases."""
     table = nn.summary(full(models.vgg16), (3, 224, 224))
-    kinds = {"Conv2d": "CONV3", "MaxPool2d": "POOL2", "Affine": "FC"}
+    kinds = {"Conv2d": "CONV3", "MaxPool2d": "POOL2", "Linear": "FC"}
     rows = [row for row in table.rows if row.kind in kinds]
     found = []
     for row in rows:
@@ -311,7 +311,7 @@ def test_vgg_without_initial_values_waits_for_those_of_a_file() -> None:
         (lambda rng: models.vgg11(10, width=1 / 4, rng=rng, init_weights=False), 1.2),
         (lambda rng: models.vgg11(10, width=1 / 4, rng=rng), 2.0),  # one more of one layer
     ],
-    ids=["Affine", "alexnet", "empty vgg11", "vgg11"],
+    ids=["Linear", "alexnet", "empty vgg11", "vgg11"],
 )
 def test_initial_values_need_no_second_copy(make: Callable[[Any], nn.Module], limit: float) -> None:
     rng = np.random.default_rng(0)

@@ -191,9 +191,9 @@ def test_the_repr_is_a_tree() -> None:
     net = nn.Sequential({"first": affine(3, 2), "rest": nn.Sequential(affine(bias=False))})
     assert repr(net) == (
         "Sequential(\n"
-        "  (first): Affine(3, 2)\n"
+        "  (first): Linear(3, 2)\n"
         "  (rest): Sequential(\n"
-        "    (0): Affine(2, 2, bias=False)\n"
+        "    (0): Linear(2, 2, bias=False)\n"
         "  )\n"
         ")"
     )

@@ -167,7 +167,7 @@ def test_a_module_is_called_and_an_op_has_its_parameters() -> None:
     diary = Diary()
     with observing(diary):
         np.sum(net(gg.Tensor(np.ones((4, 3)))), axis=0)
-    assert diary.modules == ["Sequential", "Affine", "/Affine", "Tanh", "/Tanh", "/Sequential"]
+    assert diary.modules == ["Sequential", "Linear", "/Linear", "Tanh", "/Tanh", "/Sequential"]
     assert diary.ops[-1] == ("sum", (0, False))
 
 

@@ -38,7 +38,7 @@ def test_modules_close_from_lower_and_lower_depths_on() -> None:
         ({"collapse": 2}, "modules are closed from depth 2 on"),
         ({"collapse": 1}, "modules are closed from depth 1 on"),
     ]
-    assert told(graph, collapse=lambda m: m.kind == "Affine") == [
+    assert told(graph, collapse=lambda m: m.kind == "Linear") == [
         "modules are closed from depth 1 on"
     ]
 

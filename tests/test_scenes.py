@@ -105,9 +105,9 @@ def test_blocks_in_a_row_open_into_boxes_and_each_of_those() -> None:
     graph = traced(Net(12), 2, 4)
     assert told(graph, collapse=1) == [
         "mean of Net",
-        "Affine in mean of Net",
+        "Linear in mean of Net",
         "Block × 12 in mean of Net",
-        "Affine in mean of Net",
+        "Linear in mean of Net",
         *["Block in Block × 12"] * 12,
     ]
     found = scenes(graph.snapshot, collapse=1)
@@ -127,11 +127,11 @@ def test_a_function_says_at_every_level_which_modules_are_closed() -> None:
     assert told(graph, collapse=lambda _: True) == [
         "mean of Net",
         "Net in mean of Net",
-        "Affine in Net",
+        "Linear in Net",
         "Block × 2 in Net",
-        "Affine in Net",
+        "Linear in Net",
         *["Block in Block × 2"] * 2,
-        *["Affine in Block"] * 4,
+        *["Linear in Block"] * 4,
     ]
     assert told(graph, collapse=0) == ["mean of Net", "Net in mean of Net"]
 
@@ -163,8 +163,8 @@ def test_names_may_be_shortened_by_the_module_around() -> None:
 def test_a_large_inside_is_closed_again() -> None:
     way = nn.Affine(3, 4, rng=np.random.default_rng(0))
     found = scenes(traced(nn.Sequential(Net(40), way, Net(40)), 2, 4).snapshot, collapse=1)
-    assert [scene.title for scene in found[:4]] == ["mean of Sequential", "Net", "Affine", "Net"]
-    assert {node.modules[0].kind for node in boxed(found[1]).values()} == {"Affine", "Block"}
+    assert [scene.title for scene in found[:4]] == ["mean of Sequential", "Net", "Linear", "Net"]
+    assert {node.modules[0].kind for node in boxed(found[1]).values()} == {"Linear", "Block"}
     assert found[1].view.note is None  # to open more it is clicked, not called anew
 
 

@@ -183,9 +183,9 @@ def test_what_modules_send_back_lies_in_groups_like_them() -> None:
     backward = [(c.path, c.kind) for c in calls if c.kind]
     assert backward[1:] == [
         ("", "∂ of Sequential"),
-        ("2", "∂ of Affine"),
+        ("2", "∂ of Linear"),
         ("1", "∂ of Tanh"),
-        ("0", "∂ of Affine"),
+        ("0", "∂ of Linear"),
     ]
     assert graph.snapshot.result.name == "∂ 0.weight"
     assert {v.module for v in ops(graph) if v.order} == {None}

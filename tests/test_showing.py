@@ -221,7 +221,7 @@ def test_the_stepper_works_in_a_cell(tmp_path: Path, visit: Any) -> None:
     start = count.inner_text()
     inside.locator("#canvas").press("ArrowRight")
     assert len({start, count.inner_text(), end}) == 3
-    box = inside.locator("g.box[aria-label='Affine 2']")
+    box = inside.locator("g.box[aria-label='Linear 2']")
     box.press("Enter")  # choose it
     box.press("Enter")  # open it
     inside.locator("#path li").nth(1).wait_for()

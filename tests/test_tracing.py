@@ -256,7 +256,7 @@ def test_modules_by_their_attributes() -> None:
     assert [(m.path, m.kind) for m in graph.snapshot.modules] == [
         ("", "Nested"),
         ("first", "Sequential"),
-        ("first.0", "Affine"),
+        ("first.0", "Linear"),
         ("first.1", "ReLU"),
         ("blocks.0", "Block"),
         ("blocks.1", "Block"),
@@ -296,9 +296,9 @@ def test_several_outermost_modules_are_told_apart() -> None:
     with tracing():
         result = loss(net(x) + other(x), np.zeros((1, 2), np.float32))
     graph = gg.graph(result)
-    assert modules_of(graph)[:3] == ["Affine", "Affine_2", None]
+    assert modules_of(graph)[:3] == ["Linear", "Linear_2", None]
     assert set(modules_of(graph)[3:]) == {"MSELoss"}
-    assert names(graph) == ["Affine.weight", "Affine.bias", "Affine_2.weight", "Affine_2.bias"]
+    assert names(graph) == ["Linear.weight", "Linear.bias", "Linear_2.weight", "Linear_2.bias"]
     with tracing():  # one of them knows its names from itself
         result = loss(net(x), np.zeros((1, 2), np.float32))
     assert names(gg.graph(result)) == ["weight", "bias"]

@@ -159,8 +159,8 @@ def test_all_can_be_written(snapshot: Snapshot, look: Any, heat: bool) -> None:
 def test_depths_open_one_level_after_the_other() -> None:
     graph = traced(Net(3), 2, 4)
     assert titles(graph.view(collapse=0)) == ["Net × 1"]
-    assert titles(graph.view(collapse=1)) == ["Affine × 1", "Block × 3", "Affine × 1"]
-    assert titles(graph.view(collapse=2)) == ["Affine × 1"] * 8
+    assert titles(graph.view(collapse=1)) == ["Linear × 1", "Block × 3", "Linear × 1"]
+    assert titles(graph.view(collapse=2)) == ["Linear × 1"] * 8
     assert titles(graph.view(collapse=3)) == titles(graph.view()) == []
 
 
@@ -206,7 +206,7 @@ def test_only_equal_blocks_are_merged() -> None:
     wide = nn.Sequential(*(Block(rng, width) for width in (6, 6, 6)), Block(rng, 6))
     assert titles(traced(wide, 2, 6).view(collapse=1)) == ["Block × 4"]
     mixed = nn.Sequential(*(nn.Affine(6, outputs, rng=rng) for outputs in (6, 6, 5)))
-    assert titles(traced(mixed, 2, 6).view(collapse=1)) == ["Affine × 2", "Affine × 1"]
+    assert titles(traced(mixed, 2, 6).view(collapse=1)) == ["Linear × 2", "Linear × 1"]
 
     class Skip(nn.Module):
         def __init__(self) -> None:
@@ -224,7 +224,7 @@ def test_large_networks_close_by_themselves_and_say_so() -> None:
     assert small.view().note is None
     assert len(large.snapshot.values) > MANY
     seen = large.view()
-    assert titles(seen) == ["Affine × 1", "Block × 40", "Affine × 1"]
+    assert titles(seen) == ["Linear × 1", "Block × 40", "Linear × 1"]
     assert "modules are closed from depth 1 on; collapse=2 opens more" in large.to_dot()
     assert "Block × 40" in large.to_dot()
     assert large.view(collapse=99).size == len(large.snapshot.values)

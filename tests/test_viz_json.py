@@ -90,7 +90,7 @@ def test_modules_are_subgraphs() -> None:
     net = gg.nn.Sequential(gg.nn.Affine(2, 3, rng=np.random.default_rng(0)), gg.nn.ReLU())
     text = gg.graph(net, np.ones((1, 2))).to_mermaid()
     assert text.count("subgraph ") == text.count("  end\n") == 3
-    assert '["Affine 0"]' in text
+    assert '["Linear 0"]' in text
     assert {"weight", "bias", "x"} <= {label.split("<br/>")[0] for label in labels(text)}
     closed = gg.graph(net, np.ones((1, 2))).to_mermaid(collapse=0)
     assert "subgraph" not in closed

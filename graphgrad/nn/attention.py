@@ -10,14 +10,15 @@ from graphgrad.arguments import counts, guarded
 from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.nn.dense import Affine
+from graphgrad.nn.dense import Linear
+from graphgrad.nn.function_layers import Layer
 from graphgrad.nn.functional.attention import attention_weights
-from graphgrad.nn.functional.projections import affine
-from graphgrad.nn.module import Module, Parameter
+from graphgrad.nn.functional.projections import linear
+from graphgrad.nn.module import Parameter
 from graphgrad.randomness import default_generator
 
 
-class MultiheadAttention(Module):
+class MultiheadAttention(Layer):
     """Attention in several subspaces at once, h of them, each of size E / h.
 
     Queries, keys and values are projected by the three parts of ``in_proj_weight`` (3E, E) and
@@ -82,13 +83,14 @@ class MultiheadAttention(Module):
         self.embed_dim = embed_dim
         self.num_heads = num_heads
         self.dropout = dropout
+        self.bias = bias
         self.batch_first = batch_first
         self.rng = rng
         bound = math.sqrt(6 / (4 * embed_dim))
         draw = default_generator(rng).uniform(-bound, bound, (3 * embed_dim, embed_dim))
         self.in_proj_weight = Parameter(draw.astype(dtype))
         self.in_proj_bias = Parameter(np.zeros(3 * embed_dim, dtype)) if bias else None
-        self.out_proj = Affine(embed_dim, embed_dim, bias, rng=rng, dtype=dtype)
+        self.out_proj = Linear(embed_dim, embed_dim, bias, rng=rng, dtype=dtype)
         if self.out_proj.bias is not None:
             self.out_proj.bias = Parameter(np.zeros(embed_dim, dtype))
 
@@ -155,7 +157,7 @@ class MultiheadAttention(Module):
             bias: Any = self.in_proj_bias
             if len(groups) > 1:
                 weight, bias = weight[rows], None if bias is None else bias[rows]
-            z: Any = affine(x, weight, bias)
+            z: Any = linear(x, weight, bias)
             lengths = (1, *z.shape[:1]) if alone else z.shape[:2]
             z = np.reshape(z, (*lengths, last - first, self.num_heads, size // self.num_heads))
             z = np.transpose(z, (2, 0, 3, 1, 4) if self.batch_first or alone else (2, 1, 3, 0, 4))
@@ -206,16 +208,6 @@ class MultiheadAttention(Module):
             return np.logical_not(hidden)
         added = [np.where(m, -np.inf, 0.0) if m.dtype == bool else m for m in masks]
         return added[0] if len(added) == 1 else added[0] + added[1]
-
-    def extra_repr(self) -> str:
-        """Return the arguments, as far as they are not the usual ones."""
-        options = {
-            "dropout": (self.dropout, 0.0),
-            "bias": (self.in_proj_bias is not None, True),
-            "batch_first": (self.batch_first, False),
-        }
-        named = [f"{k}={value!r}" for k, (value, usual) in options.items() if value != usual]
-        return ", ".join([str(self.embed_dim), str(self.num_heads), *named])
 
     def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
         """Count the projections of the inputs, the scores and the means; ``out_proj`` does its."""

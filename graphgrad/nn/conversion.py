@@ -30,7 +30,7 @@ from graphgrad.nn.activations import (
 )
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.convolution import Conv2d
-from graphgrad.nn.dense import Affine
+from graphgrad.nn.dense import Linear
 from graphgrad.nn.dropping import Dropout, VanillaDropout
 from graphgrad.nn.functional.convolution import conv2d
 from graphgrad.nn.local import LocallyConnected2d
@@ -59,16 +59,16 @@ _NOT_LOCAL: dict[type[Module], str] = {
     **dict.fromkeys((AdaptiveAvgPool2d, AdaptiveMaxPool2d, GlobalAvgPool2d), _WHOLE),
     **dict.fromkeys((GlobalMaxPool2d, GroupNorm, LayerNorm), _WHOLE),
     LocallyConnected2d: _ONE_SIZE,
-    Affine: "before it a Flatten is missing",
+    Linear: "before it a Flatten is missing",
 }
 
 
 def to_convolution(module: Module, input_shape: Shape) -> Any:
     """Turn fully connected layers into convolutions with the same numbers.
 
-    An `Affine` on images becomes a `Conv2d` whose kernel is as large as the image. In a
-    `Sequential` of layers on images, `Flatten`, and `Affine` layers with activations between
-    them, the Flatten disappears, the first Affine becomes a Conv2d of the size of what came to
+    A `Linear` on images becomes a `Conv2d` whose kernel is as large as the image. In a
+    `Sequential` of layers on images, `Flatten`, and `Linear` layers with activations between
+    them, the Flatten disappears, the first Linear becomes a Conv2d of the size of what came to
     it, the others Conv2ds of 1 × 1, BatchNorm1d becomes BatchNorm2d, and softmax goes over the
     channels. For an image of ``input_shape`` the result has one score per class,
     (N, classes, 1, 1). For a larger one it has in one pass a map of scores: those that the
@@ -86,14 +86,14 @@ def to_convolution(module: Module, input_shape: Shape) -> Any:
     Parameters
     ----------
     module
-        An Affine, or a Sequential; a Sequential in it may hold the Flatten or Affine layers.
+        A Linear, or a Sequential; a Sequential in it may hold the Flatten or Linear layers.
     input_shape
         (C, H, W) of the images that the module was made for.
 
     Returns
     -------
     Conv2d or Sequential
-        For an Affine a Conv2d, for a Sequential a Sequential.
+        For a Linear a Conv2d, for a Sequential a Sequential.
 
     Raises
     ------
@@ -103,21 +103,21 @@ def to_convolution(module: Module, input_shape: Shape) -> Any:
         Naming the first layer that cannot be converted, and why.
     """
     shape = _image_shape("to_convolution", input_shape)
-    if type(module) is Affine:
+    if type(module) is Linear:
         return _convolution("this layer", module, shape)
     if not isinstance(module, Sequential):
-        message = f"to_convolution: {type(module).__name__} is neither an Affine nor a Sequential"
+        message = f"to_convolution: {type(module).__name__} is neither a Linear nor a Sequential"
         raise UnsupportedError(f"{message}; convert its layers one by one")
     first = next(module.parameters(), None)
     walk = _Walk(shape, np.dtype(np.float32) if first is None else first.dtype)
     converted = walk.through(module, "")
     if not walk.converted:
-        message = f"to_convolution: there is no Flatten and Affine to convert in {module!r}"
+        message = f"to_convolution: there is no Flatten and Linear to convert in {module!r}"
         raise UnsupportedError(message)
     return converted
 
 
-def to_affine(conv: Conv2d, input_shape: Shape | None = None) -> Affine:
+def to_affine(conv: Conv2d, input_shape: Shape | None = None) -> Linear:
     """Turn a convolution into the fully connected layer of the same function.
 
     With a kernel as large as the image this undoes :func:`to_convolution`. Otherwise the weight
@@ -132,7 +132,7 @@ def to_affine(conv: Conv2d, input_shape: Shape | None = None) -> Affine:
 
     Returns
     -------
-    Affine
+    Linear
         ``affine(x.reshape(N, -1))`` is ``conv(x).reshape(N, -1)``.
 
     Raises
@@ -161,7 +161,7 @@ def to_affine(conv: Conv2d, input_shape: Shape | None = None) -> Affine:
         how = (conv.stride, conv.padding, conv.dilation, conv.groups)
         found: Any = conv2d(ones, weight, None, *how)
         matrix, places = found.reshape(len(ones), -1).T, math.prod(found.shape[2:])
-    affine = Affine(1, 1, conv.bias is not None, rng=np.random.default_rng(0))
+    affine = Linear(1, 1, conv.bias is not None, rng=np.random.default_rng(0))
     affine.out_features, affine.in_features = matrix.shape
     affine.weight = _parameter(matrix, conv.weight)
     if conv.bias is not None:
@@ -175,10 +175,10 @@ class _Walk:
 
     def __init__(self, shape: Shape, dtype: Any) -> None:
         """Begin with images of that shape."""
-        self.shape = shape  # of an image, or of the kernel that the next Affine becomes
+        self.shape = shape  # of an image, or of the kernel that the next Linear becomes
         self.dtype = dtype
         self.flat = False
-        self.converted = False  # an Affine has been met; from then on the shape is (C, 1, 1)
+        self.converted = False  # a Linear has been met; from then on the shape is (C, 1, 1)
 
     def through(self, sequential: Sequential, path: str) -> Sequential:
         """Convert layer by layer; without the Flatten they are numbered anew."""
@@ -220,7 +220,7 @@ class _Walk:
 
     def of_scores(self, layer: Module, name: str) -> Module:
         """Convert a layer behind the Flatten."""
-        if type(layer) is Affine:
+        if type(layer) is Linear:
             found = _convolution(f'layer "{name}"', layer, self.shape)
             self.shape = found.out_channels, 1, 1
             self.converted = True
@@ -236,9 +236,9 @@ class _Walk:
             found_max = copy.deepcopy(layer)
             found_max.axis = -3
             return found_max
-        reason = "between Flatten and Affine only what goes element by element can stay"
+        reason = "between Flatten and Linear only what goes element by element can stay"
         if self.converted:
-            reason = "behind an Affine only activations, dropout, BatchNorm1d, softmax, Affine can"
+            reason = "behind a Linear only activations, dropout, BatchNorm1d, softmax, Linear can"
         raise self.refusal(name, layer, reason)
 
     def refusal(self, name: str, layer: Module, why: str) -> UnsupportedError:
@@ -247,7 +247,7 @@ class _Walk:
         return UnsupportedError(message)
 
 
-def _convolution(name: str, affine: Affine, shape: Shape) -> Conv2d:
+def _convolution(name: str, affine: Linear, shape: Shape) -> Conv2d:
     """Return the convolution whose kernel covers images of that shape."""
     channels, height, width = shape
     if affine.in_features != math.prod(shape):

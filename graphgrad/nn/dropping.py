@@ -9,9 +9,9 @@ from numpy.typing import DTypeLike
 from graphgrad.arguments import guarded, share
 from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.dense import Linear
-from graphgrad.nn.function_layers import FunctionLayer, layer_of
+from graphgrad.nn.function_layers import FunctionLayer, computes, layer_of
 from graphgrad.nn.functional.dropping import dropout, dropout2d, vanilla_dropout
-from graphgrad.nn.functional.projections import affine
+from graphgrad.nn.functional.projections import linear
 
 
 @layer_of(dropout, "training")
@@ -44,6 +44,7 @@ class VanillaDropout(Dropout):
     """
 
 
+@computes(linear)
 class DropConnect(Linear):
     """A fully connected layer that in training drops its weights, not its inputs.
 
@@ -74,4 +75,4 @@ class DropConnect(Linear):
 
     def forward(self, x: Any) -> Tensor:
         """Return x Wᵀ + b, with some of W dropped if in training."""
-        return affine(x, dropout(self.weight, self.p, self.training, rng=self.rng), self.bias)
+        return linear(x, dropout(self.weight, self.p, self.training, rng=self.rng), self.bias)

@@ -65,8 +65,8 @@ class Module:
 
         class TwoLayers(nn.Module):
             def __init__(self, rng=None):
-                self.hidden = nn.Affine(64, 100, rng=rng)
-                self.scores = nn.Affine(100, 10, rng=rng)
+                self.hidden = nn.Linear(64, 100, rng=rng)
+                self.scores = nn.Linear(100, 10, rng=rng)
 
             def forward(self, x):
                 return self.scores(self.hidden(x).relu())

@@ -13,7 +13,8 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.attention import MultiheadAttention
 from graphgrad.nn.containers import ModuleList
-from graphgrad.nn.dense import Affine
+from graphgrad.nn.dense import Linear
+from graphgrad.nn.function_layers import Layer, computes
 from graphgrad.nn.functional.attention import sinusoidal_positions
 from graphgrad.nn.functional.dropping import dropout
 from graphgrad.nn.functional.gates import gelu
@@ -37,7 +38,7 @@ class TransformerEncoderLayer(Module):
     the Transformer Architecture", 2020.
 
     Shapes: src (S, N, E), or (N, S, E) if batch_first, or (S, E) for one sequence; the output
-    alike. Initial values are those of :class:`MultiheadAttention`, :class:`Affine` and
+    alike. Initial values are those of :class:`MultiheadAttention`, :class:`Linear` and
     :class:`LayerNorm`.
 
     Parameters
@@ -103,8 +104,8 @@ class TransformerEncoderLayer(Module):
         self.self_attn = MultiheadAttention(
             d_model, nhead, dropout, bias, batch_first, rng=rng, dtype=dtype
         )
-        self.linear1 = Affine(d_model, dim_feedforward, bias, rng=rng, dtype=dtype)
-        self.linear2 = Affine(dim_feedforward, d_model, bias, rng=rng, dtype=dtype)
+        self.linear1 = Linear(d_model, dim_feedforward, bias, rng=rng, dtype=dtype)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, rng=rng, dtype=dtype)
         self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
         self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
 
@@ -198,29 +199,12 @@ class TransformerEncoder(Module):
         return src if self.norm is None else self.norm(src)
 
 
-class PositionalEncoding(Module):
-    """Add to each place of a sequence its own waves, for attention itself does not see order.
+@computes(sinusoidal_positions)
+class PositionalEncoding(Layer):
+    """Add ``nn.functional.sinusoidal_positions`` to a sequence, for attention does not see order.
 
-    Column 2i gets sin(place / 10000^(2i / E)), column 2i + 1 the cosine. Vaswani et al.,
-    "Attention Is All You Need", 2017, section 3.5.
-
-    Shapes: x (S, N, E), or (N, S, E) if batch_first, or (S, E); the output alike.
-
-    Parameters
-    ----------
-    d_model
-        E.
-    dropout
-        The share of the sums that training sets to 0.
-    batch_first
-        Whether N is the first axis.
-    rng
-        For dropout. None is the package's default generator.
-
-    Raises
-    ------
-    ShapeError
-        If an input does not fit.
+    x is (S, N, E), or (N, S, E) if batch_first, or (S, E), with E = ``d_model``; the output alike.
+    ``dropout`` is the share of the sums that training sets to 0.
     """
 
     @guarded
@@ -263,9 +247,3 @@ class PositionalEncoding(Module):
         if x.ndim == 3 and not self.batch_first:
             waves = waves[:, None]
         return dropout(x + waves, self.dropout, self.training, rng=self.rng)
-
-    def extra_repr(self) -> str:
-        """Return the arguments, as far as they are not the usual ones."""
-        options = {"dropout": (self.dropout, 0.0), "batch_first": (self.batch_first, False)}
-        named = [f"{k}={value!r}" for k, (value, usual) in options.items() if value != usual]
-        return ", ".join([str(self.d_model), *named])

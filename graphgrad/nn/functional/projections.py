@@ -43,7 +43,7 @@ _AFFINE: Op[Tensor] = op(
 )
 
 
-def affine(x: Any, weight: Any, bias: Any = None) -> Tensor:
+def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
     """Return x Wᵀ + b.
 
     Parameters
@@ -60,19 +60,19 @@ def affine(x: Any, weight: Any, bias: Any = None) -> Tensor:
     ShapeError
         If the shapes do not fit.
     """
-    x_shape, shape = shape_of(x, "affine"), shape_of(weight, "affine")
+    x_shape, shape = shape_of(x, "linear"), shape_of(weight, "linear")
     if not x_shape or len(shape) != 2 or x_shape[-1] != shape[1]:
         message = (
-            f"affine: x {x_shape}, weight {shape}; the last axis of x must be the second of "
+            f"linear: x {x_shape}, weight {shape}; the last axis of x must be the second of "
             f"weight (outputs, inputs): flatten x, or transpose the weight?"
         )
         raise ShapeError(message)
     if bias is None:
         return _AFFINE(x, weight, Absent(0.0))
-    if shape_of(bias, "affine") != shape[:1]:
-        message = f"affine: bias {shape_of(bias)}; weight {shape} needs {shape[:1]}"
+    if shape_of(bias, "linear") != shape[:1]:
+        message = f"linear: bias {shape_of(bias)}; weight {shape} needs {shape[:1]}"
         raise ShapeError(message)
     return _AFFINE(x, weight, bias)
 
 
-linear = affine
+affine = linear  # its name in Saito's book

@@ -10,7 +10,7 @@ from graphgrad.errors import ArgumentError
 from graphgrad.nn.activations import ReLU
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.convolution import Conv2d
-from graphgrad.nn.dense import Affine
+from graphgrad.nn.dense import Linear
 from graphgrad.nn.dropping import Dropout
 from graphgrad.nn.init import he_normal, initialize
 from graphgrad.nn.models.images import FixedSize, Shape, image_shape, overwritten, size_after
@@ -74,9 +74,9 @@ class SimpleConvNet(FixedSize):
         )
         height, width = size_after("SimpleConvNet", self.features, self.input_shape)
         self.classifier = Sequential(
-            Affine(filters * height * width, hidden, **how),
+            Linear(filters * height * width, hidden, **how),
             ReLU(),
-            Affine(hidden, num_classes, **how),
+            Linear(hidden, num_classes, **how),
         )
         initialize(self, he_normal, rng=rng)
 
@@ -146,10 +146,10 @@ class DeepConvNet(FixedSize):
             channels = count
         height, width = size_after("DeepConvNet", self.features, self.input_shape)
         self.classifier = Sequential(
-            Affine(channels * height * width, hidden, **how),
+            Linear(channels * height * width, hidden, **how),
             ReLU(),
             Dropout(dropout, rng=rng),
-            Affine(hidden, num_classes, **how),
+            Linear(hidden, num_classes, **how),
             Dropout(dropout, rng=rng),
         )
         initialize(self, he_normal, rng=rng)

@@ -11,7 +11,7 @@ from graphgrad.errors import ArgumentError
 from graphgrad.nn.activations import ReLU
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.convolution import Conv2d
-from graphgrad.nn.dense import Affine
+from graphgrad.nn.dense import Linear
 from graphgrad.nn.dropping import Dropout
 from graphgrad.nn.functional.likelihoods import cross_entropy
 from graphgrad.nn.init import initialize, normal
@@ -179,10 +179,10 @@ class AuxiliaryClassifier(Module):
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
         self.avgpool = AdaptiveAvgPool2d(4)
         self.conv = NormalizedConv2d(inputs, maps, 1, **how)
-        self.fc1 = Affine(maps * 4 * 4, hidden, **how)
+        self.fc1 = Linear(maps * 4 * 4, hidden, **how)
         self.relu = ReLU()
         self.dropout = Dropout(dropout, rng=rng)
-        self.fc2 = Affine(hidden, num_classes, **how)
+        self.fc2 = Linear(hidden, num_classes, **how)
 
     def forward(self, x: Any) -> Tensor:
         """Return the scores."""
@@ -294,12 +294,12 @@ class GoogLeNet(Module):
             self.aux2 = AuxiliaryClassifier(outputs["4d"], num_classes, dropout_aux, **aux)
         self.avgpool = AdaptiveAvgPool2d(1)
         self.dropout = Dropout(dropout, rng=rng)
-        self.fc = Affine(inputs, num_classes, **how)
+        self.fc = Linear(inputs, num_classes, **how)
         if not init_weights:
             return
         generator = default_generator(rng)
         for layer in self.modules():  # one by one: no second copy of all the weights
-            if isinstance(layer, Conv2d | Affine):
+            if isinstance(layer, Conv2d | Linear):
                 initialize(layer, normal, std=0.01, rng=generator)
 
     def forward(self, x: Any) -> Tensor | Any:

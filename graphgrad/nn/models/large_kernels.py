@@ -11,7 +11,7 @@ from graphgrad.errors import ArgumentError
 from graphgrad.nn.activations import ReLU
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.convolution import Conv2d
-from graphgrad.nn.dense import Affine
+from graphgrad.nn.dense import Linear
 from graphgrad.nn.dropping import Dropout
 from graphgrad.nn.models.images import flat, images_of, scaled
 from graphgrad.nn.module import Module
@@ -85,12 +85,12 @@ class _FiveConvolutions(Module):
         self.avgpool = AdaptiveAvgPool2d(PLACES)
         self.classifier = Sequential(
             Dropout(dropout, rng=rng),
-            Affine(inputs * PLACES * PLACES, hidden, **how),
+            Linear(inputs * PLACES * PLACES, hidden, **how),
             ReLU(),
             Dropout(dropout, rng=rng),
-            Affine(hidden, hidden, **how),
+            Linear(hidden, hidden, **how),
             ReLU(),
-            Affine(hidden, num_classes, **how),
+            Linear(hidden, num_classes, **how),
         )
 
     def forward(self, x: Any) -> Tensor:

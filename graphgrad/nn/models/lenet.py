@@ -9,7 +9,7 @@ from graphgrad.arguments import guarded
 from graphgrad.nn.activations import Sigmoid
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.convolution import Conv2d
-from graphgrad.nn.dense import Affine
+from graphgrad.nn.dense import Linear
 from graphgrad.nn.models.images import FixedSize, Shape, image_shape, size_after
 from graphgrad.nn.module import Module
 from graphgrad.nn.pooling import AvgPool2d
@@ -82,9 +82,9 @@ class LeNet5(FixedSize):
         )
         height, width = size_after("LeNet5", self.features, self.input_shape)
         self.classifier = Sequential(
-            Affine(16 * height * width, 120, rng=rng, dtype=dtype),
+            Linear(16 * height * width, 120, rng=rng, dtype=dtype),
             activation(),
-            Affine(120, 84, rng=rng, dtype=dtype),
+            Linear(120, 84, rng=rng, dtype=dtype),
             activation(),
-            Affine(84, num_classes, rng=rng, dtype=dtype),
+            Linear(84, num_classes, rng=rng, dtype=dtype),
         )

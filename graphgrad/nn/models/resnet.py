@@ -11,7 +11,7 @@ from graphgrad.errors import ArgumentError, DtypeError
 from graphgrad.nn.activations import Identity, ReLU
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.convolution import Conv2d
-from graphgrad.nn.dense import Affine
+from graphgrad.nn.dense import Linear
 from graphgrad.nn.init import he_normal, initialize
 from graphgrad.nn.models.images import flat, images_of, overwritten, scaled
 from graphgrad.nn.module import Module
@@ -241,7 +241,7 @@ class ResNet(Module):
             for layer in self.modules():  # one by one: no second copy of all the weights
                 if isinstance(layer, Conv2d):
                     initialize(layer, he_normal, fan="out", rng=generator)
-        self.fc = Affine(inputs, num_classes, rng=generator, dtype=dtype)
+        self.fc = Linear(inputs, num_classes, rng=generator, dtype=dtype)
 
     def forward(self, x: Any) -> Tensor:
         """Return scores (N, num_classes)."""

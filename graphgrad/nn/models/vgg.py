@@ -11,7 +11,7 @@ from graphgrad.errors import ArgumentError
 from graphgrad.nn.activations import ReLU
 from graphgrad.nn.containers import Sequential
 from graphgrad.nn.convolution import Conv2d
-from graphgrad.nn.dense import Affine
+from graphgrad.nn.dense import Linear
 from graphgrad.nn.dropping import Dropout
 from graphgrad.nn.init import he_normal, initialize, normal
 from graphgrad.nn.models.images import flat, images_of, overwritten, scaled
@@ -102,13 +102,13 @@ class VGG(Module):
         self.in_channels = channels
         self.avgpool = AdaptiveAvgPool2d(PLACES)
         self.classifier = Sequential(
-            Affine(inputs * PLACES * PLACES, hidden, **how),
+            Linear(inputs * PLACES * PLACES, hidden, **how),
             ReLU(),
             Dropout(dropout, rng=rng),
-            Affine(hidden, hidden, **how),
+            Linear(hidden, hidden, **how),
             ReLU(),
             Dropout(dropout, rng=rng),
-            Affine(hidden, num_classes, **how),
+            Linear(hidden, num_classes, **how),
         )
         if not init_weights:
             return
@@ -116,7 +116,7 @@ class VGG(Module):
         for layer in self.modules():  # one by one: no second copy of all the weights
             if isinstance(layer, Conv2d):
                 initialize(layer, he_normal, fan="out", rng=generator)
-            elif isinstance(layer, Affine):
+            elif isinstance(layer, Linear):
                 initialize(layer, normal, std=0.01, rng=generator)
 
     def forward(self, x: Any) -> Tensor:

@@ -106,7 +106,7 @@ class ModuleCall:
 
     path: str  # of the module; of a sweep or an op the user's line
     outer: int | None  # the number of the call that it lay in, a smaller one, from 1
-    kind: str | None = None  # of what a sweep computed: "∂ backward", "∂ of Affine", "∂ of sin"
+    kind: str | None = None  # of what a sweep computed: "∂ backward", "∂ of Linear", "∂ of sin"
 
 
 @dataclass(frozen=True, slots=True)
