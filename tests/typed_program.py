@@ -81,6 +81,8 @@ def learn() -> float:
         assert_type(nn.CrossEntropyLoss()(scores[None], np.array([0])), gg.Tensor)
         loss.backward()
         optimizer.step()
+    assert_type(nn.MaxPool2d(2, ceil_mode=True)(gg.Tensor(np.ones((1, 2, 2)))), gg.Tensor)
+    assert_type(nn.Dropout().p, float)
     assert_type(predict(net, gg.Tensor(np.ones((5, 4))), scale=2.0), gg.Tensor)
     return float(loss.item() + gg.grad(power)(3.0, n=2))
 
@@ -111,6 +113,12 @@ def mistakes(t: gg.Tensor, net: Reader) -> None:
     net("no")  # type: ignore[arg-type]
     net(t, last=3)  # type: ignore[arg-type]
     net.scores()  # type: ignore[call-arg]
+    nn.Linear(2, 2)()  # type: ignore[call-arg]
+    nn.ReLU()()  # type: ignore[call-arg]
+    nn.MaxPool2d()  # type: ignore[call-arg]
+    nn.ELU("no")  # type: ignore[arg-type]
+    nn.HuberLoss(reduction=3)  # type: ignore[arg-type]
+    nn.CrossEntropyLoss()(t)  # type: ignore[call-arg]
     predict(net)  # type: ignore[call-arg]
     predict(net, t, scale="no")  # type: ignore[arg-type]
     optim.SGD(net.parameters(), lr="no")  # type: ignore[arg-type]
