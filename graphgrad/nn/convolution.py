@@ -30,43 +30,34 @@ class _Convolution(Layer):
     axes: ClassVar[int] = 2
     transposed: ClassVar[bool] = False
     by_name = ("kernel_size",)
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: Any  # one number for each axis, or a word
     bias: Parameter | None
 
-    def _build(
-        self,
-        channels: tuple[int, int],
-        how: dict[str, Any],
-        groups: int,
-        bias: bool,
-        rng: np.random.Generator | None,
-        dtype: DTypeLike,
-    ) -> None:
-        """Check the arguments, then draw weights and bias, uniform in ±1/√fan_in."""
+    def _keep(self, in_channels: int, out_channels: int, groups: int, **sizes: Any) -> None:
+        """Check the arguments and keep them, the sizes as one number for each axis."""
         name, axes = type(self).__name__, self.axes
-        inputs, outputs, groups = counts(
-            name, in_channels=channels[0], out_channels=channels[1], groups=groups
+        self.in_channels, self.out_channels, self.groups = counts(
+            name, in_channels=in_channels, out_channels=out_channels, groups=groups
         )
-        if inputs % groups or outputs % groups:
+        if in_channels % groups or out_channels % groups:
             message = (
-                f"{name}: in_channels={inputs}, out_channels={outputs}, groups={groups}; groups "
-                f"must divide both"
+                f"{name}: in_channels={in_channels}, out_channels={out_channels}, "
+                f"groups={groups}; groups must divide both"
             )
             raise ArgumentError(message)
-        self.in_channels, self.out_channels = inputs, outputs
-        self.kernel_size = numbers_of(name, "kernel_size", how["kernel_size"], 1, axes)
-        self.stride = numbers_of(name, "stride", how["stride"], 1, axes)
-        self.dilation = numbers_of(name, "dilation", how["dilation"], 1, axes)
-        padding = how["padding"]
-        if isinstance(padding, str) and not self.transposed:
-            margins_of(name, padding, self.kernel_size, self.stride, self.dilation)
-            self.padding: Any = padding
-        else:
-            self.padding = numbers_of(name, "padding", padding, 0, axes)
-        self.groups = groups
-        rng = default_generator(rng)
+        for what, value in sizes.items():
+            least = 0 if "padding" in what else 1
+            setattr(self, what, numbers_of(name, what, value, least, axes))
+
+    def _draw(self, bias: bool, rng: np.random.Generator | None, dtype: DTypeLike) -> None:
+        """Draw weights and bias, uniform in ±1/√fan_in."""
+        inputs, outputs = self.in_channels, self.out_channels
         first, second = (inputs, outputs) if self.transposed else (outputs, inputs)
-        shape = (first, second // groups, *self.kernel_size)
-        bound = 1 / math.sqrt(math.prod(shape[1:]))
+        shape = (first, second // self.groups, *self.kernel_size)
+        bound, rng = 1 / math.sqrt(math.prod(shape[1:])), default_generator(rng)
         self.weight = uniform_parameter(shape, bound, rng=rng, dtype=dtype)
         self.bias = uniform_parameter((outputs,), bound, rng=rng, dtype=dtype) if bias else None
 
@@ -95,13 +86,14 @@ class _Correlation(_Convolution):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
-        how = {
-            "kernel_size": kernel_size,
-            "stride": stride,
-            "padding": padding,
-            "dilation": dilation,
-        }
-        self._build((in_channels, out_channels), how, groups, bias, rng, dtype)
+        sizes = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
+        self._keep(in_channels, out_channels, groups, **sizes)
+        name, how = type(self).__name__, (self.kernel_size, self.stride, self.dilation)
+        margins = margins_of(name, padding, *how)
+        self.padding = (
+            padding if isinstance(padding, str) else tuple(before for before, _ in margins)
+        )
+        self._draw(bias, rng, dtype)
 
     def forward(self, x: Any) -> Tensor:
         """Convolve."""
@@ -136,6 +128,7 @@ class _Transposed(_Convolution):
     """What ConvTranspose1d and ConvTranspose2d share."""
 
     transposed = True
+    output_padding: tuple[int, ...]
 
     @guarded
     def __init__(
@@ -154,17 +147,12 @@ class _Transposed(_Convolution):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Draw the initial values."""
-        name, axes = type(self).__name__, self.axes
-        self.output_padding = numbers_of(name, "output_padding", output_padding, 0, axes)
-        how = {
-            "kernel_size": kernel_size,
-            "stride": stride,
-            "padding": padding,
-            "dilation": dilation,
-        }
-        steps = (numbers_of(name, what, how[what], 1, axes) for what in ("stride", "dilation"))
+        sizes = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
+        margins = {"padding": padding, "output_padding": output_padding}
+        self._keep(in_channels, out_channels, groups, **sizes, **margins)
+        name, steps = type(self).__name__, (self.stride, self.dilation)
         check_output_padding(name, self.output_padding, *steps)
-        self._build((in_channels, out_channels), how, groups, bias, rng, dtype)
+        self._draw(bias, rng, dtype)
 
     def forward(self, x: Any) -> Tensor:
         """Spread x."""

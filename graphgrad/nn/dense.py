@@ -23,7 +23,7 @@ class Linear(Layer):
 
     ``weight`` is (out_features, in_features), as PyTorch stores it, and ``bias`` (out_features,);
     both start uniform in ±1/√in_features. The W of Saito's book is ``weight.T``, which
-    :meth:`from_matrix` takes.
+    :meth:`from_matrix` takes. `Affine`, its name in that book, is the same class.
     """
 
     bias: Parameter | None
@@ -79,4 +79,4 @@ class Linear(Layer):
         return int(math.prod(output) * self.in_features)
 
 
-Affine = Linear  # the name of the layer in Saito's book
+Affine = Linear
