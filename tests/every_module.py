@@ -75,6 +75,10 @@ EXAMPLES: dict[str, Example] = {
     "Sigmoid": on(MATRIX, nn.Sigmoid),
     "Tanh": on(MATRIX, nn.Tanh),
     "ReLU": on(MATRIX, nn.ReLU),
+    "ReLU6": on([lambda r: 5 * r(2, 3)], nn.ReLU6),
+    "Hardtanh": on(MATRIX, nn.Hardtanh, -0.5, 1.5),
+    "LogSigmoid": on(MATRIX, nn.LogSigmoid),
+    "SELU": on(MATRIX, nn.SELU),
     "LeakyReLU": on(MATRIX, nn.LeakyReLU, 0.2),
     "PReLU": on([(5,)], nn.PReLU),
     "PReLU per channel": on([(2, 3, 2)], nn.PReLU, 3, init=0.1),
@@ -104,6 +108,13 @@ EXAMPLES: dict[str, Example] = {
     "Conv2d in groups": on(
         [(1, 2, 5, 4)], nn.Conv2d, 2, 2, 2, stride=2, dilation=2, groups=2, bias=False
     ),
+    "ConvTranspose1d": on(
+        *([(2, 2, 3)], nn.ConvTranspose1d, 2, 4, 3),
+        stride=2,
+        padding=1,
+        output_padding=1,
+        groups=2,
+    ),
     "ConvTranspose2d": on(
         *([(2, 2, 3, 2)], nn.ConvTranspose2d, 2, 4, 2),
         stride=(2, 1),
@@ -112,8 +123,8 @@ EXAMPLES: dict[str, Example] = {
         groups=2,
     ),
     # ------------------------------------------------------------------------------ dense
-    "Affine": on([(4, 3)], nn.Affine, 3, 2),
-    "Affine without bias": on([(2, 2, 3)], nn.Affine, 3, 2, bias=False),
+    "Linear": on([(4, 3)], nn.Linear, 3, 2),
+    "Linear without bias": on([(2, 2, 3)], nn.Linear, 3, 2, bias=False),
     # ----------------------------------------------------------------------------- dropout
     "Dropout": on([(3, 4)], nn.Dropout, 0.4, reproducible=False),
     "Dropout2d": on([(2, 3, 2, 2)], nn.Dropout2d, 0.4, reproducible=False),

@@ -235,9 +235,9 @@ REFUSED: Refusals = {
         r"x \(4, 5\), weight \(4, 3\)": lambda: nn.Maxout(3, 2)(np.zeros((4, 5))),
     },
     ArgumentError: {
-        "gelu: approximate='erf'; it is 'none' or 'tanh'": lambda: F.gelu(X, "erf"),
+        "gelu: approximate='erf'; there are 'none' and 'tanh'": lambda: F.gelu(X, "erf"),
         "GELU: approximate='fast'": lambda: nn.GELU("fast"),
-        "softplus: beta=0; it must be above 0": lambda: F.softplus(X, beta=0),
+        "softplus: beta = 0.0 must be finite and positive": lambda: F.softplus(X, beta=0),
         "PReLU: num_parameters = 0 must be at least 1": lambda: nn.PReLU(0),
         "Maxout: pieces = 0 must be at least 1": lambda: nn.Maxout(3, 2, pieces=0),
     },

@@ -198,20 +198,20 @@ REFUSED: Refusals = {
     DtypeError: {"must be whole numbers": lambda: nn.to_convolution(AFFINE, FRACTION)},
     UnsupportedError: {
         "ReLU is neither": lambda: nn.to_convolution(nn.ReLU(), (1, 4, 4)),
-        "no Flatten and Affine": converted(nn.ReLU()),
-        r'"0", Affine\(4, 3\).*a Flatten is missing': converted(nn.Affine(4, 3)),
+        "no Flatten and Linear": converted(nn.ReLU()),
+        r'"0", Linear\(4, 3\).*a Flatten is missing': converted(nn.Affine(4, 3)),
         "GroupNorm.*whole image": converted(Residual(), FLATTEN, AFFINE),
         "LocallyConnected2d.*one size": converted(LOCAL, FLATTEN, AFFINE),
         r'"0\.0", GlobalAvgPool2d\(\), .*whole image': converted(
             nn.Sequential(nn.GlobalAvgPool2d()), nn.Affine(1, 2)
         ),
         "over the channels": converted(nn.Softmax(), FLATTEN, AFFINE),
-        r"Flatten\(2, -1\).*all axes but": converted(nn.Flatten(2), AFFINE),
+        r"Flatten\(start_dim=2\).*all axes but": converted(nn.Flatten(2), AFFINE),
         "Softmax.*only what goes element by": converted(FLATTEN, nn.Softmax(), AFFINE),
         "PReLU.*only what goes element by": converted(FLATTEN, nn.PReLU(16), AFFINE),
         '"2", LayerNorm': converted(FLATTEN, AFFINE, nn.LayerNorm(3)),
         "DropConnect": converted(FLATTEN, nn.DropConnect(16, 2)),
-        "Affine is no Conv2d": lambda: nn.to_affine(AFFINE),  # type: ignore[arg-type]
+        "Linear is no Conv2d": lambda: nn.to_affine(AFFINE),  # type: ignore[arg-type]
     },
 }
 

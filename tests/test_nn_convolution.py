@@ -287,9 +287,9 @@ REFUSED: Refusals = {
         "groups must divide both": lambda: nn.Conv2d(4, 6, 3, groups=4),
         "Conv2d: kernel_size=0 must be 1": lambda: nn.Conv2d(4, 6, 0),
         'Conv2d: padding="same"': lambda: nn.Conv2d(4, 6, 3, stride=2, padding="same"),
-        "padding='same' must be a number": lambda: nn.ConvTranspose2d(4, 6, 3, padding="same"),
     },
     DtypeError: {
+        "padding='same' must be a whole": lambda: nn.ConvTranspose2d(4, 6, 3, padding="same"),
         "dilation=.1,. must": lambda: F.conv2d(IMAGE, KERNEL, dilation=(1,)),
         "stride=1.5 must": lambda: F.conv2d(IMAGE, KERNEL, stride=1.5),
         "kernel_size=.3, 3. must be a w": lambda: nn.Conv1d(4, 6, (3, 3)),

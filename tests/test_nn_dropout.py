@@ -190,17 +190,17 @@ def test_flatten(axes: tuple[int, ...], shape: tuple[int, ...] | None) -> None:
 FLAT = np.zeros((2, 3, 4))
 REFUSED: Refusals = {
     ArgumentError: {
-        r"dropout: p=-0\.1 is not in 0 … 1": lambda: F.dropout(FLAT, -0.1),
-        r"p=1\.5 is not": lambda: F.vanilla_dropout(FLAT, 1.5, training=False),
+        r"dropout: p = -0\.1 must be from 0 to 1": lambda: F.dropout(FLAT, -0.1),
+        r"vanilla_dropout: p = 1\.5 must": lambda: F.vanilla_dropout(FLAT, 1.5, training=False),
         "p = nan must be a finite number": lambda: F.dropout2d(FLAT[None], np.nan),
-        r"Dropout: p=1\.5": lambda: nn.Dropout(1.5),
-        r"DropConnect.*: p=1\.5": lambda: nn.DropConnect(2, 3, 1.5),
+        r"Dropout: p = 1\.5": lambda: nn.Dropout(1.5),
+        r"DropConnect: p = 1\.5": lambda: nn.DropConnect(2, 3, 1.5),
         r"\(2, 3, 4\) is not \(N, C, H, W\)": lambda: nn.Dropout2d()(FLAT),
     },
     ShapeError: {
-        r"Flatten\(1, 0\): x \(2, 3, 4\) has no axes": lambda: nn.Flatten(1, 0)(FLAT),
-        r"Flatten\(2, 5\): x": lambda: nn.Flatten(2, 5)(FLAT),
-        r"Flatten\(-5, -1\): x": lambda: nn.Flatten(-5, -1)(FLAT),
+        r"flatten: x \(2, 3, 4\) has no axes 1 to 0": lambda: nn.Flatten(1, 0)(FLAT),
+        r"flatten: x \(2, 3, 4\) has no axes 2 to 5": lambda: nn.Flatten(2, 5)(FLAT),
+        r"flatten: x \(2, 3, 4\) has no axes -5 to -1": lambda: nn.Flatten(-5, -1)(FLAT),
     },
 }
 

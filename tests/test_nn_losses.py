@@ -455,7 +455,7 @@ REFUSED: Refusals = {
         "hinge.*astype": lambda: F.hinge_loss(X, [0.0, 1, 0, 0]),
     },
     ArgumentError: {
-        "delta=0": lambda: F.huber_loss(X, LOGITS, delta=0),
+        "delta = 0.0": lambda: F.huber_loss(X, LOGITS, delta=0),
         "'mean', 'sum'": lambda: F.mse_loss(X, LOGITS, reduction="max"),
         "'none'": lambda: F.cross_entropy(X, LABELS, reduction="batchmean"),
         "MSELoss: reduction='batchmean'": lambda: nn.MSELoss(reduction="batchmean"),

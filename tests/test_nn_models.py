@@ -391,7 +391,7 @@ REFUSED: Refusals = {
         "ZFNet: width = nan": lambda: models.zfnet(width=float("nan")),
         r"VGG: stages=\(1, 2, 3\); five": lambda: models.VGG((1, 2, 3)),
         "stages": lambda: models.VGG((1, 2, 3, 0, 1)),
-        "Affine: out_features = 0 must": lambda: models.vgg11(0, width=1 / 32),
+        "Linear: out_features = 0 must": lambda: models.vgg11(0, width=1 / 32),
         r"ResNet: layers=\(\)": lambda: models.ResNet(BASIC, ()),
         r"layers=\(2, 0\)": lambda: models.ResNet(BASIC, (2, 0)),
         "in_channels = 0 must be": lambda: models.resnet18(width=1 / 32, channels=0),

@@ -261,10 +261,10 @@ def test_affine_starts_as_pytorch_does() -> None:
 
 REFUSED: Refusals = {
     ShapeError: {
-        r"affine: x \(4, 2\), weight \(2, 3\)": lambda: affine(3, 2)(np.zeros((4, 2))),
-        r"affine: x \(\), weight \(2, 3\)": lambda: affine(3, 2)(np.zeros(())),
-        r"affine: x \(3, 1\), weight \(2, 3\)": lambda: affine(3, 2)(np.zeros((3, 1))),
-        r"affine: bias \(3,\)": lambda: nn.functional.affine(
+        r"linear: x \(4, 2\), weight \(2, 3\)": lambda: affine(3, 2)(np.zeros((4, 2))),
+        r"linear: x \(\), weight \(2, 3\)": lambda: affine(3, 2)(np.zeros(())),
+        r"linear: x \(3, 1\), weight \(2, 3\)": lambda: affine(3, 2)(np.zeros((3, 1))),
+        r"linear: bias \(3,\)": lambda: nn.functional.affine(
             np.zeros((1, 3)), np.zeros((2, 3)), np.zeros(3)
         ),
         "from_matrix": lambda: nn.Affine.from_matrix([[1, 2]], [1]),
@@ -320,7 +320,7 @@ def test_a_failed_functional_call_leaves_the_module_as_it_was() -> None:
     layer = affine()
     weight = layer.state_dict()["weight"]
     for name, value, x, says in (
-        ("weight", np.zeros((2, 2)), np.zeros(3), "affine"),
+        ("weight", np.zeros((2, 2)), np.zeros(3), "linear"),
         ("weight", np.zeros(3), np.zeros((1, 2)), "functional_call: 'weight'"),
         ("wait", np.zeros((2, 2)), np.zeros((1, 2)), "functional_call: 'wait'"),
     ):

@@ -53,7 +53,6 @@ _ABSENT = """Ensemble, Ensemble of outputs, LocallyConnected2d, LocallyConnected
 VanillaDropout, PositionalEncoding, Step, Maxout, Maxout without bias, HalfSquaredError, HingeLoss,
 HingeLoss| squared, AttributeHingeLoss"""
 ABSENT = {name.strip().replace("|", ",") for name in _ABSENT.split(",")}  # PyTorch has none
-NAMES = {**vars(tnn), "Affine": tnn.Linear}
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
@@ -61,7 +60,7 @@ NAMES = {**vars(tnn), "Affine": tnn.Linear}
 def test_module(name: str, training: bool) -> None:
     example = EXAMPLES[name]
     ours = made(example)
-    make = COUNTERPARTS.get(name, lambda: eval(repr(ours), NAMES))  # our own text
+    make = COUNTERPARTS.get(name, lambda: eval(repr(ours), vars(tnn)))  # our own text
     theirs = make().double()
     for net in (ours, theirs):
         net.train(training and example.reproducible)
