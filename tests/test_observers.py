@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -136,9 +137,12 @@ def test_hooks_run_when_they_do_without_an_observer() -> None:
         def rule(g: Any) -> Any:
             return fail(g) if fails else g
 
+        def note(name: str, _: Any) -> None:
+            order.append(name)
+
         h: gg.Tensor = gg.op(lambda x: x * 1, rule, name="may fail")(w)
         for name, x in (("w", w), ("u", u), ("h", h)):
-            x.register_hook(lambda _, name=name: order.append(name))
+            x.register_hook(partial(note, name))
         try:
             (h * u).backward()
         except GraphError:
