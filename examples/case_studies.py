@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from graphgrad import nn
-from graphgrad.nn.summaries import Summary
+from graphgrad.nn.modules.summary import Summary
 from graphgrad.viz import plots
 
 IMAGE = (3, 224, 224)

@@ -14,13 +14,13 @@ from graphgrad.engine.op import Op
 from graphgrad.engine.plan import asked_by
 from graphgrad.engine.record import record
 from graphgrad.nn.functional.activations import _ELU, _LEAKY
-from graphgrad.nn.functional.convolution_ops import CONV2D
-from graphgrad.nn.functional.gates import _GELU
-from graphgrad.nn.functional.likelihoods import _CROSS_ENTROPY
-from graphgrad.nn.functional.projections import _AFFINE
-from graphgrad.viz.formulas.lettering import signed
+from graphgrad.nn.functional.linear_units import _GELU
+from graphgrad.nn.functional.losses.classification import _CROSS_ENTROPY
+from graphgrad.nn.functional.matrix_products import _AFFINE
+from graphgrad.nn.kernels.convolution import CONV2D
+from graphgrad.viz.formulas.node_formulas import derived, formula_of, formulas_of, local_gradients
+from graphgrad.viz.formulas.number_format import signed
 from graphgrad.viz.formulas.slopes import local_numbers
-from graphgrad.viz.formulas.telling import derived, formula_of, local_gradients, told
 from tests.every_op import EVERY_OP
 from tests.reading import Reader
 
@@ -493,14 +493,14 @@ def test_a_node_tells_all_of_itself() -> None:
     """From what the node kept, also of keywords; after backward() from what is left."""
     x = gg.Tensor(np.ones(MATRIX), requires_grad=True)
     total: Any = gg.sum(x, axis=0)
-    assert told(total._node, ["x"])[:3] == ("Σ(x, axis=0)", ("g, repeated",), (None,))
+    assert formulas_of(total._node, ["x"])[:3] == ("Σ(x, axis=0)", ("g, repeated",), (None,))
     y = gg.Tensor(3.0, requires_grad=True)
     z: Any = y**2
-    assert told(z._node, ["y", 2])[:3] == ("y²", ("g · 2 · y", None), (6.0, None))
+    assert formulas_of(z._node, ["y", 2])[:3] == ("y²", ("g · 2 · y", None), (6.0, None))
     z.backward()
-    assert told(z._node, ["y", 2])[:3] == ("y²", ("g · 2 · y", None), (6.0, None))
+    assert formulas_of(z._node, ["y", 2])[:3] == ("y²", ("g · 2 · y", None), (6.0, None))
     gg.sum(total).backward()
-    formula, sent, *_ = told(total._node, ["x"])
+    formula, sent, *_ = formulas_of(total._node, ["x"])
     assert formula == "Σ(x)", "the axis went with what was kept: it is not made up"
     assert sent == ("g, repeated over them",)
 
@@ -578,10 +578,10 @@ def test_names_that_collide() -> None:
         f"−g · rint(({'x' * 20} − fmod({'x' * 20}, out)) / out)"
     )
     x, y = (gg.Tensor(2.0, requires_grad=True, name="w") for _ in range(2))
-    assert told((x * y)._node, ["w", "w"])[:2] == ("w · w′", ("g · w′", "g · w"))  # type: ignore[arg-type]
-    assert told((x * x)._node, ["w", "w"]).formula == "w²"  # type: ignore[arg-type]
-    assert told((x * x)._node, [None, None]).formula == "x²"  # type: ignore[arg-type]
-    assert told((x * y)._node, [None, "x"]).formula == "x′ · x"  # type: ignore[arg-type]
+    assert formulas_of((x * y)._node, ["w", "w"])[:2] == ("w · w′", ("g · w′", "g · w"))  # type: ignore[arg-type]
+    assert formulas_of((x * x)._node, ["w", "w"]).formula == "w²"  # type: ignore[arg-type]
+    assert formulas_of((x * x)._node, [None, None]).formula == "x²"  # type: ignore[arg-type]
+    assert formulas_of((x * y)._node, [None, "x"]).formula == "x′ · x"  # type: ignore[arg-type]
 
 
 def test_numbers_that_are_equal_are_not_mistaken_for_each_other() -> None:
@@ -611,4 +611,4 @@ def test_arguments_that_look_alike_are_not_mistaken_for_each_other() -> None:
             y = op(gg.Tensor(1.0, requires_grad=True), kind(k))
             node = y._node
             assert node is not None
-            assert told(node, ["x"])[:2] == (f"x · {k:g}", (f"g · {k:g}",))
+            assert formulas_of(node, ["x"])[:2] == (f"x · {k:g}", (f"g · {k:g}",))

@@ -16,7 +16,7 @@ from graphgrad.checks.laws import Case
 from graphgrad.engine.domains import Call, Reduction
 from graphgrad.engine.record import constant
 from graphgrad.errors import DtypeError, UnsupportedError
-from graphgrad.nn.losses import Loss
+from graphgrad.nn.layers.losses import Loss
 from graphgrad.testing import typical_calls
 from tests.every_module import EXAMPLES, Example
 from tests.every_op import EVERY_OP

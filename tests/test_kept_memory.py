@@ -22,7 +22,7 @@ F = nn.functional
 CACHES = {
     "graphgrad.arguments.guarded.<locals>.read": "the checks of one function, which goes with it",
     "graphgrad.randomness._default": "the one generator",
-    "graphgrad.nn.functional.moments._kept_ones": "one block for each of four dtypes",
+    "graphgrad.nn.kernels.moments._kept_ones": "one block for each of four dtypes",
     "graphgrad.ops.einstein._backward": "short texts",
     "graphgrad.ops.einstein._explicit": "short texts",
     "graphgrad.ops.ranges.bounds": "two numbers for a dtype and a power",

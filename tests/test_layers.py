@@ -10,8 +10,8 @@ import pytest
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, GraphgradError
 from graphgrad.nn import functional as F  # noqa: N812
-from graphgrad.nn.function_layers import FunctionLayer
-from graphgrad.nn.losses import Loss
+from graphgrad.nn.layers.function_layers import FunctionLayer
+from graphgrad.nn.layers.losses import Loss
 from tests.bad_arguments import BAD
 from tests.every_call import signature_of
 from tests.every_module import EXAMPLES

@@ -12,8 +12,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.nn.functional import correlation
-from graphgrad.nn.functional.convolution_ops import CONV2D
+from graphgrad.nn.kernels import correlation
+from graphgrad.nn.kernels.convolution import CONV2D
 from tests.builders import Refusals, assert_refused, every_refusal
 from tests.equality import assert_equals_composition
 

@@ -9,7 +9,7 @@ import pytest
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
-from graphgrad.nn.functional.dropping import kept
+from graphgrad.nn.functional.dropouts import kept
 from tests.builders import Refusals, assert_refused, every_refusal
 from tests.equality import assert_equals_composition
 

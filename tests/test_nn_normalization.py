@@ -10,7 +10,8 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.engine.trees import flatten
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.nn.functional import batch_norm, group_norm, layer_norm, local_response_norm, moments
+from graphgrad.nn.functional import batch_norm, group_norm, layer_norm, local_response_norm
+from graphgrad.nn.kernels import moments
 from tests.builders import Refusals, assert_refused, every_refusal
 from tests.equality import assert_equals_composition
 

@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.nn.functional import pooling_ops
+from graphgrad.nn.kernels import pooling as pooling_ops
 from tests.builders import Refusals, assert_refused, every_refusal
 from tests.equality import assert_equals_composition
 

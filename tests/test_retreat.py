@@ -9,8 +9,8 @@ from hypothesis import given
 
 import graphgrad as gg
 from graphgrad.viz import Graph
+from graphgrad.viz.views.fallbacks import simpler
 from graphgrad.viz.views.looks import Look
-from graphgrad.viz.views.retreat import simpler
 from tests.builders import Net, traced
 from tests.golden import programs
 from tests.random_programs import Move, fitting, looks, moves, run

@@ -12,7 +12,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.viz import Graph
 from graphgrad.viz.drawing.texts import gradient_lines, value_lines
-from graphgrad.viz.formulas.lettering import number as written
+from graphgrad.viz.formulas.number_format import number as written
 from graphgrad.viz.page.document import FOLDER, SIGNS, lean
 from tests.browser import OVERLAPS, data_of, reached_by_tab
 from tests.builders import HOSTILE, Net, network, traced

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from graphgrad.names import answer_for_names as _answer_for_names
 from graphgrad.nn import functional as functional, init as init
-from graphgrad.nn.activations import (
+from graphgrad.nn.conversion import (
+    to_affine as to_affine,
+    to_convolution as to_convolution,
+)
+from graphgrad.nn.ensemble import Ensemble as Ensemble
+from graphgrad.nn.evaluation import accuracy as accuracy, predict as predict
+from graphgrad.nn.layers.activations import (
     ELU as ELU,
     GELU as GELU,
     SELU as SELU,
@@ -30,30 +36,23 @@ from graphgrad.nn.activations import (
     Step as Step,
     Tanh as Tanh,
 )
-from graphgrad.nn.attention import MultiheadAttention as MultiheadAttention
-from graphgrad.nn.containers import ModuleList as ModuleList, Sequential as Sequential
-from graphgrad.nn.conversion import (
-    to_affine as to_affine,
-    to_convolution as to_convolution,
-)
-from graphgrad.nn.convolution import (
+from graphgrad.nn.layers.attention import MultiheadAttention as MultiheadAttention
+from graphgrad.nn.layers.convolution import (
     Conv1d as Conv1d,
     Conv2d as Conv2d,
     ConvTranspose1d as ConvTranspose1d,
     ConvTranspose2d as ConvTranspose2d,
 )
-from graphgrad.nn.dense import Affine as Affine, Linear as Linear
-from graphgrad.nn.dropping import (
+from graphgrad.nn.layers.dropout import (
     DropConnect as DropConnect,
     Dropout as Dropout,
     Dropout2d as Dropout2d,
     VanillaDropout as VanillaDropout,
 )
-from graphgrad.nn.embeddings import Embedding as Embedding
-from graphgrad.nn.ensemble import Ensemble as Ensemble
-from graphgrad.nn.evaluation import accuracy as accuracy, predict as predict
-from graphgrad.nn.local import LocallyConnected2d as LocallyConnected2d
-from graphgrad.nn.losses import (
+from graphgrad.nn.layers.embedding import Embedding as Embedding
+from graphgrad.nn.layers.linear import Affine as Affine, Linear as Linear
+from graphgrad.nn.layers.locally_connected import LocallyConnected2d as LocallyConnected2d
+from graphgrad.nn.layers.losses import (
     AttributeHingeLoss as AttributeHingeLoss,
     BCEWithLogitsLoss as BCEWithLogitsLoss,
     CrossEntropyLoss as CrossEntropyLoss,
@@ -66,15 +65,14 @@ from graphgrad.nn.losses import (
     MultiMarginLoss as MultiMarginLoss,
     NLLLoss as NLLLoss,
 )
-from graphgrad.nn.module import Buffer as Buffer, Module as Module, Parameter as Parameter
-from graphgrad.nn.normalization import (
+from graphgrad.nn.layers.normalization import (
     BatchNorm1d as BatchNorm1d,
     BatchNorm2d as BatchNorm2d,
     GroupNorm as GroupNorm,
     LayerNorm as LayerNorm,
     LocalResponseNorm as LocalResponseNorm,
 )
-from graphgrad.nn.pooling import (
+from graphgrad.nn.layers.pooling import (
     AdaptiveAvgPool2d as AdaptiveAvgPool2d,
     AdaptiveMaxPool2d as AdaptiveMaxPool2d,
     AvgPool1d as AvgPool1d,
@@ -85,7 +83,7 @@ from graphgrad.nn.pooling import (
     MaxPool1d as MaxPool1d,
     MaxPool2d as MaxPool2d,
 )
-from graphgrad.nn.recurrent import (
+from graphgrad.nn.layers.recurrent import (
     GRU as GRU,
     LSTM as LSTM,
     RNN as RNN,
@@ -93,15 +91,17 @@ from graphgrad.nn.recurrent import (
     LSTMCell as LSTMCell,
     RNNCell as RNNCell,
 )
-from graphgrad.nn.shape import Flatten as Flatten
-from graphgrad.nn.storage import load as load, save as save
-from graphgrad.nn.substitution import functional_call as functional_call
-from graphgrad.nn.summaries import summary as summary
-from graphgrad.nn.transformer import (
+from graphgrad.nn.layers.shape import Flatten as Flatten
+from graphgrad.nn.layers.transformer import (
     PositionalEncoding as PositionalEncoding,
     TransformerEncoder as TransformerEncoder,
     TransformerEncoderLayer as TransformerEncoderLayer,
 )
+from graphgrad.nn.modules.containers import ModuleList as ModuleList, Sequential as Sequential
+from graphgrad.nn.modules.functional_call import functional_call as functional_call
+from graphgrad.nn.modules.module import Buffer as Buffer, Module as Module, Parameter as Parameter
+from graphgrad.nn.modules.summary import summary as summary
+from graphgrad.nn.storage import load as load, save as save
 from graphgrad.reprs import public as _public
 
 if TYPE_CHECKING:

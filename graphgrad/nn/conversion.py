@@ -9,7 +9,8 @@ import numpy as np
 from graphgrad.engine.operands import shape_of
 from graphgrad.engine.recording import no_grad
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
-from graphgrad.nn.activations import (
+from graphgrad.nn.functional.convolution import conv2d
+from graphgrad.nn.layers.activations import (
     ELU,
     GELU,
     SELU,
@@ -28,21 +29,20 @@ from graphgrad.nn.activations import (
     Step,
     Tanh,
 )
-from graphgrad.nn.containers import Sequential
-from graphgrad.nn.convolution import Conv2d
-from graphgrad.nn.dense import Linear
-from graphgrad.nn.dropping import Dropout, VanillaDropout
-from graphgrad.nn.functional.convolution import conv2d
-from graphgrad.nn.local import LocallyConnected2d
-from graphgrad.nn.module import Module, Parameter
-from graphgrad.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
-from graphgrad.nn.pooling import (
+from graphgrad.nn.layers.convolution import Conv2d
+from graphgrad.nn.layers.dropout import Dropout, VanillaDropout
+from graphgrad.nn.layers.linear import Linear
+from graphgrad.nn.layers.locally_connected import LocallyConnected2d
+from graphgrad.nn.layers.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
+from graphgrad.nn.layers.pooling import (
     AdaptiveAvgPool2d,
     AdaptiveMaxPool2d,
     GlobalAvgPool2d,
     GlobalMaxPool2d,
 )
-from graphgrad.nn.shape import Flatten
+from graphgrad.nn.layers.shape import Flatten
+from graphgrad.nn.modules.containers import Sequential
+from graphgrad.nn.modules.module import Module, Parameter
 
 Shape = tuple[int, ...]
 M = TypeVar("M", bound=Module)

@@ -8,7 +8,7 @@ import numpy as np
 from graphgrad.arguments import guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.nn.module import Module
+from graphgrad.nn.modules.module import Module
 from graphgrad.ops.join import stack
 from graphgrad.ops.likelihood import log_softmax, logsumexp
 

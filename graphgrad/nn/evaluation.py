@@ -13,7 +13,7 @@ from graphgrad.data.dataset import checked
 from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.recording import no_grad
 from graphgrad.errors import ShapeError
-from graphgrad.nn.module import Module
+from graphgrad.nn.modules.module import Module
 
 Metric = Callable[[Any, Any], float]  # scores, labels → the mean over the samples
 

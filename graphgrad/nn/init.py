@@ -20,7 +20,7 @@ from graphgrad.arguments import guarded, positive, wrong
 from graphgrad.engine.operands import as_array
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.names import answer_for_names as _answer_for_names
-from graphgrad.nn.module import Module, Parameter
+from graphgrad.nn.modules.module import Module, Parameter
 from graphgrad.randomness import default_generator
 
 Shape = tuple[int, ...]

@@ -11,7 +11,7 @@ from graphgrad.arguments import guarded
 from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.errors import ArgumentError, DtypeError, FileFormatError, UnsupportedError
 from graphgrad.files import replacing
-from graphgrad.nn.module import Module
+from graphgrad.nn.modules.module import Module
 
 CHECKPOINT = "graphgrad"  # the entry of the metadata that makes a file a checkpoint
 RESERVED = "__metadata__"  # the key of the metadata in the header, which no array can have

@@ -23,8 +23,8 @@ from graphgrad.viz.page.stepper import stepper
 from graphgrad.viz.showing import show_page
 from graphgrad.viz.snapshots.running import traced
 from graphgrad.viz.snapshots.snapshot import Snapshot, take
+from graphgrad.viz.views.fallbacks import simpler
 from graphgrad.viz.views.looks import check_limits
-from graphgrad.viz.views.retreat import simpler
 from graphgrad.viz.views.scenes import SCENES, Scene, scenes_of
 from graphgrad.viz.views.view import Look, View, view
 

@@ -11,7 +11,7 @@ from graphgrad.arguments import guarded, path as path_of, positive, several, who
 from graphgrad.engine.operands import unwrapped
 from graphgrad.errors import ArgumentError, DtypeError, PictureError, ShapeError, UnsupportedError
 from graphgrad.files import replacing
-from graphgrad.viz.formulas.lettering import number as number
+from graphgrad.viz.formulas.number_format import number as number
 
 if TYPE_CHECKING:  # matplotlib is optional, and slow to import
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from graphgrad.nn.functional.correlation import Axis
+from graphgrad.nn.kernels.correlation import Axis
 
 Function = Callable[..., Any]
 

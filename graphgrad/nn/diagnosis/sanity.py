@@ -14,18 +14,18 @@ from graphgrad.arguments import guarded, is_number, positive, whole, wrong
 from graphgrad.data.dataset import checked
 from graphgrad.engine.recording import no_grad
 from graphgrad.errors import ShapeError
-from graphgrad.nn.dropping import DropConnect, Dropout
-from graphgrad.nn.functional.entropies import binary_cross_entropy_with_logits
-from graphgrad.nn.functional.hinges import hinge_loss, multi_margin_loss
-from graphgrad.nn.functional.likelihoods import cross_entropy, nll_loss
-from graphgrad.nn.losses import (
+from graphgrad.nn.functional.losses.classification import cross_entropy, nll_loss
+from graphgrad.nn.functional.losses.distributions import binary_cross_entropy_with_logits
+from graphgrad.nn.functional.losses.margins import hinge_loss, multi_margin_loss
+from graphgrad.nn.layers.dropout import DropConnect, Dropout
+from graphgrad.nn.layers.losses import (
     BCEWithLogitsLoss,
     CrossEntropyLoss,
     HingeLoss,
     MultiMarginLoss,
     NLLLoss,
 )
-from graphgrad.nn.module import Module
+from graphgrad.nn.modules.module import Module
 from graphgrad.optim.adaptive import Adam
 from graphgrad.randomness import default_generator
 

@@ -15,7 +15,6 @@ from graphgrad.arguments import guarded, text, whole
 from graphgrad.engine.operands import unwrapped
 from graphgrad.errors import GraphError, IndexingError
 from graphgrad.judging.updates import excursions
-from graphgrad.nn.activations import Identity, ReLU, Sigmoid, Tanh
 from graphgrad.nn.diagnosis.measurements import (
     LayerMeasure,
     ParameterMeasure,
@@ -25,8 +24,9 @@ from graphgrad.nn.diagnosis.measurements import (
     saturated,
 )
 from graphgrad.nn.diagnosis.symptoms import dead_share, findings
-from graphgrad.nn.module import Module, Parameter
-from graphgrad.nn.shape import Flatten
+from graphgrad.nn.layers.activations import Identity, ReLU, Sigmoid, Tanh
+from graphgrad.nn.layers.shape import Flatten
+from graphgrad.nn.modules.module import Module, Parameter
 
 _UNWATCHED = contextlib.nullcontext()
 

@@ -13,7 +13,7 @@ from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.nn.functional.dropping import kept
+from graphgrad.nn.functional.dropouts import kept
 
 Shape = tuple[int, ...]
 

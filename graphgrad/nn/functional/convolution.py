@@ -7,13 +7,13 @@ from graphgrad.engine.graph import Absent
 from graphgrad.engine.operands import as_array, shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.nn.functional.convolution_ops import (
+from graphgrad.nn.kernels.convolution import (
     CONV2D,
     CONV_TRANSPOSE2D,
     Pair,
     out_size,
 )
-from graphgrad.nn.functional.geometry import numbers_of
+from graphgrad.nn.kernels.geometry import numbers_of
 
 _LAYOUTS = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)"}
 

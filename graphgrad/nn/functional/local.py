@@ -14,9 +14,9 @@ from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.nn.functional.correlation import Axis
-from graphgrad.nn.functional.geometry import image_of, numbers_of, windows_on
 from graphgrad.nn.functional.windows import windows_added, windows_of
+from graphgrad.nn.kernels.correlation import Axis
+from graphgrad.nn.kernels.geometry import image_of, numbers_of, windows_on
 
 # Of arrays: x (N, C, H, W), y (N, O, OH, OW), weight (OH, OW, O, C, KH, KW). A product per place.
 

@@ -15,7 +15,7 @@ from graphgrad.engine.operands import as_array, operand, shape_of
 from graphgrad.engine.recording import note_change
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.nn.functional.moments import (
+from graphgrad.nn.kernels.moments import (
     Layout,
     Moments,
     batch_gradients,

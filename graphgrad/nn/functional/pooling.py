@@ -10,8 +10,8 @@ from graphgrad.engine.op import Op
 from graphgrad.engine.operands import unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.nn.functional.geometry import Axes, image_of, numbers_of, windows_on
-from graphgrad.nn.functional.pooling_ops import (
+from graphgrad.nn.kernels.geometry import Axes, image_of, numbers_of, windows_on
+from graphgrad.nn.kernels.pooling import (
     BIN_MEAN,
     LP_POOL,
     MAX_POOL,

@@ -7,8 +7,8 @@ from graphgrad.engine.graph import Absent
 from graphgrad.engine.operands import as_array, shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError
-from graphgrad.nn.functional.projections import affine
-from graphgrad.nn.functional.recurrence_ops import GRU_STEPS, LSTM_STEPS, RNN_STEPS
+from graphgrad.nn.functional.matrix_products import affine
+from graphgrad.nn.kernels.recurrence import GRU_STEPS, LSTM_STEPS, RNN_STEPS
 
 NONLINEARITIES = ("tanh", "relu")
 

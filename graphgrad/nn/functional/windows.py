@@ -12,8 +12,8 @@ from graphgrad.engine.operands import as_array, shape_of
 from graphgrad.engine.plan import HALF
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.nn.functional.correlation import Axis
-from graphgrad.nn.functional.geometry import (
+from graphgrad.nn.kernels.correlation import Axis
+from graphgrad.nn.kernels.geometry import (
     Axes,
     image_of,
     numbers_of,

@@ -1,17 +1,16 @@
 """Networks that made history, buildable by one call; names of parameters are torchvision's."""
 
 from graphgrad.names import answer_for_names as _answer_for_names
-from graphgrad.nn.models.book import DeepConvNet as DeepConvNet, SimpleConvNet as SimpleConvNet
-from graphgrad.nn.models.inception import (
-    GoogLeNet as GoogLeNet,
-    auxiliary_cross_entropy as auxiliary_cross_entropy,
-    googlenet as googlenet,
-)
-from graphgrad.nn.models.large_kernels import (
+from graphgrad.nn.models.alexnet_zfnet import (
     AlexNet as AlexNet,
     ZFNet as ZFNet,
     alexnet as alexnet,
     zfnet as zfnet,
+)
+from graphgrad.nn.models.inception import (
+    GoogLeNet as GoogLeNet,
+    auxiliary_cross_entropy as auxiliary_cross_entropy,
+    googlenet as googlenet,
 )
 from graphgrad.nn.models.lenet import LeNet5 as LeNet5
 from graphgrad.nn.models.resnet import (
@@ -22,6 +21,7 @@ from graphgrad.nn.models.resnet import (
     resnet34 as resnet34,
     resnet50 as resnet50,
 )
+from graphgrad.nn.models.saito import DeepConvNet as DeepConvNet, SimpleConvNet as SimpleConvNet
 from graphgrad.nn.models.vgg import (
     VGG as VGG,
     vgg11 as vgg11,

@@ -9,8 +9,8 @@ from graphgrad.arguments import guarded
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.nn.containers import Sequential
-from graphgrad.nn.module import Module
+from graphgrad.nn.modules.containers import Sequential
+from graphgrad.nn.modules.module import Module
 
 Shape = tuple[int, ...]
 

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.arguments import guarded
-from graphgrad.nn.activations import Sigmoid
-from graphgrad.nn.containers import Sequential
-from graphgrad.nn.convolution import Conv2d
-from graphgrad.nn.dense import Linear
+from graphgrad.nn.layers.activations import Sigmoid
+from graphgrad.nn.layers.convolution import Conv2d
+from graphgrad.nn.layers.linear import Linear
+from graphgrad.nn.layers.pooling import AvgPool2d
 from graphgrad.nn.models.images import FixedSize, Shape, image_shape, size_after
-from graphgrad.nn.module import Module
-from graphgrad.nn.pooling import AvgPool2d
+from graphgrad.nn.modules.containers import Sequential
+from graphgrad.nn.modules.module import Module
 from graphgrad.randomness import default_generator
 
 

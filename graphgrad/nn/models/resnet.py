@@ -8,15 +8,15 @@ from numpy.typing import DTypeLike
 from graphgrad.arguments import guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError
-from graphgrad.nn.activations import Identity, ReLU
-from graphgrad.nn.containers import Sequential
-from graphgrad.nn.convolution import Conv2d
-from graphgrad.nn.dense import Linear
 from graphgrad.nn.init import he_normal, initialize
+from graphgrad.nn.layers.activations import Identity, ReLU
+from graphgrad.nn.layers.convolution import Conv2d
+from graphgrad.nn.layers.linear import Linear
+from graphgrad.nn.layers.normalization import BatchNorm2d
+from graphgrad.nn.layers.pooling import AdaptiveAvgPool2d, MaxPool2d
 from graphgrad.nn.models.images import flat, images_of, overwritten, scaled
-from graphgrad.nn.module import Module
-from graphgrad.nn.normalization import BatchNorm2d
-from graphgrad.nn.pooling import AdaptiveAvgPool2d, MaxPool2d
+from graphgrad.nn.modules.containers import Sequential
+from graphgrad.nn.modules.module import Module
 from graphgrad.randomness import default_generator
 
 

@@ -8,15 +8,15 @@ from numpy.typing import DTypeLike
 from graphgrad.arguments import guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
-from graphgrad.nn.activations import ReLU
-from graphgrad.nn.containers import Sequential
-from graphgrad.nn.convolution import Conv2d
-from graphgrad.nn.dense import Linear
-from graphgrad.nn.dropping import Dropout
 from graphgrad.nn.init import he_normal, initialize, normal
+from graphgrad.nn.layers.activations import ReLU
+from graphgrad.nn.layers.convolution import Conv2d
+from graphgrad.nn.layers.dropout import Dropout
+from graphgrad.nn.layers.linear import Linear
+from graphgrad.nn.layers.pooling import AdaptiveAvgPool2d, MaxPool2d
 from graphgrad.nn.models.images import flat, images_of, overwritten, scaled
-from graphgrad.nn.module import Module
-from graphgrad.nn.pooling import AdaptiveAvgPool2d, MaxPool2d
+from graphgrad.nn.modules.containers import Sequential
+from graphgrad.nn.modules.module import Module
 from graphgrad.randomness import default_generator
 
 MAPS = (64, 128, 256, 512, 512)  # of the five stages

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.engine.tensor import Tensor
-from graphgrad.nn.module import Module
+from graphgrad.nn.modules.module import Module
 
 Random = np.random.Generator | np.random.RandomState
 # hold none, and may be large

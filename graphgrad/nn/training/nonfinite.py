@@ -8,7 +8,7 @@ import numpy as np
 from graphgrad.engine.anomaly import detect_anomaly
 from graphgrad.engine.operands import unwrapped
 from graphgrad.errors import NonFiniteError
-from graphgrad.nn.module import Module
+from graphgrad.nn.modules.module import Module
 
 
 def nonfinite_member(model: Module) -> str | None:

@@ -18,7 +18,7 @@ from graphgrad.errors import (
     StorageError,
 )
 from graphgrad.nn.evaluation import Means
-from graphgrad.nn.module import Module
+from graphgrad.nn.modules.module import Module
 from graphgrad.nn.training.checkpoints import Checkpoints, read_state, write_state
 from graphgrad.nn.training.generators import Random, generators_of, restore, state_of
 from graphgrad.nn.training.history import History

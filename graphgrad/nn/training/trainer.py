@@ -21,8 +21,8 @@ from graphgrad.errors import (
 )
 from graphgrad.nn.diagnosis.watching import Diagnosis
 from graphgrad.nn.evaluation import Means, Metric, accuracy, evaluate, number
-from graphgrad.nn.functional.likelihoods import cross_entropy
-from graphgrad.nn.module import Module
+from graphgrad.nn.functional.losses.classification import cross_entropy
+from graphgrad.nn.modules.module import Module
 from graphgrad.nn.training.checkpoints import Checkpoints
 from graphgrad.nn.training.generators import Random
 from graphgrad.nn.training.history import History

@@ -20,7 +20,7 @@ from graphgrad.viz.drawing.texts import (
     text_width,
     value_lines,
 )
-from graphgrad.viz.formulas.lettering import number
+from graphgrad.viz.formulas.number_format import number
 from graphgrad.viz.snapshots.digest import Numbers
 from graphgrad.viz.snapshots.snapshot import Value
 from graphgrad.viz.views.heat import Heat

@@ -2,7 +2,7 @@
 
 from graphgrad.errors import PictureError
 from graphgrad.viz.drawing.texts import gradient_lines, module_title, readable, value_lines
-from graphgrad.viz.formulas.lettering import number
+from graphgrad.viz.formulas.number_format import number
 from graphgrad.viz.snapshots.snapshot import Numbers, Value
 from graphgrad.viz.views.view import Node, View
 

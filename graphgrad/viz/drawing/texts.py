@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 from html import escape
 
-from graphgrad.viz.formulas.lettering import number
+from graphgrad.viz.formulas.number_format import number
 from graphgrad.viz.snapshots.snapshot import ModuleNote, Numbers, Value
 
 FONT_SIZE = 11

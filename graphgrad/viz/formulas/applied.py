@@ -8,11 +8,11 @@ import numpy as np
 from graphgrad.engine.accumulate import Scatter
 from graphgrad.engine.binder import REQUIRED
 from graphgrad.engine.op import Op
-from graphgrad.viz.formulas.lettering import UPSTREAM, as_number
 from graphgrad.viz.formulas.notation import index, write
+from graphgrad.viz.formulas.number_format import UPSTREAM, as_number
 from graphgrad.viz.formulas.simplification import without_safeguards
 from graphgrad.viz.formulas.slopes import asked_of
-from graphgrad.viz.formulas.symbols import Shape, Symbol, Untold, head_of, is_ours
+from graphgrad.viz.formulas.symbols import NoFormula, Shape, Symbol, head_of, is_ours
 
 OUT = "\uf8f1"  # stands for the output, until it is called something
 HIDDEN = "\0"  # begins the name of what must not be seen in a text
@@ -178,7 +178,7 @@ def is_named(value: Any) -> bool:
 def _shape_or_none(e: Symbol) -> Shape | None:
     try:
         return e.shape
-    except Untold:
+    except NoFormula:
         return None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphgrad.engine.binder import REQUIRED
 from graphgrad.engine.plain import is_numpys
-from graphgrad.viz.formulas.lettering import (
+from graphgrad.viz.formulas.number_format import (
     ATOM,
     CHAIN,
     LOOSE,
@@ -42,7 +42,7 @@ from graphgrad.viz.formulas.simplification import (
     only_lines_up,
     same_sign,
 )
-from graphgrad.viz.formulas.symbols import Symbol, Untold, is_ours
+from graphgrad.viz.formulas.symbols import NoFormula, Symbol, is_ours
 from graphgrad.viz.formulas.wordings import AROUND, BEFORE, FUNCTIONS, SILENT, in_other_words
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -62,7 +62,7 @@ def condition(c: Any) -> str:  # noqa: C901, PLR0911 - one case per line
     if not isinstance(c, Symbol):
         if isinstance(c, bool | np.bool_):
             return str(bool(c))
-        raise Untold("a mask of numbers")
+        raise NoFormula("a mask of numbers")
     if c.arguments is None:
         return c.head
     parts = c.parts
@@ -134,7 +134,7 @@ class Product:
                 self._take(abs(x), size(abs(x)), exponent)
             return
         if not isinstance(e, Symbol):
-            raise Untold("an array of numbers")
+            raise NoFormula("an array of numbers")
         if e.arguments is None:  # whatever its name is
             self._take(e, e.head, exponent)
             return
@@ -314,7 +314,7 @@ def write(e: Any) -> Written:  # noqa: C901, PLR0911 - one case per line
     if isinstance(e, bool):
         return Written(str(e), ATOM)
     if not isinstance(e, Symbol):
-        raise Untold("an array of numbers")
+        raise NoFormula("an array of numbers")
     if e.arguments is None:
         return Written(e.head, ATOM)
     if is_trivial(e):
@@ -382,7 +382,7 @@ def _plainly(e: Symbol) -> Written:  # noqa: C901, PLR0911, PLR0912 - one case p
 def _is_stack(x: Any) -> bool:
     try:
         return isinstance(x, Symbol) and x.ndim > 2
-    except Untold:
+    except NoFormula:
         return False
 
 

@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from graphgrad.engine.accumulate import Scatter
-from graphgrad.viz.formulas.lettering import as_number
-from graphgrad.viz.formulas.symbols import Symbol, Untold
+from graphgrad.viz.formulas.number_format import as_number
+from graphgrad.viz.formulas.symbols import NoFormula, Symbol
 
 _FAR = 20  # limits of the package's rules that only keep infinities away are at least this
 RELATIONS = {
@@ -86,7 +86,7 @@ def only_lines_up(e: Symbol) -> bool:
         return False
     try:
         before, after = ([n for n in s if n != 1] for s in (x.shape, shape))
-    except Untold:
+    except NoFormula:
         return False
     return before == after or (x.ndim == 1 and after == [-1])
 
@@ -106,7 +106,7 @@ def is_trivial(e: Symbol) -> bool:
     try:
         flat = e.head == "ravel" or e.parameters["shape"] in (-1, (-1,))
         return len(x.shape) == 1 if flat else x.shape == e.parameters["shape"]
-    except Untold:
+    except NoFormula:
         return False
 
 

@@ -2,7 +2,7 @@
 
 A rule is plain NumPy, so it runs on anything that speaks NumPy's protocols. A symbol does,
 and remembers what was done to it: the result of a rule is then the tree of what it computes.
-What needs a number (a branch on a value, a buffer) raises :class:`Untold`.
+What needs a number (a branch on a value, a buffer) raises :class:`NoFormula`.
 """
 
 import operator
@@ -41,7 +41,7 @@ _MASKS = frozenset(
 )
 
 
-class Untold(Exception):  # noqa: N818 - it is no error, but an answer
+class NoFormula(Exception):  # noqa: N818 - it is no error, but an answer
     """A rule did what a symbol cannot follow."""
 
 
@@ -79,10 +79,10 @@ class Symbol(Recorded):
         for x in arguments or ():
             if isinstance(x, Symbol):
                 if x.stale:
-                    raise Untold("its memory was overwritten")
+                    raise NoFormula("its memory was overwritten")
                 self.weight += x.weight
         if self.weight > _HEAVY:
-            raise Untold("too long to be read")
+            raise NoFormula("too long to be read")
         self.head, self.arguments, self.op = head, arguments, op
         self.parameters = parameters or {}
         self.known_shape = shape  # None: `shape` works it out, if it can
@@ -94,12 +94,12 @@ class Symbol(Recorded):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if kwargs.pop("out", None) is not None:
-            raise Untold("it writes into a buffer")
+            raise NoFormula("it writes into a buffer")
         if method == "__call__":
             return _applied(ufunc, inputs, kwargs)
         reduction = _REDUCTIONS.get(ufunc)
         if method != "reduce" or reduction is None:
-            raise Untold(f"{ufunc.__name__}.{method}")
+            raise NoFormula(f"{ufunc.__name__}.{method}")
         named = dict(zip(("axis", "dtype"), inputs[1:], strict=False)) | kwargs
         axis, keepdims = named.get("axis", 0), named.get("keepdims", False)
         return _applied(reduction, inputs[:1], {"axis": axis, "keepdims": keepdims})
@@ -116,13 +116,13 @@ class Symbol(Recorded):
         return self
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        raise Untold("it needs numbers")
+        raise NoFormula("it needs numbers")
 
     def __bool__(self) -> bool:
-        raise Untold("it branches on a value")
+        raise NoFormula("it branches on a value")
 
     def __iter__(self) -> Any:
-        raise Untold("it loops over a value")
+        raise NoFormula("it loops over a value")
 
     __float__ = __int__ = __index__ = __len__ = __bool__
 
@@ -196,7 +196,7 @@ class Symbol(Recorded):
         return symbol_of(TABLE[operator.getitem], (self,), (index,))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        raise Untold("it writes into an array")
+        raise NoFormula("it writes into an array")
 
     __hash__ = object.__hash__
 
@@ -246,7 +246,7 @@ def _in_place(function: np.ufunc) -> Callable[[Any, Any], Any]:
     def update(self: Symbol, other: Any) -> Any:
         """Go on with a new symbol; whoever still uses the old one gets no answer."""
         if self.arguments is None or (self.op is not None and self.op.view):
-            raise Untold("it writes into an array")
+            raise NoFormula("it writes into an array")
         new = _applied(function, (self, other), {})
         self.stale = True
         return new
@@ -286,7 +286,7 @@ def _shape_of(x: Any) -> Shape:
 
 def _stand_in(op: Op[Any], x: Symbol) -> Any:
     if op.view:  # an index, say: its numbers decide
-        raise Untold(f"{x.head} is not known")
+        raise NoFormula(f"{x.head} is not known")
     return np.zeros(x.shape, int)
 
 
@@ -294,7 +294,7 @@ def _inferred(symbol: Symbol) -> Shape:
     """Work out a shape from those of the arguments, without large arrays."""
     arguments, op, given = symbol.arguments, symbol.op, symbol.parameters
     if arguments is None:
-        raise Untold(f"the shape of {symbol.head} is not known")
+        raise NoFormula(f"the shape of {symbol.head} is not known")
     shapes = [_shape_of(x) for x in arguments]
     try:
         if (op is not None and op.elementwise) or symbol.head in _MASKS:
@@ -302,14 +302,14 @@ def _inferred(symbol: Symbol) -> Shape:
         if symbol.head in ("zeros_like", "ones_like"):
             return tuple(given.get("shape", shapes[0]))
         if op is None:
-            raise Untold(f"the shape of {symbol.head} is not known")
+            raise NoFormula(f"the shape of {symbol.head} is not known")
         if op.name == "matmul" and min(map(len, shapes)) > 1:
             (*a, m, _), (*b, _, n) = shapes
             return (*np.broadcast_shapes(tuple(a), tuple(b)), m, n)
         if not op.view and sum(int(np.prod(s)) for s in shapes) > _FEW:
-            raise Untold("too large to try")
+            raise NoFormula("too large to try")
         stand_ins = tuple(np.broadcast_to(np.float64(1), s) for s in shapes)
         params = [x if not isinstance(x, Symbol) else _stand_in(op, x) for x in given.values()]
         return np.shape(op.evaluate(stand_ins, tuple(params)))
     except (ValueError, TypeError, IndexError, AttributeError, GraphgradError) as error:
-        raise Untold(f"the shape of {symbol.head} is not known") from error
+        raise NoFormula(f"the shape of {symbol.head} is not known") from error

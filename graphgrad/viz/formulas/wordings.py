@@ -12,7 +12,7 @@ import numpy as np
 
 from graphgrad.engine.op import TABLE
 from graphgrad.ops.elementwise import power
-from graphgrad.viz.formulas.symbols import Symbol, Untold, is_ours, symbol_of
+from graphgrad.viz.formulas.symbols import NoFormula, Symbol, is_ours, symbol_of
 
 # what a keyword of these tells is seen elsewhere, or of no weight
 SILENT = frozenset(("keepdims", "kind", "stable", "dtype", "method"))
@@ -109,7 +109,7 @@ def in_other_words(e: Symbol) -> Any:
         return None
     try:
         return words(*(e.arguments or ()), *e.parameters.values())
-    except (TypeError, Untold):  # not all parameters are known
+    except (TypeError, NoFormula):  # not all parameters are known
         return None
 
 
@@ -117,4 +117,4 @@ def _inside(x: Any, function: str) -> Any:
     """Return what a function is applied to."""
     if isinstance(x, Symbol) and x.head == function and x.arguments:
         return x.arguments[0]
-    raise Untold(f"no {function}")
+    raise NoFormula(f"no {function}")

@@ -13,7 +13,7 @@ from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.judging.histories import findings, looked_for
 from graphgrad.judging.updates import excursions
 from graphgrad.viz.drawing.texts import readable
-from graphgrad.viz.formulas.lettering import signed
+from graphgrad.viz.formulas.number_format import signed
 from graphgrad.viz.page.document import checked_path, document, write
 from graphgrad.viz.page.epochs import charts, facts
 from graphgrad.viz.page.layers import limits, watched

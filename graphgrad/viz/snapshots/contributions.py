@@ -62,7 +62,7 @@ class _LostError(GraphError):
     """What the rules of a node need was not kept."""
 
 
-def retold(known: Mapping[Node, Any], outputs: Mapping[Node, int]) -> Contributions:
+def replayed(known: Mapping[Node, Any], outputs: Mapping[Node, int]) -> Contributions:
     """Describe what `backward()` sent, once more from the gradients that it kept.
 
     A freed graph still has its small values, and from them many rules can run again.

@@ -35,9 +35,9 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.variables import IDENTITY
 from graphgrad.errors import GraphgradError
 from graphgrad.reprs import counted
-from graphgrad.viz.formulas.symbols import Untold
-from graphgrad.viz.formulas.telling import Figures, told
-from graphgrad.viz.snapshots.contributions import Contributions, retold
+from graphgrad.viz.formulas.node_formulas import Figures, formulas_of
+from graphgrad.viz.formulas.symbols import NoFormula
+from graphgrad.viz.snapshots.contributions import Contributions, replayed
 from graphgrad.viz.snapshots.digest import Numbers as Numbers, summarize as summarize
 from graphgrad.viz.snapshots.notes import note_of
 from graphgrad.viz.snapshots.traces import Places
@@ -322,8 +322,8 @@ def _mathematics(
         names.append(name)
         known.append(_figures(value.shape, value.numbers, changed=value.changed))
     try:
-        seen = told(node, names, [*known, result, upstream])
-    except Untold:  # too long to be read
+        seen = formulas_of(node, names, [*known, result, upstream])
+    except NoFormula:  # too long to be read
         return {}
     numbers = seen.numbers if any(x is not None for x in seen.numbers) else ()
     return {
@@ -442,7 +442,7 @@ def _backward(roots: Mapping[Node, Any], nodes: list[Node], outputs: dict[Node, 
                 )
         else:
             return _Backward(seen.gradients, seen.contributions, note)
-    seen = retold(kept, outputs)
+    seen = replayed(kept, outputs)
     return _Backward(seen.gradients, seen.contributions, note)
 
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from graphgrad.viz.formulas.lettering import number
+from graphgrad.viz.formulas.number_format import number
 
 SCALE = ("#FFF4E5", "#FFD9AB", "#FDB55F", "#E97D22", "#C4560D", "#8F3708", "#5A1F00")
 ZERO, NOT_FINITE = "#B6E0FF", "#6226B0"

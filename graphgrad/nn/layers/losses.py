@@ -7,22 +7,27 @@ from graphgrad.arguments import positive, share, whole
 from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.nn.function_layers import FunctionLayer, layer_of
-from graphgrad.nn.functional.distances import half_squared_error, huber_loss, l1_loss, mse_loss
-from graphgrad.nn.functional.entropies import (
+from graphgrad.nn.functional.losses.checks import REDUCTIONS, check_reduction
+from graphgrad.nn.functional.losses.classification import cross_entropy, nll_loss
+from graphgrad.nn.functional.losses.distributions import (
     KL_REDUCTIONS,
     binary_cross_entropy_with_logits,
     kl_div,
 )
-from graphgrad.nn.functional.hinges import (
+from graphgrad.nn.functional.losses.margins import (
     attribute_hinge_loss,
     check_power,
     hinge_loss,
     multi_margin_loss,
 )
-from graphgrad.nn.functional.likelihoods import cross_entropy, nll_loss
-from graphgrad.nn.functional.targets import REDUCTIONS, check_reduction
-from graphgrad.nn.module import Buffer
+from graphgrad.nn.functional.losses.regression import (
+    half_squared_error,
+    huber_loss,
+    l1_loss,
+    mse_loss,
+)
+from graphgrad.nn.layers.function_layers import FunctionLayer, layer_of
+from graphgrad.nn.modules.module import Buffer
 
 
 class Loss(FunctionLayer):

@@ -9,7 +9,6 @@ from numpy.typing import DTypeLike
 from graphgrad.arguments import choice, counts, guarded, positive, size, wrong
 from graphgrad.engine.integers import as_whole_numbers
 from graphgrad.engine.tensor import Tensor
-from graphgrad.nn.function_layers import FunctionLayer, Layer, computes, layer_of
 from graphgrad.nn.functional.activations import (
     check_interval,
     elu,
@@ -29,10 +28,11 @@ from graphgrad.nn.functional.activations import (
     step,
     tanh,
 )
-from graphgrad.nn.functional.gates import FORMS, gelu, silu
-from graphgrad.nn.functional.projections import linear
+from graphgrad.nn.functional.linear_units import FORMS, gelu, silu
+from graphgrad.nn.functional.matrix_products import linear
 from graphgrad.nn.init import uniform_parameter
-from graphgrad.nn.module import Parameter
+from graphgrad.nn.layers.function_layers import FunctionLayer, Layer, computes, layer_of
+from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
 
 

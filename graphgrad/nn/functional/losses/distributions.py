@@ -11,7 +11,7 @@ from graphgrad.engine.op import op
 from graphgrad.engine.operands import as_plain, unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.nn.functional.targets import REDUCTIONS, in_dtype_of, matched, reduced
+from graphgrad.nn.functional.losses.checks import REDUCTIONS, in_dtype_of, matched, reduced
 from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import Elementary
 from graphgrad.ops.reduce import sum as total

@@ -10,11 +10,11 @@ from graphgrad.arguments import counts, guarded
 from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.nn.dense import Linear
-from graphgrad.nn.function_layers import Layer
 from graphgrad.nn.functional.attention import attention_weights
-from graphgrad.nn.functional.projections import linear
-from graphgrad.nn.module import Parameter
+from graphgrad.nn.functional.matrix_products import linear
+from graphgrad.nn.layers.function_layers import Layer
+from graphgrad.nn.layers.linear import Linear
+from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
 
 

@@ -7,7 +7,7 @@ from graphgrad.arguments import whole
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.nn.function_layers import FunctionLayer, layer_of
+from graphgrad.nn.layers.function_layers import FunctionLayer, layer_of
 
 
 def flatten(x: Any, start_dim: int = 1, end_dim: int = -1) -> Tensor:

@@ -9,7 +9,6 @@ from numpy.typing import DTypeLike
 from graphgrad.arguments import counts, guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
-from graphgrad.nn.function_layers import Layer, computes
 from graphgrad.nn.functional.convolution import (
     check_output_padding,
     conv1d,
@@ -18,9 +17,10 @@ from graphgrad.nn.functional.convolution import (
     conv_transpose2d,
     margins_of,
 )
-from graphgrad.nn.functional.geometry import numbers_of
 from graphgrad.nn.init import uniform_parameter
-from graphgrad.nn.module import Parameter
+from graphgrad.nn.kernels.geometry import numbers_of
+from graphgrad.nn.layers.function_layers import Layer, computes
+from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from graphgrad.arguments import RealDType, guarded, sizes
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.evaluation import evaluating
-from graphgrad.nn.module import Module, Parameter
+from graphgrad.nn.modules.module import Module, Parameter
 
 Shape = tuple[int, ...]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from graphgrad.arguments import guarded
 from graphgrad.engine.tensor import Tensor
-from graphgrad.nn.module import Module
+from graphgrad.nn.modules.module import Module
 
 M = TypeVar("M", bound=type[Module])
 _NOT_ARGUMENTS = ("rng", "dtype")  # of the initial values, which a repr does not tell

@@ -10,10 +10,10 @@ from graphgrad.arguments import counts, guarded
 from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.nn.function_layers import Layer, computes
-from graphgrad.nn.functional.projections import linear
+from graphgrad.nn.functional.matrix_products import linear
 from graphgrad.nn.init import uniform_parameter
-from graphgrad.nn.module import Parameter
+from graphgrad.nn.layers.function_layers import Layer, computes
+from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from graphgrad.arguments import WIDEST, shown
 from graphgrad.engine.operands import as_array
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.nn.functional.correlation import Axis
+from graphgrad.nn.kernels.correlation import Axis
 
 Axes = tuple[Axis, Axis]  # down and across
 _LAYOUTS = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)"}

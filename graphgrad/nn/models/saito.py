@@ -7,14 +7,14 @@ from numpy.typing import DTypeLike
 
 from graphgrad.arguments import guarded
 from graphgrad.errors import ArgumentError
-from graphgrad.nn.activations import ReLU
-from graphgrad.nn.containers import Sequential
-from graphgrad.nn.convolution import Conv2d
-from graphgrad.nn.dense import Linear
-from graphgrad.nn.dropping import Dropout
 from graphgrad.nn.init import he_normal, initialize
+from graphgrad.nn.layers.activations import ReLU
+from graphgrad.nn.layers.convolution import Conv2d
+from graphgrad.nn.layers.dropout import Dropout
+from graphgrad.nn.layers.linear import Linear
+from graphgrad.nn.layers.pooling import MaxPool2d
 from graphgrad.nn.models.images import FixedSize, Shape, image_shape, overwritten, size_after
-from graphgrad.nn.pooling import MaxPool2d
+from graphgrad.nn.modules.containers import Sequential
 
 
 class SimpleConvNet(FixedSize):

@@ -9,7 +9,7 @@ from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import op
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.nn.functional.targets import matched, reduced
+from graphgrad.nn.functional.losses.checks import matched, reduced
 from graphgrad.ops.elementwise import Elementary, square
 from graphgrad.ops.piecewise import absolute
 from graphgrad.ops.reduce import sum as total

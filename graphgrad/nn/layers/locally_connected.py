@@ -8,11 +8,11 @@ from numpy.typing import DTypeLike
 
 from graphgrad.arguments import counts, guarded
 from graphgrad.engine.tensor import Tensor
-from graphgrad.nn.function_layers import Layer, computes
-from graphgrad.nn.functional.geometry import numbers_of, windows_on
 from graphgrad.nn.functional.local import locally_connected2d
 from graphgrad.nn.init import uniform_parameter
-from graphgrad.nn.module import Parameter
+from graphgrad.nn.kernels.geometry import numbers_of, windows_on
+from graphgrad.nn.layers.function_layers import Layer, computes
+from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
 
 

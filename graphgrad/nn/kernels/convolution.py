@@ -13,7 +13,7 @@ from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.graph import Absent
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.tensor import Tensor
-from graphgrad.nn.functional.correlation import Axis, correlate, correlate_with
+from graphgrad.nn.kernels.correlation import Axis, correlate, correlate_with
 
 Pair = tuple[int, int]
 Margins = tuple[Pair, Pair]  # (top, bottom), (left, right)

@@ -8,10 +8,10 @@ from numpy.typing import DTypeLike
 
 from graphgrad.arguments import guarded, share
 from graphgrad.engine.tensor import Tensor
-from graphgrad.nn.dense import Linear
-from graphgrad.nn.function_layers import FunctionLayer, computes, layer_of
-from graphgrad.nn.functional.dropping import dropout, dropout2d, vanilla_dropout
-from graphgrad.nn.functional.projections import linear
+from graphgrad.nn.functional.dropouts import dropout, dropout2d, vanilla_dropout
+from graphgrad.nn.functional.matrix_products import linear
+from graphgrad.nn.layers.function_layers import FunctionLayer, computes, layer_of
+from graphgrad.nn.layers.linear import Linear
 
 
 @layer_of(dropout, "training")

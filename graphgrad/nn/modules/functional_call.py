@@ -14,7 +14,7 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.trees import flatten
 from graphgrad.engine.variables import alias
 from graphgrad.errors import ShapeError
-from graphgrad.nn.module import Module
+from graphgrad.nn.modules.module import Module
 
 
 @guarded

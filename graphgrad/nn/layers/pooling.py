@@ -4,7 +4,6 @@ from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
 from graphgrad.engine.integers import as_whole_numbers
-from graphgrad.nn.function_layers import FunctionLayer, layer_of
 from graphgrad.nn.functional.pooling import (
     Numbers,
     adaptive_avg_pool2d,
@@ -20,6 +19,7 @@ from graphgrad.nn.functional.pooling import (
     max_pool1d,
     max_pool2d,
 )
+from graphgrad.nn.layers.function_layers import FunctionLayer, layer_of
 
 
 class _Pool(FunctionLayer):

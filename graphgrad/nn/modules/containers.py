@@ -6,7 +6,7 @@ from typing import Any, Self
 from graphgrad.arguments import guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, IndexingError
-from graphgrad.nn.module import Module
+from graphgrad.nn.modules.module import Module
 
 
 class _Ordered(Module):

@@ -10,10 +10,10 @@ from graphgrad.arguments import DEEPEST, choice, counts, guarded, whole
 from graphgrad.engine.operands import as_array, shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.nn.function_layers import Layer, computes
-from graphgrad.nn.functional.dropping import dropout
+from graphgrad.nn.functional.dropouts import dropout
 from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_layer, rnn_layer
-from graphgrad.nn.module import Parameter
+from graphgrad.nn.layers.function_layers import Layer, computes
+from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
 
 

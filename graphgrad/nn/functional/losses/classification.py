@@ -12,7 +12,7 @@ from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.nn.functional.targets import (
+from graphgrad.nn.functional.losses.checks import (
     check_labels,
     check_reduction,
     class_weights,

@@ -15,8 +15,8 @@ from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import unwrapped
 from graphgrad.engine.tensor import Tensor
-from graphgrad.nn.functional.correlation import Axis
-from graphgrad.nn.functional.geometry import (
+from graphgrad.nn.kernels.correlation import Axis
+from graphgrad.nn.kernels.geometry import (
     fits,
     overlaps,
     room_of,

@@ -11,15 +11,15 @@ from graphgrad.arguments import DEEPEST, function, guarded, size, whole
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.nn.attention import MultiheadAttention
-from graphgrad.nn.containers import ModuleList
-from graphgrad.nn.dense import Linear
-from graphgrad.nn.function_layers import Layer, computes
 from graphgrad.nn.functional.attention import sinusoidal_positions
-from graphgrad.nn.functional.dropping import dropout
-from graphgrad.nn.functional.gates import gelu
-from graphgrad.nn.module import Module
-from graphgrad.nn.normalization import LayerNorm
+from graphgrad.nn.functional.dropouts import dropout
+from graphgrad.nn.functional.linear_units import gelu
+from graphgrad.nn.layers.attention import MultiheadAttention
+from graphgrad.nn.layers.function_layers import Layer, computes
+from graphgrad.nn.layers.linear import Linear
+from graphgrad.nn.layers.normalization import LayerNorm
+from graphgrad.nn.modules.containers import ModuleList
+from graphgrad.nn.modules.module import Module
 from graphgrad.ops.piecewise import relu
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": relu, "gelu": gelu}

@@ -16,8 +16,8 @@ from graphgrad.engine.errstate import ignore_warnings, restore_warnings
 from graphgrad.engine.graph import Absent, Freed, Node
 from graphgrad.engine.op import Op
 from graphgrad.viz.formulas.applied import HIDDEN, OUT, AppliedOp, Held, Use
-from graphgrad.viz.formulas.lettering import LETTER, UPSTREAM, array, number, put_in
 from graphgrad.viz.formulas.notation import called, write
+from graphgrad.viz.formulas.number_format import LETTER, UPSTREAM, array, number, put_in
 from graphgrad.viz.formulas.slopes import local_numbers
 from graphgrad.viz.formulas.symbols import Shape
 
@@ -40,7 +40,7 @@ class Figures(NamedTuple):
     elements: tuple[float, ...] | None
 
 
-class Told(NamedTuple):
+class NodeFormulas(NamedTuple):
     """What is told of one op in a graph."""
 
     formula: str
@@ -98,7 +98,7 @@ def derived(
     return tuple(t is not None for t, able in zip(case.derived, case.able(), strict=True) if able)
 
 
-def told(node: Node, names: Sequence[Name], figures: Sequence[Figures] = ()) -> Told:
+def formulas_of(node: Node, names: Sequence[Name], figures: Sequence[Figures] = ()) -> NodeFormulas:
     """Tell all of one op of a graph, given the names of its inputs.
 
     Parameters
@@ -120,12 +120,12 @@ def told(node: Node, names: Sequence[Name], figures: Sequence[Figures] = ()) -> 
     case = _Case(op, _one_each(node, names), keywords, shapes, out_shape=node.shape, complete=False)
     gradients, slopes = case.gradients(node.plan.wanted), local_numbers(node)
     if not figures:
-        return Told(case.formula(), gradients, slopes)
+        return NodeFormulas(case.formula(), gradients, slopes)
     *inputs, result, upstream = figures
     sent: tuple[str | None, ...] = ()
     if any(slope is not None for slope in slopes):
         sent = case.gradients_in_numbers(inputs, result, upstream, slopes)
-    return Told(case.formula(), gradients, slopes, case.in_numbers(inputs, result), sent)
+    return NodeFormulas(case.formula(), gradients, slopes, case.in_numbers(inputs, result), sent)
 
 
 def _one_each(node: Node, names: Sequence[Name]) -> list[Name]:

@@ -10,10 +10,10 @@ from graphgrad.arguments import counts, guarded, size as size_of
 from graphgrad.engine.operands import shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.nn.function_layers import FunctionLayer, Layer, computes, layer_of
 from graphgrad.nn.functional.normalization import batch_norm, group_norm, layer_norm
-from graphgrad.nn.functional.response import local_response_norm
-from graphgrad.nn.module import Buffer, Parameter
+from graphgrad.nn.functional.response_norm import local_response_norm
+from graphgrad.nn.layers.function_layers import FunctionLayer, Layer, computes, layer_of
+from graphgrad.nn.modules.module import Buffer, Parameter
 
 
 class _BatchNorm(Layer):

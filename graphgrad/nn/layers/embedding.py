@@ -9,9 +9,9 @@ from graphgrad.arguments import counts, guarded, whole
 from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.nn.function_layers import Layer, computes
-from graphgrad.nn.functional.lookup import embedding
-from graphgrad.nn.module import Parameter
+from graphgrad.nn.functional.embeddings import embedding
+from graphgrad.nn.layers.function_layers import Layer, computes
+from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
 
 

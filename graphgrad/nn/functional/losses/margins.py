@@ -10,7 +10,7 @@ from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_array, as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.nn.functional.targets import (
+from graphgrad.nn.functional.losses.checks import (
     check_labels,
     check_reduction,
     class_weights,

@@ -1,0 +1,1 @@
+"""The layers, thin over nn.functional."""

@@ -1,0 +1,1 @@
+"""What a module is: parameters, containers, calls with other weights, summaries."""
