@@ -319,3 +319,10 @@ def test_refusals_name_the_op_and_the_remedy(
     with pytest.raises(error, match=words) as caught:
         f(x)
     assert "test_elementwise.py" in str(caught.value)
+
+
+def test_the_second_derivative_of_a_power_of_two_dtypes_is_that_of_the_wider() -> None:
+    x, y = np.array([1.7]), np.array([2.3], np.float32)
+    found = gg.hvp(lambda x: gg.sum(gg.power(x, y)), x, np.ones(1))
+    exponent = float(y[0])
+    np.testing.assert_allclose(found, exponent * (exponent - 1) * x ** (exponent - 2), rtol=1e-14)

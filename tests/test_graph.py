@@ -327,3 +327,10 @@ def test_the_rule_of_an_input_may_ask_for_all_inputs_and_for_more_than_two_value
     product(x, y, z).backward()
     assert [float(t.grad) for t in (x, y, z)] == [15.0, 10.0, 6.0]
     assert gg.grad(gg.grad(product), 1)(2.0, 3.0, 5.0) == 5.0
+
+
+def test_a_rule_of_a_transposing_op_must_transpose_back() -> None:
+    """(3, 2) for an input of (2, 3): of as many axes, and neither broadcasts to the other."""
+    turned = gg.op(lambda a: a.T * 1, lambda g: g, name="turned")
+    with pytest.raises(ShapeError, match=r"turned.*returned shape \(3, 2\).*\(2, 3\)"):
+        turned(gg.Tensor(np.ones((2, 3)), requires_grad=True)).sum().backward()

@@ -257,7 +257,7 @@ def test_an_error_of_an_observer_is_its_own(event: str) -> None:
 
 def test_a_block_gives_its_observer() -> None:
     with observing(Diary()) as diary:
-        gg.Tensor([1.0], requires_grad=True) * 2
+        _ = gg.Tensor([1.0], requires_grad=True) * 2
     assert [name for name, _ in diary.ops] == ["multiply"]
     with gg.no_grad() as nothing:
         assert nothing is None

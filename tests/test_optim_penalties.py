@@ -159,3 +159,9 @@ REFUSED: Refusals = {
 @every_refusal(REFUSED)
 def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
     assert_refused(kind, says, call)
+
+
+@pytest.mark.parametrize("strength", [-1.0, np.nan, np.inf])
+def test_a_strength_is_a_finite_number_from_0_on(strength: float) -> None:
+    with pytest.raises(ArgumentError, match="l1"):
+        optim.elastic_penalty(leaf(np.ones(2)), l1=strength, l2=0.1)

@@ -500,3 +500,13 @@ def test_a_schedule_made_after_a_drop_has_it_once() -> None:
     assert rates(o) == pytest.approx([0.1])
     schedule.step()
     assert rates(o) == pytest.approx([0.05])
+
+
+def test_a_line_of_one_step_ends_at_once() -> None:
+    optimizer = optim.SGD([gg.Tensor(np.ones(1), requires_grad=True)], lr=0.1)
+    schedule = optim.LinearLR(optimizer, 0.5, total_iters=1)
+    rates = [optimizer.param_groups[0]["lr"]]
+    for _ in range(2):
+        schedule.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.05, 0.1, 0.1])

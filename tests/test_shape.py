@@ -281,3 +281,8 @@ def test_errors_name_the_op_the_remedy_and_this_line(
     with pytest.raises(error, match=message) as caught:
         call(t)
     assert "test_shape.py:" in str(caught.value)
+
+
+def test_unstack_along_an_axis_that_is_not_there() -> None:
+    with pytest.raises(ShapeError, match=r"unstack.*axis"):
+        gg.unstack(gg.Tensor(np.ones((2, 3)), requires_grad=True), axis=2)

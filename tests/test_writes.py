@@ -421,3 +421,21 @@ def test_an_upstream_gradient_may_change_later() -> None:
     tensor[0] = 7.0
     with pytest.raises(GraphError, match="overwritten"):
         again.sum().backward()
+
+
+def test_new_data_for_one_tensor_is_no_write_to_the_array_it_takes() -> None:
+    """`w.data = c` gives w other memory; another graph that saved c is as it was."""
+    c = np.array([2.0, 3.0])
+    w, x = gg.Tensor([1.0, 1.0]), gg.Tensor([5.0, 7.0], requires_grad=True)
+    y = (x * gg.Tensor(c)).sum()
+    w.data = c
+    y.backward()
+    assert np.asarray(x.grad).tolist() == [2.0, 3.0]
+
+
+def test_an_index_in_a_list_is_copied_too() -> None:
+    rows, x = np.array([0, 1]), gg.Tensor(np.zeros((2, 3)), requires_grad=True)
+    y = x[(rows, [1, 2])]
+    rows[0] = 1
+    y.sum().backward()
+    assert np.asarray(x.grad).tolist() == [[0, 1, 0], [0, 0, 1]]
