@@ -7,14 +7,14 @@ from graphgrad import ops
 from graphgrad.checks.laws import AnyOp
 from graphgrad.engine.composite import Composite
 from graphgrad.engine.op import TABLE, Op
-from graphgrad.nn import functional
+from graphgrad.nn import functional, kernels
 
 
 def every_op() -> dict[str, AnyOp]:
     """Name each op, the aliases and what only rules call included, once."""
     found: dict[int, tuple[str, AnyOp]] = {}
-    for package in (ops, functional):
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+    for package in (ops, functional, kernels):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             for name, value in vars(importlib.import_module(module.name)).items():
                 if isinstance(value, Op | Composite):
                     found.setdefault(id(value), (name.strip("_").lower(), value))
