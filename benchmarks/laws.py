@@ -69,7 +69,7 @@ PIECES = (
     Piece(
         "the sweep does not warn",
         (
-            ("sweep.py", "before, finished = ignore_warnings(), False", "finished = False"),
+            ("sweep.py", "before = ignore_warnings()", "pass"),
             ("sweep.py", "restore_warnings(before)", "pass"),
         ),
     ),
@@ -93,7 +93,7 @@ PIECES = (
         "hooks can be registered, observers can watch",
         (
             ("sweep.py", "if node.hooks is not None and self.hooks:", "if False:"),
-            ("sweep.py", "for observer in self.observers:", "for observer in ():"),
+            ("sweep.py", "if self.observers:", "if False:"),
             ("sweep.py", "if observers:", "if False:"),
             ("record.py", "if now.observers:", "if False:"),
         ),

@@ -68,6 +68,10 @@ class Sweep:
     ends: Collection[Node] = ()  # targets below which no other target lies
     observers: tuple[Observer, ...] = ()
     observers_error: Exception | None = None
+    floor = 0
+    hooks = True
+    wrap: Wrap | None = None
+    scatter: Callable[..., Any] | None = None
     where_passed = False
 
     def __init__(
@@ -84,7 +88,7 @@ class Sweep:
         """Get ready: nothing runs yet."""
         self.grads: dict[Node, Any] = dict(seeds)
         if targets is not None:
-            self.targets = targets
+            self.targets, self.floor = targets, floor
             self.useful, self.ends = _leading_to(seeds, targets, floor)
             self.grads = {n: g for n, g in seeds.items() if n in self.useful}
         self.queue: list[tuple[int, Node]] = []
@@ -93,10 +97,10 @@ class Sweep:
                 self.queue.append((-node.serial, node))
         heapify(self.queue)
         self.owned: set[Node] = set()  # whose entry in grads is ours alone to write into
-        self.floor = floor
-        self.hooks = hooks
-        self.wrap = wrap
-        self.scatter = scatter
+        if not hooks:
+            self.hooks = False
+        if wrap is not None:
+            self.wrap, self.scatter = wrap, scatter
         self.results: dict[Node, Any] = {}
         self.swept: list[Node] = []
         self.flows: dict[int, Any] = {}
@@ -115,8 +119,19 @@ class Sweep:
         ShapeError
             If a rule returns a gradient that does not fit its input.
         """
-        asked, self.observers = self.observers, ()
-        before, finished = ignore_warnings(), False
+        before = ignore_warnings()
+        try:
+            if self.observers:
+                self._send_all_observed()
+            else:
+                self._send_all()
+        finally:
+            restore_warnings(before)
+        return self
+
+    def _send_all_observed(self) -> None:
+        """Ask the open observers who observes this sweep, and show it to them."""
+        asked, self.observers, finished = self.observers, (), False
         try:
             for one in asked:
                 observer = one.sweeping(self)
@@ -127,11 +142,9 @@ class Sweep:
             self._send_all()
             finished = True
         finally:
-            restore_warnings(before)
             self.observers_error = None  # whose traceback holds this sweep
             for observer in self.observers:
                 observer.ended(finished=finished)
-        return self
 
     def _send_all(self) -> None:  # noqa: C901, PLR0912 - every node pays for a call made here
         """Take the newest node, run its rules, and so on; in the end, the leaves."""
@@ -200,8 +213,9 @@ class Sweep:
         if node.plan is None or node.retain if self.targets is None else node in self.targets:
             self.results[node] = g
         onward = g if wide is None else wide
-        for observer in self.observers:
-            observer.complete(node, self.results.get(node, onward))
+        if self.observers:
+            for observer in self.observers:
+                observer.complete(node, self.results.get(node, onward))
         return onward
 
     def _send(  # noqa: C901 - in one piece, for every contribution pays for a call made here
