@@ -31,7 +31,7 @@ def fail(op: Any, arrays: list[Any], error: Exception) -> NoReturn:
     """Raise NumPy's error as ours, with shapes and a remedy; any other error unchanged."""
     kind = kind_of(op, error)
     if kind is None:
-        raise error  # not from itself: whoever follows causes would never come to an end
+        raise error  # not from itself: a chain of causes would have no end
     raise kind(_explained(op, arrays, error, kind)) from error
 
 
