@@ -46,6 +46,11 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         ["add", r"\(3,\)", r"\(4,\)", "reshape one of them"],
     ),
     "positional": (lambda: leaf().sum(0, True), TypeError, ["sum", "keepdims=True"]),  # type: ignore[arg-type]
+    "positional of cumsum": (
+        lambda: leaf().cumsum(0, True),  # type: ignore[arg-type]
+        TypeError,
+        ["cumsum: argument 'dtype' is not supported; call .astype"],
+    ),
     "positional dtype": (lambda: leaf().mean(0, float), TypeError, ["mean", "dtype", "astype"]),  # type: ignore[arg-type]
     "index": (lambda: leaf()[7], IndexError, ["getitem", r"\(3,\)", "index 7"]),
     "singular": (

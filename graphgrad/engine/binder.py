@@ -100,7 +100,8 @@ class Binder:
                 "where": "use gg.where on the result",
                 "dtype": "call .astype(dtype) on the input or the result",
             }.get(name) or self._alike(name)
-            if isinstance(value, bool) and name in ("dtype", "out"):  # PyTorch's t.sum(0, True)
+            misplaced = isinstance(value, bool) and name in ("dtype", "out")
+            if misplaced and "keepdims" in dict(self.own):  # PyTorch's t.sum(0, True)
                 remedy = f"write keepdims={value}"
             message = f"{self.name}: argument '{name}' is not supported; {remedy}"
             raise UnsupportedError(message)
