@@ -21,6 +21,14 @@ class Scatter(NamedTuple):
     values: Any
 
 
+def gather(grads: dict[Node, Any], parent: Node, contribution: tuple[int, Any]) -> None:
+    """Add the gradient of one output to those of the others, in the list for their op."""
+    number, g = contribution
+    gs = grads.setdefault(parent, [None] * parent.plan.op.outputs)
+    before = gs[number]  # a recorded sweep makes several nodes of one output
+    gs[number] = g if before is None else before + g
+
+
 def settled(
     c: Any, node: Node, parent: Node, g: Any, *, where_passed: bool, recorded: bool = False
 ) -> Any:

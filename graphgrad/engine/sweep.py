@@ -13,7 +13,7 @@ from typing import Any, final
 
 import numpy as np
 
-from graphgrad.engine.accumulate import Scatter, scatter_add, settled
+from graphgrad.engine.accumulate import Scatter, gather, scatter_add, settled
 from graphgrad.engine.errstate import ignore_warnings, restore_warnings
 from graphgrad.engine.graph import KEPT_ELEMENTS, Freed, Node, ancestors
 from graphgrad.engine.hooks import run_hooks
@@ -264,10 +264,7 @@ class Sweep:
         if c.__class__ is Scatter:
             self._add_scatter(parent, c)
         else:
-            number, c = c
-            gs = self.grads.setdefault(parent, [None] * parent.plan.op.outputs)
-            before = gs[number]  # a recorded sweep makes several nodes of one output
-            gs[number] = c if before is None else before + c
+            gather(self.grads, parent, c)
         return None
 
     def _add_scatter(self, parent: Node, contribution: Scatter) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.engine.accumulate import Scatter, scatter_add, settled
+from graphgrad.engine.accumulate import Scatter, gather, scatter_add, settled
 from graphgrad.engine.graph import Absent, Freed, Node, ancestors
 from graphgrad.engine.memory import check_values, overwritten
 from graphgrad.engine.plan import call_rule
@@ -91,9 +91,7 @@ def replayed(known: Mapping[Node, Any], outputs: Mapping[Node, int]) -> Contribu
             for place, c in _sent_again(node, g, outputs):
                 parent = node.parents[place]
                 if c.__class__ is tuple:
-                    number, one = c
-                    gs = gathered.setdefault(parent, [None] * parent.plan.op.outputs)
-                    gs[number] = one if gs[number] is None else gs[number] + one
+                    gather(gathered, parent, c)
                 elif c.__class__ is not Scatter:
                     array = c if hasattr(c, "shape") else np.asarray(c)
                     c = settled(array, node, parent, g, where_passed=where_passed)  # noqa: PLW2901
