@@ -239,7 +239,7 @@ def _domain_of(op: AnyOp, domain: Domain | None) -> Domain:
     if found is None:
         message = (
             f"{op.name} has no domain; declare it with domain=elementwise((low, high), …), "
-            f"Reduction(…) or Cases(…), or pass one here"
+            "Reduction(…) or Cases(…), or pass one here"
         )
         raise UnsupportedError(message)
     return found

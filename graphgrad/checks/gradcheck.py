@@ -81,7 +81,7 @@ def numerical_gradient(
         if np.shape(y) != () and np.size(y) != 1:
             message = (
                 f"numerical_gradient: f returned shape {np.shape(y)}, not one number; sum it, "
-                f"or use gg.gradcheck, which takes any outputs"
+                "or use gg.gradcheck, which takes any outputs"
             )
             raise ShapeError(message)
         return [_real(y, "numerical_gradient")]
@@ -204,7 +204,7 @@ def gradcheck(
         kinds = ", ".join(str(getattr(x, "dtype", type(x).__name__)) for x in leaves) or "none"
         message = (
             f"gradcheck: no input is floating (given: {kinds}); pass 3.0 or x.astype(float) "
-            f"where a gradient is wanted"
+            "where a gradient is wanted"
         )
         raise DtypeError(message)
 
@@ -279,13 +279,13 @@ def _outputs(result: Any) -> list[Any]:
         if not isinstance(y, Tensor):
             message = (
                 f"gradcheck: f returned {type(y).__name__} instead of a Tensor; compute it from "
-                f"the inputs by NumPy's or gg's functions, without .numpy() or .item()"
+                "the inputs by NumPy's or gg's functions, without .numpy() or .item()"
             )
             raise DtypeError(message)
         if y.dtype.kind != "f":
             message = (
                 f"gradcheck: f returned a Tensor of dtype {y.dtype}, which has no gradient; "
-                f"return floating outputs only"
+                "return floating outputs only"
             )
             raise DtypeError(message)
     return outs

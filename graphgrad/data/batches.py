@@ -75,7 +75,7 @@ class Batches(Described):
         if not 1 <= batch_size <= self.dataset.size:
             message = (
                 f"Batches: batch_size={batch_size} of {self.dataset.size} samples; it must be "
-                f"between 1 and their number"
+                "between 1 and their number"
             )
             raise ArgumentError(message)
         if callable(augment):

@@ -60,7 +60,7 @@ def checked(who: str, dataset: tuple[Any, Any]) -> Dataset:
     if not images.ndim or not labels.ndim or len(images) != len(labels) or not len(images):
         message = (
             f"{who}: images {images.shape}, labels {labels.shape}; give one label per image, "
-            f"and at least one"
+            "and at least one"
         )
         raise ShapeError(message)
     return Dataset(images, labels)

@@ -79,7 +79,7 @@ class InPlace(ArrayMethods):
             message = (
                 f"setitem: this tensor is the temporary result of '{node.plan.op.name}', and a "
                 "change of it would not reach the original; write t[0, 1] = v instead of "
-                f"t[0][1] = v, or take a .copy() first"
+                "t[0][1] = v, or take a .copy() first"
             )
             raise GraphError(message)
         self._become(record(TABLE[operator.setitem], (self, value), (index,)))
@@ -99,7 +99,7 @@ class InPlace(ArrayMethods):
         if result.shape != self.shape:
             message = (
                 f"{function.__name__}: in place, {self.shape} cannot become {result.shape}; "
-                f"write t = t + v instead"
+                "write t = t + v instead"
             )
             raise ShapeError(message)
         self._become(result if result.dtype == self.dtype else result.astype(self.dtype))
@@ -120,7 +120,7 @@ class InPlace(ArrayMethods):
         if self._node is not None and self._node.plan is None and self._node.needs:
             message = (
                 f"{what} on a leaf that requires a gradient would make it a computed tensor and "
-                f"stop its training; do it inside gg.no_grad(), or on a .copy()"
+                "stop its training; do it inside gg.no_grad(), or on a .copy()"
             )
             raise GraphError(message)
 

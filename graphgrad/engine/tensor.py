@@ -109,7 +109,7 @@ class Tensor(NumpyProtocols, InPlace):
             if value.shape != self.shape:
                 message = (
                     f"data: shape {value.shape} assigned to a tensor of shape {self.shape}; "
-                    f"make a new Tensor for another shape"
+                    "make a new Tensor for another shape"
                 )
                 raise ShapeError(message)
             set_array(self, value.astype(self.dtype, copy=False))
@@ -135,7 +135,7 @@ class Tensor(NumpyProtocols, InPlace):
         if self.dtype.kind != "f" or self.dtype.itemsize > 8:
             message = (
                 f"Tensor: dtype {self.dtype} cannot require a gradient; float16, float32 and "
-                f"float64 can: use .astype(float)"
+                "float64 can: use .astype(float)"
             )
             raise DtypeError(message)
         if node is None or not node.needs:
@@ -170,7 +170,7 @@ class Tensor(NumpyProtocols, InPlace):
         if array.shape != self.shape:
             message = (
                 f"grad: shape {array.shape} assigned to a tensor of shape {self.shape}; they "
-                f"must be equal"
+                "must be equal"
             )
             raise ShapeError(message)
         node.grad = array
@@ -229,7 +229,7 @@ class Tensor(NumpyProtocols, InPlace):
         if node is None or not node.needs:
             message = (
                 f"backward: this tensor {self.shape} has no graph; make an input with "
-                f"requires_grad=True, and compute outside no_grad()"
+                "requires_grad=True, and compute outside no_grad()"
             )
             raise GraphError(message)
         sweep = Sweep({node: self._seed(grad)}).run()
@@ -250,7 +250,7 @@ class Tensor(NumpyProtocols, InPlace):
             if data.size != 1:
                 message = (
                     f"backward: the tensor has shape {data.shape}, not one element; call "
-                    f".sum().backward(), or pass grad= of that shape"
+                    ".sum().backward(), or pass grad= of that shape"
                 )
                 raise ShapeError(message)
             return type(data)(1) if isinstance(data, np.generic) else np.ones_like(data)
@@ -258,7 +258,7 @@ class Tensor(NumpyProtocols, InPlace):
         if seed.shape != data.shape:
             message = (
                 f"backward: grad has shape {seed.shape}, the tensor {data.shape}; "
-                f"they must be equal"
+                "they must be equal"
             )
             raise ShapeError(message)
         return seed

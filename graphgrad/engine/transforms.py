@@ -142,7 +142,7 @@ def gradients(
             if not (isinstance(t, Tensor) and t.requires_grad):
                 message = (
                     f"gradients: {what} number {i} is not part of a graph; it must be a Tensor "
-                    f"computed from, or made with, requires_grad=True"
+                    "computed from, or made with, requires_grad=True"
                 )
                 raise GraphError(message)
     gs: list[Any] = []
@@ -180,7 +180,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
             count = len(flatten(g)[0])
             message = (
                 f"vjp: {count} gradients for {len(run.outs)} outputs, or in another form; put "
-                f"them into the same lists, tuples and dicts"
+                "them into the same lists, tuples and dicts"
             )
             raise ShapeError(message)
         recorded = any(isinstance(u, Tensor) and u.requires_grad for u in gs)

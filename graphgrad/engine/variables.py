@@ -56,7 +56,7 @@ class Run:
             kinds = ", ".join(sorted({str(o.dtype) for o in self.outs}))
             message = (
                 f"{name_of(f)} returned {kinds}, which has no gradient: it jumps from one value to "
-                f"the next; return floating point numbers, e.g. 1.0 for 1"
+                "the next; return floating point numbers, e.g. 1.0 for 1"
             )
             raise DtypeError(message)
         roots = [o._node for o in self.outs if o._node is not None and o._node.needs]
@@ -73,7 +73,7 @@ class Run:
         if array.dtype.kind != "f":
             message = (
                 f"a gradient with respect to {leaf!r:.40} of dtype {array.dtype} was asked for; "
-                f"pass floating point numbers, e.g. 3.0 or x.astype(float)"
+                "pass floating point numbers, e.g. 3.0 or x.astype(float)"
             )
             raise DtypeError(message)
         variable: Tensor = constant(array)
@@ -95,7 +95,7 @@ class Run:
             shapes = [o.shape for o in self.outs]
             message = (
                 f"{who}: the function returned shapes {shapes}, not one number; sum it, or use "
-                f"gg.jacobian or gg.vjp"
+                "gg.jacobian or gg.vjp"
             )
             raise ShapeError(message)
         return self.outs[0]  # type: ignore[no-any-return]
@@ -194,7 +194,7 @@ def _check_argnums(f: Function, argnums: tuple[int, ...], count: int) -> None:
         if number % count in seen:
             message = (
                 f"argnums {argnums}: argument {number % count} of {name_of(f)} is named twice; "
-                f"name it once, and use its gradient as often as you like"
+                "name it once, and use its gradient as often as you like"
             )
             raise ArgumentError(message)
         seen.add(number % count)

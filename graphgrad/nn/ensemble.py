@@ -49,7 +49,7 @@ class Ensemble(Module):
         if not self.models or mean not in ("probabilities", "outputs"):
             message = (
                 f"Ensemble: {len(self.models)} models, mean={mean!r}; give at least one model, and "
-                f"mean='probabilities' or 'outputs'"
+                "mean='probabilities' or 'outputs'"
             )
             raise ArgumentError(message)
 

@@ -92,7 +92,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     if len(condlist) != len(choicelist) or len(condlist) == 0:
         raise ShapeError(
             f"select: {len(condlist)} conditions for {len(choicelist)} choices; give one "
-            f"condition per choice, and at least one"
+            "condition per choice, and at least one"
         )
     out = default
     for number in reversed(range(len(condlist))):

@@ -79,7 +79,7 @@ def _setitem(x: Any, value: Any, index: Any) -> Any:
     if x.dtype.kind != "f" and getattr(value, "dtype", x.dtype).kind == "f":
         message = (
             f"setitem: writing {value.dtype} into {x.dtype} would cut off its digits and its "
-            f"gradient; use .astype(float) on the tensor first"
+            "gradient; use .astype(float) on the tensor first"
         )
         raise DtypeError(message)
     out = np.array(x)

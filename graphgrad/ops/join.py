@@ -203,7 +203,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Tensor:
     if arr.dtype.kind != "f":
         message = (
             f"insert: values put into {arr.dtype} would lose their digits and their gradient; "
-            f"use .astype(float) on the array first"
+            "use .astype(float) on the array first"
         )
         raise DtypeError(message)
     if axis is None:

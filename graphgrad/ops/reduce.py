@@ -296,7 +296,7 @@ def average(
         if np.shape(weights) != lengths or axis is None:
             message = (
                 f"average: weights {np.shape(weights)} for an array {shape} and axis {axis}; "
-                f"they must have the array's shape, or with axis= its lengths there"
+                "they must have the array's shape, or with axis= its lengths there"
             )
             raise ShapeError(message)
         order = np.argsort([i % len(shape) for i in axes])

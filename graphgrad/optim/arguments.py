@@ -38,7 +38,7 @@ def groups_of(name: str, optimizer: Any) -> list[dict[str, Any]]:
     if not groups or not all(isinstance(g, dict) and "lr" in g for g in groups):
         message = (
             f"{name}: a {type(optimizer).__name__} has no param_groups with an 'lr'; "
-            f"give it an optimizer"
+            "give it an optimizer"
         )
         raise GraphError(message)
     return list(groups)

@@ -86,7 +86,7 @@ def _gradients(name: str, params: Tensor | Iterable[Tensor]) -> dict[Tensor, Any
     if not grads:
         message = (
             f"{name}: none of {len(tensors)} parameters has a gradient; call it after "
-            f"loss.backward() and before zero_grad()"
+            "loss.backward() and before zero_grad()"
         )
         raise GraphError(message)
     return grads

@@ -86,7 +86,7 @@ class Newton(ClosureOptimizer):
         if not np.all(np.isfinite(d)):
             message = (
                 f"{self._name}: H + {options['damping']:g} I is singular or not finite; "
-                f"use a damping above 0"
+                "use a damping above 0"
             )
             raise GraphError(message)
         place(params, flat([p.data for p in params]) - options["lr"] * d)

@@ -201,7 +201,7 @@ class Optimizer:
         if any(rate != rates[0] for rate in rates):
             message = (
                 f"{self._name}: the groups have rates of their own, {rates}; read "
-                f"param_groups[i]['lr']"
+                "param_groups[i]['lr']"
             )
             raise GraphError(message)
         return float(rates[0])

@@ -152,7 +152,7 @@ def _unit_axes(p: Tensor, axis: Any, i: int) -> tuple[int, ...]:
     if axis is None and p.ndim < 2:
         message = (
             f"max_norm_: parameter {i} {p.shape} has no axis of inputs; leave out the biases: "
-            f"[p for p in model.parameters() if p.ndim > 1]"
+            "[p for p in model.parameters() if p.ndim > 1]"
         )
         raise ShapeError(message)
     if is_flag(axis):

@@ -72,7 +72,7 @@ class Schedule(Described):
             if self.optimizer.scheduled_by.get(key) != self._number:
                 message = (
                     f"{type(self).__name__}: a newer schedule sets the {key} of this optimizer; "
-                    f"join them by optim.SequentialLR, or write the product as a LambdaLR"
+                    "join them by optim.SequentialLR, or write the product as a LambdaLR"
                 )
                 raise GraphError(message)
 
@@ -329,14 +329,14 @@ class SequentialLR(RateSchedule):
         if len(self.schedulers) != len(self.milestones) + 1:
             message = (
                 f"SequentialLR: {len(self.schedulers)} schedules and {len(self.milestones)} "
-                f"milestones; between two schedules stands one milestone"
+                "milestones; between two schedules stands one milestone"
             )
             raise ShapeError(message)
         for i, part in enumerate(self.schedulers):
             if not isinstance(part, RateSchedule) or part.optimizer is not optimizer:
                 message = (
                     f"SequentialLR: {i} is no schedule of the learning rate by t, made for this "
-                    f"optimizer"
+                    "optimizer"
                 )
                 raise GraphError(message)
         super().__init__(optimizer)

@@ -347,7 +347,7 @@ def _colours(pixels: Any, diverging: bool, limit: float | None) -> Any:
         if low < -slack or high > top + slack:
             message = (
                 f"show_images: colours from {low:g} to {high:g}, not in 0 … {top}; scale them, "
-                f"or pass diverging=True for signed values"
+                "or pass diverging=True for signed values"
             )
             raise ShapeError(message)
         shares = pixels / top

@@ -190,7 +190,7 @@ def prelu(x: Any, weight: Any) -> Tensor:
     if slopes != (channels,):
         message = (
             f"prelu: x {shape}, weight {slopes}; there must be one slope, or one for each "
-            f"channel of x (N, C, …)"
+            "channel of x (N, C, …)"
         )
         raise ShapeError(message)
     return _PRELU(x, reshape(weight, (channels, *(1,) * (len(shape) - 2))))
@@ -300,7 +300,7 @@ def maxout(x: Any, pieces: int, axis: int = -1) -> Tensor:
     if not -len(shape) <= axis < len(shape) or pieces < 1 or shape[axis] % pieces:
         message = (
             f"maxout: x {shape}, pieces={pieces}, axis={axis}; the length of that axis must be "
-            f"a multiple of pieces"
+            "a multiple of pieces"
         )
         raise ShapeError(message)
     axis %= len(shape)

@@ -175,7 +175,7 @@ def _convolution(
             padded = tuple(n + sum(m) for n, m in zip(sizes, margins, strict=True))
             message = (
                 f"{name}: x {x.shape} is {padded} with its padding, and the kernel spans {spans}: "
-                f"pad more, or take a smaller kernel"
+                "pad more, or take a smaller kernel"
             )
             raise ShapeError(message)
     single = x.ndim == axes + 1

@@ -64,7 +64,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
     if not x_shape or len(shape) != 2 or x_shape[-1] != shape[1]:
         message = (
             f"linear: x {x_shape}, weight {shape}; the last axis of x must be the second of "
-            f"weight (outputs, inputs): flatten x, or transpose the weight?"
+            "weight (outputs, inputs): flatten x, or transpose the weight?"
         )
         raise ShapeError(message)
     if bias is None:

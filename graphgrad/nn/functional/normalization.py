@@ -234,7 +234,7 @@ def batch_norm(
     if count < 2:
         message = (
             f"batch_norm: x {shape} has {count} value(s) per channel; training needs at least "
-            f"2 to have a variance: use a larger batch, or eval()"
+            "2 to have a variance: use a larger batch, or eval()"
         )
         raise ShapeError(message)
     if tracked and not 0 <= momentum <= 1:
@@ -371,7 +371,7 @@ def layer_norm(
     if not given or shape[-len(given) :] != given:
         message = (
             f"layer_norm: x {shape} does not end in normalized_shape {given}; reshape x, or "
-            f"give the lengths of its last axes"
+            "give the lengths of its last axes"
         )
         raise ShapeError(message)
     _check_numbers("layer_norm", shape, given, eps, weight, bias)
@@ -413,7 +413,7 @@ def group_norm(
     if len(shape) < 2 or shape[1] % num_groups:
         message = (
             f"group_norm: x {shape}, num_groups {num_groups}; x must be (N, C, …), C a multiple "
-            f"of num_groups"
+            "of num_groups"
         )
         raise ShapeError(message)
     _check_numbers("group_norm", shape, shape[1:2], eps, weight, bias)

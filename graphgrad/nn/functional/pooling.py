@@ -275,7 +275,7 @@ class Numbers:
         if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
             raise ShapeError(
                 f"{name}: padding={padding!r} is over half of kernel_size={kernel_size!r}: some "
-                f"windows would hold nothing of x; pad less"
+                "windows would hold nothing of x; pad less"
             )
 
 

@@ -167,7 +167,7 @@ def col2im(
     if shape_of(columns) != wanted:
         message = (
             f"col2im: columns {shape_of(columns)}; these windows on images {shape} make {wanted}, "
-            f"(N · OH · OW, C · KH · KW)"
+            "(N · OH · OW, C · KH · KW)"
         )
         raise ShapeError(message)
     return _COL2IM(columns, shape, *axes)

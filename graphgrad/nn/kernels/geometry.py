@@ -67,7 +67,7 @@ def windows_on(
             padded = tuple(n + 2 * p for n, p in zip(sizes, padding, strict=True))
             raise ShapeError(
                 f"{name}: x {shape} is {padded} with its padding, and the window spans {spans}: "
-                f"take a smaller window, or pad more"
+                "take a smaller window, or pad more"
             )
         found.append(Axis(size, out, k, s, d, p))
     down, across = found if len(found) == 2 else (Axis(1, 1, 1), *found)

@@ -58,7 +58,7 @@ class Linear(Layer):
         if matrix.ndim != 2 or (b is not None and np.shape(b) != matrix.shape[1:]):
             message = (
                 f"Linear.from_matrix: W {matrix.shape}, b {np.shape(b) if b is not None else None}"
-                f"; W is (inputs, outputs) and b (outputs,)"
+                "; W is (inputs, outputs) and b (outputs,)"
             )
             raise ShapeError(message)
         if matrix.dtype.kind != "f":

@@ -106,7 +106,7 @@ def size_after(who: str, layers: Sequential, input_shape: Shape) -> Shape:
                 message = (
                     f"{who}: input_shape={input_shape} is too small: {layer!r} gets "
                     f"{size[0]}×{size[1]}; enlarge the images, or choose a smaller kernel or more "
-                    f"padding"
+                    "padding"
                 )
                 raise ShapeError(message)
             size = left

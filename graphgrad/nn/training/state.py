@@ -188,7 +188,7 @@ class Training:
             message = (
                 f"Trainer.fit: {self.checkpoints.folder} has checkpoints of an earlier training; "
                 f"resume=True goes on from {latest.name}, name another folder, or "
-                f"delete this one"
+                "delete this one"
             )
             raise StorageError(message)
         stack.enter_context(self.checkpoints.opened())

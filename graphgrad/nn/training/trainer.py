@@ -374,7 +374,7 @@ def _check_parts(
         if foreign := sum(p not in own for p in params):
             message = (
                 f"Trainer: {foreign} of the {what}'s {len(params)} parameters are not this "
-                f"model's; make it with model.parameters()"
+                "model's; make it with model.parameters()"
             )
             raise GraphError(message)
     for schedule in schedules:

@@ -149,7 +149,7 @@ def _checked(objective: Any, space: Any, trials: int, workers: int) -> bytes:
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         message = (
             f"search: {objective!r} cannot be sent to worker processes; define it at the top "
-            f"level of a file, or use workers=1"
+            "level of a file, or use workers=1"
         )
         raise DtypeError(message) from error
 

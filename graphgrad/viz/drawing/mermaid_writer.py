@@ -33,7 +33,7 @@ def mermaid(view: View) -> str:
         message = (
             f"to_mermaid: {view.size} values and {edges} edges are visible; Mermaid draws about "
             f"{NODES} and {EDGES}. Close modules by collapse=, show a neighbourhood by focus=, "
-            f"or use to_dot() or to_json()"
+            "or use to_dot() or to_json()"
         )
         raise PictureError(message)
     return text

@@ -41,7 +41,7 @@ class Figures(NamedTuple):
 
 
 class NodeFormulas(NamedTuple):
-    """What is told of one op in a graph."""
+    """The formulas of one op in a graph."""
 
     formula: str
     gradients: tuple[str | None, ...]

@@ -46,7 +46,7 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Snapshot:
         what = "nothing" if result is None else f"a {type(result).__name__} of plain values"
         message = (
             f"graph: {name} returned {what}, so there is no graph to draw; return the Tensors "
-            f"that are computed from its arguments, without .numpy() or .item()"
+            "that are computed from its arguments, without .numpy() or .item()"
         )
         raise DtypeError(message)
     return take(constant(as_array(result)), name=title)

@@ -41,7 +41,7 @@ def _seeds(values: Sequence[Value], focus: int | str) -> set[int]:
         if not 1 <= focus <= len(values):
             raise PictureError(
                 f"focus: the graph has no value {focus}; ids go from 1 to {len(values)}, "
-                f"graph.snapshot.values lists them"
+                "graph.snapshot.values lists them"
             )
         return {focus}
     found = {v.id for v in values if v.name == focus}
@@ -58,5 +58,5 @@ def _seeds(values: Sequence[Value], focus: int | str) -> set[int]:
     hint = f"there is, for example, {some}" if some else "name a tensor by its .name"
     raise PictureError(
         f"focus: no value and no module is called '{readable(focus, 40)}'; {hint}; the id of a "
-        f"value does it too"
+        "value does it too"
     )

@@ -53,7 +53,7 @@ def checked(
         or (isinstance(collapse, int | np.integer) and collapse >= 0)
     ):
         raise PictureError(
-            f"collapse: takes a depth from 0 on, or a function of a module's note, such as "
+            "collapse: takes a depth from 0 on, or a function of a module's note, such as "
             f"lambda m: m.kind == 'Block', not {collapse!r}"
         )
     if isinstance(focus, bool) or not (focus is None or isinstance(focus, str | int | np.integer)):
