@@ -132,8 +132,8 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     """Call what no table calls, one after another."""
     rng = np.random.default_rng(0)
     from graphgrad import testing
+    from tests.examples.test_training_scripts import write_cifar10, write_mnist
     from tests.search_objectives import distance
-    from tests.test_training_scripts import write_cifar10, write_mnist
 
     x = gg.Tensor(rng.standard_normal((2, 3)), requires_grad=True, name="x")
     image = rng.random((4, 3, 8, 8)).astype(np.float32)

@@ -48,7 +48,7 @@ def test_every_row_has_tests_that_pytest_collects() -> None:
         for test in tests:
             file, name = test.split("::")
             function, _, point = name.partition("[")
-            assert re.fullmatch(r"tests/test_\w+\.py", file), test
+            assert re.fullmatch(r"tests/(\w+/)?test_\w+\.py", file), test
             assert function.startswith("test_"), test
             module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
             assert inspect.isfunction(getattr(module, function, None)), test

@@ -175,7 +175,9 @@ def test_every_public_class_is_here() -> None:
     objects += [made(kind, **given) for kind, given in ARGUMENTS.items()]
     objects += [e.make(rng(), np.float32) for e in EXAMPLES.values()]
     there = {c for x in objects for c in type(x).__mro__}
-    modules = {c for c in public_classes() if issubclass(c, nn.Module)}  # test_modules.py has all
+    modules = {
+        c for c in public_classes() if issubclass(c, nn.Module)
+    }  # test_every_module.py has all
     assert public_classes() - there - modules == RECORDS
     assert not [x for x in RECORDS if vars(x).get("__repr__") is None]
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.every_module import EXAMPLES
+from tests.nn.test_every_module import inputs_of, made
 from tests.parity.compare import agree_as_modules
-from tests.test_modules import inputs_of, made
 
 torch = pytest.importorskip("torch")
 tnn: Any = torch.nn

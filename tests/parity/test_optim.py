@@ -44,7 +44,7 @@ def test_twenty_steps_are_pytorchs(name: str) -> None:
 
 
 def main() -> None:
-    """Print the table of tests/test_optim_steps.py."""
+    """Print the table of tests/optim/test_steps.py."""
     for name, case in CASES.items():
         points, losses = pytorchs(case)
         final = " ".join(f"{v:.9f}" for v in points[-1])

@@ -9,8 +9,8 @@ from hypothesis import given, settings, strategies as st
 
 import graphgrad as gg
 from graphgrad import nn
+from tests.nn.test_pooling import arguments
 from tests.parity.compare import agree
-from tests.test_nn_pooling import arguments
 
 torch = pytest.importorskip("torch")
 F, TF = nn.functional, torch.nn.functional

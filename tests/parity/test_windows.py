@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from graphgrad import nn
-from tests.test_nn_windows import layouts
+from tests.nn.test_windows import layouts
 
 torch = pytest.importorskip("torch")
 F, TF = nn.functional, torch.nn.functional

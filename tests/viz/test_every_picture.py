@@ -21,9 +21,9 @@ from graphgrad.viz.views.scenes import scenes
 from graphgrad.viz.views.steps import steps
 from tests.every_module import EXAMPLES
 from tests.every_op import EVERY_OP
+from tests.nn.test_every_module import inputs_of, made
 from tests.odd_programs import run
-from tests.test_modules import inputs_of, made
-from tests.test_viz_json import read
+from tests.viz.test_json import read
 
 SVG = "{http://www.w3.org/2000/svg}"
 LOOKS: list[dict[str, Any]] = [

@@ -5,7 +5,7 @@ Tolerances are half a unit of the last digit given.
 
 import numpy as np
 
-from tests.test_seeds import example
+from tests.examples.test_numbers import example
 
 # ------------------------------------------------------------------------ row 2: activations
 

@@ -1,7 +1,7 @@
 """Every example prints what it promises, and draws its pictures.
 
 They run one after the other in this process, for each spends a second on its imports; what only a
-process of its own shows is asked of the demo, and of `tests/test_training_scripts.py`.
+process of its own shows is asked of the demo, and of `tests/examples/test_training_scripts.py`.
 """
 
 import ast
@@ -22,7 +22,7 @@ import pytest
 
 from tests.test_packaging import checkout
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 PRINTS: dict[str, list[str]] = {  # patterns that the output must hold

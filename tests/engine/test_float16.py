@@ -20,7 +20,7 @@ from graphgrad.nn.layers.losses import Loss
 from graphgrad.testing import typical_calls
 from tests.every_module import EXAMPLES, Example
 from tests.every_op import EVERY_OP
-from tests.test_modules import every_example, inputs_of, made, outputs
+from tests.nn.test_every_module import every_example, inputs_of, made, outputs
 
 HALF = np.float16
 FINE = 2.0**-10  # two roundings to float16: of what the forward saved, and of the result

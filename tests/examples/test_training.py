@@ -9,8 +9,8 @@ import pytest
 
 from graphgrad import data
 from graphgrad.errors import DownloadError
-from tests.test_data_formats import idx
-from tests.test_seeds import example
+from tests.data.test_formats import idx
+from tests.examples.test_numbers import example
 
 
 def put_mnist(folder: Path) -> None:

@@ -18,8 +18,8 @@ from graphgrad.viz.views.scenes import scenes
 from tests.browser import Parts
 from tests.builders import HOSTILE
 from tests.golden.programs import leaf
-from tests.test_viz import DRAWN, SVG
-from tests.test_viz_json import read
+from tests.viz.test_graph import DRAWN, SVG
+from tests.viz.test_json import read
 
 
 def check_writers(graph: Graph) -> None:

@@ -15,7 +15,7 @@ from graphgrad.nn.layers.losses import Loss
 from tests.bad_arguments import BAD
 from tests.every_call import signature_of
 from tests.every_module import EXAMPLES
-from tests.test_modules import inputs_of, made
+from tests.nn.test_every_module import inputs_of, made
 
 FUNCTIONS = {name: f for name, f in vars(F).items() if callable(f) and not name.startswith("_")}
 CLASSES = {

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.test_seeds import example
+from tests.examples.test_numbers import example
 
 
 def test_where_both_learn_batch_normalisation_is_faster() -> None:

@@ -18,7 +18,7 @@ from graphgrad.viz.snapshots.traces import Trace
 from graphgrad.viz.views.grouping import find_parts
 from graphgrad.viz.views.steps import steps
 from tests.builders import leaf
-from tests.test_viz_json import read
+from tests.viz.test_json import read
 
 
 def curve(x: Any) -> Any:

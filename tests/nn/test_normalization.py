@@ -290,7 +290,7 @@ def test_an_error_leaves_the_statistics_alone(bad: tuple[int, ...]) -> None:
     layer = nn.BatchNorm1d(3, dtype=np.float64)
     layer(normal(8, 3))
     state = layer.state_dict()
-    with pytest.raises(ShapeError, match=r"test_nn_normalization\.py:\d+"):
+    with pytest.raises(ShapeError, match=r"test_normalization\.py:\d+"):
         layer(normal(*bad))
     for name, array in layer.state_dict().items():
         np.testing.assert_array_equal(array, state[name], err_msg=name)

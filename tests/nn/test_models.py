@@ -352,7 +352,7 @@ def test_images_that_do_not_fit_change_nothing(
 ) -> None:
     model = small(name)
     before = repr(model.state_dict())
-    with pytest.raises(ShapeError, match=rf"{message}.*\(at .*test_nn_models\.py"):
+    with pytest.raises(ShapeError, match=rf"{message}.*\(at .*test_models\.py"):
         model(np.zeros(shape, np.float32))
     assert repr(model.state_dict()) == before
 

@@ -15,7 +15,7 @@ from tests.golden import programs
 from tests.golden.programs import leaf
 
 SCHEMA = Draft202012Validator(
-    json.loads((Path(__file__).parents[1] / "docs/graph.schema.json").read_text("utf-8"))
+    json.loads((Path(__file__).parents[2] / "docs/graph.schema.json").read_text("utf-8"))
 )
 
 

@@ -10,8 +10,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import graphgrad as gg
 from graphgrad import data
-from tests.test_data_formats import cifar10
-from tests.test_seeds import example
+from tests.data.test_formats import cifar10
+from tests.examples.test_numbers import example
 
 # ---------------------------------------------------------------------- nearest neighbours
 

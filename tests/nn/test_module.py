@@ -126,7 +126,7 @@ def test_loading_lists_every_problem_and_changes_nothing() -> None:
         "missing: 0.bias",
         "unexpected: 2.weight",
         "1.weight is (2, 2) here, (3, 2) in the state",
-        "test_nn_module.py",
+        "test_module.py",
     ):
         assert part in str(caught.value)
     with pytest.raises(ShapeError, match=r"1\.weight"):  # a wrong shape is never skipped

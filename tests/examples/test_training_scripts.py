@@ -9,7 +9,7 @@ import pytest
 
 from graphgrad import nn, optim
 from graphgrad.data import Batches, load_digits
-from tests.test_examples import EXAMPLES, run, run_apart
+from tests.examples.test_examples import EXAMPLES, run, run_apart
 
 
 def write_mnist(folder: Path) -> None:

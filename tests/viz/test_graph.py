@@ -81,7 +81,7 @@ def every_form() -> str:
 def test_the_same_program_gives_the_same_bytes_in_another_process() -> None:
     """No id(), no order of a set, no serial number that depends on what ran before."""
     _ = leaf(1.0) * 2
-    code = "import sys, tests.test_viz as t; sys.stdout.buffer.write(t.every_form().encode())"
+    code = "import sys, tests.viz.test_graph as t; sys.stdout.buffer.write(t.every_form().encode())"
     runs = [
         subprocess.run(
             [sys.executable, "-c", code],
@@ -126,7 +126,7 @@ def test_freed_graph_shows_what_was_kept_and_says_why_the_rest_is_missing() -> N
     graph = gg.graph(y)
     assert graph.snapshot.result.gradient.elements == (1,)  # type: ignore[union-attr]
     assert named(graph)["x"].gradient is None
-    assert "freed by backward() at test_viz.py" in str(graph.snapshot.note)
+    assert "freed by backward() at test_graph.py" in str(graph.snapshot.note)
     assert "retain_graph=True" in str(graph.snapshot.note)
     dot = graph.to_dot()
     assert "∂ –" in dot
@@ -347,7 +347,7 @@ def test_what_cannot_be_written_is_named_and_leaves_the_old_picture(
         f"a\0{suffix}": "NUL",
     }
     for name, says in faults.items():
-        with pytest.raises(GraphgradError, match=rf"{who}: .*{says}.*\(at .*test_viz\.py"):
+        with pytest.raises(GraphgradError, match=rf"{who}: .*{says}.*\(at .*test_graph\.py"):
             write(tmp_path / name)
     path = tmp_path / f"a{suffix.upper()}"
     path.write_text("old")
@@ -480,7 +480,9 @@ def test_a_picture_as_text_needs_no_package() -> None:
 )
 @pytest.mark.parametrize("suffix", ["svg", "dot"])
 def test_limits_that_make_no_sense(graph: Graph, limits: Any, suffix: str, tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match=r"(timeout|limit) is a number .*\(at test_viz.py:\d+\)"):
+    with pytest.raises(
+        PictureError, match=r"(timeout|limit) is a number .*\(at test_graph.py:\d+\)"
+    ):
         graph.render(tmp_path / f"graph.{suffix}", **limits)
     assert not any(tmp_path.iterdir())
 
@@ -505,7 +507,9 @@ def test_numpys_numbers_say_what_is_seen() -> None:
 
 
 def test_a_look_is_said_where_the_graph_is_drawn() -> None:
-    with pytest.raises(UnsupportedError, match=r"takes no collapse=….*show\(collapse=….*test_viz"):
+    with pytest.raises(
+        UnsupportedError, match=r"takes no collapse=….*show\(collapse=….*test_graph"
+    ):
         gg.graph(nn.Affine(2, 3, rng=np.random.default_rng(0)), np.ones((1, 2)), collapse=1)  # type: ignore[arg-type]
     for word in ("render", "show", "to_svg", "heat"):
         assert word in str(gg.graph.__doc__)

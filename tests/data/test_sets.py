@@ -18,7 +18,7 @@ from graphgrad import data
 from graphgrad.data import downloads, sets
 from graphgrad.data.downloads import Published, fetched
 from graphgrad.errors import DownloadError, FileFormatError
-from tests.test_data_formats import archive, cifar10, idx, records
+from tests.data.test_formats import archive, cifar10, idx, records
 
 
 @pytest.fixture(autouse=True)

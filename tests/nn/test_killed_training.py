@@ -14,7 +14,7 @@ from graphgrad import nn
 from graphgrad.nn.training.checkpoints import read_state
 from tests.killed_training import POINTS, main
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="only POSIX has SIGKILL")
 

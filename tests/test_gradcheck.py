@@ -118,7 +118,7 @@ def test_what_cannot_be_differentiated_numerically(
 ) -> None:
     with pytest.raises(error, match=words) as caught:
         numerical_gradient(f, **{"x": np.ones(2), **options})
-    assert "test_check.py" in str(caught.value)
+    assert "test_gradcheck.py" in str(caught.value)
 
 
 # ----------------------------------------------------------------------------- gradcheck
@@ -267,7 +267,7 @@ def test_a_function_that_computes_in_float32_is_noted() -> None:
 def test_what_cannot_be_checked(f: Any, inputs: Any, error: Any, words: str) -> None:
     with pytest.raises(error, match=words) as caught:
         gradcheck(f, *inputs)
-    assert "test_check.py" in str(caught.value)
+    assert "test_gradcheck.py" in str(caught.value)
 
 
 def test_a_function_that_draws_random_numbers_is_refused() -> None:

@@ -409,7 +409,7 @@ def test_wrong_arguments_are_refused_and_nothing_changes(kind: Any, says: str, c
     optimizer = groups()
     with pytest.raises(kind, match=says) as raised:
         call(optimizer)
-    assert "test_optim_schedules.py:" in str(raised.value)
+    assert "test_schedules.py:" in str(raised.value)
     assert rates(optimizer) == [0.5]
     assert optimizer.param_groups[0]["momentum"] == 0.9
 

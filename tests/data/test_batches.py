@@ -148,7 +148,7 @@ def test_an_error_in_an_augmentation_reaches_the_caller(prefetch: int) -> None:
 @pytest.mark.parametrize("prefetch", [0, 2])
 def test_an_augmentation_that_does_not_fit_names_the_users_line(prefetch: int) -> None:
     flat = data.Dataset(np.zeros((6, 64), np.float32), np.zeros(6, int))
-    with pytest.raises(ShapeError, match=r"Rotate: images \(2, 64\).*test_data_batches"):
+    with pytest.raises(ShapeError, match=r"Rotate: images \(2, 64\).*test_batches"):
         next(iter(data.Batches(flat, 2, augment=data.Rotate(5), prefetch=prefetch)))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.test_seeds import example
+from tests.examples.test_numbers import example
 
 # ------------------------------------------------------------------------------ row 5: losses
 
