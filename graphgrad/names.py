@@ -161,7 +161,6 @@ class NotHere:
     """
 
     def __init__(self, name: str) -> None:
-        """Take the name."""
         self.name = name
         self.__doc__ = f"Not here; {ON_TENSORS[name]}."
 

@@ -14,6 +14,7 @@ from graphgrad.arguments import guarded, whole
 from graphgrad.checks.laws import LAWS, AnyOp, Case, Law
 from graphgrad.engine.domains import Call, Domain, Elementwise, Reduction
 from graphgrad.errors import GraphgradError, ShapeError, UnsupportedError
+from graphgrad.typing import Array
 
 try:
     from hypothesis import HealthCheck, given, settings, strategies as st
@@ -34,7 +35,7 @@ def sample(
     avoid: Sequence[float] = (),
     *,
     rng: np.random.Generator,
-) -> Any:
+) -> Array:
     """Draw a float64 array from an open interval, well away from the points to avoid."""
     low, high = interval
     margin = min(0.02 * (high - low), 0.04)
@@ -86,7 +87,6 @@ class Sampler:
 
     @guarded
     def __init__(self, *, rng: np.random.Generator) -> None:
-        """Take the generator to draw from."""
         self.rng = rng
         self.stock: list[float] = []
 
@@ -189,7 +189,7 @@ def reduction_calls(draw: Any, domain: Reduction) -> Call:
     return Call((x,), kwargs)
 
 
-def _array(domain: Reduction, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+def _array(domain: Reduction, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     if domain.distinct:
         return sample_apart([shape], [domain.interval], rng=rng)[0]
     return sample(shape, domain.interval, rng=rng)

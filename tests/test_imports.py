@@ -122,8 +122,10 @@ def test_no_module_takes_the_place_of_a_public_function() -> None:
 
 
 def test_the_engine_stands_on_little() -> None:
-    """On errors, and the words and checks of arguments; nothing above it."""
-    ground = {f"graphgrad.{name}" for name in ("errors", "arguments", "names", "randomness")}
+    """On errors, the checks of arguments and a few names; nothing above it."""
+    ground = {
+        f"graphgrad.{name}" for name in ("errors", "arguments", "names", "randomness", "typing")
+    }
     for name in ENGINE:
         assert IMPORTS[name] <= ENGINE | ground, name
 

@@ -20,6 +20,7 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.transforms import gradients, vjp
 from graphgrad.engine.trees import flatten
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
+from graphgrad.typing import Array
 
 Kind = Literal["central", "forward"]
 Outputs = Callable[[Sequence[Any]], list[Any]]  # from the points to the arrays or Tensors of f
@@ -31,7 +32,7 @@ _EPS = float(np.finfo(np.float64).eps)
 # ------------------------------------------------------------------ numerical differentiation
 
 
-def step_size(x: Any, kind: Kind = "central") -> Any:
+def step_size(x: Array, kind: Kind = "central") -> Array:
     """Return the step for each element of x that balances truncation against rounding.
 
     The central difference errs by h² from cutting the series off, the forward one by h;
@@ -42,8 +43,8 @@ def step_size(x: Any, kind: Kind = "central") -> Any:
 
 @guarded
 def numerical_gradient(
-    f: Callable[[Any], Any], x: ArrayLike | Recorded, h: Any = None, kind: Kind = "central"
-) -> Any:
+    f: Callable[[Any], Any], x: ArrayLike | Recorded, h: Array = None, kind: Kind = "central"
+) -> Array:
     """Differentiate a function of one array by differences of its values.
 
     Central: (f(x + h) − f(x − h)) / 2h. Forward: (f(x + h) − f(x)) / h, where f(x) is computed
@@ -91,8 +92,8 @@ def numerical_gradient(
 
 
 def differences(
-    f: Outputs, points: Sequence[Any], which: int, cotangents: Sequence[Any], h: Any, kind: Kind
-) -> Any:
+    f: Outputs, points: Sequence[Any], which: int, cotangents: Sequence[Any], h: Array, kind: Kind
+) -> Array:
     """Differentiate the sum over f's outputs of output · cotangent in one of the points.
 
     Outputs are subtracted before they are summed, so that those which do not move cancel
@@ -134,12 +135,12 @@ def differences(
     return result
 
 
-def _float64(x: Any) -> Any:
+def _float64(x: Array) -> Array:
     """Return a float64 array of our own, in C order."""
     return np.array(as_array(unwrapped(x), "gradcheck"), dtype=np.float64, order="C")
 
 
-def _real(y: Any, who: str) -> Any:
+def _real(y: Array, who: str) -> Array:
     array = np.asarray(y)
     if array.dtype.kind not in "fiub":
         message = f"{who}: f returned {type(y).__name__} of dtype {array.dtype}, not real numbers"
@@ -157,7 +158,7 @@ def gradcheck(
     order: int = 1,
     rtol: float = 1e-5,
     atol: float = 1e-7,
-    h: Any = None,
+    h: Array = None,
     kind: Kind = "central",
     rng: np.random.Generator | None = None,
 ) -> Report:
@@ -268,7 +269,7 @@ def _evaluate(f: Callable[..., Any], points: Sequence[Any]) -> list[Any]:
         return [unwrapped(y) for y in f(*[constant(p.copy()) for p in points])]
 
 
-def _is_recorded(y: Any) -> bool:
+def _is_recorded(y: Array) -> bool:
     return isinstance(y, Tensor) and y.requires_grad
 
 
@@ -318,7 +319,7 @@ def _notes(outs: Sequence[Any]) -> list[str]:
     return notes
 
 
-def _listed(x: Any) -> Any:
+def _listed(x: Array) -> Array:
     """Take a list of plain numbers for an array, a list that holds arrays for a container."""
     if isinstance(x, list | tuple):
         leaves, _ = flatten(x)
@@ -328,7 +329,7 @@ def _listed(x: Any) -> Any:
     return x
 
 
-def _is_floating(x: Any) -> bool:
+def _is_floating(x: Array) -> bool:
     if isinstance(x, float):
         return True
     if getattr(getattr(x, "dtype", None), "kind", "") == "c" or isinstance(x, complex):

@@ -22,6 +22,7 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.transforms import gradients, vjp
 from graphgrad.engine.trees import flatten
 from graphgrad.errors import DtypeError, UnsupportedError
+from graphgrad.typing import Array
 
 AnyOp = Op[Any] | Composite[Any]
 TINY = 1e-200  # of the complex step: its square vanishes
@@ -88,11 +89,11 @@ class Case:
         return [np.asarray(g) for g in pullback(list(upstream))]
 
 
-def _is_floating(x: Any) -> bool:
+def _is_floating(x: Array) -> bool:
     return getattr(getattr(x, "dtype", None), "kind", "") == "f"
 
 
-def _shown(x: Any) -> str:
+def _shown(x: Array) -> str:
     if isinstance(x, list | tuple):
         left, right = "[]" if isinstance(x, list) else "()"
         return left + ", ".join(map(_shown, x)) + right
@@ -104,7 +105,7 @@ def _require(condition: object, message: str) -> None:
         raise AssertionError(message)
 
 
-def _same(a: Any, b: Any, what: str, tolerance: float = 1e-12) -> None:
+def _same(a: Array, b: Array, what: str, tolerance: float = 1e-12) -> None:
     """Require equality up to rounding; NaNs and infinities must be in the same places."""
     scale = np.max(np.abs(b), initial=1.0, where=np.isfinite(b))
     np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * float(scale), err_msg=what)
@@ -275,23 +276,23 @@ def memory_layout_does_not_matter(case: Case) -> None:
             np.testing.assert_array_equal(p, point, err_msg="an array was written into")
 
 
-def _frozen(array: Any) -> Any:
+def _frozen(array: Array) -> Array:
     array.flags.writeable = False
     return array
 
 
-def _transposed(array: Any) -> Any:
+def _transposed(array: Array) -> Array:
     return _frozen(np.array(array, order="F"))
 
 
-def _strided(array: Any) -> Any:
+def _strided(array: Array) -> Array:
     room = np.full([2 * n for n in array.shape], np.nan, array.dtype)
     view = room[(slice(None, None, 2),) * array.ndim + (...,)]
     view[...] = array
     return _frozen(view)
 
 
-def _reversed(array: Any) -> Any:
+def _reversed(array: Array) -> Array:
     backwards = (slice(None, None, -1),) * array.ndim + (...,)
     return _frozen(array[backwards].copy()[backwards])
 
@@ -304,7 +305,7 @@ def each_input_stands_alone(case: Case) -> None:
     for k, e in enumerate(case.pull(upstream)):
         others = list(map(constant, case.points))
 
-        def alone(x: Any, k: int = k, others: list[Any] = others) -> list[Any]:
+        def alone(x: Array, k: int = k, others: list[Any] = others) -> list[Any]:
             return case.run(*others[:k], x, *others[k + 1 :])
 
         _, pullback = vjp(alone, case.points[k])

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.typing import Array
+
 # ------------------------------------------------------------------------------- comparing
 
 
-def relative_error(a: Any, b: Any, floor: float = 0.0) -> Any:
+def relative_error(a: Array, b: Array, floor: float = 0.0) -> Array:
     """Return |a − b| / max(|a|, |b|, floor) element by element, and 0 where a equals b."""
     with np.errstate(all="ignore"):
         gap = np.abs(np.subtract(a, b))

@@ -12,9 +12,10 @@ from graphgrad.arguments import guarded, share, whole
 from graphgrad.engine.operands import as_plain
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError
 from graphgrad.reprs import Described
+from graphgrad.typing import Array
 
 
-def _checked(who: str, images: Any) -> Any:
+def _checked(who: str, images: Array) -> Array:
     images = as_plain(who, images, "images")
     if images.ndim not in (3, 4):
         message = f"{who}: images {images.shape}; they must be (N, H, W) or (N, C, H, W)"
@@ -25,7 +26,7 @@ def _checked(who: str, images: Any) -> Any:
     return images
 
 
-def _moved(images: Any, places: Any) -> Any:
+def _moved(images: Array, places: Any) -> Array:
     """Fill each place p of image n, counted from its middle, from ``places[n] @ p``; bilinear.
 
     Outside of itself, an image is 0.
@@ -53,7 +54,7 @@ def _moved(images: Any, places: Any) -> Any:
     return (np.rint(out) if images.dtype.kind in "iu" else out).astype(images.dtype, copy=False)
 
 
-def _cut(images: Any, size: tuple[int, int], rng: np.random.Generator) -> Any:
+def _cut(images: Array, size: tuple[int, int], rng: np.random.Generator) -> Array:
     """Cut a window of a size out of each image, at a random place."""
     windows = np.lib.stride_tricks.sliding_window_view(images, size, axis=(-2, -1))
     rows, columns = (rng.integers(0, n, len(images)) for n in windows.shape[-4:-2])
@@ -65,10 +66,9 @@ class Shift(Described):
 
     @guarded
     def __init__(self, pixels: int) -> None:
-        """Take the largest shift."""
         self.pixels = whole("Shift", "pixels", pixels, 0)
 
-    def __call__(self, images: Any, rng: np.random.Generator) -> Any:
+    def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         """Return the moved images."""
         images = _checked("Shift", images)
         p = self.pixels
@@ -89,7 +89,6 @@ class Crop(Described):
 
     @guarded
     def __init__(self, height: int, width: int, padding: int = 0) -> None:
-        """Take the size."""
         self.height = whole("Crop", "height", height, 1)
         self.width = whole("Crop", "width", width, 1)
         self.padding = whole("Crop", "padding", padding, 0)
@@ -99,7 +98,7 @@ class Crop(Described):
         """Height and width of the window."""
         return self.height, self.width
 
-    def __call__(self, images: Any, rng: np.random.Generator) -> Any:
+    def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         """Return the windows."""
         images = _checked("Crop", images)
         p = self.padding
@@ -115,10 +114,9 @@ class Flip(Described):
 
     @guarded
     def __init__(self, probability: float = 0.5) -> None:
-        """Take the probability."""
         self.probability = share("Flip", "probability", probability)
 
-    def __call__(self, images: Any, rng: np.random.Generator) -> Any:
+    def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         """Return the images, some of them mirrored."""
         images = _checked("Flip", images)
         flipped = rng.random(len(images)) < self.probability
@@ -131,10 +129,9 @@ class Brightness(Described):
 
     @guarded
     def __init__(self, amount: float) -> None:
-        """Take the largest change."""
         self.amount = share("Brightness", "amount", amount)
 
-    def __call__(self, images: Any, rng: np.random.Generator) -> Any:
+    def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         """Return the brightened and darkened images; integers stay in their range."""
         images = _checked("Brightness", images)
         factors = rng.uniform(1 - self.amount, 1 + self.amount, len(images))
@@ -150,12 +147,11 @@ class Rotate(Described):
 
     @guarded
     def __init__(self, degrees: float) -> None:
-        """Take the largest angle."""
         if not 0 <= degrees <= 180:
             raise ArgumentError(f"Rotate: {degrees} must be from 0 to 180 degrees")
         self.degrees = degrees
 
-    def __call__(self, images: Any, rng: np.random.Generator) -> Any:
+    def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         """Return the turned images."""
         images = _checked("Rotate", images)
         angles = np.deg2rad(rng.uniform(-self.degrees, self.degrees, len(images)))
@@ -168,12 +164,11 @@ class Scale(Described):
 
     @guarded
     def __init__(self, amount: float) -> None:
-        """Take the largest change, below 1."""
         if not 0 <= amount < 1:
             raise ArgumentError(f"Scale: {amount} must be in [0, 1)")
         self.amount = amount
 
-    def __call__(self, images: Any, rng: np.random.Generator) -> Any:
+    def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         """Return the scaled images."""
         images = _checked("Scale", images)
         factors = rng.uniform(1 - self.amount, 1 + self.amount, len(images))

@@ -11,6 +11,7 @@ from graphgrad.engine.operands import as_array, as_plain, unwrapped
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.randomness import default_generator
 from graphgrad.reprs import counted, described
+from graphgrad.typing import Array
 
 
 class _Pair(NamedTuple):
@@ -23,7 +24,7 @@ class Dataset(_Pair):
 
     __slots__ = ()
 
-    def __new__(cls, images: Any, labels: Any) -> Self:
+    def __new__(cls, images: Array, labels: Array) -> Self:
         """Make arrays of both; that they belong together is asked where they are used."""
         return super().__new__(
             cls, as_array(images, "Dataset, 'images'"), as_array(labels, "Dataset, 'labels'")
@@ -67,7 +68,7 @@ def checked(who: str, dataset: tuple[Any, Any]) -> Dataset:
 
 
 @guarded
-def one_hot(labels: Any, classes: int | None = None, dtype: RealDType = np.float32) -> Any:
+def one_hot(labels: Array, classes: int | None = None, dtype: RealDType = np.float32) -> Array:
     """Return a row per label with 1 at the class and 0 elsewhere, (N,) → (N, classes).
 
     Parameters

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from graphgrad.errors import FileFormatError
+from graphgrad.typing import Array
 
 _IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _LIMIT = 1 << 30  # bytes of content: twenty times the largest of these files
@@ -23,7 +24,7 @@ _AXES = 32
 CIFAR10_RECORD = 1 + 3 * 32 * 32  # a label, then the red, green and blue planes
 
 
-def read_idx(path: str | Path) -> Any:
+def read_idx(path: str | Path) -> Array:
     """Read an array from an IDX file, gzipped if the name ends in ``.gz``.
 
     The format: two zero bytes, a type, the number of axes, the length of each axis as a
@@ -47,7 +48,7 @@ def read_idx(path: str | Path) -> Any:
             raise FileFormatError(f"{path}: damaged gzip file: {error}") from error
 
 
-def _idx(source: BinaryIO, path: Path) -> Any:
+def _idx(source: BinaryIO, path: Path) -> Array:
     head = source.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _IDX_TYPES or head[3] == 0:
         raise FileFormatError(f"{path}: no IDX file: it begins with {head!r}")

@@ -14,6 +14,7 @@ from graphgrad.engine.operands import as_plain
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.ops.ranges import scale_of
 from graphgrad.reprs import Described
+from graphgrad.typing import Array
 
 
 class _Fitted(Described):
@@ -31,7 +32,7 @@ class _Fitted(Described):
             message = f"{type(self).__name__}: nothing learnt yet; call .fit(training images) first"
             raise GraphError(message)
 
-    def _checked(self, images: Any) -> Any:
+    def _checked(self, images: Array) -> Array:
         self._refuse_unfitted()
         images = as_plain(type(self).__name__, images, "images")
         if images.ndim < 1 or images.shape[1:] != self.mean.shape:
@@ -40,7 +41,7 @@ class _Fitted(Described):
             raise ShapeError(message)
         return images
 
-    def _training(self, images: Any) -> Any:
+    def _training(self, images: Array) -> Array:
         images = as_plain(type(self).__name__, images, "images")
         if images.ndim < 2 or not len(images):
             message = f"{type(self).__name__}: images {images.shape}; give (N, …), N above 0"
@@ -51,7 +52,7 @@ class _Fitted(Described):
         return images.astype(np.float64 if images.dtype == np.float64 else np.float32, copy=False)
 
 
-def _mean(images: Any) -> Any:
+def _mean(images: Array) -> Array:
     """Average over the images; float32 would lose digits in adding up tens of thousands."""
     return images.mean(axis=0, dtype=np.float64).astype(images.dtype)
 
@@ -59,12 +60,12 @@ def _mean(images: Any) -> Any:
 class Center(_Fitted):
     """Subtract the mean of each pixel over the training images."""
 
-    def fit(self, images: Any) -> Self:
+    def fit(self, images: Array) -> Self:
         """Learn the means from images (N, …)."""
         self.mean = _mean(self._training(images))
         return self
 
-    def __call__(self, images: Any) -> Any:
+    def __call__(self, images: Array) -> Array:
         """Return images − mean."""
         return self._checked(images) - self.mean
 
@@ -75,7 +76,7 @@ class Standardize(_Fitted):
     A pixel that never changes in training is only centred.
     """
 
-    def fit(self, images: Any) -> Self:
+    def fit(self, images: Array) -> Self:
         """Learn means and standard deviations from images (N, …)."""
         images = self._training(images)
         mean = _mean(images)
@@ -87,7 +88,7 @@ class Standardize(_Fitted):
         self.mean, self.deviation = mean, np.where(still, np.ones_like(mean), deviation)
         return self
 
-    def __call__(self, images: Any) -> Any:
+    def __call__(self, images: Array) -> Array:
         """Return (images − mean) / deviation."""
         return (self._checked(images) - self.mean) / self.deviation
 
@@ -115,11 +116,10 @@ class PCA(_Fitted):
 
     @guarded
     def __init__(self, components: int | None = None) -> None:
-        """Remember how many."""
         kept = components
         self.components = None if kept is None else size(type(self).__name__, "components", kept)
 
-    def fit(self, images: Any) -> Self:
+    def fit(self, images: Array) -> Self:
         """Learn mean, axes and variances from images (N, …)."""
         images = self._training(images)
         rows = images.reshape(len(images), -1)
@@ -137,11 +137,11 @@ class PCA(_Fitted):
         return self
 
     @property
-    def variances(self) -> Any:
+    def variances(self) -> Array:
         """The variance of each coordinate over the training images."""
         return np.square(self.deviations)
 
-    def __call__(self, images: Any) -> Any:
+    def __call__(self, images: Array) -> Array:
         """Return the coordinates (N, components)."""
         images = self._checked(images) - self.mean
         coordinates = images.reshape(len(images), -1) @ self.axes.T
@@ -149,11 +149,11 @@ class PCA(_Fitted):
             return coordinates
         return coordinates / self._widths()
 
-    def _widths(self) -> Any:
+    def _widths(self) -> Array:
         """Return √(variance + ε), without squaring."""
         return np.hypot(self.deviations, self.deviations.dtype.type(math.sqrt(self.epsilon or 0)))
 
-    def inverse(self, coordinates: Any) -> Any:
+    def inverse(self, coordinates: Any) -> Array:
         """Return images (N, …) from coordinates; what was not kept is the mean's."""
         self._refuse_unfitted()
         coordinates = as_plain(type(self).__name__, coordinates, "coordinates")
@@ -178,6 +178,5 @@ class Whiten(PCA):
 
     @guarded
     def __init__(self, components: int | None = None, epsilon: float = 1e-5) -> None:
-        """Remember both."""
         super().__init__(components)
         self.epsilon = positive("Whiten", "epsilon", epsilon, zero=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from graphgrad.engine.graph import Node
 from graphgrad.errors import ShapeError
+from graphgrad.typing import Array
 
 
 class Scatter(NamedTuple):
@@ -30,15 +31,15 @@ def gather(grads: dict[Node, Any], parent: Node, contribution: tuple[int, Any]) 
 
 
 def settled(
-    c: Any, node: Node, parent: Node, g: Any, *, where_passed: bool, recorded: bool = False
-) -> Any:
+    c: Array, node: Node, parent: Node, g: Array, *, where_passed: bool, recorded: bool = False
+) -> Array:
     """Return what a rule contributes: 0 in branches not taken, and of its input's shape."""
     if where_passed and node.plan.op.elementwise:
         c = _silenced(c, g, recorded=recorded)
     return c if c.shape == parent.shape else _fitted(c, node, parent, g)
 
 
-def _silenced(c: Any, g: Any, *, recorded: bool) -> Any:
+def _silenced(c: Array, g: Array, *, recorded: bool) -> Array:
     """Let a branch that `where` did not take contribute exactly 0.
 
     There g is 0 and a local derivative that is not finite gives 0 · inf = NaN. Masking on
@@ -52,7 +53,7 @@ def _silenced(c: Any, g: Any, *, recorded: bool) -> Any:
     return np.where(broken & (g == 0), np.zeros((), c.dtype), c)
 
 
-def unbroadcast(c: Any, shape: tuple[int, ...]) -> Any:
+def unbroadcast(c: Array, shape: tuple[int, ...]) -> Array:
     """Sum a gradient over the axes along which its input was broadcast."""
     stretched = _stretched(c.shape, shape)
     if stretched:
@@ -69,7 +70,7 @@ def _stretched(shape: tuple[int, ...], original: tuple[int, ...]) -> tuple[int, 
     )
 
 
-def _fitted(c: Any, node: Node, parent: Node, g: Any) -> Any:
+def _fitted(c: Array, node: Node, parent: Node, g: Array) -> Array:
     """Un-broadcast a contribution, or say that the rule returned a wrong shape."""
     op = node.plan.op
     shape = parent.shape
@@ -101,7 +102,7 @@ def is_basic(index: Any) -> bool:
     )
 
 
-def scatter_add(buffer: Any, index: Any, values: Any) -> None:
+def scatter_add(buffer: Any, index: Any, values: Array) -> None:
     """``buffer[index] += values``, duplicates summed: the one place that does it."""
     if is_basic(index):
         buffer[index] += values
@@ -116,7 +117,7 @@ def scatter_add(buffer: Any, index: Any, values: Any) -> None:
         np.add.at(buffer.reshape(-1), places.reshape(-1), values.reshape(-1))
 
 
-def _places(index: Any, shape: tuple[int, ...], count: int) -> Any:
+def _places(index: Any, shape: tuple[int, ...], count: int) -> Array:
     """Return where in flat memory the elements of an index lie; None where that costs too much."""
     size = math.prod(shape)
     if getattr(getattr(index, "dtype", None), "kind", None) in ("i", "u"):  # rows of a table

@@ -11,6 +11,7 @@ from graphgrad.engine.graph import Absent, Node, history, kept_arrays
 from graphgrad.engine.memory import checksum
 from graphgrad.engine.recording import Block, F, Observer, switched
 from graphgrad.errors import GraphError, NonFiniteError
+from graphgrad.typing import Array
 
 
 class Anomaly(Observer):
@@ -19,7 +20,6 @@ class Anomaly(Observer):
     kind = "anomaly"
 
     def __init__(self) -> None:
-        """Start without any node seen."""
         self.sums: weakref.WeakKeyDictionary[Node, list[int]] = weakref.WeakKeyDictionary()
 
     def recorded(
@@ -40,7 +40,7 @@ class Anomaly(Observer):
             raise NonFiniteError(message)
         self.sums[node] = self._sums(node)
 
-    def sent(self, node: Node, position: int, contribution: Any, g: Any) -> None:  # noqa: ARG002
+    def sent(self, node: Node, position: int, contribution: Array, g: Array) -> None:  # noqa: ARG002
         """Raise where a rule makes a NaN out of a gradient without one."""
         if contribution.__class__ is tuple:  # what arrived at one output, handed on
             return
@@ -67,7 +67,7 @@ class Anomaly(Observer):
         return [checksum(a) for a in _flat(node.values) if isinstance(a, np.ndarray)]
 
 
-def _flat(values: Any) -> Iterator[Any]:
+def _flat(values: Array) -> Iterator[Any]:
     """Yield the parts of tuples: the outputs of an op, or what its forward handed over."""
     for value in values:
         if isinstance(value, tuple):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphgrad.engine.source import source_line
+from graphgrad.typing import Array
 
 KEPT_ELEMENTS = 8  # an output of up to this many elements stays readable in its graph
 
@@ -104,15 +105,14 @@ class Node:
         self,
         plan: Any,
         parents: tuple[Any, ...],
-        values: Any,
+        values: Array,
         shape: tuple[int, ...],
         dtype: Any,
-        value: Any,
+        value: Array,
         needs: bool,
         code: CodeType | None,
         instruction: int,
     ) -> None:
-        """Take a place in the graph, now."""
         self.plan = plan
         self.parents = parents
         self.values = values
@@ -165,7 +165,7 @@ def node_of(tensor: Recorded) -> Node | None:
     return tensor._node
 
 
-def array_of(tensor: Recorded) -> Any:
+def array_of(tensor: Recorded) -> Array:
     """Return the array of a tensor to code that does not write to it; users have ``t.data``.
 
     A 0-d one may be a scalar of NumPy's. ``t.data`` makes an array of it, and watches what is

@@ -8,9 +8,10 @@ import numpy as np
 from graphgrad.engine.graph import Node, Recorded
 from graphgrad.engine.operands import as_array
 from graphgrad.errors import GraphError, ShapeError
+from graphgrad.typing import Array
 
 
-def run_hooks(node: Node, hooks: dict[int, Any], g: Any) -> Any:
+def run_hooks(node: Node, hooks: dict[int, Any], g: Array) -> Any:
     """Show a gradient to the hooks, read-only, and take what they return instead."""
     given = g
     for hook in list(hooks.values()):
@@ -38,7 +39,7 @@ def run_hooks(node: Node, hooks: dict[int, Any], g: Any) -> Any:
     return g.copy() if g is given and node.plan is None and isinstance(g, np.ndarray) else g
 
 
-def _read_only(g: Any) -> Any:
+def _read_only(g: Array) -> Any:
     """Return a view of a gradient that cannot be written to."""
     if isinstance(g, Recorded):
         shown: Any = copy.copy(g)

@@ -14,9 +14,10 @@ from graphgrad.engine.operands import check, needs_gradient, operand, unwrapped
 from graphgrad.engine.record import make_leaf, record
 from graphgrad.engine.recording import note_change, switches
 from graphgrad.errors import GraphError, ShapeError
+from graphgrad.typing import Array
 
 
-def writable(tensor: Recorded) -> Any:
+def writable(tensor: Recorded) -> Array:
     """Return the array of a tensor to code that calls `mark_changed` once it has written there.
 
     For optimizers and layers; users write to ``t.data``, which takes care of both.
@@ -40,7 +41,7 @@ def mark_changed(tensor: Recorded, *, written: bool = True) -> None:
                 owner.changed = now
 
 
-def set_array(tensor: Recorded, array: Any) -> None:
+def set_array(tensor: Recorded, array: Array) -> None:
     """Let a tensor have another array from here on, and its node too, if that keeps the value."""
     tensor._array = array
     if tensor._node is not None and tensor._node.value is not None:
@@ -57,7 +58,7 @@ class InPlace(ArrayMethods):
 
     __slots__ = ()
 
-    def __setitem__(self, index: Any, value: Any) -> None:
+    def __setitem__(self, index: Any, value: Array) -> None:
         """Become a new version of itself with some elements replaced.
 
         Arrays and tensors taken before keep their values and their gradients. Where nothing
@@ -84,7 +85,7 @@ class InPlace(ArrayMethods):
             raise GraphError(message)
         self._become(record(TABLE[operator.setitem], (self, value), (index,)))
 
-    def _update(self, function: np.ufunc, other: Any) -> Self:
+    def _update(self, function: np.ufunc, other: Array) -> Self:
         """Do ``t += v`` and its like."""
         if not self._is_recording(other):
             other = unwrapped(operand(other, function.__name__))
@@ -105,7 +106,7 @@ class InPlace(ArrayMethods):
         self._become(result if result.dtype == self.dtype else result.astype(self.dtype))
         return self
 
-    def _is_recording(self, other: Any) -> bool:
+    def _is_recording(self, other: Array) -> bool:
         return switches().enabled and (
             needs_gradient(self) or (isinstance(other, Recorded) and needs_gradient(other))
         )
@@ -124,26 +125,26 @@ class InPlace(ArrayMethods):
             )
             raise GraphError(message)
 
-    def __iadd__(self, other: Any) -> Self:
+    def __iadd__(self, other: Array) -> Self:
         return self._update(np.add, other)
 
-    def __isub__(self, other: Any) -> Self:
+    def __isub__(self, other: Array) -> Self:
         return self._update(np.subtract, other)
 
-    def __imul__(self, other: Any) -> Self:
+    def __imul__(self, other: Array) -> Self:
         return self._update(np.multiply, other)
 
-    def __itruediv__(self, other: Any) -> Self:
+    def __itruediv__(self, other: Array) -> Self:
         return self._update(np.divide, other)
 
-    def __ifloordiv__(self, other: Any) -> Self:
+    def __ifloordiv__(self, other: Array) -> Self:
         return self._update(np.floor_divide, other)
 
-    def __imod__(self, other: Any) -> Self:
+    def __imod__(self, other: Array) -> Self:
         return self._update(np.remainder, other)
 
-    def __ipow__(self, other: Any) -> Self:
+    def __ipow__(self, other: Array) -> Self:
         return self._update(np.power, other)
 
-    def __imatmul__(self, other: Any) -> Self:
+    def __imatmul__(self, other: Array) -> Self:
         return self._update(np.matmul, other)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import ArgumentError, GraphgradError, IndexingError
+from graphgrad.typing import Array
 
 _PLACES = frozenset(("index", "indices", "obj"))  # in an array
 # the parameters of ops that are whole numbers, by their names; values (q, ord, weights) are none
@@ -29,7 +30,7 @@ _FLOATING = frozenset((float, np.float64, np.float32))
 _UNCHANGING = frozenset((int, bool, float, str, slice, type(None), type(Ellipsis), np.bool_))
 
 
-def as_whole_numbers(who: str, name: str, x: Any) -> Any:
+def as_whole_numbers(who: str, name: str, x: Array) -> Array:
     """Return the same numbers as ints and arrays of ``np.intp``; what is no integer stays.
 
     A 0-d array becomes an int, but where it indexes: there it makes a copy, an int a view.
@@ -73,11 +74,11 @@ def as_floats(arrays: Sequence[Any], places: Sequence[int]) -> Sequence[Any]:
     return [x.astype(dtype) if i in places and _is_integer(x) else x for i, x in enumerate(arrays)]
 
 
-def _is_integer(x: Any) -> bool:
+def _is_integer(x: Array) -> bool:
     return hasattr(x, "dtype") and x.dtype.kind in "iu"
 
 
-def as_intp(what: str, x: Any, error: type[GraphgradError] = ArgumentError) -> Any:
+def as_intp(what: str, x: Array, error: type[GraphgradError] = ArgumentError) -> Array:
     """Return an array of integers as one of ``np.intp``; a number that does not fit is an error."""
     if x.dtype == np.intp:
         return x

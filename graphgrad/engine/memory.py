@@ -15,6 +15,7 @@ import numpy as np
 
 from graphgrad.engine.graph import Freed, Node, Recorded, memory_owners, tick
 from graphgrad.errors import GraphError
+from graphgrad.typing import Array
 
 _ROW = 1024  # words, in which a checksum sees a large array as a table
 _HARD = 10_000  # steps that may be spent on whether two arrays overlap
@@ -35,7 +36,7 @@ class Region(NamedTuple):
         facts = {"shape": self.shape, "strides": self.strides, "typestr": self.typestr}
         return {"version": 3, "data": data, **facts}
 
-    def meets(self, array: Any) -> bool:
+    def meets(self, array: Array) -> bool:
         """Whether an array shares an element; the region's memory must be alive."""
         try:
             return np.shares_memory(np.asarray(self), array, max_work=_HARD)  # type: ignore[arg-type]
@@ -48,8 +49,7 @@ class Owner:
 
     __slots__ = ("alive", "loans", "regions", "written")
 
-    def __init__(self, array: Any, forget: Callable[[Any], Any]) -> None:
-        """Know nothing yet."""
+    def __init__(self, array: Array, forget: Callable[[Any], Any]) -> None:
         self.alive = weakref.ref(array, forget)
         self.written = 0  # when all of it was last written
         self.regions: dict[Region | None, int] = {}  # when a part of it was last written
@@ -67,7 +67,7 @@ class Owner:
             if region is None:
                 self.loans.clear()
 
-    def lend(self, array: Any, now: int) -> None:
+    def lend(self, array: Array, now: int) -> None:
         """Note that an array is handed out; if its checksum changed since it last was, a write."""
         region = self.region_of(array)
         if region not in self.loans and len(self.loans) >= _REGIONS:
@@ -77,14 +77,14 @@ class Owner:
             self.write(region, then[0])
         self.loans[region] = now, found
 
-    def region_of(self, array: Any) -> Region | None:
+    def region_of(self, array: Array) -> Region | None:
         """Return where an array lies; None for all of the memory."""
         if array.base is None:
             return None
         facts = array.__array_interface__
         return Region(facts["data"][0], array.shape, array.strides, facts["typestr"])
 
-    def written_since(self, array: Any, time: int) -> bool:
+    def written_since(self, array: Array, time: int) -> bool:
         """Whether any element of an array was written, as far as is known."""
         if self.written > time:
             return True
@@ -112,13 +112,13 @@ clock = _Clock()
 _owners: dict[int, Owner] = {}
 
 
-def _end_of_views(array: Any) -> Any:
+def _end_of_views(array: Array) -> Array:
     while isinstance(base := array.base, np.ndarray):
         array = base
     return array
 
 
-def _owner(array: Any) -> Owner:
+def _owner(array: Array) -> Owner:
     end = _end_of_views(array)
     key = id(end)
     found = _owners.get(key)
@@ -133,7 +133,7 @@ def _owner(array: Any) -> Owner:
     return found
 
 
-def note_write(array: Any) -> int:
+def note_write(array: Array) -> int:
     """Note that an array was written just now; return the time."""
     clock.latest = now = tick()
     known = _owners.get(id(array))
@@ -157,7 +157,7 @@ _references: Callable[[Any], int] = getattr(sys, "getrefcount", lambda _: sys.ma
 _ALONE = _references(_slot.array)  # of an array that stands in one place
 
 
-def note_use(array: Any) -> None:
+def note_use(array: Array) -> None:
     """Note that a graph may save the memory of an array whose Tensor has no node."""
     if isinstance(array, np.ndarray):
         _owner(array)
@@ -184,7 +184,7 @@ def lend(tensor: Recorded) -> None:
             _owner(array).lend(array, now)
 
 
-def known_of(array: Any) -> tuple[Any, ...]:
+def known_of(array: Array) -> tuple[Any, ...]:
     """Return what is known of an array's memory, for :func:`know_again`."""
     if not isinstance(array, np.ndarray):
         return ()
@@ -192,21 +192,21 @@ def known_of(array: Any) -> tuple[Any, ...]:
     return owner.written, dict(owner.regions), dict(owner.loans)
 
 
-def know_again(array: Any, known: tuple[Any, ...]) -> None:
+def know_again(array: Array, known: tuple[Any, ...]) -> None:
     """Forget the writes since, which were taken back."""
     if known:
         owner = _owner(array)
         owner.written, owner.regions, owner.loans = known
 
 
-def share_memory(a: Any, b: Any) -> bool:
+def share_memory(a: Array, b: Array) -> bool:
     """Whether two arrays may share memory."""
     return a is b or (
         isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.may_share_memory(a, b)
     )
 
 
-def written_since(array: Any, time: int) -> bool:
+def written_since(array: Array, time: int) -> bool:
     """Whether any element of an array, or of a tuple of them, was written, as far as is known."""
     if clock.latest <= time:
         return False
@@ -218,7 +218,7 @@ def written_since(array: Any, time: int) -> bool:
     return owner is not None and owner.written_since(array, time)
 
 
-def overwritten(kept: Any, array: Any, time: int) -> bool:
+def overwritten(kept: Any, array: Array, time: int) -> bool:
     """Whether a value of the graph, saved as an array, was replaced or written since."""
     if isinstance(kept, Node) and any(owner.changed > time for owner in memory_owners(kept)):
         return True
@@ -228,7 +228,7 @@ def overwritten(kept: Any, array: Any, time: int) -> bool:
 _UNCHANGING = frozenset((int, float, slice, type(None), type(Ellipsis), bool, np.intp, np.bool_))
 
 
-def frozen(argument: Any) -> Any:
+def frozen(argument: Any) -> Array:
     """Return an index, a mask, labels that nobody can change later: arrays and lists are copied.
 
     The copies lie in C order, for NumPy walks an index in the order of its memory and
@@ -250,7 +250,7 @@ def frozen(argument: Any) -> Any:
     return argument
 
 
-def checksum(array: Any) -> int:
+def checksum(array: Array) -> int:
     """Return a checksum of an array's bytes, and of their order."""
     flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     size = flat.size - flat.size % (8 * _ROW)

@@ -12,6 +12,7 @@ from graphgrad.engine.operands import unwrapped
 from graphgrad.engine.plain import ask
 from graphgrad.engine.record import record
 from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.typing import Array
 
 Axis = int | tuple[int, ...] | None
 
@@ -81,64 +82,64 @@ class ArrayMethods(Recorded):
             raise DtypeError("iteration: a 0-d tensor has no axis; its one number is t.item()")
         return (self[i] for i in range(len(self)))
 
-    def __contains__(self, x: Any) -> bool:
+    def __contains__(self, x: Array) -> bool:
         """Whether an element equals x."""
         return bool((self == x).any())
 
     # ---------------------------------------------------------------------- arithmetic
 
-    def __add__(self, other: Any) -> Self:
+    def __add__(self, other: Array) -> Self:
         return record(TABLE[np.add], (self, other))
 
-    def __radd__(self, other: Any) -> Self:
+    def __radd__(self, other: Array) -> Self:
         return record(TABLE[np.add], (other, self))
 
-    def __sub__(self, other: Any) -> Self:
+    def __sub__(self, other: Array) -> Self:
         return record(TABLE[np.subtract], (self, other))
 
-    def __rsub__(self, other: Any) -> Self:
+    def __rsub__(self, other: Array) -> Self:
         return record(TABLE[np.subtract], (other, self))
 
-    def __mul__(self, other: Any) -> Self:
+    def __mul__(self, other: Array) -> Self:
         return record(TABLE[np.multiply], (self, other))
 
-    def __rmul__(self, other: Any) -> Self:
+    def __rmul__(self, other: Array) -> Self:
         return record(TABLE[np.multiply], (other, self))
 
-    def __truediv__(self, other: Any) -> Self:
+    def __truediv__(self, other: Array) -> Self:
         return record(TABLE[np.divide], (self, other))
 
-    def __rtruediv__(self, other: Any) -> Self:
+    def __rtruediv__(self, other: Array) -> Self:
         return record(TABLE[np.divide], (other, self))
 
-    def __floordiv__(self, other: Any) -> Self:
+    def __floordiv__(self, other: Array) -> Self:
         return record(TABLE[np.floor_divide], (self, other))
 
-    def __rfloordiv__(self, other: Any) -> Self:
+    def __rfloordiv__(self, other: Array) -> Self:
         return record(TABLE[np.floor_divide], (other, self))
 
-    def __mod__(self, other: Any) -> Self:
+    def __mod__(self, other: Array) -> Self:
         return record(TABLE[np.remainder], (self, other))
 
-    def __rmod__(self, other: Any) -> Self:
+    def __rmod__(self, other: Array) -> Self:
         return record(TABLE[np.remainder], (other, self))
 
-    def __divmod__(self, other: Any) -> tuple[Self, Self]:
+    def __divmod__(self, other: Array) -> tuple[Self, Self]:
         return self // other, self % other
 
-    def __rdivmod__(self, other: Any) -> tuple[Self, Self]:
+    def __rdivmod__(self, other: Array) -> tuple[Self, Self]:
         return other // self, other % self
 
-    def __pow__(self, other: Any) -> Self:
+    def __pow__(self, other: Array) -> Self:
         return record(TABLE[np.power], (self, other))
 
-    def __rpow__(self, other: Any) -> Self:
+    def __rpow__(self, other: Array) -> Self:
         return record(TABLE[np.power], (other, self))
 
-    def __matmul__(self, other: Any) -> Self:
+    def __matmul__(self, other: Array) -> Self:
         return record(TABLE[np.matmul], (self, other))
 
-    def __rmatmul__(self, other: Any) -> Self:
+    def __rmatmul__(self, other: Array) -> Self:
         return record(TABLE[np.matmul], (other, self))
 
     def __neg__(self) -> Self:
@@ -155,22 +156,22 @@ class ArrayMethods(Recorded):
 
     # ------------------------------------------------- comparisons: plain bool arrays
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: Array) -> Array:
         return np.less(self._array, unwrapped(other))
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: Array) -> Array:
         return np.less_equal(self._array, unwrapped(other))
 
-    def __gt__(self, other: Any) -> Any:
+    def __gt__(self, other: Array) -> Array:
         return np.greater(self._array, unwrapped(other))
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: Array) -> Array:
         return np.greater_equal(self._array, unwrapped(other))
 
-    def __eq__(self, other: object) -> Any:
+    def __eq__(self, other: object) -> Array:
         return np.equal(self._array, unwrapped(other))
 
-    def __ne__(self, other: object) -> Any:
+    def __ne__(self, other: object) -> Array:
         return np.not_equal(self._array, unwrapped(other))
 
     __hash__ = object.__hash__
@@ -235,23 +236,23 @@ class ArrayMethods(Recorded):
         """Sum of a diagonal; see np.trace."""
         return TABLE[np.trace](self, offset, axis1, axis2)
 
-    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Array:
         """Positions of the maxima, a plain array."""
         return ask(np.argmax, self, axis, keepdims=keepdims)
 
-    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Array:
         """Positions of the minima, a plain array."""
         return ask(np.argmin, self, axis, keepdims=keepdims)
 
-    def argsort(self, axis: int | None = -1) -> Any:
+    def argsort(self, axis: int | None = -1) -> Array:
         """Positions in sorted order, a plain array."""
         return ask(np.argsort, self, axis)
 
-    def all(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    def all(self, axis: Axis = None, *, keepdims: bool = False) -> Array:
         """Whether all elements are true, as a plain bool or array."""
         return ask(np.all, self, axis, keepdims=keepdims)
 
-    def any(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    def any(self, axis: Axis = None, *, keepdims: bool = False) -> Array:
         """Whether any element is true, as a plain bool or array."""
         return ask(np.any, self, axis, keepdims=keepdims)
 
@@ -306,7 +307,7 @@ class ArrayMethods(Recorded):
         return TABLE[np.repeat](self, repeats, axis, **others)
 
     def take(
-        self, indices: Any, axis: int | None = None, *, mode: str = "raise", **others: Never
+        self, indices: Array, axis: int | None = None, *, mode: str = "raise", **others: Never
     ) -> Self:
         """Take elements by index along an axis; see np.take."""
         return TABLE[np.take](self, indices, axis, mode=mode, **others)
@@ -326,7 +327,7 @@ class ArrayMethods(Recorded):
         """Convert to another dtype; the gradient comes back in this one."""
         return TABLE["astype"](self, dtype)
 
-    def dot(self, other: Any) -> Self:
+    def dot(self, other: Array) -> Self:
         """Dot product; see np.dot."""
         return TABLE[np.dot](self, other)
 

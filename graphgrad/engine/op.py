@@ -36,6 +36,7 @@ from graphgrad.engine.operands import operand, plain_params
 from graphgrad.engine.plain import PLAIN, is_numpys
 from graphgrad.engine.plan import Plan, Rule, asked_by
 from graphgrad.errors import UnsupportedError
+from graphgrad.typing import Array
 
 R = TypeVar("R")
 
@@ -263,8 +264,8 @@ class Op(Declared, Generic[R]):
         return f"<op {self.name}({', '.join(self.order)})>"
 
 
-def _unary(x: Any) -> None: ...
-def _binary(x: Any, y: Any) -> None: ...
+def _unary(x: Array) -> None: ...
+def _binary(x: Array, y: Array) -> None: ...
 
 
 _signature_only: dict[int, Callable[..., Any]] = {1: _unary, 2: _binary}

@@ -14,6 +14,7 @@ from graphgrad.engine.graph import Recorded
 from graphgrad.engine.integers import NAMES, as_whole_numbers
 from graphgrad.engine.recording import switches
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.typing import Array
 
 _REAL = [np.dtype(code) for code in "?bBhHiIlLqQefdg"]
 _NUMBERS = frozenset(dtype.num for dtype in _REAL)  # of either byte order
@@ -25,7 +26,7 @@ _SETTLED = _HARMLESS - {dtype.type for dtype in _REAL if dtype.kind in "iu"}
 _SIGNS_OF_AN_ARRAY = ("dtype", "__array_ufunc__", "__dlpack__", "to_numpy")
 
 
-def as_array(x: Any, who: str = "Tensor") -> Any:
+def as_array(x: Array, who: str = "Tensor") -> Array:
     """Turn an operand into an array that can be computed with, or say why it cannot.
 
     A Tensor is returned as it is.
@@ -46,7 +47,7 @@ def as_array(x: Any, who: str = "Tensor") -> Any:
     return x
 
 
-def operand(x: Any, who: str) -> Any:
+def operand(x: Array, who: str) -> Array:
     """Return what an op computes with: as `as_array`, but a Python number stays one.
 
     Beside an array such a number does not widen its dtype.
@@ -56,7 +57,7 @@ def operand(x: Any, who: str) -> Any:
     return as_array(x, who)
 
 
-def as_plain(who: str, x: Any, name: str) -> Any:
+def as_plain(who: str, x: Array, name: str) -> Array:
     """Return the array of something that no gradient goes to."""
     if isinstance(x, Recorded):
         refuse_recorded(x, who, name)
@@ -101,7 +102,7 @@ def plain_params(
     return tuple(plain)
 
 
-def check(x: Any, who: str) -> None:
+def check(x: Array, who: str) -> None:
     """Raise where a value is an array that no op takes, or holds one in a list or tuple."""
     if _is_plain(x):
         return
@@ -112,7 +113,7 @@ def check(x: Any, who: str) -> None:
         as_array(x, who)
 
 
-def _is_plain(x: Any) -> bool:
+def _is_plain(x: Array) -> bool:
     """Whether nothing needs checking: a number, an array of NumPy's own, or a list of such."""
     kind = x.__class__
     if kind is np.ndarray:
@@ -124,7 +125,7 @@ def _is_plain(x: Any) -> bool:
     return _HARMLESS.issuperset(map(type, x)) or all(map(_is_plain, x))
 
 
-def unwrapped(x: Any) -> Any:
+def unwrapped(x: Array) -> Array:
     """Replace Tensors by their arrays, also inside lists and tuples."""
     if isinstance(x, Recorded):
         return x._array
@@ -133,16 +134,16 @@ def unwrapped(x: Any) -> Any:
     return tuple(map(unwrapped, x)) if isinstance(x, tuple) else x
 
 
-def shape_of(x: Any, who: str = "Tensor") -> tuple[int, ...]:
+def shape_of(x: Array, who: str = "Tensor") -> tuple[int, ...]:
     """Return the shape of an operand; ``np.shape`` takes a detour on a Tensor."""
     return x.shape if hasattr(x, "shape") else as_array(x, who).shape  # type: ignore[no-any-return]
 
 
-def _is_array(x: Any) -> bool:
+def _is_array(x: Array) -> bool:
     return x.__class__ not in _HARMLESS and any(hasattr(x, sign) for sign in _SIGNS_OF_AN_ARRAY)
 
 
-def _converted(x: Any, who: str) -> Any:
+def _converted(x: Array, who: str) -> Array:
     kind = type(x)
     if issubclass(kind, np.matrix):
         problem, remedy = "its * is a matrix product", "use np.asarray(x), and @ for products"
@@ -161,7 +162,7 @@ def _converted(x: Any, who: str) -> Any:
     raise DtypeError(f"{who}: {name} is not supported, {problem}; {remedy}")
 
 
-def _gathered(x: Any, who: str) -> Any:
+def _gathered(x: Array, who: str) -> Array:
     """Make an array of a list, a number, or whatever else NumPy takes for one."""
     check(x, who)
     try:
@@ -171,7 +172,7 @@ def _gathered(x: Any, who: str) -> Any:
         raise ShapeError(message) from error
 
 
-def _way_to_numpy(x: Any) -> str:
+def _way_to_numpy(x: Array) -> str:
     for method in ("toarray", "to_numpy"):
         if hasattr(x, method):
             return f"x.{method}()"

@@ -9,6 +9,7 @@ from graphgrad.arguments import flag, shown
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.operands import as_array
 from graphgrad.errors import DtypeError, translate
+from graphgrad.typing import Array
 
 PLAIN: set[Any] = set()  # NumPy functions that only ask about an array: answered plainly
 OF_CONSTANTS: set[Any] = set()  # those of PLAIN whose floating answers hold what they were given
@@ -21,7 +22,7 @@ def is_numpys(function: Any) -> bool:
     return isinstance(function, np.ufunc) or module.startswith("numpy")
 
 
-def ask(function: Callable[..., Any], x: Any, axis: Any, **others: Any) -> Any:
+def ask(function: Callable[..., Any], x: Array, axis: Any, **others: Any) -> Any:
     """Ask a function of NumPy's about an array: a plain answer, or an error of ours.
 
     What is asked for beside the axis are flags.

@@ -8,6 +8,7 @@ import numpy as np
 
 from graphgrad.engine.binder import REQUIRED, parameters
 from graphgrad.engine.memory import frozen
+from graphgrad.typing import Array
 
 Rule = Callable[..., Any]
 HALF = np.dtype(np.float16)
@@ -121,7 +122,7 @@ def _widened(rule: Rule) -> Rule:
     return lambda g, *values: rule(_wide(g), *map(_wide, values))
 
 
-def _wide(x: Any) -> Any:
+def _wide(x: Array) -> Any:
     if getattr(x, "dtype", None) == HALF:
         return x.astype(np.float32)
     if isinstance(x, list):
@@ -159,7 +160,7 @@ def _placed(rule: Rule, places: tuple[Any, ...]) -> tuple[Rule, Any, Any]:
     return rule, first, second
 
 
-def call_rule(rule: Rule, first: Any, second: Any, g: Any, values: tuple[Any, ...]) -> Any:
+def call_rule(rule: Rule, first: Any, second: Any, g: Array, values: tuple[Any, ...]) -> Any:
     """Call one of the rules of a plan; the sweep has these lines once more, for speed."""
     if first is None:
         return rule(g)

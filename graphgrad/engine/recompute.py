@@ -20,6 +20,7 @@ from graphgrad.engine.trees import flatten
 from graphgrad.engine.variables import Function, name_of, pull
 from graphgrad.errors import GraphError
 from graphgrad.randomness import default_generator
+from graphgrad.typing import Array
 
 
 @guarded
@@ -68,14 +69,13 @@ class _Changes(Observer):
     """What a call overwrites: running statistics, say."""
 
     def __init__(self) -> None:
-        """Start with nothing."""
         self.found: dict[int, Any] = {}
 
     def sweeping(self, sweep: Any) -> Observer | None:  # noqa: ARG002
         """Observe no sweep."""
         return None
 
-    def overwritten(self, x: Any) -> None:
+    def overwritten(self, x: Array) -> None:
         """Remember it."""
         self.found[id(x)] = x
 
@@ -128,7 +128,7 @@ class _Segment:
                 if stamp is not None:
                     x._node.changed = stamp
 
-    def pull(self, g: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
+    def pull(self, g: Array, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
         """Run again, and sweep from the outputs to the parents."""
         gs = [g] if len(self.places) == 1 else g
         if any(isinstance(u, Recorded) and not is_tensor(u) for u in gs):
@@ -160,11 +160,11 @@ class _Segment:
         return tuple(x if w else None for x, w in zip(found, wanted, strict=True))
 
 
-def _plain(x: Any) -> Any:
+def _plain(x: Array) -> Any:
     return writable(x) if isinstance(x, Tensor) else x
 
 
-def _stamp(x: Any) -> int | None:
+def _stamp(x: Array) -> int | None:
     """Return when a tensor was last overwritten, if its node knows."""
     return x._node.changed if isinstance(x, Tensor) and x._node is not None else None
 

@@ -16,6 +16,7 @@ from graphgrad.engine.source import call_site
 from graphgrad.errors import (
     DtypeError,
 )
+from graphgrad.typing import Array
 
 _NODE_LIKE = (Node, Absent, bool, int, float, np.generic)
 _new = object.__new__
@@ -129,7 +130,7 @@ def show(
             observer.recorded(op, recorded, arrays, params)
 
 
-def wrap(data: Any, node: Node) -> Any:
+def wrap(data: Array, node: Node) -> Any:
     """Make the Tensor that stands for a node (for several outputs: a tuple of them)."""
     if isinstance(data, tuple):
         return _outputs(data, node)
@@ -139,7 +140,7 @@ def wrap(data: Any, node: Node) -> Any:
     return tensor
 
 
-def constant(data: Any) -> Any:
+def constant(data: Array) -> Array:
     """Make a Tensor outside the graph (for several outputs: a tuple of them)."""
     if isinstance(data, tuple):
         kind = tuple if type(data) is tuple else type(data)._make  # type: ignore[attr-defined]
@@ -179,7 +180,7 @@ def _outputs(out: Any, node: Node) -> Any:
     return kind(tensors)
 
 
-def _leaf_of(x: Any) -> Node:
+def _leaf_of(x: Array) -> Node:
     """Return the node of an input that nothing computed; arrays get one made."""
     tensor = x if isinstance(x, Recorded) else constant(x)
     if getattr(tensor._array, "base", None) is not None:

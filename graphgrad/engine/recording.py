@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import Any, ClassVar, Literal, TypeVar, overload
 
 from graphgrad.errors import DtypeError
+from graphgrad.typing import Array
 
 F = TypeVar("F", bound=Callable[..., Any])
 Kind = Literal["enabled", "observer"]
@@ -52,14 +53,14 @@ class Observer:
         """Return a context for the forward of a module that is called."""
         return contextlib.nullcontext()
 
-    def overwritten(self, x: Any) -> None:
+    def overwritten(self, x: Array) -> None:
         """See a Tensor, or an array that a layer keeps, whose value was changed in place."""
 
     def sweeping(self, sweep: Any) -> "Observer | None":  # noqa: ARG002
         """Return who observes a sweep that is about to start, by the methods below."""
         return self
 
-    def complete(self, node: Any, g: Any) -> None:
+    def complete(self, node: Any, g: Array) -> None:
         """See the gradient of a node, hooks included, after the last contribution to it."""
 
     def before_rules(self, node: Any) -> None:
@@ -68,14 +69,14 @@ class Observer:
     def after_rules(self, node: Any) -> None:
         """See a node whose rules have run."""
 
-    def sent(self, node: Any, position: int, contribution: Any, g: Any) -> None:
+    def sent(self, node: Any, position: int, contribution: Array, g: Array) -> None:
         """See what a rule contributes to the gradient of one input, for the upstream gradient g.
 
         It has the input's shape, or is a `Scatter`. For an op with several outputs, the
         contribution to output k is the tuple (k, gradient).
         """
 
-    def summed(self, node: Any, total: Any) -> None:
+    def summed(self, node: Any, total: Array) -> None:
         """See the sum, where a contribution was not the first one to a node."""
 
     def ended(self, *, finished: bool) -> None:
@@ -87,7 +88,7 @@ class _Entry:
 
     __slots__ = ("kind", "over", "value")
 
-    def __init__(self, kind: Kind, value: Any) -> None:
+    def __init__(self, kind: Kind, value: Array) -> None:
         self.kind = kind
         self.value = value
         self.over = False
@@ -129,7 +130,7 @@ def switches() -> Switches:
     return now
 
 
-def note_change(x: Any) -> None:
+def note_change(x: Array) -> None:
     """Show observers a tensor or array that was overwritten in place."""
     if latest().observers:
         for observer in switches().observers:
@@ -161,7 +162,6 @@ class Block:
     """
 
     def __init__(self, kind: Kind, value: Callable[[], Any]) -> None:
-        """Note what is switched, and what makes the value that it is switched to."""
         self._kind: Kind = kind
         self._value = value
         self._open: list[_Entry] = []

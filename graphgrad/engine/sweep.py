@@ -22,6 +22,7 @@ from graphgrad.engine.plan import HALF
 from graphgrad.engine.recording import Observer, latest, switches
 from graphgrad.engine.source import call_site
 from graphgrad.errors import GraphError, GraphgradError
+from graphgrad.typing import Array
 
 Wrap = Callable[[Any, Node], Any]
 
@@ -85,7 +86,6 @@ class Sweep:
         hooks: bool = True,
         observers: Iterable[Observer] | None = None,
     ) -> None:
-        """Get ready: nothing runs yet."""
         self.grads: dict[Node, Any] = dict(seeds)
         if targets is not None:
             self.targets, self.floor = targets, floor
@@ -191,7 +191,7 @@ class Sweep:
         for leaf, g in grads.items():
             self._arrived(leaf, g)
 
-    def _arrived(self, node: Node, g: Any) -> Any:
+    def _arrived(self, node: Node, g: Array) -> Array:
         """Take the complete gradient of a node: give it its dtype, and show it to hooks.
 
         Return what its rules are given: of a float16 node the gradient in float32.
@@ -219,7 +219,7 @@ class Sweep:
         return onward
 
     def _send(  # noqa: C901 - in one piece, for every contribution pays for a call made here
-        self, node: Node, position: int, parent: Node, c: Any, g: Any, values: Any
+        self, node: Node, position: int, parent: Node, c: Array, g: Array, values: Array
     ) -> None:
         """Add what a rule returned to the gradient of the parent."""
         try:
@@ -252,7 +252,7 @@ class Sweep:
         if self.observers:
             self._show("summed", parent, grads[parent])
 
-    def _unpacked(self, node: Node, position: int, parent: Node, c: Any, g: Any) -> Any:
+    def _unpacked(self, node: Node, position: int, parent: Node, c: Array, g: Array) -> Any:
         """Return an array for what a rule returned; None where it has been dealt with."""
         if c.__class__ is Scatter and self.scatter is not None:
             return self.scatter(c.values, c.index, parent.shape)
@@ -309,7 +309,7 @@ class Sweep:
 
 
 def joint_rules(
-    node: Node, g: Any, values: Any, useful: Collection[Node] | None = None
+    node: Node, g: Array, values: Array, useful: Collection[Node] | None = None
 ) -> list[tuple[int, Any, None, None]]:
     """Run a joint rule for the useful inputs; return its gradients in the form of rules."""
     plan = node.plan
@@ -322,7 +322,7 @@ def joint_rules(
     return [(i, lambda _, c=gs[i]: c, None, None) for i in plan.wants if gs[i] is not None]
 
 
-def _unshared(c: Any, g: Any, values: tuple[Any, ...]) -> Any:
+def _unshared(c: Array, g: Array, values: tuple[Array, ...]) -> Array:
     """Copy a leaf's gradient if anything else may hold its memory, for it is handed out."""
     if isinstance(c, np.generic):
         return c
@@ -358,7 +358,7 @@ def _leading_to(
     return useful, ends
 
 
-def _wrapped(node: Node, wrap: Wrap) -> tuple[Any, ...]:
+def _wrapped(node: Node, wrap: Wrap) -> tuple[Array, ...]:
     """Turn the kept arrays of a node into recorded values, tied to where they came from."""
     return tuple(
         [
@@ -368,7 +368,7 @@ def _wrapped(node: Node, wrap: Wrap) -> tuple[Any, ...]:
     )
 
 
-def _tied(value: Any, source: int | str | None, node: Node, wrap: Wrap) -> Any:
+def _tied(value: Array, source: int | str | None, node: Node, wrap: Wrap) -> Array:
     if source == "out":
         return wrap(value, node)
     if source == "inputs":

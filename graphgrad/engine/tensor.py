@@ -20,6 +20,7 @@ from graphgrad.engine.recording import switches
 from graphgrad.engine.sweep import Sweep, release
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.names import ON_TENSORS, NotHere
+from graphgrad.typing import Array
 
 _commit = threading.RLock()  # two threads may send gradients to the same leaf
 if hasattr(os, "register_at_fork"):  # a child gets no lock that a thread of its parent holds
@@ -64,7 +65,6 @@ class Tensor(NumpyProtocols, InPlace):
         requires_grad: bool = False,
         name: str | None = None,
     ) -> None:
-        """Make a leaf: a value that no op computed."""
         if more:
             raise DtypeError(f"{type(self).__name__}: takes one array; {_by_name(more[0])}")
         if isinstance(data, Tensor):
@@ -91,7 +91,7 @@ class Tensor(NumpyProtocols, InPlace):
     # ------------------------------------------------------------------ what it holds
 
     @property
-    def data(self) -> Any:
+    def data(self) -> Array:
         """The plain array, which shares memory.
 
         ``backward()`` raises if you write through this array (``t.data -= v``, ``t.data[0] = 1``)
@@ -190,7 +190,7 @@ class Tensor(NumpyProtocols, InPlace):
         """Whether the user made this tensor, rather than a recorded op."""
         return self._node is None or self._node.plan is None
 
-    def numpy(self) -> Any:
+    def numpy(self) -> Array:
         """Return the plain array, outside the graph; shares memory, as told of ``data``."""
         return self.data
 
@@ -244,7 +244,7 @@ class Tensor(NumpyProtocols, InPlace):
         if not retain_graph:
             release(sweep.swept, "backward()")
 
-    def _seed(self, grad: Any) -> Any:
+    def _seed(self, grad: Any) -> Array:
         data = self._array
         if grad is None:
             if data.size != 1:

@@ -22,6 +22,7 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.trees import flatten, flatten_like
 from graphgrad.engine.variables import Function, Run, alias, as_argnums, name_of, ones, pull
 from graphgrad.errors import GraphError, ShapeError
+from graphgrad.typing import Array
 
 P = ParamSpec("P")  # a derivative takes what its function takes; a ufunc has too many signatures
 Argnums = int | Sequence[int]
@@ -96,7 +97,7 @@ def grad(f: Function, argnums: Argnums = 0) -> Function:
     """
     both = value_and_grad(f, argnums)
 
-    def gradient(*args: Any, **kwargs: Any) -> Any:
+    def gradient(*args: Any, **kwargs: Any) -> Array:
         return both(*args, **kwargs)[1]
 
     return Derived(grad, f, argnums, gradient)
@@ -173,7 +174,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
     own = [x if isinstance(x, Tensor) or not hasattr(x, "copy") else x.copy() for x in leaves]
     run = Run(f, rebuild(own), {}, tuple(range(len(args))))
 
-    def pullback(g: Any) -> tuple[Any, ...]:
+    def pullback(g: Array) -> tuple[Any, ...]:
         single = isinstance(g, tuple) and len(g) == 1 and isinstance(run.result, Tensor)
         gs = flatten_like(g[0] if single else g, run.result)
         if gs is None:
@@ -224,7 +225,7 @@ def jvp(f: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
 
 
 @guarded
-def hvp(f: Function, primals: Any, tangents: Any) -> Any:
+def hvp(f: Function, primals: Any, tangents: Any) -> Array:
     """Return the Hessian of a scalar function times a vector, without forming the Hessian.
 
     ``primals`` and ``tangents`` are tuples (the result is one too) or single arrays.
@@ -263,7 +264,7 @@ def _inner(gs: list[Any], vs: list[Any]) -> Any:
     return functools.reduce(operator.add, products, *([] if products else [0.0]))
 
 
-def _differentiate(y: Any, xs: list[Tensor], *, graph: bool) -> list[Any]:
+def _differentiate(y: Array, xs: list[Tensor], *, graph: bool) -> list[Any]:
     """Gradients of one number, zero where it does not depend on x."""
     if not isinstance(y, Tensor):
         return [np.zeros_like(x._array) for x in xs]
@@ -282,7 +283,7 @@ def jacobian(f: Function, argnums: Argnums = 0) -> Function:
     """
     numbers, single = as_argnums(argnums)
 
-    def derivative(*args: Any, **kwargs: Any) -> Any:
+    def derivative(*args: Any, **kwargs: Any) -> Array:
         run = Run(f, args, kwargs, numbers)
         results = []
         for y in run.outs:

@@ -15,6 +15,7 @@ from graphgrad.engine.sweep import Sweep
 from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.trees import flatten
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
+from graphgrad.typing import Array
 
 Function = Callable[..., Any]
 
@@ -33,7 +34,6 @@ class Run:
     def __init__(
         self, f: Function, args: tuple[Any, ...], kwargs: dict[str, Any], argnums: tuple[int, ...]
     ) -> None:
-        """Run ``f`` and note what its result depends on."""
         outer = switches().enabled
         _check_argnums(f, argnums, len(args))
         new_args = list(args)
@@ -151,13 +151,13 @@ def alias(x: Tensor) -> Tensor:
     return constant(x._array) if x._node is None else wrap(x._array, x._node)  # type: ignore[no-any-return]
 
 
-def _plain(x: Any) -> Any:
+def _plain(x: Array) -> Array:
     """Return an array of the caller's own; a 0-d one as NumPy's scalar."""
     x = x._array if isinstance(x, Tensor) else x
     return x[()] if x.ndim == 0 else np.array(x)
 
 
-def ones(y: Tensor) -> Any:
+def ones(y: Tensor) -> Array:
     """Return the gradient of a value in itself, to start a sweep with."""
     return np.ones_like(y._array)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.judging import limits
+from graphgrad.typing import Array
 
 _quiet = np.errstate(all="ignore")  # what is judged may be near overflow
 Columns = Mapping[str, Sequence[float]]
@@ -93,7 +94,7 @@ class _Row:
     last: Any
 
     @property
-    def smooth(self) -> Any:
+    def smooth(self) -> Array:
         """The medians of three neighbours, so that one epoch alone decides nothing."""
         if self.values.size < LEVEL:
             return self.values

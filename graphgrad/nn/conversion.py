@@ -43,6 +43,7 @@ from graphgrad.nn.layers.pooling import (
 from graphgrad.nn.layers.shape import Flatten
 from graphgrad.nn.modules.containers import Sequential
 from graphgrad.nn.modules.module import Module, Parameter
+from graphgrad.typing import Array
 
 Shape = tuple[int, ...]
 M = TypeVar("M", bound=Module)
@@ -174,7 +175,6 @@ class _Walk:
     """The way through a Sequential: images, then what Flatten made of them, then scores."""
 
     def __init__(self, shape: Shape, dtype: Any) -> None:
-        """Begin with images of that shape."""
         self.shape = shape  # of an image, or of the kernel that the next Linear becomes
         self.dtype = dtype
         self.flat = False
@@ -265,7 +265,7 @@ def _convolution(name: str, affine: Linear, shape: Shape) -> Conv2d:
     return _like(conv, affine)
 
 
-def _parameter(array: Any, like: Parameter) -> Parameter:
+def _parameter(array: Array, like: Parameter) -> Parameter:
     """Copy numbers into a parameter, frozen if the one they come from is."""
     return Parameter(np.array(array, order="C"), requires_grad=like.requires_grad)
 

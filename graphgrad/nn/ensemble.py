@@ -1,7 +1,6 @@
 """Several models that decide together."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.modules.module import Module
 from graphgrad.ops.join import stack
 from graphgrad.ops.likelihood import log_softmax, logsumexp
+from graphgrad.typing import Array
 
 
 class Ensemble(Module):
@@ -43,7 +43,6 @@ class Ensemble(Module):
 
     @guarded
     def __init__(self, models: Iterable[Module], mean: str = "probabilities") -> None:
-        """Take the models."""
         self.models = list(models)
         self.mean = mean
         if not self.models or mean not in ("probabilities", "outputs"):
@@ -53,7 +52,7 @@ class Ensemble(Module):
             )
             raise ArgumentError(message)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Ask all of them."""
         outputs = [model(x) for model in self.models]
         shapes = [out.shape for out in outputs]

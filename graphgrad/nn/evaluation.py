@@ -14,6 +14,7 @@ from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.recording import no_grad
 from graphgrad.errors import ShapeError
 from graphgrad.nn.modules.module import Module
+from graphgrad.typing import Array
 
 Metric = Callable[[Any, Any], float]  # scores, labels → the mean over the samples
 
@@ -47,7 +48,7 @@ def evaluating(model: Module) -> Iterator[None]:
 
 
 @guarded
-def predict(model: Module, images: Any, batch_size: int = 256) -> Any:
+def predict(model: Module, images: Array, batch_size: int = 256) -> Array:
     """Return what a model makes of many images, a batch at a time, as one array.
 
     Memory is that of one batch. The model is in evaluation mode meanwhile.
@@ -76,7 +77,7 @@ def predict(model: Module, images: Any, batch_size: int = 256) -> Any:
     return np.concatenate(parts)
 
 
-def accuracy(scores: Any, labels: Any) -> float:
+def accuracy(scores: Array, labels: Array) -> float:
     """Return the share of samples whose highest score is the right class's.
 
     Parameters
@@ -141,7 +142,6 @@ class Means:
     """Means over samples that come in batches."""
 
     def __init__(self) -> None:
-        """Begin with no sample."""
         self.samples = 0
         self.sums: dict[str, float] = {}
 
@@ -165,7 +165,7 @@ class Means:
         self.samples, self.sums = int(state["samples"]), sums
 
 
-def number(value: Any) -> float:
+def number(value: Array) -> float:
     """Return a loss or metric, a Tensor or array of one element or a number, as Python's number.
 
     Raises

@@ -22,13 +22,14 @@ from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.names import answer_for_names as _answer_for_names
 from graphgrad.nn.modules.module import Module, Parameter
 from graphgrad.randomness import default_generator
+from graphgrad.typing import Array
 
 Shape = tuple[int, ...]
 Generator = np.random.Generator
 BLOCK = 2**17  # numbers drawn at a time: 1 MiB of float64
 
 
-def _drawn_into(out: Any, draw: Callable[[int], Any]) -> Any:
+def _drawn_into(out: Array, draw: Callable[[int], Any]) -> Array:
     """Fill an array with draws, block by block; the numbers are those of one draw of all.
 
     NumPy draws in float64: drawn at once, the weight of VGG-16's first affine layer, 392 MiB,
@@ -53,7 +54,7 @@ def uniform_parameter(shape: Shape, bound: float, *, rng: Generator, dtype: DTyp
 
 
 @guarded
-def zeros(shape: Shape, *, rng: Generator | None = None, dtype: DTypeLike = np.float32) -> Any:  # noqa: ARG001
+def zeros(shape: Shape, *, rng: Generator | None = None, dtype: DTypeLike = np.float32) -> Array:  # noqa: ARG001
     """Return zeros: right for biases; units whose weights are all equal stay equal for ever."""
     return np.zeros(shape, dtype)
 
@@ -65,7 +66,7 @@ def constant(
     rng: Generator | None = None,  # noqa: ARG001
     dtype: DTypeLike = np.float32,
     value: float,
-) -> Any:
+) -> Array:
     """Return the same value everywhere."""
     return np.full(shape, value, dtype)
 
@@ -78,7 +79,7 @@ def normal(
     dtype: DTypeLike = np.float32,
     mean: float = 0.0,
     std: float = 1.0,
-) -> Any:
+) -> Array:
     """Draw from N(mean, std²).
 
     Raises
@@ -101,7 +102,7 @@ def uniform(
     dtype: DTypeLike = np.float32,
     low: float = 0.0,
     high: float = 1.0,
-) -> Any:
+) -> Array:
     """Draw evenly from low … high.
 
     Raises
@@ -142,7 +143,7 @@ def _units(who: str, shape: Shape, fan: str, *allowed: str) -> float:
     return {"in": n_in, "out": n_out, "average": (n_in + n_out) / 2}[fan]
 
 
-def _draw(shape: Shape, std: float, even: bool, rng: Generator | None, dtype: DTypeLike) -> Any:
+def _draw(shape: Shape, std: float, even: bool, rng: Generator | None, dtype: DTypeLike) -> Array:
     """Draw with mean 0 and a standard deviation, normal or uniform."""
     generator = default_generator(rng)
     if even:
@@ -161,7 +162,7 @@ def xavier_normal(
     dtype: DTypeLike = np.float32,
     fan: str = "average",
     gain: float = 1.0,
-) -> Any:
+) -> Array:
     """Draw from N(0, gain² · 2 / (n_in + n_out)), or with ``fan="in"`` from N(0, gain² / n_in).
 
     Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks",
@@ -196,7 +197,7 @@ def xavier_uniform(
     dtype: DTypeLike = np.float32,
     fan: str = "average",
     gain: float = 1.0,
-) -> Any:
+) -> Array:
     """Draw evenly from ±gain · √(6 / (n_in + n_out)), or with ``fan="in"`` ±gain · √(3 / n_in).
 
     The variances, and the arguments, of :func:`xavier_normal`.
@@ -220,7 +221,7 @@ def he_normal(
     dtype: DTypeLike = np.float32,
     fan: str = "in",
     negative_slope: float = 0.0,
-) -> Any:
+) -> Array:
     """Draw from N(0, 2 / n_in), which keeps the variance through ReLU layers.
 
     He et al., "Delving Deep into Rectifiers", 2015, equations 10 and 15; PyTorch's
@@ -254,7 +255,7 @@ def he_uniform(
     dtype: DTypeLike = np.float32,
     fan: str = "in",
     negative_slope: float = 0.0,
-) -> Any:
+) -> Array:
     """Draw evenly from ±√(6 / n_in): the variance, and the arguments, of :func:`he_normal`.
 
     Raises
@@ -271,7 +272,7 @@ def he_uniform(
 @guarded
 def lecun_normal(
     shape: Shape, *, rng: Generator | None = None, dtype: DTypeLike = np.float32
-) -> Any:
+) -> Array:
     """Draw from N(0, 1 / n_in), the 1/√n of the CS231n notes; ``xavier_normal(fan="in")`` too.
 
     LeCun et al., "Efficient BackProp", 1998, equation 16.
@@ -288,7 +289,7 @@ def lecun_normal(
 @guarded
 def lecun_uniform(
     shape: Shape, *, rng: Generator | None = None, dtype: DTypeLike = np.float32
-) -> Any:
+) -> Array:
     """Draw evenly from ±√(3 / n_in): the variance of :func:`lecun_normal`.
 
     Raises
@@ -311,7 +312,7 @@ def sparse(
     dtype: DTypeLike = np.float32,
     nonzero: int = 10,
     std: float = 0.01,
-) -> Any:
+) -> Array:
     """Connect each unit with a few of its inputs only, by weights from N(0, std²); the rest are 0.
 
     Martens, "Deep learning via Hessian-free optimization", 2010, section 5.
@@ -351,7 +352,7 @@ def orthogonal(
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
     gain: float = 1.0,
-) -> Any:
+) -> Array:
     """Draw an (out, n_in) matrix whose rows, or columns if those are fewer, are orthonormal.
 
     Evenly among all such matrices: Q of the decomposition Q R of a normal one, each column with

@@ -12,6 +12,7 @@ from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.errors import ArgumentError, DtypeError, FileFormatError, UnsupportedError
 from graphgrad.files import replacing
 from graphgrad.nn.modules.module import Module
+from graphgrad.typing import Array
 
 CHECKPOINT = "graphgrad"  # the entry of the metadata that makes a file a checkpoint
 RESERVED = "__metadata__"  # the key of the metadata in the header, which no array can have
@@ -116,7 +117,7 @@ def write(arrays: Mapping[str, Any], path: Path, metadata: Mapping[str, str] | N
     return path
 
 
-def _dtype(array: Any) -> str:
+def _dtype(array: Array) -> str:
     kind, bits = array.dtype.kind, 8 * array.dtype.itemsize
     name = "BOOL" if kind == "b" else f"{kind.upper()}{bits}"
     if name not in NUMPYS:
@@ -140,7 +141,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         raise FileFormatError(f"{path}: {error}") from error
 
 
-def _array(file: Any, name: str, path: Path) -> Any:
+def _array(file: Any, name: str, path: Path) -> Array:
     dtype = file.get_slice(name).get_dtype()
     if dtype == "BF16":
         return _from_bfloat16(name, path)
@@ -150,7 +151,7 @@ def _array(file: Any, name: str, path: Path) -> Any:
     return file.get_tensor(name)
 
 
-def _from_bfloat16(name: str, path: Path) -> Any:
+def _from_bfloat16(name: str, path: Path) -> Array:
     """Widen an array: the bits of a bfloat16 are the upper half of a float32's."""
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.typing import Array
+
 BYTES = 1 << 16  # of a piece; a function of thirty steps takes a third of the time of whole arrays
 
 
-def in_blocks(function: Callable[..., Any], *arrays: Any) -> Any:
+def in_blocks(function: Callable[..., Any], *arrays: Array) -> Array:
     """Return ``function(*arrays)`` for a function that works element by element.
 
     It is called with a piece of each array at a time, where they are of one shape and large.

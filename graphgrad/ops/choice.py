@@ -15,11 +15,12 @@ from graphgrad.engine.graph import Recorded
 from graphgrad.engine.op import op
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.ops.elementwise import REAL, Elementary
+from graphgrad.typing import Array
 
 _WORDS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
-def _masked(x: Any, mask: Any) -> Any:
+def _masked(x: Array, mask: Array) -> Array:
     """Keep x where mask is set; elsewhere 0, also where x is infinite or NaN.
 
     By bits, as integers times 0 or 1: np.where waits for a mask that the processor cannot
@@ -49,7 +50,7 @@ masked: Elementary = op(
 )
 
 
-def keep(g: Any, mask: Any) -> Any:
+def keep(g: Array, mask: Array) -> Array:
     """Call `masked`, without the way through its argument binder for plain arrays."""
     return masked(g, mask) if isinstance(g, Recorded) else _masked(g, mask)
 
@@ -87,7 +88,7 @@ where: Elementary = op(
         lambda r: call([np.array([[True], [False]]), np.array(True)], [r(3), 1.0], default=r(3)),
     ),
 )
-def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Array:
     """Of several arrays, take the first whose condition holds. Gradients: g where chosen."""
     if len(condlist) != len(choicelist) or len(condlist) == 0:
         raise ShapeError(
@@ -106,7 +107,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     return out
 
 
-def _nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+def _nan_to_num(x: Array, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Array:
     return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
 
 

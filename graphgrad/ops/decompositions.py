@@ -19,18 +19,19 @@ from graphgrad.engine.op import Op, op
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import UnsupportedError
 from graphgrad.ops.determinants import onto_triangle, transposed
+from graphgrad.typing import Array
 
 # ---------------------------------------------------------------------------- cholesky
 
 
-def _cholesky_rule(g: Any, out: Any, upper: bool) -> Any:
+def _cholesky_rule(g: Array, out: Array, upper: bool) -> Array:
     """Apply the formula of Murray (2016): S = L⁻ᵀ Φ(Lᵀ g) L⁻¹, gathered in the triangle read."""
     if upper:
         return transposed(_cholesky_lower(transposed(g), transposed(out)))
     return _cholesky_lower(g, out)
 
 
-def _cholesky_lower(g: Any, factor: Any) -> Any:
+def _cholesky_lower(g: Array, factor: Any) -> Array:
     inverse = np.linalg.inv(factor)
     c = transposed(factor) @ np.tril(g)
     half = (np.tril(c) + np.tril(c, -1)) / 2  # the diagonal counts half
@@ -58,7 +59,7 @@ cholesky: Op[Tensor] = op(
 # ---------------------------------------------- differences of eigen- or singular values
 
 
-def _over_gap(x: Any, gap: Any) -> Any:
+def _over_gap(x: Array, gap: Any) -> Array:
     if ((gap == 0) & (np.abs(x) > 0)).any():
         message = (
             "two eigenvalues or singular values are equal (or one is 0), so the vectors that the "
@@ -81,18 +82,18 @@ over_gap: Op[Tensor] = op(
 )
 
 
-def _off_diagonal(x: Any, gap: Any) -> Any:
+def _off_diagonal(x: Array, gap: Any) -> Array:
     """Divide square matrices off their diagonals, where the result is 0."""
     own = np.eye(x.shape[-1], dtype=bool)
     return over_gap(np.where(own, 0.0, x), np.where(own, 1.0, gap))
 
 
-def _turned(x: Any, values: Any) -> Any:
+def _turned(x: Array, values: Array) -> Array:
     """Return x[i, j] / (values[j] − values[i]), and 0 on the diagonal."""
     return _off_diagonal(x, values[..., None, :] - values[..., :, None])
 
 
-def _evenly(g: Any, values: Any) -> Any:
+def _evenly(g: Array, values: Array) -> Array:
     """Share the gradients of equal values evenly, as `max` does: then no basis is preferred."""
     equal = values[..., None, :] == values[..., :, None]
     share = equal / np.sum(equal, axis=-1, keepdims=True)
@@ -102,7 +103,7 @@ def _evenly(g: Any, values: Any) -> Any:
 # -------------------------------------------------------------------------------- eigh
 
 
-def _eigh_rule(g: list[Any], out: Any, UPLO: str) -> tuple[Any]:
+def _eigh_rule(g: list[Any], out: Array, UPLO: str) -> tuple[Array]:
     values, vectors = out
     g_values, g_vectors = g
     vectors_t = transposed(vectors)
@@ -123,11 +124,11 @@ _SYMMETRIC = (
 )
 
 
-def _eigh(a: Any, UPLO: Any = "L") -> Any:
+def _eigh(a: Array, UPLO: Any = "L") -> Array:
     return np.linalg.eigh(a, UPLO)
 
 
-def _eigvalsh(a: Any, UPLO: Any = "L") -> Any:
+def _eigvalsh(a: Array, UPLO: Any = "L") -> Array:
     return np.linalg.eigvalsh(a, UPLO)
 
 
@@ -146,7 +147,7 @@ eigh: Op[tuple[Tensor, Tensor]] = op(
 )
 
 
-def _eigvalsh_rule(g: Any, a: Any, UPLO: Any) -> Any:
+def _eigvalsh_rule(g: Array, a: Array, UPLO: Any) -> Array:
     values, vectors = np.linalg.eigh(a, UPLO)
     scaled = vectors * _evenly(g, values)[..., None, :]
     return onto_triangle(scaled @ transposed(vectors), UPLO)
@@ -164,7 +165,7 @@ eigvalsh: Op[Tensor] = op(
 # --------------------------------------------------------------------------------- svd
 
 
-def _first(g: Any, k: int) -> Any:
+def _first(g: Array, k: int) -> Array:
     """Take the gradient of the first k vectors; those that only fill up must not have one."""
     if g is None:
         return None
@@ -177,7 +178,7 @@ def _first(g: Any, k: int) -> Any:
     return g[..., :k]
 
 
-def _svd_rule(g: list[Any], out: Any, full_matrices: bool) -> tuple[Any]:
+def _svd_rule(g: list[Any], out: Array, full_matrices: bool) -> tuple[Array]:
     """Combine the turning of the singular vectors with the change of the values.
 
     Inside the span of the vectors, with P = Uᵀ g_U and Q = Vᵀ g_V, the pair (i, j) turns by
@@ -231,7 +232,7 @@ _svd: Op[tuple[Tensor, Tensor, Tensor]] = op(
 )
 
 
-def _svdvals_rule(g: Any, a: Any) -> Any:
+def _svdvals_rule(g: Array, a: Array) -> Array:
     u, s, vh = np.linalg.svd(a, full_matrices=False)
     return (u * np.where(s == 0, 0.0, _evenly(g, s))[..., None, :]) @ vh
 
@@ -247,7 +248,7 @@ _svdvals: Op[Tensor] = op(
 
 
 @composed(np.linalg.svdvals, domain=Cases(*_ANY_MATRIX))
-def svdvals(x: Any) -> Tensor:
+def svdvals(x: Array) -> Tensor:
     """Singular values of each matrix, descending."""
     return _svdvals(x)
 
@@ -263,8 +264,8 @@ def svdvals(x: Any) -> Tensor:
     ),
 )
 def svd(
-    a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
-) -> Any:
+    a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Array:
     """Singular value decomposition: U, the values s (descending) and Vh with a = U diag(s) Vh.
 
     Pass ``full_matrices=False`` for matrices that are not square: the vectors that fill the
@@ -279,7 +280,7 @@ def svd(
 # ---------------------------------------------------------------------------------- qr
 
 
-def _qr_tall(g_q: Any, g_r: Any, q: Any, r: Any) -> Any:
+def _qr_tall(g_q: Array, g_r: Array, q: Array, r: Array) -> Array:
     """Apply the formula of Walter and Lehmann (2013) for no more columns than rows."""
     m = 0.0
     if g_r is not None:
@@ -292,7 +293,7 @@ def _qr_tall(g_q: Any, g_r: Any, q: Any, r: Any) -> Any:
     return transposed(np.linalg.solve(r, transposed(side)))
 
 
-def _qr_both(g_q: Any, g_r: Any, a: Any, q: Any, r: Any) -> Any:
+def _qr_both(g_q: Array, g_r: Array, a: Array, q: Array, r: Array) -> Array:
     """Split a wide matrix: its first columns make Q, the others are only turned by it."""
     rows, columns = a.shape[-2:]
     if rows >= columns:
@@ -330,7 +331,7 @@ _qr: Op[tuple[Tensor, Tensor]] = op(
 )
 
 
-def _qr_r_rule(g: Any, a: Any) -> Any:
+def _qr_r_rule(g: Array, a: Array) -> Array:
     q, r = np.linalg.qr(a)
     return _qr_both(None, g, a, q, r)
 
@@ -356,7 +357,7 @@ _qr_r: Op[Tensor] = op(
         lambda r: call(r(2, 3) / 2 + 3 * np.eye(2, 3), mode="complete"),
     ),
 )
-def qr(a: Any, mode: str = "reduced") -> Any:
+def qr(a: Array, mode: str = "reduced") -> Array:
     """QR decomposition of matrices with independent (first) columns: Q and upper triangular R."""
     rows, columns = a.shape[-2:] if a.ndim > 1 else (0, 0)
     if mode == "r":

@@ -13,6 +13,7 @@ from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.ranges import has_its_digits
+from graphgrad.typing import Array
 
 REGULAR = Cases(
     lambda r: call(r(3, 3) + 4 * np.eye(3)),
@@ -24,19 +25,19 @@ REGULAR = Cases(
 )
 
 
-def transposed(a: Any) -> Any:
+def transposed(a: Array) -> Array:
     """Swap the last two axes, of an array or a Tensor."""
     return a.swapaxes(-1, -2)
 
 
-def onto_triangle(s: Any, uplo: str) -> Any:
+def onto_triangle(s: Array, uplo: str) -> Array:
     """Gather the gradient of a symmetric matrix in the triangle that NumPy read."""
     if uplo.upper() == "L":
         return np.tril(s) + np.tril(transposed(s), -1)
     return np.triu(s) + np.triu(transposed(s), 1)
 
 
-def _products_but(s: Any) -> Any:
+def _products_but(s: Array) -> Array:
     """Return ``p`` with p[i, k] the product of all s but s[i] and s[k] (but s[i] if i = k)."""
     rest = np.where(np.eye(s.shape[-1], dtype=bool), 1, s[..., None, :])
     left = np.ones_like(rest)
@@ -46,12 +47,12 @@ def _products_but(s: Any) -> Any:
     return left * right
 
 
-def _rotation(u: Any, vh: Any) -> Any:
+def _rotation(u: Array, vh: Any) -> Array:
     """Return +1 or −1: the determinant of u times that of vh, for each pair."""
     return np.sign(np.linalg.det(u) * np.linalg.det(vh))[..., None, None]
 
 
-def _cofactors(a: Any) -> Any:
+def _cofactors(a: Array) -> Array:
     if a.shape[-1] < 2 or not a.size:
         return np.ones_like(a)
     try:
@@ -67,7 +68,7 @@ def _cofactors(a: Any) -> Any:
     return _rotation(u, vh) * (u * but_one[..., None, :]) @ vh
 
 
-def _cofactors_change(a: Any, h: Any) -> Any:
+def _cofactors_change(a: Array, h: Array) -> Array:
     """Return the change of the cofactors of a along h; symmetric as a bilinear form."""
     if a.shape[-1] < 2 or not a.size:
         return np.zeros_like(a)
@@ -79,7 +80,7 @@ def _cofactors_change(a: Any, h: Any) -> Any:
     return _rotation(u, vh) * (u @ (diagonal - but_two * transposed(turned)) @ vh)
 
 
-def _third(g: Any, a: Any, h: Any) -> Any:
+def _third(g: Array, a: Array, h: Array) -> Array:
     """Differentiate ``cofactors_change`` by a: exact up to 3 × 3, else for regular a."""
     n = h.shape[-1]
     if n <= 2:
@@ -139,7 +140,7 @@ det: Op[Tensor] = op(
 )
 
 
-def _slogdet_rule(g: list[Any], a: Any) -> tuple[Any]:
+def _slogdet_rule(g: list[Any], a: Array) -> tuple[Array]:
     if g[1] is None:  # only the sign was used: it is constant
         return (np.zeros_like(a),)
     return (g[1][..., None, None] * transposed(np.linalg.inv(a)),)

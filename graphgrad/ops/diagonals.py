@@ -1,7 +1,5 @@
 """Diagonals and triangles of matrices."""
 
-from typing import Any
-
 import numpy as np
 
 from graphgrad.engine.composite import composed
@@ -9,11 +7,12 @@ from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.shape import ravel
+from graphgrad.typing import Array
 
 
 def _from_diagonal(
-    values: Any, shape: tuple[int, ...], offset: int = 0, axis1: int = 0, axis2: int = 1
-) -> Any:
+    values: Array, shape: tuple[int, ...], offset: int = 0, axis1: int = 0, axis2: int = 1
+) -> Array:
     out = np.zeros_like(values, shape=shape)
     rows, columns = max(-offset, 0), max(offset, 0)
     steps = np.arange(values.shape[-1])
@@ -52,7 +51,7 @@ diagonal: Op[Tensor] = op(
 )
 
 
-def _diag_rule(g: Any, v_shape: tuple[int, ...], k: int) -> Any:
+def _diag_rule(g: Array, v_shape: tuple[int, ...], k: int) -> Array:
     return np.diagonal(g, k) if len(v_shape) == 1 else from_diagonal(g, v_shape, k)
 
 
@@ -76,12 +75,12 @@ diag: Op[Tensor] = op(
 @composed(
     np.diagflat, domain=Cases(lambda r: call(r(2, 2)), lambda r: call(r(3), 1), lambda r: call(r()))
 )
-def diagflat(v: Any, k: int = 0) -> Tensor:
+def diagflat(v: Array, k: int = 0) -> Tensor:
     """Put all elements on a diagonal."""
     return diag(ravel(v), k)
 
 
-def _trace_rule(g: Any, a_shape: tuple[int, ...], offset: int, axis1: int, axis2: int) -> Any:
+def _trace_rule(g: Array, a_shape: tuple[int, ...], offset: int, axis1: int, axis2: int) -> Array:
     rows, columns = a_shape[axis1] + min(offset, 0), a_shape[axis2] - max(offset, 0)
     length = max(min(rows, columns), 0)
     values = np.broadcast_to(np.expand_dims(g, -1), (*np.shape(g), length))
@@ -139,12 +138,12 @@ _MATRICES = Cases(
 
 
 @composed(np.linalg.diagonal, domain=_MATRICES)
-def matrix_diagonal(x: Any, offset: int = 0) -> Tensor:
+def matrix_diagonal(x: Array, offset: int = 0) -> Tensor:
     """Take a diagonal of each matrix."""
     return diagonal(x, offset, -2, -1)
 
 
 @composed(np.linalg.trace, domain=_MATRICES)
-def matrix_trace(x: Any, offset: int = 0) -> Tensor:
+def matrix_trace(x: Array, offset: int = 0) -> Tensor:
     """Sum a diagonal of each matrix."""
     return trace(x, offset, -2, -1)

@@ -14,6 +14,7 @@ from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
+from graphgrad.typing import Array
 
 _BY_NUMBER = ascii_uppercase + ascii_lowercase  # NumPy's labels for 0, 1, …
 _MANY = 1 << 13  # from so many elements on, a product by BLAS is worth preparing
@@ -44,7 +45,7 @@ def _explicit(subscripts: str, ndims: tuple[int, ...]) -> tuple[list[str], str]:
     return labels, output.replace("...", dots)
 
 
-def _forward(operands: Any, subscripts: str, optimize: Any = False) -> Any:
+def _forward(operands: Any, subscripts: str, optimize: Any = False) -> Array:
     try:
         out = np.einsum(subscripts, *operands, optimize=_plan(operands, optimize))
     except ValueError as error:
@@ -53,7 +54,7 @@ def _forward(operands: Any, subscripts: str, optimize: Any = False) -> Any:
     return out.copy() if len(operands) == 1 and out.base is not None else out
 
 
-def _plan(operands: Iterable[Any], optimize: Any) -> Any:
+def _plan(operands: Iterable[Any], optimize: Any) -> Array:
     """Let large products go through BLAS even where NumPy's own default would not."""
     if optimize is False:
         sizes = [x.size for x in operands if hasattr(x, "size")]
@@ -94,7 +95,7 @@ class _Backward(NamedTuple):
     subscripts: str  # contracts g and the other operands to what they share with this one
     full: tuple[int, ...]  # one length per label of this operand
     stretch: tuple[int, ...] | None  # 1 where g and the others do not know the label
-    diagonal: tuple[Any, ...] | None  # where a label stands twice in the term
+    diagonal: tuple[Array, ...] | None  # where a label stands twice in the term
 
 
 @lru_cache(maxsize=512)
@@ -123,8 +124,8 @@ def _backward(subscripts: str, shapes: tuple[tuple[int, ...], ...], i: int) -> _
 
 
 def _gradients(
-    g: Any, inputs: tuple[Any, ...], wanted: tuple[bool, ...], subscripts: str, optimize: Any
-) -> tuple[Any, ...]:
+    g: Array, inputs: tuple[Array, ...], wanted: tuple[bool, ...], subscripts: str, optimize: Any
+) -> tuple[Array, ...]:
     if not isinstance(optimize, bool | str):
         optimize = True  # an order of contraction that was made for the output
     shapes = tuple(map(shape_of, inputs))
@@ -157,7 +158,7 @@ _einsum: Op[Tensor] = op(
 )
 
 
-def _term(labels: Any) -> str:
+def _term(labels: Array) -> str:
     try:
         return "".join("..." if label is Ellipsis else _BY_NUMBER[label] for label in labels)
     except (IndexError, TypeError) as error:

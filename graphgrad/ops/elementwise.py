@@ -14,6 +14,7 @@ from graphgrad.engine.op import TABLE, Op, op
 from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.ranges import has_value
+from graphgrad.typing import Array
 
 REAL = elementwise((-3.0, 3.0))
 PAIR = elementwise((-3.0, 3.0), (-3.0, 3.0))
@@ -107,7 +108,7 @@ fmod: Elementary = op(
 # -------------------------------------------------------------------------------- powers
 
 
-def _falling(y: Any, n: int) -> tuple[Any, Any]:
+def _falling(y: Array, n: int) -> tuple[Array, Array]:
     """Return y (y−1) … (y−n+1) and its derivative in y, for n ≥ 1."""
     product, slope = y, 1.0
     for k in range(1, n):
@@ -115,7 +116,7 @@ def _falling(y: Any, n: int) -> tuple[Any, Any]:
     return product, slope
 
 
-def _power_derivative(x: Any, y: Any, n: int) -> Any:
+def _power_derivative(x: Array, y: Array, n: int) -> Array:
     dtype = np.result_type(x, y)
     if y.dtype != dtype:  # small integers would overflow below
         y = y.astype(dtype)
@@ -124,12 +125,12 @@ def _power_derivative(x: Any, y: Any, n: int) -> Any:
     return product * x ** np.where(product == 0, 0, y - n)
 
 
-def _like(x: Any, g: Any) -> Any:
+def _like(x: Array, g: Array) -> Array:
     """Give x the dtype of the output, in which the whole rule is computed."""
     return x.astype(g.dtype) if hasattr(x, "dtype") and x.dtype != g.dtype else x
 
 
-def _power_derivative_in_y(g: Any, x: Any, y: Any, n: int) -> Any:
+def _power_derivative_in_y(g: Array, x: Array, y: Array, n: int) -> Array:
     x = _like(x, g)
     product, slope = _falling(y, n)
     inner = g * x ** (y - n) * (slope + product * np.log(x))
@@ -156,12 +157,12 @@ power_derivative: Elementary = op(
 )
 
 
-def _power(x: Any, y: Any) -> Any:
+def _power(x: Array, y: Array) -> Array:
     # the operator is faster for a Python number; older NumPys let it drop a 0-d array's dtype
     return x**y if type(y) in (int, float) else np.power(x, y)
 
 
-def _power_in_x(g: Any, x: Any, y: Any) -> Any:
+def _power_in_x(g: Array, x: Array, y: Array) -> Array:
     """Differentiate in x. A Python number is a static exponent: cheap forms, readable pictures."""
     if not isinstance(y, int | float):
         return g * power_derivative(x, y, 1)
@@ -173,7 +174,7 @@ def _power_in_x(g: Any, x: Any, y: Any) -> Any:
     return g * (y * x if y == 2 else y * x ** (y - 1))
 
 
-def _power_in_y(g: Any, x: Any, y: Any, out: Any) -> Any:
+def _power_in_y(g: Array, x: Array, y: Array, out: Array) -> Array:
     # a Python number stays one, so that its logarithm does not turn float32 into float64
     log = float(np.log(x)) if type(x) in (int, float) else np.log(_like(x, g))
     return np.where((x == 0) & (y >= 0), 0, g * out * log)
@@ -224,7 +225,7 @@ cbrt: Elementary = op(
 )
 
 
-def _by_hypotenuse(g: Any, a: Any, b: Any, out: Any) -> Any:
+def _by_hypotenuse(g: Array, a: Array, b: Array, out: Array) -> Array:
     if has_value(out) and np.isinf(unwrapped(out)).any():  # up to √2 beyond the largest number
         a = a / 2
         out = np.hypot(a, b / 2)
@@ -310,7 +311,7 @@ copy: Elementary = op(
 )
 
 
-def _astype(x: Any, dtype: Any) -> Any:
+def _astype(x: Array, dtype: Any) -> Array:
     return x.astype(as_array(np.empty(0, dtype)).dtype)  # as_array: not to complex or objects
 
 

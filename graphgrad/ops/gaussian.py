@@ -9,6 +9,7 @@ import numpy as np
 from graphgrad.engine.op import op
 from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.elementwise import REAL, Elementary
+from graphgrad.typing import Array
 
 SLOPE = 2 / math.sqrt(math.pi)  # of erf at 0
 
@@ -42,11 +43,11 @@ _DOUBLE = (
 )
 
 
-def _fits(dtype: Any) -> Any:
+def _fits(dtype: Any) -> Array:
     return _SINGLE if dtype.itemsize == 4 else _DOUBLE
 
 
-def _polynomial(x: Any, coefficients: tuple[float, ...]) -> Any:
+def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
     """Evaluate by Horner's rule."""
     y = x * coefficients[-1]
     for c in coefficients[-2:0:-1]:
@@ -56,11 +57,11 @@ def _polynomial(x: Any, coefficients: tuple[float, ...]) -> Any:
     return y
 
 
-def widened(function: Any) -> Any:
+def widened(function: Any) -> Array:
     """Let a function of float32 and float64 take halves, in single precision, and integers."""
 
     @functools.wraps(function)  # its parameters' names too
-    def wide(x: Any, *more: Any) -> Any:
+    def wide(x: Array, *more: Any) -> Array:
         if x.dtype.kind != "f":
             return function(x.astype(float), *more)
         if x.dtype.itemsize == 2:
@@ -75,7 +76,7 @@ def past_underflow(dtype: Any) -> float:
     return _fits(dtype)[0]  # type: ignore[no-any-return]
 
 
-def scaled_erfc(z: Any) -> Any:
+def scaled_erfc(z: Array) -> Array:
     """Return exp(z²) erfc(z) for z from 0 to ``past_underflow``."""
     _, above, below, _ = _fits(z.dtype)
     y = _polynomial(z, above)
@@ -84,10 +85,10 @@ def scaled_erfc(z: Any) -> Any:
 
 
 @widened
-def _erf(x: Any) -> Any:
+def _erf(x: Array) -> Array:
     bound, _, _, series = _fits(x.dtype)
 
-    def piece(x: Any) -> Any:
+    def piece(x: Array) -> Array:
         z = np.minimum(np.abs(x), bound)
         near = (z < 0.5).astype(x.dtype)
         square = z * z
@@ -102,10 +103,10 @@ def _erf(x: Any) -> Any:
 
 
 @widened
-def _erfc(x: Any) -> Any:
+def _erfc(x: Array) -> Array:
     bound = past_underflow(x.dtype)
 
-    def piece(x: Any) -> Any:
+    def piece(x: Array) -> Array:
         z = np.minimum(np.abs(x), bound)
         # exp would enlarge the rounding error of z²: that is z² − square, found by a z of few bits
         short = np.rint(z * 16) / 16

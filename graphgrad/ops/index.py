@@ -12,6 +12,7 @@ from graphgrad.engine.op import TABLE, Op, op
 from graphgrad.engine.plan import HALF
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError
+from graphgrad.typing import Array
 
 INDEXING = (
     lambda r: call(r(3, 4), 1),
@@ -35,7 +36,7 @@ INDEXING = (
 )
 
 
-def _getitem(x: Any, index: Any) -> Any:
+def _getitem(x: Array, index: Any) -> Array:
     return x[index], frozen(index)
 
 
@@ -51,7 +52,7 @@ getitem: Op[Tensor] = op(
 )
 
 
-def _scattered(values: Any, index: Any, shape: tuple[int, ...]) -> Any:
+def _scattered(values: Array, index: Any, shape: tuple[int, ...]) -> Array:
     dtype = np.float32 if values.dtype == HALF else values.dtype
     out = np.zeros_like(values, shape=shape, dtype=dtype)
     scatter_add(out, index, values)
@@ -75,7 +76,7 @@ scatter: Op[Tensor] = op(
 TABLE["scatter"] = scatter  # what a recorded sweep calls for a rule that returned a Scatter
 
 
-def _setitem(x: Any, value: Any, index: Any) -> Any:
+def _setitem(x: Array, value: Array, index: Any) -> Array:
     if x.dtype.kind != "f" and getattr(value, "dtype", x.dtype).kind == "f":
         message = (
             f"setitem: writing {value.dtype} into {x.dtype} would cut off its digits and its "
@@ -88,7 +89,7 @@ def _setitem(x: Any, value: Any, index: Any) -> Any:
     return out[()], index
 
 
-def _winners(index: Any, shape: tuple[int, ...]) -> Any:
+def _winners(index: Any, shape: tuple[int, ...]) -> Array:
     """Tell which elements of ``x[index] = value`` were not overwritten by a later duplicate."""
     last = np.zeros(shape, np.intp)
     count = last[index].size
@@ -97,7 +98,7 @@ def _winners(index: Any, shape: tuple[int, ...]) -> Any:
     return last[index] == order
 
 
-def _assigned(g: Any, value_shape: tuple[int, ...], saved: Any) -> Any:
+def _assigned(g: Array, value_shape: tuple[int, ...], saved: Any) -> Array:
     """Give an assigned value the gradient of the places where it won."""
     c = g[saved] * _winners(saved, g.shape)
     return np.reshape(c, (1,) * (len(value_shape) - c.ndim) + c.shape)  # value may have more axes
@@ -131,7 +132,7 @@ setitem: Op[Tensor] = op(
 # ------------------------------------------------------------------- taking along one axis
 
 
-def _take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
+def _take(a: Array, indices: Array, axis: int | None = None, mode: str = "raise") -> Array:
     shape = np.shape(a)
     axis = axis if shape else None  # one number is a vector of one to NumPy
     out = np.take(a, indices, axis=axis, mode=mode)  # type: ignore[call-overload]
@@ -164,7 +165,7 @@ take: Op[Tensor] = op(
 )
 
 
-def _along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+def _along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
     out = np.take_along_axis(arr, indices, axis)
     if axis is None:
         return out, np.unravel_index(np.array(indices), np.shape(arr))

@@ -23,18 +23,19 @@ from graphgrad.ops.shape import (
     ravel,
     reshape,
 )
+from graphgrad.typing import Array
 
 # ---------------------------------------------------------------------------------- joining
 
 
-def _along(axis: int, part: Any) -> tuple[Any, ...]:
+def _along(axis: int, part: Any) -> tuple[Array, ...]:
     """Index one axis, counted from the front or the back."""
     return (slice(None),) * axis + (part,) if axis >= 0 else (..., part) + (slice(None),) * ~axis
 
 
 def _apart(
-    g: Any, inputs_shape: tuple[tuple[int, ...], ...], axis: int | None, wanted: tuple[bool, ...]
-) -> tuple[Any, ...]:
+    g: Array, inputs_shape: tuple[tuple[int, ...], ...], axis: int | None, wanted: tuple[bool, ...]
+) -> tuple[Array, ...]:
     """Cut a gradient at the seams of ``concatenate``."""
     parts: list[Any] = []
     start = 0
@@ -141,7 +142,7 @@ def column_stack(tup: Any) -> Tensor:
         lambda r: call(r(3), r()),
     ),
 )
-def append(arr: Any, values: Any, axis: int | None = None) -> Tensor:
+def append(arr: Array, values: Array, axis: int | None = None) -> Tensor:
     """Join two arrays at the end of the first."""
     return concatenate([arr, values], axis=axis)
 
@@ -197,7 +198,7 @@ def _joined(arrays: Any, levels: int, ndim: int) -> Tensor:
         lambda r: call(r(2, 2), 3, r()),
     ),
 )
-def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Tensor:
+def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Tensor:
     """Insert values before the given places along an axis, flattened if there is none."""
     arr = arr if isinstance(arr, Tensor) else np.asarray(arr)
     if arr.dtype.kind != "f":
@@ -232,7 +233,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Tensor:
         lambda r: call(r(3), np.array([True, False, True])),
     ),
 )
-def delete(arr: Any, obj: Any, axis: int | None = None) -> Tensor:
+def delete(arr: Array, obj: Any, axis: int | None = None) -> Tensor:
     """Leave out the given places along an axis, of the flattened array if there is none."""
     if axis is None:
         arr, axis = ravel(arr), 0
@@ -246,7 +247,7 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Tensor:
 MOST_PIECES = 10**6  # each is an object of its own
 
 
-def _pieces(ary: Any, indices_or_sections: Any, axis: int, who: str, *, equal: bool) -> list[Any]:
+def _pieces(ary: Array, indices_or_sections: Any, axis: int, who: str, *, equal: bool) -> list[Any]:
     """Cut into so many sections, or before each of the given places."""
     axis = normalize_axis_index(axis, np.ndim(ary))
     length = np.shape(ary)[axis]
@@ -272,7 +273,7 @@ def _pieces(ary: Any, indices_or_sections: Any, axis: int, who: str, *, equal: b
         lambda r: call(r(4), [3, 1, 9]),
     ),
 )
-def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+def split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """Cut an array into equal sections, or before the given places."""
     return _pieces(ary, indices_or_sections, axis, "split", equal=True)
 
@@ -286,39 +287,39 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
         lambda r: call(r(5, 2), [2, 3]),
     ),
 )
-def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+def array_split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """Cut an array into sections of nearly equal length, or before the given places."""
     return _pieces(ary, indices_or_sections, axis, "array_split", equal=False)
 
 
-def _needs_axes(ary: Any, least: int, who: str) -> None:
+def _needs_axes(ary: Array, least: int, who: str) -> None:
     if np.ndim(ary) < least:
         message = f"{who}: takes arrays of {least} or more axes, this one has {np.ndim(ary)}"
         raise ShapeError(message)
 
 
 @composed(np.vsplit, domain=Cases(lambda r: call(r(4, 2), 2), lambda r: call(r(3, 2), [1])))
-def vsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
+def vsplit(ary: Array, indices_or_sections: Any) -> list[Tensor]:
     """Cut along the first axis."""
     _needs_axes(ary, 2, "vsplit")
     return _pieces(ary, indices_or_sections, 0, "vsplit", equal=True)
 
 
 @composed(np.hsplit, domain=Cases(lambda r: call(r(2, 4), 2), lambda r: call(r(3), [1])))
-def hsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
+def hsplit(ary: Array, indices_or_sections: Any) -> list[Tensor]:
     """Cut along the second axis, a vector along its only one."""
     _needs_axes(ary, 1, "hsplit")
     return _pieces(ary, indices_or_sections, min(np.ndim(ary) - 1, 1), "hsplit", equal=True)
 
 
 @composed(np.dsplit, domain=Cases(lambda r: call(r(2, 1, 4), 2), lambda r: call(r(1, 2, 3), [1])))
-def dsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
+def dsplit(ary: Array, indices_or_sections: Any) -> list[Tensor]:
     """Cut along the third axis."""
     _needs_axes(ary, 3, "dsplit")
     return _pieces(ary, indices_or_sections, 2, "dsplit", equal=True)
 
 
-def _unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
+def _unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
     """Stand in for np.unstack before NumPy 2.1."""
     return tuple(np.moveaxis(np.asarray(x), axis, 0))
 
@@ -327,7 +328,7 @@ def _unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
     getattr(np, "unstack", _unstack),
     domain=Cases(lambda r: call(r(3, 2)), lambda r: call(r(2, 3), axis=-1)),
 )
-def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
+def unstack(x: Array, axis: int = 0) -> tuple[Tensor, ...]:
     """Take an array apart along one axis, which goes."""
     axis = normalize_axis_index(axis, np.ndim(x))
     return tuple(getitem(x, _along(axis, i)) for i in range(np.shape(x)[axis]))
@@ -336,11 +337,11 @@ def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
 # ------------------------------------------------------------------------------- repeating
 
 
-def _tile(A: Any, reps: Any) -> Any:
+def _tile(A: Any, reps: Any) -> Array:
     return np.tile(A, reps), tuple(np.atleast_1d(reps).tolist())
 
 
-def _untiled(g: Any, A_shape: tuple[int, ...], saved: tuple[int, ...]) -> Any:
+def _untiled(g: Array, A_shape: tuple[int, ...], saved: tuple[int, ...]) -> Array:
     """Sum the copies: seen as (copies, length) along each axis."""
     ndim = max(len(A_shape), len(saved))
     lengths = (1,) * (ndim - len(A_shape)) + A_shape
@@ -367,12 +368,12 @@ tile: Op[Tensor] = op(
 )
 
 
-def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
+def _repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
     counts = np.array(repeats)
     return np.repeat(a, counts, axis), counts.item() if counts.size == 1 else counts
 
 
-def _unrepeated(g: Any, a_shape: tuple[int, ...], axis: int | None, saved: Any) -> Any:
+def _unrepeated(g: Array, a_shape: tuple[int, ...], axis: int | None, saved: Any) -> Array:
     """Sum what came from one element: equal runs seen as an axis, unequal ones scattered."""
     axis = axis if a_shape else None  # one number is a vector of one to NumPy
     shape = (int(np.prod(a_shape)),) if axis is None else a_shape

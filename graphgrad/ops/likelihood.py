@@ -1,7 +1,5 @@
 """Logarithms of sums of exponentials, exact where the exponentials themselves overflow."""
 
-from typing import Any
-
 import numpy as np
 
 from graphgrad.arguments import flag
@@ -10,9 +8,10 @@ from graphgrad.engine.methods import Axis
 from graphgrad.engine.op import TABLE, Op, op
 from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.reduce import kept_shape
+from graphgrad.typing import Array
 
 
-def _exponentials(a: Any, axis: Axis) -> tuple[Any, Any, Any, Any]:
+def _exponentials(a: Array, axis: Axis) -> tuple[Array, Array, Array, Array]:
     """Return m = max(a), a − m, exp(a − m) and its sum; equal infinities are 0 apart."""
     if a.dtype.kind != "f":
         a = a.astype(float)
@@ -26,7 +25,7 @@ def _exponentials(a: Any, axis: Axis) -> tuple[Any, Any, Any, Any]:
     return largest, below, e, np.add.reduce(e, axis, wide, keepdims=True)
 
 
-def _logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def _logsumexp(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     if keepdims.__class__ is not bool:
         flag("logsumexp", "keepdims", keepdims)
     largest, _, e, total = _exponentials(a, axis)
@@ -35,12 +34,12 @@ def _logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return out if keepdims else np.squeeze(out, axis)[()]
 
 
-def _softmax(a: Any, axis: Axis = -1) -> Any:
+def _softmax(a: Array, axis: Axis = -1) -> Array:
     _, _, e, total = _exponentials(a, axis)
     return np.divide(e, total, out=e) if e.ndim else (e / total).astype(e.dtype)
 
 
-def _log_softmax(a: Any, axis: Axis = -1) -> Any:
+def _log_softmax(a: Array, axis: Axis = -1) -> Array:
     _, below, e, total = _exponentials(a, axis)
     total = np.where(total == 0, 1, total)  # of nothing at all
     return (below - np.log(total)).astype(e.dtype, copy=False)

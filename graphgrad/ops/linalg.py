@@ -16,11 +16,12 @@ from graphgrad.errors import LinalgError, ShapeError
 from graphgrad.ops.determinants import REGULAR, onto_triangle, transposed
 from graphgrad.ops.products import cross, matmul, outer, tensordot, vecdot
 from graphgrad.ops.ranges import has_its_digits, has_value, scale_of
+from graphgrad.typing import Array
 
 # ------------------------------------------------------------------- inverse and solve
 
 
-def _inv_rule(g: Any, out: Any) -> Any:
+def _inv_rule(g: Array, out: Array) -> Array:
     out_t = transposed(out)
     return -(out_t @ g @ out_t)
 
@@ -36,8 +37,8 @@ inv: Op[Tensor] = op(
 
 
 def _solve_rule(
-    g: Any, a: Any, b_shape: tuple[int, ...], out: Any, wanted: tuple[bool, bool]
-) -> tuple[Any, Any]:
+    g: Array, a: Array, b_shape: tuple[int, ...], out: Array, wanted: tuple[bool, bool]
+) -> tuple[Array, Array]:
     vector = len(b_shape) == 1  # as in NumPy 2: any other b is a stack of matrices
     if vector:
         g, out = g[..., None], out[..., None]
@@ -46,7 +47,7 @@ def _solve_rule(
     return a_gradient, b_gradient[..., 0] if vector else b_gradient
 
 
-def _solve(a: Any, b: Any) -> Any:
+def _solve(a: Array, b: Array) -> Array:
     rows = np.shape(b)[-1 if np.ndim(b) == 1 else -2] if np.ndim(b) else None
     if a.ndim >= 2 and a.shape[-1] == a.shape[-2] and rows not in (None, a.shape[-1]):
         remedy = ""
@@ -79,7 +80,7 @@ solve: Op[Tensor] = op(
 # ------------------------------------------------------------------------ pseudo-inverse
 
 
-def _pinv(a: Any, rcond: Any = None, hermitian: bool = False, rtol: Any = None) -> Any:
+def _pinv(a: Array, rcond: Any = None, hermitian: bool = False, rtol: Any = None) -> Array:
     """Return the pseudo-inverse, and whether it ignored something that is not just rounding."""
     if rcond is None and rtol is None:
         return np.linalg.pinv(a, hermitian=hermitian), False
@@ -94,7 +95,7 @@ def _pinv(a: Any, rcond: Any = None, hermitian: bool = False, rtol: Any = None) 
     return out, bool(((s <= np.asarray(cut)[..., None] * largest) & (s > rounding)).any())
 
 
-def _pinv_rule(g: Any, a: Any, out: Any, saved: bool, hermitian: bool) -> Any:
+def _pinv_rule(g: Array, a: Array, out: Array, saved: bool, hermitian: bool) -> Array:
     if saved:
         message = (
             "rcond or rtol cut off singular values that are not 0, and this pseudo-inverse has "
@@ -110,7 +111,7 @@ def _pinv_rule(g: Any, a: Any, out: Any, saved: bool, hermitian: bool) -> Any:
     return _pinv_tall(g, a, out)
 
 
-def _pinv_tall(g: Any, a: Any, p: Any) -> Any:
+def _pinv_tall(g: Array, a: Array, p: Any) -> Array:
     """Apply the differential of Golub and Pereyra (1973) where a has no more columns than rows.
 
     With P = a⁺: −Pᵀ g Pᵀ + (1 − aP) gᵀ P Pᵀ + Pᵀ P gᵀ (1 − Pa), associated so that nothing
@@ -159,7 +160,7 @@ pinv: Op[Tensor] = op(
         lambda r: call(r(0, 0), 3),
     ),
 )
-def matrix_power(a: Any, n: int) -> Tensor:
+def matrix_power(a: Array, n: int) -> Tensor:
     """Raise each matrix to the n-th power, by repeated squaring; its inverse if n < 0."""
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise LinalgError(f"matrix_power: square matrices are needed, got {a.shape}")
@@ -178,7 +179,7 @@ def matrix_power(a: Any, n: int) -> Tensor:
         square = square @ square
 
 
-def _cheapest_split(sizes: list[int]) -> Any:
+def _cheapest_split(sizes: list[int]) -> Array:
     """Order a chain of products: ``split[i, j]`` says where to cut the matrices i … j."""
     count = len(sizes) - 1
     cost = {(i, i): 0 for i in range(count)}
@@ -216,7 +217,7 @@ def multi_dot(arrays: Sequence[Any]) -> Tensor:
     sizes.append(1 if last.ndim == 1 else last.shape[-1])
     split = _cheapest_split(sizes)
 
-    def product(i: int, j: int) -> Any:
+    def product(i: int, j: int) -> Array:
         if i == j:
             return chain[i]
         k = split[i, j]
@@ -234,7 +235,7 @@ TABLE[np.linalg.vecdot] = vecdot
 
 
 @composed(np.linalg.outer, domain=Cases(lambda r: call(r(3), r(2)), lambda r: call(r(0), r(2))))
-def vector_outer(x1: Any, x2: Any) -> Tensor:
+def vector_outer(x1: Array, x2: Array) -> Tensor:
     """All products of an element of one vector and one of another."""
     if np.ndim(x1) != 1 or np.ndim(x2) != 1:
         message = f"outer: two vectors are needed, got shapes {np.shape(x1)} and {np.shape(x2)}"
@@ -246,7 +247,7 @@ def vector_outer(x1: Any, x2: Any) -> Tensor:
     np.linalg.cross,
     domain=Cases(lambda r: call(r(2, 3), r(3)), lambda r: call(r(3, 2), r(3, 2), axis=0)),
 )
-def vector_cross(x1: Any, x2: Any, axis: int = -1) -> Tensor:
+def vector_cross(x1: Array, x2: Array, axis: int = -1) -> Tensor:
     """Cross product of vectors of three numbers."""
     if np.shape(x1)[axis] != 3 or np.shape(x2)[axis] != 3:
         message = f"cross: vectors of 3 numbers are needed, got {np.shape(x1)} and {np.shape(x2)}"

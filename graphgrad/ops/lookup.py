@@ -12,6 +12,7 @@ from graphgrad.errors import ShapeError, UnsupportedError
 from graphgrad.ops.index import getitem, scatter, take
 from graphgrad.ops.join import stack
 from graphgrad.ops.shape import broadcast_arrays, ravel
+from graphgrad.typing import Array
 
 
 @composed(
@@ -22,7 +23,7 @@ from graphgrad.ops.shape import broadcast_arrays, ravel
         lambda r: call([True, False, False, True], r(3, 2)),
     ),
 )
-def compress(condition: Any, a: Any, axis: int | None = None) -> Tensor:
+def compress(condition: Array, a: Array, axis: int | None = None) -> Tensor:
     """Keep the places along an axis where a condition holds."""
     holds = np.asarray(unwrapped(condition))
     if holds.ndim != 1:
@@ -35,7 +36,7 @@ def compress(condition: Any, a: Any, axis: int | None = None) -> Tensor:
     np.extract,
     domain=Cases(lambda r: call([[True, False, True], [False, True, False]], r(2, 3))),
 )
-def extract(condition: Any, arr: Any) -> Tensor:
+def extract(condition: Array, arr: Array) -> Tensor:
     """Keep the elements where a condition holds, as a vector."""
     return take(arr, np.flatnonzero(unwrapped(condition)))
 
@@ -49,7 +50,7 @@ def extract(condition: Any, arr: Any) -> Tensor:
         lambda r: call([3, -1, 1], r(2, 3), mode="clip"),
     ),
 )
-def choose(a: Any, choices: Any, mode: str = "raise") -> Tensor:
+def choose(a: Array, choices: Any, mode: str = "raise") -> Tensor:
     """Take each element from one of several arrays, by its number."""
     arrays = broadcast_arrays(unwrapped(a), *choices)
     given = np.asarray(unwrapped(a))
@@ -68,7 +69,7 @@ def choose(a: Any, choices: Any, mode: str = "raise") -> Tensor:
         lambda r: call(np.array([1, 1], np.uint8), r(2), minlength=4),
     ),
 )
-def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
+def bincount(x: Array, weights: Array = None, minlength: int = 0) -> Array:
     """Sum the weights of each number; plain counts where there are no weights."""
     x = np.asarray(unwrapped(x))
     counts = np.bincount(x, minlength=minlength)
@@ -89,7 +90,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
         lambda r: call(r(3), [0.4], r(1)),
     ),
 )
-def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Tensor:
+def interp(x: Array, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Tensor:
     """Read a table between its points, along straight lines.
 
     Differentiable in x, xp and fp. At a point of the table the slope is the one of the
@@ -134,12 +135,12 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Ten
     ),
 )
 def histogram(
-    a: Any,
+    a: Array,
     bins: Any = 10,
     range: Any = None,  # noqa: A002 - NumPy's name
     density: Any = None,
-    weights: Any = None,
-) -> tuple[Any, Any]:
+    weights: Array = None,
+) -> tuple[Array, Array]:
     """Sum the weights of the numbers in each bin; plain counts where there are no weights."""
     if isinstance(a, Tensor) and np.ndim(bins) == 0 and (range is None or isinstance(bins, str)):
         refuse_recorded(a, "histogram with edges that depend on the numbers", "a")
@@ -174,13 +175,13 @@ def histogram(
     ),
 )
 def unique(
-    ar: Any,
+    ar: Array,
     return_index: bool = False,
     return_inverse: bool = False,
     return_counts: bool = False,
     axis: int | None = None,
     equal_nan: bool = True,
-) -> Any:
+) -> Array:
     """Each value once, sorted; places, inverse and counts are plain. Gradient: g to the first."""
     theirs: Any = np.unique  # its overloads ask for constants
     _, index, *rest = theirs(
@@ -191,7 +192,7 @@ def unique(
     return tuple(parts) if len(parts) > 1 else values
 
 
-def _like(named: Any, ar: Any) -> Any:
+def _like(named: Any, ar: Array) -> Array:
     """Put the recorded values in the place of NumPy's, in the order that these have."""
     plain = np.ravel(unwrapped(ar))
     _, index = np.unique(plain, return_index=True, equal_nan=False)
@@ -201,24 +202,24 @@ def _like(named: Any, ar: Any) -> Any:
 
 
 @composed(np.unique_values, domain=Cases(lambda r: call(r(5)), lambda r: call(r(2, 3))))
-def unique_values(x: Any) -> Tensor:
+def unique_values(x: Array) -> Tensor:
     """Each value once, every NaN too. Gradient: g to the first of equal ones."""
     return _like(np.unique_values(unwrapped(x)), x)  # type: ignore[no-any-return]
 
 
 @composed(np.unique_counts, domain=Cases(lambda r: call(r(5)), lambda r: call(r(2, 3))))
-def unique_counts(x: Any) -> Any:
+def unique_counts(x: Array) -> Array:
     """Each value once, and how often. Gradient: g to the first of equal ones."""
     return _like(np.unique_counts(unwrapped(x)), x)
 
 
 @composed(np.unique_inverse, domain=Cases(lambda r: call(r(5)), lambda r: call(r(2, 3))))
-def unique_inverse(x: Any) -> Any:
+def unique_inverse(x: Array) -> Array:
     """Each value once, and where x has it. Gradient: g to the first of equal ones."""
     return _like(np.unique_inverse(unwrapped(x)), x)
 
 
 @composed(np.unique_all, domain=Cases(lambda r: call(r(5)), lambda r: call(r(2, 3))))
-def unique_all(x: Any) -> Any:
+def unique_all(x: Array) -> Array:
     """Each value once, with places, inverse and counts. Gradient: g to the first of equal ones."""
     return _like(np.unique_all(unwrapped(x)), x)

@@ -13,17 +13,18 @@ from graphgrad.ops.choice import keep
 from graphgrad.ops.norms import euclidean
 from graphgrad.ops.ranges import has_value, in_range, is_exact
 from graphgrad.ops.reduce import deviation_by, kept_shape, reduced_count, spread, with_half
+from graphgrad.typing import Array
 
 _DOMAIN = Reduction()
 _FILLED = Reduction(distinct=True, minimum=1)
 _SEVERAL = Reduction(minimum=2)
 
 
-def _among_numbers(g: Any, a: Any, axis: Axis) -> Any:
+def _among_numbers(g: Array, a: Array, axis: Axis) -> Array:
     return keep(spread(g.reshape(kept_shape(a.shape, axis)), a.shape, axis, True), ~np.isnan(a))
 
 
-def _count(mask: Any, axis: Axis, dtype: Any) -> Any:
+def _count(mask: Array, axis: Axis, dtype: Any) -> Array:
     """Count what is set, at least one."""
     return np.maximum(np.add.reduce(mask, axis, dtype, keepdims=True), 1)
 
@@ -49,7 +50,7 @@ nanmean: Op[Tensor] = op(
 
 
 @composed(np.nanprod, domain=_DOMAIN)
-def nanprod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanprod(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Return the product over the axes, with NaN as 1; a NaN gets no gradient."""
     return np.prod(np.where(np.isnan(a), 1.0, a), axis=axis, keepdims=keepdims)
 
@@ -57,7 +58,7 @@ def nanprod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 # ---------------------------------------------------------------------------- extremes
 
 
-def _extreme_rule(g: Any, a: Any, out: Any, axis: Axis) -> Any:
+def _extreme_rule(g: Array, a: Array, out: Array, axis: Axis) -> Array:
     shape = kept_shape(a.shape, axis)
     mask = a == out.reshape(shape)
     return keep(spread(g.reshape(shape) / _count(mask, axis, g.dtype), a.shape, axis, True), mask)
@@ -83,7 +84,7 @@ nanmin: Op[Tensor] = op(
 # ----------------------------------------------------------------------------- spreads
 
 
-def _offsets(a: Any, axis: Axis) -> Any:
+def _offsets(a: Array, axis: Axis) -> Array:
     """Return the numbers less their mean, and 0 for a NaN."""
     missing = np.isnan(a)
     axis = axis if a.shape else None
@@ -92,26 +93,26 @@ def _offsets(a: Any, axis: Axis) -> Any:
     return np.where(missing, 0.0, a - mean * share)
 
 
-def _freedom(a: Any, axis: Axis, ddof: float, correction: float | None) -> Any:
+def _freedom(a: Array, axis: Axis, ddof: float, correction: float | None) -> Array:
     taken = ddof if correction is None else correction
     return np.maximum(_count(~np.isnan(a), axis, a.dtype) - taken, 0)
 
 
-def _var_rule(g: Any, a: Any, axis: Axis, ddof: float, correction: float | None) -> Any:
+def _var_rule(g: Array, a: Array, axis: Axis, ddof: float, correction: float | None) -> Array:
     shape = kept_shape(a.shape, axis)
     return 2 * g.reshape(shape) / _freedom(a, axis, ddof, correction) * _offsets(a, axis)
 
 
 def _std_rule(
-    g: Any, a: Any, out: Any, saved: bool, axis: Axis, ddof: float, correction: float | None
-) -> Any:
+    g: Array, a: Array, out: Array, saved: bool, axis: Axis, ddof: float, correction: float | None
+) -> Array:
     if a.size == 0:
         return np.zeros_like(a)
     axis = axis if a.shape else None  # NumPy takes the first axis of a number
     freedom = _freedom(a, axis, ddof, correction)
     if has_value(out) and not is_exact(out, saved):
 
-        def length(a: Any) -> Any:
+        def length(a: Array) -> Array:
             return euclidean(_offsets(a, axis), axis, True) / np.sqrt(freedom)
 
         a, out = in_range(length, a, axis)

@@ -14,22 +14,25 @@ from graphgrad.errors import ShapeError
 from graphgrad.ops.decompositions import svdvals
 from graphgrad.ops.linalg import inv
 from graphgrad.ops.ranges import has_value, in_range, is_exact
+from graphgrad.typing import Array
 
 Axis = int | tuple[int, ...] | None
 
 
-def _again(x: Any, axis: Any, keepdims: bool) -> Any:
+def _again(x: Array, axis: Any, keepdims: bool) -> Array:
     """Give a reduced array its axes back, with length 1; after ``axis=None`` it needs none."""
     return x if keepdims or axis is None else np.expand_dims(x, axis)
 
 
-def _euclidean(x: Any, axis: Any, keepdims: bool) -> tuple[Any, bool]:
+def _euclidean(x: Array, axis: Any, keepdims: bool) -> tuple[Any, bool]:
     by_vector = isinstance(axis, tuple) and len(axis) not in (1, 2)
     norm = np.linalg.vector_norm if by_vector else np.linalg.norm
     return norm(x, axis=axis, keepdims=keepdims), x.dtype == HALF
 
 
-def _euclidean_rule(g: Any, x: Any, out: Any, saved: bool, axis: Any, keepdims: bool) -> Any:
+def _euclidean_rule(
+    g: Array, x: Array, out: Array, saved: bool, axis: Any, keepdims: bool
+) -> Array:
     if is_exact(out, saved):
         return x * (_again(g, axis, keepdims) / _again(out, axis, keepdims))
     if has_value(out):
@@ -54,13 +57,13 @@ euclidean: Op[Tensor] = op(
 )
 
 
-def _power_norm(x: Any, order: float, axis: Any, keepdims: bool) -> tuple[Any, bool]:
+def _power_norm(x: Array, order: float, axis: Any, keepdims: bool) -> tuple[Any, bool]:
     return np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=order), x.dtype == HALF
 
 
 def _power_norm_rule(
-    g: Any, x: Any, out: Any, saved: bool, order: float, axis: Any, keepdims: bool
-) -> Any:
+    g: Array, x: Array, out: Array, saved: bool, order: float, axis: Any, keepdims: bool
+) -> Array:
     if has_value(out) and not is_exact(out, saved, order):
         x, out = in_range(lambda x: power_norm(x, order, axis, keepdims), x, axis)
     g, length = _again(g, axis, keepdims), _again(out, axis, keepdims)
@@ -90,7 +93,7 @@ power_norm: Op[Tensor] = op(
 # ------------------------------------------------------------------- NumPy's three functions
 
 
-def _of_vectors(x: Any, order: Any, axis: Axis, keepdims: bool) -> Any:
+def _of_vectors(x: Array, order: Any, axis: Axis, keepdims: bool) -> Array:
     if order is None or order == 2:
         return euclidean(x, axis, keepdims)
     if isinstance(order, str):
@@ -109,7 +112,7 @@ def _of_vectors(x: Any, order: Any, axis: Axis, keepdims: bool) -> Any:
     return power_norm(x, order, axis, keepdims)
 
 
-def _of_matrices(x: Any, order: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+def _of_matrices(x: Array, order: Any, axes: tuple[int, ...], keepdims: bool) -> Array:
     row, column = (k % x.ndim if -x.ndim <= k < x.ndim else k for k in axes)
     if row == column or max(row, column) >= x.ndim:
         message = f"norm: axes {axes} are not two axes of an array of shape {x.shape}"
@@ -131,7 +134,7 @@ def _of_matrices(x: Any, order: Any, axes: tuple[int, ...], keepdims: bool) -> A
     return np.expand_dims(out, (row, column)) if keepdims else out
 
 
-def _floating(x: Any) -> Any:
+def _floating(x: Array) -> Array:
     x = as_array(x)
     return x if x.dtype.kind == "f" else x.astype(float)
 
@@ -167,7 +170,7 @@ def _floating(x: Any) -> Any:
         lambda r: call(r(2, 0), axis=1),
     ),
 )
-def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A002
+def norm(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A002
     """Norm of vectors (one axis) or matrices (two axes), of any order NumPy has."""
     x = _floating(x)
     if axis is None:
@@ -194,7 +197,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
         lambda r: call(r(2, 3), axis=-1, ord=np.inf),
     ),
 )
-def vector_norm(x: Any, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Tensor:  # noqa: A002
+def vector_norm(x: Array, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Tensor:  # noqa: A002
     """Norm of the elements along all axes given, as of one vector."""
     return _of_vectors(_floating(x), ord, axis, keepdims)  # type: ignore[no-any-return]
 
@@ -203,7 +206,7 @@ def vector_norm(x: Any, axis: Axis = None, keepdims: bool = False, ord: Any = 2)
     np.linalg.matrix_norm,
     domain=Cases(lambda r: call(r(4, 2, 3)), lambda r: call(r(2, 3), keepdims=True, ord="nuc")),
 )
-def matrix_norm(x: Any, keepdims: bool = False, ord: Any = "fro") -> Tensor:  # noqa: A002
+def matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Tensor:  # noqa: A002
     """Norm of each matrix."""
     return _of_matrices(_floating(x), ord, (-2, -1), keepdims)  # type: ignore[no-any-return]
 
@@ -217,7 +220,7 @@ def matrix_norm(x: Any, keepdims: bool = False, ord: Any = "fro") -> Tensor:  # 
         lambda r: call(r(2, 2) / 2 + np.diag([1.0, 4.0]), "fro"),
     ),
 )
-def cond(x: Any, p: Any = None) -> Tensor:
+def cond(x: Array, p: Any = None) -> Tensor:
     """Condition number: largest over smallest singular value, or ‖x‖ ‖x⁻¹‖ in another norm."""
     if p in (None, 2, -2):
         s = svdvals(x)

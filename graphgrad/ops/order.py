@@ -10,9 +10,10 @@ from graphgrad.engine.methods import Axis
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.reduce import kept_shape, lined_up, reduced_count, shared
+from graphgrad.typing import Array
 
 
-def _sort_rule(g: Any, a: Any, axis: int | None) -> Any:
+def _sort_rule(g: Array, a: Array, axis: int | None) -> Array:
     """Send each gradient back to where its element stood."""
     line = a.reshape(g.shape) if axis is None else a
     along = -1 if axis is None else axis
@@ -39,7 +40,7 @@ sort: Op[Tensor] = op(
 )
 
 
-def _quantile_rule(g: Any, a: Any, out: Any, q: Any, axis: Axis, method: str) -> Any:
+def _quantile_rule(g: Array, a: Array, out: Array, q: Array, axis: Axis, method: str) -> Array:
     """Give each part of g to the element in sorted order that it came from.
 
     A quantile of 0, 1, 2, … tells which two places are mixed, and how: every method of
@@ -72,14 +73,14 @@ def _quantile_rule(g: Any, a: Any, out: Any, q: Any, axis: Axis, method: str) ->
 
 
 def _quantile(
-    a: Any, q: Any, axis: Axis = None, method: Any = "linear", keepdims: bool = False
-) -> Any:
+    a: Array, q: Array, axis: Axis = None, method: Any = "linear", keepdims: bool = False
+) -> Array:
     return np.quantile(a, q, axis=axis, method=method, keepdims=keepdims)
 
 
 def _percentile(
-    a: Any, q: Any, axis: Axis = None, method: Any = "linear", keepdims: bool = False
-) -> Any:
+    a: Array, q: Array, axis: Axis = None, method: Any = "linear", keepdims: bool = False
+) -> Array:
     return np.percentile(a, q, axis=axis, method=method, keepdims=keepdims)
 
 

@@ -16,13 +16,14 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import NOT_ZERO, Elementary
+from graphgrad.typing import Array
 
 APART = elementwise((-3.0, 3.0), (-3.0, 3.0), distinct=True)
 HALVES = tuple(n / 2 for n in range(-7, 8))
 STEPS = elementwise((-3.4, 3.4), avoid=HALVES)
 
 
-def _zero(g: Any) -> Any:
+def _zero(g: Array) -> Array:
     return np.zeros_like(g)
 
 
@@ -56,12 +57,12 @@ relu: Elementary = op(
 TABLE["relu"] = relu
 
 
-def _larger(g: Any, x: Any, y: Any) -> Any:
+def _larger(g: Array, x: Array, y: Array) -> Array:
     """Give x the gradient where it is the larger one, half of it at a tie."""
     return keep(g, x > y) + keep(0.5 * g, x == y)
 
 
-def _chosen(g: Any, x: Any, y: Any, out: Any) -> Any:
+def _chosen(g: Array, x: Array, y: Array, out: Array) -> Array:
     """Give x the gradient where it was chosen, maybe over a NaN; half of it at a tie."""
     return keep(g, (x == out) & (x != y)) + keep(0.5 * g, x == y)
 
@@ -145,7 +146,13 @@ clip_both: Elementary = op(
         lambda r: call(r(0, 2), -1, 1),
     ),
 )
-def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Tensor:  # noqa: A002 - NumPy's names
+def clip(
+    a: Array,
+    a_min: Array = None,
+    a_max: Array = None,
+    min: Array = None,  # noqa: A002 - NumPy's name
+    max: Array = None,  # noqa: A002
+) -> Tensor:
     """Limit to an interval. Gradients: 0 for a at a bound; g to a bound where it is active."""
     if (a_min is not None and min is not None) or (a_max is not None and max is not None):
         raise ShapeError("clip: give a_min or min, and a_max or max, not both")
@@ -241,7 +248,7 @@ nextafter: Elementary = op(
 # ----------------------------------------------------------------- functions of two results
 
 
-def _frexp(x: Any) -> Any:
+def _frexp(x: Array) -> Array:
     parts = np.frexp(x)
     return tuple(parts), -parts[1]
 
@@ -274,6 +281,6 @@ frexp: Op[tuple[Tensor, Any]] = op(
         lambda r: call(-2.2 + 0.01 * np.tanh(r()), 0.9 + 0.01 * np.tanh(r(2))),
     ),
 )
-def divmod(x: Any, y: Any) -> tuple[Any, Any]:  # noqa: A001 - NumPy's name
+def divmod(x: Array, y: Array) -> tuple[Array, Array]:  # noqa: A001 - NumPy's name
     """Return (x // y, x % y). Gradients: 0 and 0; g and −g · ⌊x / y⌋."""
     return TABLE[np.floor_divide](x, y), TABLE[np.remainder](x, y)

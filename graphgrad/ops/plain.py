@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.engine.plain import OF_CONSTANTS, PLAIN, REMEDIES, ask
+from graphgrad.typing import Array
 
 
 def _those_there(names: str, module: Any = np) -> set[Any]:
@@ -128,16 +129,16 @@ REMEDIES |= {
 # The three that everybody calls, with types that take a Tensor.
 
 
-def argmax(a: Any, axis: int | None = None, *, keepdims: bool = False) -> Any:
+def argmax(a: Array, axis: int | None = None, *, keepdims: bool = False) -> Array:
     """Return the positions of the maxima, a plain array."""
     return ask(np.argmax, a, axis, keepdims=keepdims)
 
 
-def argmin(a: Any, axis: int | None = None, *, keepdims: bool = False) -> Any:
+def argmin(a: Array, axis: int | None = None, *, keepdims: bool = False) -> Array:
     """Return the positions of the minima, a plain array."""
     return ask(np.argmin, a, axis, keepdims=keepdims)
 
 
-def argsort(a: Any, axis: int | None = -1, *, stable: bool | None = None) -> Any:
+def argsort(a: Array, axis: int | None = -1, *, stable: bool | None = None) -> Array:
     """Return the positions in sorted order, a plain array."""
     return ask(np.argsort, a, axis, **({} if stable is None else {"stable": stable}))

@@ -14,13 +14,14 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.ops.index import getitem
 from graphgrad.ops.shape import moveaxis
+from graphgrad.typing import Array
 
 # ------------------------------------------------------------------------------ matmul
 #
 # In the gradients a vector operand is a matrix of one row (left) or one column (right).
 
 
-def _matmul_x(g: Any, y: Any, x_shape: tuple[int, ...]) -> Any:
+def _matmul_x(g: Array, y: Array, x_shape: tuple[int, ...]) -> Array:
     if y.ndim == 2 and len(x_shape) <= 2:
         return g @ y.T
     if y.ndim == 1:
@@ -33,7 +34,7 @@ def _matmul_x(g: Any, y: Any, x_shape: tuple[int, ...]) -> Any:
     return g @ y.swapaxes(-1, -2)
 
 
-def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
+def _matmul_y(g: Array, x: Array, y_shape: tuple[int, ...]) -> Array:
     if x.ndim == 2 and len(y_shape) <= 2:
         return x.T @ g
     if x.ndim == 1:
@@ -70,11 +71,11 @@ matmul: Op[Tensor] = op(
 )
 
 
-def _matvec(x: Any, y: Any) -> Any:
+def _matvec(x: Array, y: Array) -> Array:
     return np.matmul(x, y[..., None])[..., 0]
 
 
-def _vecmat(x: Any, y: Any) -> Any:
+def _vecmat(x: Array, y: Array) -> Array:
     return np.matmul(x[..., None, :], y)[..., 0, :]
 
 
@@ -134,7 +135,7 @@ _vecdot: Op[Tensor] = op(
         lambda r: call(r(0), r(0)),
     ),
 )
-def vecdot(x1: Any, x2: Any, axis: int = -1) -> Tensor:
+def vecdot(x1: Array, x2: Array, axis: int = -1) -> Tensor:
     """Dot products along an axis, of stacks of vectors that broadcast."""
     x1, x2 = as_array(x1), as_array(x2)
     if whole("vecdot", "axis", axis) != -1:
@@ -145,7 +146,7 @@ def vecdot(x1: Any, x2: Any, axis: int = -1) -> Tensor:
 # ------------------------------------------------------------------ NumPy's older family
 
 
-def _dot_a(g: Any, b: Any, a_shape: tuple[int, ...]) -> Any:
+def _dot_a(g: Array, b: Array, a_shape: tuple[int, ...]) -> Array:
     if not a_shape or np.ndim(b) == 0:
         return g * b
     if b.ndim == 2 and len(a_shape) <= 2:
@@ -154,7 +155,7 @@ def _dot_a(g: Any, b: Any, a_shape: tuple[int, ...]) -> Any:
     return np.tensordot(g, b, (range(len(a_shape) - 1, g.ndim), free))
 
 
-def _dot_b(g: Any, a: Any, b_shape: tuple[int, ...]) -> Any:
+def _dot_b(g: Array, a: Array, b_shape: tuple[int, ...]) -> Array:
     if not b_shape or np.ndim(a) == 0:
         return g * a
     if a.ndim == 2 and len(b_shape) <= 2:
@@ -192,13 +193,13 @@ dot: Op[Tensor] = op(
 )
 
 
-def _inner_b(g: Any, a: Any, b_shape: tuple[int, ...]) -> Any:
+def _inner_b(g: Array, a: Array, b_shape: tuple[int, ...]) -> Array:
     if not b_shape or np.ndim(a) == 0:
         return g * a
     return np.tensordot(g, a, (range(a.ndim - 1), range(a.ndim - 1)))
 
 
-def _inner_a(g: Any, b: Any, a_shape: tuple[int, ...]) -> Any:
+def _inner_a(g: Array, b: Array, a_shape: tuple[int, ...]) -> Array:
     if not a_shape or np.ndim(b) == 0:
         return g * b
     return np.tensordot(g, b, (range(len(a_shape) - 1, g.ndim), range(b.ndim - 1)))
@@ -264,7 +265,7 @@ def _summed(axes: Any, a_ndim: int, b_ndim: int) -> tuple[list[int], list[int]]:
     return [k % a_ndim for k in a_axes], [k % b_ndim for k in b_axes]
 
 
-def _tensordot_a(g: Any, b: Any, a_shape: tuple[int, ...], axes: Any) -> Any:
+def _tensordot_a(g: Array, b: Array, a_shape: tuple[int, ...], axes: Any) -> Array:
     a_axes, b_axes = _summed(axes, len(a_shape), np.ndim(b))
     a_free = [k for k in range(len(a_shape)) if k not in a_axes]
     b_free = [k for k in range(np.ndim(b)) if k not in b_axes]
@@ -273,7 +274,7 @@ def _tensordot_a(g: Any, b: Any, a_shape: tuple[int, ...], axes: Any) -> Any:
     return np.transpose(c, np.argsort(came_from))
 
 
-def _tensordot_b(g: Any, a: Any, b_shape: tuple[int, ...], axes: Any) -> Any:
+def _tensordot_b(g: Array, a: Array, b_shape: tuple[int, ...], axes: Any) -> Array:
     a_axes, b_axes = _summed(axes, np.ndim(a), len(b_shape))
     a_free = [k for k in range(np.ndim(a)) if k not in a_axes]
     b_free = [k for k in range(len(b_shape)) if k not in b_axes]
@@ -318,13 +319,13 @@ def _interleaved(
     return a_full, b_full, [n for pair in zip(a_full, b_full, strict=True) for n in pair]
 
 
-def _kron_a(g: Any, b: Any, a_shape: tuple[int, ...]) -> Any:
+def _kron_a(g: Array, b: Array, a_shape: tuple[int, ...]) -> Array:
     _, b_full, both = _interleaved(a_shape, np.shape(b))
     places = (range(1, len(both), 2), range(len(b_full)))
     return np.reshape(np.tensordot(np.reshape(g, both), np.reshape(b, b_full), places), a_shape)
 
 
-def _kron_b(g: Any, a: Any, b_shape: tuple[int, ...]) -> Any:
+def _kron_b(g: Array, a: Array, b_shape: tuple[int, ...]) -> Array:
     a_full, _, both = _interleaved(np.shape(a), b_shape)
     places = (range(len(a_full)), range(0, len(both), 2))
     return np.reshape(np.tensordot(np.reshape(a, a_full), np.reshape(g, both), places), b_shape)
@@ -359,7 +360,7 @@ _cross: Op[Tensor] = op(
 )
 
 
-def _vectors(a: Any, axis: int) -> tuple[Any, bool]:
+def _vectors(a: Array, axis: int) -> tuple[Any, bool]:
     """Bring the axis of the vectors to the back; a 2-vector gets a third component, 0."""
     a = as_array(a)
     if a.ndim and axis != -1:
@@ -383,7 +384,7 @@ def _vectors(a: Any, axis: int) -> tuple[Any, bool]:
     ),
 )
 def cross(
-    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+    a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
 ) -> Tensor:
     """Cross product of 3-vectors; of 2-vectors its third component, as a number."""
     if axis is not None:

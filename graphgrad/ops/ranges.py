@@ -13,10 +13,11 @@ import numpy as np
 
 from graphgrad.engine.graph import Recorded, is_tensor
 from graphgrad.engine.operands import unwrapped
+from graphgrad.typing import Array
 
 
 @functools.lru_cache(maxsize=64)
-def bounds(dtype: Any, power: float) -> tuple[Any, Any]:
+def bounds(dtype: Any, power: float) -> tuple[Array, Array]:
     """Return between which lengths the sum of |x|ᵖ is finite and has all its digits."""
     info = np.finfo(dtype)
     with np.errstate(all="ignore"):
@@ -32,7 +33,7 @@ def has_its_digits(length: Any, power: float = 2) -> bool:
     return bool(((length > low) & (length < high)).all())
 
 
-def scale_of(x: Any, axis: Any) -> Any:
+def scale_of(x: Array, axis: Any) -> Array:
     """Return a power of two near the largest |x| over the axes, which it keeps; 1 for 0, ∞ or NaN.
 
     A NaN beside numbers is passed over.
@@ -42,17 +43,17 @@ def scale_of(x: Any, axis: Any) -> Any:
     return np.ldexp(np.ones_like(largest), np.where(usual, np.frexp(largest)[1] - 1, 0))
 
 
-def has_value(x: Any) -> bool:
+def has_value(x: Array) -> bool:
     """Whether this is no symbol, of which a rule makes the formula that is told."""
     return not isinstance(x, Recorded) or is_tensor(x)
 
 
-def is_exact(out: Any, half: bool, power: float = 2) -> bool:
+def is_exact(out: Array, half: bool, power: float = 2) -> bool:
     """Whether lengths that a forward computed, ``half`` in float16, have their digits."""
     return has_value(out) and not half and has_its_digits(unwrapped(out), power)
 
 
-def in_range(length: Callable[[Any], Any], x: Any, axis: Any) -> tuple[Any, Any]:
+def in_range(length: Callable[[Any], Any], x: Array, axis: Any) -> tuple[Array, Array]:
     """Return x / s and its length."""
     x = x / scale_of(unwrapped(x), axis)
     return x, length(x)

@@ -19,6 +19,7 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.ops.choice import keep
 from graphgrad.ops.ranges import has_value, in_range, is_exact
+from graphgrad.typing import Array
 
 # The names below are NumPy's, so the built-in `sum`, `max` and `min` are out of reach here.
 
@@ -42,7 +43,7 @@ def reduced_count(shape: tuple[int, ...], axis: Axis) -> int:
     return math.prod(shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
 
 
-def lined_up(a: Any, axis: Axis) -> Any:
+def lined_up(a: Array, axis: Axis) -> Array:
     """Bring the axes to be reduced together, as the one last axis."""
     if axis is None or not a.shape:
         return a.reshape(reduced_count(a.shape, None))
@@ -52,7 +53,7 @@ def lined_up(a: Any, axis: Axis) -> Any:
     return moved.reshape((*moved.shape[: a.ndim - len(axis)], reduced_count(a.shape, axis)))
 
 
-def put_back(x: Any, shape: tuple[int, ...], axis: Axis) -> Any:
+def put_back(x: Array, shape: tuple[int, ...], axis: Axis) -> Array:
     """Undo :func:`lined_up` for an array that had this shape."""
     if axis is None or not shape:
         return x.reshape(shape)
@@ -65,7 +66,7 @@ def put_back(x: Any, shape: tuple[int, ...], axis: Axis) -> Any:
 _NATIVE = (np.ndarray, np.float64, np.float32, np.float16)
 
 
-def spread(g: Any, a_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
+def spread(g: Array, a_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
     """Repeat each element of a gradient over the axes that were reduced: a read-only view.
 
     The gradient rule of a sum.
@@ -84,7 +85,7 @@ def spread(g: Any, a_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
 # --------------------------------------------------------------------------------- sums
 
 
-def _mean(a: Any, axis: Axis = None, keepdims: Any = False) -> Any:
+def _mean(a: Array, axis: Axis = None, keepdims: Any = False) -> Array:
     if a.dtype.char in "fd" and a.size and (axis is None or a.shape):  # without np.mean's detours
         total = np.add.reduce(a, axis, keepdims=keepdims)
         return total / reduced_count(a.shape, axis)
@@ -111,12 +112,12 @@ mean: Op[Tensor] = op(
 )
 
 
-def _ahead(x: Any) -> Any:
+def _ahead(x: Array) -> Array:
     """Return the product of the elements before each one, along the last axis."""
     return np.concatenate([np.ones_like(x[..., :1]), np.cumprod(x[..., :-1], axis=-1)], axis=-1)
 
 
-def _prod_rule(g: Any, a: Any, axis: Axis, keepdims: bool) -> Any:
+def _prod_rule(g: Array, a: Array, axis: Axis, keepdims: bool) -> Array:
     """Multiply g by all other elements: those before an element times those after it."""
     if a.size == 0:
         return spread(g, a.shape, axis, keepdims)
@@ -143,40 +144,40 @@ def _freedom(shape: tuple[int, ...], axis: Axis, ddof: float, correction: float 
     return left if left > 0 else 0  # noqa: FURB136 - max is NumPy's here
 
 
-def deviation_by(function: Any) -> Any:
+def deviation_by(function: Any) -> Array:
     """Return NumPy's var, std or its like as a forward; ``correction`` is ddof by another name."""
 
     def forward(
-        a: Any,
+        a: Array,
         axis: Axis = None,
         ddof: float = 0,
         keepdims: bool = False,
         correction: float | None = None,
-    ) -> Any:
+    ) -> Array:
         more = {} if correction is None else {"correction": correction}
         return function(a, axis=axis, ddof=ddof, keepdims=keepdims, **more)
 
     return forward
 
 
-def with_half(forward: Any) -> Any:
+def with_half(forward: Any) -> Array:
     """Let a forward save whether it computed in float16."""
 
     @functools.wraps(forward)
-    def both(a: Any, *args: Any, **kwargs: Any) -> tuple[Any, bool]:
+    def both(a: Array, *args: Any, **kwargs: Any) -> tuple[Any, bool]:
         return forward(a, *args, **kwargs), a.dtype == HALF
 
     return both
 
 
-def _var_rule(g: Any, a: Any, axis: Axis, ddof: float, correction: float | None) -> Any:
+def _var_rule(g: Array, a: Array, axis: Axis, ddof: float, correction: float | None) -> Array:
     scale = 2 * g.reshape(kept_shape(a.shape, axis)) / _freedom(a.shape, axis, ddof, correction)
     return scale * (a - np.mean(a, axis=axis, keepdims=True))
 
 
 def _std_rule(
-    g: Any, a: Any, out: Any, saved: bool, axis: Axis, ddof: float, correction: float | None
-) -> Any:
+    g: Array, a: Array, out: Array, saved: bool, axis: Axis, ddof: float, correction: float | None
+) -> Array:
     if has_value(out) and not is_exact(out, saved):
         how = {"axis": axis, "ddof": ddof, "keepdims": True, "correction": correction}
         a, out = in_range(lambda a: std(a, **how), a, axis)
@@ -218,7 +219,7 @@ std: Op[Tensor] = op(
 # ------------------------------------------------------------------------------ extremes
 
 
-def shared(g: Any, a: Any, chosen: Any, axis: Axis) -> Any:
+def shared(g: Array, a: Array, chosen: Any, axis: Axis) -> Array:
     """Give g to the elements that equal the chosen one, evenly, or to the NaNs among them.
 
     ``g`` and ``chosen`` keep the reduced axes; ``chosen`` is NaN where an element is.
@@ -228,7 +229,7 @@ def shared(g: Any, a: Any, chosen: Any, axis: Axis) -> Any:
     return keep(spread(g / count, a.shape, axis, True), mask)
 
 
-def _extreme_rule(g: Any, a: Any, out: Any, axis: Axis) -> Any:
+def _extreme_rule(g: Array, a: Array, out: Array, axis: Axis) -> Array:
     shape = kept_shape(a.shape, axis)
     return shared(g.reshape(shape), a, out.reshape(shape), axis)
 
@@ -255,7 +256,7 @@ TABLE[np.amin] = amin = min
 
 
 @composed(np.ptp, domain=_DISTINCT)
-def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def ptp(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Return max − min over the axes."""
     return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
@@ -274,8 +275,12 @@ def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     ),
 )
 def average(
-    a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False
-) -> Any:
+    a: Array,
+    axis: Axis = None,
+    weights: Array = None,
+    returned: bool = False,
+    keepdims: bool = False,
+) -> Array:
     """Return Σ w a / Σ w over the axes; differentiable in a and in the weights.
 
     With ``returned``, also the sum of the weights.

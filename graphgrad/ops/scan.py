@@ -11,6 +11,7 @@ from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.typing import Array
 
 # ----------------------------------------------------------------------------- along an axis
 
@@ -22,7 +23,7 @@ def along(ndim: int, axis: int, part: slice) -> tuple[slice, ...]:
     return tuple(index)
 
 
-def _pushed(x: Any, axis: int, first: float) -> Any:
+def _pushed(x: Array, axis: int, first: float) -> Array:
     """Move all elements one place on along the axis; the last is lost, a constant comes first."""
     front = np.full_like(x[along(x.ndim, axis, slice(0, 1))], first)
     return np.concatenate([front, x[along(x.ndim, axis, slice(0, -1))]], axis=axis)
@@ -40,7 +41,7 @@ _LINES = Cases(
 # ------------------------------------------------------------------------------------- sums
 
 
-def _cumsum_rule(g: Any, a_shape: tuple[int, ...], axis: int | None) -> Any:
+def _cumsum_rule(g: Array, a_shape: tuple[int, ...], axis: int | None) -> Array:
     """Sum g from the other end."""
     along_axis = 0 if axis is None else axis
     total = np.flip(np.cumsum(np.flip(g, along_axis), axis=along_axis), along_axis)
@@ -65,7 +66,7 @@ cumsum: Op[Tensor] = op(
 _SHORT, _BROAD = 32, 512  # fewer steps, or more numbers in each: one by one is fastest
 
 
-def _recur(b: Any, a: Any, axis: int) -> Any:
+def _recur(b: Array, a: Array, axis: int) -> Array:
     s = np.array(np.moveaxis(b, axis, 0), order="C")
     a = np.ascontiguousarray(np.moveaxis(a, axis, 0))
     n = len(s)
@@ -87,7 +88,7 @@ def _recur(b: Any, a: Any, axis: int) -> Any:
     return np.moveaxis(s.reshape(rows * width, *s.shape[2:])[:n], 0, axis)
 
 
-def _recur_back(b: Any, a: Any, axis: int) -> Any:
+def _recur_back(b: Array, a: Array, axis: int) -> Array:
     coming = np.roll(np.flip(a, axis), 1, axis)
     return np.flip(_recur(np.flip(b, axis), coming, axis), axis)
 
@@ -102,7 +103,7 @@ _PAIRS = Cases(
 )
 
 
-def _carried(g: Any, a: Any, out: Any, axis: int) -> Any:
+def _carried(g: Array, a: Array, out: Array, axis: int) -> Array:
     return recur_back(g, a, axis) * _pushed(out, axis, 0)
 
 
@@ -128,7 +129,7 @@ recur_back: Op[Tensor] = op(
 # --------------------------------------------------------------------------------- products
 
 
-def _cumprod_rule(g: Any, a: Any, out: Any, axis: int | None) -> Any:
+def _cumprod_rule(g: Array, a: Array, out: Array, axis: int | None) -> Array:
     """Multiply the product before an element by what the later ones make of g."""
     if axis is None or not a.shape:
         flat = _pushed(out, 0, 1) * recur_back(g, a.reshape(out.shape), 0)
@@ -149,8 +150,8 @@ cumprod: Op[Tensor] = op(
 
 
 def _accumulated(
-    x: Any, axis: int | None, include_initial: bool, name: str, accumulate: Any, first: float
-) -> Any:
+    x: Array, axis: int | None, include_initial: bool, name: str, accumulate: Any, first: float
+) -> Array:
     ndim = np.ndim(x)
     if axis is None:
         if ndim != 1:
@@ -172,12 +173,12 @@ _STARTED = Cases(
 )
 
 
-def _cumulative_sum(x: Any, axis: int | None = None, include_initial: bool = False) -> Any:
+def _cumulative_sum(x: Array, axis: int | None = None, include_initial: bool = False) -> Array:
     """Return running sums along the axis; with ``include_initial`` they start from 0."""
     return _accumulated(x, axis, include_initial, "cumulative_sum", np.cumsum, 0)
 
 
-def _cumulative_prod(x: Any, axis: int | None = None, include_initial: bool = False) -> Any:
+def _cumulative_prod(x: Array, axis: int | None = None, include_initial: bool = False) -> Array:
     """Return running products along the axis; with ``include_initial`` they start from 1."""
     return _accumulated(x, axis, include_initial, "cumulative_prod", np.cumprod, 1)
 
@@ -193,13 +194,13 @@ cumulative_prod = composed(getattr(np, "cumulative_prod", _cumulative_prod), dom
 
 
 @composed(np.nancumsum, domain=_LINES)
-def nancumsum(a: Any, axis: int | None = None) -> Any:
+def nancumsum(a: Array, axis: int | None = None) -> Array:
     """Return running sums along the axis, with NaN as 0; a NaN gets no gradient."""
     return np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis)
 
 
 @composed(np.nancumprod, domain=_LINES)
-def nancumprod(a: Any, axis: int | None = None) -> Any:
+def nancumprod(a: Array, axis: int | None = None) -> Array:
     """Return running products along the axis, with NaN as 1; a NaN gets no gradient."""
     return np.cumprod(np.where(np.isnan(a), 1.0, a), axis=axis)
 
@@ -207,7 +208,7 @@ def nancumprod(a: Any, axis: int | None = None) -> Any:
 # ------------------------------------------------------------------------------ differences
 
 
-def _end(x: Any, shape: tuple[int, ...], axis: int) -> Any:
+def _end(x: Array, shape: tuple[int, ...], axis: int) -> Array:
     """Broadcast a single number to what can be joined to an array along the axis."""
     if np.ndim(x):
         return x
@@ -226,7 +227,7 @@ def _end(x: Any, shape: tuple[int, ...], axis: int) -> Any:
         lambda r: call(r(2), n=4),
     ),
 )
-def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+def diff(a: Array, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Array:
     """Return the n-th differences along the axis: aᵢ₊₁ − aᵢ, again and again.
 
     Raises
@@ -249,15 +250,15 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     return a
 
 
-def _typed(x: Any, dtype: Any) -> Any:
+def _typed(x: Array, dtype: Any) -> Array:
     return x if x.dtype == dtype else x.astype(dtype)
 
 
-def _dtype_of(x: Any) -> Any:
+def _dtype_of(x: Array) -> Array:
     return x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
 
 
-def _floats(x: Any, beside: Any = np.float64) -> Any:
+def _floats(x: Array, beside: Any = np.float64) -> Array:
     """Return integers as floating numbers, whose sums and differences do not wrap around."""
     own = _dtype_of(x)
     if own.kind == "f" or not np.ndim(x):
@@ -273,7 +274,7 @@ def _floats(x: Any, beside: Any = np.float64) -> Any:
         lambda r: call(r(3), to_begin=r()),
     ),
 )
-def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+def ediff1d(ary: Array, to_end: Any = None, to_begin: Any = None) -> Array:
     """Return the differences of the flattened array, between what is to begin and to end them."""
     for name, end in (("to_begin", to_begin), ("to_end", to_end)):
         if end is not None and not np.can_cast(_dtype_of(end), _dtype_of(ary), "same_kind"):
@@ -293,7 +294,7 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
         lambda r: call(r(3, 4), x=r(3, 4)),
     ),
 )
-def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+def trapezoid(y: Array, x: Array = None, dx: Any = 1.0, axis: int = -1) -> Array:
     """Return the integral of y along the axis by the trapezoidal rule; x is where y was taken."""
     ndim = np.ndim(y)
     if x is not None:
@@ -308,7 +309,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 # ----------------------------------------------------------------------- numerical gradients
 
 
-def _slopes(f: Any, spacing: Any, axis: int, edge_order: int) -> Any:
+def _slopes(f: Any, spacing: Any, axis: int, edge_order: int) -> Array:
     """Differentiate f along one axis by differences of second order."""
     f, spacing = _floats(f), _floats(spacing)
     f = np.moveaxis(f, axis, -1)
@@ -350,7 +351,7 @@ def _slopes(f: Any, spacing: Any, axis: int, edge_order: int) -> Any:
         lambda r: call(r(2, 3, 4), np.array([0.0, 2.0, 3.0, 5.0]), axis=-1),
     ),
 )
-def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Array:
     """Return the slopes of f along each axis, by central differences; a tuple for several axes.
 
     ``varargs`` are the spacings: nothing, one number for all, or per axis a number or the

@@ -10,6 +10,7 @@ from graphgrad.engine.op import TABLE, Op, op
 from graphgrad.engine.operands import unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError, UnsupportedError
+from graphgrad.typing import Array
 
 AXES = Cases(
     lambda r: call(r(2, 3)),
@@ -20,7 +21,7 @@ AXES = Cases(
 )
 
 
-def _memory_order(order: Any, who: str) -> Any:
+def _memory_order(order: Any, who: str) -> Array:
     """Let through the orders that do not depend on how the memory happens to lie."""
     if order not in ("C", "F"):
         message = f"{who}: order={order!r} is not supported; use 'C' or 'F'"
@@ -28,7 +29,7 @@ def _memory_order(order: Any, who: str) -> Any:
     return order
 
 
-def _reshape(a: Any, shape: Any, order: str = "C") -> Any:
+def _reshape(a: Array, shape: Any, order: str = "C") -> Array:
     return np.reshape(a, shape, _memory_order(order, "reshape"))
 
 
@@ -51,7 +52,7 @@ reshape: Op[Tensor] = op(
 )
 
 
-def _ravel(a: Any, order: str = "C") -> Any:
+def _ravel(a: Array, order: str = "C") -> Array:
     return np.ravel(a, _memory_order(order, "ravel"))
 
 
@@ -66,7 +67,7 @@ ravel: Op[Tensor] = op(
 )
 
 
-def _inverse(axes: Any, ndim: int) -> Any:
+def _inverse(axes: Any, ndim: int) -> Array:
     """Return the permutation that undoes ``axes``."""
     return None if axes is None else tuple(np.argsort([int(i) % ndim for i in axes]).tolist())
 
@@ -164,7 +165,7 @@ squeeze: Op[Tensor] = op(
     np.rollaxis,
     domain=Cases(lambda r: call(r(2, 3, 4), 2), lambda r: call(r(2, 3, 4), 0, start=3)),
 )
-def rollaxis(a: Any, axis: int, start: int = 0) -> Tensor:
+def rollaxis(a: Array, axis: int, start: int = 0) -> Tensor:
     """Move one axis to before another."""
     place = axis + a.ndim if axis < 0 else axis
     start = start + a.ndim if start < 0 else start
@@ -175,7 +176,7 @@ _MATRICES = Cases(lambda r: call(r(2, 3)), lambda r: call(r(4, 2, 3)), lambda r:
 
 
 @composed(np.matrix_transpose, domain=_MATRICES)
-def matrix_transpose(x: Any) -> Tensor:
+def matrix_transpose(x: Array) -> Tensor:
     """Swap the last two axes."""
     return swapaxes(x, -1, -2)
 
@@ -255,7 +256,7 @@ roll: Op[Tensor] = op(
         lambda r: call(r(2, 3)),
     ),
 )
-def broadcast_arrays(*args: Any) -> tuple[Any, ...]:
+def broadcast_arrays(*args: Any) -> tuple[Array, ...]:
     """Bring all arrays to the one shape that they broadcast to."""
     shape = np.broadcast_shapes(*map(np.shape, args))
     return tuple(x if np.shape(x) == shape else broadcast_to(x, shape) for x in args)
@@ -271,19 +272,19 @@ _LIFTED = Cases(
 )
 
 
-def _all_or_one(results: list[Any]) -> Any:
+def _all_or_one(results: list[Any]) -> Array:
     """Return one result as such and several as a tuple, as NumPy's atleast functions do."""
     return results[0] if len(results) == 1 else tuple(results)
 
 
 @composed(np.atleast_1d, domain=_LIFTED)
-def atleast_1d(*arys: Any) -> Any:
+def atleast_1d(*arys: Any) -> Array:
     """Give a 0-d array one axis and leave others as they are."""
     return _all_or_one([reshape(x, (1,)) if np.ndim(x) == 0 else x for x in arys])
 
 
 @composed(np.atleast_2d, domain=_LIFTED)
-def atleast_2d(*arys: Any) -> Any:
+def atleast_2d(*arys: Any) -> Array:
     """Put axes in front until there are two."""
     return _all_or_one(
         [x if np.ndim(x) > 1 else reshape(x, (1,) * (2 - np.ndim(x)) + np.shape(x)) for x in arys]
@@ -291,10 +292,10 @@ def atleast_2d(*arys: Any) -> Any:
 
 
 @composed(np.atleast_3d, domain=_LIFTED)
-def atleast_3d(*arys: Any) -> Any:
+def atleast_3d(*arys: Any) -> Array:
     """Add axes until there are three: (N,) becomes (1, N, 1), (M, N) becomes (M, N, 1)."""
 
-    def lifted(x: Any) -> Any:
+    def lifted(x: Array) -> Array:
         shape = np.shape(x)
         if len(shape) > 2:
             return x
@@ -315,7 +316,7 @@ def atleast_3d(*arys: Any) -> Any:
 )
 def meshgrid(
     *xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy"
-) -> tuple[Any, ...]:
+) -> tuple[Array, ...]:
     """Make the coordinate arrays of a grid: each vector repeated along the axes of the others."""
     if indexing not in ("xy", "ij"):
         raise ShapeError(f"meshgrid: indexing={indexing!r}; it is 'xy' or 'ij'")
@@ -339,7 +340,7 @@ def meshgrid(
         lambda r: call(np.zeros(3), r(2, 1), shape=(2, 4)),
     ),
 )
-def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
+def full_like(a: Array, fill_value: Any, dtype: Any = None, shape: Any = None) -> Array:
     """Fill an array of the shape and dtype of another; plain unless a Tensor fills it."""
     if not isinstance(fill_value, Tensor):
         return np.full_like(unwrapped(a), unwrapped(fill_value), dtype=dtype, shape=shape)

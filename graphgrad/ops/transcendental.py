@@ -3,13 +3,12 @@
 Where the output is a cheap way to the derivative, the rule keeps the output, not the input.
 """
 
-from typing import Any
-
 import numpy as np
 
 from graphgrad.engine.domains import Cases, call, elementwise
 from graphgrad.engine.op import TABLE, op
 from graphgrad.ops.elementwise import PAIR, POSITIVE, REAL, Elementary
+from graphgrad.typing import Array
 
 LN2 = float(np.log(2.0))
 LN10 = float(np.log(10.0))
@@ -68,7 +67,7 @@ log1p: Elementary = op(
 )
 
 
-def _difference(x: Any, y: Any) -> Any:
+def _difference(x: Array, y: Array) -> Array:
     """Return x − y, and 0 where both are the same infinity."""
     return np.where((x == y) & np.isinf(x), 0, x - y)
 
@@ -99,7 +98,7 @@ logaddexp2: Elementary = op(
 # ---------------------------------------------------------------------- the logistic family
 
 
-def _sigmoid(x: Any) -> Any:
+def _sigmoid(x: Array) -> Array:
     return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))  # no exponent above 0
 
 
@@ -189,7 +188,7 @@ arctan: Elementary = op(
 )
 
 
-def _by_radius(g: Any, a: Any, x: Any, y: Any) -> Any:
+def _by_radius(g: Array, a: Array, x: Array, y: Array) -> Array:
     """Return g · a / (x² + y²) without squaring, and 0 at (0, 0)."""
     radius = np.hypot(x, y)
     return np.where(radius == 0, 0, g * (a / radius) / radius)
@@ -208,7 +207,7 @@ arctan2: Elementary = op(
 )
 
 
-def _sinc_derivative(x: Any, n: int) -> Any:
+def _sinc_derivative(x: Array, n: int) -> Array:
     """Compute the n-th derivative of sin z / z at z = π x, times πⁿ.
 
     Far from 0 by z sₙ = sin⁽ⁿ⁾ z − n sₙ₋₁ (the product rule on z s₀ = sin z), whose division

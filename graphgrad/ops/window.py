@@ -11,6 +11,7 @@ from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, UnsupportedError
+from graphgrad.typing import Array
 
 # --------------------------------------------------------------------------------- windows
 
@@ -23,7 +24,9 @@ def _axes_and_lengths(window_shape: Any, axis: Any, ndim: int) -> list[tuple[int
     return [(normalize_axis_index(int(i), ndim), int(n)) for i, n in pairs]
 
 
-def _overlap_add(windows: Any, shape: tuple[int, ...], window_shape: Any, axis: Any = None) -> Any:
+def _overlap_add(
+    windows: Array, shape: tuple[int, ...], window_shape: Any, axis: Any = None
+) -> Array:
     """Undo one window axis at a time: as many additions as the window is long, of whole arrays."""
     out = windows
     for place, length in reversed(_axes_and_lengths(window_shape, axis, len(shape))):
@@ -93,7 +96,7 @@ def _margins(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     return tuple(map(tuple, pairs.tolist()))
 
 
-def _pad(array: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = 0) -> Any:
+def _pad(array: Array, pad_width: Any, mode: Any = "constant", constant_values: Any = 0) -> Array:
     if mode not in _MODES:
         message = f"pad: mode={mode!r} is not supported; there are {', '.join(_MODES)}"
         raise UnsupportedError(message)
@@ -123,7 +126,7 @@ pad: Op[Tensor] = op(
 )
 
 
-def _unpad(values: Any, pad_width: tuple[tuple[int, int], ...], mode: Any = "constant") -> Any:
+def _unpad(values: Array, pad_width: tuple[tuple[int, int], ...], mode: Any = "constant") -> Array:
     out = values
     for place, (before, after) in enumerate(pad_width):
         length = out.shape[place] - before - after

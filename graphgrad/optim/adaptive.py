@@ -30,7 +30,6 @@ class AdaGrad(Optimizer):
         initial_accumulator_value: float = 0.0,
         eps: float = 1e-10,
     ) -> None:
-        """Check the options and take the parameters."""
         super().__init__(
             params,
             lr=lr,
@@ -67,7 +66,6 @@ class AdaDelta(Optimizer):
         eps: float = 1e-6,
         weight_decay: float = 0.0,
     ) -> None:
-        """Check the options and take the parameters."""
         super().__init__(params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
 
     def rule(self, options: Mapping[str, Any]) -> Callable[..., Any]:  # noqa: ARG002
@@ -99,7 +97,6 @@ class RMSprop(Optimizer):
         momentum: float = 0.0,
         centered: bool = False,
     ) -> None:
-        """Check the options and take the parameters."""
         super().__init__(
             params,
             lr=lr,
@@ -143,7 +140,6 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         amsgrad: bool = False,
     ) -> None:
-        """Check the options and take the parameters."""
         super().__init__(
             params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad
         )
@@ -168,7 +164,6 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
     ) -> None:
-        """Check the options and take the parameters."""
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
 
     def rule(self, options: Mapping[str, Any]) -> Callable[..., Any]:

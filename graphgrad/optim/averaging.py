@@ -53,7 +53,6 @@ class RunningAverage:
     """
 
     def __init__(self, params: Tensor | Iterable[Tensor], decay: float | None = 0.999) -> None:
-        """Begin with no update, and no average."""
         name = "RunningAverage"
         self.params = leaves_of(name, params)
         if decay is not None:

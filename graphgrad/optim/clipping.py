@@ -10,6 +10,7 @@ from graphgrad.arguments import number, positive
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphError, NonFiniteError
 from graphgrad.optim.arguments import tensors_of
+from graphgrad.typing import Array
 
 BLOCK = 32_768  # elements that are worked on at once: temporaries stay in the cache
 
@@ -107,7 +108,7 @@ def _culprit(tensors: list[Tensor]) -> str:
 # ---------------------------------------------------------------------------------- norms
 
 
-def blocks(array: Any, dtype: Any = None) -> Iterator[Any]:
+def blocks(array: Array, dtype: Any = None) -> Iterator[Any]:
     """Yield all elements in flat pieces that fit into the cache; halves come widened."""
     flat = np.ravel(array, order="K")
     wide = dtype or (np.float32 if flat.dtype == np.float16 else flat.dtype)
@@ -115,18 +116,18 @@ def blocks(array: Any, dtype: Any = None) -> Iterator[Any]:
         yield flat[start : start + BLOCK].astype(wide, copy=False)
 
 
-def square_sum(array: Any) -> float:
+def square_sum(array: Array) -> float:
     """Add up all squares: a block in the array's own precision, the blocks in double."""
     with np.errstate(all="ignore"):
         return math.fsum(float(np.dot(block, block)) for block in blocks(array))
 
 
-def absolute_sum(array: Any) -> float:
+def absolute_sum(array: Array) -> float:
     """Add up all absolute values, likewise."""
     return math.fsum(float(np.sum(np.abs(block))) for block in blocks(array))
 
 
-def _largest(array: Any) -> float:
+def _largest(array: Array) -> float:
     return max(float(np.max(array)), -float(np.min(array))) if array.size else 0.0
 
 

@@ -9,6 +9,7 @@ from graphgrad.engine.recording import enable_grad
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphError, ShapeError
 from graphgrad.optim.optimizer import Optimizer
+from graphgrad.typing import Array
 
 Closure = Callable[[], Any]
 
@@ -66,7 +67,7 @@ def number(loss: Any) -> float:
     return float(np.reshape(value_of(loss), ()))
 
 
-def flat(arrays: list[Any]) -> Any:
+def flat(arrays: list[Any]) -> Array:
     """Write arrays one after the other into a new vector, of float32 at least."""
     dtype = np.result_type(np.float32, *arrays)
     return np.concatenate([np.ravel(a).astype(dtype, copy=False) for a in arrays])

@@ -11,6 +11,7 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphError
 from graphgrad.optim.closures import Closure, ClosureOptimizer, flat, number, place
 from graphgrad.optim.optimizer import NOT_NEGATIVE
+from graphgrad.typing import Array
 
 COUNT = (
     (lambda v: isinstance(v, int) and not is_flag(v) and 1 <= v < 2**63),
@@ -88,7 +89,6 @@ class Search:
         tolerance: float,
         most: int,
     ) -> None:
-        """Take the function along the direction, its value at 0, and how often to refine."""
         self.at, self.start, self.width, self.tolerance = at, start, width, tolerance
         self.most = most
         self.tried = 0
@@ -202,7 +202,6 @@ class LBFGS(ClosureOptimizer):
         history_size: int = 100,
         line_search_fn: str | None = None,
     ) -> None:
-        """Check the options and take the parameters."""
         if max_eval is None and isinstance(max_iter, int):
             max_eval = max(1, max_iter * 5 // 4)
         self._memory: dict[str, Any] = {}
@@ -343,7 +342,7 @@ class LBFGS(ClosureOptimizer):
             q = q + (share - float(y @ q) * weight) * s
         return q
 
-    def _gradient(self, params: list[Tensor]) -> Any:
+    def _gradient(self, params: list[Tensor]) -> Array:
         """Return the gradient as a vector, zero where there is none."""
         gs = [p.grad for p in params]
         if all(g is None for g in gs):
@@ -391,7 +390,7 @@ class LBFGS(ClosureOptimizer):
             return
         dtype = flat([p.data for p in self.params]).dtype
 
-        def vector(v: Any) -> Any:
+        def vector(v: Array) -> Array:
             return np.array(v, dtype, copy=copy or None)
 
         self._memory = {

@@ -39,7 +39,6 @@ class Newton(ClosureOptimizer):
     """
 
     def __init__(self, params: Iterable[Any], lr: float = 1.0, damping: float = 0.0) -> None:
-        """Check the options and take the parameters."""
         super().__init__(params, lr=lr, damping=damping)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:

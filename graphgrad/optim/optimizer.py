@@ -29,6 +29,7 @@ from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, GraphError, GraphgradError, ShapeError
 from graphgrad.reprs import counted
+from graphgrad.typing import Array
 
 BLOCK = 1 << 16  # bytes of one array in a piece: a dozen of them stay in the second-level cache
 WHOLE = 4 * BLOCK  # cutting up less than this costs more than it saves
@@ -106,7 +107,7 @@ def pieces(arrays: Sequence[Any], length: int) -> Iterator[Sequence[Any]]:
 
 
 def update(
-    rule: Callable[..., Any], w: Any, g: Any, state: Sequence[Any], keywords: Mapping[str, Any]
+    rule: Callable[..., Any], w: Array, g: Array, state: Sequence[Any], keywords: Mapping[str, Any]
 ) -> None:
     """Do w ← w − d and state ← new state in place, by pieces where the arrays are large.
 
@@ -121,7 +122,7 @@ def update(
         w -= rule(w, g, **keywords)
 
 
-def _update(rule: Any, w: Any, g: Any, state: Sequence[Any], keywords: Any) -> None:
+def _update(rule: Any, w: Array, g: Array, state: Sequence[Any], keywords: Any) -> None:
     now = w
     if w.itemsize == 2:
         now, g = w.astype(np.float32), g.astype(np.float32)
@@ -324,7 +325,7 @@ class Optimizer:
             raise GraphError(message)
         return work
 
-    def _started(self, p: Tensor, w: Any, asks: Recipe) -> dict[str, Any]:
+    def _started(self, p: Tensor, w: Array, asks: Recipe) -> dict[str, Any]:
         """Return the state, at zero where there is none yet."""
         state = self.state.setdefault(p, {"step": 0})
         for name in asks.state:
@@ -446,12 +447,12 @@ class Optimizer:
         return f"{self._name}({'; '.join(lines)})"
 
 
-def _held(array: Any, dtype: Any, *, copy: bool) -> Any:
+def _held(array: Array, dtype: Any, *, copy: bool) -> Any:
     """Return an array that is written piece by piece, hence in C order."""
     return np.array(array, dtype, copy=copy or None, order="C")
 
 
-def _state_dtype(w: Any) -> Any:
+def _state_dtype(w: Array) -> Any:
     return np.float32 if w.dtype == np.float16 else w.dtype
 
 

@@ -13,9 +13,10 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError, translate
 from graphgrad.optim.arguments import leaves_of, tensors_of
 from graphgrad.optim.clipping import absolute_sum, square_sum
+from graphgrad.typing import Array
 
 
-def _penalty(arrays: Any, l1: float, l2: float) -> Any:
+def _penalty(arrays: Array, l1: float, l2: float) -> Array:
     """One number for all arrays, in their common dtype."""
     total = 0.0
     for x in arrays:
@@ -24,8 +25,8 @@ def _penalty(arrays: Any, l1: float, l2: float) -> Any:
     return np.result_type(np.float16, *[x.dtype for x in arrays]).type(total)
 
 
-def _penalty_rule(g: Any, inputs: Any, l1: float, l2: float, wanted: Any) -> Any:
-    def gradient(x: Any) -> Any:
+def _penalty_rule(g: Array, inputs: Any, l1: float, l2: float, wanted: Any) -> Array:
+    def gradient(x: Array) -> Array:
         if not l1:
             return (g * l2) * x
         pull = (g * l1) * np.sign(x)
@@ -166,7 +167,7 @@ def _unit_axes(p: Tensor, axis: Any, i: int) -> tuple[int, ...]:
         raise kind(message) from error
 
 
-def _within(p: Tensor, limit: float, axes: tuple[int, ...]) -> Any:
+def _within(p: Tensor, limit: float, axes: tuple[int, ...]) -> Array:
     """Return the factor for each unit, or None where all are within the limit."""
     wide = np.promote_types(p.dtype, np.float32)
     norms = np.sqrt(np.sum(np.square(p.data, dtype=wide), axis=axes, keepdims=True))

@@ -17,20 +17,22 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.typing import Array
 
-def _decayed(w: Any, g: Any, weight_decay: float) -> Any:
+
+def _decayed(w: Array, g: Array, weight_decay: float) -> Array:
     return g + weight_decay * w if weight_decay else g
 
 
-def sgd(w: Any, g: Any, *, lr: float, weight_decay: float) -> Any:
+def sgd(w: Array, g: Array, *, lr: float, weight_decay: float) -> Array:
     """Plain descent: d = η(g + λw). It has no state, so it returns d alone."""
     return lr * _decayed(w, g, weight_decay)
 
 
 def momentum(
-    w: Any,
-    g: Any,
-    v: Any,
+    w: Array,
+    g: Array,
+    v: Array,
     *,
     step: int,
     lr: float,
@@ -45,7 +47,7 @@ def momentum(
 
 
 def nesterov(
-    w: Any, g: Any, v: Any, *, lr: float, momentum: float, weight_decay: float
+    w: Array, g: Array, v: Array, *, lr: float, momentum: float, weight_decay: float
 ) -> tuple[Any, Any]:
     """Look ahead: v ← μv + g; d = η(g + μv) (Sutskever et al. 2013, in CS231n's variables)."""
     g = _decayed(w, g, weight_decay)
@@ -54,9 +56,9 @@ def nesterov(
 
 
 def adagrad(
-    w: Any,
-    g: Any,
-    h: Any,
+    w: Array,
+    g: Array,
+    h: Array,
     *,
     step: int,
     lr: float,
@@ -73,7 +75,15 @@ def adagrad(
 
 
 def adadelta(
-    w: Any, g: Any, v: Any, u: Any, *, lr: float, rho: float, eps: float, weight_decay: float
+    w: Array,
+    g: Array,
+    v: Array,
+    u: Array,
+    *,
+    lr: float,
+    rho: float,
+    eps: float,
+    weight_decay: float,
 ) -> tuple[Any, Any, Any]:
     """Mean: v ← ρv + (1 − ρ)g²; Δ = g √(u + ε) / √(v + ε); u ← ρu + (1 − ρ)Δ² (Zeiler 2012)."""
     g = _decayed(w, g, weight_decay)
@@ -84,7 +94,7 @@ def adadelta(
 
 
 def rmsprop(
-    w: Any, g: Any, v: Any, *, lr: float, alpha: float, eps: float, weight_decay: float
+    w: Array, g: Array, v: Array, *, lr: float, alpha: float, eps: float, weight_decay: float
 ) -> tuple[Any, Any]:
     """Mean: v ← αv + (1 − α)g²; d = ηg / (√v + ε) (Hinton, lecture 6e)."""
     g = _decayed(w, g, weight_decay)
@@ -93,7 +103,15 @@ def rmsprop(
 
 
 def rmsprop_centered(
-    w: Any, g: Any, v: Any, mean: Any, *, lr: float, alpha: float, eps: float, weight_decay: float
+    w: Array,
+    g: Array,
+    v: Array,
+    mean: Any,
+    *,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
 ) -> tuple[Any, Any, Any]:
     """Centred: ḡ ← αḡ + (1 − α)g; d = ηg / (√(v − ḡ²) + ε), v as in `rmsprop` (Graves 2013)."""
     g = _decayed(w, g, weight_decay)
@@ -105,10 +123,10 @@ def rmsprop_centered(
 
 
 def rmsprop_momentum(
-    w: Any,
-    g: Any,
-    v: Any,
-    b: Any,
+    w: Array,
+    g: Array,
+    v: Array,
+    b: Array,
     *,
     lr: float,
     alpha: float,
@@ -123,11 +141,11 @@ def rmsprop_momentum(
 
 
 def rmsprop_centered_momentum(
-    w: Any,
-    g: Any,
-    v: Any,
+    w: Array,
+    g: Array,
+    v: Array,
     mean: Any,
-    b: Any,
+    b: Array,
     *,
     lr: float,
     alpha: float,
@@ -144,10 +162,10 @@ def rmsprop_centered_momentum(
 
 
 def adam(
-    w: Any,
-    g: Any,
-    m: Any,
-    v: Any,
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
     *,
     step: int,
     lr: float,
@@ -166,11 +184,11 @@ def adam(
 
 
 def amsgrad(
-    w: Any,
-    g: Any,
-    m: Any,
-    v: Any,
-    v_max: Any,
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    v_max: Array,
     *,
     step: int,
     lr: float,
@@ -189,10 +207,10 @@ def amsgrad(
 
 
 def adamw(
-    w: Any,
-    g: Any,
-    m: Any,
-    v: Any,
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
     *,
     step: int,
     lr: float,
@@ -206,11 +224,11 @@ def adamw(
 
 
 def amsgrad_w(
-    w: Any,
-    g: Any,
-    m: Any,
-    v: Any,
-    v_max: Any,
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    v_max: Array,
     *,
     step: int,
     lr: float,

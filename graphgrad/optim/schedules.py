@@ -160,7 +160,6 @@ class RateSchedule(Schedule):
     """
 
     def __init__(self, optimizer: Any, warmup: int = 0) -> None:
-        """Keep the length of the warm-up."""
         self.warmup = whole(type(self).__name__, "warmup", warmup, 0)
         super().__init__(optimizer)
 

@@ -41,7 +41,6 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        """Check the options and take the parameters."""
         super().__init__(
             params,
             lr=lr,
@@ -83,7 +82,6 @@ class Momentum(SGD):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        """Check the options and take the parameters."""
         super().__init__(params, lr, momentum, dampening, weight_decay, nesterov)
 
 
@@ -106,5 +104,4 @@ class Nesterov(SGD):
         weight_decay: float = 0.0,
         nesterov: bool = True,
     ) -> None:
-        """Check the options and take the parameters."""
         super().__init__(params, lr, momentum, dampening, weight_decay, nesterov)

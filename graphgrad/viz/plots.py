@@ -11,6 +11,7 @@ from graphgrad.arguments import guarded, path as path_of, positive, several, who
 from graphgrad.engine.operands import unwrapped
 from graphgrad.errors import ArgumentError, DtypeError, PictureError, ShapeError, UnsupportedError
 from graphgrad.files import replacing
+from graphgrad.typing import Array
 from graphgrad.viz.formulas.number_format import number as number
 
 if TYPE_CHECKING:  # matplotlib is optional, and slow to import
@@ -18,7 +19,7 @@ if TYPE_CHECKING:  # matplotlib is optional, and slow to import
     from matplotlib.figure import Figure, SubFigure
 
 # The one palette of all pictures: told apart by those who see colours differently too
-# (tests/test_colours.py), and by style on a grey print.
+# (tests/viz/test_colours.py), and by style on a grey print.
 COLOURS = BLUE, ORANGE, GOLD, BLACK, SKY, PLUM = (
     "#005A9C",
     "#B34700",
@@ -56,7 +57,7 @@ def figure(width: float, height: float) -> "Figure":
 @guarded
 def show_images(
     figure: "Figure | SubFigure",
-    images: Any,
+    images: Array,
     titles: Sequence[Any] | None = None,
     columns: int = 10,
     title: str = "",
@@ -292,7 +293,7 @@ def _require(who: str, what: str, value: Any, wanted: str, method: str) -> None:
         raise wrong(who, what, value, wanted)
 
 
-def _checked_images(images: Any) -> Any:
+def _checked_images(images: Array) -> Array:
     """Return (N, H, W), or (N, H, W, 3) as matplotlib wants colours; floats or integers."""
     try:
         pixels = np.asarray(unwrapped(images))
@@ -316,13 +317,13 @@ def _checked_images(images: Any) -> Any:
     return pixels[:, 0] if shape[1] == 1 else pixels.transpose(0, 2, 3, 1)
 
 
-def _extent(pixels: Any) -> tuple[float, float]:
+def _extent(pixels: Array) -> tuple[float, float]:
     """Return the least and the largest finite value, 0 among them."""
     finite = pixels[np.isfinite(pixels)]
     return float(finite.min(initial=0)), float(finite.max(initial=0))
 
 
-def _inks(mpl: Any, pixels: Any, diverging: bool, limit: float | None) -> Any:
+def _inks(mpl: Any, pixels: Array, diverging: bool, limit: float | None) -> Any:
     """Return the colours of values, (N, H, W, 3), from 0 to 255."""
     low, high = _extent(pixels)
     if diverging:
@@ -335,7 +336,7 @@ def _inks(mpl: Any, pixels: Any, diverging: bool, limit: float | None) -> Any:
     return cmap(shares, bytes=True)[..., :3]
 
 
-def _colours(pixels: Any, diverging: bool, limit: float | None) -> Any:
+def _colours(pixels: Array, diverging: bool, limit: float | None) -> Any:
     """Return colours from 0 to 255, (N, H, W, 3), or say that these are none."""
     low, high = _extent(pixels)
     if diverging:

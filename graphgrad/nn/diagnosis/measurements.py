@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.typing import Array
+
 BINS = 40
 _quiet = np.errstate(all="ignore")  # what is measured may have overflowed, and may here
 _BLOCK = 1 << 16  # elements that are taken at a time, as float64
@@ -24,7 +26,7 @@ class Distribution:
     broken: float  # the share that is NaN or infinite
 
     @property
-    def edges(self) -> Any:
+    def edges(self) -> Array:
         """The 41 limits of the bins."""
         return np.linspace(self.low, self.high, BINS + 1)
 
@@ -70,7 +72,7 @@ class Record:
 
 
 @_quiet
-def distribution(x: Any) -> Distribution:
+def distribution(x: Array) -> Distribution:
     """Measure an array of any shape and size, by blocks, so that no copy of it is made."""
     count, total, low, high = 0, 0.0, math.inf, -math.inf
     for block in _finite(x):
@@ -95,13 +97,13 @@ def distribution(x: Any) -> Distribution:
 
 
 @_quiet
-def norm(x: Any) -> float:
+def norm(x: Array) -> float:
     """Return the Euclidean norm of an array of any shape; NaN if it holds NaN."""
     return math.sqrt(sum(float(np.square(block).sum()) for block in _blocks(x)))
 
 
 @_quiet
-def saturated(values: Any) -> float:
+def saturated(values: Array) -> float:
     """Return the share of values of a tanh where its slope, 1 − y², is below 5 % of that at 0.
 
     The threshold is ours. σ(x) = (1 + tanh(x / 2)) / 2 has the same share for 2σ − 1.
@@ -110,13 +112,13 @@ def saturated(values: Any) -> float:
     return far / max(int(values.size), 1)
 
 
-def _blocks(x: Any) -> Iterator[Any]:
+def _blocks(x: Array) -> Iterator[Any]:
     flat = np.asarray(x).reshape(-1)
     for start in range(0, flat.size, _BLOCK):
         yield flat[start : start + _BLOCK].astype(np.float64)
 
 
-def _finite(x: Any) -> Iterator[Any]:
+def _finite(x: Array) -> Iterator[Any]:
     for block in _blocks(x):
         good = np.isfinite(block)
         yield block if good.all() else block[good]

@@ -28,6 +28,7 @@ from graphgrad.nn.layers.losses import (
 from graphgrad.nn.modules.module import Module
 from graphgrad.optim.adaptive import Adam
 from graphgrad.randomness import default_generator
+from graphgrad.typing import Array
 
 _FIRST_LOSS = 256  # samples at most, of which the initial loss is taken
 _STRENGTHS = (0.0, 1e-3, 1e-2, 1e-1)
@@ -160,7 +161,7 @@ def _plain_copy(model: Module) -> Module:
     return twin
 
 
-def _number(value: Any) -> float:
+def _number(value: Array) -> float:
     if getattr(value, "shape", ()) != ():
         message = f"sanity_checks: the loss has shape {value.shape}; it must be one number"
         raise ShapeError(f"{message}: use reduction='mean'")
@@ -189,7 +190,7 @@ def _initial(
     return SanityCheck("initial loss", good, text), expected
 
 
-def _theory(loss: Any, scores: Any) -> tuple[float | None, str]:
+def _theory(loss: Any, scores: Array) -> tuple[float | None, str]:
     """Return the loss where all scores are 0, and its formula."""
     shape = scores.shape
     classes = shape[1] if len(shape) > 1 else shape[-1] if shape else 1

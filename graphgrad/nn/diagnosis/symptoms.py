@@ -3,12 +3,13 @@
 import math
 from collections.abc import Sequence
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from graphgrad.judging.limits import DEAD, SATURATED, SPREAD, UPDATE, UPDATES, short
 from graphgrad.nn.diagnosis.measurements import LayerMeasure, ParameterMeasure, Record
+from graphgrad.typing import Array
 
 TOLD = 3  # findings of one kind
 
@@ -135,7 +136,7 @@ def _of_parameter(name: str, measures: list[ParameterMeasure]) -> list[_Symptom]
     return []
 
 
-def _quotient(a: Any, b: Any) -> float:
+def _quotient(a: Array, b: Array) -> float:
     if a is None or b is None or not b.std > 0:
         return math.nan
     return float(a.std / b.std)

@@ -27,6 +27,7 @@ from graphgrad.nn.diagnosis.symptoms import dead_share, findings
 from graphgrad.nn.layers.activations import Identity, ReLU, Sigmoid, Tanh
 from graphgrad.nn.layers.shape import Flatten
 from graphgrad.nn.modules.module import Module, Parameter
+from graphgrad.typing import Array
 
 _UNWATCHED = contextlib.nullcontext()
 
@@ -95,7 +96,6 @@ class Diagnosis:
         window: int = 10,
         last: int = 500,
     ) -> None:
-        """Remember what to watch; nothing is hooked up yet."""
         for name, number in (("every", every), ("window", window), ("last", last)):
             whole("Diagnosis", name, number, 1)
         if layers is not None:
@@ -343,7 +343,7 @@ class _Watched:
         )
 
 
-def _gradient(part: dict[str, Any], axis: int, g: Any) -> None:
+def _gradient(part: dict[str, Any], axis: int, g: Array) -> None:
     """Measure the gradient of a layer's output; the hook of that tensor, so it knows only g."""
     values = unwrapped(g)
     part["gradients"] = distribution(values)

@@ -27,22 +27,23 @@ from graphgrad.ops.transcendental import (
     softplus as _softplus,
     tanh as tanh,
 )
+from graphgrad.typing import Array
 
 # -------------------------------------------------------------------------------- the simplest
 
 
-def step(x: Any) -> Tensor:
+def step(x: Array) -> Tensor:
     """Return 1 where x > 0, else 0, at 0 too; NaN stays NaN. Gradient: 0 everywhere."""
     return heaviside(x, 0.0)
 
 
-def identity(x: Any) -> Any:
+def identity(x: Array) -> Array:
     """Return x itself."""
     return operand(x, "identity")
 
 
 @guarded
-def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+def hardtanh(x: Array, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """Return x limited to an interval. Gradient: g strictly inside, else 0.
 
     Parameters
@@ -67,13 +68,13 @@ def check_interval(who: str, min_val: float, max_val: float) -> None:
         raise ArgumentError(f"{who}: min_val={min_val} must be below max_val={max_val}")
 
 
-def relu6(x: Any) -> Tensor:
+def relu6(x: Array) -> Tensor:
     """Return min(max(x, 0), 6). Gradient: g strictly between, else 0."""
     return clip(operand(x, "relu6"), 0.0, 6.0)
 
 
 @guarded
-def softplus(x: Any, beta: float = 1.0, threshold: float | None = None) -> Tensor:
+def softplus(x: Array, beta: float = 1.0, threshold: float | None = None) -> Tensor:
     """Return log(1 + exp(βx)) / β, exact for x of any size. Gradient: g · σ(βx).
 
     Parameters
@@ -101,12 +102,12 @@ def softplus(x: Any, beta: float = 1.0, threshold: float | None = None) -> Tenso
 # ------------------------------------------------------------------------ two slopes and a kink
 
 
-def _least(slope: Any) -> Any:
+def _least(slope: Any) -> Array:
     """Return the number of smallest size between a slope and 1."""
     return np.clip(0, np.minimum(slope, 1), np.maximum(slope, 1))
 
 
-def _leaky_slope(out: Any, negative_slope: float) -> Any:
+def _leaky_slope(out: Array, negative_slope: float) -> Array:
     """Return 1 where out > 0, else a: by arithmetic, for that takes less time than a choice."""
     slope = (out > 0).astype(out.dtype)
     slope *= 1 - out.dtype.type(negative_slope)  # adding a rounds to 1 again, whatever a is
@@ -130,7 +131,7 @@ _LEAKY: Elementary = op(
 
 
 @guarded
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
+def leaky_relu(x: Array, negative_slope: float = 0.01) -> Tensor:
     """Return x where x > 0, else a · x with a fixed slope a.
 
     Gradient: g where x > 0, a · g where x < 0; at 0 the smaller of both slopes, and 0 if their
@@ -143,7 +144,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
     return _PRELU(x, float(negative_slope))
 
 
-def _prelu_in_x(g: Any, x: Any, weight: Any) -> Any:
+def _prelu_in_x(g: Array, x: Array, weight: Array) -> Array:
     at_zero = _least(unwrapped(weight))  # a constant, else the second derivatives would not commute
     return keep(g, x > 0) + keep(g, x < 0) * weight + keep(g, x == 0) * at_zero
 
@@ -163,7 +164,7 @@ _PRELU: Elementary = op(
 )
 
 
-def prelu(x: Any, weight: Any) -> Tensor:
+def prelu(x: Array, weight: Array) -> Tensor:
     """Return x where x > 0, else w · x with a slope w that is learnt.
 
     He et al., "Delving Deep into Rectifiers", 2015, equation 1. Gradients: as of
@@ -200,8 +201,8 @@ def prelu(x: Any, weight: Any) -> Tensor:
 
 
 @widened
-def _elu(x: Any, alpha: float) -> Any:
-    def piece(x: Any) -> Any:
+def _elu(x: Array, alpha: float) -> Array:
+    def piece(x: Array) -> Array:
         y = np.expm1(np.clip(x, -np.inf, 0))  # takes less time than minimum with a number
         y *= alpha
         y += np.clip(x, 0, np.inf)
@@ -211,8 +212,8 @@ def _elu(x: Any, alpha: float) -> Any:
 
 
 @widened
-def _elu_slope(x: Any, alpha: float) -> Any:
-    def piece(x: Any) -> Any:
+def _elu_slope(x: Array, alpha: float) -> Array:
+    def piece(x: Array) -> Array:
         y = np.exp(np.clip(x, -np.inf, 0))
         if alpha != 1:
             right = (x >= 0 if alpha > 1 else x > 0).astype(x.dtype)
@@ -254,7 +255,7 @@ _ELU: Elementary = op(
 
 
 @guarded
-def elu(x: Any, alpha: float = 1.0) -> Tensor:
+def elu(x: Array, alpha: float = 1.0) -> Tensor:
     """Return x where x > 0, else α (eˣ − 1).
 
     Clevert et al., "Fast and Accurate Deep Network Learning by Exponential Linear Units", 2016,
@@ -264,7 +265,7 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
     return _ELU(x, float(alpha))
 
 
-def selu(x: Any) -> Tensor:
+def selu(x: Array) -> Tensor:
     """Return λ · elu(x, α) with the numbers that keep mean 0 and variance 1 from layer to layer.
 
     Klambauer et al., "Self-Normalizing Neural Networks", 2017, equation 2. Gradient at 0: λ.
@@ -276,7 +277,7 @@ def selu(x: Any) -> Tensor:
 
 
 @guarded
-def maxout(x: Any, pieces: int, axis: int = -1) -> Tensor:
+def maxout(x: Array, pieces: int, axis: int = -1) -> Tensor:
     """Return the largest of each group of neighbours along an axis, which gets shorter.
 
     Goodfellow et al., "Maxout Networks", 2013. Gradient: g to the largest, in equal shares where

@@ -14,13 +14,14 @@ from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional.dropouts import kept
+from graphgrad.typing import Array
 
 Shape = tuple[int, ...]
 
 _WIDER = {np.dtype(np.float16): np.float32}
 
 
-def _weights(scores: Any) -> Any:
+def _weights(scores: Array) -> Array:
     """Turn scores into their softmax, in place; a row of −∞ becomes zeros."""
     largest = np.maximum.reduce(scores, axis=-1, keepdims=True, initial=-np.inf)
     largest = np.where(largest == -np.inf, largest.dtype.type(0), largest)
@@ -32,8 +33,8 @@ def _weights(scores: Any) -> Any:
 
 
 def _attention(
-    q: Any, k: Any, v: Any, mask: Any, dropped: Any = None, scale: float = 1.0
-) -> tuple[Any, Any]:
+    q: Array, k: Array, v: Array, mask: Array, dropped: Array = None, scale: float = 1.0
+) -> tuple[Array, Array]:
     """Return the means and the weights, (…, L, E) and (…, L, S)."""
     scores = (q * scale) @ np.swapaxes(k, -1, -2)
     if np.ndim(mask):
@@ -46,8 +47,8 @@ def _attention(
 
 
 def _attention_rule(
-    g: Any, q: Any, k: Any, v: Any, out: Any, dropped: Any, scale: float, wanted: Any
-) -> Any:
+    g: Array, q: Array, k: Array, v: Array, out: Array, dropped: Array, scale: float, wanted: Any
+) -> Array:
     weights = out[1]
     dout, dweights = g
     dv = None
@@ -86,17 +87,17 @@ _ATTENTION: Op[Any] = op(
 
 
 @guarded
-def causal_mask(queries: int, keys: int) -> Any:
+def causal_mask(queries: int, keys: int) -> Array:
     """Return a bool mask (queries, keys) that is True up to the own place: no look ahead."""
     return np.tri(queries, keys, dtype=bool)
 
 
 @guarded
 def attention_weights(
-    query: Any,
-    key: Any,
-    value: Any,
-    attn_mask: Any = None,
+    query: Array,
+    key: Array,
+    value: Array,
+    attn_mask: Array = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
@@ -141,10 +142,10 @@ def attention_weights(
 
 @guarded
 def scaled_dot_product_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    attn_mask: Any = None,
+    query: Array,
+    key: Array,
+    value: Array,
+    attn_mask: Array = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
@@ -184,7 +185,7 @@ def scaled_dot_product_attention(
     return attention_weights(query, key, value, attn_mask, dropout_p, is_causal, scale, rng=rng)[0]
 
 
-def _mask(query: Any, key: Any, value: Any, mask: Any) -> Any:
+def _mask(query: Array, key: Array, value: Array, mask: Array) -> Array:
     """Refuse what does not fit; return the mask as a plain bool array or floating."""
     shapes = tuple(x.shape for x in (query, key, value))
     problem = _problem(*shapes)
@@ -233,7 +234,7 @@ def _fits(shape: Shape, wanted: Shape) -> bool:
 
 
 @guarded
-def sinusoidal_positions(length: int, size: int, dtype: DTypeLike = np.float32) -> Any:
+def sinusoidal_positions(length: int, size: int, dtype: DTypeLike = np.float32) -> Array:
     """Return waves by which a place in a sequence can be told, (length, size).
 
     Column 2i is sin(place / 10000^(2i / size)), column 2i + 1 the cosine of the same. Vaswani et

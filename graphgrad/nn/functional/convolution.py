@@ -14,15 +14,16 @@ from graphgrad.nn.kernels.convolution import (
     out_size,
 )
 from graphgrad.nn.kernels.geometry import numbers_of
+from graphgrad.typing import Array
 
 _LAYOUTS = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)"}
 
 
 @guarded
 def conv2d(
-    x: Any,
-    weight: Any,
-    bias: Any = None,
+    x: Array,
+    weight: Array,
+    bias: Array = None,
     stride: Any = 1,
     padding: Any = 0,
     dilation: Any = 1,
@@ -64,9 +65,9 @@ def conv2d(
 
 @guarded
 def conv1d(
-    x: Any,
-    weight: Any,
-    bias: Any = None,
+    x: Array,
+    weight: Array,
+    bias: Array = None,
     stride: Any = 1,
     padding: Any = 0,
     dilation: Any = 1,
@@ -82,9 +83,9 @@ def conv1d(
 
 @guarded
 def conv_transpose2d(
-    x: Any,
-    weight: Any,
-    bias: Any = None,
+    x: Array,
+    weight: Array,
+    bias: Array = None,
     stride: Any = 1,
     padding: Any = 0,
     output_padding: Any = 0,
@@ -128,9 +129,9 @@ def conv_transpose2d(
 
 @guarded
 def conv_transpose1d(
-    x: Any,
-    weight: Any,
-    bias: Any = None,
+    x: Array,
+    weight: Array,
+    bias: Array = None,
     stride: Any = 1,
     padding: Any = 0,
     output_padding: Any = 0,
@@ -151,9 +152,9 @@ def conv_transpose1d(
 
 def _convolution(
     name: str,
-    x: Any,
-    weight: Any,
-    bias: Any,
+    x: Array,
+    weight: Array,
+    bias: Array,
     stride: Any,
     padding: Any,
     dilation: Any,
@@ -188,7 +189,7 @@ def _convolution(
 
 
 def _transposed(
-    name: str, x: Any, weight: Any, bias: Any, how: tuple[Any, ...], groups: int, axes: int
+    name: str, x: Array, weight: Array, bias: Array, how: tuple[Any, ...], groups: int, axes: int
 ) -> Tensor:
     x, weight = _arrays(name, x, weight, axes)
     groups = size_of(name, "groups", groups)
@@ -218,7 +219,7 @@ def _transposed(
     return _without(out, single, axes)
 
 
-def _without(out: Any, single: bool, axes: int) -> Tensor:
+def _without(out: Array, single: bool, axes: int) -> Tensor:
     """Take off the axes that were put on."""
     if axes == 1:
         out = out[:, :, 0]
@@ -229,7 +230,7 @@ def _without(out: Any, single: bool, axes: int) -> Tensor:
 
 
 def margins_of(
-    name: str, padding: Any, kernel: Any, stride: tuple[int, ...], dilation: tuple[int, ...]
+    name: str, padding: Any, kernel: Array, stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> tuple[Pair, ...]:
     """Return the zeros before and after, per axis, or say what is wrong."""
     if not isinstance(padding, str):
@@ -255,7 +256,7 @@ def check_output_padding(
         raise ArgumentError(f"{message}={dilation}")
 
 
-def _arrays(name: str, x: Any, weight: Any, axes: int) -> tuple[Any, Any]:
+def _arrays(name: str, x: Array, weight: Array, axes: int) -> tuple[Array, Array]:
     x, weight = as_array(x), as_array(weight)
     if x.ndim - axes not in (1, 2) or weight.ndim != axes + 2 or 0 in weight.shape:
         message = (
@@ -267,7 +268,7 @@ def _arrays(name: str, x: Any, weight: Any, axes: int) -> tuple[Any, Any]:
 
 
 def _check_channels(
-    name: str, x: Any, weight: Any, groups: int, divided: int, wanted: int, axes: int
+    name: str, x: Array, weight: Array, groups: int, divided: int, wanted: int, axes: int
 ) -> None:
     if divided % groups:
         message = f"{name}: groups={groups} must divide the {divided} of weight {weight.shape}"
@@ -279,7 +280,7 @@ def _check_channels(
         raise ShapeError(f"{message}wants {wanted}")
 
 
-def _bias(name: str, bias: Any, weight: Any, outputs: int) -> Any:
+def _bias(name: str, bias: Array, weight: Array, outputs: int) -> Array:
     if bias is None:
         return Absent(0.0)
     if shape_of(bias, name) != (outputs,):

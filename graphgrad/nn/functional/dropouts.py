@@ -13,9 +13,10 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
 from graphgrad.ops.choice import keep
 from graphgrad.randomness import default_generator
+from graphgrad.typing import Array
 
 
-def kept(shape: tuple[int, ...], p: float, rng: np.random.Generator | None) -> Any:
+def kept(shape: tuple[int, ...], p: float, rng: np.random.Generator | None) -> Array:
     """Draw a mask whose elements are False with probability p, independently.
 
     A byte decides for all but the elements whose byte is that of p; for these, one in 256, a
@@ -35,7 +36,7 @@ def kept(shape: tuple[int, ...], p: float, rng: np.random.Generator | None) -> A
     return mask.reshape(shape)
 
 
-def _drop(x: Any, mask: Any, scale: float = 1.0) -> Any:
+def _drop(x: Array, mask: Array, scale: float = 1.0) -> Array:
     out = keep(x, mask)
     if scale != 1:
         out = np.multiply(out, scale, out=out if out.ndim else None)
@@ -58,13 +59,13 @@ _DROPOUT: Op[Tensor] = op(
 )
 
 
-def _checked(who: str, x: Any, p: float) -> Any:
+def _checked(who: str, x: Array, p: float) -> Array:
     share(who, "p", p)
     x = as_array(x)
     return x if x.dtype.kind == "f" else x.astype(float)
 
 
-def _dropped(x: Any, p: float, shape: tuple[int, ...], rng: Any, *, inverted: bool) -> Tensor:
+def _dropped(x: Array, p: float, shape: tuple[int, ...], rng: Any, *, inverted: bool) -> Tensor:
     if p == 0:
         return x  # type: ignore[no-any-return]
     scale = 1 / (1 - p) if inverted and p < 1 else 1.0
@@ -73,7 +74,7 @@ def _dropped(x: Any, p: float, shape: tuple[int, ...], rng: Any, *, inverted: bo
 
 @guarded
 def dropout(
-    x: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
+    x: Array, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
 ) -> Tensor:
     """Set each element to 0 with probability p, and divide the others by 1 − p.
 
@@ -103,7 +104,7 @@ def dropout(
 
 @guarded
 def dropout2d(
-    x: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
+    x: Array, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
 ) -> Tensor:
     """Set whole channels to 0 with probability p, and divide the others by 1 − p.
 
@@ -133,7 +134,7 @@ def dropout2d(
 
 @guarded
 def vanilla_dropout(
-    x: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
+    x: Array, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
 ) -> Tensor:
     """Set each element to 0 with probability p; when not training, multiply by 1 − p instead.
 

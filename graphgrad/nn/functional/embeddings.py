@@ -14,17 +14,18 @@ from graphgrad.engine.operands import as_plain, shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError
 from graphgrad.ops.choice import keep
+from graphgrad.typing import Array
 
 
 def _embedding(
-    weight: Any,
+    weight: Array,
     index: Any,
     padding_idx: int | None = None,  # noqa: ARG001 - for the rule
-) -> tuple[Any, Any]:
+) -> tuple[Array, Array]:
     return weight[index], frozen(index)
 
 
-def _embedding_rule(g: Any, saved: Any, padding_idx: int | None) -> Any:
+def _embedding_rule(g: Array, saved: Any, padding_idx: int | None) -> Array:
     if padding_idx is not None:
         g = keep(g, (saved != padding_idx)[..., None])
     return Scatter(saved, g)
@@ -46,7 +47,7 @@ _EMBEDDING: Op[Tensor] = op(
 
 
 @guarded
-def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Tensor:
+def embedding(index: Any, weight: Array, padding_idx: int | None = None) -> Tensor:
     """Return the rows of the weight with the given numbers.
 
     The gradient of a row is the sum over all places where it was used; the row

@@ -4,7 +4,6 @@ They keep x alone, and compute what their slope needs again.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.elementwise import REAL, Elementary
 from graphgrad.ops.gaussian import bell, past_underflow, scaled_erfc, widened
 from graphgrad.ops.transcendental import sigmoid
+from graphgrad.typing import Array
 
 _FAR = 1000.0  # where the logistic function is 0 or 1 in every dtype
 _NEAR = (
@@ -24,8 +24,8 @@ _NEAR = (
 
 
 @widened
-def _silu(x: Any) -> Any:
-    def piece(x: Any) -> Any:
+def _silu(x: Array) -> Array:
+    def piece(x: Array) -> Array:
         below = np.clip(x, -_FAR, np.inf)  # takes less time than maximum with a number
         y = np.exp(-below)
         y += 1
@@ -36,8 +36,8 @@ def _silu(x: Any) -> Any:
 
 
 @widened
-def _silu_slope(x: Any) -> Any:
-    def piece(x: Any) -> Any:
+def _silu_slope(x: Array) -> Array:
+    def piece(x: Array) -> Array:
         x = np.clip(x, -_FAR, _FAR)
         s = np.exp(-x)  # may overflow: at most denormal numbers are lost
         s += 1
@@ -52,7 +52,7 @@ def _silu_slope(x: Any) -> Any:
         return in_blocks(piece, x)
 
 
-def _silu_curvature(x: Any) -> Any:
+def _silu_curvature(x: Array) -> Array:
     x = np.clip(x, -_FAR, _FAR)  # x itself would make 0 · ∞ at ±∞
     s, rest = sigmoid(x), sigmoid(-x)
     return s * rest * (2 + x * (rest - s))
@@ -78,7 +78,7 @@ _SILU: Elementary = op(
 )
 
 
-def silu(x: Any) -> Tensor:
+def silu(x: Array) -> Tensor:
     """Return x · σ(x), also called swish; 0 at −∞, where its slope is 0.
 
     Elfwing et al., "Sigmoid-Weighted Linear Units", 2017, equation 5.
@@ -92,7 +92,7 @@ _CUBE = 0.044715
 _SCALE = 2 * math.sqrt(2 / math.pi)
 
 
-def _normal_tail(x: Any) -> tuple[Any, Any, Any]:
+def _normal_tail(x: Array) -> tuple[Array, Array, Array]:
     """Return a = |x| no larger than makes a difference, erfc(a/√2) exp(a²/2) and exp(−a²/2)."""
     bound = past_underflow(x.dtype)
     z = np.abs(x)
@@ -104,7 +104,7 @@ def _normal_tail(x: Any) -> tuple[Any, Any, Any]:
     return z, y, e
 
 
-def _gelu_piece(x: Any) -> Any:
+def _gelu_piece(x: Array) -> Array:
     a, y, e = _normal_tail(x)
     y *= a
     y *= e
@@ -113,7 +113,7 @@ def _gelu_piece(x: Any) -> Any:
     return y
 
 
-def _gelu_slope_piece(x: Any) -> Any:
+def _gelu_slope_piece(x: Array) -> Array:
     a, y, e = _normal_tail(x)
     y *= 0.5
     a *= _PEAK
@@ -125,7 +125,7 @@ def _gelu_slope_piece(x: Any) -> Any:
     return y
 
 
-def _tanh_gelu_piece(x: Any) -> Any:
+def _tanh_gelu_piece(x: Array) -> Array:
     t = np.clip(x, -_NEAR, _NEAR)
     y = t * t
     y *= _CUBE
@@ -139,7 +139,7 @@ def _tanh_gelu_piece(x: Any) -> Any:
     return y
 
 
-def _tanh_gelu_slope_piece(x: Any) -> Any:
+def _tanh_gelu_slope_piece(x: Array) -> Array:
     x = np.clip(x, -_NEAR, _NEAR)
     square = x * x
     square *= _CUBE
@@ -157,16 +157,16 @@ def _tanh_gelu_slope_piece(x: Any) -> Any:
 
 
 @widened
-def _gelu(x: Any, approximate: str) -> Any:
+def _gelu(x: Array, approximate: str) -> Array:
     return in_blocks(_gelu_piece if approximate == "none" else _tanh_gelu_piece, x)
 
 
 @widened
-def _gelu_slope(x: Any, approximate: str) -> Any:
+def _gelu_slope(x: Array, approximate: str) -> Array:
     return in_blocks(_gelu_slope_piece if approximate == "none" else _tanh_gelu_slope_piece, x)
 
 
-def _gelu_curvature(x: Any, approximate: str) -> Any:
+def _gelu_curvature(x: Array, approximate: str) -> Array:
     if approximate == "none":
         x = np.clip(x, -40, 40)  # x² itself would make 0 · ∞ at ±∞
         return bell(_ROOT_HALF * x) * (2 - x * x) * _PEAK
@@ -207,7 +207,7 @@ _GELU: Elementary = op(
 
 
 @guarded
-def gelu(x: Any, approximate: str = "none") -> Tensor:
+def gelu(x: Array, approximate: str = "none") -> Tensor:
     """Return x · Φ(x), Φ the normal distribution function; 0 at −∞, where its slope is 0.
 
     Hendrycks & Gimpel, "Gaussian Error Linear Units", 2016. Exact for negative x too, where

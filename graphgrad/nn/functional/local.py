@@ -17,17 +17,18 @@ from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.windows import windows_added, windows_of
 from graphgrad.nn.kernels.correlation import Axis
 from graphgrad.nn.kernels.geometry import image_of, numbers_of, windows_on
+from graphgrad.typing import Array
 
 # Of arrays: x (N, C, H, W), y (N, O, OH, OW), weight (OH, OW, O, C, KH, KW). A product per place.
 
 
-def _by_place(y: Any, wide: Any) -> Any:
+def _by_place(y: Array, wide: Array) -> Array:
     """See outputs (N, O, OH, OW) as (OH · OW, N, O)."""
     n, channels, height, width = y.shape
     return y.transpose(2, 3, 0, 1).reshape(height * width, n, channels).astype(wide, copy=False)
 
 
-def _rows(x: Any, down: Axis, across: Axis, wide: Any) -> Any:
+def _rows(x: Array, down: Axis, across: Axis, wide: Array) -> Array:
     """Write windows as rows, place by place: (OH · OW, N, C · KH · KW)."""
     n, channels = x.shape[:2]
     seen = windows_of(x, down, across).transpose(2, 3, 0, 1, 4, 5)
@@ -35,20 +36,20 @@ def _rows(x: Any, down: Axis, across: Axis, wide: Any) -> Any:
     return seen.reshape(down.out * across.out, n, row).astype(wide, copy=False)
 
 
-def _matrices(weight: Any, wide: Any) -> Any:
+def _matrices(weight: Array, wide: Array) -> Array:
     """See the weight as a matrix for each place: (OH · OW, O, C · KH · KW)."""
     height, width, outputs, channels, kh, kw = weight.shape
     shape = (height * width, outputs, channels * kh * kw)
     return weight.reshape(shape).astype(wide, copy=False)
 
 
-def _wide(*arrays: Any) -> tuple[Any, Any]:
+def _wide(*arrays: Array) -> tuple[Array, Array]:
     """Return the dtype of the result and that of the sums, single precision for halves."""
     dtype = np.result_type(*arrays)
     return dtype, np.promote_types(dtype, np.float32)
 
 
-def _locally_connected2d(x: Any, weight: Any, bias: Any, down: Axis, across: Axis) -> Any:
+def _locally_connected2d(x: Array, weight: Array, bias: Array, down: Axis, across: Axis) -> Array:
     dtype, wide = _wide(x, weight, bias)
     rows = _rows(x, down, across, wide)
     found = rows @ _matrices(weight, wide).swapaxes(-1, -2)
@@ -56,7 +57,7 @@ def _locally_connected2d(x: Any, weight: Any, bias: Any, down: Axis, across: Axi
     return out.astype(dtype, copy=False)
 
 
-def _transposed(y: Any, weight: Any, down: Axis, across: Axis) -> Any:
+def _transposed(y: Array, weight: Array, down: Axis, across: Axis) -> Array:
     dtype, wide = _wide(y, weight)
     height, width, _, channels, kh, kw = weight.shape
     rows = _by_place(y, wide) @ _matrices(weight, wide)
@@ -64,14 +65,14 @@ def _transposed(y: Any, weight: Any, down: Axis, across: Axis) -> Any:
     return windows_added(windows, down, across).astype(dtype, copy=False)
 
 
-def _weight_grad(x: Any, y: Any, down: Axis, across: Axis) -> Any:
+def _weight_grad(x: Array, y: Array, down: Axis, across: Axis) -> Array:
     dtype, wide = _wide(x, y)
     found = _by_place(y, wide).swapaxes(-1, -2) @ _rows(x, down, across, wide)
     shape = (down.out, across.out, y.shape[1], x.shape[1], down.kernel, across.kernel)
     return found.reshape(shape).astype(dtype, copy=False)
 
 
-def _over_images(g: Any) -> Any:
+def _over_images(g: Array) -> Array:
     return np.sum(g, axis=0)
 
 
@@ -88,7 +89,7 @@ _KINDS: tuple[Kind, ...] = (
 def _cases(make: Any) -> Cases:
     """Make a typical call for each kind, from arrays x, y and weight, and the axes."""
 
-    def case(r: Any, kind: Kind) -> Any:
+    def case(r: Array, kind: Kind) -> Array:
         shape, outputs, down, across = kind
         places = down.out, across.out
         y = r(shape[0], outputs, *places)
@@ -129,7 +130,7 @@ _LOCALLY_CONNECTED2D_WEIGHT_GRAD: Op[Tensor] = op(
 
 
 def locally_connected2d(
-    x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0
+    x: Array, weight: Array, bias: Array = None, stride: Any = 1, padding: Any = 0
 ) -> Tensor:
     """Correlate images with a kernel of its own at every place: `conv2d` without shared weights.
 

@@ -1,7 +1,6 @@
 """Matrix products of a batch: the fully connected layer."""
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -11,14 +10,15 @@ from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
+from graphgrad.typing import Array
 
 
-def _rows(x: Any) -> Any:
+def _rows(x: Array) -> Array:
     """See every axis but the last as one: a single matrix product for any batch shape."""
     return x if x.ndim == 2 else np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-def _affine(x: Any, weight: Any, bias: Any) -> Any:
+def _affine(x: Array, weight: Array, bias: Array) -> Array:
     out = _rows(x) @ weight.T
     if getattr(bias, "ndim", 0):
         out += bias
@@ -43,7 +43,7 @@ _AFFINE: Op[Tensor] = op(
 )
 
 
-def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
+def linear(x: Array, weight: Array, bias: Array = None) -> Tensor:
     """Return x Wᵀ + b.
 
     Parameters

@@ -25,17 +25,24 @@ from graphgrad.nn.kernels.moments import (
     scaled,
     unit_of,
 )
+from graphgrad.typing import Array
 
 
-def _seen(x: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
+def _seen(x: Array, dtype: Any, shape: tuple[int, ...]) -> Array:
     """See an array in another shape, its memory contiguous, at least in single precision."""
     wide = np.promote_types(dtype, np.float32)
     return x.astype(wide, order="C", copy=False).reshape(shape)
 
 
 def _closed_form(
-    g: Any, x: Any, weight: Any, view: Layout, axes: tuple[int, ...], saved: Moments, eps: float
-) -> tuple[Any, Any, Any]:
+    g: Array,
+    x: Array,
+    weight: Array,
+    view: Layout,
+    axes: tuple[int, ...],
+    saved: Moments,
+    eps: float,
+) -> tuple[Array, Array, Array]:
     """Write the gradients as functions of g, x and weight, for a graph of the gradient.
 
     The shift is a constant, and changes no derivative: it only spares x̂ cancellation.
@@ -57,11 +64,11 @@ def _closed_form(
     return dx, np.sum(g * hat, axis=(0, 3)), np.sum(g, axis=(0, 3))
 
 
-def _recorded(*values: Any) -> bool:
+def _recorded(*values: Array) -> bool:
     return any(isinstance(v, Recorded) for v in values)
 
 
-def _shaped(gradients: tuple[Any, Any, Any], *shapes: tuple[int, ...]) -> Any:
+def _shaped(gradients: tuple[Array, Array, Array], *shapes: tuple[int, ...]) -> Array:
     """Give each gradient the shape of its input; a number in place of an array has none."""
     pairs = zip(gradients, shapes, strict=True)
     return tuple(
@@ -76,7 +83,7 @@ def _channels(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return (shape[0], shape[1], math.prod(shape[2:]))
 
 
-def _normalised(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Moments, Any]:
+def _normalised(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Any, Moments, Any]:
     dtype = np.result_type(x, weight, bias)
     out, moments, variance = normalised_batch(
         _seen(x, dtype, _channels(x.shape)), weight, bias, eps
@@ -85,23 +92,23 @@ def _normalised(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Moment
 
 
 def _batch_norm(
-    x: Any, weight: Any, bias: Any, eps: float, found: tuple[Any, Moments] | None = None
+    x: Array, weight: Array, bias: Array, eps: float, found: tuple[Any, Moments] | None = None
 ) -> tuple[Any, Moments]:
     """Compute, unless that has been done: the statistics are wanted outside too."""
     return found or _normalised(x, weight, bias, eps)[:2]
 
 
 def _batch_norm_rule(
-    g: Any,
-    x: Any,
-    weight: Any,
+    g: Array,
+    x: Array,
+    weight: Array,
     saved: Moments,
     eps: float,
     wanted: tuple[bool, ...],
     x_shape: tuple[int, ...],
     weight_shape: tuple[int, ...],
     bias_shape: tuple[int, ...],
-) -> Any:
+) -> Array:
     """Take the moments from the forward; a graph of the gradient needs them as functions of x."""
     if _recorded(g, x, weight):
         n, c, places = _channels(x_shape)
@@ -132,16 +139,16 @@ _BATCH_NORM: Op[Tensor] = op(
 )
 
 
-def _by_channel(values: Any, like: Any) -> Any:
+def _by_channel(values: Array, like: Array) -> Array:
     """Let numbers per channel broadcast against (N, C, …)."""
     return values.reshape(-1, *(1,) * (like.ndim - 2)) if shape_of(values) else values
 
 
-def _other_axes(x: Any) -> tuple[int, ...]:
+def _other_axes(x: Array) -> tuple[int, ...]:
     return (0, *range(2, x.ndim))
 
 
-def _running_norm(x: Any, weight: Any, bias: Any, mean: Any, var: Any, eps: float) -> Any:
+def _running_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Any, eps: float) -> Array:
     dtype = np.result_type(x, weight, bias)
     seen = _seen(x, dtype, _channels(x.shape))
     moments = Moments(mean, 0.0, 1 / np.sqrt(var.astype(seen.dtype) + eps))
@@ -171,11 +178,11 @@ _RUNNING_NORM: Op[Tensor] = op(
 
 @guarded
 def batch_norm(
-    x: Any,
+    x: Array,
     running_mean: Any = None,
     running_var: Any = None,
-    weight: Any = None,
-    bias: Any = None,
+    weight: Array = None,
+    bias: Array = None,
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
@@ -270,15 +277,17 @@ def _groups(shape: tuple[int, ...], groups: int) -> Layout:
     return Layout(shape[0], groups, shape[1] // groups, math.prod(shape[2:]))
 
 
-def _sample_norm(x: Any, weight: Any, bias: Any, view: Layout, eps: float) -> tuple[Any, Moments]:
+def _sample_norm(
+    x: Array, weight: Array, bias: Array, view: Layout, eps: float
+) -> tuple[Any, Moments]:
     dtype = np.result_type(x, weight, bias)
     out, moments = normalised_groups(_seen(x, dtype, x.shape), weight, bias, view, eps)
     return out.astype(dtype, copy=False), moments
 
 
 def _sample_norm_gradients(
-    g: Any, x: Any, weight: Any, saved: Moments, view: Layout, eps: float, shapes: Any
-) -> Any:
+    g: Array, x: Array, weight: Array, saved: Moments, view: Layout, eps: float, shapes: Any
+) -> Array:
     if _recorded(g, x, weight):
         return _shaped(_closed_form(g, x, weight, view, (2, 3), saved, eps), *shapes)
     seen = (_seen(g, g.dtype, shapes[0]), _seen(x, g.dtype, shapes[0]))
@@ -338,7 +347,7 @@ _GROUP_NORM: Op[Tensor] = op(
 
 @guarded
 def layer_norm(
-    x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+    x: Array, normalized_shape: Any, weight: Array = None, bias: Array = None, eps: float = 1e-5
 ) -> Tensor:
     """Normalise each sample over its last axes: (x − μ) / √(σ² + ε) · weight + bias.
 
@@ -381,7 +390,7 @@ def layer_norm(
 
 @guarded
 def group_norm(
-    x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+    x: Array, num_groups: int, weight: Array = None, bias: Array = None, eps: float = 1e-5
 ) -> Tensor:
     """Normalise groups of channels in each sample: (x − μ) / √(σ² + ε) · weight + bias.
 
@@ -424,17 +433,17 @@ def group_norm(
 # ---------------------------------------------------------------------------- what is checked
 
 
-def _given(x: Any, otherwise: float) -> Any:
+def _given(x: Array, otherwise: float) -> Array:
     return Absent(otherwise) if x is None else x
 
 
-def _plain(x: Any) -> Any:
+def _plain(x: Array) -> Array:
     if isinstance(x, Recorded):
         return array_of(x)
     return x.value if isinstance(x, Absent) else operand(x, "normalization")
 
 
-def _floating(name: str, x: Any) -> tuple[int, ...]:
+def _floating(name: str, x: Array) -> tuple[int, ...]:
     """Return the shape of x, or say that it is not floating."""
     dtype = as_array(x, name).dtype
     if dtype.kind != "f":
@@ -443,7 +452,12 @@ def _floating(name: str, x: Any) -> tuple[int, ...]:
 
 
 def _check_numbers(
-    name: str, shape: tuple[int, ...], wanted: tuple[int, ...], eps: float, weight: Any, bias: Any
+    name: str,
+    shape: tuple[int, ...],
+    wanted: tuple[int, ...],
+    eps: float,
+    weight: Array,
+    bias: Array,
 ) -> None:
     """Refuse parameters of another shape than is wanted, and an ε that is none."""
     if not 0 <= eps < math.inf:
@@ -455,7 +469,7 @@ def _check_numbers(
             raise ShapeError(message)
 
 
-def _check_running(shape: tuple[int, ...], mean: Any, var: Any) -> None:
+def _check_running(shape: tuple[int, ...], mean: Array, var: Any) -> None:
     """Refuse running statistics that do not fit or could not be overwritten."""
     for what, values in (("running_mean", mean), ("running_var", var)):
         if not isinstance(values, Tensor | np.ndarray) or values.dtype.kind != "f":

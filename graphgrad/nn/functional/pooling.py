@@ -19,11 +19,12 @@ from graphgrad.nn.kernels.pooling import (
     bin_maxima,
     bins_of,
 )
+from graphgrad.typing import Array
 
 
 @guarded
 def max_pool2d(
-    x: Any,
+    x: Array,
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,
@@ -70,7 +71,7 @@ def max_pool2d(
 
 @guarded
 def max_pool1d(
-    x: Any,
+    x: Array,
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,
@@ -89,7 +90,7 @@ def max_pool1d(
 
 @guarded
 def avg_pool2d(
-    x: Any,
+    x: Array,
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,
@@ -127,7 +128,7 @@ def avg_pool2d(
 
 @guarded
 def avg_pool1d(
-    x: Any,
+    x: Array,
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,
@@ -144,7 +145,7 @@ def avg_pool1d(
 
 @guarded
 def lp_pool2d(
-    x: Any, norm_type: Any, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+    x: Array, norm_type: Any, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Tensor:
     """Return (Σ xᵖ)^(1/p) of each window: for p = 2 its length, for p = 1 its sum.
 
@@ -173,7 +174,7 @@ def lp_pool2d(
     return _pooled(LP_POOL, _floating(x), axes, single, power)
 
 
-def adaptive_avg_pool2d(x: Any, output_size: Any) -> Tensor:
+def adaptive_avg_pool2d(x: Array, output_size: Any) -> Tensor:
     """Return the means of bins that divide an image of any size into a given number.
 
     Bin i of n goes from row ⌊i · H / n⌋ to row ⌈(i + 1) · H / n⌉, the latter not included.
@@ -198,7 +199,7 @@ def adaptive_avg_pool2d(x: Any, output_size: Any) -> Tensor:
     return BIN_MEAN(_floating(x), bins_of(x.shape[-2], down), bins_of(x.shape[-1], across))
 
 
-def adaptive_max_pool2d(x: Any, output_size: Any) -> Tensor:
+def adaptive_max_pool2d(x: Array, output_size: Any) -> Tensor:
     """Return the maxima of bins that divide an image of any size into a given number.
 
     The bins are those of `adaptive_avg_pool2d`; the gradient goes to the first of equal maxima.
@@ -231,7 +232,7 @@ def adaptive_max_pool2d(x: Any, output_size: Any) -> Tensor:
     return found.reshape(places.shape)  # type: ignore[no-any-return]
 
 
-def global_avg_pool2d(x: Any) -> Tensor:
+def global_avg_pool2d(x: Array) -> Tensor:
     """Return the mean of each channel: (N, C) of images (N, C, H, W), (C,) of one, (C, H, W).
 
     Source: Lin, Chen, Yan, Network In Network, 2013, section 3.2.
@@ -240,7 +241,7 @@ def global_avg_pool2d(x: Any) -> Tensor:
     return out.reshape(out.shape[:-2])
 
 
-def global_max_pool2d(x: Any) -> Tensor:
+def global_max_pool2d(x: Array) -> Tensor:
     """Return the largest element of each channel: (N, C) of images (N, C, H, W), (C,) of one.
 
     The gradient goes to the first of equal maxima.
@@ -267,7 +268,6 @@ class Numbers:
         padding: Any = 0,
         dilation: Any = 1,
     ) -> None:
-        """Write each out per axis, or say what is wrong."""
         self.kernel = numbers_of(name, "kernel_size", kernel_size, 1, axes)
         self.stride = self.kernel if stride is None else numbers_of(name, "stride", stride, 1, axes)
         self.padding = numbers_of(name, "padding", padding, 0, axes)
@@ -305,7 +305,7 @@ def bin_counts(name: str, output_size: Any) -> tuple[int | None, ...]:
 
 def _windows(
     name: str,
-    x: Any,
+    x: Array,
     axes: int,
     kernel_size: Any,
     stride: Any,
@@ -321,14 +321,14 @@ def _windows(
     return (x[..., None, :] if axes == 1 else x), windows, axes
 
 
-def _pooled(op: Op[Tensor], x: Any, windows: Axes, axes: int, *params: Any) -> Tensor:
+def _pooled(op: Op[Tensor], x: Array, windows: Axes, axes: int, *params: Array) -> Tensor:
     out: Any = op(x, *windows, *params)
     return out[..., 0, :] if axes == 1 else out  # type: ignore[no-any-return]
 
 
 def _averaged(
     name: str,
-    x: Any,
+    x: Array,
     axes: int,
     kernel_size: Any,
     stride: Any,
@@ -343,7 +343,7 @@ def _averaged(
     return _pooled(WINDOW_MEAN, _floating(x), windows, axes, counts)
 
 
-def _counts(windows: Axes, count_include_pad: bool) -> Any:
+def _counts(windows: Axes, count_include_pad: bool) -> Array:
     """Return the number of elements of each window, one number if all have the same."""
     sizes = []
     for a in windows:
@@ -356,28 +356,28 @@ def _counts(windows: Axes, count_include_pad: bool) -> Any:
     return np.outer(*sizes).astype(np.float32)  # whole numbers: exact, and float32 stays it
 
 
-def _bins(name: str, x: Any, output_size: Any) -> tuple[Any, tuple[int, ...]]:
+def _bins(name: str, x: Array, output_size: Any) -> tuple[Any, tuple[int, ...]]:
     x = _image(name, x)
     counts = zip(bin_counts(name, output_size), x.shape[-2:], strict=True)
     return x, tuple(size if count is None else count for count, size in counts)
 
 
-def _image(name: str, x: Any) -> Any:
+def _image(name: str, x: Array) -> Array:
     x = _numeric(name, image_of(name, x))
     _check_elements(name, x, 2)
     return x
 
 
-def _check_elements(name: str, x: Any, axes: int) -> None:
+def _check_elements(name: str, x: Array, axes: int) -> None:
     if 0 in x.shape[-axes:]:
         raise ShapeError(f"{name}: x {x.shape} has no elements to pool")
 
 
-def _numeric(name: str, x: Any) -> Any:
+def _numeric(name: str, x: Array) -> Array:
     if x.dtype.kind not in "fiu":
         raise DtypeError(f"{name}: x is {x.dtype}, pooling takes real numbers")
     return x
 
 
-def _floating(x: Any) -> Any:
+def _floating(x: Array) -> Array:
     return x if x.dtype.kind == "f" else x.astype(float)

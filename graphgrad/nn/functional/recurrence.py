@@ -9,11 +9,14 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.functional.matrix_products import affine
 from graphgrad.nn.kernels.recurrence import GRU_STEPS, LSTM_STEPS, RNN_STEPS
+from graphgrad.typing import Array
 
 NONLINEARITIES = ("tanh", "relu")
 
 
-def _check(name: str, x: Any, states: dict[str, Any], weights: tuple[Any, ...], gates: int) -> None:
+def _check(
+    name: str, x: Array, states: dict[str, Any], weights: tuple[Array, ...], gates: int
+) -> None:
     """Refuse what does not fit, before anything is computed."""
     w_ih, w_hh, b_ih, b_hh = weights
     x_shape, inner, outer = x.shape, shape_of(w_hh, name), shape_of(w_ih, name)
@@ -38,24 +41,24 @@ def _check(name: str, x: Any, states: dict[str, Any], weights: tuple[Any, ...], 
         raise DtypeError(f"{name}: x is {x.dtype}; use .astype(np.float32)")
 
 
-def _sum(b_ih: Any, b_hh: Any) -> Any:
+def _sum(b_ih: Array, b_hh: Array) -> Array:
     """Return the sum of the two biases, either of which may be missing."""
     return b_hh if b_ih is None else b_ih if b_hh is None else b_ih + b_hh
 
 
-def _start(state: Any, x: Any, w_hh: Any) -> Any:
+def _start(state: Any, x: Array, w_hh: Array) -> Array:
     """Return the given state, or zeros."""
     return Absent(0.0, (x.shape[1], w_hh.shape[1]), x.dtype) if state is None else state
 
 
 @guarded
 def rnn_layer(
-    x: Any,
-    h0: Any,
-    w_ih: Any,
-    w_hh: Any,
-    b_ih: Any = None,
-    b_hh: Any = None,
+    x: Array,
+    h0: Array,
+    w_ih: Array,
+    w_hh: Array,
+    b_ih: Array = None,
+    b_hh: Array = None,
     *,
     nonlinearity: str = "tanh",
     reverse: bool = False,
@@ -103,13 +106,13 @@ def rnn_layer(
 
 @guarded
 def lstm_layer(
-    x: Any,
-    h0: Any,
-    c0: Any,
-    w_ih: Any,
-    w_hh: Any,
-    b_ih: Any = None,
-    b_hh: Any = None,
+    x: Array,
+    h0: Array,
+    c0: Array,
+    w_ih: Array,
+    w_hh: Array,
+    b_ih: Array = None,
+    b_hh: Array = None,
     *,
     reverse: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -158,12 +161,12 @@ def lstm_layer(
 
 @guarded
 def gru_layer(
-    x: Any,
-    h0: Any,
-    w_ih: Any,
-    w_hh: Any,
-    b_ih: Any = None,
-    b_hh: Any = None,
+    x: Array,
+    h0: Array,
+    w_ih: Array,
+    w_hh: Array,
+    b_ih: Array = None,
+    b_hh: Array = None,
     *,
     reverse: bool = False,
 ) -> tuple[Tensor, Tensor]:

@@ -12,9 +12,10 @@ from graphgrad.engine.operands import as_array, shape_of
 from graphgrad.engine.plan import HALF
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.typing import Array
 
 
-def _neighbours(x: Any, before: int, after: int) -> Any:
+def _neighbours(x: Array, before: int, after: int) -> Array:
     """Add up channels c − before to c + after: so many additions of whole arrays."""
     out = x.copy()
     count = x.shape[1]
@@ -45,22 +46,22 @@ def _margins(size: int) -> tuple[int, int]:
     return size // 2, (size - 1) // 2
 
 
-def _denominator(x: Any, size: int, alpha: float, k: float) -> Any:
+def _denominator(x: Array, size: int, alpha: float, k: float) -> Array:
     """Return k + α/size Σ x²."""
     return neighbours(x * x, *_margins(size)) * (alpha / size) + k
 
 
 def _local_response_norm(
-    x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> tuple[Any, Any]:
+    x: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> tuple[Array, Array]:
     wide = x.astype(np.float32) if x.dtype == HALF else x
     total = _denominator(wide, size, alpha, k)
     return (wide * total**-beta).astype(x.dtype, copy=False), total
 
 
 def _local_response_rule(
-    g: Any, x: Any, saved: Any, size: int, alpha: float, beta: float, k: float
-) -> Any:
+    g: Array, x: Array, saved: Any, size: int, alpha: float, beta: float, k: float
+) -> Array:
     """Take the denominator from the forward; a graph of the gradient needs it as one of x."""
     total = saved
     recorded = isinstance(x, Recorded)
@@ -93,7 +94,7 @@ _LOCAL_RESPONSE_NORM: Op[Tensor] = op(
 
 @guarded
 def local_response_norm(
-    x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+    x: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
     """Divide by the activity of neighbouring channels: x / (k + α/size Σ x²)^β.
 

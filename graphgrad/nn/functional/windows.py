@@ -23,9 +23,10 @@ from graphgrad.nn.kernels.geometry import (
     with_margins,
     without_margins,
 )
+from graphgrad.typing import Array
 
 
-def windows_of(x: Any, down: Axis, across: Axis) -> Any:
+def windows_of(x: Array, down: Axis, across: Axis) -> Array:
     """See every window of images (…, H, W): (…, OH, OW, KH, KW), a view but for the margins."""
     laid = with_margins(x, down, across)
     seen = sliding_window_view(laid, (down.reach + 1, across.reach + 1), (-2, -1))
@@ -34,7 +35,7 @@ def windows_of(x: Any, down: Axis, across: Axis) -> Any:
     return seen[..., :: down.dilation, :: across.dilation]
 
 
-def windows_added(windows: Any, down: Axis, across: Axis) -> Any:
+def windows_added(windows: Array, down: Axis, across: Axis) -> Array:
     """Add windows (…, OH, OW, KH, KW) up where they meet: the adjoint of `windows_of`."""
     wide = np.float32 if windows.dtype == HALF else windows.dtype
     room = room_of(down, across)
@@ -45,14 +46,14 @@ def windows_added(windows: Any, down: Axis, across: Axis) -> Any:
     return without_margins(laid, down, across).astype(windows.dtype, copy=False)
 
 
-def _im2col(x: Any, down: Axis, across: Axis) -> Any:
+def _im2col(x: Array, down: Axis, across: Axis) -> Array:
     seen = np.moveaxis(windows_of(x, down, across), -5, -3)
     row = x.shape[-3] * down.kernel * across.kernel
     rows = len(x) if x.ndim == 4 else 1
     return seen.reshape(rows * down.out * across.out, row)
 
 
-def _col2im(columns: Any, shape: tuple[int, ...], down: Axis, across: Axis) -> Any:
+def _col2im(columns: Any, shape: tuple[int, ...], down: Axis, across: Axis) -> Array:
     places = down.out, across.out
     seen = columns.reshape(*shape[:-3], *places, shape[-3], down.kernel, across.kernel)
     return windows_added(np.moveaxis(seen, -3, -5), down, across)
@@ -92,7 +93,7 @@ _COL2IM: Op[Tensor] = op(
 
 
 def im2col(
-    x: Any, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1
+    x: Array, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1
 ) -> Tensor:
     """Write every window of images as a row: (N, C, H, W) becomes (N · OH · OW, C · KH · KW).
 

@@ -14,6 +14,7 @@ from graphgrad.engine.graph import Absent
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.kernels.correlation import Axis, correlate, correlate_with
+from graphgrad.typing import Array
 
 Pair = tuple[int, int]
 Margins = tuple[Pair, Pair]  # (top, bottom), (left, right)
@@ -27,7 +28,7 @@ def out_size(size: int, kernel: int, stride: int, margins: Pair, dilation: int) 
 
 
 def _axes(
-    sizes: Any, outs: Any, kernel: Any, stride: Pair, padding: Margins, dilation: Pair
+    sizes: Any, outs: Any, kernel: Array, stride: Pair, padding: Margins, dilation: Pair
 ) -> list[Axis]:
     return [
         Axis(sizes[i], outs[i], kernel[i], stride[i], dilation[i], padding[i][0]) for i in (0, 1)
@@ -35,8 +36,14 @@ def _axes(
 
 
 def _conv2d(
-    x: Any, weight: Any, bias: Any, stride: Pair, padding: Margins, dilation: Pair, groups: int
-) -> Any:
+    x: Array,
+    weight: Array,
+    bias: Array,
+    stride: Pair,
+    padding: Margins,
+    dilation: Pair,
+    groups: int,
+) -> Array:
     sizes, kernel = x.shape[2:], weight.shape[2:]
     outs = [out_size(sizes[i], kernel[i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
     dtype = np.result_type(x, weight, bias)
@@ -74,15 +81,15 @@ def _phases(axis: Axis) -> list[tuple[slice, slice, Axis]]:
 
 
 def _conv_transpose2d(
-    y: Any,
-    weight: Any,
-    bias: Any,
+    y: Array,
+    weight: Array,
+    bias: Array,
     size: Pair,
     stride: Pair,
     padding: Margins,
     dilation: Pair,
     groups: int,
-) -> Any:
+) -> Array:
     kernel = weight.shape[2:]
     channels = weight.shape[1]
     down, across = _axes(size, y.shape[2:], kernel, stride, padding, dilation)
@@ -105,13 +112,13 @@ def _conv_transpose2d(
 
 
 def _conv2d_weight_grad(
-    x: Any, y: Any, kernel: Pair, stride: Pair, padding: Margins, dilation: Pair, groups: int
-) -> Any:
+    x: Array, y: Array, kernel: Pair, stride: Pair, padding: Margins, dilation: Pair, groups: int
+) -> Array:
     down, across = _axes(x.shape[2:], y.shape[2:], kernel, stride, padding, dilation)
     return correlate_with(x, y, down, across, groups).astype(np.result_type(x, y), copy=False)
 
 
-def _over_images(g: Any) -> Any:
+def _over_images(g: Array) -> Array:
     return np.sum(g, axis=(0, 2, 3))
 
 
@@ -132,7 +139,7 @@ _KINDS = (  # x, weight, stride, padding, dilation, groups
 )
 
 
-def _result(x: Any, w: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
+def _result(x: Array, w: Array, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
     outs = [out_size(x[2 + i], w[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
     return (x[0], w[0], *outs)
 

@@ -8,12 +8,13 @@ from graphgrad.arguments import WIDEST, shown
 from graphgrad.engine.operands import as_array
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.kernels.correlation import Axis
+from graphgrad.typing import Array
 
 Axes = tuple[Axis, Axis]  # down and across
 _LAYOUTS = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)"}
 
 
-def numbers_of(name: str, what: str, value: Any, least: int, axes: int) -> tuple[int, ...]:
+def numbers_of(name: str, what: str, value: Array, least: int, axes: int) -> tuple[int, ...]:
     """Return one whole number per axis, each ``least`` or more, or say what is wrong."""
     numbers = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
     wanted = "a whole number or a pair" if axes == 2 else "a whole number"
@@ -28,7 +29,7 @@ def numbers_of(name: str, what: str, value: Any, least: int, axes: int) -> tuple
     return tuple(map(int, numbers))
 
 
-def image_of(name: str, x: Any, axes: int = 2) -> Any:
+def image_of(name: str, x: Array, axes: int = 2) -> Array:
     """Return an array of images, one or many, or say that it is none."""
     x = as_array(x)
     if x.ndim - axes not in (1, 2):
@@ -97,14 +98,14 @@ def room_of(down: Axis, across: Axis) -> tuple[int, int]:
     return down.length(down.out), across.length(across.out)
 
 
-def _inner(laid: Any, down: Axis, across: Axis) -> Any:
+def _inner(laid: Any, down: Axis, across: Axis) -> Array:
     """Return the part of an image with margins that is not margin."""
     height, width = room_of(down, across)
     rows = slice(down.before, min(down.before + down.size, height))
     return laid[..., rows, across.before : min(across.before + across.size, width)]
 
 
-def with_margins(x: Any, down: Axis, across: Axis, fill: float = 0.0) -> Any:
+def with_margins(x: Array, down: Axis, across: Axis, fill: float = 0.0) -> Array:
     """Lay images out with the margins that their windows need; without any, return them."""
     if fits(down, across):
         return x
@@ -114,7 +115,7 @@ def with_margins(x: Any, down: Axis, across: Axis, fill: float = 0.0) -> Any:
     return out
 
 
-def without_margins(laid: Any, down: Axis, across: Axis) -> Any:
+def without_margins(laid: Any, down: Axis, across: Axis) -> Array:
     """Cut the margins off, the adjoint of `with_margins`: what no window meets is 0."""
     if fits(down, across):
         return laid

@@ -22,6 +22,7 @@ import numpy as np
 
 from graphgrad.engine.errstate import ignore_warnings, restore_warnings
 from graphgrad.ops.ranges import bounds, scale_of
+from graphgrad.typing import Array
 
 BLOCK = 1 << 17  # elements in a block: two or three of them fit into a core's cache
 _KEPT = 1 << 17  # ones, of each dtype
@@ -36,7 +37,7 @@ class Moments(NamedTuple):
     inverse: Any
 
 
-def unit_of(inverse: Any, dtype: Any) -> Any:
+def unit_of(inverse: Any, dtype: Any) -> Array:
     """Return powers of two near the deviations where these are far from 1, else 1; None for all 1.
 
     With x in these units no square leaves the range of the dtype.
@@ -50,8 +51,8 @@ def unit_of(inverse: Any, dtype: Any) -> Any:
 
 
 def _tried(
-    compute: Callable[..., tuple[Any, ...]], x: Any, *more: Any
-) -> tuple[tuple[Any, ...], Any]:
+    compute: Callable[..., tuple[Array, ...]], x: Array, *more: Any
+) -> tuple[tuple[Array, ...], Any]:
     """Compute, and tell where a variance was infinite or has lost its digits; None: nowhere.
 
     A warning would be of what is done again.
@@ -91,19 +92,19 @@ def _blocks(layout: Layout) -> list[tuple[slice, slice]]:
     return [(slice(i, i + 1), piece) for i in range(samples) for piece in pieces]
 
 
-def _room(layout: Layout, like: Any) -> Any:
+def _room(layout: Layout, like: Array) -> Array:
     """Make a buffer for any block, shaped (N, G, K · L)."""
     first = _blocks(layout)[:1]
     samples, groups = (first[0][0].stop, first[0][1].stop) if first else (0, 0)
     return np.empty_like(like, shape=(samples, groups, layout.channels * layout.places))
 
 
-def _piece(room: Any, like: Any) -> Any:
+def _piece(room: Any, like: Array) -> Array:
     """Return as much of a buffer as a block fills; only the last is smaller."""
     return room[: like.shape[0], : like.shape[1]]
 
 
-def _spread(values: Any, places: int, dtype: Any) -> Any:
+def _spread(values: Array, places: int, dtype: Any) -> Array:
     """Give (C,) the shape (C, L) of a sample, or (C, 1) where that is larger than a block.
 
     Beside long rows NumPy computes with an array twice as fast as with a number for each row.
@@ -115,19 +116,19 @@ def _spread(values: Any, places: int, dtype: Any) -> Any:
     return values.reshape(channels, -1)
 
 
-def _ones(length: int, dtype: Any) -> Any:
+def _ones(length: int, dtype: Any) -> Array:
     """Return ones to multiply by; short ones are kept, of long ones the sum takes far longer."""
     return _kept_ones(dtype)[:length] if length <= _KEPT else np.ones(length, dtype)
 
 
 @functools.lru_cache(maxsize=4)  # one for each floating dtype
-def _kept_ones(dtype: Any) -> Any:
+def _kept_ones(dtype: Any) -> Array:
     ones = np.ones(_KEPT, dtype)
     ones.flags.writeable = False
     return ones
 
 
-def _sum(x: Any) -> Any:
+def _sum(x: Array) -> Array:
     """Add up (N, C, L) for each C."""
     n, c, places = x.shape
     if places >= _LONG:
@@ -136,7 +137,7 @@ def _sum(x: Any) -> Any:
     return _over_places(_ones(n, x.dtype) @ x.reshape(n, c * places), c)
 
 
-def _dot(x: Any, y: Any) -> Any:
+def _dot(x: Array, y: Array) -> Array:
     """Add up the products of two (N, C, L) for each C."""
     n, c, places = x.shape
     if places >= _LONG:
@@ -145,7 +146,7 @@ def _dot(x: Any, y: Any) -> Any:
     return _over_places(np.einsum("nk,nk->k", x.reshape(shape), y.reshape(shape)), c)
 
 
-def _over_places(sums: Any, channels: int) -> Any:
+def _over_places(sums: Any, channels: int) -> Array:
     if len(sums) == channels:
         return sums
     return sums.reshape(channels, -1).sum(axis=1, dtype=float)
@@ -154,7 +155,7 @@ def _over_places(sums: Any, channels: int) -> Any:
 # ------------------------------------------------------------------ over the batch, by channel
 
 
-def normalised_batch(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Moments, Any]:
+def normalised_batch(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Any, Moments, Any]:
     """Return (x − mean) / σ · weight + bias for (N, C, L), each channel's moments and variance."""
     (out, moments, variance), lost = _tried(_normalised_batch, x, weight, bias, eps)
     if lost is None:
@@ -168,7 +169,7 @@ def normalised_batch(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, M
         return out, _in_units(moments, 1 / unit), variance * unit * unit
 
 
-def _normalised_batch(x: Any, weight: Any, bias: Any, eps: Any) -> tuple[Any, Moments, Any]:
+def _normalised_batch(x: Array, weight: Array, bias: Array, eps: Any) -> tuple[Any, Moments, Any]:
     n, c, places = x.shape
     count, dtype = n * places, x.dtype
     blocks = _blocks(Layout(n, c, 1, places))
@@ -195,7 +196,7 @@ def _normalised_batch(x: Any, weight: Any, bias: Any, eps: Any) -> tuple[Any, Mo
     return out, Moments(shift, rest, inverse), variance
 
 
-def scaled(x: Any, weight: Any, bias: Any, moments: Moments) -> Any:
+def scaled(x: Array, weight: Array, bias: Array, moments: Moments) -> Array:
     """Return (x − mean) / σ · weight + bias for (N, C, L), with moments that are given."""
     n, c, places = x.shape
     scale = moments.inverse * weight
@@ -212,8 +213,8 @@ def scaled(x: Any, weight: Any, bias: Any, moments: Moments) -> Any:
 
 
 def batch_gradients(
-    g: Any, x: Any, weight: Any, moments: Moments, wanted: tuple[bool, ...]
-) -> tuple[Any, Any, Any]:
+    g: Array, x: Array, weight: Array, moments: Moments, wanted: tuple[bool, ...]
+) -> tuple[Array, Array, Array]:
     """Return the gradients of x, weight and bias, those of x in memory of their own.
 
     x is (N, C, …), g of its size.
@@ -258,13 +259,13 @@ def batch_gradients(
 # ----------------------------------------------------------------------- within each sample
 
 
-def _means(rows: Any) -> Any:
+def _means(rows: Array) -> Array:
     """Average over the last axis."""
     length = rows.shape[-1]
     return (rows @ _ones(length, rows.dtype)) / max(1, length)
 
 
-def normalised_groups(x: Any, weight: Any, bias: Any, layout: Layout, eps: float) -> Any:
+def normalised_groups(x: Array, weight: Array, bias: Array, layout: Layout, eps: float) -> Array:
     """Return (x − mean) / σ · weight + bias, and the moments of each sample's groups."""
     found, lost = _tried(_normalised_groups, x, weight, bias, layout, eps)
     if lost is None:
@@ -278,7 +279,7 @@ def normalised_groups(x: Any, weight: Any, bias: Any, layout: Layout, eps: float
     return out.reshape(x.shape), _in_units(moments, 1 / unit[..., 0])
 
 
-def _normalised_groups(x: Any, weight: Any, bias: Any, layout: Layout, eps: Any) -> Any:
+def _normalised_groups(x: Array, weight: Array, bias: Array, layout: Layout, eps: Any) -> Array:
     samples, groups, channels, places = layout
     rows = x.reshape(samples, groups, channels * places)
     out = np.empty_like(rows)
@@ -303,7 +304,7 @@ def _normalised_groups(x: Any, weight: Any, bias: Any, layout: Layout, eps: Any)
     return out.reshape(x.shape), moments
 
 
-def _of_group(values: Any, layout: Layout, dtype: Any) -> Any:
+def _of_group(values: Array, layout: Layout, dtype: Any) -> Array:
     """Spread numbers per channel, (G · K,) or for G = any (K,), over groups; None is none."""
     if not getattr(values, "ndim", 0):
         return None
@@ -312,8 +313,8 @@ def _of_group(values: Any, layout: Layout, dtype: Any) -> Any:
 
 
 def group_gradients(
-    g: Any, x: Any, weight: Any, moments: Moments, layout: Layout
-) -> tuple[Any, Any, Any]:
+    g: Array, x: Array, weight: Array, moments: Moments, layout: Layout
+) -> tuple[Array, Array, Array]:
     """Return the gradients of x, weight and bias, those of x in memory of their own."""
     samples, groups, channels, places = layout
     shape = (samples, groups, channels * places)

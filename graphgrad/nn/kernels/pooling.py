@@ -26,13 +26,14 @@ from graphgrad.nn.kernels.geometry import (
 )
 from graphgrad.ops.choice import keep
 from graphgrad.ops.ranges import bounds, has_its_digits, has_value, scale_of
+from graphgrad.typing import Array
 
 BLOCK_BYTES = 1 << 18  # of images
 FEW_TAPS = 6  # up to which the gradient of windows side by side goes tap by tap
 _WORDS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
-def _planes(x: Any) -> Any:
+def _planes(x: Array) -> Array:
     """See images and channels as one axis."""
     return x.reshape(-1, *x.shape[-2:]) if x.size else x.reshape(0, *x.shape[-2:])
 
@@ -43,7 +44,7 @@ def _blocks(planes: int, down: Axis, across: Axis, itemsize: int) -> Iterator[sl
     return (slice(i, min(i + step, planes)) for i in range(0, planes, step))
 
 
-def _wide(dtype: Any) -> Any:
+def _wide(dtype: Any) -> Array:
     """Return the dtype to add up in: single precision for halves."""
     return np.promote_types(dtype, np.float32)
 
@@ -51,7 +52,7 @@ def _wide(dtype: Any) -> Any:
 # ------------------------------------------------------------------------------- maximum
 
 
-def _max_pool(x: Any, down: Axis, across: Axis) -> tuple[Any, Any]:
+def _max_pool(x: Array, down: Axis, across: Axis) -> tuple[Array, Array]:
     """Return the largest of each window, and its number in the window, row by row."""
     planes = _planes(x)
     out = np.empty_like(x, shape=(len(planes), down.out, across.out))
@@ -70,7 +71,7 @@ def _max_pool(x: Any, down: Axis, across: Axis) -> tuple[Any, Any]:
     return out.reshape(shape), winners.reshape(shape)
 
 
-def _max_of_block(laid: Any, down: Axis, across: Axis, out: Any, winners: Any) -> None:
+def _max_of_block(laid: Any, down: Axis, across: Axis, out: Array, winners: Array) -> None:
     """Let the columns of each window compete, then its rows: the first of equals wins.
 
     A later tap has a larger number, so the last to have won is the maximum of all numbers
@@ -96,7 +97,7 @@ def _max_of_block(laid: Any, down: Axis, across: Axis, out: Any, winners: Any) -
         np.maximum(winners, won, out=winners)
 
 
-def _find_again(planes: Any, down: Axis, across: Axis, odd: Any, winners: Any) -> None:
+def _find_again(planes: Any, down: Axis, across: Axis, odd: Any, winners: Array) -> None:
     """Correct some winners: the first NaN, or without one the first that is no margin."""
     plane, *places = np.nonzero(odd)
     axes = (down, across)
@@ -113,7 +114,7 @@ def _find_again(planes: Any, down: Axis, across: Axis, odd: Any, winners: Any) -
     winners[odd] = rank.reshape(len(plane), -1).argmax(axis=1)
 
 
-def _elements(winners: Any, down: Axis, across: Axis) -> Any:
+def _elements(winners: Array, down: Axis, across: Axis) -> Array:
     """Return where in a block of images, margins included, the winners stand."""
     height, width = room_of(down, across)
     rows, columns = (
@@ -129,7 +130,7 @@ def _elements(winners: Any, down: Axis, across: Axis) -> Any:
     return found
 
 
-def _unpool(g: Any, winners: Any, down: Axis, across: Axis) -> Any:
+def _unpool(g: Array, winners: Array, down: Axis, across: Axis) -> Array:
     """Send each element to where its window had its maximum; the others are 0."""
     planes, numbers = _planes(g), _planes(winners)
     side_by_side = not (overlaps(down) or overlaps(across))
@@ -156,7 +157,7 @@ def _unpool(g: Any, winners: Any, down: Axis, across: Axis) -> Any:
     return out.reshape(*g.shape[:-2], down.size, across.size)
 
 
-def _pick(x: Any, winners: Any, down: Axis, across: Axis) -> Any:
+def _pick(x: Array, winners: Array, down: Axis, across: Axis) -> Array:
     """Return of each window the element of a number; in a margin it is 0."""
     planes, numbers = _planes(x), _planes(winners)
     out = np.empty_like(x, shape=numbers.shape)
@@ -169,7 +170,7 @@ def _pick(x: Any, winners: Any, down: Axis, across: Axis) -> Any:
 # ------------------------------------------------------------------------------ averages
 
 
-def _sums(x: Any, down: Axis, across: Axis) -> Any:
+def _sums(x: Array, down: Axis, across: Axis) -> Array:
     """Add up the columns of every window, then its rows; in single precision for halves."""
     planes = _planes(x)
     out = np.empty_like(x, _wide(x.dtype), shape=(len(planes), down.out, across.out))
@@ -185,13 +186,13 @@ def _sums(x: Any, down: Axis, across: Axis) -> Any:
     return out.reshape(*x.shape[:-2], down.out, across.out)
 
 
-def _window_mean(x: Any, down: Axis, across: Axis, counts: Any) -> Any:
+def _window_mean(x: Array, down: Axis, across: Axis, counts: Array) -> Array:
     total = _sums(x, down, across)
     total /= counts
     return total.astype(x.dtype, copy=False)
 
 
-def _spread(g: Any, down: Axis, across: Axis, counts: Any) -> Any:
+def _spread(g: Array, down: Axis, across: Axis, counts: Array) -> Array:
     """Give each element of a window its share, g over the count, added up where windows meet."""
     planes = _planes(g)
     out = np.empty_like(g, shape=(len(planes), down.size, across.size))
@@ -209,14 +210,16 @@ def _spread(g: Any, down: Axis, across: Axis, counts: Any) -> Any:
     return out.reshape(*g.shape[:-2], down.size, across.size)
 
 
-def _power_mean(x: Any, down: Axis, across: Axis, power: float) -> Any:
+def _power_mean(x: Array, down: Axis, across: Axis, power: float) -> Array:
     wide = x.astype(_wide(x.dtype), copy=False)  # the square of a half soon overflows
     total = _sums(wide * wide if power == 2 else wide**power, down, across)
     root = np.sqrt(total) if power == 2 else total if power == 1 else total ** (1 / power)
     return root.astype(x.dtype, copy=False)
 
 
-def _power_mean_rule(g: Any, x: Any, out: Any, down: Axis, across: Axis, power: float) -> Any:
+def _power_mean_rule(
+    g: Array, x: Array, out: Array, down: Axis, across: Axis, power: float
+) -> Array:
     """Return xᵖ⁻¹ Σ g / outᵖ⁻¹ over the windows of an element; 0 for those that are 0."""
     if power == 1:
         return SPREAD(g, down, across, 1.0)
@@ -250,7 +253,7 @@ def bins_of(size: int, out: int) -> Bins:
     return tuple((i * size // out, -(-(i + 1) * size // out)) for i in range(out))
 
 
-def _bin_mean(x: Any, down: Bins, across: Bins) -> Any:
+def _bin_mean(x: Array, down: Bins, across: Bins) -> Array:
     wide = _wide(x.dtype)
     if len(down) == len(across) == 1:  # one long sum is several times faster than two short ones
         size = down[0][1] * across[0][1]
@@ -265,7 +268,7 @@ def _bin_mean(x: Any, down: Bins, across: Bins) -> Any:
     return out
 
 
-def _bin_spread(g: Any, down: Bins, across: Bins) -> Any:
+def _bin_spread(g: Array, down: Bins, across: Bins) -> Array:
     if len(down) == len(across) == 1:
         size = down[0][1] * across[0][1]
         out = np.empty_like(g, shape=(*g.shape[:-2], down[0][1], across[0][1]))
@@ -280,7 +283,7 @@ def _bin_spread(g: Any, down: Bins, across: Bins) -> Any:
     return out
 
 
-def bin_maxima(x: Any, down: Bins, across: Bins) -> Any:
+def bin_maxima(x: Array, down: Bins, across: Bins) -> Array:
     """Return where in its plane each bin has its first maximum, NaN being the largest."""
     found = np.empty_like(x, np.intp, shape=(*x.shape[:-2], len(down), len(across)))
     for i, (top, bottom) in enumerate(down):
@@ -316,13 +319,13 @@ def _result(shape: tuple[int, ...], down: Axis, across: Axis) -> tuple[int, ...]
     return (*shape[:-2], down.out, across.out)
 
 
-def _distinct(r: Any, shape: tuple[int, ...]) -> Any:
+def _distinct(r: Array, shape: tuple[int, ...]) -> Array:
     """Draw numbers of which no two are close: equal ones are a kink."""
     order = np.argsort(r(*shape), axis=None).argsort()
     return order.reshape(shape) / 7.0
 
 
-def _winners(shape: tuple[int, ...], down: Axis, across: Axis) -> Any:
+def _winners(shape: tuple[int, ...], down: Axis, across: Axis) -> Array:
     """Choose elements of the windows, other ones in every window."""
     shape = _result(shape, down, across)
     numbers = np.arange(np.prod(shape)) * 7 % (down.kernel * across.kernel)
@@ -413,7 +416,7 @@ BIN_SPREAD: Op[Tensor] = op(
 )
 
 
-def _counts(down: Axis, across: Axis) -> Any:
+def _counts(down: Axis, across: Axis) -> Array:
     """Return a number for square windows, for the others one for each, as at margins."""
     if down.kernel == across.kernel:
         return float(down.kernel**2)

@@ -15,6 +15,7 @@ from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.choice import keep
+from graphgrad.typing import Array
 
 
 def _forth(length: int, reverse: bool) -> Iterable[int]:
@@ -22,25 +23,25 @@ def _forth(length: int, reverse: bool) -> Iterable[int]:
     return range(length - 1, -1, -1) if reverse else range(length)
 
 
-def _before(states: Any, first: Any, reverse: bool) -> Any:
+def _before(states: Any, first: Any, reverse: bool) -> Array:
     """Return the state before each step."""
     if reverse:
         return np.concatenate((states[1:], first[None]))
     return np.concatenate((first[None], states[:-1]))
 
 
-def _joined(steps: list[Any], reverse: bool) -> Any:
+def _joined(steps: list[Any], reverse: bool) -> Array:
     """Stack what the way back found, step by step, in the order of time."""
     return np.stack(steps if reverse else steps[::-1])
 
 
-def _multiplier(w: Any, like: Any) -> Callable[[Any], Any]:
+def _multiplier(w: Array, like: Array) -> Callable[[Any], Any]:
     """Return h ↦ h Wᵀ, which writes into one buffer; measured twice as fast with Wᵀ in order."""
     matrix, buffer = np.ascontiguousarray(w.T), np.empty_like(like)
     return lambda h: np.matmul(h, matrix, out=buffer)
 
 
-def _product(g: Any, states: Any) -> Any:
+def _product(g: Array, states: Any) -> Array:
     """Return Σₜ gₜᵀ hₜ: the gradient of a matrix that every step multiplies by."""
     return np.reshape(g, (-1, g.shape[-1])).T @ np.reshape(states, (-1, states.shape[-1]))
 
@@ -48,7 +49,9 @@ def _product(g: Any, states: Any) -> Any:
 # ----------------------------------------------------------------------------- simple steps
 
 
-def _rnn(z: Any, h0: Any, w_hh: Any, nonlinearity: str = "tanh", reverse: bool = False) -> Any:
+def _rnn(
+    z: Array, h0: Array, w_hh: Array, nonlinearity: str = "tanh", reverse: bool = False
+) -> Array:
     hs = np.empty_like(z, dtype=np.result_type(z, h0, w_hh))
     product, h = _multiplier(w_hh, hs[0]), h0
     for t in _forth(len(z), reverse):
@@ -61,8 +64,8 @@ def _rnn(z: Any, h0: Any, w_hh: Any, nonlinearity: str = "tanh", reverse: bool =
 
 
 def _rnn_rule(
-    g: Any, h0: Any, w_hh: Any, out: Any, nonlinearity: str, reverse: bool, wanted: Any
-) -> Any:
+    g: Array, h0: Array, w_hh: Array, out: Array, nonlinearity: str, reverse: bool, wanted: Any
+) -> Array:
     slope = 1 - out * out if nonlinearity == "tanh" else out > 0
     dh, dzs = np.zeros_like(out[0]), []
     for t in _forth(len(out), not reverse):
@@ -93,7 +96,9 @@ RNN_STEPS: Op[Tensor] = op(
 # ----------------------------------------------------------------------------------- LSTM
 
 
-def _lstm(z: Any, h0: Any, c0: Any, w_hh: Any, reverse: bool = False) -> tuple[Any, Any, Any]:
+def _lstm(
+    z: Array, h0: Array, c0: Array, w_hh: Array, reverse: bool = False
+) -> tuple[Array, Array, Array]:
     """Return hidden states, cell states and the gates i, f, g, o, (T, N, H) and (T, N, 4, H)."""
     (length, n, _), size = z.shape, h0.shape[-1]
     gates: Any = np.empty_like(z, dtype=np.result_type(z, h0, c0, w_hh))
@@ -121,7 +126,9 @@ def _lstm(z: Any, h0: Any, c0: Any, w_hh: Any, reverse: bool = False) -> tuple[A
 _TANH_THIRD = np.array([[0.0], [0.0], [1.0], [0.0]])
 
 
-def _lstm_rule(g: Any, h0: Any, c0: Any, w_hh: Any, out: Any, reverse: bool, wanted: Any) -> Any:
+def _lstm_rule(
+    g: Array, h0: Array, c0: Array, w_hh: Array, out: Array, reverse: bool, wanted: Any
+) -> Array:
     hs, cs, gates = out
     dhs, dcs, dgates = g
     cells_before = _before(cs, c0, reverse)
@@ -162,7 +169,9 @@ LSTM_STEPS: Op[Any] = op(
 # ------------------------------------------------------------------------------------ GRU
 
 
-def _gru(z: Any, h0: Any, w_hh: Any, b_hh: Any, reverse: bool = False) -> tuple[Any, Any, Any]:
+def _gru(
+    z: Array, h0: Array, w_hh: Array, b_hh: Array, reverse: bool = False
+) -> tuple[Array, Array, Array]:
     """Return hidden states, the gates r, z, n, (T, N, 3, H), and what r multiplies."""
     (length, n, _), size = z.shape, h0.shape[-1]
     gates: Any = np.empty_like(z, dtype=np.result_type(z, h0, w_hh, b_hh))
@@ -188,7 +197,7 @@ def _gru(z: Any, h0: Any, w_hh: Any, b_hh: Any, reverse: bool = False) -> tuple[
     return hs, gates.reshape(length, n, 3, size), recalled
 
 
-def _gru_rule(g: Any, h0: Any, w_hh: Any, out: Any, reverse: bool, wanted: Any) -> Any:
+def _gru_rule(g: Array, h0: Array, w_hh: Array, out: Array, reverse: bool, wanted: Any) -> Array:
     hs, gates, recalled = out
     dhs, dgates, drecalled = g
     before = _before(hs, h0, reverse)

@@ -1,7 +1,6 @@
 """Activations as modules, thin over the functions."""
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -34,6 +33,7 @@ from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.layers.function_layers import FunctionLayer, Layer, computes, layer_of
 from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
+from graphgrad.typing import Array
 
 
 @layer_of(step)
@@ -102,12 +102,11 @@ class PReLU(Layer):
     def __init__(
         self, num_parameters: int = 1, init: float = 0.25, *, dtype: DTypeLike = np.float32
     ) -> None:
-        """Set the slopes."""
         self.num_parameters = size("PReLU", "num_parameters", num_parameters)
         self.init = float(init)
         self.weight = Parameter(np.full(self.num_parameters, init, dtype))
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return max(x, 0) + w · min(x, 0)."""
         return prelu(x, self.weight)
 
@@ -175,7 +174,6 @@ class Maxout(Layer):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         in_features, out_features, pieces = counts(
             "Maxout", in_features=in_features, out_features=out_features, pieces=pieces
         )
@@ -187,11 +185,11 @@ class Maxout(Layer):
         self.weight = uniform_parameter((rows, in_features), bound, rng=rng, dtype=dtype)
         self.bias = uniform_parameter((rows,), bound, rng=rng, dtype=dtype) if bias else None
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return the largest piece of each output."""
         return maxout(linear(x, self.weight, self.bias), self.pieces)
 
-    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
+    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
         """Count outputs · pieces · inputs for each sample."""
         return int(math.prod(output) * self.pieces * self.in_features)
 

@@ -16,6 +16,7 @@ from graphgrad.nn.layers.function_layers import Layer
 from graphgrad.nn.layers.linear import Linear
 from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
+from graphgrad.typing import Array
 
 
 class MultiheadAttention(Layer):
@@ -70,7 +71,6 @@ class MultiheadAttention(Layer):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         embed_dim, num_heads = counts(
             "MultiheadAttention", embed_dim=embed_dim, num_heads=num_heads
         )
@@ -96,12 +96,12 @@ class MultiheadAttention(Layer):
 
     def forward(
         self,
-        query: Any,
-        key: Any,
-        value: Any,
+        query: Array,
+        key: Array,
+        value: Array,
         key_padding_mask: Any = None,
         need_weights: bool = True,
-        attn_mask: Any = None,
+        attn_mask: Array = None,
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Any]:
@@ -141,7 +141,7 @@ class MultiheadAttention(Layer):
             weights = np.mean(weights, axis=1)
         return out, weights[0] if alone else weights
 
-    def _projected(self, query: Any, key: Any, value: Any, alone: bool) -> tuple[Any, ...]:
+    def _projected(self, query: Array, key: Array, value: Array, alone: bool) -> tuple[Array, ...]:
         """Return queries, keys and values of every head, (N, h, length, E / h)."""
         size = self.embed_dim
         if query is key and key is value:
@@ -164,7 +164,7 @@ class MultiheadAttention(Layer):
             heads += [z[i] for i in range(last - first)]
         return tuple(heads)
 
-    def _checked(self, query: Any, key: Any, value: Any) -> tuple[Any, ...]:
+    def _checked(self, query: Array, key: Array, value: Array) -> tuple[Array, ...]:
         """Return the inputs as arrays or Tensors; those that are one object stay one."""
         arrays: dict[int, Any] = {}
         for x in (query, key, value):
@@ -186,7 +186,7 @@ class MultiheadAttention(Layer):
             raise ShapeError(message)
         return q, k, v
 
-    def _mask(self, q: Any, k: Any, padding: Any, mask: Any) -> Any:
+    def _mask(self, q: Array, k: Any, padding: Any, mask: Array) -> Array:
         """Join the masks: bool, True where a key takes part, or floats to add to the scores."""
         (n, heads, length), size = q.shape[:3], k.shape[2]
         if mask is not None:
@@ -209,7 +209,7 @@ class MultiheadAttention(Layer):
         added = [np.where(m, -np.inf, 0.0) if m.dtype == bool else m for m in masks]
         return added[0] if len(added) == 1 else added[0] + added[1]
 
-    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
+    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
         """Count the projections of the inputs, the scores and the means; ``out_proj`` does its."""
         query, key = inputs[0], inputs[1]
         keys = math.prod(key[:-1])
@@ -218,7 +218,7 @@ class MultiheadAttention(Layer):
         return int(projections + 2 * query[along] * keys * self.embed_dim)
 
 
-def _fitted(name: str, mask: Any, shapes: dict[tuple[int, ...], tuple[int, ...]]) -> Any:
+def _fitted(name: str, mask: Array, shapes: dict[tuple[int, ...], tuple[int, ...]]) -> Array:
     """Give a mask the shape that goes with its own, or refuse it."""
     mask = as_array(mask, "MultiheadAttention")
     if mask.dtype.kind not in "bf":

@@ -22,6 +22,7 @@ from graphgrad.nn.kernels.geometry import numbers_of
 from graphgrad.nn.layers.function_layers import Layer, computes
 from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
+from graphgrad.typing import Array
 
 
 class _Convolution(Layer):
@@ -61,7 +62,7 @@ class _Convolution(Layer):
         self.weight = uniform_parameter(shape, bound, rng=rng, dtype=dtype)
         self.bias = uniform_parameter((outputs,), bound, rng=rng, dtype=dtype) if bias else None
 
-    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:
+    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:
         """Count one for each weight and each place where the kernel is laid."""
         places = inputs[0] if self.transposed else output
         return int(self.weight.size * math.prod(places) // places[-self.axes - 1])
@@ -85,7 +86,6 @@ class _Correlation(_Convolution):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         sizes = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
         self._keep(in_channels, out_channels, groups, **sizes)
         name, how = type(self).__name__, (self.kernel_size, self.stride, self.dilation)
@@ -95,7 +95,7 @@ class _Correlation(_Convolution):
         )
         self._draw(bias, rng, dtype)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Convolve."""
         convolve = conv1d if self.axes == 1 else conv2d
         how = (self.stride, self.padding, self.dilation, self.groups)
@@ -146,7 +146,6 @@ class _Transposed(_Convolution):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         sizes = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
         margins = {"padding": padding, "output_padding": output_padding}
         self._keep(in_channels, out_channels, groups, **sizes, **margins)
@@ -154,7 +153,7 @@ class _Transposed(_Convolution):
         check_output_padding(name, self.output_padding, *steps)
         self._draw(bias, rng, dtype)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Spread x."""
         spread = conv_transpose1d if self.axes == 1 else conv_transpose2d
         how = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)

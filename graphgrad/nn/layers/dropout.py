@@ -1,7 +1,6 @@
 """Modules that drop elements by chance while they train."""
 
 from dataclasses import KW_ONLY
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -12,6 +11,7 @@ from graphgrad.nn.functional.dropouts import dropout, dropout2d, vanilla_dropout
 from graphgrad.nn.functional.matrix_products import linear
 from graphgrad.nn.layers.function_layers import FunctionLayer, computes, layer_of
 from graphgrad.nn.layers.linear import Linear
+from graphgrad.typing import Array
 
 
 @layer_of(dropout, "training")
@@ -68,11 +68,10 @@ class DropConnect(Linear):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         self.p = share("DropConnect", "p", p)
         super().__init__(in_features, out_features, bias, rng=rng, dtype=dtype)
         self.rng = rng
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return x Wᵀ + b, with some of W dropped if in training."""
         return linear(x, dropout(self.weight, self.p, self.training, rng=self.rng), self.bias)

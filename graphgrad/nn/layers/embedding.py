@@ -33,7 +33,6 @@ class Embedding(Layer):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         num_embeddings, embedding_dim = counts(
             "Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim
         )

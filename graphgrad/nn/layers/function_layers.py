@@ -11,6 +11,7 @@ import numpy as np
 from graphgrad.arguments import guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.modules.module import Module
+from graphgrad.typing import Array
 
 M = TypeVar("M", bound=type[Module])
 _NOT_ARGUMENTS = ("rng", "dtype")  # of the initial values, which a repr does not tell
@@ -42,7 +43,7 @@ class Layer(Module):
         return {}
 
 
-def _typed(value: Any) -> Any:
+def _typed(value: Array) -> Array:
     """Return an argument as one would type it: one number for equal ones, a list for an array."""
     if isinstance(value, np.generic):
         return value.item()
@@ -60,7 +61,7 @@ class FunctionLayer(Layer):
     def __post_init__(self) -> None:
         """Check the arguments as the function does, once they are kept."""
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Call the function."""
         return self._computed(x)
 

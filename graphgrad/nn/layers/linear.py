@@ -1,7 +1,6 @@
 """The fully connected layer."""
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -15,6 +14,7 @@ from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.layers.function_layers import Layer, computes
 from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
+from graphgrad.typing import Array
 
 
 @computes(linear)
@@ -38,7 +38,6 @@ class Linear(Layer):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         in_features, out_features = counts(
             "Linear", in_features=in_features, out_features=out_features
         )
@@ -70,11 +69,11 @@ class Linear(Layer):
             layer.bias = Parameter(as_plain("Linear.from_matrix", b, "b").astype(matrix.dtype))
         return layer
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return x Wᵀ + b."""
         return linear(x, self.weight, self.bias)
 
-    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
+    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
         """Count outputs · inputs for each sample."""
         return int(math.prod(output) * self.in_features)
 

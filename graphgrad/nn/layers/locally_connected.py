@@ -14,6 +14,7 @@ from graphgrad.nn.kernels.geometry import numbers_of, windows_on
 from graphgrad.nn.layers.function_layers import Layer, computes
 from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
+from graphgrad.typing import Array
 
 
 @computes(locally_connected2d)
@@ -46,7 +47,6 @@ class LocallyConnected2d(Layer):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         name = type(self).__name__
         in_channels, out_channels = counts(name, in_channels=in_channels, out_channels=out_channels)
         self.in_channels = in_channels
@@ -66,10 +66,10 @@ class LocallyConnected2d(Layer):
         if bias:
             self.bias = uniform_parameter((out_channels, *places), bound, rng=rng, dtype=dtype)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Score every window with the kernel of its place."""
         return locally_connected2d(x, self.weight, self.bias, self.stride, self.padding)
 
-    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
+    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
         """Count one for each weight and image."""
         return int(self.weight.size * math.prod(output[:-3]))

@@ -28,6 +28,7 @@ from graphgrad.nn.functional.losses.regression import (
 )
 from graphgrad.nn.layers.function_layers import FunctionLayer, layer_of
 from graphgrad.nn.modules.module import Buffer
+from graphgrad.typing import Array
 
 
 class Loss(FunctionLayer):
@@ -50,7 +51,7 @@ class Loss(FunctionLayer):
             raise ShapeError(f"{who}: {name} is a number; give an array")
         return Buffer(weights if weights.dtype.kind == "f" else weights.astype(float))
 
-    def forward(self, x: Any, target: Any) -> Tensor:  # type: ignore[override] # of two inputs
+    def forward(self, x: Array, target: Array) -> Tensor:  # type: ignore[override] # of two inputs
         """Return the loss."""
         return self._computed(x, target)
 

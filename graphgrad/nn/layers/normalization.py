@@ -14,6 +14,7 @@ from graphgrad.nn.functional.normalization import batch_norm, group_norm, layer_
 from graphgrad.nn.functional.response_norm import local_response_norm
 from graphgrad.nn.layers.function_layers import FunctionLayer, Layer, computes, layer_of
 from graphgrad.nn.modules.module import Buffer, Parameter
+from graphgrad.typing import Array
 
 
 class _BatchNorm(Layer):
@@ -37,7 +38,6 @@ class _BatchNorm(Layer):
         *,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Start with weight 1 and bias 0, running mean 0 and variance 1."""
         num_features = size_of(type(self).__name__, "num_features", num_features)
         problem = _eps_problem(eps)
         if momentum is not None and not 0 <= momentum <= 1:
@@ -57,7 +57,7 @@ class _BatchNorm(Layer):
         self.running_var = Buffer(np.ones(num_features, dtype)) if tracked else None
         self.num_batches_tracked = Buffer(np.zeros((), np.int64)) if tracked else None
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Normalise; in training, move the running statistics if nothing went wrong."""
         shape = shape_of(x)
         if len(shape) not in self.axes or shape[1] != self.num_features:
@@ -126,7 +126,6 @@ class LayerNorm(Layer):
         *,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Start with weight 1 and bias 0."""
         given = normalized_shape
         shape = (given,) if isinstance(given, int | np.integer) else tuple(given)
         problem = _eps_problem(eps)
@@ -140,7 +139,7 @@ class LayerNorm(Layer):
         self.weight = Parameter(np.ones(shape, dtype)) if elementwise_affine else None
         self.bias = Parameter(np.zeros(shape, dtype)) if elementwise_affine and bias else None
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Normalise."""
         return layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
@@ -170,7 +169,6 @@ class GroupNorm(Layer):
         *,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Start with weight 1 and bias 0."""
         num_groups, num_channels = counts(
             "GroupNorm", num_groups=num_groups, num_channels=num_channels
         )
@@ -186,7 +184,7 @@ class GroupNorm(Layer):
         self.weight = Parameter(np.ones(num_channels, dtype)) if affine else None
         self.bias = Parameter(np.zeros(num_channels, dtype)) if affine else None
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Normalise."""
         shape = shape_of(x)
         if len(shape) < 2 or shape[1] != self.num_channels:

@@ -15,6 +15,7 @@ from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_l
 from graphgrad.nn.layers.function_layers import Layer, computes
 from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
+from graphgrad.typing import Array
 
 
 def _draw(rng: np.random.Generator, size: int, dtype: DTypeLike, *shape: int) -> Parameter:
@@ -42,7 +43,6 @@ class _Recurrent(Layer):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         name = type(self).__name__
         input_size, hidden_size = counts(name, input_size=input_size, hidden_size=hidden_size)
         num_layers = whole(name, "num_layers", num_layers, 1, DEEPEST)
@@ -77,16 +77,18 @@ class _Recurrent(Layer):
         """1, or 2 if bidirectional."""
         return 2 if self.bidirectional else 1
 
-    def weights(self, layer: int, reverse: int) -> tuple[Any, Any, Any, Any]:
+    def weights(self, layer: int, reverse: int) -> tuple[Array, Array, Array, Array]:
         """Return w_ih, w_hh, b_ih, b_hh of a layer in a direction; None for missing biases."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         return tuple(getattr(self, _name(n, layer, reverse), None) for n in names)  # type: ignore[return-value]
 
-    def run(self, x: Any, states: tuple[Any, ...], layer: int, reverse: int) -> tuple[Any, ...]:
+    def run(
+        self, x: Array, states: tuple[Array, ...], layer: int, reverse: int
+    ) -> tuple[Array, ...]:
         """Run one layer in one direction; every kind writes its own."""
         raise NotImplementedError
 
-    def forward(self, x: Any, hx: Any = None) -> tuple[Tensor, Any]:
+    def forward(self, x: Array, hx: Array = None) -> tuple[Tensor, Any]:
         """Return the states of the last layer, and the last state of each layer."""
         x = as_array(x)
         given = (hx,) if hx is not None and len(self.states) == 1 else hx
@@ -117,7 +119,7 @@ class _Recurrent(Layer):
             x = np.swapaxes(x, 0, 1)
         return x, finals[0] if len(finals) == 1 else finals
 
-    def _checked(self, x: Any, hx: Any) -> tuple[Any, ...]:
+    def _checked(self, x: Array, hx: Array) -> tuple[Array, ...]:
         """Return the initial states, None for each where none are given."""
         who = type(self).__name__
         layout = "(N, T, D)" if self.batch_first else "(T, N, D)"
@@ -142,7 +144,7 @@ class _Recurrent(Layer):
                 raise ShapeError(message)
         return tuple(as_array(s, who) for s in hx)
 
-    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
+    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
         """Count the two matrix products of every step, layer and direction."""
         steps = math.prod(inputs[0][:-1])
         matrices = [
@@ -188,7 +190,6 @@ class RNN(_Recurrent):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         self.nonlinearity = choice("RNN", "nonlinearity", nonlinearity, NONLINEARITIES)
         super().__init__(
             input_size,
@@ -202,7 +203,9 @@ class RNN(_Recurrent):
             dtype=dtype,
         )
 
-    def run(self, x: Any, states: tuple[Any, ...], layer: int, reverse: int) -> tuple[Any, ...]:
+    def run(
+        self, x: Array, states: tuple[Array, ...], layer: int, reverse: int
+    ) -> tuple[Array, ...]:
         """Run one layer in one direction."""
         (h0,), weights = states, self.weights(layer, reverse)
         return rnn_layer(x, h0, *weights, nonlinearity=self.nonlinearity, reverse=bool(reverse))
@@ -219,7 +222,9 @@ class LSTM(_Recurrent):
     gates = 4
     states = ("h", "c")
 
-    def run(self, x: Any, states: tuple[Any, ...], layer: int, reverse: int) -> tuple[Any, ...]:
+    def run(
+        self, x: Array, states: tuple[Array, ...], layer: int, reverse: int
+    ) -> tuple[Array, ...]:
         """Run one layer in one direction."""
         h0, c0 = states
         return lstm_layer(x, h0, c0, *self.weights(layer, reverse), reverse=bool(reverse))
@@ -234,7 +239,9 @@ class GRU(_Recurrent):
 
     gates = 3
 
-    def run(self, x: Any, states: tuple[Any, ...], layer: int, reverse: int) -> tuple[Any, ...]:
+    def run(
+        self, x: Array, states: tuple[Array, ...], layer: int, reverse: int
+    ) -> tuple[Array, ...]:
         """Run one layer in one direction."""
         (h0,) = states
         return gru_layer(x, h0, *self.weights(layer, reverse), reverse=bool(reverse))
@@ -259,7 +266,6 @@ class _Cell(Layer):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         input_size, hidden_size = counts(
             type(self).__name__, input_size=input_size, hidden_size=hidden_size
         )
@@ -273,15 +279,15 @@ class _Cell(Layer):
         self.bias_ih = _draw(generator, hidden_size, dtype, rows) if bias else None
         self.bias_hh = _draw(generator, hidden_size, dtype, rows) if bias else None
 
-    def step(self, x: Any, states: tuple[Any, ...]) -> tuple[Any, ...]:
+    def step(self, x: Array, states: tuple[Array, ...]) -> tuple[Array, ...]:
         """Run a layer over the only step; every kind writes its own."""
         raise NotImplementedError
 
-    def weights(self) -> tuple[Any, Any, Any, Any]:
+    def weights(self) -> tuple[Array, Array, Array, Array]:
         """Return w_ih, w_hh, b_ih, b_hh; None for missing biases."""
         return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
 
-    def forward(self, x: Any, hx: Any = None) -> Tensor | Any:
+    def forward(self, x: Array, hx: Array = None) -> Tensor | Any:
         """Return the state after the step; of several, a tuple."""
         x = as_array(x)
         who = type(self).__name__
@@ -289,7 +295,7 @@ class _Cell(Layer):
             message = f"{who}: x {x.shape} must be (N, {self.input_size}) or ({self.input_size},)"
             raise ShapeError(message)
         if hx is None:
-            given: tuple[Any, ...] = (None,) * self.states
+            given: tuple[Array, ...] = (None,) * self.states
         else:
             given = (hx,) if self.states == 1 else tuple(hx)
             shape = (*x.shape[:-1], self.hidden_size)
@@ -305,7 +311,7 @@ class _Cell(Layer):
             after = self.step(x[None], given)[1:]
         return after if self.states > 1 else after[0]
 
-    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
+    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
         """Count the two matrix products."""
         return int(math.prod(inputs[0][:-1]) * (self.weight_ih.size + self.weight_hh.size))
 
@@ -331,11 +337,10 @@ class RNNCell(_Cell):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         self.nonlinearity = choice("RNNCell", "nonlinearity", nonlinearity, NONLINEARITIES)
         super().__init__(input_size, hidden_size, bias, rng=rng, dtype=dtype)
 
-    def step(self, x: Any, states: tuple[Any, ...]) -> tuple[Any, ...]:
+    def step(self, x: Array, states: tuple[Array, ...]) -> tuple[Array, ...]:
         """Run a layer over the only step."""
         (h0,) = states
         return rnn_layer(x, h0, *self.weights(), nonlinearity=self.nonlinearity)
@@ -348,7 +353,7 @@ class LSTMCell(_Cell):
     gates = 4
     states = 2
 
-    def step(self, x: Any, states: tuple[Any, ...]) -> tuple[Any, ...]:
+    def step(self, x: Array, states: tuple[Array, ...]) -> tuple[Array, ...]:
         """Run a layer over the only step."""
         h0, c0 = states
         return lstm_layer(x, h0, c0, *self.weights())
@@ -360,7 +365,7 @@ class GRUCell(_Cell):
 
     gates = 3
 
-    def step(self, x: Any, states: tuple[Any, ...]) -> tuple[Any, ...]:
+    def step(self, x: Array, states: tuple[Array, ...]) -> tuple[Array, ...]:
         """Run a layer over the only step."""
         (h0,) = states
         return gru_layer(x, h0, *self.weights())

@@ -1,16 +1,16 @@
 """Modules that change shapes."""
 
 import math
-from typing import Any
 
 from graphgrad.arguments import whole
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.nn.layers.function_layers import FunctionLayer, layer_of
+from graphgrad.typing import Array
 
 
-def flatten(x: Any, start_dim: int = 1, end_dim: int = -1) -> Tensor:
+def flatten(x: Array, start_dim: int = 1, end_dim: int = -1) -> Tensor:
     """Make one axis of several: (N, C, H, W) becomes (N, C · H · W), a view where memory allows.
 
     Parameters

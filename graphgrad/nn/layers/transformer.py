@@ -21,6 +21,7 @@ from graphgrad.nn.layers.normalization import LayerNorm
 from graphgrad.nn.modules.containers import ModuleList
 from graphgrad.nn.modules.module import Module
 from graphgrad.ops.piecewise import relu
+from graphgrad.typing import Array
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": relu, "gelu": gelu}
 
@@ -88,7 +89,6 @@ class TransformerEncoderLayer(Module):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         if not isinstance(activation, str):
             function("TransformerEncoderLayer", "activation", activation)
         elif activation not in ACTIVATIONS:
@@ -125,7 +125,7 @@ class TransformerEncoderLayer(Module):
         x = self.norm1(x + self.attend(x, *masks))
         return self.norm2(x + self.transform(x))
 
-    def attend(self, x: Any, mask: Any, padding: Any, is_causal: bool) -> Tensor:
+    def attend(self, x: Array, mask: Array, padding: Any, is_causal: bool) -> Tensor:
         """Let each place look at the others."""
         out, _ = self.self_attn(
             x,
@@ -138,13 +138,13 @@ class TransformerEncoderLayer(Module):
         )
         return self._dropout(out)
 
-    def transform(self, x: Any) -> Tensor:
+    def transform(self, x: Array) -> Tensor:
         """Apply the network at every place."""
         chosen = self.activation
         phi = ACTIVATIONS[chosen] if isinstance(chosen, str) else chosen
         return self._dropout(self.linear2(self._dropout(phi(self.linear1(x)))))
 
-    def _dropout(self, x: Any) -> Tensor:
+    def _dropout(self, x: Array) -> Tensor:
         return dropout(x, self.dropout, self.training, rng=self.rng)
 
     def extra_repr(self) -> str:
@@ -181,7 +181,6 @@ class TransformerEncoder(Module):
     def __init__(
         self, encoder_layer: TransformerEncoderLayer, num_layers: int, norm: Module | None = None
     ) -> None:
-        """Copy the layer."""
         whole("TransformerEncoder", "num_layers", num_layers, 1, DEEPEST)
         generators = [vars(m).get("rng") for m in encoder_layer.modules()]
         shared = {id(rng): rng for rng in generators}
@@ -191,7 +190,11 @@ class TransformerEncoder(Module):
         self.norm = norm
 
     def forward(
-        self, src: Any, mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False
+        self,
+        src: Any,
+        mask: Array = None,
+        src_key_padding_mask: Any = None,
+        is_causal: bool = False,
     ) -> Tensor:
         """Return the encoded sequence; the masks are those of :class:`MultiheadAttention`."""
         for layer in self.layers:
@@ -216,7 +219,6 @@ class PositionalEncoding(Layer):
         *,
         rng: np.random.Generator | None = None,
     ) -> None:
-        """Note the arguments."""
         d_model = size("PositionalEncoding", "d_model", d_model)
         if not 0 <= dropout < 1:
             message = f"PositionalEncoding: dropout {dropout} must be at least 0 and below 1"
@@ -227,12 +229,12 @@ class PositionalEncoding(Layer):
         self.rng = rng
         self._waves = sinusoidal_positions(0, d_model)  # of the longest sequence so far
 
-    def _places(self, length: int, dtype: Any) -> Any:
+    def _places(self, length: int, dtype: Any) -> Array:
         if len(self._waves) < length or self._waves.dtype != dtype:
             self._waves = sinusoidal_positions(length, self.d_model, dtype)
         return self._waves[:length]
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return x and its waves."""
         x = as_array(x)
         if x.ndim not in (2, 3) or x.shape[-1] != self.d_model:

@@ -18,6 +18,7 @@ from graphgrad.nn.models.images import flat, images_of, scaled
 from graphgrad.nn.modules.containers import Sequential
 from graphgrad.nn.modules.module import Module
 from graphgrad.randomness import default_generator
+from graphgrad.typing import Array
 
 PLACES = 6  # height and width of the maps that the first affine layer sees
 
@@ -93,7 +94,7 @@ class _FiveConvolutions(Module):
             Linear(hidden, num_classes, **how),
         )
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return scores (N, num_classes)."""
         x = images_of(type(self).__name__, x, self.in_channels, self.geometry.smallest)
         return self.classifier(flat(self.avgpool(self.features(x))))
@@ -158,7 +159,6 @@ class AlexNet(_FiveConvolutions):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         self._build(num_classes, dropout, channels, maps, width, local_response, rng, dtype)
 
 
@@ -205,7 +205,6 @@ class ZFNet(_FiveConvolutions):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         self._build(num_classes, dropout, channels, maps, width, local_response, rng, dtype)
 
 

@@ -11,6 +11,7 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.modules.containers import Sequential
 from graphgrad.nn.modules.module import Module
+from graphgrad.typing import Array
 
 Shape = tuple[int, ...]
 
@@ -32,7 +33,7 @@ def scaled(who: str, count: int, width: float) -> int:
 class _Zeros(np.random.Generator):
     """Draws nothing but zeros, in no time."""
 
-    def uniform(self, *_: Any, **__: Any) -> Any:
+    def uniform(self, *_: Any, **__: Any) -> Array:
         """Return 0."""
         return 0.0
 
@@ -43,7 +44,7 @@ def overwritten() -> np.random.Generator:
 
 
 @guarded
-def images_of(who: str, x: Any, channels: int, smallest: int) -> Any:
+def images_of(who: str, x: Array, channels: int, smallest: int) -> Array:
     """Return the input as an array or tensor, once it is known to be a batch of fitting images.
 
     Raises
@@ -113,7 +114,7 @@ def size_after(who: str, layers: Sequential, input_shape: Shape) -> Shape:
     return size
 
 
-def flat(maps: Any) -> Any:
+def flat(maps: Any) -> Array:
     """Return (N, C · H · W) of (N, C, H, W)."""
     return maps.reshape(maps.shape[0], math.prod(maps.shape[1:]))
 
@@ -125,7 +126,7 @@ class FixedSize(Module):
     features: Sequential
     classifier: Sequential
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return scores (N, num_classes)."""
         x = as_array(x)
         if x.shape[1:] != self.input_shape or x.ndim != 4:

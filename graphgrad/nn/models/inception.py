@@ -21,6 +21,7 @@ from graphgrad.nn.modules.containers import Sequential
 from graphgrad.nn.modules.module import Module
 from graphgrad.ops.join import concatenate
 from graphgrad.randomness import default_generator
+from graphgrad.typing import Array
 
 # Of each module the channels: 1×1; 1×1 before 3×3, 3×3; 1×1 before "5×5", "5×5"; 1×1 after pooling.
 # Table 1 of the paper.
@@ -52,7 +53,7 @@ class Scores(NamedTuple):
 
 
 @guarded
-def auxiliary_cross_entropy(scores: Any, target: Any, weight: float = 0.3) -> Any:
+def auxiliary_cross_entropy(scores: Array, target: Array, weight: float = 0.3) -> Array:
     """Return the cross-entropy of the scores, and ``weight`` times those of the auxiliary ones.
 
     Szegedy et al., 2014, section 5. Scores without auxiliary ones, as in evaluation, are taken
@@ -84,13 +85,12 @@ class NormalizedConv2d(Module):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Make the layers."""
         how: dict[str, Any] = {"bias": False, "rng": rng, "dtype": dtype}
         self.conv = Conv2d(in_channels, out_channels, kernel_size, stride, padding, **how)
         self.bn = BatchNorm2d(out_channels, eps=1e-3, dtype=dtype)
         self.relu = ReLU()
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return the rectified maps."""
         return self.relu(self.bn(self.conv(x)))
 
@@ -131,7 +131,6 @@ class Inception(Module):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Make the four ways."""
         if len(channels) != 6 or min(channels) < 1:
             message = f"Inception: channels={channels}; six numbers above 0"
             raise ArgumentError(message)
@@ -149,7 +148,7 @@ class Inception(Module):
         )
         self.branch4 = Sequential(MaxPool2d(3, 1, 1), NormalizedConv2d(inputs, pooled, 1, **how))
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return all maps."""
         ways = (self.branch1, self.branch2, self.branch3, self.branch4)
         return concatenate([way(x) for way in ways], axis=1)
@@ -174,7 +173,6 @@ class AuxiliaryClassifier(Module):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Make the layers."""
         maps, hidden = (scaled("GoogLeNet", count, width) for count in (128, 1024))
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
         self.avgpool = AdaptiveAvgPool2d(4)
@@ -184,7 +182,7 @@ class AuxiliaryClassifier(Module):
         self.dropout = Dropout(dropout, rng=rng)
         self.fc2 = Linear(hidden, num_classes, **how)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return the scores."""
         maps = self.conv(self.avgpool(x))
         return self.fc2(self.dropout(self.relu(self.fc1(flat(maps)))))
@@ -251,7 +249,6 @@ class GoogLeNet(Module):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         if transform_input and channels != 3:
             message = f"GoogLeNet: channels={channels}; transform_input is for red, green and blue"
             raise ArgumentError(message)
@@ -302,7 +299,7 @@ class GoogLeNet(Module):
             if isinstance(layer, Conv2d | Linear):
                 initialize(layer, normal, std=0.01, rng=generator)
 
-    def forward(self, x: Any) -> Tensor | Any:
+    def forward(self, x: Array) -> Tensor | Any:
         """Return scores (N, num_classes), in training the auxiliary ones beside them."""
         x = images_of("GoogLeNet", x, self.in_channels, SMALLEST)
         if self.transform_input:

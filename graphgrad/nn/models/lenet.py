@@ -69,7 +69,6 @@ class LeNet5(FixedSize):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         rng = default_generator(rng)
         self.input_shape = image_shape("LeNet5", input_shape)
         self.features = Sequential(

@@ -18,6 +18,7 @@ from graphgrad.nn.models.images import flat, images_of, overwritten, scaled
 from graphgrad.nn.modules.containers import Sequential
 from graphgrad.nn.modules.module import Module
 from graphgrad.randomness import default_generator
+from graphgrad.typing import Array
 
 
 class _Block(Module):
@@ -35,7 +36,7 @@ class _Block(Module):
                 Conv2d(inputs, outputs, 1, stride, **how), BatchNorm2d(outputs, dtype=dtype)
             )
 
-    def residual(self, x: Any) -> Any:
+    def residual(self, x: Array) -> Array:
         """Return F(x)."""
         raise NotImplementedError
 
@@ -43,7 +44,7 @@ class _Block(Module):
         """Return the normalisation that F ends with."""
         raise NotImplementedError
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return the rectified sum."""
         residual = self.residual(x)
         return self.relu(residual + (x if self.downsample is None else self.downsample(x)))
@@ -74,7 +75,6 @@ class BasicBlock(_Block):
     def __init__(
         self, inputs: int, planes: int, stride: int = 1, *, dtype: DTypeLike = np.float32
     ) -> None:
-        """Make the layers."""
         how: dict[str, Any] = {"padding": 1, "bias": False, "rng": overwritten(), "dtype": dtype}
         self.conv1 = Conv2d(inputs, planes, 3, stride, **how)
         self.bn1 = BatchNorm2d(planes, dtype=dtype)
@@ -84,7 +84,7 @@ class BasicBlock(_Block):
         self._shortcut(inputs, planes, stride, dtype)
         self.relu = ReLU()
 
-    def residual(self, x: Any) -> Any:
+    def residual(self, x: Array) -> Array:
         """Return what is added to x."""
         return self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
 
@@ -119,7 +119,6 @@ class Bottleneck(_Block):
     def __init__(
         self, inputs: int, planes: int, stride: int = 1, *, dtype: DTypeLike = np.float32
     ) -> None:
-        """Make the layers."""
         how: dict[str, Any] = {"bias": False, "rng": overwritten(), "dtype": dtype}
         outputs = self.expansion * planes
         self.conv1 = Conv2d(inputs, planes, 1, **how)
@@ -133,7 +132,7 @@ class Bottleneck(_Block):
         self._shortcut(inputs, outputs, stride, dtype)
         self.relu = ReLU()
 
-    def residual(self, x: Any) -> Any:
+    def residual(self, x: Array) -> Array:
         """Return what is added to x."""
         x = self.relu1(self.bn1(self.conv1(x)))
         return self.bn3(self.conv3(self.relu2(self.bn2(self.conv2(x)))))
@@ -207,7 +206,6 @@ class ResNet(Module):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         if not (isinstance(block, type) and issubclass(block, _Block)):
             message = f"ResNet: block={block!r}; it is BasicBlock or Bottleneck"
             raise DtypeError(message)
@@ -243,7 +241,7 @@ class ResNet(Module):
                     initialize(layer, he_normal, fan="out", rng=generator)
         self.fc = Linear(inputs, num_classes, rng=generator, dtype=dtype)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return scores (N, num_classes)."""
         x = images_of("ResNet", x, self.in_channels, 1)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))

@@ -64,7 +64,6 @@ class SimpleConvNet(FixedSize):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
         self.input_shape = image_shape("SimpleConvNet", input_shape)
         self.features = Sequential(
@@ -129,7 +128,6 @@ class DeepConvNet(FixedSize):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         if len(maps) != 6:
             message = f"DeepConvNet: maps={maps}; six convolutions need six numbers"
             raise ArgumentError(message)

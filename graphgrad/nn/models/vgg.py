@@ -18,6 +18,7 @@ from graphgrad.nn.models.images import flat, images_of, overwritten, scaled
 from graphgrad.nn.modules.containers import Sequential
 from graphgrad.nn.modules.module import Module
 from graphgrad.randomness import default_generator
+from graphgrad.typing import Array
 
 MAPS = (64, 128, 256, 512, 512)  # of the five stages
 PLACES = 7  # height and width of the maps that the first affine layer sees
@@ -85,7 +86,6 @@ class VGG(Module):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Draw the initial values."""
         if len(stages) != len(MAPS) or min(stages) < 1:
             message = f"VGG: stages={stages}; five numbers above 0, (2, 2, 3, 3, 3) is VGG-16"
             raise ArgumentError(message)
@@ -119,7 +119,7 @@ class VGG(Module):
             elif isinstance(layer, Linear):
                 initialize(layer, normal, std=0.01, rng=generator)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Return scores (N, num_classes)."""
         x = images_of("VGG", x, self.in_channels, 2 ** len(MAPS))
         return self.classifier(flat(self.avgpool(self.features(x))))

@@ -7,6 +7,7 @@ from graphgrad.arguments import guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, IndexingError
 from graphgrad.nn.modules.module import Module
+from graphgrad.typing import Array
 
 
 class _Ordered(Module):
@@ -83,7 +84,7 @@ class Sequential(_Ordered):
         If one of them is no module, such as the class ``ReLU`` instead of ``ReLU()``.
     """
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Array) -> Tensor:
         """Feed each module with the output of the one before it."""
         for module in self._modules.values():
             x = module(x)
@@ -103,7 +104,6 @@ class ModuleList(_Ordered):
 
     @guarded
     def __init__(self, modules: Iterable[Module] = ()) -> None:
-        """Take the modules in their order."""
         super().__init__(*modules)
 
     def __getitem__(self, index: int | str | slice) -> Any:

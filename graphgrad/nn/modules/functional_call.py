@@ -15,6 +15,7 @@ from graphgrad.engine.trees import flatten
 from graphgrad.engine.variables import alias
 from graphgrad.errors import ShapeError
 from graphgrad.nn.modules.module import Module
+from graphgrad.typing import Array
 
 
 @guarded
@@ -65,7 +66,7 @@ def functional_call(module: Module, values: Mapping[str, Any], *inputs: Any) -> 
             stand_for(own[name], tensor)
 
 
-def _take_back(lent: Tensor, tensor: Tensor, value: Any) -> None:
+def _take_back(lent: Tensor, tensor: Tensor, value: Array) -> None:
     """Give what was put in the place of a value, such as a count, to whoever gave the value."""
     array = array_of(lent)
     if array is array_of(tensor) or node_of(lent) is not node_of(tensor):
@@ -76,7 +77,7 @@ def _take_back(lent: Tensor, tensor: Tensor, value: Any) -> None:
         value[...] = array
 
 
-def _with_values_of_their_own(out: Any, lent: set[int]) -> Any:
+def _with_values_of_their_own(out: Array, lent: set[int]) -> Any:
     """Let outputs that are parameters themselves stay what they are now, while values are lent."""
     leaves, rebuild = flatten(out)
     if not any(id(x) in lent for x in leaves):

@@ -12,6 +12,7 @@ from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.recording import calling, latest
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.typing import Array
 
 
 class Parameter(Tensor):
@@ -304,7 +305,7 @@ class Module:
         """Return the arguments as one would type them; for the repr."""
         return ""
 
-    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:  # noqa: ARG002
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Array) -> int:  # noqa: ARG002
         """Count multiplications of this module alone, from shapes; for ``nn.summary``."""
         return 0
 
@@ -318,7 +319,7 @@ class Module:
         return "\n".join([head, *lines, ")"]) if lines else f"{head})"
 
 
-def _holds(dtype: Any, array: Any) -> bool:
+def _holds(dtype: Any, array: Array) -> bool:
     """Whether integers or bools of a dtype can be what the numbers of an array are."""
     with np.errstate(all="ignore"):
         return bool(np.array_equal(array.astype(dtype), array))

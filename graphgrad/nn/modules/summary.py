@@ -10,6 +10,7 @@ from graphgrad.arguments import RealDType, guarded, sizes
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.evaluation import evaluating
 from graphgrad.nn.modules.module import Module, Parameter
+from graphgrad.typing import Array
 
 Shape = tuple[int, ...]
 
@@ -149,7 +150,7 @@ def _watcher(
 ) -> Callable[[Module, tuple[Any, ...], Any], None]:
     """Return a forward hook that adds a row; parameters count where they are met first."""
 
-    def watch(module: Module, inputs: tuple[Any, ...], out: Any) -> None:
+    def watch(module: Module, inputs: tuple[Any, ...], out: Array) -> None:
         name = names[id(module)]
         own = [p for _, p in module.members() if isinstance(p, Parameter) and id(p) not in seen]
         seen.update(map(id, own))
@@ -171,14 +172,14 @@ def _watcher(
     return watch
 
 
-def _arrays(out: Any) -> list[Any]:
+def _arrays(out: Array) -> list[Any]:
     """List the arrays of an output, which may be a nested tuple with None in it."""
     if isinstance(out, list | tuple):
         return [x for part in out for x in _arrays(part)]
     return [out] if hasattr(out, "dtype") else []
 
 
-def _shapes(out: Any) -> Any:
+def _shapes(out: Array) -> Any:
     """Return the shape; of several outputs a tuple of them."""
     if isinstance(out, list | tuple):
         return tuple(map(_shapes, out))

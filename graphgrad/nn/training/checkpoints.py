@@ -20,6 +20,7 @@ from graphgrad.errors import ArgumentError, DtypeError, FileFormatError, Storage
 from graphgrad.files import UNFINISHED, owned, replacing
 from graphgrad.nn.storage import CHECKPOINT, read, write
 from graphgrad.reprs import counted
+from graphgrad.typing import Array
 from graphgrad.version import __version__
 
 FORMAT = 1  # of the JSON; raised whenever older versions could not read it
@@ -57,7 +58,6 @@ class Checkpoints:
 
     @guarded
     def __init__(self, folder: str | Path, keep: int = 3, every: int | None = None) -> None:
-        """Only remember; nothing is written yet."""
         if keep < 1 or (every is not None and every < 1):
             message = f"Checkpoints: keep={keep}, every={every}; both must be at least 1"
             raise ArgumentError(message)
@@ -205,7 +205,7 @@ def read_state(path: str | Path) -> dict[str, Any]:
     return state
 
 
-def _packed(value: Any, name: str, arrays: dict[str, Any]) -> Any:
+def _packed(value: Array, name: str, arrays: dict[str, Any]) -> Any:
     """Take out the arrays by name; what is left goes into JSON."""
     if isinstance(value, Mapping):
         return {
@@ -226,7 +226,7 @@ def _packed(value: Any, name: str, arrays: dict[str, Any]) -> Any:
     raise DtypeError(message)
 
 
-def _unpacked(value: Any, arrays: Mapping[str, Any]) -> Any:
+def _unpacked(value: Array, arrays: Mapping[str, Any]) -> Any:
     """Put the arrays back."""
     if isinstance(value, dict):
         if value.keys() == {ARRAY}:

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.modules.module import Module
+from graphgrad.typing import Array
 
 Random = np.random.Generator | np.random.RandomState
 # hold none, and may be large
@@ -51,7 +52,7 @@ def restore(rng: Random, state: Any) -> None:
         rng.bit_generator.state = state
 
 
-def _inside(value: Any) -> Iterator[tuple[str, Any]]:
+def _inside(value: Array) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Module):
         yield from value.named_children()  # by the names of their parameters
     if isinstance(value, Mapping):

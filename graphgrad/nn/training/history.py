@@ -25,7 +25,6 @@ class History(Mapping[str, list[float]]):
     """
 
     def __init__(self) -> None:
-        """Begin with no epoch."""
         self.columns: dict[str, list[float]] = {}
         self.losses: list[float] = []
         self.epochs = 0

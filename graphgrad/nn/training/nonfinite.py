@@ -9,6 +9,7 @@ from graphgrad.engine.anomaly import detect_anomaly
 from graphgrad.engine.operands import unwrapped
 from graphgrad.errors import NonFiniteError
 from graphgrad.nn.modules.module import Module
+from graphgrad.typing import Array
 
 
 def nonfinite_member(model: Module) -> str | None:
@@ -17,7 +18,7 @@ def nonfinite_member(model: Module) -> str | None:
     return next((name for name, x in tensors if not np.isfinite(x.data).all()), None)
 
 
-def cause_of(loss: Any, model: Module, again: Callable[[], Any], images: Any) -> str:
+def cause_of(loss: Any, model: Module, again: Callable[[], Any], images: Array) -> str:
     """Say what made a loss NaN or infinite: weights, data, or an op in a layer.
 
     Parameters
@@ -38,7 +39,7 @@ def cause_of(loss: Any, model: Module, again: Callable[[], Any], images: Any) ->
     layers: list[str] = []
 
     def watch(name: str) -> Callable[[Module, Any, Any], None]:
-        def note(module: Module, _: Any, out: Any) -> None:
+        def note(module: Module, _: Any, out: Array) -> None:
             arrays = out if isinstance(out, list | tuple) else [out]
             if not all(np.isfinite(unwrapped(x)).all() for x in arrays if hasattr(x, "dtype")):
                 layers.append(f"{name or 'the model'} ({type(module).__name__}): ")

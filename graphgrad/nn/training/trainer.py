@@ -36,6 +36,7 @@ from graphgrad.optim.optimizer import Optimizer
 from graphgrad.optim.plateau import ReduceLROnPlateau
 from graphgrad.optim.schedules import Schedule
 from graphgrad.reprs import counted
+from graphgrad.typing import Array
 
 Loss = Callable[[Any, Any], Any]  # scores, labels → one number, the mean over the samples
 
@@ -136,7 +137,6 @@ class Trainer(Training):
         rngs: Sequence[Random] = (),
         progress: bool | None = None,
     ) -> None:
-        """Check the arguments; nothing runs yet."""
         schedules = _schedules(schedule)
         _check_parts(model, optimizer, schedules, average)
         choice("Trainer", "schedule_each", schedule_each, ("batch", "epoch"))
@@ -253,7 +253,7 @@ class Trainer(Training):
             show(self.means.samples, row)
         self._end_epoch({**row, "lr": self._rate})
 
-    def _learn(self, images: Any, labels: Any) -> None:
+    def _learn(self, images: Array, labels: Array) -> None:
         """Take one step."""
         watched = self.diagnosis.step(self.step) if self.diagnosis else contextlib.nullcontext()
         with watched:
@@ -329,7 +329,7 @@ class Trainer(Training):
 
     # ------------------------------------------------------------------- what is not finite
 
-    def _diagnosed(self, loss: Any, value: float, images: Any, labels: Any) -> str:
+    def _diagnosed(self, loss: Any, value: float, images: Array, labels: Array) -> str:
         """Say where a loss that is not finite comes from, and what to do."""
         cause = cause_of(loss, self.model, lambda: self.loss(self.model(images), labels), images)
         where = f"epoch {self.epoch + 1}, batch {self.batches.batch or len(self.batches)}"

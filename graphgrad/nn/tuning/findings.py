@@ -7,6 +7,7 @@ from typing import Any
 
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.tuning.ranges import Choice, Range
+from graphgrad.typing import Array
 
 
 @dataclass(frozen=True)
@@ -140,5 +141,5 @@ class SearchResult:
     __repr__ = __str__
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Array) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -8,6 +8,7 @@ from typing import Any
 
 from graphgrad.arguments import flag, guarded
 from graphgrad.errors import ArgumentError, DtypeError
+from graphgrad.typing import Array
 
 BORDER = 0.1  # a tenth of the scale: who lies closer to an end lies on the border
 
@@ -41,7 +42,6 @@ class Range:
     whole: bool
 
     def __init__(self, low: float, high: float, log: bool = False, whole: bool = False) -> None:
-        """Check the ends."""
         flag("Range", "log", log)
         flag("Range", "whole", whole)
         wanted, kind = (Integral, "whole numbers") if whole else (Real, "numbers")
@@ -131,7 +131,6 @@ class Choice:
 
     @guarded
     def __init__(self, values: Sequence[Any]) -> None:
-        """Check the values."""
         if isinstance(values, str):
             message = f"Choice: {values!r} is one string; give a list of values"
             raise DtypeError(message)
@@ -151,7 +150,7 @@ class Choice:
         del margin, beyond  # there is no scale
         return Choice([value for value in self.values if value in values])
 
-    def border(self, value: Any) -> None:
+    def border(self, value: Array) -> None:
         """Return None: a choice has no border."""
 
     def distribution(self, optuna: Any) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from graphgrad.errors import ArgumentError, GraphError, NonFiniteError, SearchError
 from graphgrad.nn.evaluation import number
 from graphgrad.nn.training.trainer import Trainer
+from graphgrad.typing import Array
 
 THREADS = [
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
@@ -73,7 +74,6 @@ class Trial:
     """
 
     def __init__(self, job: Job, send: Callable[[float, int], bool]) -> None:
-        """Made by the search."""
         self.number = job.number
         self.rng = np.random.default_rng(np.random.SeedSequence(job.seed, spawn_key=(job.number,)))
         self._job, self._send = job, send
@@ -98,7 +98,7 @@ class Trial:
         self._job.folder.mkdir(parents=True, exist_ok=True)
         return self._job.folder
 
-    def report(self, value: Any, step: int) -> None:
+    def report(self, value: Array, step: int) -> None:
         """Say how well it goes after a step, usually an epoch; ends the trial if pruned.
 
         Raises

@@ -118,7 +118,6 @@ class Product:
     """A product taken apart: a sign, factors with their exponents, and where it is 0."""
 
     def __init__(self) -> None:
-        """Begin with 1."""
         self.negative = False
         self.factors: dict[str, tuple[Any, float]] = {}  # by their text
         self.order: list[str] = []

@@ -13,6 +13,7 @@ from graphgrad.engine.record import OUTPUT
 from graphgrad.engine.recording import Observer
 from graphgrad.engine.sweep import Sweep, joint_rules
 from graphgrad.errors import GraphError, GraphgradError
+from graphgrad.typing import Array
 from graphgrad.viz.snapshots.digest import Numbers, summarize
 
 
@@ -20,7 +21,6 @@ class Contributions(Observer):
     """Every gradient and every contribution of one sweep, in numbers."""
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
         self.gradients: dict[int, Numbers] = {}  # by serial number
         self.contributions: dict[int, dict[int, Numbers]] = {}  # by the place of the input
         self._reached: set[Node] = set()  # what something was sent to, or where the sweep starts
@@ -38,7 +38,7 @@ class Contributions(Observer):
             numbers = summarize(g if g.dtype == node.dtype else g.astype(node.dtype))
         self.gradients[node.serial] = numbers
 
-    def sent(self, node: Node, position: int, contribution: Any, g: Any) -> None:
+    def sent(self, node: Node, position: int, contribution: Array, g: Any) -> None:
         """Describe a contribution; much is what arrived, or all that arrives: described once."""
         parent = node.parents[position]
         whole = contribution
@@ -124,7 +124,7 @@ def _rebuilt(node: Node, outputs: Mapping[Node, int]) -> tuple[Any, ...]:
     if node.plan.op is OUTPUT and node in outputs:
         return (outputs[node],)
 
-    def value(of: Any) -> Any:
+    def value(of: Any) -> Array:
         if not isinstance(of, Node):
             return of.value if isinstance(of, Absent) else of
         if of.value is None or overwritten(of, of.value, node.serial):

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from graphgrad.engine.graph import KEPT_ELEMENTS
+from graphgrad.typing import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def ones(shape: Sequence[int]) -> Numbers:
     return Numbers(elements, 1.0 if size else math.nan, 0.0, math.sqrt(size))
 
 
-def summarize(array: Any) -> Numbers:
+def summarize(array: Array) -> Numbers:
     """Describe an array by a few numbers."""
     size = array.size
     if size > KEPT_ELEMENTS:

@@ -27,7 +27,6 @@ class LeafNote:
     __slots__ = ("maker", "name", "numbers", "path", "root", "slope")
 
     def __init__(self) -> None:
-        """Start with nothing known."""
         self.maker: Maker | None = None  # the sweep that starts with it
         self.slope: Slope | None = None
         self.root: Root | None = None
@@ -135,7 +134,6 @@ class Note:
         maker: Maker,
         numbers: Numbers | None,
     ) -> None:
-        """Write it down."""
         self.leaves = leaves
         self.maker = maker
         self.numbers = numbers

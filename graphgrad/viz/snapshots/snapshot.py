@@ -35,6 +35,7 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.variables import IDENTITY
 from graphgrad.errors import GraphgradError
 from graphgrad.reprs import counted
+from graphgrad.typing import Array
 from graphgrad.viz.formulas.node_formulas import Figures, formulas_of
 from graphgrad.viz.formulas.symbols import NoFormula
 from graphgrad.viz.snapshots.contributions import Contributions, replayed
@@ -258,7 +259,7 @@ def take(*tensors: Tensor, name: str | None = None, names: Sequence[str] = ()) -
     return Snapshot(tuple(values), backward.note, modules, steps, calls, ends, name)
 
 
-def _constant(data: Any) -> Value:
+def _constant(data: Array) -> Value:
     """Describe a value that stands for itself alone."""
     kind, numbers = data.dtype.name, summarize(data)
     return Value(id=1, kind="constant", shape=data.shape, dtype=kind, numbers=numbers)

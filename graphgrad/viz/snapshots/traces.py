@@ -36,7 +36,6 @@ class _BackwardSeen(Contributions):
     """What a traced ``backward()`` sends: it stays known after the arrays go."""
 
     def __init__(self, sweep: Sweep) -> None:
-        """Take the sweep that is about to start."""
         super().__init__()
         self.flows = sweep.flows
         self.seeds = list(sweep.grads)
@@ -82,7 +81,6 @@ class Trace(Observer):
     kind = "trace"
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
         self.calls: list[_Running] = []  # outermost first
         self.maker = Maker(None)
         self.last = tick()  # when an op was seen

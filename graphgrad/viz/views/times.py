@@ -10,7 +10,6 @@ class Times:
     """The places of the ops in the order of the whole graph, worked out when first asked for."""
 
     def __init__(self, steps: Sequence[OpStep]) -> None:
-        """Take the steps of a snapshot."""
         self._steps = steps
 
     @cached_property

@@ -11,17 +11,18 @@ from graphgrad.engine.operands import as_array, as_plain, needs_gradient
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.ops.reduce import mean, sum as total
+from graphgrad.typing import Array
 
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def labels_of(who: str, labels: Any) -> Any:
+def labels_of(who: str, labels: Array) -> Array:
     """Return class numbers as integers that can be computed with; other targets as they are."""
     labels = as_plain(who, labels, "labels")
     return as_intp(f"{who}: labels", labels) if labels.dtype.kind in "iu" else labels
 
 
-def in_dtype_of(x: Any, array: Any) -> Any:
+def in_dtype_of(x: Array, array: Array) -> Array:
     """Cast what is plain to the dtype of x, so that float32 stays float32."""
     if x.dtype.kind != "f" or array.dtype == x.dtype:
         return array
@@ -47,12 +48,12 @@ def reduced(losses: Any, reduction: str, factor: float = 1.0) -> Tensor:
 
 def matched(
     who: str,
-    x: Any,
-    target: Any,
+    x: Array,
+    target: Array,
     reduction: str,
     name: str = "x",
     allowed: tuple[str, ...] = REDUCTIONS,
-) -> tuple[Any, Any]:
+) -> tuple[Array, Array]:
     """Return two arrays of one shape, or say how to give them one: nothing is broadcast here."""
     check_reduction(who, reduction, allowed)
     x, target = as_array(x), as_array(target)
@@ -72,8 +73,8 @@ def matched(
 
 
 def check_labels(
-    who: str, labels: Any, shape: tuple[int, ...], ignore_index: int | None = None
-) -> Any:
+    who: str, labels: Array, shape: tuple[int, ...], ignore_index: int | None = None
+) -> Array:
     """Refuse class numbers that do not fit scores of a shape; return the mask of the ignored.
 
     The classes stand on axis 1, or on the only one. None means that none is ignored.
@@ -97,12 +98,12 @@ def check_labels(
     raise error(f"{who}: {problem}: {facts(shape, labels)}")
 
 
-def facts(shape: tuple[int, ...], labels: Any) -> str:
+def facts(shape: tuple[int, ...], labels: Array) -> str:
     """Name the shapes, for an error."""
     return f"scores {shape}, labels {labels.shape} {labels.dtype}"
 
 
-def class_weights(who: str, weight: Any, x: Any, classes: int) -> Any:
+def class_weights(who: str, weight: Array, x: Array, classes: int) -> Array:
     """Return the weights of the classes as an array of the dtype of x; None stays None."""
     if weight is None:
         return None
@@ -113,7 +114,7 @@ def class_weights(who: str, weight: Any, x: Any, classes: int) -> Any:
     return weight
 
 
-def share_of(weight: Any, labels: Any, dtype: Any) -> Any:
+def share_of(weight: Array, labels: Array, dtype: Any) -> Array:
     """Look up how much each label counts: its weight or 1, and 0 for the ignored, which are −1."""
     counted = (labels >= 0).astype(dtype)
     return counted if weight is None else counted * weight[np.maximum(labels, 0)]

@@ -26,15 +26,18 @@ from graphgrad.ops.choice import keep
 from graphgrad.ops.index import take_along_axis
 from graphgrad.ops.likelihood import softmax
 from graphgrad.ops.shape import squeeze
+from graphgrad.typing import Array
 
 # ------------------------------------------------------- cross-entropy: the common case, fused
 
 
-def _one_hot(labels: Any, shape: tuple[int, ...]) -> Any:
+def _one_hot(labels: Array, shape: tuple[int, ...]) -> Array:
     return labels if labels.ndim == len(shape) else np.arange(shape[-1]) == labels[..., None]
 
 
-def _cross_entropy_rule(g: Any, logits: Any, saved: Any, labels: Any, logits_shape: Any) -> Any:
+def _cross_entropy_rule(
+    g: Array, logits: Array, saved: Any, labels: Array, logits_shape: Any
+) -> Array:
     """Take y − t from the forward; a graph of the gradient needs it as a function of the logits."""
     residual = saved
     if isinstance(logits, Recorded):
@@ -42,7 +45,7 @@ def _cross_entropy_rule(g: Any, logits: Any, saved: Any, labels: Any, logits_sha
     return residual * (g / math.prod(logits_shape[:-1]))
 
 
-def _mean_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
+def _mean_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
     """Return the loss and, for the gradient, softmax(logits) − one-hot labels."""
     shifted = logits - np.maximum.reduce(logits, axis=-1, keepdims=True)
     y = np.exp(shifted)
@@ -79,7 +82,7 @@ _CROSS_ENTROPY: Op[Tensor] = op(
 # ----------------------------------------- cross-entropy: a loss for each sample, all the options
 
 
-def _coefficients(labels: Any, weight: Any, smoothing: float, axis: int, like: Any) -> Any:
+def _coefficients(labels: Array, weight: Array, smoothing: float, axis: int, like: Array) -> Array:
     """Return q, of which a sample's loss is −Σ q log softmax(x); rows of ignored labels are 0."""
     if labels.ndim == like.ndim:
         q = labels.astype(like.dtype)
@@ -94,14 +97,14 @@ def _coefficients(labels: Any, weight: Any, smoothing: float, axis: int, like: A
     return q if weight is None else q * _along(weight, axis, like.ndim)
 
 
-def _along(weight: Any, axis: int, ndim: int) -> Any:
+def _along(weight: Array, axis: int, ndim: int) -> Array:
     """Lay the weights of the classes along their axis."""
     return weight.reshape([-1 if i == axis % ndim else 1 for i in range(ndim)])
 
 
 def _each_cross_entropy(
-    logits: Any, labels: Any, weight: Any = None, smoothing: float = 0.0, axis: int = -1
-) -> tuple[Any, Any]:
+    logits: Array, labels: Array, weight: Array = None, smoothing: float = 0.0, axis: int = -1
+) -> tuple[Array, Array]:
     """Return the losses and, for the gradient, softmax(logits) · Σ q − q."""
     shifted = logits - np.maximum.reduce(logits, axis=axis, keepdims=True)
     y = np.exp(shifted)
@@ -137,13 +140,13 @@ def _each_cross_entropy(
     return losses, y
 
 
-def _product(q: Any, cost: Any) -> Any:
+def _product(q: Array, cost: Any) -> Array:
     """Multiply; where a target is 0, a logit of −∞ costs nothing."""
     with np.errstate(invalid="ignore"):
         return np.where(q == 0, 0, q * cost)
 
 
-def _places(labels: Any, axis: int) -> tuple[Any, ...]:
+def _places(labels: Array, axis: int) -> tuple[Array, ...]:
     """Index the element of each label, 0 for the ignored."""
     places = [np.maximum(labels, 0)]
     grid = list(np.ogrid[tuple(map(slice, labels.shape))]) if labels.ndim else []
@@ -152,8 +155,8 @@ def _places(labels: Any, axis: int) -> tuple[Any, ...]:
 
 
 def _each_cross_entropy_rule(
-    g: Any, logits: Any, saved: Any, labels: Any, weight: Any, smoothing: float, axis: int
-) -> Any:
+    g: Array, logits: Array, saved: Any, labels: Array, weight: Array, smoothing: float, axis: int
+) -> Array:
     residual = saved
     if isinstance(logits, Recorded):
         q = _coefficients(labels, weight, smoothing, axis, logits)
@@ -181,9 +184,9 @@ _EACH_CROSS_ENTROPY: Op[Tensor] = op(
 
 @guarded
 def cross_entropy(
-    logits: Any,
-    labels: Any,
-    weight: Any = None,
+    logits: Array,
+    labels: Array,
+    weight: Array = None,
     *,
     ignore_index: int = -100,
     reduction: str = "mean",
@@ -241,7 +244,7 @@ def cross_entropy(
     )
 
 
-def _is_usual(labels: Any, shape: tuple[int, ...], ignore_index: int) -> bool:
+def _is_usual(labels: Array, shape: tuple[int, ...], ignore_index: int) -> bool:
     """Whether there is nothing to check any more: a class for each row, none of them ignored."""
     return (
         ignore_index < 0
@@ -255,7 +258,7 @@ def _is_usual(labels: Any, shape: tuple[int, ...], ignore_index: int) -> bool:
 
 
 def _optional_cross_entropy(
-    logits: Any, labels: Any, weight: Any, ignored: Any, reduction: str, smoothing: float
+    logits: Array, labels: Array, weight: Array, ignored: Any, reduction: str, smoothing: float
 ) -> Tensor:
     """Return the cross-entropy with whatever option there is."""
     who = "cross_entropy"
@@ -276,7 +279,7 @@ def _optional_cross_entropy(
     return reduced(losses, reduction, factor)
 
 
-def _check(labels: Any, shape: tuple[int, ...], ignore_index: int) -> Any:
+def _check(labels: Array, shape: tuple[int, ...], ignore_index: int) -> Array:
     """Refuse labels that do not fit logits of a shape; return the mask of the ignored, or None."""
     if not shape or not shape[min(1, len(shape) - 1)]:
         problem = "logits must be (N, C), (C,) or (N, C, …) with some classes"
@@ -301,8 +304,8 @@ def _check(labels: Any, shape: tuple[int, ...], ignore_index: int) -> Any:
 @guarded
 def nll_loss(
     log_probabilities: Any,
-    labels: Any,
-    weight: Any = None,
+    labels: Array,
+    weight: Array = None,
     *,
     ignore_index: int = -100,
     reduction: str = "mean",

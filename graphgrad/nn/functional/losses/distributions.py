@@ -16,16 +16,17 @@ from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import Elementary
 from graphgrad.ops.reduce import sum as total
 from graphgrad.ops.transcendental import sigmoid
+from graphgrad.typing import Array
 
 # ------------------------------------------------------------------------------ two classes
 
 
-def _is_one(pos_weight: Any) -> bool:
+def _is_one(pos_weight: Array) -> bool:
     """Whether it is the number 1, which stands for none."""
     return isinstance(pos_weight, float) and pos_weight == 1
 
 
-def _binary_cross_entropy(x: Any, target: Any, pos_weight: Any) -> Any:
+def _binary_cross_entropy(x: Array, target: Array, pos_weight: Array) -> Array:
     """Return w t softplus(−x) + (1 − t) softplus(x): no digit is lost in a difference."""
     tail = np.log1p(np.exp(-np.abs(x)))
     above = np.maximum(x, 0)
@@ -40,7 +41,7 @@ def _binary_cross_entropy(x: Any, target: Any, pos_weight: Any) -> Any:
     return out
 
 
-def _binary_rule(g: Any, x: Any, target: Any, pos_weight: Any) -> Any:
+def _binary_rule(g: Array, x: Array, target: Array, pos_weight: Array) -> Array:
     """Return g ((1 − t) σ(x) − w t σ(−x)); σ(x) − t would lose the digits of a sure answer."""
     tensor = x  # a second name, for type checkers think that a Recorded has no minus
     if isinstance(tensor, Recorded):
@@ -68,12 +69,12 @@ _BINARY: Elementary = op(
 
 @guarded
 def binary_cross_entropy_with_logits(
-    logits: Any,
-    target: Any,
-    weight: Any = None,
+    logits: Array,
+    target: Array,
+    weight: Array = None,
     *,
     reduction: str = "mean",
-    pos_weight: Any = None,
+    pos_weight: Array = None,
 ) -> Tensor:
     """Return the mean of −t log σ(x) − (1 − t) log σ(−x), exact for logits of any size.
 
@@ -126,14 +127,14 @@ def _fits(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
 # ------------------------------------------------------------------------------- divergence
 
 
-def _divergence(x: Any, target: Any) -> Any:
+def _divergence(x: Array, target: Array) -> Array:
     """Return t (log t − x), 0 where t is: also for an x of −∞."""
     nothing = target == 0
     with np.errstate(invalid="ignore"):
         return np.where(nothing, 0, target * (np.log(np.where(nothing, 1, target)) - x))
 
 
-def _log_divergence(x: Any, target: Any) -> Any:
+def _log_divergence(x: Array, target: Array) -> Array:
     """Return e^t (t − x), 0 where t is −∞: also for an x of −∞."""
     with np.errstate(invalid="ignore"):
         return np.where(np.isneginf(target), 0, np.exp(target) * (target - x))
@@ -166,7 +167,7 @@ KL_REDUCTIONS = (*REDUCTIONS, "batchmean")
 
 @guarded
 def kl_div(
-    log_probabilities: Any, target: Any, *, reduction: str = "mean", log_target: bool = False
+    log_probabilities: Any, target: Array, *, reduction: str = "mean", log_target: bool = False
 ) -> Tensor:
     """Return how far a distribution is from the target: t (log t − x), element by element.
 

@@ -25,9 +25,10 @@ from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import square
 from graphgrad.ops.piecewise import relu
 from graphgrad.ops.reduce import sum as total
+from graphgrad.typing import Array
 
 
-def _margins(scores: Any, labels: Any, delta: float = 1.0) -> tuple[Any, Any]:
+def _margins(scores: Array, labels: Array, delta: float = 1.0) -> tuple[Array, Array]:
     """Return max(0, s − s_label + Δ), 0 at the label itself, and where that is above 0."""
     right = labels[..., None]
     out = scores - np.take_along_axis(scores, right, -1)
@@ -37,7 +38,7 @@ def _margins(scores: Any, labels: Any, delta: float = 1.0) -> tuple[Any, Any]:
     return np.maximum(out, 0, out=out), violated
 
 
-def _margins_rule(g: Any, saved: Any, labels: Any, scores_shape: tuple[int, ...]) -> Any:
+def _margins_rule(g: Array, saved: Any, labels: Array, scores_shape: tuple[int, ...]) -> Array:
     """Give each class that violates the margin its g, and the label the rest of a sum of 0."""
     kept = keep(g, saved)
     right = np.arange(scores_shape[-1]) == labels[..., None]
@@ -63,7 +64,7 @@ _MARGINS: Op[Tensor] = op(
 )
 
 
-def _violations(who: str, scores: Any, labels: Any, delta: float, reduction: str) -> Any:
+def _violations(who: str, scores: Array, labels: Array, delta: float, reduction: str) -> Array:
     """Check the arguments and return the margins that are violated, (N, C) or (C,)."""
     check_reduction(who, reduction)
     labels, scores = labels_of(who, labels), as_array(scores)
@@ -81,8 +82,8 @@ def _violations(who: str, scores: Any, labels: Any, delta: float, reduction: str
 
 @guarded
 def hinge_loss(
-    scores: Any,
-    labels: Any,
+    scores: Array,
+    labels: Array,
     *,
     delta: float = 1.0,
     squared: bool = False,
@@ -128,11 +129,11 @@ def check_power(who: str, p: int) -> None:
 
 @guarded
 def multi_margin_loss(
-    scores: Any,
-    labels: Any,
+    scores: Array,
+    labels: Array,
     p: int = 1,
     margin: float = 1.0,
-    weight: Any = None,
+    weight: Array = None,
     *,
     reduction: str = "mean",
 ) -> Tensor:
@@ -178,8 +179,8 @@ def multi_margin_loss(
 
 @guarded
 def attribute_hinge_loss(
-    scores: Any,
-    target: Any,
+    scores: Array,
+    target: Array,
     *,
     delta: float = 1.0,
     squared: bool = False,

@@ -13,10 +13,11 @@ from graphgrad.nn.functional.losses.checks import matched, reduced
 from graphgrad.ops.elementwise import Elementary, square
 from graphgrad.ops.piecewise import absolute
 from graphgrad.ops.reduce import sum as total
+from graphgrad.typing import Array
 
 
 @guarded
-def mse_loss(x: Any, target: Any, *, reduction: str = "mean") -> Tensor:
+def mse_loss(x: Array, target: Array, *, reduction: str = "mean") -> Tensor:
     """Return the mean of (x − target)², over all elements.
 
     Its gradient is 2 (x − target) / count; that of :func:`half_squared_error` has no 2, and N
@@ -39,7 +40,7 @@ def mse_loss(x: Any, target: Any, *, reduction: str = "mean") -> Tensor:
 
 
 @guarded
-def half_squared_error(x: Any, target: Any, *, reduction: str = "mean") -> Tensor:
+def half_squared_error(x: Array, target: Array, *, reduction: str = "mean") -> Tensor:
     """Return ½ Σ (x − target)² of each sample, averaged over the batch.
 
     The sum runs over the last axis, the features; all others count samples. The gradient is
@@ -66,7 +67,7 @@ def half_squared_error(x: Any, target: Any, *, reduction: str = "mean") -> Tenso
 
 
 @guarded
-def l1_loss(x: Any, target: Any, *, reduction: str = "mean") -> Tensor:
+def l1_loss(x: Array, target: Array, *, reduction: str = "mean") -> Tensor:
     """Return the mean of |x − target|, over all elements.
 
     The gradient is sign(x − target) / count, 0 where they are equal.
@@ -87,7 +88,7 @@ def l1_loss(x: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     return reduced(absolute(x - target), reduction)
 
 
-def _huber(d: Any, delta: float) -> Any:
+def _huber(d: Any, delta: float) -> Array:
     near = np.clip(d, -delta, delta)
     return near * (d - 0.5 * near)
 
@@ -108,7 +109,7 @@ _HUBER: Elementary = op(
 
 
 @guarded
-def huber_loss(x: Any, target: Any, *, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+def huber_loss(x: Array, target: Array, *, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """Return the mean of ½ d² where |d| ≤ δ, else δ (|d| − ½ δ), with d = x − target.
 
     Outliers pull with the force δ, not more: the gradient is d limited to ±δ, over the count.
