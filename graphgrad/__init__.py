@@ -270,10 +270,8 @@ from graphgrad.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from graphgrad import data as data, nn as nn, optim as optim, testing as testing, viz as viz
-    from graphgrad.checks.gradcheck import (
-        gradcheck as gradcheck,
-        numerical_gradient as numerical_gradient,
-    )
+    from graphgrad.checks.differences import numerical_gradient as numerical_gradient
+    from graphgrad.checks.gradcheck import gradcheck as gradcheck
     from graphgrad.viz import graph as graph
 
 _ON_FIRST_USE = {
@@ -281,7 +279,7 @@ _ON_FIRST_USE = {
     "gradcheck": "graphgrad.checks.gradcheck",
     "graph": "graphgrad.viz",
     "nn": "graphgrad.nn",
-    "numerical_gradient": "graphgrad.checks.gradcheck",
+    "numerical_gradient": "graphgrad.checks.differences",
     "optim": "graphgrad.optim",
     "testing": "graphgrad.testing",
     "viz": "graphgrad.viz",

@@ -1,14 +1,16 @@
-"""Comparing two gradients, and saying how they compare."""
+"""What a gradient check found, as a table."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from graphgrad.checks.taylor import Remainders
+from graphgrad.checks.verdicts import Judged, Tolerance
 from graphgrad.typing import Array
 
-# ------------------------------------------------------------------------------- comparing
+_SEVERITY = {"right": 0, "cannot tell": 1, "WRONG": 2}
 
 
 def relative_error(a: Array, b: Array, floor: float = 0.0) -> Array:
@@ -19,96 +21,118 @@ def relative_error(a: Array, b: Array, floor: float = 0.0) -> Array:
     return np.where(np.equal(a, b), 0.0, error)[()]
 
 
-def verdict(error: float) -> str:
-    """Judge a relative error by the marks 1e-2, 1e-4 and 1e-7 (CS231n, in float64)."""
-    if math.isnan(error):
-        return "NaN"
-    if error > 1e-2:
-        return "wrong"
-    if error > 1e-4:
-        return "doubtful"
-    return "fine if there is a kink" if error > 1e-7 else "right"
-
-
 @dataclass(frozen=True)
 class Comparison:
-    """Analytic and numeric gradient in one input."""
+    """The gradient of one input, and what came of the elements that were looked at."""
 
     name: str
     order: int
-    analytic: Any
-    numeric: Any
-    errors: Any  # relative, element by element
-    tolerance: float
+    analytic: Array
+    judged: Mapping[tuple[int, ...], Judged]
+    tolerance: Tolerance
+
+    @property
+    def numeric(self) -> Array:
+        """The numeric gradient; NaN where nobody looked."""
+        return self._array(lambda j: j.numeric)
+
+    @property
+    def bounds(self) -> Array:
+        """How far the numeric gradient may be off; NaN where nobody looked."""
+        return self._array(lambda j: j.bound)
+
+    def _array(self, number: Callable[[Judged], float]) -> Array:
+        array = np.full(np.shape(self.analytic), np.nan)
+        for index, judged in self.judged.items():
+            array[index] = number(judged)
+        return array
+
+    def _error(self, index: tuple[int, ...]) -> float:
+        t = self.tolerance
+        floor = t.atol / t.rtol if t.rtol else math.inf
+        found = relative_error(float(self.analytic[index]), self.judged[index].numeric, floor)
+        return math.inf if math.isnan(found) else float(found)
 
     @property
     def worst(self) -> tuple[int, ...]:
-        """Index of the worst element: the first NaN, else the largest error."""
-        return tuple(map(int, np.unravel_index(np.argmax(self.errors), self.errors.shape)))
+        """Index of the worst element: a wrong one, else one of which nothing can be told."""
+        return max(self.judged, key=lambda i: (_SEVERITY[self.judged[i].verdict], self._error(i)))
 
     @property
     def error(self) -> float:
         """The relative error at the worst element; 0 for an empty input."""
-        return float(self.errors[self.worst]) if self.errors.size else 0.0
+        return self._error(self.worst) if self.judged else 0.0
+
+    @property
+    def verdict(self) -> str:
+        """What holds for the worst element: right, WRONG or cannot tell."""
+        return self.judged[self.worst].verdict if self.judged else "right"
 
     def __bool__(self) -> bool:
-        """Whether every element agrees; NaN agrees with nothing."""
-        return bool((self.errors <= self.tolerance).all())
+        """Whether every element that was looked at is right."""
+        return self.verdict == "right"
 
     @property
     def cells(self) -> tuple[str, ...]:
         """The row of the report's table."""
-        head = (str(self.order), self.name, str(self.errors.shape))
-        if not self.errors.size:
-            return (*head, "–", "–", "–", "–", "ok: empty")
-        a, n = float(self.analytic[self.worst]), float(self.numeric[self.worst])
-        judged = "ok" if self else f"FAILED: {self._why(a, n)}"
+        shape, size = np.shape(self.analytic), np.size(self.analytic)
+        looked = "" if len(self.judged) == size else f", {len(self.judged)} of {size:,}"
+        head = (str(self.order), self.name, f"{shape}{looked}")
+        if not self.judged:
+            return (*head, "–", "–", "–", "–", "–", "right: empty")
+        judged, a = self.judged[self.worst], float(self.analytic[self.worst])
         place = "[" + ", ".join(map(str, self.worst)) + "]"
-        return (*head, place, f"{a:.8g}", f"{n:.8g}", f"{self.error:.1e}", judged)
-
-    def _why(self, analytic: float, numeric: float) -> str:
-        for side, number in (("analytic", analytic), ("numeric", numeric)):
-            if not math.isfinite(number):
-                return f"the {side} gradient is {number}"
-        return verdict(self.error)
+        text = judged.verdict + (f": {judged.why}" if judged.why else "")
+        gap = abs(a - judged.numeric) if math.isfinite(a) else math.inf * (a != judged.numeric)
+        numbers = f"{a:.8g}", f"{judged.numeric:.8g}", f"{gap:.1e}", f"{judged.bound:.1e}"
+        return (*head, place, *numbers, text)
 
 
-def compare(
-    name: str, order: int, analytic: Any, numeric: Any, rtol: float, atol: float
-) -> Comparison:
-    """Compare two gradients; differences up to ``atol`` count as rounding."""
-    errors = relative_error(analytic, numeric, atol / rtol if rtol else math.inf)
-    return Comparison(name, order, analytic, numeric, np.asarray(errors), rtol)
-
-
-# ------------------------------------------------------------------------------- reporting
-
-_HEADER = ("order", "input", "shape", "worst at", "analytic", "numeric", "rel. error", "verdict")
+_HEADER = ("order", "input", "shape", "worst at", "analytic", "numeric", "error", "bound")
 
 
 @dataclass(frozen=True)
 class Report:
-    """What :func:`gradcheck` found: true when everything agrees; prints as a table."""
+    """What :func:`gradcheck` found: true when every gradient is right; prints as a table.
+
+    ``error`` is |analytic − numeric|, ``bound`` how far the numeric gradient may be off.
+    """
 
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...] = ()
+    taylor: Remainders | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
-        """Whether every gradient agrees with its differences."""
+        """Whether every gradient is right: neither wrong, nor beyond what differences can tell."""
         return all(self.comparisons)
+
+    def assert_right(self) -> None:
+        """Raise an AssertionError with this table, unless every gradient is right.
+
+        For tests: ``gg.gradcheck(f, x).assert_right()``.
+        """
+        if not self:
+            raise AssertionError(f"\n{self}")
 
     def __str__(self) -> str:
         """One row per input and order, with its worst element."""
-        rows = [_HEADER, *(c.cells for c in self.comparisons)]
+        rows = [(*_HEADER, "verdict"), *(c.cells for c in self.comparisons)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ]
-        failed = sum(not c for c in self.comparisons)
-        title = (
-            f"gradcheck: {f'{failed} of {len(self.comparisons)} FAILED' if failed else 'passed'}"
-        )
-        return "\n".join([title, *lines, *(f"note: {note}" for note in self.notes)])
+        notes = [*self.notes, *([str(self.taylor)] if self.taylor else [])]
+        return "\n".join([f"gradcheck: {self._title}", *lines, *(f"note: {n}" for n in notes)])
+
+    @property
+    def _title(self) -> str:
+        verdicts = [c.verdict for c in self.comparisons]
+        parts = [
+            f"{verdicts.count(verdict)} of {len(verdicts)} {words}"
+            for verdict, words in (("WRONG", "WRONG"), ("cannot tell", "cannot be told"))
+            if verdict in verdicts
+        ]
+        return ", ".join(parts) or "passed"
 
     __repr__ = __str__

@@ -11,6 +11,7 @@ from graphgrad.engine.op import TABLE
 from graphgrad.engine.operands import unwrapped
 from graphgrad.engine.plain import ask
 from graphgrad.engine.record import record
+from graphgrad.engine.recording import latest, show_answer
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.typing import Array
 
@@ -68,7 +69,8 @@ class ArrayMethods(Recorded):
 
     def __bool__(self) -> bool:
         """Truth of the only element, for Python's control flow."""
-        return bool(self._array)
+        answer = bool(self._array)
+        return show_answer("bool", answer) if latest().observers else answer
 
     def __len__(self) -> int:
         """Length of the first axis."""
@@ -157,22 +159,28 @@ class ArrayMethods(Recorded):
     # ------------------------------------------------- comparisons: plain bool arrays
 
     def __lt__(self, other: Array) -> Array:
-        return np.less(self._array, unwrapped(other))
+        answer = np.less(self._array, unwrapped(other))
+        return show_answer("less", answer) if latest().observers else answer
 
     def __le__(self, other: Array) -> Array:
-        return np.less_equal(self._array, unwrapped(other))
+        answer = np.less_equal(self._array, unwrapped(other))
+        return show_answer("less_equal", answer) if latest().observers else answer
 
     def __gt__(self, other: Array) -> Array:
-        return np.greater(self._array, unwrapped(other))
+        answer = np.greater(self._array, unwrapped(other))
+        return show_answer("greater", answer) if latest().observers else answer
 
     def __ge__(self, other: Array) -> Array:
-        return np.greater_equal(self._array, unwrapped(other))
+        answer = np.greater_equal(self._array, unwrapped(other))
+        return show_answer("greater_equal", answer) if latest().observers else answer
 
     def __eq__(self, other: object) -> Array:
-        return np.equal(self._array, unwrapped(other))
+        answer = np.equal(self._array, unwrapped(other))
+        return show_answer("equal", answer) if latest().observers else answer
 
     def __ne__(self, other: object) -> Array:
-        return np.not_equal(self._array, unwrapped(other))
+        answer = np.not_equal(self._array, unwrapped(other))
+        return show_answer("not_equal", answer) if latest().observers else answer
 
     __hash__ = object.__hash__
 

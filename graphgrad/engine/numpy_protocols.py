@@ -13,7 +13,7 @@ from graphgrad.engine.op import TABLE, Op
 from graphgrad.engine.operands import needs_gradient, refuse_recorded, unwrapped
 from graphgrad.engine.plain import OF_CONSTANTS, PLAIN, REMEDIES
 from graphgrad.engine.record import record
-from graphgrad.engine.recording import switches
+from graphgrad.engine.recording import latest, show_answer, switches
 from graphgrad.errors import GraphError, UnsupportedError
 
 # The methods of ufuncs that are ops by another name.
@@ -117,7 +117,8 @@ def _answered(answer: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, A
     where = kwargs.get("where")
     if isinstance(where, Recorded):
         refuse_recorded(where, name, "where")
-    return answer(*map(unwrapped, args), **{k: unwrapped(v) for k, v in kwargs.items()})
+    found = answer(*map(unwrapped, args), **{k: unwrapped(v) for k, v in kwargs.items()})
+    return show_answer(name, found) if latest().observers else found
 
 
 @lru_cache(maxsize=512)

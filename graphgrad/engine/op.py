@@ -27,7 +27,7 @@ from typing import Any, Generic, Self, TypeVar
 import numpy as np
 
 from graphgrad.arguments import guarded, several, whole, wrong
-from graphgrad.engine.binder import REQUIRED, Binder
+from graphgrad.engine.binder import REQUIRED, Binder, parameters
 from graphgrad.engine.domains import Domain
 from graphgrad.engine.failures import raise_named
 from graphgrad.engine.graph import Absent, Recorded
@@ -96,6 +96,7 @@ class Op(Declared, Generic[R]):
         broadcasts: bool,
         view: bool,
         masks: bool,
+        chooses: Rule | None,
         name: str | None,
         symbol: str | None,
         domain: Domain | None,
@@ -116,6 +117,7 @@ class Op(Declared, Generic[R]):
         self.broadcasts = broadcasts or self.elementwise
         self.view = view
         self.masks = masks
+        self.chooses = chooses
         self.__doc__ = doc or getattr(function, "__doc__", None)
         self.__name__ = self.name
         if ufunc:
@@ -147,13 +149,7 @@ class Op(Declared, Generic[R]):
             *(f"{n}_shape" for n in (("inputs",) if variadic else names)),
         )
         asked = {n for rule in (*self.rules, joint) if rule is not None for n in asked_by(rule)}
-        unknown = asked - {*self.layout, "inputs", "wanted"}
-        if unknown:
-            message = (
-                f"{self.name}: a gradient rule asks for '{min(unknown)}', which is none of "
-                f"{(*self.layout, 'inputs', 'wanted')}"
-            )
-            raise UnsupportedError(message)
+        self._refuse_unknown(asked.union(() if chooses is None else parameters(chooses)))
         self.has_saved = "saved" in asked
         self.asks_shapes = any(n in asked for n in self.layout[-len(names) :])
         self.differentiable = (
@@ -164,6 +160,12 @@ class Op(Declared, Generic[R]):
         self.whole, self.floats = self._integers()
         self.plans: dict[Any, Plan] = {}
         self.first_bit = 0 if variadic else 1  # in the mask of inputs; a list has no mask
+
+    def _refuse_unknown(self, asked: set[str]) -> None:
+        known = (*self.layout, "inputs", "wanted")
+        for name in sorted(asked.difference(known)):
+            message = f"{self.name}: a gradient rule asks for '{name}', which is none of {known}"
+            raise UnsupportedError(message)
 
     def _keeps_to_real_arrays(self) -> bool:
         """Whether the forward surely returns a real array; what a user's returns is checked."""
@@ -284,6 +286,7 @@ def op(
     broadcasts: bool = False,
     view: bool = False,
     masks: bool = False,
+    chooses: Rule | None = None,
     name: str | None = None,
     symbol: str | None = None,
     domain: Domain | None = None,
@@ -333,6 +336,10 @@ def op(
     masks
         The op chooses between branches (``where``): behind it, a branch that was not taken
         contributes exactly 0 even where its local derivative is not finite.
+    chooses
+        For an op with kinks or jumps: which piece of it each element takes, such as
+        ``lambda x: x > 0``; asks by name as rules do, and returns an array. `gradcheck`
+        sees by it that a step crosses a kink.
     name, symbol, doc
         For errors, pictures and help.
     domain
@@ -369,6 +376,7 @@ def op(
         broadcasts=broadcasts,
         view=view,
         masks=masks,
+        chooses=chooses,
         name=name,
         symbol=symbol,
         domain=domain,

@@ -8,6 +8,7 @@ import numpy as np
 from graphgrad.arguments import flag, shown
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.operands import as_array
+from graphgrad.engine.recording import latest, show_answer
 from graphgrad.errors import DtypeError, translate
 from graphgrad.typing import Array
 
@@ -31,8 +32,9 @@ def ask(function: Callable[..., Any], x: Array, axis: Any, **others: Any) -> Any
     array = x._array if isinstance(x, Recorded) else as_array(x, who)
     others = {name: flag(who, name, value) for name, value in others.items()}
     try:
-        return function(array, axis=axis, **others)
+        answer = function(array, axis=axis, **others)
     except (TypeError, ValueError, OverflowError) as error:
         kind = translate(error) or DtypeError
         of = f"{np.shape(array)} {array.dtype}"
         raise kind(f"{who}: {of}, axis={shown(axis)}: {error}") from error
+    return show_answer(who, answer) if latest().observers and isinstance(x, Recorded) else answer

@@ -49,6 +49,9 @@ class Observer:
         is in the node's ``values``, by ``plan.kept_names``.
         """
 
+    def answered(self, question: str, answer: Array) -> None:
+        """See what NumPy says about a Tensor without a graph: of a comparison, of argmax, of if."""
+
     def called(self, module: Any) -> contextlib.AbstractContextManager[Any]:  # noqa: ARG002
         """Return a context for the forward of a module that is called."""
         return contextlib.nullcontext()
@@ -135,6 +138,13 @@ def note_change(x: Array) -> None:
     if latest().observers:
         for observer in switches().observers:
             observer.overwritten(x)
+
+
+def show_answer(question: str, answer: Array) -> Array:
+    """Show observers a plain answer about a Tensor, and return it."""
+    for observer in switches().observers:
+        observer.answered(question, answer)
+    return answer
 
 
 @contextlib.contextmanager

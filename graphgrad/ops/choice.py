@@ -38,6 +38,7 @@ masked: Elementary = op(
     lambda g, mask: keep(g, mask),
     None,
     elementwise=True,
+    chooses=lambda mask: mask,
     name="masked",
     symbol="⊙",
     domain=Cases(
@@ -63,6 +64,7 @@ where: Elementary = op(
     forward=lambda condition, x, y: np.where(condition, x, y),
     elementwise=True,
     masks=True,
+    chooses=lambda condition: condition,
     symbol="where",
     domain=Cases(
         lambda r: call(np.array([True, False, True]), r(2, 3), r(2, 3)),
@@ -117,6 +119,7 @@ nan_to_num: Elementary = op(
     forward=_nan_to_num,
     elementwise=True,
     masks=True,
+    chooses=lambda x: np.isfinite(x),
     symbol="nan_to_num",
     domain=REAL,
     doc="x with numbers in place of NaN and ±∞. Gradient: g where x is finite, else 0.",

@@ -36,6 +36,12 @@ INDEXING = (
 )
 
 
+def _places(index: Any) -> Array:
+    """List the numbers in an index, which may depend on the values: the places of maxima."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return np.concatenate([np.zeros(0), *(np.ravel(p) for p in parts if np.ndim(p))])
+
+
 def _getitem(x: Array, index: Any) -> Array:
     return x[index], frozen(index)
 
@@ -45,6 +51,7 @@ getitem: Op[Tensor] = op(
     lambda g, saved: Scatter(saved, g),
     forward=_getitem,
     view=True,
+    chooses=lambda saved: _places(saved),
     name="getitem",
     symbol="[ ]",
     domain=Cases(*INDEXING),
@@ -149,6 +156,7 @@ take: Op[Tensor] = op(
     np.take,
     lambda g, a_shape, saved: Scatter(saved, g) if a_shape else np.sum(g),
     forward=_take,
+    chooses=lambda saved: _places(saved),
     symbol="take",
     domain=Cases(
         lambda r: call(r(3, 4), [0, 2, 0], axis=0),
@@ -181,6 +189,7 @@ take_along_axis: Op[Tensor] = op(
     np.take_along_axis,
     lambda g, saved: Scatter(saved, g),
     forward=_along_axis,
+    chooses=lambda saved: _places(saved),
     symbol="take_along",
     domain=Cases(
         lambda r: call(r(2, 3), np.array([[0, 2], [1, 1]]), axis=1),

@@ -45,6 +45,7 @@ def _euclidean_rule(
 euclidean: Op[Tensor] = op(
     _euclidean,
     _euclidean_rule,
+    chooses=lambda out: out == 0,
     name="norm",
     symbol="‖·‖",
     domain=Cases(
@@ -76,6 +77,7 @@ def _power_norm_rule(
 power_norm: Op[Tensor] = op(
     _power_norm,
     _power_norm_rule,
+    chooses=lambda x: np.sign(x),
     name="norm_p",
     symbol="‖·‖ₚ",
     domain=Cases(

@@ -27,6 +27,7 @@ sort: Op[Tensor] = op(
     forward=lambda a, axis=-1, kind=None, stable=None: np.sort(
         a, axis=axis, kind=kind, stable=stable
     ),
+    chooses=lambda a, axis: np.argsort(a, axis=axis, kind="stable"),
     symbol="sort",
     domain=Cases(
         lambda r: call(r(5)),
@@ -38,6 +39,10 @@ sort: Op[Tensor] = op(
     ),
     doc="In ascending order along the axis. Gradient: g, put back; equals keep their order.",
 )
+
+
+def _order(a: Array, axis: Axis) -> Array:
+    return np.argsort(lined_up(a, axis), axis=-1, kind="stable")
 
 
 def _quantile_rule(g: Array, a: Array, out: Array, q: Array, axis: Axis, method: str) -> Array:
@@ -88,6 +93,7 @@ quantile: Op[Tensor] = op(
     np.quantile,
     _quantile_rule,
     forward=_quantile,
+    chooses=lambda a, axis: _order(a, axis),
     symbol="quantile",
     domain=Cases(
         lambda r: call(r(5), 0.3),
@@ -105,6 +111,7 @@ percentile: Op[Tensor] = op(
         g, a, out, np.true_divide(q, 100), axis, method
     ),
     forward=_percentile,
+    chooses=lambda a, axis: _order(a, axis),
     symbol="percentile",
     domain=Cases(
         lambda r: call(r(5), 30),
@@ -117,6 +124,7 @@ median: Op[Tensor] = op(
     np.median,
     lambda g, a, out, axis: _quantile_rule(g, a, out, 0.5, axis, "linear"),
     forward=lambda a, axis=None, keepdims=False: np.median(a, axis=axis, keepdims=keepdims),
+    chooses=lambda a, axis: _order(a, axis),
     symbol="median",
     domain=Cases(
         lambda r: call(r(5)),

@@ -33,6 +33,7 @@ absolute: Elementary = op(
     np.absolute,
     lambda g, x: g * np.sign(x),
     forward=operator.abs,
+    chooses=lambda x: np.sign(x),
     symbol="|x|",
     domain=NOT_ZERO,
     doc="|x|. Gradient: g · sign x, 0 at 0.",
@@ -41,6 +42,7 @@ abs = absolute  # noqa: A001 - NumPy's name
 fabs: Elementary = op(
     np.fabs,
     lambda g, x: g * np.sign(x),
+    chooses=lambda x: np.sign(x),
     symbol="|x|",
     domain=NOT_ZERO,
     doc="|x|, floating. Gradient: g · sign x, 0 at 0.",
@@ -49,6 +51,7 @@ relu: Elementary = op(
     lambda x: np.maximum(x, 0),
     lambda g, out: keep(g, out > 0),
     elementwise=True,
+    chooses=lambda x: np.sign(x),
     name="relu",
     symbol="relu",
     domain=NOT_ZERO,
@@ -71,6 +74,7 @@ maximum: Elementary = op(
     np.maximum,
     lambda g, x, y: _larger(g, x, y),
     lambda g, x, y: _larger(g, y, x),
+    chooses=lambda x, y: np.sign(np.subtract(x, y)),
     symbol="max",
     domain=APART,
     doc="The larger of x and y; NaN if one is. Gradients: g to the larger, half each at a tie.",
@@ -79,6 +83,7 @@ minimum: Elementary = op(
     np.minimum,
     lambda g, x, y: _larger(g, y, x),
     lambda g, x, y: _larger(g, x, y),
+    chooses=lambda x, y: np.sign(np.subtract(x, y)),
     symbol="min",
     domain=APART,
     doc="The smaller of x and y; NaN if one is. Gradients: g to the smaller, half each at a tie.",
@@ -87,6 +92,7 @@ fmax: Elementary = op(
     np.fmax,
     lambda g, x, y, out: _chosen(g, x, y, out),
     lambda g, x, y, out: _chosen(g, y, x, out),
+    chooses=lambda x, y: np.sign(np.subtract(x, y)),
     symbol="fmax",
     domain=APART,
     doc="The larger of x and y, NaN ignored. Gradients: g to the larger, half each at a tie.",
@@ -95,10 +101,18 @@ fmin: Elementary = op(
     np.fmin,
     lambda g, x, y, out: _chosen(g, x, y, out),
     lambda g, x, y, out: _chosen(g, y, x, out),
+    chooses=lambda x, y: np.sign(np.subtract(x, y)),
     symbol="fmin",
     domain=APART,
     doc="The smaller of x and y, NaN ignored. Gradients: g to the smaller, half each at a tie.",
 )
+
+
+def _place_between(a: Array, low: Array, high: Array) -> Array:
+    """Give each place a number: below, at, between or above two bounds, which may cross."""
+    below, above = np.sign(np.subtract(a, low)), np.sign(np.subtract(a, high))
+    return below + 3 * above + 9 * np.sign(np.subtract(high, low))
+
 
 CLIP = "Gradients: g to x strictly inside, to a bound where that is the output, at a tie as well."
 clip_low: Elementary = op(
@@ -106,6 +120,7 @@ clip_low: Elementary = op(
     lambda g, a, low: keep(g, a > low),
     lambda g, a, low: keep(g, a <= low),
     elementwise=True,
+    chooses=lambda a, low: np.sign(np.subtract(a, low)),
     name="clip_low",
     symbol="clip",
     domain=APART,
@@ -116,6 +131,7 @@ clip_high: Elementary = op(
     lambda g, a, high: keep(g, a < high),
     lambda g, a, high: keep(g, a >= high),
     elementwise=True,
+    chooses=lambda a, high: np.sign(np.subtract(a, high)),
     name="clip_high",
     symbol="clip",
     domain=APART,
@@ -128,6 +144,7 @@ clip_both: Elementary = op(
     lambda g, a, low, high: keep(g, (a <= low) & (low < high)),
     lambda g, a, low, high: keep(g, (a >= high) | (low >= high)),
     elementwise=True,
+    chooses=lambda a, low, high: _place_between(a, low, high),
     name="clip",
     symbol="clip",
     domain=elementwise((-3.0, 3.0), (-2.0, -0.5), (0.5, 2.0), distinct=True),
@@ -167,6 +184,7 @@ copysign: Elementary = op(
     np.copysign,
     lambda g, x, out: g * (np.sign(x) * np.sign(out)),
     _zero,
+    chooses=lambda x, y: np.sign(x) + 3 * np.signbit(y),
     symbol="copysign",
     domain=elementwise((-3.0, 3.0), (-3.0, 3.0), avoid=(0.0,)),
     doc="|x| with the sign of y. Gradients: g · sign x · sign y, 0 at x = 0; and 0.",
@@ -177,6 +195,7 @@ copysign: Elementary = op(
 sign: Elementary = op(
     np.sign,
     _zero,
+    chooses=lambda x: np.sign(x),
     symbol="sign",
     domain=NOT_ZERO,
     doc="−1, 0 or 1. Gradient: 0.",
@@ -185,36 +204,59 @@ heaviside: Elementary = op(
     np.heaviside,
     _zero,
     lambda g, x: keep(g, np.equal(x, 0)),
+    chooses=lambda x: np.sign(x),
     symbol="H",
     domain=elementwise((-3.0, 3.0), (-3.0, 3.0), avoid=(0.0,)),
     doc="0 for x < 0, y for x = 0, 1 for x > 0. Gradients: 0; and g where x = 0.",
 )
 floor: Elementary = op(
-    np.floor, _zero, symbol="⌊x⌋", domain=STEPS, doc="The integer below. Gradient: 0."
+    np.floor,
+    _zero,
+    chooses=lambda out: out,
+    symbol="⌊x⌋",
+    domain=STEPS,
+    doc="The integer below. Gradient: 0.",
 )
 ceil: Elementary = op(
-    np.ceil, _zero, symbol="⌈x⌉", domain=STEPS, doc="The integer above. Gradient: 0."
+    np.ceil,
+    _zero,
+    chooses=lambda out: out,
+    symbol="⌈x⌉",
+    domain=STEPS,
+    doc="The integer above. Gradient: 0.",
 )
 trunc: Elementary = op(
-    np.trunc, _zero, symbol="trunc", domain=STEPS, doc="The integer towards 0. Gradient: 0."
+    np.trunc,
+    _zero,
+    chooses=lambda out: out,
+    symbol="trunc",
+    domain=STEPS,
+    doc="The integer towards 0. Gradient: 0.",
 )
 fix: Elementary = op(
     np.fix,
     _zero,
     forward=lambda x: np.trunc(x),
     elementwise=True,
+    chooses=lambda out: out,
     symbol="fix",
     domain=STEPS,
     doc="The integer towards 0. Gradient: 0.",
 )
 rint: Elementary = op(
-    np.rint, _zero, symbol="rint", domain=STEPS, doc="The nearest integer. Gradient: 0."
+    np.rint,
+    _zero,
+    chooses=lambda out: out,
+    symbol="rint",
+    domain=STEPS,
+    doc="The nearest integer. Gradient: 0.",
 )
 round: Elementary = op(  # noqa: A001 - NumPy's name
     np.round,
     _zero,
     forward=lambda a, decimals=0: np.round(a, decimals),
     elementwise=True,
+    chooses=lambda out: out,
     symbol="round",
     domain=STEPS,
     doc="Rounded to so many decimals. Gradient: 0.",
@@ -225,6 +267,7 @@ floor_divide: Elementary = op(
     _zero,
     _zero,
     forward=operator.floordiv,
+    chooses=lambda out: out,
     symbol="⌊÷⌋",
     domain=elementwise((2.1, 2.4), (0.85, 1.0)),
     doc="⌊x / y⌋. Gradients: 0 and 0.",
@@ -232,6 +275,7 @@ floor_divide: Elementary = op(
 spacing: Elementary = op(
     np.spacing,
     _zero,
+    chooses=lambda out: out,
     symbol="spacing",
     domain=elementwise((1.1, 1.9)),
     doc="The distance to the next number. Gradient: 0.",
@@ -258,6 +302,7 @@ modf: Op[tuple[Tensor, Tensor]] = op(
     joint=lambda g: (np.zeros_like(g[1]) if g[0] is None else g[0],),
     inputs=1,
     outputs=2,
+    chooses=lambda x: np.trunc(x),
     symbol="modf",
     domain=STEPS,
     doc="The fraction of x and its integer, both with the sign of x. Gradients: g and 0.",
@@ -268,6 +313,7 @@ frexp: Op[tuple[Tensor, Any]] = op(
     forward=_frexp,
     inputs=1,
     outputs=2,
+    chooses=lambda x: np.frexp(x)[1],
     symbol="frexp",
     domain=elementwise((1.1, 1.9)),
     doc="x as mantissa · 2 to an integer exponent. Gradients: g · 2^−exponent; the other is plain.",

@@ -39,6 +39,7 @@ PENALTY: Op[Tensor] = op(
     _penalty,
     joint=_penalty_rule,
     variadic=True,
+    chooses=lambda inputs: np.concatenate([np.sign(np.ravel(w)) for w in inputs]),
     name="penalty",
     symbol="λ₁Σ|w|+½λ₂Σw²",
     domain=Cases(

@@ -112,7 +112,7 @@ def test_a_wrong_second_derivative_is_found() -> None:
     lost = gg.op(
         lambda x: (x * x, x), lambda g, saved: 2 * g * saved, name="lost", elementwise=True
     )
-    with pytest.raises(AssertionError, match=r"2 +input 0 .* FAILED: wrong"):
+    with pytest.raises(AssertionError, match=r"2 +input 0 .* WRONG"):
         check_op(lost, ONE)
 
 
@@ -215,7 +215,7 @@ def test_typical_calls_alone_can_be_checked() -> None:
 
 def test_one_call_can_be_checked() -> None:
     check_call(TABLE[np.multiply], call(np.ones((2, 3)), np.ones(3)))
-    with pytest.raises(AssertionError, match="FAILED: wrong"):
+    with pytest.raises(AssertionError, match="WRONG"):
         check_call(square(lambda g, x: 3 * g * x), call(np.ones(3)))
 
 

@@ -119,6 +119,7 @@ _LEAKY: Elementary = op(
     lambda x, negative_slope: np.maximum(x, negative_slope * x),
     lambda g, out, negative_slope: g * _leaky_slope(out, negative_slope),
     elementwise=True,
+    chooses=lambda x: np.sign(x),
     name="leaky_relu",
     symbol="leaky relu",
     domain=Cases(
@@ -154,6 +155,7 @@ _PRELU: Elementary = op(
     _prelu_in_x,
     lambda g, x: g * keep(x, np.logical_not(x >= 0)),  # as min(x, 0), but flat at 0
     elementwise=True,
+    chooses=lambda x: np.sign(x),
     name="prelu",
     symbol="prelu",
     domain=elementwise((-3.0, 3.0), (-2.0, 2.0), avoid=(0.0,)),
@@ -229,6 +231,7 @@ _ELU_SLOPE: Elementary = op(
     _elu_slope,
     lambda g, x, alpha: g * keep(alpha * np.exp(np.minimum(x, 0)), x < 0),
     elementwise=True,
+    chooses=lambda x: np.sign(x),
     name="elu_slope",
     symbol="elu′",
     domain=Cases(
@@ -242,6 +245,7 @@ _ELU: Elementary = op(
     _elu,
     lambda g, x, alpha: g * _ELU_SLOPE(x, alpha),
     elementwise=True,
+    chooses=lambda x: np.sign(x),
     name="elu",
     symbol="elu",
     domain=Cases(

@@ -335,6 +335,7 @@ def _winners(shape: tuple[int, ...], down: Axis, across: Axis) -> Array:
 MAX_POOL: Op[Tensor] = op(
     _max_pool,
     lambda g, saved, down, across: UNPOOL(g, saved, down, across),
+    chooses=lambda saved: saved,
     name="max_pool",
     symbol="max pool",
     domain=_cases(lambda r, shape, *axes: call(_distinct(r, shape), *axes)),
@@ -377,6 +378,7 @@ SPREAD: Op[Tensor] = op(
 LP_POOL: Op[Tensor] = op(
     _power_mean,
     _power_mean_rule,
+    chooses=lambda out: out == 0,
     name="lp_pool",
     symbol="Lᵖ pool",
     domain=Cases(

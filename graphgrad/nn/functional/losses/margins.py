@@ -48,6 +48,7 @@ def _margins_rule(g: Array, saved: Any, labels: Array, scores_shape: tuple[int, 
 _MARGINS: Op[Tensor] = op(
     _margins,
     _margins_rule,
+    chooses=lambda saved: saved,
     name="margins",
     symbol="margins",
     domain=Cases(

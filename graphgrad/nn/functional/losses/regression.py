@@ -97,6 +97,7 @@ _HUBER: Elementary = op(
     _huber,
     lambda g, d, delta: g * np.clip(d, -delta, delta),
     elementwise=True,
+    chooses=lambda d, delta: np.sign(d - delta) + np.sign(d + delta),
     name="huber",
     symbol="Huber",
     domain=Cases(

@@ -1,0 +1,97 @@
+"""Which pieces a function takes: what relu, max, sort and Python's if chose on the way.
+
+Two points with the same choices lie on one smooth piece of the function; where they differ, a
+kink or a jump lies between them.
+"""
+
+from collections.abc import Callable
+from types import CodeType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphgrad.engine.binder import parameters
+from graphgrad.engine.graph import array_of, node_of
+from graphgrad.engine.op import Op
+from graphgrad.engine.recording import Observer, observing
+from graphgrad.engine.source import call_site, source_line
+from graphgrad.typing import Array
+
+
+class Choice(NamedTuple):
+    """What one op, or one question to NumPy, chose."""
+
+    name: str
+    pieces: Array  # which piece each element took
+    code: CodeType | None
+    instruction: int
+
+
+class Change(NamedTuple):
+    """Where two runs of a function chose differently first."""
+
+    name: str  # of the op
+    line: str
+    element: tuple[int, ...] | None  # its index; None where all of it may have changed
+
+    def __str__(self) -> str:
+        """Name the op, its element and the user's line."""
+        place = "" if not self.element else f" at element [{', '.join(map(str, self.element))}]"
+        return f"{self.name} ({self.line}){place}"
+
+
+class Choices(Observer):
+    """Writes down what is chosen while a function runs."""
+
+    def __init__(self) -> None:
+        self.found: list[Choice] = []
+
+    def recorded(
+        self, op: Op[Any], tensors: list[Any], arrays: list[Any], params: tuple[Any, ...]
+    ) -> None:
+        """Ask an op that declares ``chooses`` which pieces it took."""
+        if op.chooses is None:
+            return
+        node: Any = node_of(tensors[0])
+        known = dict(zip(op.parameters, params, strict=False))
+        known |= {"inputs": arrays} if op.variadic else dict(zip(op.order, arrays, strict=False))
+        known["out"] = array_of(tensors[0])
+        if node.values:
+            known |= dict(zip(node.plan.kept_names, node.values, strict=True))
+        pieces = op.chooses(*[known[name] for name in parameters(op.chooses)])
+        self.found.append(Choice(op.name, np.asarray(pieces), node.code, node.instruction))
+
+    def answered(self, question: str, answer: Array) -> None:
+        """Keep the answer: whatever NumPy says without a gradient is constant on a piece."""
+        answers = answer if isinstance(answer, tuple) else (answer,)
+        site = call_site(3)
+        for part in answers:
+            if isinstance(part, np.ndarray | np.generic | bool | int | float):
+                self.found.append(Choice(question, np.array(part), *site))
+
+    def sweeping(self, sweep: Any) -> None:
+        """Observe no sweep: the ops of its rules are recorded like any others."""
+
+    def first_change(self, other: "Choices") -> Change | None:
+        """Find where another run chose differently first."""
+        for mine, theirs in zip(self.found, other.found, strict=False):
+            line = source_line(mine.code, mine.instruction)
+            if (mine.name, mine.pieces.shape) != (theirs.name, theirs.pieces.shape):
+                return Change(mine.name, line, None)
+            same = mine.pieces == theirs.pieces
+            if mine.pieces.dtype.kind == "f":
+                same |= (mine.pieces != mine.pieces) & (theirs.pieces != theirs.pieces)
+            if not np.all(same):
+                place = np.unravel_index(int(np.argmin(same)), same.shape)
+                return Change(mine.name, line, tuple(map(int, place)))
+        if len(self.found) != len(other.found):
+            longer = max(self.found, other.found, key=len)[min(len(self.found), len(other.found))]
+            return Change(longer.name, source_line(longer.code, longer.instruction), None)
+        return None
+
+
+def watched(call: Callable[[], Any]) -> tuple[Any, Choices]:
+    """Run a function, and return its result and what was chosen on the way."""
+    choices = Choices()
+    with observing(choices):
+        return call(), choices

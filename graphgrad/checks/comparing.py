@@ -1,0 +1,260 @@
+"""One run of a gradient check: what to compare, order by order, and what to say of it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphgrad.checks.choices import Choices, watched
+from graphgrad.checks.differences import Kind, Path, steps_of
+from graphgrad.checks.report import Comparison
+from graphgrad.checks.taylor import FIRST, MANY, SECOND, Remainders, remainders
+from graphgrad.checks.verdicts import CERTAIN, Judged, Tolerance, judge
+from graphgrad.engine.operands import unwrapped
+from graphgrad.engine.record import constant
+from graphgrad.engine.recording import enable_grad, no_grad
+from graphgrad.engine.tensor import Tensor
+from graphgrad.engine.transforms import gradients, vjp
+from graphgrad.errors import GraphError
+from graphgrad.typing import Array
+
+DIRECTION = "all, along one direction"
+
+
+class Check:
+    """One run of gradcheck: how it compares, and what it found so far."""
+
+    def __init__(
+        self,
+        tolerance: Tolerance,
+        h: Array,
+        kind: Kind,
+        elements: int | None,
+        fast: bool,
+        draw: np.random.Generator,
+    ) -> None:
+        self.tolerance, self.h, self.kind, self.fast = tolerance, h, kind, fast
+        self.elements, self.draw = elements, draw
+        self.comparisons: list[Comparison] = []
+        self.notes: list[str] = []
+        self.taylor: Remainders | None = None
+
+    def run(
+        self, f: Callable[..., Any], points: list[Array], labels: list[str], order: int
+    ) -> None:
+        """Compare every order, the first one with Taylor's theorem too."""
+        for level in range(1, order + 1):
+            outs = _evaluate(f, points)
+            if level == 1:
+                self.notes += _notes(outs)
+                _require_same(outs, _evaluate(f, points))
+            upstream = [self._weights(np.shape(y)) for y in outs]
+            found = _analytic(f, points, upstream)
+            whole_direction = self._path(f, points, upstream, direction=self._direction(points))
+            own = [] if self.fast else self._elements(f, points, upstream, found, labels, level)
+            if level == 1:
+                own = self._second_opinion(whole_direction, found, own)
+                self.notes += self._unread(f, points, found, labels, outs)
+            along = self._along(whole_direction, found, own, level)
+            self.comparisons += [*own, *along]
+            labels = labels + [
+                f"upstream {k}" if len(outs) > 1 else "upstream" for k in range(len(outs))
+            ]
+            f, points = _derived(f, len(points)), [*points, *upstream]
+
+    def _weights(self, shape: tuple[int, ...]) -> Array:
+        drawn = self.draw.uniform(0.5, 1.5, shape) * self.draw.choice((-1, 1), shape)
+        return np.asarray(drawn)
+
+    def _direction(self, points: Sequence[Array]) -> list[Array]:
+        """Draw a direction in which each element moves by about its size, or by 1 if larger."""
+        sizes = [np.where(p == 0, 1.0, np.minimum(abs(p), 1.0)) for p in points]
+        return [np.asarray(self._weights(p.shape) * s) for p, s in zip(points, sizes, strict=True)]
+
+    def _path(
+        self, f: Callable[..., Any], points: Sequence[Array], upstream: Sequence[Array], **way: Any
+    ) -> Path:
+        def values(moved: Sequence[Array]) -> list[Array]:
+            with no_grad():
+                return [np.asarray(unwrapped(y)) for y in f(*map(constant, moved))]
+
+        def watch(moved: Sequence[Array]) -> tuple[list[Array], Choices]:
+            with enable_grad():
+                outs, choices = watched(lambda: f(*[Tensor(p, requires_grad=True) for p in moved]))
+            return [np.asarray(unwrapped(y)) for y in outs], choices
+
+        return Path(values, points, upstream, watched=watch, **way)
+
+    def _elements(
+        self,
+        f: Callable[..., Any],
+        points: Sequence[Array],
+        upstream: Sequence[Array],
+        found: Sequence[Array],
+        labels: Sequence[str],
+        level: int,
+    ) -> list[Comparison]:
+        comparisons = []
+        for which, (point, gradient) in enumerate(zip(points, found, strict=True)):
+            steps = steps_of(self.h, point)
+            judged = {}
+            for index in self._chosen(point.shape):
+                path = self._path(f, points, upstream, element=(which, index))
+                step = None if steps is None else float(steps[index])
+                judged[index] = judge(path, float(gradient[index]), self.tolerance, step, self.kind)
+            comparisons.append(Comparison(labels[which], level, gradient, judged, self.tolerance))
+        return comparisons
+
+    def _chosen(self, shape: tuple[int, ...]) -> Iterable[tuple[int, ...]]:
+        size = int(np.prod(shape))
+        if self.elements is None or size <= self.elements:
+            return np.ndindex(shape)
+        flat = self.draw.choice(size, self.elements, replace=False)
+        places = zip(*np.unravel_index(np.sort(flat), shape), strict=True)
+        return [tuple(map(int, place)) for place in places]
+
+    def _second_opinion(
+        self, path: Path, found: Sequence[Array], own: list[Comparison]
+    ) -> list[Comparison]:
+        """Let Taylor's theorem decide where differences are too noisy to."""
+        self.taylor = remainders(path, _slope_along(path, found))
+        if all(c.verdict != "cannot tell" for c in own):
+            return own
+        if not self._falls_fast(path, found):
+            return own
+        return [
+            Comparison(
+                c.name,
+                c.order,
+                c.analytic,
+                {
+                    index: _decided(judged, float(c.analytic[index]))
+                    for index, judged in c.judged.items()
+                },
+                c.tolerance,
+            )
+            for c in own
+        ]
+
+    def _falls_fast(self, path: Path, found: Sequence[Array]) -> bool:
+        """Whether the remainder falls with the square of the step until noise takes over."""
+        order = remainders(path, _slope_along(path, found), MANY).order
+        return order is not None and order >= SECOND
+
+    def _along(
+        self, path: Path, found: Sequence[Array], own: Sequence[Comparison], level: int
+    ) -> list[Comparison]:
+        """Compare the slope along the direction, where single elements leave a doubt.
+
+        They do if only some were looked at, if some lie on kinks (each may lie between its
+        slopes, and all of them together not), and if the remainder falls too slowly.
+        """
+        kinks = any(j.kink and j.verdict == "right" for c in own for j in c.judged.values())
+        order = self.taylor.order if level == 1 and self.taylor is not None else None
+        slow = order is not None and order <= FIRST and all(own) and not kinks
+        some = self.elements is not None and level == 1
+        if not (self.fast or kinks or slow or some) or not any(p.size for p in path.points):
+            return []
+        along = _slope_along(path, found)
+        judged = judge(path, along, self.tolerance, None, "central")
+        if kinks and judged.verdict == "cannot tell" and judged.why.startswith("not diff"):
+            return []
+        if level == 1 and judged.verdict == "cannot tell" and self._falls_fast(path, found):
+            judged = _decided(judged, along)
+        return [Comparison(DIRECTION, level, np.asarray(along), {(): judged}, self.tolerance)]
+
+    def _unread(
+        self,
+        f: Callable[..., Any],
+        points: Sequence[Array],
+        found: Sequence[Array],
+        labels: Sequence[str],
+        outs: Sequence[Array],
+    ) -> list[str]:
+        """Name the inputs that do not change f: their gradients are 0 whatever f should be."""
+        notes = []
+        for i, (point, gradient) in enumerate(zip(points, found, strict=True)):
+            if not point.size or np.any(gradient):
+                continue
+            ways = [self._weights(point.shape) * (1 + abs(point)) * size for size in (0.3, 3.0)]
+            moved = [[point + way if k == i else p for k, p in enumerate(points)] for way in ways]
+            with np.errstate(all="ignore"):
+                after = [y for there in moved for y in _evaluate(f, list(map(np.asarray, there)))]
+            if all(
+                np.array_equal(a, b, equal_nan=True)
+                for a, b in zip([*outs, *outs], after, strict=True)
+            ):
+                name = labels[i]
+                notes.append(f"f does not change with {name}, whose gradient is 0: does f read it?")
+        return notes
+
+
+def _decided(judged: Judged, analytic: float) -> Judged:
+    near = abs(analytic - judged.numeric) <= CERTAIN * judged.bound < np.inf
+    if judged.verdict != "cannot tell" or not near or judged.kink:
+        return judged
+    return judged._replace(verdict="right", why=f"{judged.why}; the Taylor remainder tells")
+
+
+def _slope_along(path: Path, found: Sequence[Array]) -> float:
+    with np.errstate(all="ignore"):
+        return sum(float(np.sum(g * d)) for g, d in zip(found, path.direction or (), strict=True))
+
+
+def _derived(f: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """Return the function from the inputs and upstream gradients of f to its gradients."""
+
+    def derivative(*args: Any) -> list[Any]:
+        _, pullback = vjp(f, *args[:count])
+        return list(pullback(list(args[count:])))
+
+    return derivative
+
+
+def _analytic(f: Callable[..., Any], points: Sequence[Any], upstream: Sequence[Any]) -> list[Any]:
+    """Return the gradients that the engine finds."""
+    variables = [Tensor(p, requires_grad=True) for p in points]
+    with enable_grad():
+        outs = f(*variables)
+    pairs = [(y, u) for y, u in zip(outs, upstream, strict=True) if _is_recorded(y)]
+    if not pairs:  # f is constant
+        return [np.zeros(p.shape) for p in points]
+    ys, us = zip(*pairs, strict=True)
+    return [np.asarray(g) for g in gradients(ys, variables, us)]
+
+
+def _evaluate(f: Callable[..., Any], points: Sequence[Any]) -> list[Any]:
+    """Return the plain outputs of f, recording nothing."""
+    with no_grad():
+        return [np.asarray(unwrapped(y)) for y in f(*[constant(p.copy()) for p in points])]
+
+
+def _is_recorded(y: Array) -> bool:
+    return isinstance(y, Tensor) and y.requires_grad
+
+
+def _require_same(first: Iterable[Any], second: Iterable[Any]) -> None:
+    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True)):
+        message = (
+            "gradcheck: f gave different values for the same inputs; seed what it draws, inside "
+            "f, and let it change nothing that it computes with"
+        )
+        raise GraphError(message)
+
+
+def _notes(outs: Sequence[Any]) -> list[str]:
+    """Say what is differentiated, if not one number, and what makes differences worthless."""
+    notes = []
+    shapes = [str(np.shape(y)) for y in outs]
+    if any(shape != "()" for shape in shapes):
+        outputs = f"{'output' if len(shapes) == 1 else 'outputs'} of shape {', '.join(shapes)}"
+        notes.append(f"compared is the gradient of the sum of random numbers times the {outputs}")
+    coarse = sorted({str(y.dtype) for y in outs if y.dtype != np.float64})
+    if coarse:
+        notes.append(f"f computes in {', '.join(coarse)}, so its differences are coarse")
+    for y in map(np.asarray, outs):
+        notes += [
+            f"an output of f is {y[tuple(index)]} at {index}: it has no slope"
+            for index in np.argwhere(~np.isfinite(y))[:1].tolist()
+        ]
+    return notes

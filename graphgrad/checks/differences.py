@@ -1,0 +1,332 @@
+"""Derivatives by differences of values, each with a bound of its error.
+
+Two errors pull in opposite directions: what a difference cuts off shrinks with the step, what
+rounding adds grows as the step shrinks. No fixed step suits sin(x) at a million, so a slope is
+computed with many, each four times smaller than the last, and extrapolated to step 0 from the
+pair where it changes least (Richardson's and Ridders' methods). How much it changes there, and
+the rounding of f's values, bound its error.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from graphgrad.arguments import guarded
+from graphgrad.checks.choices import Choices
+from graphgrad.engine.graph import Recorded
+from graphgrad.engine.operands import as_array, unwrapped
+from graphgrad.engine.record import constant
+from graphgrad.engine.recording import no_grad
+from graphgrad.errors import ArgumentError, DtypeError, ShapeError
+from graphgrad.typing import Array
+
+Kind = Literal["central", "forward"]
+Outputs = Callable[[Sequence[Array]], list[Array]]  # from points, its to write to, to f's outputs
+Watched = Callable[[Sequence[Array]], tuple[list[Array], Choices]]
+
+RATIO = 4.0  # of one step to the next
+ROUNDING = 4.0  # units in the last place that a value of f may be off by
+STEADY = 0.1  # of a slope: what the best pair of steps may change it by
+QUICK = 1e-3  # the larger step of a quick slope, in units of x or of 1, whichever is smaller
+
+
+class Slope(NamedTuple):
+    """A derivative, and how far it may be off."""
+
+    value: float
+    bound: float
+
+
+NOTHING = Slope(np.nan, np.inf)
+
+
+class Value(NamedTuple):
+    """The outputs of f at one place of a path."""
+
+    t: float  # the way from the start that rounding left
+    outputs: list[Array]
+    choices: Choices | None = None
+
+
+class Level(NamedTuple):
+    """A difference with one step."""
+
+    step: float
+    slope: float
+    noise: float  # what rounding may add to the slope
+
+
+class Path:
+    """f along a straight line: where one element moves, or all do along a direction.
+
+    What is differentiated is the sum of outputs times ``weights``. Outputs are subtracted before
+    they are summed, so those that do not move cancel exactly. What moved with a larger step and
+    does not with a smaller one is rounded away, and counts as noise.
+    """
+
+    def __init__(
+        self,
+        f: Outputs,
+        points: Sequence[Array],
+        weights: Sequence[Array],
+        *,
+        element: tuple[int, tuple[int, ...]] | None = None,
+        direction: Sequence[Array] | None = None,
+        watched: Watched | None = None,
+    ) -> None:
+        self.f, self.points, self.weights, self.watched = f, points, weights, watched
+        self.element, self.direction = element, direction
+        self.moving: list[Array] = [np.zeros(np.shape(c), bool) for c in weights]
+        self.x = 0.0 if element is None else float(points[element[0]][element[1]])
+
+    def from_points(self, points: Sequence[Array]) -> "Path":
+        """Return the same line through another point."""
+        return Path(
+            self.f,
+            points,
+            self.weights,
+            element=self.element,
+            direction=self.direction,
+            watched=self.watched,
+        )
+
+    def at(self, t: float, *, watch: bool = False) -> Value:
+        """Compute f at a place, with what it chose there if asked to watch."""
+        points = [p.copy() for p in self.points]
+        if self.element is not None:
+            which, index = self.element
+            points[which][index] += t
+            t = float(points[which][index]) - self.x
+        else:
+            points = [p + t * d for p, d in zip(points, self.direction or (), strict=True)]
+        with np.errstate(all="ignore"):
+            if watch and self.watched is not None:
+                outputs, choices = self.watched(points)
+            else:
+                outputs, choices = self.f(points), None
+        return Value(t, outputs, choices)
+
+    def difference(self, a: Value, b: Value) -> Level:
+        """Return the slope from b to a."""
+        rise = noise = 0.0
+        with np.errstate(all="ignore"):
+            for k, (ya, yb) in enumerate(zip(a.outputs, b.outputs, strict=True)):
+                c = self.weights[k]
+                rise += float(np.sum((ya - yb) * c))
+                self.moving[k] = moving = self.moving[k] | (ya != yb)
+                if ya.dtype.kind == "f":
+                    largest = np.maximum(abs(ya), abs(yb))
+                    noise += _EPS[ya.dtype.char] * float(np.sum(largest * abs(c), where=moving))
+        run = a.t - b.t
+        if not run:
+            return Level(0.0, np.nan, np.inf)
+        return Level(abs(run), rise / run, ROUNDING * noise / abs(run))
+
+    def central(self, step: float) -> Level:
+        """Return the slope between one step to the right and one to the left."""
+        return self.difference(self.at(step), self.at(-step))
+
+    def quick(self) -> Slope:
+        """Return the slope from two steps that suit most functions."""
+        step = max(QUICK * (min(abs(self.x), 1.0) or 1.0), 1e4 * float(np.spacing(abs(self.x))))
+        wide, narrow = self.central(step), self.central(step / 2)
+        change = (narrow.slope - wide.slope) / 3
+        return Slope(narrow.slope + change, abs(change) + narrow.noise)
+
+    def steps(self, largest: float = np.inf) -> list[float]:
+        """List steps from the size of x, or of 1, down to where rounding is all that is left."""
+        size = abs(self.x)
+        if not np.isfinite(size):
+            return []
+        step = min(max(size, 1.0) / 4, largest)
+        least = max(1e-10 * min(size or 1e-2, 1.0), 64 * float(np.spacing(size)))
+        steps: list[float] = []
+        while step >= least or len(steps) < 3:
+            steps.append(step)
+            step /= RATIO
+        return steps
+
+
+_EPS = {t: float(np.finfo(t).eps) for t in "efdg"}
+
+
+def extrapolated(levels: Sequence[Level], order: int) -> Slope:
+    """Extrapolate slopes with ever smaller steps to step 0, where their error goes as h^order.
+
+    The best pair is the one that changes least for its size. Where none is steady, the slope is
+    0, or no step was small enough: then the slopes of all smaller steps must agree as well.
+    """
+    found = [level for level in levels if np.isfinite(level.slope)]
+    if len(found) < 2:
+        return NOTHING
+    weight = RATIO**order - 1
+    pairs = list(itertools.pairwise(found))
+    changes = [(narrow.slope - wide.slope) / weight for wide, narrow in pairs]
+    limits = [narrow.slope + change for (_, narrow), change in zip(pairs, changes, strict=True)]
+    slopes = []
+    for k, change in enumerate(changes):
+        near = [limits[i] for i in (k - 1, k + 1) if 0 <= i < len(limits)]
+        spread = max([abs(change), *(abs(limits[k] - other) for other in near)])
+        # what smaller steps disagree by, as rises of f, is noise in f beyond rounding
+        rises = [abs(v.slope - limits[k]) * v.step for v in found[k + 2 :]]
+        narrow = found[k + 1]
+        bound = max([spread, *(rise / narrow.step for rise in rises)]) + narrow.noise
+        slopes.append(Slope(limits[k], bound))
+    steady = [s for s in slopes if s.bound <= STEADY * abs(s.value)]
+    if steady:
+        return min(steady, key=lambda s: s.bound / abs(s.value) if s.value else 0.0)
+    k = min(range(len(slopes)), key=lambda i: slopes[i].bound)
+    others = [abs(v.slope - slopes[k].value) - 10 * v.noise for v in found[k + 2 :]]
+    return Slope(slopes[k].value, max([slopes[k].bound, *others]))
+
+
+def grows(levels: Sequence[Level]) -> float:
+    """Return ±inf where the slopes grow with every smaller step, as those of sqrt at 0; else 0."""
+    seen = [v for v in levels if np.isfinite(v.slope) and abs(v.slope) > 10 * v.noise][-5:]
+    slopes = [v.slope for v in seen]
+    if len(slopes) < 4 or not (min(slopes) > 0 or max(slopes) < 0):
+        return 0.0
+    growing = all(abs(b) > 1.2 * abs(a) for a, b in itertools.pairwise(slopes))
+    return float(np.copysign(np.inf, slopes[-1])) if growing else 0.0
+
+
+def fixed(path: Path, step: float, kind: Kind, start: Value | None = None) -> Level:
+    """Return the slope with one step that the user chose."""
+    left = start if kind == "forward" and start is not None else None
+    level = path.difference(path.at(step), left or path.at(0.0 if kind == "forward" else -step))
+    if not np.isfinite(level.noise) and np.isnan(level.slope):
+        message = f"h={step} is too small a step from {path.x}"
+        raise ArgumentError(message)
+    return level
+
+
+def one_sided(path: Path, start: Value, steps: Sequence[float], side: float) -> list[Level]:
+    """Return the slopes from the start to one side, one for each step."""
+    return [path.difference(path.at(side * step), start) for step in steps]
+
+
+# ------------------------------------------------------------------------- for users
+
+
+@guarded
+def numerical_gradient(
+    f: Callable[[Any], Any],
+    x: ArrayLike | Recorded,
+    h: Array = None,
+    kind: Kind = "central",
+    *,
+    bounds: bool = False,
+) -> Array:
+    """Differentiate a function of one array by differences of its values.
+
+    Central: (f(x + h) − f(x − h)) / 2h. Forward: (f(x + h) − f(x)) / h, where f(x) is computed
+    once. One element of x moves at a time, in float64. Without ``h`` many steps are tried, and
+    extrapolated to 0. f is given fresh copies, so x is never written to, and f must compute with
+    its argument rather than with an array that it closes over::
+
+        >>> import graphgrad as gg, numpy as np
+        >>> slope, bound = gg.numerical_gradient(np.sin, 1e6, bounds=True)
+        >>> bool(abs(slope - np.cos(1e6)) < bound < 1e-8)
+        True
+
+    Parameters
+    ----------
+    f
+        From an array of x's shape (a Tensor, if x is one) to one number, plain or a Tensor.
+    x
+        Where to differentiate: numbers of any shape.
+    h
+        The step, a number or an array of x's shape; None tries many, from the size of x down.
+    kind
+        ``"central"`` or ``"forward"``.
+    bounds
+        Whether to return a bound of the error of each element as well. With ``h`` it takes a
+        second difference, with half the step.
+
+    Returns
+    -------
+    The gradient, a plain float64 array of x's shape; with ``bounds`` a pair of such arrays.
+
+    Raises
+    ------
+    ShapeError
+        If f returns more than one number, or h is not positive.
+    DtypeError
+        If f returns no real number.
+    """
+    point, tensor_in = float64(x, "numerical_gradient"), isinstance(x, Recorded)
+
+    def values(points: Sequence[Array]) -> list[Array]:
+        (argument,) = points
+        y = unwrapped(f(constant(argument) if tensor_in else argument))
+        if np.shape(y) != () and np.size(y) != 1:
+            message = (
+                f"numerical_gradient: f returned shape {np.shape(y)}, not one number; sum it, "
+                "or use gg.gradcheck, which takes any outputs"
+            )
+            raise ShapeError(message)
+        return [_real(y, "numerical_gradient")]
+
+    steps = steps_of(h, point)
+    gradient, errors = np.zeros(point.shape), np.zeros(point.shape)
+    with no_grad():
+        start = None
+        for index in np.ndindex(point.shape):
+            path = Path(values, [point], [np.ones(())], element=(0, index))
+            if kind == "forward" and start is None:
+                start = path.at(0.0)
+            step = None if steps is None else float(steps[index])
+            gradient[index], errors[index] = slope(path, step, kind, start, bounds=bounds)
+    return (gradient[()], errors[()]) if bounds else gradient[()]
+
+
+def slope(
+    path: Path, step: float | None, kind: Kind, start: Value | None = None, *, bounds: bool = True
+) -> Slope:
+    """Return the derivative along a path: with one step, or with those that suit it best."""
+    order = 2 if kind == "central" else 1
+    if step is not None:
+        level = fixed(path, step, kind, start)
+        if not bounds:
+            return Slope(level.slope, np.nan)
+        change = abs(level.slope - fixed(path, step / 2, kind, start).slope)
+        return Slope(level.slope, change * 2**order / (2**order - 1) + level.noise)
+    if kind == "forward":
+        return extrapolated(one_sided(path, start or path.at(0.0), path.steps(), 1.0), order)
+    found = path.quick()
+    if found.bound < 1e-9 * abs(found.value):
+        return found
+    return extrapolated([path.central(step) for step in path.steps()], order)
+
+
+def steps_of(h: Array, point: Array) -> Array:
+    """Return the step of each element; None where the user chose none."""
+    if h is None:
+        return None
+    steps = np.asarray(as_array(h, "h"))
+    if steps.shape != point.shape:
+        try:
+            steps = np.broadcast_to(steps, point.shape)
+        except ValueError as error:
+            message = f"h of shape {steps.shape} does not fit an input {point.shape}"
+            raise ShapeError(message) from error
+    if steps.dtype == bool or not ((steps > 0) & np.isfinite(steps)).all():
+        message = f"h={h}: a step is a positive number"
+        raise ShapeError(message)
+    return steps.astype(np.float64)
+
+
+def float64(x: Array, who: str) -> Array:
+    """Return a float64 array of our own, in C order."""
+    return np.array(as_array(unwrapped(x), who), dtype=np.float64, order="C")
+
+
+def _real(y: Array, who: str) -> Array:
+    array = np.array(y)  # a copy, since f may return one buffer each time
+    if array.dtype.kind not in "fiub":
+        message = f"{who}: f returned {type(y).__name__} of dtype {array.dtype}, not real numbers"
+        raise DtypeError(message)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
