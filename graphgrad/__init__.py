@@ -271,11 +271,13 @@ from graphgrad.version import __version__ as __version__
 if TYPE_CHECKING:
     from graphgrad import data as data, nn as nn, optim as optim, testing as testing, viz as viz
     from graphgrad.checks.differences import numerical_gradient as numerical_gradient
+    from graphgrad.checks.explaining import explain_grad as explain_grad
     from graphgrad.checks.gradcheck import gradcheck as gradcheck
     from graphgrad.viz import graph as graph
 
 _ON_FIRST_USE = {
     "data": "graphgrad.data",
+    "explain_grad": "graphgrad.checks.explaining",
     "gradcheck": "graphgrad.checks.gradcheck",
     "graph": "graphgrad.viz",
     "nn": "graphgrad.nn",
