@@ -1,17 +1,26 @@
-"""Property tests of ops, for those in graphgrad and for a user's own; needs hypothesis.
+"""Property tests of ops, modules and optimizers, a user's own too; needs hypothesis.
 
 ``check_op(my_op)`` draws calls from the op's domain and holds each against every law of
 laws.py. The strategies that draw them are public too.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, whole
+from graphgrad.arguments import guarded, whole, wrong
 from graphgrad.checks.laws import LAWS, AnyOp, Case, Law
+from graphgrad.checks.module_laws import MODULE_LAWS, ModuleCase, ModuleLaw
+from graphgrad.checks.modules import is_module
+from graphgrad.checks.optimizer_laws import (
+    OPTIMIZER_LAWS,
+    OptimizerCase,
+    OptimizerLaw,
+    parameters,
+    usual_step,
+)
 from graphgrad.engine.domains import Call, Domain, Elementwise, Reduction
 from graphgrad.errors import GraphgradError, ShapeError, UnsupportedError
 from graphgrad.typing import Array
@@ -258,12 +267,7 @@ def check_call(op: AnyOp, call: Call, laws: Sequence[Law] = LAWS) -> None:
         Where a law does not hold; a note names the call and the law.
     """
     for law in laws:
-        case = Case(op, call)
-        try:
-            law(case)
-        except (AssertionError, GraphgradError, ArithmeticError, TypeError, ValueError) as error:
-            error.add_note(f"{case}: {law.__name__.replace('_', ' ')}")
-            raise
+        _held_against(Case(op, call), [law])
 
 
 @guarded
@@ -308,3 +312,98 @@ def check_op(
         check_call(op, drawn, laws)
 
     holds()
+
+
+def _held_against(case: Any, laws: Sequence[Any]) -> None:
+    for law in laws:
+        try:
+            law(case)
+        except (AssertionError, GraphgradError, ArithmeticError, TypeError, ValueError) as error:
+            error.add_note(f"{case}: {law.__name__.replace('_', ' ')}")
+            raise
+
+
+@guarded
+def check_module(
+    module: Any, *inputs: Any, loss: Any = None, laws: Sequence[ModuleLaw] = MODULE_LAWS
+) -> None:
+    """Hold a module against the laws of modules, on typical inputs.
+
+    Its gradients are those of differences, every parameter takes part, float32 stays float32,
+    inputs are not written to, the state dict holds everything, ``eval()`` changes nothing. The
+    module itself stays as it was. A layer that hides a parameter from its state::
+
+        >>> import numpy as np
+        >>> from graphgrad import nn, testing
+        >>> class Scale(nn.Module):
+        ...     def __init__(self):
+        ...         self.factor = np.ones(3)  # an array, where a Parameter was meant
+        ...     def forward(self, x):
+        ...         self.factor += 1
+        ...         return x * self.factor
+        >>> testing.check_module(Scale(), np.ones((2, 3)))
+        Traceback (most recent call last):
+        AssertionError: ...
+
+    Parameters
+    ----------
+    module
+        A module, of graphgrad's or your own.
+    inputs
+        For its ``forward``, a small batch: every element of small parameters is moved.
+    loss
+        What to compute from its output for the gradients; None takes the outputs themselves.
+    laws
+        Functions of a :class:`graphgrad.checks.module_laws.ModuleCase` that raise.
+
+    Raises
+    ------
+    AssertionError
+        Where a law does not hold; a note names the module and the law.
+    """
+    if not is_module(module):
+        raise wrong("check_module", "module", module, "a Module")
+    _held_against(ModuleCase(module, inputs, loss), laws)
+
+
+@guarded
+def check_optimizer(
+    make: Callable[..., Any],
+    step: Callable[..., Any] | None = None,
+    *,
+    laws: Sequence[OptimizerLaw] = OPTIMIZER_LAWS,
+) -> None:
+    """Hold an optimizer against the laws of optimizers, on a small problem.
+
+    It goes downhill, equal starts have equal ends, a saved and loaded one goes on to the bit,
+    a step writes into parameters and nothing else. An optimizer that goes uphill::
+
+        >>> from graphgrad import optim, testing
+        >>> testing.check_optimizer(lambda params: optim.SGD(params, lr=0.01))
+        >>> class Ascent(optim.SGD):
+        ...     def step(self):
+        ...         for p in self.params:
+        ...             p.data += 0.01 * p.grad
+        >>> testing.check_optimizer(lambda params: Ascent(params, lr=0.01))
+        Traceback (most recent call last):
+        AssertionError: the loss went from ...
+
+    Parameters
+    ----------
+    make
+        From a list of parameters to an optimizer, with a rate that suits a small problem.
+    step
+        From an optimizer and a function that computes the loss: one step. None forgets the
+        gradients, computes new ones and calls ``optimizer.step()``.
+    laws
+        Functions of a :class:`graphgrad.checks.optimizer_laws.OptimizerCase` that raise.
+
+    Raises
+    ------
+    AssertionError
+        Where a law does not hold; a note names the optimizer and the law.
+    """
+    made = make(parameters())
+    if not hasattr(made, "step"):
+        raise wrong("check_optimizer", "what make returned", made, "an Optimizer")
+    _held_against(OptimizerCase(make, step or usual_step), laws)

@@ -294,6 +294,8 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     yield lambda: testing.calls(op)
     yield lambda: testing.check_call(op, typical_calls(op)[1])
     yield lambda: testing.check_op(op, examples=1)
+    yield lambda: testing.check_module(nn.Linear(3, 2, rng=rng), np.ones((2, 3)))
+    yield lambda: testing.check_optimizer(lambda params: optim.SGD(params, lr=0.01))
     yield lambda: testing.typical_calls(op)
     yield lambda: testing.axes((2, 3))
     yield lambda: testing.broadcastable(2)
