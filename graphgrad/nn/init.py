@@ -21,23 +21,23 @@ from graphgrad.engine.operands import as_array
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.names import answer_for_names as _answer_for_names
 from graphgrad.nn.modules.module import Module, Parameter
+from graphgrad.pieces import FEW_ARRAYS, spans
 from graphgrad.randomness import default_generator
 from graphgrad.typing import Array
 
 Shape = tuple[int, ...]
 Generator = np.random.Generator
-BLOCK = 2**17  # numbers drawn at a time: 1 MiB of float64
 
 
 def _drawn_into(out: Array, draw: Callable[[int], Any]) -> Array:
-    """Fill an array with draws, block by block; the numbers are those of one draw of all.
+    """Fill an array with draws, piece by piece; the numbers are those of one draw of all.
 
     NumPy draws in float64: drawn at once, the weight of VGG-16's first affine layer, 392 MiB,
     would need 784 MiB besides.
     """
     flat = out.reshape(-1)
-    for start in range(0, flat.size, BLOCK):
-        flat[start : start + BLOCK] = draw(min(BLOCK, flat.size - start))
+    for piece in spans(flat.size, FEW_ARRAYS // 8):
+        flat[piece] = draw(piece.stop - piece.start)
     return out
 
 

@@ -12,7 +12,7 @@ from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
 from graphgrad.optim.arguments import check_names, leaves_of
-from graphgrad.optim.clipping import BLOCK
+from graphgrad.pieces import MANY_ARRAYS, pieces
 from graphgrad.reprs import counted
 
 
@@ -75,7 +75,8 @@ class RunningAverage:
         elif self.decay == 0:
             w = 1.0
         for average, p in zip(self.averages, self.params, strict=True):
-            _move(average.reshape(-1), np.ravel(p.data), w)
+            for a, now in pieces((average, p.data), MANY_ARRAYS):
+                np.add(a, w * (now - a), out=a)
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
@@ -161,13 +162,3 @@ class RunningAverage:
         """Show what is averaged."""
         facts = f"decay={self.decay}, {counted(self.updates, 'update')}"
         return f"<RunningAverage of {counted(len(self.params), 'parameter')}, {facts}>"
-
-
-def _move(average: Any, towards: Any, w: float) -> None:
-    """Average += w (towards − average), a block at a time."""
-    buffer = np.empty(min(BLOCK, average.size), average.dtype)
-    for start in range(0, average.size, BLOCK):
-        a = average[start : start + BLOCK]
-        step = np.subtract(towards[start : start + BLOCK], a, out=buffer[: a.size])
-        step *= w
-        a += step

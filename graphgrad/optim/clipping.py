@@ -10,9 +10,8 @@ from graphgrad.arguments import number, positive
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphError, NonFiniteError
 from graphgrad.optim.arguments import tensors_of
+from graphgrad.pieces import flat_pieces
 from graphgrad.typing import Array
-
-BLOCK = 32_768  # elements that are worked on at once: temporaries stay in the cache
 
 
 def clip_grad_norm(
@@ -108,23 +107,19 @@ def _culprit(tensors: list[Tensor]) -> str:
 # ---------------------------------------------------------------------------------- norms
 
 
-def blocks(array: Array, dtype: Any = None) -> Iterator[Any]:
-    """Yield all elements in flat pieces that fit into the cache; halves come widened."""
-    flat = np.ravel(array, order="K")
-    wide = dtype or (np.float32 if flat.dtype == np.float16 else flat.dtype)
-    for start in range(0, flat.size, BLOCK):
-        yield flat[start : start + BLOCK].astype(wide, copy=False)
-
-
 def square_sum(array: Array) -> float:
-    """Add up all squares: a block in the array's own precision, the blocks in double."""
+    """Add up all squares: a piece in the array's own precision, the pieces in double."""
     with np.errstate(all="ignore"):
-        return math.fsum(float(np.dot(block, block)) for block in blocks(array))
+        return math.fsum(float(np.dot(piece, piece)) for piece in _widened_pieces(array))
 
 
 def absolute_sum(array: Array) -> float:
     """Add up all absolute values, likewise."""
-    return math.fsum(float(np.sum(np.abs(block))) for block in blocks(array))
+    return math.fsum(float(np.sum(np.abs(piece))) for piece in _widened_pieces(array))
+
+
+def _widened_pieces(array: Array) -> Iterator[Any]:
+    return flat_pieces(array, np.promote_types(array.dtype, np.float32))
 
 
 def _largest(array: Array) -> float:
@@ -142,9 +137,9 @@ def _norm(arrays: list[Any], p: float) -> float:
         return scale
     power: Callable[[Any], Any] = np.square if p == 2 else lambda x: np.power(x, p)
     parts = (
-        float(np.sum(power(np.abs(block / scale))))
+        float(np.sum(power(np.abs(piece / scale))))
         for array in arrays
-        for block in blocks(array, np.float64)
+        for piece in flat_pieces(array, np.float64)
     )
     return float(scale * math.fsum(parts) ** (1 / p))
 

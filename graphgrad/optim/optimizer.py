@@ -18,7 +18,7 @@ own is a rule and its options::
 import inspect
 import math
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,11 +28,11 @@ from graphgrad.engine.in_place import mark_changed, writable
 from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, GraphError, GraphgradError, ShapeError
+from graphgrad.pieces import MANY_ARRAYS, pieces
 from graphgrad.reprs import counted
 from graphgrad.typing import Array
 
-BLOCK = 1 << 16  # bytes of one array in a piece: a dozen of them stay in the second-level cache
-WHOLE = 4 * BLOCK  # cutting up less than this costs more than it saves
+WHOLE = 2 * MANY_ARRAYS  # bytes; cutting up less than this costs more than it saves
 
 Group = dict[str, Any]
 
@@ -94,18 +94,6 @@ def _read(rule: Callable[..., Any]) -> Recipe:
 # ------------------------------------------------------------------------ writing in place
 
 
-def pieces(arrays: Sequence[Any], length: int) -> Iterator[Sequence[Any]]:
-    """Cut arrays of one shape at the same places, into views of about ``length`` elements."""
-    if all(a.flags.c_contiguous for a in arrays):
-        arrays = [a.reshape(-1) for a in arrays]
-    rows = max(1, length // max(1, arrays[0][0].size))
-    for i in range(0, len(arrays[0]), rows):
-        if rows == 1 and arrays[0].ndim > 1:
-            yield from pieces([a[i] for a in arrays], length)
-        else:
-            yield [a[i : i + rows] for a in arrays]
-
-
 def update(
     rule: Callable[..., Any], w: Array, g: Array, state: Sequence[Any], keywords: Mapping[str, Any]
 ) -> None:
@@ -114,7 +102,7 @@ def update(
     float16 is computed in float32, in which its state is, and rounded once.
     """
     if w.nbytes > WHOLE and isinstance(w, np.ndarray):
-        for w_, g_, *state_ in pieces((w, g, *state), BLOCK // w.itemsize):
+        for w_, g_, *state_ in pieces((w, g, *state), MANY_ARRAYS):
             _update(rule, w_, g_, state_, keywords)
     elif state or w.itemsize == 2:
         _update(rule, w, g, state, keywords)

@@ -67,7 +67,7 @@ def test_conv2d_is_its_composition_to_second_order(
 ) -> None:
     """Whichever way it goes and however it is cut into blocks; strides only go by windows."""
     x, weight, stride, padding, dilation, groups = CASES[name]
-    monkeypatch.setattr(correlation, "BLOCK_BYTES", BLOCK_SIZES[block])
+    monkeypatch.setattr(correlation, "COLUMNS", BLOCK_SIZES[block])
     monkeypatch.setattr(correlation, "LEAST_PLACES", 1)
     monkeypatch.setattr(
         correlation,
@@ -225,7 +225,7 @@ def test_halves_add_up_in_single_precision() -> None:
 
 def test_columns_are_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """In and out are 512 KB each; the columns of all images would be 4.6 MB."""
-    monkeypatch.setattr(correlation, "BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(correlation, "COLUMNS", 1 << 16)
     monkeypatch.setattr(correlation, "LEAST_PLACES", 1)
     images, weights = drawn((8, 16, 32, 32), (16, 16, 3, 3))
     x = gg.Tensor(images, dtype=np.float32, requires_grad=True)

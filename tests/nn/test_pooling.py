@@ -61,7 +61,7 @@ undilated = pytest.mark.parametrize(
 
 @pytest.fixture(params=[1, 1 << 18], ids=["an image at a time", "all in one block"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pooling_ops, "BLOCK_BYTES", request.param)
+    monkeypatch.setattr(pooling_ops, "FEW_ARRAYS", request.param)
 
 
 @pytest.mark.usefixtures("blocks")

@@ -228,7 +228,7 @@ def test_pieces_give_what_the_rule_gives_on_whole_arrays(name: str, data: st.Dat
     laid = lay(w)
     held = [lay(s) if i % 2 else np.array(s) for i, s in enumerate(state)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shell, "BLOCK", 16 * laid.itemsize)
+        patch.setattr(shell, "MANY_ARRAYS", 16 * laid.itemsize)
         patch.setattr(shell, "WHOLE", data.draw(st.sampled_from([0, 1 << 20])))
         shell.update(rule, laid, g, held, keywords)
     np.testing.assert_array_equal(laid, (w.astype(high) - d).astype(dtype))

@@ -13,7 +13,6 @@ from graphgrad.engine.op import op
 from graphgrad.engine.operands import as_array, operand, shape_of, unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.choice import keep, where
 from graphgrad.ops.elementwise import Elementary
 from graphgrad.ops.gaussian import widened
@@ -27,6 +26,7 @@ from graphgrad.ops.transcendental import (
     softplus as _softplus,
     tanh as tanh,
 )
+from graphgrad.pieces import in_pieces
 from graphgrad.typing import Array
 
 # -------------------------------------------------------------------------------- the simplest
@@ -210,7 +210,7 @@ def _elu(x: Array, alpha: float) -> Array:
         y += np.clip(x, 0, np.inf)
         return y
 
-    return in_blocks(piece, x)
+    return in_pieces(piece, x)
 
 
 @widened
@@ -224,7 +224,7 @@ def _elu_slope(x: Array, alpha: float) -> Array:
             y += right
         return y * (x != 0) if alpha < 0 else y
 
-    return in_blocks(piece, x)
+    return in_pieces(piece, x)
 
 
 _ELU_SLOPE: Elementary = op(

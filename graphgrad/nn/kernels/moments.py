@@ -22,9 +22,10 @@ import numpy as np
 
 from graphgrad.engine.errstate import ignore_warnings, restore_warnings
 from graphgrad.ops.ranges import bounds, scale_of
+from graphgrad.pieces import FEW_ARRAYS, spans
 from graphgrad.typing import Array
 
-BLOCK = 1 << 17  # elements in a block: two or three of them fit into a core's cache
+BLOCK = FEW_ARRAYS // 4  # elements
 _KEPT = 1 << 17  # ones, of each dtype
 _LONG = 32  # places that are worth an inner loop of their own
 
@@ -86,10 +87,8 @@ def _blocks(layout: Layout) -> list[tuple[slice, slice]]:
     size = channels * places
     step = BLOCK // max(1, groups * size)
     if step or not samples:
-        return [(slice(i, i + step), slice(0, groups)) for i in range(0, samples, step or 1)]
-    wide = max(1, BLOCK // size)
-    pieces = [slice(j, min(j + wide, groups)) for j in range(0, groups, wide)]
-    return [(slice(i, i + 1), piece) for i in range(samples) for piece in pieces]
+        return [(span, slice(0, groups)) for span in spans(samples, step)]
+    return [(one, span) for one in spans(samples, 1) for span in spans(groups, BLOCK // size)]
 
 
 def _room(layout: Layout, like: Array) -> Array:

@@ -5,7 +5,7 @@ rows, so that a window of 3 × 3 takes 2 + 2 comparisons. For the gradient of a 
 number of the winner is kept, one byte to a window, not the image.
 """
 
-from collections.abc import Iterator
+import math
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,9 @@ from graphgrad.nn.kernels.geometry import (
 )
 from graphgrad.ops.choice import keep
 from graphgrad.ops.ranges import bounds, has_its_digits, has_value, scale_of
+from graphgrad.pieces import FEW_ARRAYS, spans
 from graphgrad.typing import Array
 
-BLOCK_BYTES = 1 << 18  # of images
 FEW_TAPS = 6  # up to which the gradient of windows side by side goes tap by tap
 _WORDS = {2: np.int16, 4: np.int32, 8: np.int64}
 
@@ -38,10 +38,8 @@ def _planes(x: Array) -> Array:
     return x.reshape(-1, *x.shape[-2:]) if x.size else x.reshape(0, *x.shape[-2:])
 
 
-def _blocks(planes: int, down: Axis, across: Axis, itemsize: int) -> Iterator[slice]:
-    height, width = room_of(down, across)
-    step = max(1, BLOCK_BYTES // (height * width * itemsize))
-    return (slice(i, min(i + step, planes)) for i in range(0, planes, step))
+def _blocks(planes: int, down: Axis, across: Axis, itemsize: int) -> list[slice]:
+    return spans(planes, FEW_ARRAYS // (math.prod(room_of(down, across)) * itemsize))
 
 
 def _wide(dtype: Any) -> Array:
