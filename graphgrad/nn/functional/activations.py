@@ -294,7 +294,7 @@ def maxout(x: Array, pieces: int, axis: int = -1) -> Tensor:
     pieces
         The size k of a group. The output is (…, C / k, …).
     axis
-        -1 for the output of ``affine``, 1 for that of a convolution.
+        -1 for the output of ``linear``, 1 for that of a convolution.
 
     Raises
     ------

@@ -18,19 +18,19 @@ def _rows(x: Array) -> Array:
     return x if x.ndim == 2 else np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-def _affine(x: Array, weight: Array, bias: Array) -> Array:
+def _linear(x: Array, weight: Array, bias: Array) -> Array:
     out = _rows(x) @ weight.T
     if getattr(bias, "ndim", 0):
         out += bias
     return out if x.ndim == 2 else out.reshape(*x.shape[:-1], len(weight))
 
 
-_AFFINE: Op[Tensor] = op(
-    _affine,
+_LINEAR: Op[Tensor] = op(
+    _linear,
     lambda g, weight: g @ weight,
     lambda g, x: _rows(g).T @ _rows(x),
     lambda g: _rows(g).sum(axis=0),
-    name="affine",
+    name="linear",
     symbol="x Wᵀ + b",
     domain=Cases(
         lambda r: call(r(2, 3), r(2, 3), r(2)),
@@ -68,11 +68,11 @@ def linear(x: Array, weight: Array, bias: Array = None) -> Tensor:
         )
         raise ShapeError(message)
     if bias is None:
-        return _AFFINE(x, weight, Absent(0.0))
+        return _LINEAR(x, weight, Absent(0.0))
     if shape_of(bias, "linear") != shape[:1]:
         message = f"linear: bias {shape_of(bias)}; weight {shape} needs {shape[:1]}"
         raise ShapeError(message)
-    return _AFFINE(x, weight, bias)
+    return _LINEAR(x, weight, bias)
 
 
 affine = linear  # its name in Saito's book

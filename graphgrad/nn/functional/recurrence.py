@@ -7,7 +7,7 @@ from graphgrad.engine.graph import Absent
 from graphgrad.engine.operands import as_array, shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError
-from graphgrad.nn.functional.matrix_products import affine
+from graphgrad.nn.functional.matrix_products import linear
 from graphgrad.nn.kernels.recurrence import GRU_STEPS, LSTM_STEPS, RNN_STEPS
 from graphgrad.typing import Array
 
@@ -99,7 +99,7 @@ def rnn_layer(
     choice("rnn_layer", "nonlinearity", nonlinearity, NONLINEARITIES)
     x = as_array(x)
     _check("rnn_layer", x, {"h0": h0}, (w_ih, w_hh, b_ih, b_hh), 1)
-    z = affine(x, w_ih, _sum(b_ih, b_hh))
+    z = linear(x, w_ih, _sum(b_ih, b_hh))
     hs = RNN_STEPS(z, _start(h0, x, w_hh), w_hh, nonlinearity, reverse)
     return hs, hs[0 if reverse else -1]
 
@@ -153,7 +153,7 @@ def lstm_layer(
     """
     x = as_array(x)
     _check("lstm_layer", x, {"h0": h0, "c0": c0}, (w_ih, w_hh, b_ih, b_hh), 4)
-    z = affine(x, w_ih, _sum(b_ih, b_hh))
+    z = linear(x, w_ih, _sum(b_ih, b_hh))
     hs, cs, _ = LSTM_STEPS(z, _start(h0, x, w_hh), _start(c0, x, w_hh), w_hh, reverse)
     last = 0 if reverse else -1
     return hs, hs[last], cs[last]
@@ -208,7 +208,7 @@ def gru_layer(
     """
     x = as_array(x)
     _check("gru_layer", x, {"h0": h0}, (w_ih, w_hh, b_ih, b_hh), 3)
-    z = affine(x, w_ih, b_ih)
+    z = linear(x, w_ih, b_ih)
     b_hh = Absent(0.0) if b_hh is None else b_hh
     hs, _, _ = GRU_STEPS(z, _start(h0, x, w_hh), w_hh, b_hh, reverse)
     return hs, hs[0 if reverse else -1]
