@@ -10,27 +10,8 @@ from graphgrad.engine.operands import shape_of
 from graphgrad.engine.recording import no_grad
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.nn.functional.convolution import conv2d
-from graphgrad.nn.layers.activations import (
-    ELU,
-    GELU,
-    SELU,
-    Hardtanh,
-    Identity,
-    LeakyReLU,
-    LogSigmoid,
-    LogSoftmax,
-    PReLU,
-    ReLU,
-    ReLU6,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Step,
-    Tanh,
-)
+from graphgrad.nn.layers.activations import LogSoftmax, PReLU, Softmax
 from graphgrad.nn.layers.convolution import Conv2d
-from graphgrad.nn.layers.dropout import Dropout, VanillaDropout
 from graphgrad.nn.layers.linear import Linear
 from graphgrad.nn.layers.locally_connected import LocallyConnected2d
 from graphgrad.nn.layers.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
@@ -48,12 +29,6 @@ from graphgrad.typing import Array
 Shape = tuple[int, ...]
 M = TypeVar("M", bound=Module)
 
-# These treat every element alike, so that it does not matter where it lies.
-_ELEMENTWISE = (
-    *(ELU, GELU, Hardtanh, Identity, LeakyReLU, LogSigmoid, PReLU, ReLU, ReLU6, SELU, SiLU),
-    *(Sigmoid, Softplus, Step, Tanh),
-    *(Dropout, VanillaDropout),
-)
 _WHOLE = "it takes in the whole image, so a window of a larger one would come out differently"
 _ONE_SIZE = "it serves images of one size only"
 _NOT_LOCAL: dict[type[Module], str] = {
@@ -225,8 +200,8 @@ class _Walk:
             self.shape = found.out_channels, 1, 1
             self.converted = True
             return found
-        alone = not isinstance(layer, PReLU) or layer.num_parameters == 1 or self.converted
-        if type(layer) in _ELEMENTWISE and alone:
+        by_channel = self.converted and isinstance(layer, PReLU)
+        if by_channel or getattr(layer, "elementwise", False):
             return copy.deepcopy(layer)
         if self.converted and type(layer) is BatchNorm1d:
             found_norm = BatchNorm2d(layer.num_features)

@@ -103,12 +103,14 @@ def norm(x: Array) -> float:
 
 
 @_quiet
-def saturated(values: Array) -> float:
-    """Return the share of values of a tanh where its slope, 1 − y², is below 5 % of that at 0.
+def saturated(values: Array, low: float, high: float) -> float:
+    """Return the share of values of a tanh between limits where its slope is below 5 % of the most.
 
-    The threshold is ours. σ(x) = (1 + tanh(x / 2)) / 2 has the same share for 2σ − 1.
+    The threshold is ours. At y of a tanh between −1 and 1 the slope is 1 − y².
     """
-    far = sum(int((np.square(piece) > 0.95).sum()) for piece in flat_pieces(values, np.float64))
+    middle, half = (low + high) / 2, (high - low) / 2
+    pieces = flat_pieces(values, np.float64)
+    far = sum(int((np.square((piece - middle) / half) > 0.95).sum()) for piece in pieces)
     return far / max(int(values.size), 1)
 
 

@@ -30,49 +30,59 @@ from graphgrad.nn.functional.activations import (
 from graphgrad.nn.functional.linear_units import FORMS, gelu, silu
 from graphgrad.nn.functional.matrix_products import linear
 from graphgrad.nn.init import uniform_parameter
-from graphgrad.nn.layers.function_layers import FunctionLayer, Layer, computes, layer_of
+from graphgrad.nn.layers.function_layers import (
+    ElementwiseLayer,
+    FunctionLayer,
+    Layer,
+    computes,
+    layer_of,
+)
 from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
 from graphgrad.typing import Array
 
 
 @layer_of(step)
-class Step(FunctionLayer):
+class Step(ElementwiseLayer):
     """1 where x > 0, else 0, as in a perceptron: nothing below it learns."""
 
 
 @layer_of(identity)
-class Identity(FunctionLayer):
+class Identity(ElementwiseLayer):
     """x itself: what regression has behind its last layer."""
 
 
 @layer_of(sigmoid)
-class Sigmoid(FunctionLayer):
+class Sigmoid(ElementwiseLayer):
     """σ(x) = 1 / (1 + e⁻ˣ), between 0 and 1."""
+
+    saturates_at = (0, 1)
 
 
 @layer_of(logsigmoid)
-class LogSigmoid(FunctionLayer):
+class LogSigmoid(ElementwiseLayer):
     """log σ(x), for x of any size."""
 
 
 @layer_of(tanh)
-class Tanh(FunctionLayer):
+class Tanh(ElementwiseLayer):
     """tanh(x) = 2σ(2x) − 1, between −1 and 1."""
+
+    saturates_at = (-1, 1)
 
 
 @layer_of(relu)
-class ReLU(FunctionLayer):
+class ReLU(ElementwiseLayer):
     """max(x, 0)."""
 
 
 @layer_of(relu6)
-class ReLU6(FunctionLayer):
+class ReLU6(ElementwiseLayer):
     """min(max(x, 0), 6)."""
 
 
 @layer_of(hardtanh)
-class Hardtanh(FunctionLayer):
+class Hardtanh(ElementwiseLayer):
     """x limited to an interval: ``nn.functional.hardtanh``."""
 
     min_val: float = -1.0
@@ -84,7 +94,7 @@ class Hardtanh(FunctionLayer):
 
 
 @layer_of(leaky_relu)
-class LeakyReLU(FunctionLayer):
+class LeakyReLU(ElementwiseLayer):
     """x where x > 0, else a · x with a fixed slope a: ``nn.functional.leaky_relu``."""
 
     negative_slope: float = 0.01
@@ -103,6 +113,7 @@ class PReLU(Layer):
         self, num_parameters: int = 1, init: float = 0.25, *, dtype: DTypeLike = np.float32
     ) -> None:
         self.num_parameters = size("PReLU", "num_parameters", num_parameters)
+        self.elementwise = self.num_parameters == 1
         self.init = float(init)
         self.weight = Parameter(np.full(self.num_parameters, init, dtype))
 
@@ -112,19 +123,19 @@ class PReLU(Layer):
 
 
 @layer_of(elu)
-class ELU(FunctionLayer):
+class ELU(ElementwiseLayer):
     """x where x > 0, else α (eˣ − 1): ``nn.functional.elu``."""
 
     alpha: float = 1.0
 
 
 @layer_of(selu)
-class SELU(FunctionLayer):
+class SELU(ElementwiseLayer):
     """λ · elu(x, α), which keeps mean 0 and variance 1: ``nn.functional.selu``."""
 
 
 @layer_of(gelu)
-class GELU(FunctionLayer):
+class GELU(ElementwiseLayer):
     """x · Φ(x), Φ the normal distribution function: ``nn.functional.gelu``."""
 
     approximate: str = "none"
@@ -135,12 +146,12 @@ class GELU(FunctionLayer):
 
 
 @layer_of(silu)
-class SiLU(FunctionLayer):
+class SiLU(ElementwiseLayer):
     """x · σ(x), also called swish: ``nn.functional.silu``."""
 
 
 @layer_of(softplus)
-class Softplus(FunctionLayer):
+class Softplus(ElementwiseLayer):
     """log(1 + exp(βx)) / β, a smooth ReLU: ``nn.functional.softplus``."""
 
     beta: float = 1.0

@@ -9,13 +9,13 @@ from graphgrad.arguments import guarded, share
 from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.functional.dropouts import dropout, dropout2d, vanilla_dropout
 from graphgrad.nn.functional.matrix_products import linear
-from graphgrad.nn.layers.function_layers import FunctionLayer, computes, layer_of
+from graphgrad.nn.layers.function_layers import ElementwiseLayer, computes, layer_of
 from graphgrad.nn.layers.linear import Linear
 from graphgrad.typing import Array
 
 
 @layer_of(dropout, "training")
-class Dropout(FunctionLayer):
+class Dropout(ElementwiseLayer):
     """In training sets elements to 0 by chance: ``nn.functional.dropout``.
 
     In evaluation it passes its input on. For ``gg.recompute``, give the generator in ``rngs=``
@@ -34,6 +34,8 @@ class Dropout(FunctionLayer):
 @layer_of(dropout2d, "training")
 class Dropout2d(Dropout):
     """In training sets whole channels to 0 by chance: ``nn.functional.dropout2d``."""
+
+    elementwise = False
 
 
 @layer_of(vanilla_dropout, "training")

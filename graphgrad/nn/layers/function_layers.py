@@ -21,6 +21,9 @@ class Layer(Module):
     """A module whose repr is the call that made it, from the arguments that it keeps."""
 
     by_name: ClassVar[tuple[str, ...]] = ()  # arguments without a default that show their names
+    elementwise = False  # whether it treats all elements of x alike, wherever they lie
+    # What the output tends to at both ends, where it is a tanh that is scaled and moved.
+    saturates_at: ClassVar[tuple[float, float] | None] = None
 
     def extra_repr(self) -> str:
         """Return the arguments, those that have their defaults left out."""
@@ -69,6 +72,12 @@ class FunctionLayer(Layer):
         kept = {name: getattr(self, name) for name in self._arguments}
         out: Tensor = self._function(*inputs, **kept)
         return out
+
+
+class ElementwiseLayer(FunctionLayer):
+    """A function layer that treats all elements of x alike, as most activations do."""
+
+    elementwise = True
 
 
 F = TypeVar("F", bound=type[FunctionLayer])
