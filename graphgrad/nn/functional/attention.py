@@ -13,6 +13,7 @@ from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
+from graphgrad.nn.functional.docstrings import like
 from graphgrad.nn.functional.dropouts import kept
 from graphgrad.typing import Array
 
@@ -93,54 +94,6 @@ def causal_mask(queries: int, keys: int) -> Array:
 
 
 @guarded
-def attention_weights(
-    query: Array,
-    key: Array,
-    value: Array,
-    attn_mask: Array = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    *,
-    rng: np.random.Generator | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Return scaled dot-product attention together with its weights, (…, L, S).
-
-    See :func:`scaled_dot_product_attention`. The weights are those that multiplied the values:
-    after dropout.
-    """
-    query, key, value = map(as_array, (query, key, value))
-    if query.dtype.kind != "f":
-        message = f"attention: query is {query.dtype}; use .astype(np.float32)"
-        raise DtypeError(message)
-    mask = _mask(query, key, value, attn_mask)
-    if not 0 <= dropout_p < 1:
-        message = f"attention: dropout_p {dropout_p} must be at least 0 and below 1"
-        raise ArgumentError(message)
-    length, size = query.shape[-2:]
-    if is_causal:
-        ahead = causal_mask(length, key.shape[-2])
-        if mask is None:
-            mask = ahead
-        elif mask.dtype == bool:
-            mask = mask & ahead
-        else:
-            mask = np.where(ahead, mask, mask.dtype.type(-np.inf))
-    dropped = None
-    if dropout_p:
-        batch = np.broadcast_shapes(
-            query.shape[:-2], key.shape[:-2], () if mask is None else mask.shape[:-2]
-        )
-        mask_of_weights = kept((*batch, length, key.shape[-2]), dropout_p, rng)
-        dropped = mask_of_weights * query.dtype.type(1 / (1 - dropout_p))
-        dropped.flags.writeable = False  # so that no graph copies it
-    factor = (1 / math.sqrt(size) if size else 1.0) if scale is None else float(scale)
-    mask = Absent(0.0) if mask is None else mask
-    out, weights = _ATTENTION(query, key, value, mask, dropped, factor)
-    return out, weights if dropped is None else weights * dropped
-
-
-@guarded
 def scaled_dot_product_attention(
     query: Array,
     key: Array,
@@ -183,6 +136,54 @@ def scaled_dot_product_attention(
         If the mask is neither bool nor floating.
     """
     return attention_weights(query, key, value, attn_mask, dropout_p, is_causal, scale, rng=rng)[0]
+
+
+@like(scaled_dot_product_attention)
+@guarded
+def attention_weights(
+    query: Array,
+    key: Array,
+    value: Array,
+    attn_mask: Array = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    *,
+    rng: np.random.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return `scaled_dot_product_attention` together with its weights, (…, L, S).
+
+    The weights are those that multiplied the values: after dropout.
+    """
+    query, key, value = map(as_array, (query, key, value))
+    if query.dtype.kind != "f":
+        message = f"attention: query is {query.dtype}; use .astype(np.float32)"
+        raise DtypeError(message)
+    mask = _mask(query, key, value, attn_mask)
+    if not 0 <= dropout_p < 1:
+        message = f"attention: dropout_p {dropout_p} must be at least 0 and below 1"
+        raise ArgumentError(message)
+    length, size = query.shape[-2:]
+    if is_causal:
+        ahead = causal_mask(length, key.shape[-2])
+        if mask is None:
+            mask = ahead
+        elif mask.dtype == bool:
+            mask = mask & ahead
+        else:
+            mask = np.where(ahead, mask, mask.dtype.type(-np.inf))
+    dropped = None
+    if dropout_p:
+        batch = np.broadcast_shapes(
+            query.shape[:-2], key.shape[:-2], () if mask is None else mask.shape[:-2]
+        )
+        mask_of_weights = kept((*batch, length, key.shape[-2]), dropout_p, rng)
+        dropped = mask_of_weights * query.dtype.type(1 / (1 - dropout_p))
+        dropped.flags.writeable = False  # so that no graph copies it
+    factor = (1 / math.sqrt(size) if size else 1.0) if scale is None else float(scale)
+    mask = Absent(0.0) if mask is None else mask
+    out, weights = _ATTENTION(query, key, value, mask, dropped, factor)
+    return out, weights if dropped is None else weights * dropped
 
 
 def _mask(query: Array, key: Array, value: Array, mask: Array) -> Array:
