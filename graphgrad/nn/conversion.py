@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from graphgrad.arguments import sizes
 from graphgrad.engine.operands import shape_of
 from graphgrad.engine.recording import no_grad
-from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.errors import ShapeError, UnsupportedError
 from graphgrad.nn.functional.convolution import conv2d
 from graphgrad.nn.layers.activations import LogSoftmax, PReLU, Softmax
 from graphgrad.nn.layers.convolution import Conv2d
@@ -252,10 +253,8 @@ def _like(module: M, other: Module) -> M:
 
 
 def _image_shape(name: str, shape: Any) -> Shape:
-    numbers = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
-    if not all(isinstance(n, int | np.integer) for n in numbers):
-        raise DtypeError(f"{name}: input_shape={shape!r} must be whole numbers")
-    if len(numbers) != 3 or min(numbers) < 1:
-        message = f"{name}: input_shape={shape!r} must be (C, H, W), without the batch, above 0"
+    found = sizes(name, "input_shape", shape)
+    if len(found) != 3:
+        message = f"{name}: input_shape={shape!r} must be (C, H, W), without the batch"
         raise ShapeError(message)
-    return tuple(map(int, numbers))
+    return found

@@ -257,7 +257,7 @@ REFUSED: Refusals = {
             IMAGE, KERNEL, groups=2
         ),
         "groups=3 must divide the 4 of weight": lambda: F.conv2d(IMAGE, KERNEL, groups=3),
-        r"is \(10, 2\) with its padding, and the kernel spans \(5, 5\): pad more": lambda: F.conv2d(
+        r"is \(10, 2\) with its padding, and the kernel spans \(5, 5\)": lambda: F.conv2d(
             IMAGE[..., :2], KERNEL, dilation=2, padding=(1, 0)
         ),
         r"x must be \(N, C, H, W\) or": lambda: F.conv2d(IMAGE[0, 0], KERNEL),
@@ -274,8 +274,8 @@ REFUSED: Refusals = {
     },
     ArgumentError: {
         "groups = 0 must be at least 1": lambda: F.conv2d(IMAGE, KERNEL, groups=0),
-        "stride=0 must be 1 or more": lambda: F.conv2d(IMAGE, KERNEL, stride=0),
-        r"padding=\(1, -1\) must be 0 or more": lambda: F.conv2d(IMAGE, KERNEL, padding=(1, -1)),
+        "stride = 0 must be at least 1": lambda: F.conv2d(IMAGE, KERNEL, stride=0),
+        "padding = -1 must be at least 0": lambda: F.conv2d(IMAGE, KERNEL, padding=(1, -1)),
         'conv2d: padding="same" keeps the size': lambda: F.conv2d(
             IMAGE, KERNEL, stride=2, padding="same"
         ),
@@ -285,14 +285,14 @@ REFUSED: Refusals = {
         ),
         "Conv2d: out_channels = 0 must be at least 1": lambda: nn.Conv2d(3, 0, 3),
         "groups must divide both": lambda: nn.Conv2d(4, 6, 3, groups=4),
-        "Conv2d: kernel_size=0 must be 1": lambda: nn.Conv2d(4, 6, 0),
+        "Conv2d: kernel_size = 0 must be at least 1": lambda: nn.Conv2d(4, 6, 0),
         'Conv2d: padding="same"': lambda: nn.Conv2d(4, 6, 3, stride=2, padding="same"),
     },
     DtypeError: {
-        "padding='same' must be a whole": lambda: nn.ConvTranspose2d(4, 6, 3, padding="same"),
-        "dilation=.1,. must": lambda: F.conv2d(IMAGE, KERNEL, dilation=(1,)),
-        "stride=1.5 must": lambda: F.conv2d(IMAGE, KERNEL, stride=1.5),
-        "kernel_size=.3, 3. must be a w": lambda: nn.Conv1d(4, 6, (3, 3)),
+        "padding = 'same' must be a whole": lambda: nn.ConvTranspose2d(4, 6, 3, padding="same"),
+        "dilation = .1,. must": lambda: F.conv2d(IMAGE, KERNEL, dilation=(1,)),
+        "stride = 1.5 must": lambda: F.conv2d(IMAGE, KERNEL, stride=1.5),
+        "kernel_size = .3, 3. must be a w": lambda: nn.Conv1d(4, 6, (3, 3)),
     },
 }
 

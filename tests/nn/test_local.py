@@ -116,9 +116,9 @@ REFUSED: Refusals = {
     },
     ArgumentError: {
         "in_channels = 0 must be at least 1": lambda: nn.LocallyConnected2d(0, 2, 5, 3),
-        "stride=0 must be 1": lambda: nn.LocallyConnected2d(1, 2, 5, 3, stride=0),
+        "stride = 0 must be at least 1": lambda: nn.LocallyConnected2d(1, 2, 5, 3, stride=0),
     },
-    DtypeError: {"input_size=": lambda: nn.LocallyConnected2d(1, 2, (5, 4, 3), 3)},
+    DtypeError: {"input_size = ": lambda: nn.LocallyConnected2d(1, 2, (5, 4, 3), 3)},
 }
 
 

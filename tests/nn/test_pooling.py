@@ -318,13 +318,13 @@ REFUSED: Refusals = {
         ),
         r"AvgPool2d: padding=\(1, 2\) is over half": lambda: nn.AvgPool2d(2, padding=(1, 2)),
         "MaxPool1d: padding=2 is over half": lambda: nn.MaxPool1d(2, padding=2),
-        r"x \(1, 2, 4, 5\) is \(4, 5\) with its padding, and the window spans \(5, 2\)": lambda: (
+        r"x \(1, 2, 4, 5\) is \(4, 5\) with its padding, and the kernel spans \(5, 2\)": lambda: (
             F.max_pool2d(IMAGE, (5, 2))
         ),
-        r"max_pool2d: .* spans \(5, 5\): take a smaller window": lambda: nn.MaxPool2d(
+        r"max_pool2d: .* spans \(5, 5\): take a smaller kernel": lambda: nn.MaxPool2d(
             3, dilation=2
         )(IMAGE),
-        "avg_pool2d: .* smaller window": lambda: F.avg_pool2d(IMAGE, 6, 1, ceil_mode=True),
+        "avg_pool2d: .* smaller kernel": lambda: F.avg_pool2d(IMAGE, 6, 1, ceil_mode=True),
         r"max_pool2d: x \(4, 4\) must be \(N, C, H, W\) or \(C, H, W\)": lambda: F.max_pool2d(
             np.zeros((4, 4)), 2
         ),
@@ -340,19 +340,19 @@ REFUSED: Refusals = {
         ),
     },
     ArgumentError: {
-        "max_pool2d: kernel_size=0 must be 1 or more": lambda: F.max_pool2d(IMAGE, 0),
-        r"MaxPool2d: stride=\(0, 1\) must be 1 or more": lambda: nn.MaxPool2d(2, (0, 1)),
+        "max_pool2d: kernel_size = 0 must be at least 1": lambda: F.max_pool2d(IMAGE, 0),
+        r"MaxPool2d: stride = 0 must be at least 1": lambda: nn.MaxPool2d(2, (0, 1)),
         "AvgPool2d: divisor_override=0": lambda: nn.AvgPool2d(2, divisor_override=0),
         "LPPool2d: norm_type=inf must be 1 or more and finite; for the largest .* max_pool2d": (
             lambda: nn.LPPool2d(INF, 2)
         ),
         r"norm_type=0\.5 must be 1": lambda: F.lp_pool2d(IMAGE, 0.5, 2),
-        "AdaptiveAvgPool2d: output_size=.* must be 1 or more": lambda: nn.AdaptiveAvgPool2d(0),
+        "AdaptiveAvgPool2d: output_size = 0 must be at least 1": lambda: nn.AdaptiveAvgPool2d(0),
     },
     DtypeError: {
-        r"LPPool2d: kernel_size=2\.5 must be a whole number or a pair": lambda: nn.LPPool2d(2, 2.5),
+        r"LPPool2d: kernel_size = 2\.5 must be a whole number": lambda: nn.LPPool2d(2, 2.5),
         "must be a whole number or a p": lambda: nn.MaxPool2d((2, 2, 2)),
-        "output_size=.* whole": lambda: F.adaptive_max_pool2d(IMAGE, 1.5),
+        "output_size = 1.5 .* whole": lambda: F.adaptive_max_pool2d(IMAGE, 1.5),
         "max_pool2d: x is bool, pooling takes real numbers": lambda: F.max_pool2d(IMAGE > 0, 2),
     },
 }

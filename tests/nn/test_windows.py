@@ -107,8 +107,8 @@ REFUSED: Refusals = {
         ),
         r"image_shape=\(5, 5\) must be \(N, C": lambda: F.col2im(X, (5, 5), 2),
     },
-    ArgumentError: {"im2col: stride=0 must be 1 or more": lambda: F.im2col(X, 2, stride=0)},
-    DtypeError: {"dilation=.* a pair": lambda: F.im2col(X, 2, dilation=(1, 2, 3))},
+    ArgumentError: {"im2col: stride = 0 must be at least 1": lambda: F.im2col(X, 2, stride=0)},
+    DtypeError: {"dilation = .* a pair": lambda: F.im2col(X, 2, dilation=(1, 2, 3))},
 }
 
 

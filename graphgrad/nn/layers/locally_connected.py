@@ -10,7 +10,7 @@ from graphgrad.arguments import counts, guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.functional.local import locally_connected2d
 from graphgrad.nn.init import uniform_parameter
-from graphgrad.nn.kernels.geometry import numbers_of, windows_on
+from graphgrad.nn.kernels.geometry import numbers_of, window_sizes, windows_on
 from graphgrad.nn.layers.function_layers import Layer, computes
 from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
@@ -52,11 +52,9 @@ class LocallyConnected2d(Layer):
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.input_size = numbers_of(name, "input_size", input_size, 1, 2)
-        self.kernel_size = numbers_of(name, "kernel_size", kernel_size, 1, 2)
-        self.stride = numbers_of(name, "stride", stride, 1, 2)
-        self.padding = numbers_of(name, "padding", padding, 0, 2)
-        image = (in_channels, *self.input_size)
-        axes = windows_on(name, image, self.kernel_size, self.stride, self.padding, (1, 1))
+        sizes = window_sizes(name, 2, kernel_size, stride, padding)
+        self.kernel_size, self.stride, self.padding, _ = sizes
+        axes = windows_on(name, (in_channels, *self.input_size), *sizes)
         places = tuple(axis.out for axis in axes)
         rng = default_generator(rng)
         bound = 1 / math.sqrt(in_channels * math.prod(self.kernel_size))
