@@ -29,16 +29,15 @@ from graphgrad.nn.functional.activations import (
 )
 from graphgrad.nn.functional.linear_units import FORMS, gelu, silu
 from graphgrad.nn.functional.matrix_products import linear
-from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.layers.function_layers import (
     ElementwiseLayer,
     FunctionLayer,
     Layer,
+    WeightedLayer,
     computes,
     layer_of,
 )
 from graphgrad.nn.modules.module import Parameter
-from graphgrad.randomness import default_generator
 from graphgrad.typing import Array
 
 
@@ -163,7 +162,7 @@ class Softplus(ElementwiseLayer):
 
 
 @computes(maxout)
-class Maxout(Layer):
+class Maxout(WeightedLayer):
     """The largest of k affine functions of x for each output, max over j of x W_jᵀ + b_j.
 
     ``nn.functional.maxout`` after a ``Linear`` of k times as many outputs. With two pieces, one of
@@ -171,8 +170,6 @@ class Maxout(Layer):
     one below the other; ``bias`` is (out_features · pieces,). Both start uniform in
     ±1/√in_features. x is (…, in_features), the output (…, out_features).
     """
-
-    bias: Parameter | None
 
     @guarded
     def __init__(
@@ -191,10 +188,8 @@ class Maxout(Layer):
         self.in_features = in_features
         self.out_features = out_features
         self.pieces = pieces
-        rng = default_generator(rng)
-        bound, rows = 1 / math.sqrt(in_features), out_features * pieces
-        self.weight = uniform_parameter((rows, in_features), bound, rng=rng, dtype=dtype)
-        self.bias = uniform_parameter((rows,), bound, rng=rng, dtype=dtype) if bias else None
+        rows = out_features * pieces
+        self._draw((rows, in_features), (rows,) if bias else None, in_features, rng, dtype)
 
     def forward(self, x: Array) -> Tensor:
         """Return the largest piece of each output."""

@@ -12,6 +12,7 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional.attention import attention_weights
 from graphgrad.nn.functional.matrix_products import linear
+from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.layers.function_layers import Layer
 from graphgrad.nn.layers.linear import Linear
 from graphgrad.nn.modules.module import Parameter
@@ -86,9 +87,9 @@ class MultiheadAttention(Layer):
         self.bias = bias
         self.batch_first = batch_first
         self.rng = rng
-        bound = math.sqrt(6 / (4 * embed_dim))
-        draw = default_generator(rng).uniform(-bound, bound, (3 * embed_dim, embed_dim))
-        self.in_proj_weight = Parameter(draw.astype(dtype))
+        bound, shape = math.sqrt(6 / (4 * embed_dim)), (3 * embed_dim, embed_dim)
+        drawn = default_generator(rng)
+        self.in_proj_weight = uniform_parameter(shape, bound, rng=drawn, dtype=dtype)
         self.in_proj_bias = Parameter(np.zeros(3 * embed_dim, dtype)) if bias else None
         self.out_proj = Linear(embed_dim, embed_dim, bias, rng=rng, dtype=dtype)
         if self.out_proj.bias is not None:

@@ -1,16 +1,20 @@
 """Layers over functions: what they show, and those that only keep the arguments of a function."""
 
 import inspect
+import math
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from graphgrad.arguments import guarded
 from graphgrad.engine.tensor import Tensor
-from graphgrad.nn.modules.module import Module
+from graphgrad.nn.init import uniform_parameter
+from graphgrad.nn.modules.module import Module, Parameter
+from graphgrad.randomness import default_generator
 from graphgrad.typing import Array
 
 M = TypeVar("M", bound=type[Module])
@@ -24,6 +28,7 @@ class Layer(Module):
     elementwise = False  # whether it treats all elements of x alike, wherever they lie
     # What the output tends to at both ends, where it is a tanh that is scaled and moved.
     saturates_at: ClassVar[tuple[float, float] | None] = None
+    _function: ClassVar[Callable[..., Any]]  # set by `computes`
 
     def extra_repr(self) -> str:
         """Return the arguments, those that have their defaults left out."""
@@ -55,10 +60,29 @@ def _typed(value: Array) -> Array:
     return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 
+class WeightedLayer(Layer):
+    """A layer with a weight and perhaps a bias."""
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def _draw(
+        self,
+        weight: tuple[int, ...],
+        bias: tuple[int, ...] | None,
+        fan_in: int,
+        rng: np.random.Generator | None,
+        dtype: DTypeLike,
+    ) -> None:
+        """Draw both, of these shapes, uniform in ±1/√fan_in as in PyTorch."""
+        bound, rng = 1 / math.sqrt(fan_in), default_generator(rng)
+        self.weight = uniform_parameter(weight, bound, rng=rng, dtype=dtype)
+        self.bias = None if bias is None else uniform_parameter(bias, bound, rng=rng, dtype=dtype)
+
+
 class FunctionLayer(Layer):
     """A layer that computes one function, whose further arguments it keeps: see `layer_of`."""
 
-    _function: ClassVar[Callable[..., Any]]
     _arguments: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
