@@ -356,9 +356,9 @@ REFUSED: Refusals = {
         "num_groups = 0 must be": lambda: group_norm(X, 0),
         "size = 0 must": lambda: local_response_norm(X, 0),
         "BatchNorm1d: num_features = 0 must be": lambda: nn.BatchNorm1d(0),
-        r"BatchNorm2d\(3\): momentum = 2\.0": lambda: nn.BatchNorm2d(3, momentum=2.0),
-        r"LayerNorm\(\(\)\): every length": lambda: nn.LayerNorm(()),
-        r"GroupNorm\(4, 6\): num_channels": lambda: nn.GroupNorm(4, 6),
+        "BatchNorm2d: momentum = 2.0": lambda: nn.BatchNorm2d(3, momentum=2.0),
+        r"LayerNorm: normalized_shape = \(\)": lambda: nn.LayerNorm(()),
+        "GroupNorm: num_channels = 6 must": lambda: nn.GroupNorm(4, 6),
         "LocalResponseNorm.*size = 0": lambda: nn.LocalResponseNorm(0),
     },
 }

@@ -173,7 +173,7 @@ ones = np.ones
 REFUSED: Refusals = {
     ArgumentError: {
         "LSTM: input_size = 0 must be at least 1": lambda: nn.LSTM(0, 3),
-        "dropout 1.0 must be at least 0 and below 1": lambda: nn.GRU(2, 3, dropout=1.0),
+        "GRU: dropout = 1.5 must be from 0 to 1": lambda: nn.GRU(2, 3, dropout=1.5),
         "'elu'; there are .*tanh.*relu": lambda: nn.RNN(2, 3, nonlinearity="elu"),
         "RNNCell: nonlinearity": lambda: nn.RNNCell(2, 3, nonlinearity="elu"),
         "GRUCell: hidden_size = 0 must be at least 1": lambda: nn.GRUCell(2, 0),

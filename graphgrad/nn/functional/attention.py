@@ -6,20 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, share
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.graph import Absent
 from graphgrad.engine.op import Op, op
-from graphgrad.engine.operands import as_array, unwrapped
+from graphgrad.engine.operands import as_array, as_floating, unwrapped
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import ArgumentError, DtypeError, ShapeError
+from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.functional.docstrings import like
-from graphgrad.nn.functional.dropouts import kept
+from graphgrad.nn.functional.dropouts import dropout
 from graphgrad.typing import Array
 
 Shape = tuple[int, ...]
-
-_WIDER = {np.dtype(np.float16): np.float32}
 
 
 def _weights(scores: Array) -> Array:
@@ -28,7 +26,7 @@ def _weights(scores: Array) -> Array:
     largest = np.where(largest == -np.inf, largest.dtype.type(0), largest)
     scores -= largest
     np.exp(scores, out=scores)
-    total = np.add.reduce(scores, -1, _WIDER.get(scores.dtype), keepdims=True)
+    total = np.add.reduce(scores, -1, np.promote_types(scores.dtype, np.float32), keepdims=True)
     scores /= np.where(total == 0, total.dtype.type(1), total).astype(scores.dtype, copy=False)
     return scores
 
@@ -129,7 +127,7 @@ def scaled_dot_product_attention(
     Raises
     ------
     ArgumentError
-        If ``dropout_p`` is not in [0, 1).
+        If ``dropout_p`` is not from 0 to 1.
     ShapeError
         If shapes do not fit.
     DtypeError
@@ -155,14 +153,9 @@ def attention_weights(
 
     The weights are those that multiplied the values: after dropout.
     """
-    query, key, value = map(as_array, (query, key, value))
-    if query.dtype.kind != "f":
-        message = f"attention: query is {query.dtype}; use .astype(np.float32)"
-        raise DtypeError(message)
+    query, key, value = as_floating("attention", query, "query"), as_array(key), as_array(value)
     mask = _mask(query, key, value, attn_mask)
-    if not 0 <= dropout_p < 1:
-        message = f"attention: dropout_p {dropout_p} must be at least 0 and below 1"
-        raise ArgumentError(message)
+    share("attention", "dropout_p", dropout_p)
     length, size = query.shape[-2:]
     if is_causal:
         ahead = causal_mask(length, key.shape[-2])
@@ -177,8 +170,8 @@ def attention_weights(
         batch = np.broadcast_shapes(
             query.shape[:-2], key.shape[:-2], () if mask is None else mask.shape[:-2]
         )
-        mask_of_weights = kept((*batch, length, key.shape[-2]), dropout_p, rng)
-        dropped = mask_of_weights * query.dtype.type(1 / (1 - dropout_p))
+        ones = np.ones((*batch, length, key.shape[-2]), query.dtype)
+        dropped = unwrapped(dropout(ones, dropout_p, rng=rng))
         dropped.flags.writeable = False  # so that no graph copies it
     factor = (1 / math.sqrt(size) if size else 1.0) if scale is None else float(scale)
     mask = Absent(0.0) if mask is None else mask

@@ -18,9 +18,7 @@ from graphgrad.pieces import in_pieces
 from graphgrad.typing import Array
 
 _FAR = 1000.0  # where the logistic function is 0 or 1 in every dtype
-_NEAR = (
-    22.0  # where it is 0 or 1 of the polynomial in GELU's approximation, whose square float16 has
-)
+_NEAR = 22.0  # where that of GELU's polynomial is 0 or 1; float16 has the square of 22
 
 
 @widened

@@ -4,9 +4,9 @@ from typing import Any
 
 from graphgrad.arguments import choice, guarded
 from graphgrad.engine.graph import Absent
-from graphgrad.engine.operands import as_array, shape_of
+from graphgrad.engine.operands import as_array, as_floating, shape_of
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.matrix_products import linear
 from graphgrad.nn.kernels.recurrence import GRU_STEPS, LSTM_STEPS, RNN_STEPS
 from graphgrad.typing import Array
@@ -37,8 +37,7 @@ def _check(
     if problem:
         shapes = f"x {x_shape}, w_ih {outer}, w_hh {inner}"
         raise ShapeError(f"{name}: {problem}: {shapes}")
-    if x.dtype.kind != "f":
-        raise DtypeError(f"{name}: x is {x.dtype}; use .astype(np.float32)")
+    as_floating(name, x)
 
 
 def _sum(b_ih: Array, b_hh: Array) -> Array:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import counts, guarded
+from graphgrad.arguments import counts, guarded, share
 from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
@@ -75,15 +75,12 @@ class MultiheadAttention(Layer):
         embed_dim, num_heads = counts(
             "MultiheadAttention", embed_dim=embed_dim, num_heads=num_heads
         )
-        if embed_dim % num_heads or not 0 <= dropout < 1:
-            message = (
-                f"MultiheadAttention: embed_dim {embed_dim} must be a multiple of num_heads "
-                f"{num_heads}, dropout {dropout} at least 0 and below 1"
-            )
-            raise ArgumentError(message)
+        if embed_dim % num_heads:
+            message = f"MultiheadAttention: embed_dim {embed_dim} must be a multiple of num_heads"
+            raise ArgumentError(f"{message} {num_heads}")
         self.embed_dim = embed_dim
         self.num_heads = num_heads
-        self.dropout = dropout
+        self.dropout = share("MultiheadAttention", "dropout", dropout)
         self.bias = bias
         self.batch_first = batch_first
         self.rng = rng

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import DEEPEST, choice, counts, guarded, whole
-from graphgrad.engine.operands import as_array, shape_of
+from graphgrad.arguments import DEEPEST, choice, counts, guarded, share, whole
+from graphgrad.engine.operands import as_array, as_floating, shape_of
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import ArgumentError, DtypeError, ShapeError
+from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.dropouts import dropout
 from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_layer, rnn_layer
 from graphgrad.nn.init import uniform_parameter
@@ -61,14 +61,11 @@ class _Recurrent(_Steps):
         name = type(self).__name__
         input_size, hidden_size = counts(name, input_size=input_size, hidden_size=hidden_size)
         num_layers = whole(name, "num_layers", num_layers, 1, DEEPEST)
-        if not 0 <= dropout < 1:
-            message = f"{name}: dropout {dropout} must be at least 0 and below 1"
-            raise ArgumentError(message)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.batch_first = batch_first
-        self.dropout = dropout
+        self.dropout = share(name, "dropout", dropout)
         self.bidirectional = bidirectional
         self.bias = bias
         self.rng = rng
@@ -139,8 +136,7 @@ class _Recurrent(_Steps):
                 f"D = {self.input_size}"
             )
             raise ShapeError(message)
-        if x.dtype.kind != "f":
-            raise DtypeError(f"{who}: x is {x.dtype}; use .astype(np.float32)")
+        as_floating(who, x)
         if hx is None:
             return (None,) * len(self.states)
         if not isinstance(hx, tuple | list) or len(hx) != len(self.states):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import DEEPEST, function, guarded, size, whole
+from graphgrad.arguments import DEEPEST, function, guarded, share, size, whole
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
@@ -220,11 +220,8 @@ class PositionalEncoding(Layer):
         rng: np.random.Generator | None = None,
     ) -> None:
         d_model = size("PositionalEncoding", "d_model", d_model)
-        if not 0 <= dropout < 1:
-            message = f"PositionalEncoding: dropout {dropout} must be at least 0 and below 1"
-            raise ArgumentError(message)
         self.d_model = d_model
-        self.dropout = dropout
+        self.dropout = share("PositionalEncoding", "dropout", dropout)
         self.batch_first = batch_first
         self.rng = rng
         self._waves = sinusoidal_positions(0, d_model)  # of the longest sequence so far
