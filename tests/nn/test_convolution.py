@@ -264,7 +264,7 @@ REFUSED: Refusals = {
         r"x must be \(N, C, L\) or \(C, L\), and weight have 3 axes": lambda: F.conv1d(
             IMAGE, KERNEL
         ),
-        r"bias \(3,\), weight \(4, 3, 3, 3\) wants \(4,\)": lambda: F.conv2d(
+        r"bias \(3,\); weight \(4, 3, 3, 3\) needs \(4,\)": lambda: F.conv2d(
             IMAGE, KERNEL, np.zeros(3)
         ),
         r"padding=\(6, 6\) leaves \(-2, -2\): pad less": lambda: F.conv_transpose2d(

@@ -3,12 +3,12 @@
 from typing import Any
 
 from graphgrad.arguments import guarded, size as size_of
-from graphgrad.engine.graph import Absent
 from graphgrad.engine.op import Op
-from graphgrad.engine.operands import as_array, shape_of
+from graphgrad.engine.operands import as_array
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.docstrings import like
+from graphgrad.nn.functional.matrix_products import bias_of
 from graphgrad.nn.kernels.convolution import CONV2D, CONV_TRANSPOSE2D, Pair
 from graphgrad.nn.kernels.geometry import LAYOUTS, numbers_of, windows_on
 from graphgrad.typing import Array
@@ -163,11 +163,11 @@ def _convolution(
     groups = size_of(name, "groups", groups)
     stride = numbers_of(name, "stride", stride, 1, axes)
     dilation = numbers_of(name, "dilation", dilation, 1, axes)
-    margins = margins_of(name, padding, weight.shape[2:], stride, dilation)
+    paddings = padding_of(name, padding, weight.shape[2:], stride, dilation)
     _check_channels(name, x, weight, groups, len(weight), weight.shape[1] * groups, axes)
-    bias = _bias(name, bias, weight, len(weight))
-    windows_on(name, x.shape, weight.shape[2:], stride, margins, dilation)
-    return _on_images(CONV2D, x, weight, bias, (stride, margins, dilation), groups)
+    bias = bias_of(name, bias, weight.shape, (len(weight),))
+    windows_on(name, x.shape, weight.shape[2:], stride, paddings, dilation)
+    return _on_images(CONV2D, x, weight, bias, (stride, paddings, dilation), groups)
 
 
 def _transposed(
@@ -190,7 +190,7 @@ def _transposed(
     dilation = numbers_of(name, "dilation", dilation, 1, axes)
     check_output_padding(name, extra, stride, dilation)
     _check_channels(name, x, weight, groups, len(weight), len(weight), axes)
-    bias = _bias(name, bias, weight, weight.shape[1] * groups)
+    bias = bias_of(name, bias, weight.shape, (weight.shape[1] * groups,))
     lengths = zip(x.shape[-axes:], weight.shape[2:], stride, padding, extra, dilation, strict=True)
     size = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, e, d in lengths)
     if min(size) < 1:
@@ -199,8 +199,8 @@ def _transposed(
     # A convolution of what comes out reaches no further than x: of output_padding only what is
     # less than a stride stays in its remainder.
     steps = zip(padding, extra, stride, strict=True)
-    margins = tuple((p, p - e // s * s) for p, e, s in steps)
-    return _on_images(CONV_TRANSPOSE2D, x, weight, bias, (size, stride, margins, dilation), groups)
+    paddings = tuple((p, p - e // s * s) for p, e, s in steps)
+    return _on_images(CONV_TRANSPOSE2D, x, weight, bias, (size, stride, paddings, dilation), groups)
 
 
 def _on_images(
@@ -222,7 +222,7 @@ def _on_images(
 # -------------------------------------------------------------------------------- checking
 
 
-def margins_of(
+def padding_of(
     name: str, padding: Any, kernel: Array, stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> tuple[Pair, ...]:
     """Return the zeros before and after, per axis, or say what is wrong."""
@@ -271,12 +271,3 @@ def _check_channels(
         within = f" in {groups} groups" if groups > 1 else ""
         message = f"{name}: x {x.shape} has {channels} channels, weight {weight.shape}{within} "
         raise ShapeError(f"{message}wants {wanted}")
-
-
-def _bias(name: str, bias: Array, weight: Array, outputs: int) -> Array:
-    if bias is None:
-        return Absent(0.0)
-    if shape_of(bias, name) != (outputs,):
-        message = f"{name}: bias {shape_of(bias)}, weight {weight.shape} wants ({outputs},)"
-        raise ShapeError(message)
-    return bias

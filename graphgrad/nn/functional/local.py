@@ -14,6 +14,7 @@ from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
+from graphgrad.nn.functional.matrix_products import bias_of
 from graphgrad.nn.functional.windows import windows_added, windows_of
 from graphgrad.nn.kernels.correlation import Axis
 from graphgrad.nn.kernels.geometry import image_of, window_sizes, windows_on
@@ -180,12 +181,7 @@ def locally_connected2d(
             f"for each of {shape[0]} × {shape[1]}: it serves one size of image"
         )
         raise ShapeError(message)
-    wanted = (shape[2], *shape[:2])
-    if bias is None:
-        bias = Absent(0.0)
-    elif shape_of(bias, name) != wanted:
-        message = f"{name}: bias {shape_of(bias)}, weight {shape} wants {wanted}"
-        raise ShapeError(message)
+    bias = bias_of(name, bias, shape, (shape[2], *shape[:2]))
     single = x.ndim == 3
     out = _LOCALLY_CONNECTED2D(x[None] if single else x, weight, bias, down, across)
     return out[0] if single else out

@@ -67,12 +67,16 @@ def linear(x: Array, weight: Array, bias: Array = None) -> Tensor:
             "weight (outputs, inputs): flatten x, or transpose the weight?"
         )
         raise ShapeError(message)
+    return _LINEAR(x, weight, bias_of("linear", bias, shape, shape[:1]))
+
+
+def bias_of(name: str, bias: Array, weight: tuple[int, ...], wanted: tuple[int, ...]) -> Array:
+    """Return a bias, zero for None, or say that it does not fit the shape of its weight."""
     if bias is None:
-        return _LINEAR(x, weight, Absent(0.0))
-    if shape_of(bias, "linear") != shape[:1]:
-        message = f"linear: bias {shape_of(bias)}; weight {shape} needs {shape[:1]}"
-        raise ShapeError(message)
-    return _LINEAR(x, weight, bias)
+        return Absent(0.0)
+    if shape_of(bias, name) != wanted:
+        raise ShapeError(f"{name}: bias {shape_of(bias)}; weight {weight} needs {wanted}")
+    return bias
 
 
 affine = linear  # its name in Saito's book

@@ -9,27 +9,26 @@ from graphgrad.arguments import sizes
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_array, shape_of
-from graphgrad.engine.plan import HALF
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.docstrings import like
 from graphgrad.nn.kernels.correlation import Axis
 from graphgrad.nn.kernels.geometry import (
+    crop,
     image_of,
-    room_of,
+    pad,
+    padded_size,
     tap_of,
     window_sizes,
     windows_on,
-    with_margins,
-    without_margins,
 )
 from graphgrad.typing import Array
 
 
 def windows_of(x: Array, down: Axis, across: Axis) -> Array:
-    """See every window of images (…, H, W): (…, OH, OW, KH, KW), a view but for the margins."""
-    laid = with_margins(x, down, across)
-    seen = sliding_window_view(laid, (down.reach + 1, across.reach + 1), (-2, -1))
+    """See every window of images (…, H, W): (…, OH, OW, KH, KW), a view but for the padding."""
+    padded = pad(x, down, across)
+    seen = sliding_window_view(padded, (down.reach + 1, across.reach + 1), (-2, -1))
     seen = seen[..., : down.stride * (down.out - 1) + 1 : down.stride, :, :, :]
     seen = seen[..., : across.stride * (across.out - 1) + 1 : across.stride, :, :]
     return seen[..., :: down.dilation, :: across.dilation]
@@ -37,13 +36,12 @@ def windows_of(x: Array, down: Axis, across: Axis) -> Array:
 
 def windows_added(windows: Array, down: Axis, across: Axis) -> Array:
     """Add windows (…, OH, OW, KH, KW) up where they meet: the adjoint of `windows_of`."""
-    wide = np.float32 if windows.dtype == HALF else windows.dtype
-    room = room_of(down, across)
-    laid = np.zeros_like(windows, wide, shape=(*windows.shape[:-4], *room))
+    wide = np.promote_types(windows.dtype, np.float32)
+    padded = np.zeros_like(windows, wide, shape=(*windows.shape[:-4], *padded_size(down, across)))
     for i in range(down.kernel):
         for j in range(across.kernel):
-            laid[..., tap_of(down, i), tap_of(across, j)] += windows[..., i, j]
-    return without_margins(laid, down, across).astype(windows.dtype, copy=False)
+            padded[..., tap_of(down, i), tap_of(across, j)] += windows[..., i, j]
+    return crop(padded, down, across).astype(windows.dtype, copy=False)
 
 
 def _im2col(x: Array, down: Axis, across: Axis) -> Array:

@@ -18,13 +18,13 @@ from graphgrad.nn.kernels.geometry import windows_on
 from graphgrad.typing import Array
 
 Pair = tuple[int, int]
-Margins = tuple[Pair, Pair]  # (top, bottom), (left, right)
+Padding = tuple[Pair, Pair]  # (top, bottom), (left, right)
 
 # ------------------------------------------------------------------------------ three maps
 
 
 def _axes(
-    sizes: Any, outs: Any, kernel: Array, stride: Pair, padding: Margins, dilation: Pair
+    sizes: Any, outs: Any, kernel: Array, stride: Pair, padding: Padding, dilation: Pair
 ) -> list[Axis]:
     return [
         Axis(sizes[i], outs[i], kernel[i], stride[i], dilation[i], padding[i][0]) for i in (0, 1)
@@ -36,7 +36,7 @@ def _conv2d(
     weight: Array,
     bias: Array,
     stride: Pair,
-    padding: Margins,
+    padding: Padding,
     dilation: Pair,
     groups: int,
 ) -> Array:
@@ -80,7 +80,7 @@ def _conv_transpose2d(
     bias: Array,
     size: Pair,
     stride: Pair,
-    padding: Margins,
+    padding: Padding,
     dilation: Pair,
     groups: int,
 ) -> Array:
@@ -106,7 +106,7 @@ def _conv_transpose2d(
 
 
 def _conv2d_weight_grad(
-    x: Array, y: Array, kernel: Pair, stride: Pair, padding: Margins, dilation: Pair, groups: int
+    x: Array, y: Array, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int
 ) -> Array:
     down, across = _axes(x.shape[2:], y.shape[2:], kernel, stride, padding, dilation)
     return correlate_with(x, y, down, across, groups).astype(np.result_type(x, y), copy=False)
@@ -122,7 +122,7 @@ class _Kind(NamedTuple):
     x: tuple[int, ...]
     weight: tuple[int, ...]
     stride: Pair = (1, 1)
-    padding: Margins = ((0, 0), (0, 0))
+    padding: Padding = ((0, 0), (0, 0))
     dilation: Pair = (1, 1)
     groups: int = 1
 

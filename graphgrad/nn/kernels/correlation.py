@@ -6,7 +6,7 @@ forgotten; the gradients make them again. There are two ways to do it:
 - by windows: a column for each element of the kernel, for any stride; a product per image, which
   is written where it belongs. For few channels, strides, and kernels of one element, whose
   columns are the image itself.
-- by lines, stride 1: the images lie one behind the other with the margins between their rows, so
+- by lines, stride 1: the images lie one behind the other with the padding between their rows, so
   that all that meets one element of the kernel ("tap") is a slice of one array. Only the taps of
   one row of the kernel have columns. One product multiplies them with all its rows, and its parts
   are added up, each moved by its lines: 3 × 3 taps cost 2 copies and 2 additions, both long.
@@ -149,9 +149,9 @@ def _windows(
         return
     count, height = blocks[0].number, blocks[0].height  # none is larger
     width = across.length(across.out)
-    margins = columns = None  # where there is no need of them
+    padded = columns = None  # where there is no need of them
     if not (down.is_inside() and across.is_inside()):
-        margins = np.zeros_like(x, dtype, shape=(count, channels, down.length(height), width))
+        padded = np.zeros_like(x, dtype, shape=(count, channels, down.length(height), width))
     if not kh == kw == down.stride == across.stride == 1:
         columns = np.empty_like(x, dtype, shape=(count, channels, kh, kw, height, across.out))
     there_across, cut = across.overlap(0, width)
@@ -159,11 +159,11 @@ def _windows(
         lines = down.length(block.height)
         there, rows = down.overlap(block.rows.start, lines)
         images = x[block.images, :, rows, cut]
-        if margins is not None:
+        if padded is not None:
             if block.height < down.out:
-                margins[...] = 0  # the block before had others
-            margins[: block.number, :, there, there_across] = images
-            images = margins[: block.number, :, :lines]
+                padded[...] = 0  # the block before had others
+            padded[: block.number, :, there, there_across] = images
+            images = padded[: block.number, :, :lines]
         if columns is None:
             part = images.astype(dtype, copy=False)
         else:
@@ -235,7 +235,7 @@ def _lines(
         grid = (block.number, lines, width)
         length = ((block.number - 1) * lines + block.height) * width
         if block.height < down.out:
-            buffer[:, 0] = 0  # the block before had other margins
+            buffer[:, 0] = 0  # the block before had other padding
         images = _grouped(x[block.images, :, rows, cut], groups)
         _on_grid(buffer[:, 0], grid)[..., there, places] = images
         for tap in range(1, kw):

@@ -1,4 +1,4 @@
-"""Arguments that windows over images share: kernels, strides, margins, and what fits."""
+"""Arguments that windows over images share: kernels, strides, paddings, and what fits."""
 
 from typing import Any, NamedTuple
 
@@ -65,7 +65,7 @@ def windows_on(
     """Count the windows: ⌊(W − F + P_before + P_after) / S⌋ + 1, F the reach of a dilated kernel.
 
     The padding of an axis is a number, or a pair. For sequences the first axis is one.
-    ``ceil_mode`` rounds up, as long as a window starts inside the image or its first margin: a
+    ``ceil_mode`` rounds up, as long as a window starts inside the image or the padding before it: a
     window larger than all of it may be the only one, as in PyTorch.
 
     Raises
@@ -74,10 +74,10 @@ def windows_on(
         If not even one window fits.
     """
     sizes = shape[-len(kernel) :]
-    margins = [p if isinstance(p, tuple) else (p, p) for p in padding]
+    paddings = [p if isinstance(p, tuple) else (p, p) for p in padding]
     found = []
     for size, k, s, (before, after), d in zip(
-        sizes, kernel, stride, margins, dilation, strict=True
+        sizes, kernel, stride, paddings, dilation, strict=True
     ):
         room = size + before + after - d * (k - 1) - 1
         out = (-(-room // s) if ceil_mode else room // s) + 1
@@ -85,7 +85,7 @@ def windows_on(
             out -= 1
         if out < 1:
             spans = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
-            padded = tuple(n + sum(m) for n, m in zip(sizes, margins, strict=True))
+            padded = tuple(n + sum(m) for n, m in zip(sizes, paddings, strict=True))
             raise ShapeError(
                 f"{name}: x {shape} is {padded} with its padding, and the kernel spans {spans}: "
                 "take a smaller kernel, or pad more"
@@ -101,47 +101,47 @@ def overlaps(axis: Axis) -> bool:
 
 
 def tap_of(axis: Axis, tap: int) -> slice:
-    """Return the elements that one tap meets, counted from the start of the margin."""
+    """Return the elements that one tap meets, counted from the start of the padding."""
     first = axis.dilation * tap
     return slice(first, first + axis.stride * (axis.out - 1) + 1, axis.stride)
 
 
 def fits(down: Axis, across: Axis) -> bool:
-    """Whether no window reaches into a margin."""
+    """Whether no window reaches into the padding."""
     return down.is_inside() and across.is_inside()
 
 
-def room_of(down: Axis, across: Axis) -> tuple[int, int]:
-    """Return the size of an image with the margins that its windows need."""
+def padded_size(down: Axis, across: Axis) -> tuple[int, int]:
+    """Return the size of an image with the padding that its windows need."""
     if fits(down, across):
         return down.size, across.size
     return down.length(down.out), across.length(across.out)
 
 
-def _inner(laid: Any, down: Axis, across: Axis) -> Array:
-    """Return the part of an image with margins that is not margin."""
-    height, width = room_of(down, across)
+def _inner(padded: Any, down: Axis, across: Axis) -> Array:
+    """Return the part of a padded image that is not padding."""
+    height, width = padded_size(down, across)
     rows = slice(down.before, min(down.before + down.size, height))
-    return laid[..., rows, across.before : min(across.before + across.size, width)]
+    return padded[..., rows, across.before : min(across.before + across.size, width)]
 
 
-def with_margins(x: Array, down: Axis, across: Axis, fill: float = 0.0) -> Array:
-    """Lay images out with the margins that their windows need; without any, return them."""
+def pad(x: Array, down: Axis, across: Axis, fill: float = 0.0) -> Array:
+    """Pad images as far as their windows reach; where none reaches out, return them."""
     if fits(down, across):
         return x
-    out = np.full_like(x, fill, shape=(*x.shape[:-2], *room_of(down, across)))
+    out = np.full_like(x, fill, shape=(*x.shape[:-2], *padded_size(down, across)))
     inner = _inner(out, down, across)
     inner[...] = x[..., : inner.shape[-2], : inner.shape[-1]]
     return out
 
 
-def without_margins(laid: Any, down: Axis, across: Axis) -> Array:
-    """Cut the margins off, the adjoint of `with_margins`: what no window meets is 0."""
+def crop(padded: Any, down: Axis, across: Axis) -> Array:
+    """Cut the padding off, the adjoint of `pad`: what no window meets is 0."""
     if fits(down, across):
-        return laid
-    inner = _inner(laid, down, across)
+        return padded
+    inner = _inner(padded, down, across)
     if inner.shape[-2:] == (down.size, across.size):
         return inner
-    out = np.zeros_like(laid, shape=(*laid.shape[:-2], down.size, across.size))
+    out = np.zeros_like(padded, shape=(*padded.shape[:-2], down.size, across.size))
     out[..., : inner.shape[-2], : inner.shape[-1]] = inner
     return out

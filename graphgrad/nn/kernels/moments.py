@@ -91,16 +91,16 @@ def _blocks(layout: Layout) -> list[tuple[slice, slice]]:
     return [(one, span) for one in spans(samples, 1) for span in spans(groups, BLOCK // size)]
 
 
-def _room(layout: Layout, like: Array) -> Array:
+def _buffer(layout: Layout, like: Array) -> Array:
     """Make a buffer for any block, shaped (N, G, K · L)."""
     first = _blocks(layout)[:1]
     samples, groups = (first[0][0].stop, first[0][1].stop) if first else (0, 0)
     return np.empty_like(like, shape=(samples, groups, layout.channels * layout.places))
 
 
-def _piece(room: Any, like: Array) -> Array:
+def _piece(buffer: Any, like: Array) -> Array:
     """Return as much of a buffer as a block fills; only the last is smaller."""
-    return room[: like.shape[0], : like.shape[1]]
+    return buffer[: like.shape[0], : like.shape[1]]
 
 
 def _spread(values: Array, places: int, dtype: Any) -> Array:
@@ -232,11 +232,11 @@ def batch_gradients(
     shift, rest, inverse = moments
     shift = _spread(shift, places, x.dtype)
     blocks = _blocks(layout)
-    room = _room(layout, x) if out is None else None
+    buffer = _buffer(layout, x) if out is None else None
     total, slope = np.zeros((2, c))
     for block in blocks:
         piece, up, channels = x[block], g[block], block[1]
-        into = _piece(room, piece) if out is None else out[block]
+        into = _piece(buffer, piece) if out is None else out[block]
         below = np.subtract(piece, shift[channels], out=into)
         total[channels] += _sum(up)
         slope[channels] += _dot(up, below)
@@ -328,7 +328,7 @@ def group_gradients(
     rows, up = x.reshape(shape), g.reshape(shape)
     whole = np.empty_like(x)
     out = whole.reshape(shape)
-    room = _room(layout, x)
+    buffer = _buffer(layout, x)
     scale = _of_group(weight, layout, x.dtype)
     slopes, totals = np.zeros((2, groups, channels))
     for block in _blocks(layout):
@@ -342,7 +342,7 @@ def group_gradients(
         totals[block[1]] += _sum(ups).reshape(count, channels)
         pulled = up[block]
         if scale is not None:
-            pulled = _piece(room, below)
+            pulled = _piece(buffer, below)
             seen = (n, count, channels, places)
             np.multiply(up[block].reshape(seen), scale[block[1]], out=pulled.reshape(seen))
         mean = _means(pulled)

@@ -15,7 +15,7 @@ from graphgrad.nn.functional.convolution import (
     conv2d,
     conv_transpose1d,
     conv_transpose2d,
-    margins_of,
+    padding_of,
 )
 from graphgrad.nn.kernels.geometry import numbers_of
 from graphgrad.nn.layers.function_layers import WeightedLayer, computes
@@ -81,12 +81,9 @@ class _Correlation(_Convolution):
     ) -> None:
         sizes = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
         self._keep(in_channels, out_channels, groups, **sizes)
-        margins = margins_of(
-            type(self).__name__, padding, self.kernel_size, self.stride, self.dilation
-        )
-        self.padding = (
-            padding if isinstance(padding, str) else tuple(before for before, _ in margins)
-        )
+        name = type(self).__name__
+        pairs = padding_of(name, padding, self.kernel_size, self.stride, self.dilation)
+        self.padding = padding if isinstance(padding, str) else tuple(before for before, _ in pairs)
         self._draw_kernel(bias, rng, dtype)
 
     def forward(self, x: Array) -> Tensor:
@@ -141,8 +138,8 @@ class _Transposed(_Convolution):
         dtype: DTypeLike = np.float32,
     ) -> None:
         sizes = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
-        margins = {"padding": padding, "output_padding": output_padding}
-        self._keep(in_channels, out_channels, groups, **sizes, **margins)
+        paddings = {"padding": padding, "output_padding": output_padding}
+        self._keep(in_channels, out_channels, groups, **sizes, **paddings)
         check_output_padding(type(self).__name__, self.output_padding, self.stride, self.dilation)
         self._draw_kernel(bias, rng, dtype)
 
