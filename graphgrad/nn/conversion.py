@@ -110,7 +110,7 @@ def to_affine(conv: Conv2d, input_shape: Shape | None = None) -> Linear:
     Returns
     -------
     Linear
-        ``affine(x.reshape(N, -1))`` is ``conv(x).reshape(N, -1)``.
+        ``linear(x.reshape(N, -1))`` is ``conv(x).reshape(N, -1)``.
 
     Raises
     ------
@@ -138,13 +138,13 @@ def to_affine(conv: Conv2d, input_shape: Shape | None = None) -> Linear:
         how = (conv.stride, conv.padding, conv.dilation, conv.groups)
         found: Any = conv2d(ones, weight, None, *how)
         matrix, places = found.reshape(len(ones), -1).T, math.prod(found.shape[2:])
-    affine = Linear(1, 1, conv.bias is not None, rng=np.random.default_rng(0))
-    affine.out_features, affine.in_features = matrix.shape
-    affine.weight = _parameter(matrix, conv.weight)
+    linear = Linear(1, 1, conv.bias is not None, rng=np.random.default_rng(0))
+    linear.out_features, linear.in_features = matrix.shape
+    linear.weight = _parameter(matrix, conv.weight)
     if conv.bias is not None:
-        affine.bias = _parameter(np.repeat(conv.bias.data, places), conv.bias)
-    affine.training = conv.training
-    return affine
+        linear.bias = _parameter(np.repeat(conv.bias.data, places), conv.bias)
+    linear.training = conv.training
+    return linear
 
 
 class _Walk:
@@ -223,22 +223,22 @@ class _Walk:
         return UnsupportedError(message)
 
 
-def _convolution(name: str, affine: Linear, shape: Shape) -> Conv2d:
+def _convolution(name: str, linear: Linear, shape: Shape) -> Conv2d:
     """Return the convolution whose kernel covers images of that shape."""
     channels, height, width = shape
-    if affine.in_features != math.prod(shape):
+    if linear.in_features != math.prod(shape):
         message = (
-            f"to_convolution: {name}, {affine!r}, takes {affine.in_features} numbers, and gets "
+            f"to_convolution: {name}, {linear!r}, takes {linear.in_features} numbers, and gets "
             f"{math.prod(shape)} from images (C, H, W) of {shape}"
         )
         raise ShapeError(message)
     # Made for one channel, as the numbers drawn for it are replaced.
     conv = Conv2d(1, 1, (height, width), bias=False, rng=np.random.default_rng(0))
-    conv.in_channels, conv.out_channels = channels, affine.out_features
-    conv.weight = _parameter(affine.weight.data.reshape(-1, *shape), affine.weight)
-    if affine.bias is not None:
-        conv.bias = _parameter(affine.bias.data, affine.bias)
-    return _like(conv, affine)
+    conv.in_channels, conv.out_channels = channels, linear.out_features
+    conv.weight = _parameter(linear.weight.data.reshape(-1, *shape), linear.weight)
+    if linear.bias is not None:
+        conv.bias = _parameter(linear.bias.data, linear.bias)
+    return _like(conv, linear)
 
 
 def _parameter(array: Array, like: Parameter) -> Parameter:

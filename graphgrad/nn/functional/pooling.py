@@ -266,11 +266,14 @@ def check_norm_type(name: str, norm_type: Any) -> float:
     return float(norm_type)
 
 
-def check_divisor(name: str, divisor: Any) -> None:
-    """Say so if it is 0."""
-    if divisor is not None and whole(name, "divisor_override", divisor) == 0:
-        message = f"{name}: divisor_override=0; nothing can be divided by it"
-        raise ArgumentError(message)
+def check_divisor(name: str, divisor: Any) -> int | None:
+    """Return it as an int, or say that it is 0."""
+    if divisor is None:
+        return None
+    count = whole(name, "divisor_override", divisor)
+    if count == 0:
+        raise ArgumentError(f"{name}: divisor_override=0; nothing can be divided by it")
+    return count
 
 
 def bin_counts(name: str, output_size: Any) -> tuple[int | None, ...]:

@@ -7,6 +7,7 @@ from graphgrad.engine.graph import Absent
 from graphgrad.engine.operands import as_array, as_floating, shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
+from graphgrad.nn.functional.docstrings import like
 from graphgrad.nn.functional.matrix_products import linear
 from graphgrad.nn.kernels.recurrence import GRU_STEPS, LSTM_STEPS, RNN_STEPS
 from graphgrad.typing import Array
@@ -77,7 +78,7 @@ def rnn_layer(
     b_ih, b_hh
         (H,), or None.
     nonlinearity
-        φ: "tanh" or "relu" (0 at 0).
+        φ: "tanh" or "relu" (0 at 0); anything else is an ArgumentError.
     reverse
         Run from the last step to the first; the output keeps the order of x.
 
@@ -88,8 +89,6 @@ def rnn_layer(
 
     Raises
     ------
-    ArgumentError
-        If the nonlinearity is unknown.
     ShapeError
         If shapes do not fit, or there is no step.
     DtypeError
@@ -103,6 +102,7 @@ def rnn_layer(
     return hs, hs[0 if reverse else -1]
 
 
+@like(rnn_layer)
 @guarded
 def lstm_layer(
     x: Array,
@@ -127,28 +127,17 @@ def lstm_layer(
 
     Parameters
     ----------
-    x
-        (T, N, D).
     h0, c0
         The states before the first step, (N, H); None is zeros.
     w_ih, w_hh
         (4H, D) and (4H, H), rows in the order i, f, g, o.
     b_ih, b_hh
         (4H,), or None.
-    reverse
-        Run from the last step to the first; the output keeps the order of x.
 
     Returns
     -------
     tuple
         All hidden states (T, N, H), and h and c after the run (N, H).
-
-    Raises
-    ------
-    ShapeError
-        If shapes do not fit, or there is no step.
-    DtypeError
-        If x is not floating.
     """
     x = as_array(x)
     _check("lstm_layer", x, {"h0": h0, "c0": c0}, (w_ih, w_hh, b_ih, b_hh), 4)
@@ -158,6 +147,7 @@ def lstm_layer(
     return hs, hs[last], cs[last]
 
 
+@like(rnn_layer)
 @guarded
 def gru_layer(
     x: Array,
@@ -182,28 +172,15 @@ def gru_layer(
 
     Parameters
     ----------
-    x
-        (T, N, D).
-    h0
-        The state before the first step, (N, H); None is zeros.
     w_ih, w_hh
         (3H, D) and (3H, H), rows in the order r, y, n.
     b_ih, b_hh
         (3H,), or None.
-    reverse
-        Run from the last step to the first; the output keeps the order of x.
 
     Returns
     -------
     tuple
         All states (T, N, H), and the last of the run (N, H).
-
-    Raises
-    ------
-    ShapeError
-        If shapes do not fit, or there is no step.
-    DtypeError
-        If x is not floating.
     """
     x = as_array(x)
     _check("gru_layer", x, {"h0": h0}, (w_ih, w_hh, b_ih, b_hh), 3)

@@ -3,7 +3,6 @@
 from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
-from graphgrad.engine.integers import as_whole_numbers
 from graphgrad.nn.functional.pooling import (
     adaptive_avg_pool2d,
     adaptive_max_pool2d,
@@ -81,9 +80,7 @@ class AvgPool2d(_Pool):
     def __post_init__(self) -> None:
         """Check the divisor too."""
         super().__post_init__()
-        check_divisor("AvgPool2d", self.divisor_override)
-        given = self.divisor_override
-        self.divisor_override = as_whole_numbers("AvgPool2d", "divisor_override", given)
+        self.divisor_override = check_divisor("AvgPool2d", self.divisor_override)
 
 
 @layer_of(avg_pool1d)
