@@ -224,7 +224,7 @@ def batch_norm(
     shape = as_floating("batch_norm", x).shape
     if len(shape) < 2:
         raise ShapeError(f"batch_norm: x {shape}; it must be (N, C) or (N, C, …)")
-    _check_numbers("batch_norm", shape, shape[1:2], eps, weight, bias)
+    weight, bias = _parameters("batch_norm", shape, shape[1:2], eps, weight, bias)
     tracked = running_mean is not None and running_var is not None
     if tracked:
         _check_running(shape, running_mean, running_var)
@@ -233,7 +233,6 @@ def batch_norm(
             "batch_norm: running_mean and running_var must both be given, or in training neither"
         )
         raise ShapeError(message)
-    weight, bias = _given(weight, 1.0), _given(bias, 0.0)
     if not training:  # copies, for a later training step overwrites them
         mean, var = (np.array(_plain(v)) for v in (running_mean, running_var))
         return _RUNNING_NORM(x, weight, bias, mean, var, eps)
@@ -382,8 +381,7 @@ def layer_norm(
             "give the lengths of its last axes"
         )
         raise ShapeError(message)
-    _check_numbers("layer_norm", shape, given, eps, weight, bias)
-    weight, bias = _given(weight, 1.0), _given(bias, 0.0)
+    weight, bias = _parameters("layer_norm", shape, given, eps, weight, bias)
     return _LAYER_NORM(x, weight, bias, len(given), eps)
 
 
@@ -424,16 +422,11 @@ def group_norm(
             "of num_groups"
         )
         raise ShapeError(message)
-    _check_numbers("group_norm", shape, shape[1:2], eps, weight, bias)
-    weight, bias = _given(weight, 1.0), _given(bias, 0.0)
+    weight, bias = _parameters("group_norm", shape, shape[1:2], eps, weight, bias)
     return _GROUP_NORM(x, weight, bias, num_groups, eps)
 
 
 # ---------------------------------------------------------------------------- what is checked
-
-
-def _given(x: Array, otherwise: float) -> Array:
-    return Absent(otherwise) if x is None else x
 
 
 def _plain(x: Array) -> Array:
@@ -442,20 +435,21 @@ def _plain(x: Array) -> Array:
     return x.value if isinstance(x, Absent) else operand(x, "normalization")
 
 
-def _check_numbers(
+def _parameters(
     name: str,
     shape: tuple[int, ...],
     wanted: tuple[int, ...],
     eps: float,
     weight: Array,
     bias: Array,
-) -> None:
-    """Refuse parameters of another shape than is wanted, and an ε that is none."""
+) -> tuple[Array, Array]:
+    """Return weight and bias, 1 and 0 for None; refuse what does not fit, and a bad ε."""
     positive(name, "eps", eps, zero=True)
     for what, values in (("weight", weight), ("bias", bias)):
         if values is not None and shape_of(values, name) != wanted:
             message = f"{name}: {what} {shape_of(values)}; x {shape} needs {wanted}"
             raise ShapeError(message)
+    return Absent(1.0) if weight is None else weight, Absent(0.0) if bias is None else bias
 
 
 def _check_running(shape: tuple[int, ...], mean: Array, var: Any) -> None:
