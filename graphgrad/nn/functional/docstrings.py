@@ -16,12 +16,10 @@ def like(*relatives: Callable[..., Any]) -> Callable[[F], F]:
             sections = _sections(function)
             for title in ("Parameters", "Raises"):
                 entries: dict[str, str] = {}
-                for relative in relatives:
-                    entries |= _entries(_sections(relative).get(title, ""))
-                entries |= _entries(sections.get(title, ""))
-                sections[title] = _written(
-                    entries, _names(function) if title[0] == "P" else entries
-                )
+                for given in (*map(_sections, relatives), sections):
+                    entries |= _entries(given.get(title, ""))
+                names = _names(function) if title == "Parameters" else entries
+                sections[title] = _written(entries, names)
             order = ("", "Parameters", "Returns", "Raises")
             function.__doc__ = "\n\n".join(
                 f"{title}\n{'-' * len(title)}\n{sections[title]}" if title else sections[title]
