@@ -130,6 +130,18 @@ def test_two_layers_both_ways_are_cells_one_after_another(name: str) -> None:
         np.testing.assert_allclose(finals[1].numpy(), [s[1].numpy() for s in ends], rtol=1e-12)
 
 
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_layer_and_cell_have_the_nonlinearity_that_was_asked_for(nonlinearity: str) -> None:
+    rng = np.random.default_rng(0)
+    options: dict[str, Any] = {"nonlinearity": nonlinearity, "rng": rng, "dtype": float}
+    layer: Any = nn.RNN(D, H, **options)
+    cell: Any = nn.RNNCell(D, H, **options)
+    x, h = rng.standard_normal((1, N, D)), rng.standard_normal((N, H))
+    for net, found in ((layer, layer(x, h[None])[0][0]), (cell, cell(x[0], h))):
+        wanted = F.rnn_layer(x, h, *net.parameters(), nonlinearity=nonlinearity)[1]
+        np.testing.assert_array_equal(found.numpy(), wanted.numpy())
+
+
 @pytest.mark.parametrize("name", STACKED)
 def test_one_sequence_and_batch_first_are_the_same_numbers(name: str) -> None:
     rng = np.random.default_rng(3)
