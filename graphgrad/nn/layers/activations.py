@@ -1,7 +1,5 @@
 """Activations as modules, thin over the functions."""
 
-import math
-
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -194,10 +192,6 @@ class Maxout(WeightedLayer):
     def forward(self, x: Array) -> Tensor:
         """Return the largest piece of each output."""
         return maxout(linear(x, self.weight, self.bias), self.pieces)
-
-    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
-        """Count outputs · pieces · inputs for each sample."""
-        return int(math.prod(output) * self.pieces * self.in_features)
 
 
 class _AlongAxis(FunctionLayer):

@@ -63,6 +63,7 @@ def _typed(value: Array) -> Array:
 class WeightedLayer(Layer):
     """A layer with a weight and perhaps a bias."""
 
+    axes_of_sample: ClassVar[int] = 1  # of the output
     weight: Parameter
     bias: Parameter | None
 
@@ -78,6 +79,10 @@ class WeightedLayer(Layer):
         bound, rng = 1 / math.sqrt(fan_in), default_generator(rng)
         self.weight = uniform_parameter(weight, bound, rng=rng, dtype=dtype)
         self.bias = None if bias is None else uniform_parameter(bias, bound, rng=rng, dtype=dtype)
+
+    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
+        """Count one for each weight and sample."""
+        return int(self.weight.size * math.prod(output[: -self.axes_of_sample]))
 
 
 class FunctionLayer(Layer):

@@ -1,7 +1,5 @@
 """The fully connected layer."""
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -64,10 +62,6 @@ class Linear(WeightedLayer):
     def forward(self, x: Array) -> Tensor:
         """Return x Wᵀ + b."""
         return linear(x, self.weight, self.bias)
-
-    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
-        """Count outputs · inputs for each sample."""
-        return int(math.prod(output) * self.in_features)
 
 
 Affine = Linear

@@ -27,6 +27,7 @@ class LocallyConnected2d(WeightedLayer):
     """
 
     by_name = ("input_size", "kernel_size")
+    axes_of_sample = 3
 
     @guarded
     def __init__(
@@ -58,7 +59,3 @@ class LocallyConnected2d(WeightedLayer):
     def forward(self, x: Array) -> Tensor:
         """Score every window with the kernel of its place."""
         return locally_connected2d(x, self.weight, self.bias, self.stride, self.padding)
-
-    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
-        """Count one for each weight and image."""
-        return int(self.weight.size * math.prod(output[:-3]))
