@@ -127,10 +127,13 @@ def avg_pool2d(
         If a number is too small, or the divisor is 0.
     """
     name = "avg_pool2d"
-    check_divisor(name, divisor_override)
+    divisor = check_divisor(name, divisor_override)
     sizes = pool_sizes(name, 2, kernel_size, stride, padding)
-    counts = _counts(count_include_pad, divisor_override)
-    return _pooled(name, WINDOW_MEAN, x, sizes, ceil_mode, counts)
+
+    def count(windows: Axes) -> Array:
+        return float(divisor) if divisor else _counts(windows, count_include_pad)
+
+    return _pooled(name, WINDOW_MEAN, x, sizes, ceil_mode, count)
 
 
 @like(avg_pool2d, max_pool1d)
@@ -146,7 +149,9 @@ def avg_pool1d(
     """Return the mean of each window of sequences: `avg_pool2d` on images of one row."""
     name = "avg_pool1d"
     sizes = pool_sizes(name, 1, kernel_size, stride, padding)
-    return _pooled(name, WINDOW_MEAN, x, sizes, ceil_mode, _counts(count_include_pad))
+    return _pooled(
+        name, WINDOW_MEAN, x, sizes, ceil_mode, lambda axes: _counts(axes, count_include_pad)
+    )
 
 
 @like(max_pool2d)
@@ -175,7 +180,7 @@ def lp_pool2d(
     name = "lp_pool2d"
     power = check_norm_type(name, norm_type)
     sizes = pool_sizes(name, 2, kernel_size, stride)
-    return _pooled(name, LP_POOL, x, sizes, ceil_mode, lambda _: (power,))
+    return _pooled(name, LP_POOL, x, sizes, ceil_mode, lambda _: power)
 
 
 def adaptive_avg_pool2d(x: Array, output_size: Any) -> Tensor:
@@ -289,36 +294,28 @@ def _pooled(
     x: Array,
     sizes: WindowSizes,
     ceil_mode: bool,
-    params: Callable[[Axes], tuple[Any, ...]] = lambda _: (),
+    parameter: Callable[[Axes], Array] | None = None,
 ) -> Tensor:
-    """Call an op with the windows, and what further parameters depend on them."""
+    """Call an op with the windows and, where it takes one, a parameter that depends on them."""
     axes = len(sizes.kernel)
     x = _image(name, x, axes)
     windows = windows_on(name, x.shape, *sizes, ceil_mode=ceil_mode)
-    out: Any = op(x[..., None, :] if axes == 1 else x, *windows, *params(windows))
+    params = windows if parameter is None else (*windows, parameter(windows))
+    out: Any = op(x[..., None, :] if axes == 1 else x, *params)
     return out[..., 0, :] if axes == 1 else out  # type: ignore[no-any-return]
 
 
-def _counts(
-    count_include_pad: bool, divisor: int | None = None
-) -> Callable[[Axes], tuple[Array, ...]]:
-    """Return what finds the number of elements of each window, one number if all have the same."""
-
-    def counted(windows: Axes) -> tuple[Array, ...]:
-        if divisor is not None:
-            return (float(divisor),)
-        sizes = []
-        for a in windows:
-            start = a.stride * np.arange(a.out) - a.before
-            margin = a.before if count_include_pad else 0
-            end = np.minimum(start + a.kernel, a.size + margin)
-            sizes.append(end - np.maximum(start, -margin))
-        if all((n == n[0]).all() for n in sizes):
-            return (float(sizes[0][0] * sizes[1][0]),)
-        # whole numbers: exact in float32, and float32 stays it
-        return (np.outer(*sizes).astype(np.float32),)
-
-    return counted
+def _counts(windows: Axes, count_include_pad: bool) -> Array:
+    """Return the number of elements of each window, one number if all have the same."""
+    sizes = []
+    for a in windows:
+        start = a.stride * np.arange(a.out) - a.before
+        beyond = a.before if count_include_pad else 0
+        end = np.minimum(start + a.kernel, a.size + beyond)
+        sizes.append(end - np.maximum(start, -beyond))
+    if all((n == n[0]).all() for n in sizes):
+        return float(sizes[0][0] * sizes[1][0])
+    return np.outer(*sizes).astype(np.float32)  # whole numbers: exact, and float32 stays it
 
 
 def _bins(name: str, x: Array, output_size: Any) -> tuple[Any, tuple[int, ...]]:
