@@ -1,25 +1,29 @@
-"""Checks of arguments: each names who was called, what is wrong, what may stand there, the line.
+"""Checks of arguments: each says which function was called, what is wrong, and what is allowed.
 
 A value of the wrong kind (a text for a number, True for a number, 1 for True) is a DtypeError,
 a value that this argument cannot have (a negative rate, NaN, an unknown mode) an ArgumentError.
+
+A public function is `guarded`: its annotations say what each argument may be (``PositiveFloat``,
+``Literal["mean", "sum"]``), and `CALLED` in an error raised inside it becomes its name. So helpers
+need not know for which function they check.
 """
 
 import functools
 import inspect
-import itertools
 import math
 import operator
 import os
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import ArgumentError, DtypeError
+from graphgrad.errors import ArgumentError, DtypeError, GraphgradError
 
+CALLED = "<called>"  # in an error: the name of the guarded function, or of the class of its self
 DEEPEST = 100_000  # layers of one module: each is an object of its own
 WIDEST = 2**31 - 1  # of one size: more elements along an axis than any memory holds is a mistake
 
@@ -95,12 +99,19 @@ def number(who: str, what: str, value: Any, *, infinite: bool = False) -> float:
     return found
 
 
-def positive(who: str, what: str, value: Any, *, zero: bool = False) -> float:
-    """Require a finite number above 0, or at 0 where that is allowed."""
+def positive(who: str, what: str, value: Any) -> float:
+    """Require a finite number above 0."""
     found = _real(who, what, value)
-    if not (0 < found < math.inf or (zero and found == 0)):
-        bound = "not negative" if zero else "positive"
-        raise ArgumentError(f"{who}: {what} = {found} must be finite and {bound}")
+    if not 0 < found < math.inf:
+        raise ArgumentError(f"{who}: {what} = {found} must be finite and positive")
+    return found
+
+
+def non_negative(who: str, what: str, value: Any) -> float:
+    """Require a finite number of at least 0."""
+    found = _real(who, what, value)
+    if not 0 <= found < math.inf:
+        raise ArgumentError(f"{who}: {what} = {found} must be finite and not negative")
     return found
 
 
@@ -156,14 +167,6 @@ def function(who: str, what: str, value: Any) -> Callable[..., Any]:
     return value  # type: ignore[no-any-return]
 
 
-def generator(who: str, what: str, value: Any) -> "np.random.Generator | None":
-    """Require a generator of NumPy's, or None."""
-    if value is not None and not isinstance(value, np.random.Generator):
-        remedy = "a generator, np.random.default_rng(seed), or None"
-        raise wrong(who, what, value, remedy)
-    return value
-
-
 def several(who: str, what: str, value: Any, of: str) -> list[Any]:
     """Require what can be gone through, and list it; a text is no list of its letters."""
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
@@ -182,15 +185,6 @@ def sizes(who: str, what: str, value: Any, least: int = 1) -> tuple[int, ...]:
     if math.prod(found) > 2**60:
         raise ArgumentError(f"{who}: {what} = {found} is more than any memory holds")
     return found
-
-
-def increasing(who: str, milestones: Iterable[int]) -> list[int]:
-    """Require whole numbers, each above the one before it and above 0."""
-    given = several(who, "milestones", milestones, "numbers of steps")
-    checked = [whole(who, "a milestone", m, 1) for m in given]
-    if any(a >= b for a, b in itertools.pairwise(checked)):
-        raise ArgumentError(f"{who}: milestones {checked} must increase")
-    return checked
 
 
 # ----------------------------------------------------------------- checks by the annotations
@@ -218,7 +212,27 @@ def _kind_of_dtype(value: Any) -> str:
         return ""
 
 
+class Limit(NamedTuple):
+    """A check that stands in an annotation, and shows itself there in a few words."""
+
+    words: str
+    check: Check
+
+    def __call__(self, who: str, what: str, value: Any) -> None:
+        """Check the value."""
+        self.check(who, what, value)
+
+    def __repr__(self) -> str:
+        return self.words
+
+
 RealDType = Annotated[DTypeLike, real]  # where DTypeLike alone means floating numbers
+PositiveFloat = Annotated[float, Limit("> 0", positive)]
+NonNegativeFloat = Annotated[float, Limit("≥ 0", non_negative)]
+Fraction = Annotated[float, Limit("0 … 1", share)]
+PositiveInt = Annotated[int, Limit("≥ 1", functools.partial(whole, least=1))]
+NonNegativeInt = Annotated[int, Limit("≥ 0", functools.partial(whole, least=0))]
+Size = Annotated[int, Limit("≥ 1", size)]  # of an array along one axis
 
 
 def _each(check: Check, of: str = "numbers") -> Check:
@@ -359,10 +373,10 @@ def _too_many(who: str, extra: int, by_name: Sequence[str]) -> DtypeError:
 
 
 def guarded(called: F) -> F:
-    """Check what a function or constructor is given by the kinds that its annotations name.
+    """Check what a function or constructor is given by its annotations, and name it in errors.
 
-    Only arguments that are given cost anything. What they must be beside their kind (above 0, one
-    of three words) is for the function to say.
+    Only arguments that are given cost anything. How arguments must fit together is for the function
+    to say.
     """
 
     @functools.lru_cache(maxsize=1)
@@ -379,16 +393,20 @@ def guarded(called: F) -> F:
     @functools.wraps(called)
     def careful(*args: Any, **kwargs: Any) -> Any:
         checks, places, is_method, most, by_name = read()
-        if most is not None and len(args) > most:
+        try:
+            if most is not None and len(args) > most:
+                raise _too_many(CALLED, len(args) - most, by_name)
+            for value, (name, check, default) in zip(args, places, strict=False):
+                if check is not None and value is not default:
+                    check(CALLED, name, value)
+            for name, value in kwargs.items():
+                check, default = checks.get(name, (None, None))
+                if check is not None and value is not default:
+                    check(CALLED, name, value)
+            return called(*args, **kwargs)
+        except GraphgradError as error:
             who = type(args[0]).__name__ if is_method else called.__name__
-            raise _too_many(who, len(args) - most, by_name)
-        for value, (name, check, default) in zip(args, places, strict=False):
-            if check is not None and value is not default:
-                check(type(args[0]).__name__ if is_method else called.__name__, name, value)
-        for name, value in kwargs.items():
-            check, default = checks.get(name, (None, None))
-            if check is not None and value is not default:
-                check(type(args[0]).__name__ if is_method else called.__name__, name, value)
-        return called(*args, **kwargs)
+            error.args = tuple(str(part).replace(CALLED, who) for part in error.args)
+            raise
 
     return careful  # type: ignore[return-value]

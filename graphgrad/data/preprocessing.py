@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from graphgrad.arguments import guarded, positive, size
+from graphgrad.arguments import guarded, non_negative, size
 from graphgrad.engine.operands import as_plain
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.ops.ranges import scale_of
@@ -179,4 +179,4 @@ class Whiten(PCA):
     @guarded
     def __init__(self, components: int | None = None, epsilon: float = 1e-5) -> None:
         super().__init__(components)
-        self.epsilon = positive("Whiten", "epsilon", epsilon, zero=True)
+        self.epsilon = non_negative("Whiten", "epsilon", epsilon)

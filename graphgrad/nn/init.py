@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded, positive, wrong
+from graphgrad.arguments import guarded, non_negative, wrong
 from graphgrad.engine.operands import as_array
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.names import answer_for_names as _answer_for_names
@@ -44,7 +44,7 @@ def _drawn_into(out: Array, draw: Callable[[int], Any]) -> Array:
 @guarded
 def uniform_parameter(shape: Shape, bound: float, *, rng: Generator, dtype: DTypeLike) -> Parameter:
     """Make a parameter, even in ±bound, without a second copy of it: the layers' own default."""
-    bound = positive("uniform_parameter", "bound", bound, zero=True)
+    bound = non_negative("uniform_parameter", "bound", bound)
     p = Parameter(np.broadcast_to(np.zeros((), dtype), shape))  # which it copies
     _drawn_into(p.data, lambda count: rng.uniform(-bound, bound, count))
     return p
@@ -87,7 +87,7 @@ def normal(
     ArgumentError
         If std is negative.
     """
-    std = positive("normal", "std", std, zero=True)
+    std = non_negative("normal", "std", std)
     generator = default_generator(rng)
     return _drawn_into(
         np.empty(shape, dtype), lambda count: mean + std * generator.standard_normal(count)
@@ -333,7 +333,7 @@ def sparse(
     ShapeError
         If the shape has no fan.
     """
-    std = positive("sparse", "std", std, zero=True)
+    std = non_negative("sparse", "std", std)
     n_in, _ = fans(shape, "sparse")
     if not 0 < nonzero <= n_in:
         message = f"sparse: nonzero={nonzero}; shape {shape} has {n_in} inputs"

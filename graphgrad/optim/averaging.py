@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import positive, whole
+from graphgrad.arguments import CALLED, NonNegativeFloat, guarded, whole
 from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
@@ -52,14 +52,14 @@ class RunningAverage:
         If the decay is out of range.
     """
 
-    def __init__(self, params: Tensor | Iterable[Tensor], decay: float | None = 0.999) -> None:
-        name = "RunningAverage"
-        self.params = leaves_of(name, params)
-        if decay is not None:
-            decay = positive(name, "decay", decay, zero=True)
-            if decay >= 1:
-                message = f"{name}: decay = {decay} must be below 1; None is the plain average"
-                raise ArgumentError(message)
+    @guarded
+    def __init__(
+        self, params: Tensor | Iterable[Tensor], decay: NonNegativeFloat | None = 0.999
+    ) -> None:
+        self.params = leaves_of(params)
+        if decay is not None and decay >= 1:
+            message = f"{CALLED}: decay = {decay} must be below 1; None is the plain average"
+            raise ArgumentError(message)
         self.decay = decay
         self.updates = 0
         self.averages = [np.zeros(p.shape, np.promote_types(p.dtype, "f4")) for p in self.params]
@@ -121,6 +121,7 @@ class RunningAverage:
         averages = [a.copy() for a in self.averages] if copy else list(self.averages)
         return {"updates": self.updates, "averages": averages}
 
+    @guarded
     def load_state_dict(self, state: Mapping[str, Any], copy: bool = True) -> None:
         """Go on from where `state_dict` was taken.
 
@@ -131,14 +132,13 @@ class RunningAverage:
         ShapeError
             If names are missing or unknown, or shapes differ; nothing has changed then.
         """
-        name = "RunningAverage"
         self._refuse_lent("load_state_dict()")
-        check_names(name, self.state_dict(copy=False), state)
-        updates = whole(name, "updates", state["updates"], 0)
-        arrays = [as_plain(name, a, "averages") for a in state["averages"]]
+        check_names(self.state_dict(copy=False), state)
+        updates = whole(CALLED, "updates", state["updates"], 0)
+        arrays = [as_plain(CALLED, a, "averages") for a in state["averages"]]
         found, own = [a.shape for a in arrays], [a.shape for a in self.averages]
         if found != own:
-            message = f"{name}: the state has shapes {found}, the parameters {own}"
+            message = f"{CALLED}: the state has shapes {found}, the parameters {own}"
             raise ShapeError(message)
         self.averages = [
             np.array(array, average.dtype, copy=copy or None, order="C")

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from graphgrad.arguments import number, positive
+from graphgrad.arguments import CALLED, Limit, PositiveFloat, guarded, number, positive
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphError, NonFiniteError
 from graphgrad.optim.arguments import tensors_of
@@ -14,8 +14,16 @@ from graphgrad.pieces import flat_pieces
 from graphgrad.typing import Array
 
 
+def _power(who: str, what: str, value: Any) -> None:
+    if number(who, what, value, infinite=True) != math.inf:
+        positive(who, what, value)
+
+
+@guarded
 def clip_grad_norm(
-    params: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0
+    params: Tensor | Iterable[Tensor],
+    max_norm: PositiveFloat,
+    norm_type: Annotated[float, Limit("> 0, or inf", _power)] = 2.0,
 ) -> float:
     """Scale all gradients by one factor so that their norm, taken together, is ≤ max_norm.
 
@@ -48,14 +56,10 @@ def clip_grad_norm(
     ArgumentError
         If max_norm or norm_type is not positive.
     """
-    name = "clip_grad_norm"
-    max_norm = positive(name, "max_norm", max_norm)
-    p = number(name, "norm_type", norm_type, infinite=True)
-    p = p if p == math.inf else positive(name, "norm_type", p)
-    grads = _gradients(name, params)
-    norm = _norm(list(grads.values()), p)
+    grads = _gradients(params)
+    norm = _norm(list(grads.values()), float(norm_type))
     if not math.isfinite(norm):
-        raise NonFiniteError(f"{name}: {_culprit(list(grads))}; nothing was changed")
+        raise NonFiniteError(f"{CALLED}: {_culprit(list(grads))}; nothing was changed")
     if norm > max_norm:
         factor = max_norm / norm
         for g in grads.values():
@@ -63,7 +67,8 @@ def clip_grad_norm(
     return norm
 
 
-def clip_grad_value(params: Tensor | Iterable[Tensor], clip_value: float) -> None:
+@guarded
+def clip_grad_value(params: Tensor | Iterable[Tensor], clip_value: PositiveFloat) -> None:
     """Move every element of the gradients into [−clip_value, clip_value]; NaN stays NaN.
 
     Raises
@@ -73,19 +78,17 @@ def clip_grad_value(params: Tensor | Iterable[Tensor], clip_value: float) -> Non
     ArgumentError
         If clip_value is not positive.
     """
-    name = "clip_grad_value"
-    bound = positive(name, "clip_value", clip_value)
-    for g in _gradients(name, params).values():
-        np.clip(g, -bound, bound, out=g)
+    for g in _gradients(params).values():
+        np.clip(g, -clip_value, clip_value, out=g)
 
 
-def _gradients(name: str, params: Tensor | Iterable[Tensor]) -> dict[Tensor, Any]:
+def _gradients(params: Tensor | Iterable[Tensor]) -> dict[Tensor, Any]:
     """Return the gradients there are; they belong to their tensors alone."""
-    tensors = tensors_of(name, params)
+    tensors = tensors_of(params)
     grads = {t: t.grad for t in tensors if t.grad is not None}
     if not grads:
         message = (
-            f"{name}: none of {len(tensors)} parameters has a gradient; call it after "
+            f"{CALLED}: none of {len(tensors)} parameters has a gradient; call it after "
             "loss.backward() and before zero_grad()"
         )
         raise GraphError(message)

@@ -1,8 +1,8 @@
 """The shell of the optimizers: groups of parameters, their state, and writing in place.
 
 What an optimizer does to the numbers is a pure rule (`graphgrad.optim.rules`); here it is fed
-with pieces that fit into the cache, and what it returns is written back. An optimizer of one's
-own is a rule and its options::
+with pieces that fit into the cache, and what it returns is written back. An optimizer of
+yours is a rule and its options::
 
     def sign_descent(w, g, *, lr):
         return lr * np.sign(g)
@@ -16,14 +16,22 @@ own is a rule and its options::
 """
 
 import inspect
-import math
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from graphgrad.arguments import is_flag, is_number, several, shown
+from graphgrad.arguments import (
+    CALLED,
+    Check,
+    flag,
+    non_negative,
+    positive,
+    several,
+    share,
+    wrong,
+)
 from graphgrad.engine.in_place import mark_changed, writable
 from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
@@ -36,27 +44,36 @@ WHOLE = 2 * MANY_ARRAYS  # bytes; cutting up less than this costs more than it s
 
 Group = dict[str, Any]
 
-NOT_NEGATIVE = (lambda v: is_number(v) and 0 <= v < math.inf), "finite and not negative"
-POSITIVE = (lambda v: is_number(v) and 0 < v < math.inf), "finite and positive"
-DECAY = (lambda v: is_number(v) and 0 <= v < 1), "from 0 to below 1"
-SWITCH = is_flag, "True or False"
-CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {  # by the name of an option
-    "alpha": DECAY,
-    "amsgrad": SWITCH,
-    "betas": ((lambda v: len(v) == 2 and all(map(DECAY[0], v))), "two numbers in [0, 1)"),
-    "centered": SWITCH,
-    "damping": NOT_NEGATIVE,
-    "dampening": ((lambda v: is_number(v) and 0 <= v <= 1), "from 0 to 1"),
-    "eps": POSITIVE,
-    "initial_accumulator_value": NOT_NEGATIVE,
-    "initial_lr": NOT_NEGATIVE,
-    "lr": NOT_NEGATIVE,
-    "lr_decay": NOT_NEGATIVE,
-    "lr_scale": NOT_NEGATIVE,
-    "momentum": NOT_NEGATIVE,
-    "nesterov": SWITCH,
-    "rho": DECAY,
-    "weight_decay": NOT_NEGATIVE,
+
+def _decay(who: str, what: str, value: Any) -> None:
+    if non_negative(who, what, value) >= 1:
+        raise ArgumentError(f"{who}: {what} = {value} must be below 1")
+
+
+def _betas(who: str, what: str, value: Any) -> None:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise wrong(who, what, value, "two numbers from 0 to below 1")
+    for beta in value:
+        _decay(who, f"an element of {what}", beta)
+
+
+CHECKS: dict[str, Check] = {  # by the name of an option
+    "alpha": _decay,
+    "amsgrad": flag,
+    "betas": _betas,
+    "centered": flag,
+    "damping": non_negative,
+    "dampening": share,
+    "eps": positive,
+    "initial_accumulator_value": non_negative,
+    "initial_lr": non_negative,
+    "lr": non_negative,
+    "lr_decay": non_negative,
+    "lr_scale": non_negative,
+    "momentum": non_negative,
+    "nesterov": flag,
+    "rho": _decay,
+    "weight_decay": non_negative,
 }
 # may stand in a group beside the options: for people, for schedules
 EXTRAS = {"name", "initial_lr", "lr_scale"}
@@ -152,6 +169,7 @@ class Optimizer:
         If an option is unknown or out of range.
     """
 
+    checks: ClassVar[Mapping[str, Check]] = CHECKS
     param_groups: list[Group]
     state: dict[Tensor, dict[str, Any]]
 
@@ -160,6 +178,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups = []
         self.state = {}
+        self.scheduled_by: dict[str, int] = {}  # what schedules set, and the number of each
         self._checked: dict[int, Any] = {}  # by group: the options that were found good
         if isinstance(params, Tensor):
             raise GraphError(f"{self._name}: params is one tensor; give [tensor]")
@@ -242,16 +261,12 @@ class Optimizer:
     def _complaints(self, options: Mapping[str, Any]) -> list[str]:
         """Say which options are out of range."""
         found = []
-        for name, value in options.items():
-            if name in CHECKS:
-                test, words = CHECKS[name]
-                try:
-                    good = test(value)
-                except (TypeError, ValueError):
-                    good = False
-                if not good:
-                    found.append(f"{name} = {shown(value)}; it must be {words}")
-        return found
+        for name in self.checks.keys() & options.keys():
+            try:
+                self.checks[name](CALLED, name, options[name])
+            except GraphgradError as error:
+                found.append(error.message.removeprefix(f"{CALLED}: "))
+        return sorted(found)
 
     def _refuse(self, complaints: list[str], kind: type[GraphgradError] = ArgumentError) -> None:
         if complaints:

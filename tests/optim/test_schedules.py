@@ -423,10 +423,13 @@ def test_wrong_arguments_are_refused_and_nothing_changes(kind: Any, says: str, c
         optim.ReduceLROnPlateau,
     ],
 )
-@pytest.mark.parametrize("wrong", [object(), [0.1], Groups(), Groups({"momentum": 0.9})])
-def test_only_an_optimizer_has_a_schedule(make: Any, wrong: Any) -> None:
-    with pytest.raises(GraphError, match="no param_groups with an 'lr'"):
-        make(wrong)
+def test_only_an_optimizer_with_a_rate_has_a_schedule(make: Any) -> None:
+    for wrong in (object(), [0.1]):
+        with pytest.raises(DtypeError, match="must be an Optimizer"):
+            make(wrong)
+    for rateless in (Groups(), Groups({"momentum": 0.9})):
+        with pytest.raises(GraphError, match="no param_groups with an 'lr'"):
+            make(rateless)
 
 
 @pytest.mark.parametrize("name", ["OneCycleLR", "MomentumSchedule"])

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded, positive
+from graphgrad.arguments import guarded, non_negative
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.functional.losses.classification import cross_entropy
@@ -59,7 +59,7 @@ def auxiliary_cross_entropy(scores: Array, target: Array, weight: float = 0.3) -
     Szegedy et al., 2014, section 5. Scores without auxiliary ones, as in evaluation, are taken
     for what they are.
     """
-    weight = positive("auxiliary_cross_entropy", "weight", weight, zero=True)
+    weight = non_negative("auxiliary_cross_entropy", "weight", weight)
     if not isinstance(scores, Scores):
         return cross_entropy(scores, target)
     auxiliary = cross_entropy(scores.aux_logits1, target)
