@@ -35,10 +35,10 @@ DRAWS: dict[str, tuple[Callable[..., Any], float, bool]] = {
     "xavier_normal, Caffe's": (partial(init.xavier_normal, fan="in"), 1 / 360, False),
     "xavier_uniform, Caffe's": (partial(init.xavier_uniform, fan="in"), 1 / 360, True),
     "xavier_normal for tanh": (partial(init.xavier_normal, gain=5 / 3), 50 / 8100, False),
-    "he_normal": (init.he_normal, 2 / 360, False),
-    "he_uniform": (init.he_uniform, 2 / 360, True),
-    "he_normal, gradients": (partial(init.he_normal, fan="out"), 2 / 540, False),
-    "he_uniform, leaky": (partial(init.he_uniform, negative_slope=1), 1 / 360, True),
+    "kaiming_normal": (init.kaiming_normal, 2 / 360, False),
+    "kaiming_uniform": (init.kaiming_uniform, 2 / 360, True),
+    "kaiming_normal, gradients": (partial(init.kaiming_normal, fan="out"), 2 / 540, False),
+    "kaiming_uniform, leaky": (partial(init.kaiming_uniform, negative_slope=1), 1 / 360, True),
     "lecun_normal": (init.lecun_normal, 1 / 360, False),
     "lecun_uniform": (init.lecun_uniform, 1 / 360, True),
 }
@@ -139,7 +139,7 @@ class Net(nn.Module):
 
 def test_one_line_draws_every_weight_by_its_own_fan() -> None:
     model = Net().astype(np.float64)
-    init.initialize(model, init.he_normal, rng=seeded())
+    init.initialize(model, init.kaiming_normal, rng=seeded())
     assert {p.dtype for p in model.parameters() if p.requires_grad} == {np.dtype(float)}
     for weight, n_in in ((model.hidden.weight, 30), (model.filters.weight, 75)):
         assert weight.data.var() == pytest.approx(2 / n_in, rel=5 * math.sqrt(2 / weight.size))
@@ -151,7 +151,7 @@ def test_one_line_draws_every_weight_by_its_own_fan() -> None:
     rng = seeded()
     for layer in (model.hidden, model.filters, model.scores):  # each once, in order
         np.testing.assert_array_equal(
-            layer.weight.data, init.he_normal(layer.weight.shape, rng=rng, dtype=np.float64)
+            layer.weight.data, init.kaiming_normal(layer.weight.shape, rng=rng, dtype=np.float64)
         )
 
 
@@ -189,7 +189,7 @@ def test_a_graph_of_the_old_values_is_not_swept_with_the_new() -> None:
 
 
 FANNED = [
-    *(init.xavier_normal, init.xavier_uniform, init.he_normal, init.he_uniform),
+    *(init.xavier_normal, init.xavier_uniform, init.kaiming_normal, init.kaiming_uniform),
     *(init.lecun_normal, init.lecun_uniform, init.sparse, init.orthogonal),
 ]
 
@@ -205,7 +205,9 @@ def test_a_shape_without_a_fan_is_refused(function: Any) -> None:
 
 REFUSED: Refusals = {
     ArgumentError: {
-        "fan='average'; it is 'in' or 'out'": lambda: init.he_normal((2, 3), fan="average"),
+        "fan='average'; there are 'in' and 'out'": lambda: init.kaiming_normal(
+            (2, 3), fan="average"
+        ),
         "low=1 is above high=0": lambda: init.uniform((2, 3), low=1, high=0),
         r"nonzero=10; shape \(5, 9\) has 9 inputs": lambda: init.sparse((5, 9)),
     },

@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 from graphgrad.arguments import guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError
-from graphgrad.nn.init import he_normal, initialize
+from graphgrad.nn.init import initialize, kaiming_normal
 from graphgrad.nn.layers.activations import Identity, ReLU
 from graphgrad.nn.layers.convolution import Conv2d
 from graphgrad.nn.layers.linear import Linear
@@ -238,7 +238,7 @@ class ResNet(Module):
         if init_weights:
             for layer in self.modules():  # one by one: no second copy of all the weights
                 if isinstance(layer, Conv2d):
-                    initialize(layer, he_normal, fan="out", rng=generator)
+                    initialize(layer, kaiming_normal, fan="out", rng=generator)
         self.fc = Linear(inputs, num_classes, rng=generator, dtype=dtype)
 
     def forward(self, x: Array) -> Tensor:

@@ -7,7 +7,7 @@ from numpy.typing import DTypeLike
 
 from graphgrad.arguments import guarded
 from graphgrad.errors import ArgumentError
-from graphgrad.nn.init import he_normal, initialize
+from graphgrad.nn.init import initialize, kaiming_normal
 from graphgrad.nn.layers.activations import ReLU
 from graphgrad.nn.layers.convolution import Conv2d
 from graphgrad.nn.layers.dropout import Dropout
@@ -77,7 +77,7 @@ class SimpleConvNet(FixedSize):
             ReLU(),
             Linear(hidden, num_classes, **how),
         )
-        initialize(self, he_normal, rng=rng)
+        initialize(self, kaiming_normal, rng=rng)
 
 
 class DeepConvNet(FixedSize):
@@ -150,4 +150,4 @@ class DeepConvNet(FixedSize):
             Linear(hidden, num_classes, **how),
             Dropout(dropout, rng=rng),
         )
-        initialize(self, he_normal, rng=rng)
+        initialize(self, kaiming_normal, rng=rng)

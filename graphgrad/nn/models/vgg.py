@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 from graphgrad.arguments import guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
-from graphgrad.nn.init import he_normal, initialize, normal
+from graphgrad.nn.init import initialize, kaiming_normal, normal
 from graphgrad.nn.layers.activations import ReLU
 from graphgrad.nn.layers.convolution import Conv2d
 from graphgrad.nn.layers.dropout import Dropout
@@ -115,7 +115,7 @@ class VGG(Module):
         generator = default_generator(rng)
         for layer in self.modules():  # one by one: no second copy of all the weights
             if isinstance(layer, Conv2d):
-                initialize(layer, he_normal, fan="out", rng=generator)
+                initialize(layer, kaiming_normal, fan="out", rng=generator)
             elif isinstance(layer, Linear):
                 initialize(layer, normal, std=0.01, rng=generator)
 
