@@ -23,7 +23,7 @@ from numpy.typing import DTypeLike
 
 from graphgrad.errors import ArgumentError, DtypeError, GraphgradError
 
-CALLED = "<called>"  # in an error: the name of the guarded function, or of the class of its self
+CALLED = "<called>"  # in an error: the name of the guarded function, class or method
 DEEPEST = 100_000  # layers of one module: each is an object of its own
 WIDEST = 2**31 - 1  # of one size: more elements along an axis than any memory holds is a mistake
 
@@ -390,6 +390,12 @@ def guarded(called: F) -> F:
         by_name = [p.name for p in named if p.kind is p.KEYWORD_ONLY]
         return checks, places, places[0][0] == "self", None if stars else len(places), by_name
 
+    def name_of(instance: Any) -> str:
+        """Name the class, and the method unless calling the class or an instance calls it."""
+        own = called.__name__
+        own = "" if own.startswith("__") or own == "forward" else f".{own}"
+        return f"{type(instance).__name__}{own}"
+
     @functools.wraps(called)
     def careful(*args: Any, **kwargs: Any) -> Any:
         checks, places, is_method, most, by_name = read()
@@ -405,7 +411,7 @@ def guarded(called: F) -> F:
                     check(CALLED, name, value)
             return called(*args, **kwargs)
         except GraphgradError as error:
-            who = type(args[0]).__name__ if is_method else called.__name__
+            who = name_of(args[0]) if is_method else called.__name__
             error.args = tuple(str(part).replace(CALLED, who) for part in error.args)
             raise
 

@@ -1,10 +1,11 @@
 """Several models that decide together."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import CALLED, guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.modules.module import Module
@@ -36,21 +37,19 @@ class Ensemble(Module):
     Raises
     ------
     ArgumentError
-        If there is no model, or ``mean`` is another word.
+        If there is no model.
     ShapeError
         If outputs differ in shape.
     """
 
     @guarded
-    def __init__(self, models: Iterable[Module], mean: str = "probabilities") -> None:
+    def __init__(
+        self, models: Iterable[Module], mean: Literal["probabilities", "outputs"] = "probabilities"
+    ) -> None:
         self.models = list(models)
         self.mean = mean
-        if not self.models or mean not in ("probabilities", "outputs"):
-            message = (
-                f"Ensemble: {len(self.models)} models, mean={mean!r}; give at least one model, and "
-                "mean='probabilities' or 'outputs'"
-            )
-            raise ArgumentError(message)
+        if not self.models:
+            raise ArgumentError(f"{CALLED}: no models; give at least one")
 
     def forward(self, x: Array) -> Tensor:
         """Ask all of them."""

@@ -138,7 +138,7 @@ def test_images_that_do_not_fit_are_refused(name: str) -> None:
         (np.zeros(4), ShapeError, "images .*N above 0"),
         (cloud() * 1j, DtypeError, "dtype complex128"),
     ):
-        with pytest.raises(kind, match=f"{name}: {says}"):
+        with pytest.raises(kind, match=rf"{name}\.fit: {says}"):
             transform.fit(images)
     with pytest.raises(GraphError, match=rf"{name}: nothing learnt yet; call \.fit\(training"):
         transform(cloud())
@@ -154,7 +154,7 @@ REFUSED: Refusals = {
         "Whiten: components = 0 must be": lambda: data.Whiten(0),
     },
     ShapeError: {
-        "PCA: 5 components .* have 4 axes": lambda: data.PCA(5).fit(cloud()),
+        r"PCA\.fit: 5 components .* have 4 axes": lambda: data.PCA(5).fit(cloud()),
         "have 3 axes": lambda: data.PCA(4).fit(cloud(3)),
         r"PCA\.inverse: coordinates \(1, 3\); give \(N, 4\)": lambda: (
             data.PCA().fit(cloud()).inverse(np.zeros((1, 3)))

@@ -192,7 +192,7 @@ REFUSED: Refusals = {
     ArgumentError: {
         r"dropout: p = -0\.1 must be from 0 to 1": lambda: F.dropout(FLAT, -0.1),
         r"vanilla_dropout: p = 1\.5 must": lambda: F.vanilla_dropout(FLAT, 1.5, training=False),
-        "p = nan must be a finite number": lambda: F.dropout2d(FLAT[None], np.nan),
+        "p = nan must be from 0 to 1": lambda: F.dropout2d(FLAT[None], np.nan),
         r"Dropout: p = 1\.5": lambda: nn.Dropout(1.5),
         r"DropConnect: p = 1\.5": lambda: nn.DropConnect(2, 3, 1.5),
         r"\(2, 3, 4\) is not \(N, C, H, W\)": lambda: nn.Dropout2d()(FLAT),

@@ -293,8 +293,8 @@ REFUSED: Refusals = {
     ArgumentError: {
         "low must be below high": lambda: nn.Range(1, 1),
         "low must be below high.*": lambda: nn.Range(2, 1),
-        "both finite": lambda: nn.Range(0, math.inf),
-        "both finite.*": lambda: nn.Range(math.nan, 1),
+        "high = inf must be a finite number": lambda: nn.Range(0, math.inf),
+        "low = nan must be a finite number": lambda: nn.Range(math.nan, 1),
         "low must be above 0": lambda: nn.Range(0, 1, log=True),
         "at least one": lambda: nn.Choice([]),
         "each once": lambda: nn.Choice([1, 1.0]),
@@ -303,8 +303,8 @@ REFUSED: Refusals = {
         "narrowed: .*margin": lambda: found({"x": RATE}, {"x": 1e-4}).narrowed(margin=0.0),
     },
     DtypeError: {
-        "must be numbers": lambda: nn.Range("0", 1),  # type: ignore[arg-type]
-        "must be numbers.*": lambda: nn.Range(0, True),
+        "low = .* must be a number": lambda: nn.Range("0", 1),  # type: ignore[arg-type]
+        "high = .* must be a number": lambda: nn.Range(0, True),
         "must be whole numbers": lambda: nn.Range(0.5, 3, whole=True),
         "one string": lambda: nn.Choice("relu"),
         "give a name": lambda: nn.Choice([nn.ReLU]),

@@ -206,7 +206,8 @@ def test_a_shape_without_a_fan_is_refused(function: Any) -> None:
 REFUSED: Refusals = {
     ArgumentError: {
         "fan='average'; there are 'in' and 'out'": lambda: init.kaiming_normal(
-            (2, 3), fan="average"
+            (2, 3),
+            fan="average",  # type: ignore[arg-type]
         ),
         "low=1 is above high=0": lambda: init.uniform((2, 3), low=1, high=0),
         r"nonzero=10; shape \(5, 9\) has 9 inputs": lambda: init.sparse((5, 9)),

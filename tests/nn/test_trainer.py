@@ -927,7 +927,7 @@ REFUSED: Refusals = {
         "schedule_each='step'": made(ADAM, BATCHES, schedule_each="step"),
         "patience = 0": made(ADAM, BATCHES, patience=0),
         "epochs = 0": lambda: FITTING.fit(0),
-        "keep=0": lambda: nn.Checkpoints("x", keep=0),
+        "keep = 0": lambda: nn.Checkpoints("x", keep=0),
     },
     ShapeError: {
         "Trainer: images.*give one label per image": made(

@@ -376,11 +376,11 @@ WRONG: dict[type[Exception], dict[str, Any]] = {
         "start_factor": lambda o: optim.LinearLR(o, 0.0),
         r"lr_lambda\(0\) = -1": lambda o: optim.LambdaLR(o, lambda t: t - 1),
         "pct_start": lambda o: optim.OneCycleLR(o, 1.0, 5, pct_start=1.5),
-        "'cos' and": lambda o: optim.OneCycleLR(o, 1.0, 5, anneal_strategy="exp"),
+        "'cos' and": lambda o: optim.OneCycleLR(o, 1.0, 5, anneal_strategy="exp"),  # type: ignore[arg-type]
         r"from 0 to 0\.5": lambda o: optim.OneCycleLR(o, 1.0, 5, pct_start=0.6, three_phase=True),
         "end = 1.1": lambda o: optim.MomentumSchedule(o, 5, end=1.1),
         "factor = 1": lambda o: optim.ReduceLROnPlateau(o, factor=1.0),
-        "'min' and 'max'": lambda o: optim.ReduceLROnPlateau(o, mode="least"),
+        "'min' and 'max'": lambda o: optim.ReduceLROnPlateau(o, mode="least"),  # type: ignore[arg-type]
         "give total_steps, or epochs": lambda o: optim.OneCycleLR(o, 1.0),
         "t = -1 must be at least 0": lambda o: optim.StepLR(o, 3).lr_at(-1),
         "group 1 of 1": lambda o: optim.StepLR(o, 3).lr_at(0, group=1),

@@ -36,7 +36,7 @@ def torch_weight(weight: Any) -> Any:
 @given(classifications(), REDUCTIONS, st.sampled_from([0.0, 0.1, 1.0]))
 @settings(max_examples=80)
 def test_cross_entropy_of_labels(
-    problem: tuple[Any, Any, Any, int], reduction: str, smoothing: float
+    problem: tuple[Any, Any, Any, int], reduction: Any, smoothing: float
 ) -> None:
     logits, labels, weight, ignore_index = problem
     if reduction == "mean" and (labels == ignore_index).all():
@@ -55,7 +55,7 @@ def test_cross_entropy_of_labels(
 
 @given(classifications(), REDUCTIONS)
 @settings(max_examples=40)
-def test_nll_loss(problem: tuple[Any, Any, Any, int], reduction: str) -> None:
+def test_nll_loss(problem: tuple[Any, Any, Any, int], reduction: Any) -> None:
     x, labels, weight, ignore_index = problem
     if reduction == "mean" and (labels == ignore_index).all():
         return
@@ -70,7 +70,7 @@ def test_nll_loss(problem: tuple[Any, Any, Any, int], reduction: str) -> None:
 @given(classifications(), REDUCTIONS, st.sampled_from([0.0, 0.1]))
 @settings(max_examples=40)
 def test_cross_entropy_of_distributions(
-    problem: tuple[Any, Any, Any, int], reduction: str, smoothing: float
+    problem: tuple[Any, Any, Any, int], reduction: Any, smoothing: float
 ) -> None:
     logits, _, weight, _ = problem
     axis = min(1, logits.ndim - 1)
@@ -93,7 +93,7 @@ def test_cross_entropy_of_distributions(
 )
 @settings(max_examples=40)
 def test_binary_cross_entropy(
-    seed: int, shape: tuple[int, ...], reduction: str, weighted: bool, pos_weighted: bool
+    seed: int, shape: tuple[int, ...], reduction: Any, weighted: bool, pos_weighted: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     x, t = rng.uniform(-5, 5, shape), rng.integers(0, 3, shape) / 2
@@ -120,7 +120,7 @@ def test_binary_cross_entropy(
     ("name", "options"),
     [("mse_loss", {}), ("l1_loss", {}), ("huber_loss", {}), ("huber_loss", {"delta": 0.3})],
 )
-def test_regression(name: str, options: dict[str, Any], reduction: str) -> None:
+def test_regression(name: str, options: dict[str, Any], reduction: Any) -> None:
     x, t = np.random.default_rng(0).uniform(-2, 2, (2, 3, 4))
     agree(
         lambda x, t: getattr(F, name)(x, t, reduction=reduction, **options),
@@ -133,7 +133,7 @@ def test_regression(name: str, options: dict[str, Any], reduction: str) -> None:
 @pytest.mark.filterwarnings("ignore:reduction")
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none", "batchmean"])
 @pytest.mark.parametrize("log_target", [False, True])
-def test_divergence(log_target: bool, reduction: str) -> None:
+def test_divergence(log_target: bool, reduction: Any) -> None:
     x, t = np.random.default_rng(0).uniform(0.1, 2, (2, 3, 4))
     options: dict[str, Any] = {"reduction": reduction, "log_target": log_target}
     agree(lambda x, t: F.kl_div(x, t, **options), lambda x, t: T.kl_div(x, t, **options), x, t)
@@ -141,7 +141,7 @@ def test_divergence(log_target: bool, reduction: str) -> None:
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("p", [1, 2])
-def test_multi_margin_loss_and_what_the_hinge_loss_is_to_it(p: int, reduction: str) -> None:
+def test_multi_margin_loss_and_what_the_hinge_loss_is_to_it(p: int, reduction: Any) -> None:
     """Its second derivative is not implemented there."""
     rng = np.random.default_rng(0)
     x, labels, weight = rng.uniform(-1, 1, (5, 4)), rng.integers(0, 4, 5), rng.uniform(0.1, 2, 4)

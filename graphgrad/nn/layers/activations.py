@@ -87,7 +87,7 @@ class Hardtanh(ElementwiseLayer):
 
     def __post_init__(self) -> None:
         """Check the interval."""
-        check_interval("Hardtanh", self.min_val, self.max_val)
+        check_interval(self.min_val, self.max_val)
 
 
 @layer_of(leaky_relu)

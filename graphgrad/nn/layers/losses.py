@@ -34,8 +34,6 @@ from graphgrad.typing import Array
 class Loss(FunctionLayer):
     """What all losses share: two inputs, and weights that are buffers, as PyTorch has them."""
 
-    reduction: str
-
     def __post_init__(self) -> None:
         """Make buffers of weights."""
         for name in ("weight", "pos_weight"):

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded
-from graphgrad.errors import ArgumentError, DtypeError, FileFormatError, StorageError
+from graphgrad.arguments import PositiveInt, guarded
+from graphgrad.errors import DtypeError, FileFormatError, StorageError
 from graphgrad.files import UNFINISHED, owned, replacing
 from graphgrad.nn.storage import CHECKPOINT, read, write
 from graphgrad.reprs import counted
@@ -57,10 +57,9 @@ class Checkpoints:
     """
 
     @guarded
-    def __init__(self, folder: str | Path, keep: int = 3, every: int | None = None) -> None:
-        if keep < 1 or (every is not None and every < 1):
-            message = f"Checkpoints: keep={keep}, every={every}; both must be at least 1"
-            raise ArgumentError(message)
+    def __init__(
+        self, folder: str | Path, keep: PositiveInt = 3, every: PositiveInt | None = None
+    ) -> None:
         self.folder = Path(folder).expanduser()
         self.keep = keep
         self.every = every

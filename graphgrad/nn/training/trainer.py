@@ -6,11 +6,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from graphgrad.arguments import choice, guarded, positive, several, whole, wrong
+from graphgrad.arguments import CALLED, PositiveFloat, PositiveInt, guarded, several, wrong
 from graphgrad.data.batches import Batches
 from graphgrad.data.dataset import Dataset, checked
 from graphgrad.errors import (
@@ -127,10 +127,10 @@ class Trainer(Training):
         validation: tuple[Any, Any] | None = None,
         metrics: Mapping[str, Metric] | None = None,
         schedule: Schedule | ReduceLROnPlateau | Sequence[Schedule | ReduceLROnPlateau] = (),
-        schedule_each: str = "batch",
+        schedule_each: Literal["batch", "epoch"] = "batch",
         average: RunningAverage | None = None,
-        clip_norm: float | None = None,
-        patience: int | None = None,
+        clip_norm: PositiveFloat | None = None,
+        patience: PositiveInt | None = None,
         monitor: str | None = None,
         checkpoints: Checkpoints | None = None,
         diagnosis: Diagnosis | None = None,
@@ -139,15 +139,12 @@ class Trainer(Training):
     ) -> None:
         schedules = _schedules(schedule)
         _check_parts(model, optimizer, schedules, average)
-        choice("Trainer", "schedule_each", schedule_each, ("batch", "epoch"))
         if metrics is None:
             metrics = {"accuracy": accuracy} if _classes(batches.dataset) else {}
-        self.validation = None if validation is None else checked("Trainer", validation)
+        self.validation = None if validation is None else checked(validation)
         self.schedule_each = schedule_each
-        if clip_norm is not None:
-            positive("Trainer", "clip_norm", clip_norm)
         self.clip_norm = clip_norm
-        self.patience = None if patience is None else whole("Trainer", "patience", patience, 1)
+        self.patience = patience
         self.diagnosis = diagnosis
         self.progress = progress
         self.interrupted = False  # whether Ctrl-C ended the last fit
@@ -157,7 +154,7 @@ class Trainer(Training):
         measured = ["loss", *metrics]
         known = [*measured, *(f"validation_{m}" for m in measured if self.validation), "lr"]
         if monitor not in known:
-            message = f"Trainer: monitor={monitor!r}; the columns are {', '.join(known)}"
+            message = f"{CALLED}: monitor={monitor!r}; the columns are {', '.join(known)}"
             raise ArgumentError(message)
         super().__init__(
             model,
@@ -174,7 +171,8 @@ class Trainer(Training):
 
     # ----------------------------------------------------------------------------- learning
 
-    def fit(self, epochs: int, *, resume: bool = False) -> History:
+    @guarded
+    def fit(self, epochs: PositiveInt, *, resume: bool = False) -> History:
         """Learn until ``epochs`` epochs are done in all; return the history of all of them.
 
         Parameters
@@ -195,7 +193,6 @@ class Trainer(Training):
         FileFormatError
             If the newest checkpoint is damaged or of another training.
         """
-        epochs = whole("Trainer.fit", "epochs", epochs, 1)
         with contextlib.ExitStack() as stack:
             self._open_checkpoints(stack, resume=resume)
             if self.epoch >= epochs:
@@ -348,10 +345,10 @@ def _schedules(given: Any) -> list[Schedule | ReduceLROnPlateau]:
     kinds = Schedule | ReduceLROnPlateau
     if isinstance(given, kinds):
         return [given]
-    schedules = several("Trainer", "schedule", given, "schedules")
+    schedules = several(CALLED, "schedule", given, "schedules")
     for schedule in schedules:
         if not isinstance(schedule, kinds):
-            raise wrong("Trainer", "schedule", schedule, "a Schedule or ReduceLROnPlateau")
+            raise wrong(CALLED, "schedule", schedule, "a Schedule or ReduceLROnPlateau")
     return schedules
 
 
@@ -364,7 +361,7 @@ def _check_parts(
     """Refuse parts that belong to another model or optimizer."""
     if isinstance(optimizer, ClosureOptimizer):
         name = type(optimizer).__name__
-        message = f"Trainer: {name} asks for the loss several times a step; write its loop"
+        message = f"{CALLED}: {name} asks for the loss several times a step; write its loop"
         raise UnsupportedError(f"{message}: optimizer.step(closure)")
     own = set(model.parameters())
     for what, params in (
@@ -373,13 +370,13 @@ def _check_parts(
     ):
         if foreign := sum(p not in own for p in params):
             message = (
-                f"Trainer: {foreign} of the {what}'s {len(params)} parameters are not this "
+                f"{CALLED}: {foreign} of the {what}'s {len(params)} parameters are not this "
                 "model's; make it with model.parameters()"
             )
             raise GraphError(message)
     for schedule in schedules:
         if schedule.optimizer is not optimizer:
-            message = f"Trainer: {schedule!r} is of another optimizer; make it with this one"
+            message = f"{CALLED}: {schedule!r} is of another optimizer; make it with this one"
             raise GraphError(message)
         if isinstance(schedule, Schedule):
             schedule.check_followed()
