@@ -3,13 +3,13 @@
 A value of the wrong kind (a text for a number, True for a number, 1 for True) is a DtypeError,
 a value that this argument cannot have (a negative rate, NaN, an unknown mode) an ArgumentError.
 
-A public function is `guarded`: its annotations say what each argument may be (``PositiveFloat``,
-``Literal["mean", "sum"]``), and `CALLED` in an error raised inside it becomes its name. So helpers
-need not know for which function they check.
+A public function is `guarded`: its annotations say what each argument may be, and `CALLED` in an
+error raised inside it becomes its name, so helpers need not know for which function they check.
 """
 
 import functools
 import inspect
+import itertools
 import math
 import operator
 import os
@@ -219,7 +219,7 @@ class Limit(NamedTuple):
     check: Check
 
     def __call__(self, who: str, what: str, value: Any) -> None:
-        """Check the value."""
+        """Check a value."""
         self.check(who, what, value)
 
     def __repr__(self) -> str:
@@ -247,9 +247,7 @@ def _each(check: Check, of: str = "numbers") -> Check:
 
 def _one_or_each(check: Check) -> Check:
     each = _each(check)
-    return lambda who, what, value: (each if isinstance(value, list | tuple) else check)(
-        who, what, value
-    )
+    return lambda *asked: (each if isinstance(asked[2], list | tuple) else check)(*asked)
 
 
 _SUCH_AS = {  # how to make what people give something else for
@@ -258,17 +256,19 @@ _SUCH_AS = {  # how to make what people give something else for
 }
 
 
-def _kind(*of: type) -> Check:
-    names = [kind.__name__ for kind in of]
-    articles = ["an" if name[0] in "AEIO" else "a" for name in names]
-    parts = [f"{a} {n}{_SUCH_AS.get(n, '')}" for a, n in zip(articles, names, strict=True)]
-    wanted = " or ".join(parts)
-
+def _instance(of: Any, wanted: str) -> Check:
     def is_one(who: str, what: str, value: Any) -> None:
         if not isinstance(value, of):
             raise wrong(who, what, value, wanted)
 
     return is_one
+
+
+def _kind(*of: type) -> Check:
+    names = [kind.__name__ for kind in of]
+    articles = ["an" if name[0] in "AEIO" else "a" for name in names]
+    parts = [f"{a} {n}{_SUCH_AS.get(n, '')}" for a, n in zip(articles, names, strict=True)]
+    return _instance(of, " or ".join(parts))
 
 
 def _pair(who: str, what: str, value: Any) -> None:
@@ -282,15 +282,6 @@ def _pair(who: str, what: str, value: Any) -> None:
 def _listed(who: str, what: str, value: Any) -> None:
     if not isinstance(value, Iterable) or getattr(value, "shape", None) == ():
         raise wrong(who, what, value, "a list")
-
-
-def _named(who: str, what: str, value: Any) -> None:
-    if not isinstance(value, Mapping):
-        raise wrong(who, what, value, "a dict")
-
-
-def _generators(who: str, what: str, value: Any) -> None:
-    _each(_kind(np.random.Generator))(who, what, value)
 
 
 _BY_ANNOTATION: dict[Any, Check] = {
@@ -309,7 +300,8 @@ _BY_ANNOTATION: dict[Any, Check] = {
     Sequence[float]: _each(number),
     Sequence[tuple[float, float]]: _each(_pair),
     Sequence[tuple[int, ...]]: _each(lambda who, what, value: sizes(who, what, value, least=0)),
-    "Sequence[np.random.Generator]": _generators,  # a text, since NumPy loads numpy.random late
+    # a text, since numpy.random loads late
+    "Sequence[np.random.Generator]": lambda *asked: _each(_kind(np.random.Generator))(*asked),  # noqa: PLW0108
 }
 
 
@@ -317,7 +309,7 @@ _BY_ORIGIN: dict[Any, Check] = {
     Callable: function,
     Iterable: _listed,
     Sequence: _listed,
-    Mapping: _named,
+    Mapping: _instance(Mapping, "a dict"),
 }
 NO_KIND = (object, Any, inspect.Parameter.empty)
 
@@ -337,10 +329,7 @@ def check_of(annotation: Any) -> Check | None:
     if origin is not None:
         return _check_of_form(annotation, origin, parts)
     plain = isinstance(annotation, type) and annotation not in NO_KIND
-    if plain and not getattr(annotation, "_is_protocol", False):
-        return _kind(annotation)
-    own = _own_class(annotation)
-    return _kind(own) if own else None
+    return _kind(annotation) if plain and not getattr(annotation, "_is_protocol", False) else None
 
 
 def _check_of_form(annotation: Any, origin: Any, parts: tuple[Any, ...]) -> Check | None:
@@ -373,45 +362,38 @@ def _too_many(who: str, extra: int, by_name: Sequence[str]) -> DtypeError:
 
 
 def guarded(called: F) -> F:
-    """Check what a function or constructor is given by its annotations, and name it in errors.
+    """Check a function's arguments by its annotations, and put its name into errors.
 
-    Only arguments that are given cost anything. How arguments must fit together is for the function
-    to say.
+    Only arguments that are given cost anything. The function checks how they fit together.
     """
 
     @functools.lru_cache(maxsize=1)
-    def read() -> tuple[dict[str, Any], list[Any], bool, int | None, list[str]]:
+    def read() -> tuple[dict[str, Any], list[str], int | None, list[str]]:
         """Read the signature, at the first call: most functions are never called."""
         parameters = inspect.signature(called).parameters.values()
         named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         checks = {p.name: (check_of(p.annotation), p.default) for p in named}
-        places = [(p.name, *checks[p.name]) for p in named if p.kind is not p.KEYWORD_ONLY]
+        places = [p.name for p in named if p.kind is not p.KEYWORD_ONLY]
         stars = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         by_name = [p.name for p in named if p.kind is p.KEYWORD_ONLY]
-        return checks, places, places[0][0] == "self", None if stars else len(places), by_name
-
-    def name_of(instance: Any) -> str:
-        """Name the class, and the method unless calling the class or an instance calls it."""
-        own = called.__name__
-        own = "" if own.startswith("__") or own == "forward" else f".{own}"
-        return f"{type(instance).__name__}{own}"
+        return checks, places, None if stars else len(places), by_name
 
     @functools.wraps(called)
     def careful(*args: Any, **kwargs: Any) -> Any:
-        checks, places, is_method, most, by_name = read()
+        checks, places, most, by_name = read()
         try:
             if most is not None and len(args) > most:
                 raise _too_many(CALLED, len(args) - most, by_name)
-            for value, (name, check, default) in zip(args, places, strict=False):
-                if check is not None and value is not default:
-                    check(CALLED, name, value)
-            for name, value in kwargs.items():
+            for name, value in itertools.chain(zip(places, args, strict=False), kwargs.items()):
                 check, default = checks.get(name, (None, None))
                 if check is not None and value is not default:
                     check(CALLED, name, value)
             return called(*args, **kwargs)
         except GraphgradError as error:
-            who = name_of(args[0]) if is_method else called.__name__
+            who = called.__name__
+            if places[0] == "self":  # the class, unless a method is called by its name
+                kind = type(args[0]).__name__
+                who = kind if who.startswith("__") or who == "forward" else f"{kind}.{who}"
             error.args = tuple(str(part).replace(CALLED, who) for part in error.args)
             raise
 
