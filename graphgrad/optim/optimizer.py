@@ -79,6 +79,9 @@ CHECKS: dict[str, Check] = {  # by the name of an option
 EXTRAS = {"name", "initial_lr", "lr_scale"}
 
 
+_RENAMED = {"AdaGrad": "Adagrad", "AdaDelta": "Adadelta"}  # in states saved before
+
+
 class Recipe(NamedTuple):
     """What a rule asks for, read from its arguments."""
 
@@ -377,7 +380,7 @@ class Optimizer:
         wanted = {"optimizer", "param_groups", "state"}
         if not isinstance(saved, Mapping) or saved.keys() != wanted:
             return [f"this is no state_dict of an optimizer, whose keys are {sorted(wanted)}"]
-        if saved["optimizer"] != self._name:
+        if _RENAMED.get(saved["optimizer"], saved["optimizer"]) != self._name:
             return [f"the state is of {saved['optimizer']}"]
         groups = saved["param_groups"]
         counts = [len(group["params"]) for group in self.param_groups]
