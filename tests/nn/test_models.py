@@ -368,7 +368,7 @@ def test_the_smallest_image_is_the_smallest(
     model = small(name).eval()
     assert model(np.zeros((1, 3, smallest, smallest), np.float32)).shape == (1, 5)
     if smallest > 1:
-        monkeypatch.setattr("graphgrad.nn.models.inception.SMALLEST", 1)
+        monkeypatch.setattr(type(model), "smallest", 1)
         layers = getattr(model, "features", model)  # what looks at sizes stands before these
         with pytest.raises(ShapeError, match=r"(conv|pool)2d"):
             layers(np.zeros((1, 3, smallest - 1, smallest - 1), np.float32))
@@ -387,7 +387,7 @@ REFUSED: Refusals = {
         "six": lambda: models.DeepConvNet(maps=(16, 32)),
         r"1\.5": lambda: models.DeepConvNet(dropout=1.5),
         r"AlexNet: maps=\(96, 256\); five": lambda: models.alexnet(maps=(96, 256)),
-        "AlexNet: width=0": lambda: models.alexnet(width=0),
+        "AlexNet: width = 0": lambda: models.alexnet(width=0),
         "ZFNet: width = nan": lambda: models.zfnet(width=float("nan")),
         r"VGG: stages=\(1, 2, 3\); five": lambda: models.VGG((1, 2, 3)),
         "stages": lambda: models.VGG((1, 2, 3, 0, 1)),
