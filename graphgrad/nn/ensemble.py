@@ -21,9 +21,9 @@ class Ensemble(Module):
     softmax is the mean of the probabilities, so that losses and `accuracy` take them as those of
     one model. Its log-likelihood is never below the mean of theirs, for the logarithm is concave.
 
-    The models differ by their initial values, are checkpoints of one training, or have different
-    architectures; the more they differ, the more there is to gain. Saved and loaded as one model,
-    with the names ``models.0.…``.
+    The models differ by their initial values, are checkpoints of one training run, or have
+    different architectures; the more they differ, the more there is to gain. Saved and loaded as
+    one model, with the names ``models.0.…``.
 
     Shapes: x as the models take it; the output as theirs, (N, C) for scores.
 

@@ -11,7 +11,7 @@ from graphgrad.arguments import Check, choice, non_negative, whole
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphError
 from graphgrad.optim.closures import Closure, ClosureOptimizer, flat, number, place
-from graphgrad.optim.optimizer import CHECKS
+from graphgrad.optim.optimizer import CHECKS, Groups
 from graphgrad.typing import Array
 
 
@@ -351,7 +351,7 @@ class LBFGS(ClosureOptimizer):
                 saved[name] = [v.copy() for v in saved[name]]
         return saved
 
-    def _state_differences(self, groups: Any, saved: Any) -> list[str]:  # noqa: ARG002
+    def _state_differences(self, groups: Groups, saved: Any) -> list[str]:  # noqa: ARG002
         if not isinstance(saved, Mapping):
             return ["the state is no dict"]
         started = NUMBERS.keys() | VECTORS | HISTORIES

@@ -9,6 +9,7 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.transforms import gradients
 from graphgrad.errors import GraphError, ShapeError
 from graphgrad.optim.closures import Closure, ClosureOptimizer, flat, place
+from graphgrad.optim.optimizer import Groups
 
 MOST = 1000  # numbers in all parameters: a sweep for each, and a Hessian of 8 MB
 
@@ -91,7 +92,7 @@ class Newton(ClosureOptimizer):
         place(params, flat([p.data for p in params]) - options["lr"] * d)
         return loss
 
-    def _state_differences(self, groups: Any, saved: Any) -> list[str]:  # noqa: ARG002
+    def _state_differences(self, groups: Groups, saved: Any) -> list[str]:  # noqa: ARG002
         """There is no state."""
         return ["Newton has no state"] if any(saved) else []
 

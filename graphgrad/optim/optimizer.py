@@ -43,6 +43,7 @@ from graphgrad.typing import Array
 WHOLE = 2 * MANY_ARRAYS  # bytes; cutting up less than this costs more than it saves
 
 Group = dict[str, Any]
+Groups = Sequence[Mapping[str, Any]]
 
 
 def _decay(who: str, what: str, value: Any) -> None:
@@ -409,7 +410,7 @@ class Optimizer:
             for p in self.params
         ]
 
-    def _state_differences(self, groups: Sequence[Mapping[str, Any]], saved: Any) -> list[str]:
+    def _state_differences(self, groups: Groups, saved: Any) -> list[str]:
         params = self.params
         if len(saved) != len(params):
             return [f"the state is of {len(saved)} parameters, there are {len(params)}"]

@@ -479,7 +479,7 @@ def test_a_checkpoint_of_another_training_changes_nothing(
     how: Any = change(model) if callable(change) else change
     other = trainer(model, **how)
     before = repr(other.state_dict())
-    with pytest.raises(FileFormatError, match=f"x is of another training: .*{words}"):
+    with pytest.raises(FileFormatError, match=f"x is of another training run: .*{words}"):
         other.load(tmp_path / "x")
     assert repr(other.state_dict()) == before
 
@@ -630,7 +630,7 @@ def test_one_training_at_a_time_writes_to_a_folder(tmp_path: Path) -> None:
     half = tmp_path / ".step-00000003.safetensors.1-ab.unfinished"
     with checkpoints.opened():
         half.write_text("half")  # as the owner is writing it
-        with pytest.raises(StorageError, match=r"another training writes .*at test_trainer"):
+        with pytest.raises(StorageError, match=r"another training run writes .*at test_trainer"):
             trainer(checkpoints=nn.Checkpoints(tmp_path)).fit(1)
         assert half.exists()
     trainer(checkpoints=checkpoints).fit(1)

@@ -1,4 +1,4 @@
-"""Checks before a long training: CS231n, "Neural Networks Part 3", sanity checks."""
+"""Checks before a long training run: CS231n, "Neural Networks Part 3", sanity checks."""
 
 import copy
 import itertools
@@ -83,7 +83,7 @@ def sanity_checks(
     goal: PositiveFloat = 0.01,
     rng: np.random.Generator | None = None,
 ) -> SanityReport:
-    """Check that an untrained model starts and learns as it should, before a long training.
+    """Check that an untrained model starts and learns as it should, before a long training run.
 
     - "initial loss": near what it is when nothing is known and all scores are about 0.
     - "penalty": the loss with regularisation rises with the strength of it.

@@ -1,7 +1,6 @@
 """Setting elements to 0 by chance."""
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -64,7 +63,9 @@ def _floating(x: Array) -> Array:
     return x if x.dtype.kind == "f" else x.astype(float)
 
 
-def _dropped(x: Array, p: float, shape: tuple[int, ...], rng: Any, *, inverted: bool) -> Tensor:
+def _dropped(
+    x: Array, p: float, shape: tuple[int, ...], rng: np.random.Generator | None, *, inverted: bool
+) -> Tensor:
     if p == 0:
         return x  # type: ignore[no-any-return]
     scale = 1 / (1 - p) if inverted and p < 1 else 1.0

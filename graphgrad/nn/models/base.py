@@ -38,7 +38,11 @@ def overwritten() -> np.random.Generator:
     return _Zeros(np.random.PCG64(0))
 
 
-def draw(model: Module, functions: Mapping[type[Module], Callable[..., Any]], rng: Any) -> None:
+def draw(
+    model: Module,
+    functions: Mapping[type[Module], Callable[..., Any]],
+    rng: np.random.Generator | None,
+) -> None:
     """Draw the weights of the layers of each class, layer by layer: no second copy of them all."""
     generator = default_generator(rng)
     for layer in model.modules():

@@ -137,7 +137,7 @@ class DeepConvNet(FixedSize):
         channels = input_shape[0]
         fourth = tuple(2 if n // 2 % 4 == 2 else 1 for n in input_shape[1:])  # 14 → 16
         for i, count in enumerate(maps):
-            padding: Any = fourth if i == 3 else 1
+            padding = fourth if i == 3 else 1
             self.features.append(Conv2d(channels, count, 3, padding=padding, **how)).append(ReLU())
             if i % 2:
                 self.features.append(MaxPool2d(2))

@@ -1,4 +1,4 @@
-"""Files from which a training goes on as if it had never been interrupted.
+"""Files from which a training run goes on as if it had never been interrupted.
 
 A checkpoint is one safetensors file: its arrays are arrays in it, everything else is JSON in its
 metadata. So other tools read the weights, and nothing in it is ever executed.
@@ -44,7 +44,7 @@ class Checkpoints:
     Parameters
     ----------
     folder
-        Where to; made when the training begins. One training to a folder.
+        Where to; made when training begins. One run to a folder.
     keep
         How many to keep, the newest ones; the best is kept besides.
     every
@@ -83,14 +83,14 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """Make the folder and be the only training that writes to it, inside the ``with``.
+        """Make the folder and be the only training run that writes to it, inside the ``with``.
 
         What a killed process left half written is cleared away.
 
         Raises
         ------
         StorageError
-            If it cannot be written, or another training writes to it.
+            If it cannot be written, or another training run writes to it.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ class Checkpoints:
             try:
                 stack.enter_context(owned(self.folder / ".lock"))
             except BlockingIOError as error:
-                message = f"another training writes its checkpoints to {self.folder}"
+                message = f"another training run writes its checkpoints to {self.folder}"
                 raise StorageError(f"{message}; name another folder") from error
             except (OSError, ImportError):
                 pass  # a file system without locks: what others may be writing is left alone

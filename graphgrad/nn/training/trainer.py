@@ -5,7 +5,7 @@ import math
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from graphgrad.arguments import CALLED, PositiveFloat, PositiveInt, guarded, several, wrong
 from graphgrad.data.batches import Batches
 from graphgrad.data.dataset import Dataset, checked
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import (
     ArgumentError,
     GraphError,
@@ -28,7 +29,7 @@ from graphgrad.nn.training.generators import Random
 from graphgrad.nn.training.history import History
 from graphgrad.nn.training.nonfinite import cause_of
 from graphgrad.nn.training.progress import progress_bar
-from graphgrad.nn.training.state import Training
+from graphgrad.nn.training.state import Loss, Training
 from graphgrad.optim.averaging import RunningAverage
 from graphgrad.optim.clipping import clip_grad_norm
 from graphgrad.optim.closures import ClosureOptimizer
@@ -37,8 +38,6 @@ from graphgrad.optim.plateau import ReduceLROnPlateau
 from graphgrad.optim.schedules import Schedule
 from graphgrad.reprs import counted
 from graphgrad.typing import Array
-
-Loss = Callable[[Any, Any], Any]  # scores, labels → one number, the mean over the samples
 
 
 class Trainer(Training):
@@ -191,7 +190,7 @@ class Trainer(Training):
         StorageError
             If checkpoints cannot be written, or are there already and ``resume`` is False.
         FileFormatError
-            If the newest checkpoint is damaged or of another training.
+            If the newest checkpoint is damaged or of another training run.
         """
         with contextlib.ExitStack() as stack:
             self._open_checkpoints(stack, resume=resume)
@@ -326,7 +325,7 @@ class Trainer(Training):
 
     # ------------------------------------------------------------------- what is not finite
 
-    def _diagnosed(self, loss: Any, value: float, images: Array, labels: Array) -> str:
+    def _diagnosed(self, loss: Tensor, value: float, images: Array, labels: Array) -> str:
         """Say where a loss that is not finite comes from, and what to do."""
         cause = cause_of(loss, self.model, lambda: self.loss(self.model(images), labels), images)
         where = f"epoch {self.epoch + 1}, batch {self.batches.batch or len(self.batches)}"
