@@ -1,12 +1,12 @@
 """Checks of what only optimizers take: parameters, groups, states."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from graphgrad.arguments import CALLED, several
+from graphgrad.arguments import CALLED, Check, several
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, GraphError, ShapeError
-from graphgrad.optim.optimizer import Optimizer
+from graphgrad.optim.optimizer import Groups, Optimizer
 
 
 def tensors_of(params: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -38,6 +38,14 @@ def groups_of(optimizer: Optimizer) -> list[dict[str, Any]]:
     if not groups or not all("lr" in group for group in groups):
         raise GraphError(f"{CALLED}: {type(optimizer).__name__} has no param_groups with an 'lr'")
     return groups
+
+
+def rates_of(groups: Groups, what: str, given: Any, check: Check) -> list[float]:
+    """Return a rate for each group: one for all, or as many as there are."""
+    rates = list(given) if isinstance(given, Sequence) else [given] * len(groups)
+    if len(rates) != len(groups):
+        raise ShapeError(f"{CALLED}: {len(rates)} rates in {what} for {len(groups)} groups")
+    return [check(CALLED, what, rate) for rate in rates]
 
 
 def need_momentum(groups: list[dict[str, Any]], remedy: str) -> None:

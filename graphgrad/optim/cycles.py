@@ -14,7 +14,7 @@ from graphgrad.arguments import (
     share,
 )
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.optim.arguments import groups_of, need_momentum
+from graphgrad.optim.arguments import groups_of, need_momentum, rates_of
 from graphgrad.optim.optimizer import Optimizer
 from graphgrad.optim.schedules import RateSchedule, Schedule, cosine, line
 
@@ -70,12 +70,8 @@ class OneCycleLR(RateSchedule):
         self.div_factor = div_factor
         self.final_div_factor = final_div_factor
         groups = groups_of(optimizer)
-        peaks = list(max_lr) if isinstance(max_lr, Sequence) else [max_lr] * len(groups)
-        if len(peaks) != len(groups):
-            message = f"{CALLED}: {len(peaks)} rates in max_lr for {len(groups)} groups"
-            raise ShapeError(message)
         self.max_lr = max_lr
-        self.max_lrs = [positive(CALLED, "max_lr", peak) for peak in peaks]
+        self.max_lrs = rates_of(groups, "max_lr", max_lr, positive)
         if cycle_momentum:
             need_momentum(groups, "pass cycle_momentum=False")
         rise, last = self.pct_start * self.total_steps, self.total_steps - 1

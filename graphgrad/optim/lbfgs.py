@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from graphgrad.arguments import Check, choice, non_negative, whole
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphError
 from graphgrad.optim.closures import Closure, ClosureOptimizer, flat, number, place
-from graphgrad.optim.optimizer import CHECKS, Groups
+from graphgrad.optim.optimizer import CHECKS, Groups, Params
 from graphgrad.typing import Array
 
 
@@ -194,7 +194,7 @@ class LBFGS(ClosureOptimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1.0,
         max_iter: int = 20,
         max_eval: int | None = None,

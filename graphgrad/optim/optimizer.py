@@ -44,6 +44,7 @@ WHOLE = 2 * MANY_ARRAYS  # bytes; cutting up less than this costs more than it s
 
 Group = dict[str, Any]
 Groups = Sequence[Mapping[str, Any]]
+Params = Iterable[Tensor | Mapping[str, Any]]  # tensors, or groups of them with options
 
 
 def _decay(who: str, what: str, value: Any) -> None:
@@ -177,7 +178,7 @@ class Optimizer:
     param_groups: list[Group]
     state: dict[Tensor, dict[str, Any]]
 
-    def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
+    def __init__(self, params: Params, **defaults: Any) -> None:
         """Check everything, then take the parameters."""
         self.defaults = defaults
         self.param_groups = []

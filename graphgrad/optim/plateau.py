@@ -15,8 +15,8 @@ from graphgrad.arguments import (
     whole,
 )
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import ArgumentError, NonFiniteError, ShapeError
-from graphgrad.optim.arguments import check_names, groups_of
+from graphgrad.errors import ArgumentError, NonFiniteError
+from graphgrad.optim.arguments import check_names, groups_of, rates_of
 from graphgrad.optim.optimizer import Optimizer
 from graphgrad.optim.schedules import now
 from graphgrad.reprs import Described
@@ -70,12 +70,8 @@ class ReduceLROnPlateau(Described):
         self.threshold = threshold
         self.threshold_mode = threshold_mode
         self.cooldown = cooldown
-        floors = list(min_lr) if isinstance(min_lr, Sequence) else [min_lr] * len(groups)
-        if len(floors) != len(groups):
-            message = f"{CALLED}: {len(floors)} rates in min_lr for {len(groups)} groups"
-            raise ShapeError(message)
         self.min_lr = min_lr
-        self.min_lrs = [non_negative(CALLED, "min_lr", floor) for floor in floors]
+        self.min_lrs = rates_of(groups, "min_lr", min_lr, non_negative)
         self.eps = eps
         self.best = math.inf if mode == "min" else -math.inf
         self.bad_steps = 0
@@ -139,12 +135,7 @@ class ReduceLROnPlateau(Described):
         """
         check_names(self.state_dict(), state)
         groups = groups_of(self.optimizer)
-        rates = [non_negative(CALLED, "lrs", rate) for rate in state["lrs"]]
-        if len(rates) != len(groups):
-            message = (
-                f"{CALLED}: the state is of {len(rates)} groups, the optimizer has {len(groups)}"
-            )
-            raise ShapeError(message)
+        rates = rates_of(groups, "lrs", list(state["lrs"]), non_negative)
         bad = whole(CALLED, "bad_steps", state["bad_steps"], 0)
         left = whole(CALLED, "cooldown_left", state["cooldown_left"], 0)
         self.best, self.bad_steps, self.cooldown_left = float(state["best"]), bad, left

@@ -40,7 +40,7 @@ from graphgrad.arguments import (
 )
 from graphgrad.engine.graph import tick
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
-from graphgrad.optim.arguments import check_names, groups_of
+from graphgrad.optim.arguments import check_names, groups_of, rates_of
 from graphgrad.optim.optimizer import Optimizer
 from graphgrad.reprs import Described, counted
 
@@ -117,17 +117,11 @@ class Schedule(Described):
         """
         self.check_followed()
         check_names(self.state_dict(), state)
-        rates = list(state["initial_lrs"])
-        if len(rates) != len(self.optimizer.param_groups):
-            message = (
-                f"{CALLED}: the state is of {len(rates)} groups, the optimizer has "
-                f"{len(self.optimizer.param_groups)}"
-            )
-            raise ShapeError(message)
-        t = whole(CALLED, "t", state["t"], 0)
-        rates = [non_negative(CALLED, "initial_lrs", rate) for rate in rates]
-        self.initial_lrs, self.t = rates, t
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+        groups = self.optimizer.param_groups
+        rates = rates_of(groups, "initial_lrs", list(state["initial_lrs"]), non_negative)
+        self.t = whole(CALLED, "t", state["t"], 0)
+        self.initial_lrs = rates
+        for group, rate in zip(groups, rates, strict=True):
             group["initial_lr"] = rate
         self._write()
 

@@ -455,7 +455,7 @@ REFUSED: Refusals = {
         r"\[tensor\]": lambda: optim.SGD(leaf([1.0]), lr=0.1),
         "parameter 0 is no": lambda: optim.SGD([gg.Tensor([1.0])], lr=0.1),
         "parameter 1 is no": lambda: optim.SGD([leaf([1.0]), leaf([1.0]) * 2], lr=0.1),
-        "parameter 0 is no leaf": lambda: optim.SGD([np.zeros(2)], lr=0.1),
+        "parameter 0 is no leaf": lambda: optim.SGD([np.zeros(2)], lr=0.1),  # type: ignore[list-item]
         "LBFGS.* in one group": lambda: optim.LBFGS([{"params": [leaf([n])]} for n in (1.0, 2.0)]),
         "Newton.* in one group": lambda: optim.Newton(
             [{"params": [leaf([n])]} for n in (1.0, 2.0)]
