@@ -58,11 +58,9 @@ class Batches(Described):
     Raises
     ------
     ArgumentError
-        If a batch is larger than the data, or a number too small.
+        If a batch is larger than the data.
     ShapeError
         If the dataset is empty, or lengths differ.
-    DtypeError
-        If ``batch_size`` or ``prefetch`` is no whole number.
     """
 
     @guarded

@@ -110,8 +110,6 @@ class PCA(_Fitted):
 
     Raises
     ------
-    ArgumentError
-        If fewer than one component is asked for.
     ShapeError
         If there are fewer axes than components.
     """

@@ -53,8 +53,6 @@ def clip_grad_norm(
     NonFiniteError
         If a gradient holds NaN or infinity. Nothing has changed then, so that the step can be
         left out.
-    ArgumentError
-        If max_norm or norm_type is not positive.
     """
     grads = _gradients(params)
     norm = _norm(list(grads.values()), float(norm_type))
@@ -75,8 +73,6 @@ def clip_grad_value(params: Tensor | Iterable[Tensor], clip_value: PositiveFloat
     ------
     GraphError
         If no parameter has a gradient.
-    ArgumentError
-        If clip_value is not positive.
     """
     for g in _gradients(params).values():
         np.clip(g, -clip_value, clip_value, out=g)

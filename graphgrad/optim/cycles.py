@@ -30,7 +30,7 @@ class OneCycleLR(RateSchedule):
     steps as it rose, and to the end in the rest. Smith and Topin, "Super-Convergence", 2018.
 
     The rates come from max_lr alone, the optimizer's own play no part. ``step()`` is called
-    after every batch; after the last one the values stay, one call more is an error.
+    after every batch, total_steps or epochs · steps_per_epoch times; one call more is an error.
     """
 
     @guarded
@@ -50,7 +50,6 @@ class OneCycleLR(RateSchedule):
         final_div_factor: PositiveFloat = 1e4,
         three_phase: bool = False,
     ) -> None:
-        """Take the number of steps, as such or as epochs × steps_per_epoch, and the range."""
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 message = f"{CALLED}: give total_steps, or epochs and steps_per_epoch"
@@ -118,7 +117,6 @@ class MomentumSchedule(Schedule):
         start: Fraction = 0.5,
         end: Fraction = 0.99,
     ) -> None:
-        """Take the number of steps and both ends."""
         self.total_steps, self.start, self.end = total_steps, start, end
         need_momentum(groups_of(optimizer), "use another optimizer")
         super().__init__(optimizer)

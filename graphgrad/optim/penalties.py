@@ -74,8 +74,6 @@ def elastic_penalty(
     ------
     GraphError
         If there are no parameters.
-    ArgumentError
-        If a strength is negative or not finite.
     """
     return _penalise(params, l1, l2)
 
@@ -141,8 +139,6 @@ def max_norm_(
     ------
     GraphError
         If a parameter is no leaf, or there are none.
-    ArgumentError
-        If the limit is not positive.
     ShapeError
         If a parameter has no such axis; nothing has changed then.
     """

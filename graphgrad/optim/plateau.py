@@ -40,8 +40,6 @@ class ReduceLROnPlateau(Described):
     ------
     GraphError
         For an optimizer without param_groups.
-    ArgumentError
-        For arguments out of range.
     NonFiniteError
         From ``step``, for NaN.
     """

@@ -48,15 +48,13 @@ from graphgrad.reprs import Described, counted
 class Schedule(Described):
     """What all schedules share: the number of steps taken, and the groups they write to.
 
-    A schedule of one's own gives `values`. Raises GraphError for an optimizer without
-    ``param_groups``, ArgumentError for arguments out of range.
+    The groups get the values of t = 0 at once. A schedule of yours gives `values`.
     """
 
     t: int  # the number of steps taken
 
     @guarded
     def __init__(self, optimizer: Optimizer) -> None:
-        """Take the optimizer; its groups get the values of t = 0 at once."""
         groups_of(optimizer)
         self.optimizer = optimizer
         self.initial_lrs: list[float] = []
@@ -214,7 +212,6 @@ class StepLR(RateSchedule):
         *,
         warmup: NonNegativeInt = 0,
     ) -> None:
-        """Take the number of steps between drops, and what each multiplies by."""
         self.step_size = step_size
         self.gamma = gamma
         super().__init__(optimizer, warmup)
@@ -236,7 +233,6 @@ class MultiStepLR(RateSchedule):
         *,
         warmup: NonNegativeInt = 0,
     ) -> None:
-        """Take the increasing numbers of steps, and what each drop multiplies by."""
         self.milestones = increasing(milestones)
         self.gamma = gamma
         super().__init__(optimizer, warmup)
@@ -253,7 +249,6 @@ class ExponentialLR(RateSchedule):
     def __init__(
         self, optimizer: Optimizer, gamma: PositiveFloat, *, warmup: NonNegativeInt = 0
     ) -> None:
-        """Take what each step multiplies by."""
         self.gamma = gamma
         super().__init__(optimizer, warmup)
 
@@ -263,13 +258,12 @@ class ExponentialLR(RateSchedule):
 
 
 class InverseTimeLR(RateSchedule):
-    """1/t decay: lr = lr₀ / (1 + kt), as the CS231n notes write it; PyTorch has none."""
+    """1/t decay: lr = lr₀ / (1 + kt), halved after 1/k steps, as in the CS231n notes."""
 
     @guarded
     def __init__(
         self, optimizer: Optimizer, k: NonNegativeFloat, *, warmup: NonNegativeInt = 0
     ) -> None:
-        """Take the speed k: after 1/k steps the rate is halved."""
         self.k = k
         super().__init__(optimizer, warmup)
 
@@ -295,7 +289,6 @@ class CosineAnnealingLR(RateSchedule):
         *,
         warmup: NonNegativeInt = 0,
     ) -> None:
-        """Take the number of steps down, and the lowest rate."""
         self.T_max = T_max
         self.eta_min = eta_min
         super().__init__(optimizer, warmup)
@@ -322,7 +315,6 @@ class LinearLR(RateSchedule):
         *,
         warmup: NonNegativeInt = 0,
     ) -> None:
-        """Take the factors at both ends, and the steps between."""
         self.start_factor = start_factor
         self.end_factor = end_factor
         self.total_iters = total_iters
@@ -334,7 +326,7 @@ class LinearLR(RateSchedule):
 
 
 class LambdaLR(RateSchedule):
-    """A schedule by a function of yours: lr = lr₀ f(t)."""
+    """A schedule by a function of yours, which is no part of the state: lr = lr₀ f(t)."""
 
     @guarded
     def __init__(
@@ -344,7 +336,6 @@ class LambdaLR(RateSchedule):
         *,
         warmup: NonNegativeInt = 0,
     ) -> None:
-        """Take a function of the number of steps; it is no part of the state."""
         self.lr_lambda = lr_lambda
         super().__init__(optimizer, warmup)
 
@@ -360,15 +351,14 @@ class SequentialLR(RateSchedule):
         cool = optim.CosineAnnealingLR(optimizer, T_max=95)
         schedule = optim.SequentialLR(optimizer, [warm, cool], milestones=[5])
 
-    Each starts from the initial rate, not from where the one before it ended. Only this one
-    is stepped and saved.
+    All are of this optimizer. Each starts from the initial rate, not from where the one before
+    it ended. Only this one is stepped and saved.
     """
 
     @guarded
     def __init__(
         self, optimizer: Optimizer, schedulers: Sequence[RateSchedule], milestones: Sequence[int]
     ) -> None:
-        """Take the schedules, all of this optimizer, and one milestone fewer than those."""
         self.schedulers = list(schedulers)
         self.milestones = increasing(milestones)
         if len(self.schedulers) != len(self.milestones) + 1:

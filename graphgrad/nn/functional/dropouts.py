@@ -92,11 +92,6 @@ def dropout(
         Whether to drop at all.
     rng
         None is the package's default generator.
-
-    Raises
-    ------
-    ArgumentError
-        If p is not in 0 … 1.
     """
     x = _floating(x)
     return _dropped(x, p, x.shape, rng, inverted=True) if training else x
@@ -120,8 +115,6 @@ def dropout2d(
 
     Raises
     ------
-    ArgumentError
-        If p is not in 0 … 1.
     ShapeError
         If x is not (N, C, H, W).
     """
@@ -147,11 +140,6 @@ def vanilla_dropout(
         An array of any shape.
     p, training, rng
         As in :func:`dropout`.
-
-    Raises
-    ------
-    ArgumentError
-        If p is not in 0 … 1.
     """
     x = _floating(x)
     if training:

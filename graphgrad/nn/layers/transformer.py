@@ -170,11 +170,6 @@ class TransformerEncoder(Module):
         How many copies, above 0.
     norm
         A module for the output, such as LayerNorm; advisable behind layers with ``norm_first``.
-
-    Raises
-    ------
-    ArgumentError
-        If there are no layers.
     """
 
     @guarded

@@ -126,8 +126,6 @@ class AlexNet(_FiveConvolutions):
 
     Raises
     ------
-    ArgumentError
-        If an argument makes no sense.
     ShapeError
         If the images given are too small or of other channels.
     """
@@ -173,8 +171,6 @@ class ZFNet(_FiveConvolutions):
 
     Raises
     ------
-    ArgumentError
-        If an argument makes no sense.
     ShapeError
         If the images given are too small or of other channels.
     """

@@ -226,8 +226,6 @@ class GoogLeNet(Module):
 
     Raises
     ------
-    ArgumentError
-        If an argument makes no sense.
     ShapeError
         If the images given are too small or of other channels.
     """

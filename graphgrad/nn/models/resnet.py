@@ -184,8 +184,6 @@ class ResNet(Module):
 
     Raises
     ------
-    ArgumentError
-        If an argument makes no sense.
     ShapeError
         If the images given have other channels.
     DtypeError

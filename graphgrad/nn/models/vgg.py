@@ -64,8 +64,6 @@ class VGG(ImageClassifier):
 
     Raises
     ------
-    ArgumentError
-        If an argument makes no sense.
     ShapeError
         If the images given are too small or of other channels.
     """

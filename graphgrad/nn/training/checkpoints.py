@@ -49,11 +49,6 @@ class Checkpoints:
         How many to keep, the newest ones; the best is kept besides.
     every
         Write also after this many batches; None is at the end of each epoch only.
-
-    Raises
-    ------
-    ArgumentError
-        If ``keep`` or ``every`` is below 1.
     """
 
     @guarded

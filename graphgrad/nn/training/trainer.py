@@ -107,8 +107,6 @@ class Trainer(Training):
     GraphError
         If the optimizer or the average has parameters that the model has not, or a schedule is of
         another optimizer.
-    ArgumentError
-        If an argument is out of range.
     ShapeError
         If the validation data are empty or of two lengths.
     UnsupportedError

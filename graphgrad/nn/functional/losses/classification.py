@@ -218,8 +218,6 @@ def cross_entropy(
 
     Raises
     ------
-    ArgumentError
-        If an argument has a value that it cannot have.
     ShapeError
         If the shapes do not fit, a label is outside 0 … C−1, a row is no distribution, or there
         is nothing to take the mean of: an empty batch, or labels that are all ignored.

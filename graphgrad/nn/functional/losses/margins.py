@@ -162,8 +162,6 @@ def multi_margin_loss(
 
     Raises
     ------
-    ArgumentError
-        If p is neither 1 nor 2.
     ShapeError
         As :func:`hinge_loss`.
     DtypeError

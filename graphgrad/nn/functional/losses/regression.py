@@ -129,8 +129,6 @@ def huber_loss(
 
     Raises
     ------
-    ArgumentError
-        If δ is not above 0.
     ShapeError
         If the shapes differ, or there is nothing to take the mean of.
     """
