@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, is_number, positive, share, size, sizes
+from graphgrad.arguments import guarded, is_number, non_negative, share, size, sizes
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.graph import Absent, Recorded, array_of
 from graphgrad.engine.in_place import mark_changed, writable
@@ -444,7 +444,7 @@ def _parameters(
     bias: Array,
 ) -> tuple[Array, Array]:
     """Return weight and bias, 1 and 0 for None; refuse what does not fit, and a bad ε."""
-    positive(name, "eps", eps, zero=True)
+    non_negative(name, "eps", eps)
     for what, values in (("weight", weight), ("bias", bias)):
         if values is not None and shape_of(values, name) != wanted:
             message = f"{name}: {what} {shape_of(values)}; x {shape} needs {wanted}"

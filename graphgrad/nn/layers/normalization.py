@@ -5,7 +5,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import counts, guarded, is_number, positive, share, size as size_of, sizes
+from graphgrad.arguments import (
+    counts,
+    guarded,
+    is_number,
+    non_negative,
+    share,
+    size as size_of,
+    sizes,
+)
 from graphgrad.engine.operands import shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
@@ -39,7 +47,7 @@ class _BatchNorm(Layer):
     ) -> None:
         name = type(self).__name__
         self.num_features = size_of(name, "num_features", num_features)
-        self.eps = positive(name, "eps", eps, zero=True)
+        self.eps = non_negative(name, "eps", eps)
         self.momentum = None if momentum is None else share(name, "momentum", momentum)
         self.affine = affine
         self.track_running_stats = track_running_stats
@@ -124,7 +132,7 @@ class LayerNorm(Layer):
         if not shape:
             raise ArgumentError("LayerNorm: normalized_shape = () has no axis to normalise over")
         self.normalized_shape = shape
-        self.eps = positive("LayerNorm", "eps", eps, zero=True)
+        self.eps = non_negative("LayerNorm", "eps", eps)
         self.elementwise_affine = elementwise_affine
         self.weight = Parameter(np.ones(shape, dtype)) if elementwise_affine else None
         self.bias = Parameter(np.zeros(shape, dtype)) if elementwise_affine and bias else None
@@ -167,7 +175,7 @@ class GroupNorm(Layer):
             raise ArgumentError(f"{message} = {num_groups}")
         self.num_groups = num_groups
         self.num_channels = num_channels
-        self.eps = positive("GroupNorm", "eps", eps, zero=True)
+        self.eps = non_negative("GroupNorm", "eps", eps)
         self.affine = affine
         self.weight = Parameter(np.ones(num_channels, dtype)) if affine else None
         self.bias = Parameter(np.zeros(num_channels, dtype)) if affine else None
