@@ -18,9 +18,14 @@ from graphgrad.nn.functional.linear_units import _GELU
 from graphgrad.nn.functional.losses.classification import _CROSS_ENTROPY
 from graphgrad.nn.functional.matrix_products import _LINEAR
 from graphgrad.nn.kernels.convolution import CONV2D
-from graphgrad.viz.formulas.node_formulas import derived, formula_of, formulas_of, local_gradients
+from graphgrad.viz.formulas.local_derivatives import local_derivatives
+from graphgrad.viz.formulas.node_formulas import (
+    formula_of,
+    formulas_of,
+    from_rules,
+    local_gradients,
+)
 from graphgrad.viz.formulas.number_format import signed
-from graphgrad.viz.formulas.slopes import local_numbers
 from tests.every_op import EVERY_OP
 from tests.reading import Reader
 
@@ -58,7 +63,7 @@ def uses_of(op: Op[Any]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("op", OPS.values(), ids=OPS)
-def test_every_op_is_told(op: Op[Any]) -> None:
+def test_every_op_has_formulas(op: Op[Any]) -> None:
     """With its shapes and without, no op is passed over, and none breaks a picture."""
     uses: list[Any] = [((), {}, None)]
     uses += [((), k, [np.shape(x) for x in inputs]) for inputs, k in uses_of(op)]
@@ -75,14 +80,14 @@ def test_every_op_is_told(op: Op[Any]) -> None:
             assert "by the rule of" not in text, "a docstring has no sentence on the gradient"
 
 
-def test_most_ops_are_told_by_their_rules() -> None:
+def test_most_formulas_come_from_rules() -> None:
     """The share that the docstrings stand in for must not grow unseen."""
     assert len(ELEMENTWISE) > 80
     by_rule = 0
     for op in OPS.values():
         uses = uses_of(op) or [((), {})]
         inputs, keywords = uses[0]
-        by_rule += all(derived(op, keywords, [np.shape(x) for x in inputs]))
+        by_rule += all(from_rules(op, keywords, [np.shape(x) for x in inputs]))
     assert by_rule >= 0.8 * len(OPS)
 
 
@@ -106,12 +111,12 @@ FUNCTIONS = {
     **OTHERS,
 }
 ELEMENTWISE = {
-    name: op for name, op in OPS.items() if op.elementwise and not op.joint and any(derived(op))
+    name: op for name, op in OPS.items() if op.elementwise and not op.joint and any(from_rules(op))
 }
 
 
 @pytest.mark.parametrize("op", ELEMENTWISE.values(), ids=ELEMENTWISE)
-def test_printed_is_what_is_computed(op: Op[Any]) -> None:
+def test_formulas_evaluate_to_what_ops_compute(op: Op[Any]) -> None:
     """The texts, read back and computed with numbers, give what forward and rules give."""
     rng = np.random.default_rng(1)
     for inputs, keywords in uses_of(op):
@@ -132,7 +137,7 @@ def test_printed_is_what_is_computed(op: Op[Any]) -> None:
         formula = Reader(formula_of(op, (), keywords, shapes), known).read()
         np.testing.assert_allclose(formula, out, rtol=1e-5, atol=1e-9, err_msg="formula")
         texts = local_gradients(op, (), keywords, None, shapes)
-        by_rule = iter(derived(op, keywords, shapes))
+        by_rule = iter(from_rules(op, keywords, shapes))
         for rule, text in zip(op.rules, texts, strict=True):
             if rule is None or text is None or not next(by_rule):
                 continue
@@ -185,7 +190,7 @@ def lined_up(op: Op[Any], g: Any, keywords: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("op", [OPS[name] for name in ARRAYS], ids=ARRAYS)
-def test_printed_is_what_is_computed_on_arrays(op: Op[Any]) -> None:
+def test_formulas_of_arrays_evaluate_to_what_ops_compute(op: Op[Any]) -> None:
     """As above for what is not elementwise; axes line up as NumPy's broadcasting wants them."""
     rng = np.random.default_rng(3)
     read = 0
@@ -206,7 +211,7 @@ def test_printed_is_what_is_computed_on_arrays(op: Op[Any]) -> None:
         values |= {f"{n}_shape": s for n, s in zip(names, shapes, strict=True)}
         values["inputs_shape"] = tuple(shapes)
         texts = local_gradients(op, (), keywords, None, shapes)
-        by_rule = derived(op, keywords, shapes)
+        by_rule = from_rules(op, keywords, shapes)
         for i, text in enumerate(texts):
             if text is None or not by_rule[i] or "[index]" in text or "…, −1]" in text:
                 continue
@@ -258,10 +263,10 @@ def slope(op: Op[Any], points: list[float], i: int) -> float:
 
 
 def numbers_of(tensor: Any) -> Any:
-    return local_numbers(tensor._node)
+    return local_derivatives(tensor._node)
 
 
-def test_local_numbers_are_those_of_differences() -> None:
+def test_local_derivatives_agree_with_differences() -> None:
     """For a single number: what one step of the chain rule multiplies by."""
     rng = np.random.default_rng(2)
     for name, op in ELEMENTWISE.items():
@@ -274,9 +279,9 @@ def test_local_numbers_are_those_of_differences() -> None:
         expected = [
             slope(op, points, i) if wanted else None for i, wanted in enumerate(node.plan.wanted)
         ]
-        before = local_numbers(node)
+        before = local_derivatives(node)
         out.backward()
-        after = local_numbers(node)  # freed, but single numbers stay with their nodes
+        after = local_derivatives(node)  # freed, but single numbers stay with their nodes
         for found in (before, after):
             for number, difference in zip(found, expected, strict=True):
                 assert (number is None) == (difference is None), name
@@ -284,7 +289,7 @@ def test_local_numbers_are_those_of_differences() -> None:
                     assert number == pytest.approx(difference, rel=1e-5, abs=1e-6), name
 
 
-def test_local_numbers_are_left_out_where_they_would_be_wrong() -> None:
+def test_local_derivatives_from_overwritten_values_are_omitted() -> None:
     x, v = gg.Tensor(2.0, requires_grad=True), gg.Tensor([1.0, 2.0], requires_grad=True)
     square: Any = x * x
     assert numbers_of(square) == (2.0, 2.0)
@@ -331,7 +336,7 @@ ON_NUMBERS = {name: on_floats(f) for name, f in FUNCTIONS.items()} | {"True": 1,
 
 
 @pytest.mark.parametrize("op", OPS.values(), ids=OPS)
-def test_numbers_are_put_in_for_every_op(op: Op[Any]) -> None:
+def test_every_op_has_a_formula_in_numbers(op: Op[Any]) -> None:
     """No name of an input is left where its number is known; arrays have their shapes."""
     for args, keywords in calls_of(op):
         for scalar in (0, 1, None) if op.elementwise else (None,):
@@ -346,7 +351,7 @@ def test_numbers_are_put_in_for_every_op(op: Op[Any]) -> None:
 
 
 @pytest.mark.parametrize("op", ELEMENTWISE.values(), ids=ELEMENTWISE)
-def test_numbers_put_in_give_the_result(op: Op[Any]) -> None:
+def test_formulas_in_numbers_evaluate_to_the_result(op: Op[Any]) -> None:
     """What stands on the left of the sign of equality, computed, is what stands on the right."""
     for args, keywords in calls_of(op):
         for scalar in (0, 1):
@@ -388,16 +393,16 @@ IN_NUMBERS: list[tuple[Any, tuple[Any, ...], str]] = [
     ("function", "args", "text"), IN_NUMBERS, ids=[row[-1] for row in IN_NUMBERS]
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
-def test_typography_of_numbers_put_in(function: Any, args: Any, text: str) -> None:
+def test_typography_of_formulas_in_numbers(function: Any, args: Any, text: str) -> None:
     assert gg.graph(function, *args).snapshot.result.in_numbers == text
 
 
-def test_signs_in_a_sentence() -> None:
+def test_minus_signs_in_a_sentence() -> None:
     text = "run-3 of 0-9 fell from 1e-3 to -2.5, by (-.5), in x.-1"
     assert signed(text) == "run-3 of 0-9 fell from 1e−3 to −2.5, by (−.5), in x.-1"
 
 
-def test_what_was_overwritten_is_not_put_in() -> None:
+def test_overwritten_values_stay_names() -> None:
     """The number that the op saw is gone: the name stands for it."""
     w = gg.Tensor(3.0, requires_grad=True, name="w")
     y = w * gg.Tensor(2.0, requires_grad=True, name="x")
@@ -489,7 +494,7 @@ def test_heavy_ops() -> None:
 # ------------------------------------------------------------------- graphs, users, hostility
 
 
-def test_a_node_tells_all_of_itself() -> None:
+def test_formulas_of_a_node() -> None:
     """From what the node kept, also of keywords; after backward() from what is left."""
     x = gg.Tensor(np.ones(MATRIX), requires_grad=True)
     total: Any = gg.sum(x, axis=0)
@@ -520,7 +525,7 @@ def test_ops_of_users() -> None:
     assert Reader(str(sent), known).read() == pytest.approx(2 * (0.7 * s + (1 - 0.7 * s) * s))
 
 
-def test_a_name_alone_tells_nothing() -> None:
+def test_an_op_named_like_one_of_numpys_is_not_mistaken_for_it() -> None:
     """An op of the user's that is called like one of ours is none of them."""
     product = gg.op(lambda x, y: x[y], None, None, name="multiply")
     outer = gg.op(float, lambda g, x: g * product(x, x), name="outer")
@@ -528,7 +533,7 @@ def test_a_name_alone_tells_nothing() -> None:
     assert local_gradients(outer) == ("g · multiply(x, x)",)
 
 
-def test_rules_that_cannot_be_told() -> None:
+def test_rules_without_a_formula() -> None:
     """Branches, loops, buffers, tricks with memory: the docstring, or its absence, stands in."""
 
     def writes(g: Any, x: Any) -> Any:
@@ -584,7 +589,7 @@ def test_names_that_collide() -> None:
     assert formulas_of((x * y)._node, [None, "x"]).formula == "x′ · x"  # type: ignore[arg-type]
 
 
-def test_numbers_that_are_equal_are_not_mistaken_for_each_other() -> None:
+def test_equal_numbers_of_different_types_are_cached_apart() -> None:
     """1, 1.0 and True are one key of a dictionary; a cache must not mix up what they show."""
     add = OPS["add"]
     assert formula_of(add, ("x", 0.0)) == "x + 0", "what was typed is shown"
@@ -594,7 +599,7 @@ def test_numbers_that_are_equal_are_not_mistaken_for_each_other() -> None:
     assert formula_of(add, ("x", math.nan)) == "x + NaN"
 
 
-def test_arguments_that_look_alike_are_not_mistaken_for_each_other() -> None:
+def test_arguments_with_equal_reprs_are_cached_apart() -> None:
     """NumPy's numbers have one shape, and an object the address of the one before it."""
 
     class Factor:

@@ -1,1 +1,1 @@
-"""Formulas of ops and local gradients: a rule is run on symbols and told as mathematics."""
+"""Formulas of ops and local gradients: gradient rules run on symbols and written as mathematics."""

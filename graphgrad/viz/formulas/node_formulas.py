@@ -1,9 +1,9 @@
-"""What an op computes and what it sends back, in mathematics, told by its own gradient rules.
+"""What an op computes and sends back, as formulas that come from its own gradient rules.
 
-A rule is run on symbols (`applied.py`) and what it computes is written down (`notation.py`), so
-that the text cannot drift from the code: for ``sin`` the rule ``g * np.cos(x)`` tells
-``g · cos(x)``. Where a rule cannot run on symbols (it needs numbers, or is too long to be read)
-the sentence on the gradient in the op's docstring stands in its place.
+A rule is run on symbols (`applied.py`) and the expression is written (`notation.py`), so the text
+cannot drift from the code: for ``sin`` the rule ``g * np.cos(x)`` gives ``g · cos(x)``. Where a
+rule cannot run on symbols (it needs numbers, or is too long to be read), the docstring's
+sentence on the gradient takes its place.
 """
 
 import functools
@@ -15,26 +15,32 @@ from typing import Any, NamedTuple, TypeVar
 from graphgrad.engine.errstate import ignore_warnings, restore_warnings
 from graphgrad.engine.graph import Absent, Freed, Node
 from graphgrad.engine.op import Op
-from graphgrad.viz.formulas.applied import HIDDEN, OUT, AppliedOp, Held, Use
-from graphgrad.viz.formulas.notation import called, write
-from graphgrad.viz.formulas.number_format import LETTER, UPSTREAM, array, number, put_in
-from graphgrad.viz.formulas.slopes import local_numbers
+from graphgrad.viz.formulas.applied import OUT, UNPRINTABLE, AppliedOp, FormulaKey, KeyedValue
+from graphgrad.viz.formulas.local_derivatives import local_derivatives
+from graphgrad.viz.formulas.notation import write, write_call
+from graphgrad.viz.formulas.number_format import (
+    PLACEHOLDER,
+    UPSTREAM,
+    array_text,
+    number,
+    substitute,
+)
 from graphgrad.viz.formulas.symbols import Shape
 
-# In texts that are kept, names stand as single letters of no meaning, so that what was told of one
-# use of an op serves for all: of inputs, of the gradient that arrives, and of the output.
-_LETTERS = 0xE000
-_SLOPE = "\uf8ef"
-_LONGEST = 90  # letters of a gradient that a picture still shows
+# Cached texts have placeholders for the names of inputs, of the upstream gradient and of the
+# output, so that the text of one use of an op serves for all.
+_FIRST_PLACEHOLDER = 0xE000
+_DERIVATIVE = "\uf8ef"
+_LONGEST = 90  # characters of a formula that a picture still shows
 _LONGEST_NAME = 24
-_USES = 512  # of an op, whose texts are kept
+_CACHED = 512  # uses of one op
 _FEW = 4  # elements of an array that a formula shows
 Name = str | int | float | None
 R = TypeVar("R")
 
 
-class Figures(NamedTuple):
-    """What is known of a value: its shape, and its elements if they are few."""
+class KnownValue(NamedTuple):
+    """The shape of a value, and its elements if they are few."""
 
     shape: Shape | None
     elements: tuple[float, ...] | None
@@ -63,14 +69,14 @@ def formula_of(
     op
         The op.
     names
-        What its inputs are called; a number stands for itself. Where one is missing, the name
-        that the op's own definition has for it.
+        The names of its inputs, or their values if they are numbers. Where one is missing, the
+        name of the op's parameter is used.
     keywords
-        Its other arguments by name. What is not among them has its default, or is not shown.
+        Its other arguments by name. Those that are missing have their defaults, or are not shown.
     shapes
         The shapes of the inputs, as far as they are known.
     """
-    return _Case(op, names, keywords or {}, shapes).formula()
+    return _OpFormulas(op, names, keywords or {}, shapes).formula()
 
 
 def local_gradients(
@@ -83,33 +89,38 @@ def local_gradients(
     """Write what an op sends back to each input for an upstream gradient ``g``.
 
     None where it has no gradient or none is wanted. The other parameters are those of
-    :func:`formula_of`; with the shapes more rules can be told.
+    :func:`formula_of`; with the shapes, more rules can be run.
     """
-    return _Case(op, names, keywords or {}, shapes).gradients(wanted)
+    return _OpFormulas(op, names, keywords or {}, shapes).gradients(wanted)
 
 
-def derived(
+def from_rules(
     op: Op[Any],
     keywords: Mapping[str, Any] | None = None,
     shapes: Sequence[Shape | None] | None = None,
 ) -> tuple[bool, ...]:
-    """Say for each input with a gradient whether that is told by its rule, not by the docstring."""
-    case = _Case(op, (), keywords or {}, shapes)
-    return tuple(t is not None for t, able in zip(case.derived, case.able(), strict=True) if able)
+    """Return for each differentiable input whether its text comes from its rule."""
+    case = _OpFormulas(op, (), keywords or {}, shapes)
+    return tuple(
+        t is not None
+        for t, able in zip(case.from_rules, case.differentiable(), strict=True)
+        if able
+    )
 
 
-def formulas_of(node: Node, names: Sequence[Name], figures: Sequence[Figures] = ()) -> NodeFormulas:
-    """Tell all of one op of a graph, given the names of its inputs.
+def formulas_of(
+    node: Node, names: Sequence[Name], known_values: Sequence[KnownValue] = ()
+) -> NodeFormulas:
+    """Write all formulas of one op in a graph.
 
     Parameters
     ----------
     node
-        Of the op.
+        The node of the op.
     names
-        Of its inputs; a number stands for itself.
-    figures
-        What is known of each input, of the result, and of the gradient that arrives there; to
-        be put into the formulas.
+        The names of its inputs, or their values if they are numbers.
+    known_values
+        Of each input, of the result and of its upstream gradient: the numbers for the formulas.
     """
     op = node.plan.op
     shapes = [p.shape if isinstance(p, Node | Absent) else () for p in node.parents]
@@ -117,28 +128,32 @@ def formulas_of(node: Node, names: Sequence[Name], figures: Sequence[Figures] = 
     if not isinstance(node.values, Freed) and len(op.order) > op.inputs:
         kept = zip(node.plan.kept_names, node.values, strict=True)
         keywords = {n: v for n, v in kept if n in op.order[op.inputs :]}
-    case = _Case(op, _one_each(node, names), keywords, shapes, out_shape=node.shape, complete=False)
-    gradients, slopes = case.gradients(node.plan.wanted), local_numbers(node)
-    if not figures:
-        return NodeFormulas(case.formula(), gradients, slopes)
-    *inputs, result, upstream = figures
+    case = _OpFormulas(
+        op, _distinct_names(node, names), keywords, shapes, out_shape=node.shape, complete=False
+    )
+    gradients, derivatives = case.gradients(node.plan.wanted), local_derivatives(node)
+    if not known_values:
+        return NodeFormulas(case.formula(), gradients, derivatives)
+    *inputs, result, upstream = known_values
     sent: tuple[str | None, ...] = ()
-    if any(slope is not None for slope in slopes):
-        sent = case.gradients_in_numbers(inputs, result, upstream, slopes)
-    return NodeFormulas(case.formula(), gradients, slopes, case.in_numbers(inputs, result), sent)
+    if any(derivative is not None for derivative in derivatives):
+        sent = case.gradients_in_numbers(inputs, result, upstream, derivatives)
+    return NodeFormulas(
+        case.formula(), gradients, derivatives, case.in_numbers(inputs, result), sent
+    )
 
 
-def _one_each(node: Node, names: Sequence[Name]) -> list[Name]:
-    """Give one value one name, and different values different ones."""
+def _distinct_names(node: Node, names: Sequence[Name]) -> list[Name]:
+    """Name the inputs so that different values have different names."""
     own: list[Name] = []
     for i, (parent, name) in enumerate(zip(node.parents, names, strict=True)):
         same = [j for j in range(i) if parent is node.parents[j] and isinstance(parent, Node)]
         if same:
             name = own[same[0]]  # noqa: PLW2901
         elif isinstance(name, str):
-            name = _other_than(own, _readable(name)) or None  # noqa: PLW2901
+            name = _unused_name(own, _readable(name)) or None  # noqa: PLW2901
         elif name is None and not node.plan.op.variadic:
-            name = _other_than([*own, *names], node.plan.op.order[i])  # noqa: PLW2901
+            name = _unused_name([*own, *names], node.plan.op.order[i])  # noqa: PLW2901
         own.append(name)
     return own
 
@@ -146,8 +161,8 @@ def _one_each(node: Node, names: Sequence[Name]) -> list[Name]:
 # ---------------------------------------------------------------------------- running rules
 
 
-class _Case:
-    """An op with the names, keywords and shapes of one use."""
+class _OpFormulas:
+    """The formulas of one use of an op, with its names, keywords and shapes."""
 
     def __init__(
         self,
@@ -159,28 +174,31 @@ class _Case:
         out_shape: Shape | None = None,
         complete: bool = True,
     ) -> None:
-        """Get ready; ``complete`` says that keywords which are not given have their defaults."""
+        """Assign the placeholders; if ``complete``, missing keywords have their defaults."""
         count = _count(op, shapes or names)
         own = [f"x{i + 1}" for i in range(count)] if op.variadic else op.order[: op.inputs]
         given = [*names, *[None] * count][:count]
         taken = [_readable(n) if isinstance(n, str) else n for n in given]
-        self.letters: dict[str, str] = {}
-        letters: list[Any] = []
+        self.placeholders: dict[str, str] = {}
+        placeholders: list[Any] = []
         for name, default in zip(taken, own, strict=True):
             if name is None or isinstance(name, str):
-                shown = name or _other_than(taken, default)
-                letter = next((k for k, n in self.letters.items() if n == shown), None)
-                letter = letter or chr(_LETTERS + len(self.letters))
-                self.letters[letter] = shown
-                letters.append(letter)
+                shown = name or _unused_name(taken, default)
+                placeholder = next((k for k, n in self.placeholders.items() if n == shown), None)
+                placeholder = placeholder or chr(_FIRST_PLACEHOLDER + len(self.placeholders))
+                self.placeholders[placeholder] = shown
+                placeholders.append(placeholder)
             else:
-                letters.append(name)
-        self.letters |= {UPSTREAM: "ḡ" if "g" in taken else "g", OUT: _other_than(taken, "out")}
+                placeholders.append(name)
+        self.placeholders |= {
+            UPSTREAM: "ḡ" if "g" in taken else "g",
+            OUT: _unused_name(taken, "out"),
+        }
         known = shapes is not None and None not in shapes
-        self.use = Use(
+        self.key = FormulaKey(
             op,
-            tuple(map(Held, letters)),  # 1, 1.0 and True are equal, but not shown the same
-            tuple((k, Held(v)) for k, v in keywords.items()),
+            tuple(map(KeyedValue, placeholders)),  # equal, but shown differently: 1, 1.0, True
+            tuple((k, KeyedValue(v)) for k, v in keywords.items()),
             tuple(map(tuple, shapes)) if known else None,  # type: ignore[arg-type]
             out_shape,
             complete,
@@ -188,145 +206,154 @@ class _Case:
 
     def formula(self) -> str:
         """Write what it computes."""
-        return self._spelled(self.template)
+        return self._with_names(self.template)
 
-    def in_numbers(self, inputs: Sequence[Figures], result: Figures) -> str | None:
-        """Write what it computes with numbers for the inputs, and what that gives.
+    def in_numbers(self, inputs: Sequence[KnownValue], result: KnownValue) -> str | None:
+        """Write what it computes with numbers for the inputs, and the result.
 
-        Where all arrays have few elements these are shown, else shapes. What is not known of a
-        single number is its name.
+        Where all arrays have few elements these are shown, else shapes. A scalar whose value is
+        not known stays a name.
         """
         everything = (*inputs, result)
         few = all(x.elements is not None and len(x.elements) <= _FEW for x in everything)
-        return (few and self._put_in(inputs, result, elements=True)) or self._put_in(
+        return (few and self._substituted(inputs, result, elements=True)) or self._substituted(
             inputs, result, elements=False
         )
 
-    def _put_in(self, inputs: Sequence[Figures], result: Figures, *, elements: bool) -> str | None:
+    def _substituted(
+        self, inputs: Sequence[KnownValue], result: KnownValue, *, elements: bool
+    ) -> str | None:
         known: dict[str, str] = {}
         single = True
-        for name, (shape, numbers) in zip(self.use.names, inputs, strict=True):
+        for name, (shape, numbers) in zip(self.key.names, inputs, strict=True):
             if isinstance(name.value, str) and shape is not None and (shape or numbers):
                 shown = numbers if elements or not shape else None
-                known[name.value] = array(shape, shown)
+                known[name.value] = array_text(shape, shown)
             single = single and not shape
-        text = self._spelled(put_in(self.template, known))
+        text = self._with_names(substitute(self.template, known))
         if single:
             text = text.replace(" · ", " × ")
         if result.shape is None:
             gives = ""
         elif result.elements is not None and (elements or not result.shape):
-            gives = f" = {array(result.shape, result.elements)}"
+            gives = f" = {array_text(result.shape, result.elements)}"
         else:
-            gives = f" → {array(result.shape, None)}" if result.shape else ""
+            gives = f" → {array_text(result.shape, None)}" if result.shape else ""
         return text + gives if len(text + gives) <= _LONGEST else None
 
     def gradients_in_numbers(
         self,
-        inputs: Sequence[Figures],
-        result: Figures,
-        upstream: Figures,
-        slopes: Sequence[float | None],
+        inputs: Sequence[KnownValue],
+        result: KnownValue,
+        upstream: KnownValue,
+        derivatives: Sequence[float | None],
     ) -> tuple[str | None, ...]:
-        """Write what it sends back with numbers for all; None where the formula says it as well.
+        """Write what it sends back with numbers for all names; None where that adds nothing.
 
-        Where the rule asks questions, or cannot be told: what arrives times the local derivative.
+        Where the rule has conditions or no formula: the upstream gradient times the local
+        derivative.
         """
-        letters = [*(n.value for n in self.use.names), OUT, UPSTREAM]
+        placeholders = [*(n.value for n in self.key.names), OUT, UPSTREAM]
         known = {
-            letter: array((), numbers)
-            for letter, (shape, numbers) in zip(letters, (*inputs, result, upstream), strict=True)
-            if isinstance(letter, str) and shape == () and numbers
+            placeholder: array_text((), numbers)
+            for placeholder, (shape, numbers) in zip(
+                placeholders, (*inputs, result, upstream), strict=True
+            )
+            if isinstance(placeholder, str) and shape == () and numbers
         }
         if UPSTREAM not in known:
             return ()
         texts: list[str | None] = []
-        for rule, slope in zip(self.derived, slopes, strict=True):
+        for rule, derivative in zip(self.from_rules, derivatives, strict=True):
             text = rule
-            if slope is None or rule in (UPSTREAM, f"−{UPSTREAM}"):
+            if derivative is None or rule in (UPSTREAM, f"−{UPSTREAM}"):
                 texts.append(None)
                 continue
             if rule is None or any(word in rule for word in (" = ", " where ", " if ", " is ")):
-                text, known[_SLOPE] = f"{UPSTREAM} × {_SLOPE}", number(slope)
-            text = put_in(text or "", known)
-            texts.append(None if LETTER.search(text) else text.replace(" · ", " × "))
+                text, known[_DERIVATIVE] = f"{UPSTREAM} × {_DERIVATIVE}", number(derivative)
+            text = substitute(text or "", known)
+            texts.append(None if PLACEHOLDER.search(text) else text.replace(" · ", " × "))
         return tuple(texts) if any(texts) else ()
 
-    def _spelled(self, text: str) -> str:
-        return text.translate({ord(letter): name for letter, name in self.letters.items()})
+    def _with_names(self, text: str) -> str:
+        return text.translate({ord(k): name for k, name in self.placeholders.items()})
 
     def gradients(self, wanted: Sequence[bool] | None) -> tuple[str | None, ...]:
         """Write what it sends back."""
-        texts, sentences = self.derived, _sentences(self.use.op, len(self.use.names))
+        texts, sentences = self.from_rules, _docstring_gradients(self.key.op, len(self.key.names))
         return tuple(
-            (self._spelled(text) if text else sentence) if able and w else None
+            (self._with_names(text) if text else sentence) if able and w else None
             for text, sentence, able, w in zip(
-                texts, sentences, self.able(), wanted or self.able(), strict=True
+                texts,
+                sentences,
+                self.differentiable(),
+                wanted or self.differentiable(),
+                strict=True,
             )
         )
 
     @functools.cached_property
     def template(self) -> str:
-        """What it computes, with letters for names."""
-        return _formula(self.use)
+        """What the op computes, with placeholders for names."""
+        return _formula(self.key)
 
     @functools.cached_property
-    def derived(self) -> tuple[str | None, ...]:
-        """What the rules tell, with letters for names; None where they do not."""
-        return _gradients(self.use)
+    def from_rules(self) -> tuple[str | None, ...]:
+        """The gradients with placeholders for names; None where a rule has no formula."""
+        return _gradients(self.key)
 
-    def able(self) -> list[bool]:
-        """Say which inputs have a gradient."""
-        op = self.use.op
-        return [True] * len(self.use.names) if op.joint else [r is not None for r in op.rules]
+    def differentiable(self) -> list[bool]:
+        """Return for each input whether it has a gradient."""
+        op = self.key.op
+        return [True] * len(self.key.names) if op.joint else [r is not None for r in op.rules]
 
 
-def _kept(tell: Callable[[Use], R]) -> Callable[[Use], R]:
-    """Remember what was told of an op for as long as the op lives, and of so many uses of it."""
+def _memoized(write_texts: Callable[[FormulaKey], R]) -> Callable[[FormulaKey], R]:
+    """Cache the texts of an op's latest uses, for as long as the op lives."""
     texts: weakref.WeakKeyDictionary[Op[Any], dict[Any, R]] = weakref.WeakKeyDictionary()
 
-    @functools.wraps(tell)
-    def told(use: Use) -> R:
-        if not all(value.tells_all for _, value in use.keywords):
-            return tell(use)
-        of_op = texts.setdefault(use.op, {})
-        # neither the op nor the values of keywords: what is kept must not keep them
-        names, keywords = (held.key for held in use.names), ((k, v.key) for k, v in use.keywords)
-        key = (*names, *keywords, *use[3:])
-        if key not in of_op:
-            if len(of_op) >= _USES:
+    @functools.wraps(write_texts)
+    def cached(key: FormulaKey) -> R:
+        if not all(value.identifies for _, value in key.keywords):
+            return write_texts(key)
+        of_op = texts.setdefault(key.op, {})
+        # neither the op nor the values of keywords: the cache must not keep them alive
+        names, keywords = (held.key for held in key.names), ((k, v.key) for k, v in key.keywords)
+        plain = (*names, *keywords, *key[3:])
+        if plain not in of_op:
+            if len(of_op) >= _CACHED:
                 of_op.clear()
-            of_op[key] = tell(use)
-        return of_op[key]
+            of_op[plain] = write_texts(key)
+        return of_op[plain]
 
-    return told
+    return cached
 
 
-@_kept
-def _formula(use: Use) -> str:
-    applied = AppliedOp(use, use.shapes or ((),) * len(use.names))
+@_memoized
+def _formula(key: FormulaKey) -> str:
+    applied = AppliedOp(key, key.shapes or ((),) * len(key.names))
     for writer in (
-        lambda: _written(applied.in_own_words()),
+        lambda: _written(applied.user_formula()),
         lambda: write(applied.as_typed()).text,
-        lambda: called(applied.symbol).text,
+        lambda: write_call(applied.symbol).text,
     ):
-        text = _attempt(writer)
+        text = _try_writer(writer)
         if text is not None:
             return text
-    return f"{use.op.name}({', '.join(str(n.value) for n in use.names)})"
+    return f"{key.op.name}({', '.join(str(n.value) for n in key.names)})"
 
 
-@_kept
-def _gradients(use: Use) -> tuple[str | None, ...]:
-    """Tell the gradient of each input by its rule; None where that cannot be."""
-    count, known = len(use.names), use.shapes is not None
-    # without the shapes: only what does not depend on them, so what two guesses agree on
-    guesses = [use.shapes] if use.shapes is not None else [((n,) * 2,) * count for n in (7, 11)]
-    ways = [AppliedOp(use, guess, shapes_known=known) for guess in guesses]
+@_memoized
+def _gradients(key: FormulaKey) -> tuple[str | None, ...]:
+    """Write the gradient of each input by its rule; None where that has no formula."""
+    count, known = len(key.names), key.shapes is not None
+    # without the shapes: only a text that does not depend on them, the same for two guesses
+    guesses = [key.shapes] if key.shapes is not None else [((n,) * 2,) * count for n in (7, 11)]
+    attempts = [AppliedOp(key, guess, shapes_known=known) for guess in guesses]
     texts: list[str | None] = []
     for i in range(count):
-        told = {_attempt(functools.partial(applied.gradient, i)) for applied in ways}
-        texts.append(told.pop() if len(told) == 1 else None)
+        found = {_try_writer(functools.partial(applied.gradient, i)) for applied in attempts}
+        texts.append(found.pop() if len(found) == 1 else None)
     return tuple(texts)
 
 
@@ -334,8 +361,8 @@ def _written(e: Any) -> str | None:
     return None if e is None else write(e).text
 
 
-def _attempt(writer: Callable[[], str | None]) -> str | None:
-    """Return what a writer writes, if it can and a picture can show it."""
+def _try_writer(writer: Callable[[], str | None]) -> str | None:
+    """Return the text of a writer; None if it raises or a picture cannot show the text."""
     before = ignore_warnings()
     try:
         text = writer()
@@ -343,14 +370,14 @@ def _attempt(writer: Callable[[], str | None]) -> str | None:
         return None
     finally:
         restore_warnings(before)
-    return text if text and len(text) <= _LONGEST and HIDDEN not in text else None
+    return text if text and len(text) <= _LONGEST and UNPRINTABLE not in text else None
 
 
-# ------------------------------------------------------------------- where no rule can tell
+# ------------------------------------------------------------ where a rule has no formula
 
 
-def _sentences(op: Op[Any], count: int) -> tuple[str, ...]:
-    """Return what the docstring says on the gradient of each input."""
+def _docstring_gradients(op: Op[Any], count: int) -> tuple[str, ...]:
+    """Return the docstring's sentence on the gradient of each input."""
     doc = " ".join((op.__doc__ or "").split())
     found = re.search(r"Gradients?\b(?: of \w+| by \w+)?[:,] (.+)$", doc)
     if found is None:
@@ -367,15 +394,15 @@ def _count(op: Op[Any], inputs: Sequence[Any]) -> int:
     return (len(inputs) or 2) if op.variadic else op.inputs
 
 
-def _other_than(taken: Sequence[Any], name: str) -> str:
-    """Return a name that nothing else has."""
+def _unused_name(taken: Sequence[Any], name: str) -> str:
+    """Return the name with primes, so that no other has it."""
     while name in taken:
         name += "′"
     return name
 
 
 def _readable(name: str) -> str:
-    """Make a name fit for a formula: printable, on one line and not too long."""
+    """Make a name printable, of one line and not too long."""
     if len(name) <= _LONGEST_NAME and name.isascii() and name.isprintable() and "  " not in name:
         return name.strip()  # as nearly all are
     text = " ".join("".join(c if c.isprintable() else " " for c in name).split())

@@ -1,8 +1,8 @@
-"""Notation: writes a tree of symbols the way mathematics does.
+"""Notation: writes an expression tree as mathematics.
 
-Products and sums are flattened, signs taken out, equal factors gathered into powers, and
-parentheses set only where needed. Conditions stand in brackets, [x > 0], worth 1 where they
-hold and 0 elsewhere. A value that only matters at ±∞ or NaN is left out.
+Products and sums are flattened, signs factored out, equal factors gathered into powers, and
+parentheses set only where precedence needs them. Conditions are Iverson brackets, [x > 0]: 1
+where they hold and 0 elsewhere. A case that only matters at ±∞ or NaN is left out.
 """
 
 from typing import Any, NamedTuple
@@ -13,37 +13,43 @@ from graphgrad.engine.binder import REQUIRED
 from graphgrad.engine.plain import is_numpys
 from graphgrad.viz.formulas.number_format import (
     ATOM,
-    CHAIN,
-    LOOSE,
+    LOWEST,
+    MATRIX_PRODUCT,
+    POWER,
     PRODUCT,
     SUM,
-    TIGHT,
     UPSTREAM,
     Written,
     as_number,
-    size,
+    magnitude,
+)
+from graphgrad.viz.formulas.rewrites import (
+    DELIMITERS,
+    FUNCTION_NAMES,
+    OMITTED_KEYWORDS,
+    PREFIXES,
+    rewritten,
 )
 from graphgrad.viz.formulas.simplification import (
     AND,
     CONDITIONS,
+    NEGATIONS,
     NOT,
-    OPPOSITES,
     OR,
-    QUESTIONS,
+    PREDICATES,
     RELATIONS,
-    always,
-    elsewhere,
-    is_joined,
+    always_true,
+    is_broadcasting,
+    is_compound,
+    is_identity_reshape,
     is_or,
-    is_trivial,
     is_whole_power,
-    lined_up,
-    only_at_the_edge,
-    only_lines_up,
+    only_non_finite,
     same_sign,
+    where_false,
+    without_broadcasting,
 )
 from graphgrad.viz.formulas.symbols import NoFormula, Symbol, is_ours
-from graphgrad.viz.formulas.wordings import AROUND, BEFORE, FUNCTIONS, SILENT, in_other_words
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
@@ -67,32 +73,32 @@ def condition(c: Any) -> str:  # noqa: C901, PLR0911 - one case per line
         return c.head
     parts = c.parts
     if c.head in AND:
-        kept = [p for p in parts if not always(p, of_numbers=True)] or [parts[0]]
+        kept = [p for p in parts if not always_true(p, of_numbers=True)] or [parts[0]]
         return " and ".join(condition(p) if not is_or(p) else f"({condition(p)})" for p in kept)
     if c.head in OR:
-        kept = [p for p in parts if not only_at_the_edge(p)] or [parts[0]]
+        kept = [p for p in parts if not only_non_finite(p)] or [parts[0]]
         return " or ".join(map(condition, kept))
     if c.head in NOT:
         inner = parts[0]
         if isinstance(inner, Symbol) and inner.head == "isnan":
             return f"{write(inner.parts[0]).at(SUM)} is not NaN"
-        if isinstance(inner, Symbol) and inner.head in OPPOSITES:
-            return condition(Symbol(OPPOSITES[inner.head], inner.arguments))
-        return f"not {condition(inner)}" if not is_joined(inner) else f"not ({condition(inner)})"
+        if isinstance(inner, Symbol) and inner.head in NEGATIONS:
+            return condition(Symbol(NEGATIONS[inner.head], inner.arguments))
+        return f"not {condition(inner)}" if not is_compound(inner) else f"not ({condition(inner)})"
     if c.head in RELATIONS:
-        left, right = map(lined_up, parts)
+        left, right = map(without_broadcasting, parts)
         if c.head == "greater" and as_number(right) == 0:
             left = same_sign(left)
         return f"{write(left).at(SUM)} {RELATIONS[c.head]} {write(right).at(SUM)}"
     if c.head == "all":
-        return _constancy(parts[0])
-    if c.head in QUESTIONS:
-        return f"{write(parts[0]).at(SUM)} {QUESTIONS[c.head]}"
+        return _write_all(parts[0])
+    if c.head in PREDICATES:
+        return f"{write(parts[0]).at(SUM)} {PREDICATES[c.head]}"
     return write(c).at(SUM)
 
 
-def _constancy(c: Any) -> str:
-    """Write a condition on all elements."""
+def _write_all(c: Any) -> str:
+    """Write the condition that c holds for all elements."""
     a, b = c.parts[:2] if isinstance(c, Symbol) else (None, None)
     if isinstance(b, Symbol) and b.head == "getitem" and b.parts[0] is a:
         return f"{write(a).at(SUM)} is constant"
@@ -115,7 +121,7 @@ def _one_hot(c: Symbol) -> str | None:
 
 
 class Product:
-    """A product taken apart: a sign, factors with their exponents, and where it is 0."""
+    """A product: a sign, factors with their exponents, and conditions under which it is 0."""
 
     def __init__(self) -> None:
         self.negative = False
@@ -124,18 +130,18 @@ class Product:
         self.guards: list[str] = []
 
     def multiply(self, e: Any, exponent: int = 1) -> None:  # noqa: C901, PLR0911, PLR0912 - one case per line
-        """Take in a factor, to a power of whole numbers."""
+        """Multiply by a factor to an integer power."""
         x = as_number(e)
         if x is not None:
             if x < 0:
                 self.negative ^= exponent % 2 == 1
             if abs(x) != 1:
-                self._take(abs(x), size(abs(x)), exponent)
+                self._add_factor(abs(x), magnitude(abs(x)), exponent)
             return
         if not isinstance(e, Symbol):
             raise NoFormula("an array of numbers")
         if e.arguments is None:  # whatever its name is
-            self._take(e, e.head, exponent)
+            self._add_factor(e, e.head, exponent)
             return
         parts = e.parts
         if e.head == "multiply":
@@ -158,32 +164,32 @@ class Product:
             return
         if e.head == "masked":
             self.multiply(parts[0], exponent)
-            if not always(parts[1]):
-                self._take(Bracket(condition(parts[1])), f"[{condition(parts[1])}]", exponent)
+            if not always_true(parts[1]):
+                self._add_factor(Bracket(condition(parts[1])), f"[{condition(parts[1])}]", exponent)
             return
         if e.head == "ones_like":
             return
         if e.head == "where" and as_number(parts[1]) == 0 and exponent == 1:
-            if not only_at_the_edge(parts[0]):
+            if not only_non_finite(parts[0]):
                 guard = condition(parts[0])
                 if guard not in self.guards:
                     self.guards.append(guard)
-            self.multiply(elsewhere(parts[2], parts[0]))
+            self.multiply(where_false(parts[2], parts[0]))
             return
-        if only_lines_up(e):
+        if is_broadcasting(e):
             self.multiply(parts[0], exponent)
             return
-        words = in_other_words(e)
-        if words is not None:
-            self.multiply(words, exponent)
+        form = rewritten(e)
+        if form is not None:
+            self.multiply(form, exponent)
             return
         if e.head in ("add", "subtract") and len(terms := _terms(e)) == 1:
             self.negative ^= terms[0][0] and exponent % 2 == 1
             self.multiply(terms[0][1], exponent)
             return
-        self._take(e, write(e).text, exponent)
+        self._add_factor(e, write(e).text, exponent)
 
-    def _take(self, factor: Any, text: str, exponent: int) -> None:
+    def _add_factor(self, factor: Any, text: str, exponent: int) -> None:
         before = self.factors.get(text)
         self.factors[text] = (factor, exponent + (before[1] if before else 0))
         if not before:
@@ -193,13 +199,15 @@ class Product:
                 self.order.append(text)
 
     def write(self) -> tuple[bool, Written]:
-        """Return whether it is negative, and the text of its size."""
+        """Return whether the product is negative, and the text of its magnitude."""
         above: list[Written] = []
         below: list[Written] = []
         for text in self.order:
             factor, exponent = self.factors[text]
             if exponent:
-                (above if exponent > 0 else below).append(_raised(factor, text, abs(int(exponent))))
+                (above if exponent > 0 else below).append(
+                    _write_power(factor, text, abs(int(exponent)))
+                )
         if not above:
             out = Written("1", ATOM)
         elif len(above) == 1:
@@ -207,33 +215,33 @@ class Product:
         else:
             out = Written(" · ".join(w.at(PRODUCT) for w in above), PRODUCT)
         if below:
-            under = below[0].at(TIGHT)
+            under = below[0].at(POWER)
             if len(below) > 1:
                 under = f"({' · '.join(w.at(PRODUCT) for w in below)})"
             out = Written(f"{out.at(PRODUCT)} / {under}", PRODUCT)
         return self.negative, out
 
 
-def _raised(factor: Any, text: str, exponent: int) -> Written:
+def _write_power(factor: Any, text: str, exponent: int) -> Written:
     x = as_number(factor)
     if x is not None:
         base = Written(text, PRODUCT if "/" in text else ATOM)
     elif isinstance(factor, Bracket):
-        return Written(text, ATOM)  # its powers are itself
+        return Written(text, ATOM)  # 0 and 1 are their own powers
     else:
         base = write(factor)
     if isinstance(factor, Symbol) and factor.head == "sqrt" and exponent % 2 == 0:
         base, exponent = write(factor.parts[0]), exponent // 2
     if exponent == 1:
         return base
-    return Written(base.at(ATOM) + str(exponent).translate(_SUPERSCRIPTS), TIGHT)
+    return Written(base.at(ATOM) + str(exponent).translate(_SUPERSCRIPTS), POWER)
 
 
 # ----------------------------------------------------------------------------------- sums
 
 
 def _terms(e: Any) -> list[tuple[bool, Any]]:
-    """Take a sum apart into its terms, and whether each is subtracted; zeros are dropped."""
+    """Split a sum into its terms, each with whether it is subtracted; zeros are dropped."""
     if as_number(e) == 0 or (isinstance(e, Symbol) and e.head == "zeros_like"):
         return []
     if isinstance(e, Symbol) and e.arguments is not None:
@@ -244,19 +252,21 @@ def _terms(e: Any) -> list[tuple[bool, Any]]:
             return _terms(parts[0]) + [(not s, x) for s, x in _terms(parts[1])]
         if e.head == "negative":
             return [(not s, x) for s, x in _terms(parts[0])]
-        if (words := in_other_words(e)) is not None:
-            return _terms(words)
+        if (form := rewritten(e)) is not None:
+            return _terms(form)
     return [(False, e)]
 
 
-def total(e: Any) -> tuple[bool, Written]:
-    """Write a sum; of a single term also whether it is negative."""
+def write_sum(e: Any) -> tuple[bool, Written]:
+    """Return whether a sum is negative, if it has a single term, and its text."""
     terms = []
     several = _terms(e)
     for subtracted, x in several:
-        negative, written, guards = product(lined_up(x) if len(several) > 1 else x)
+        negative, written, guards = write_product(
+            without_broadcasting(x) if len(several) > 1 else x
+        )
         if guards:
-            negative, written = False, Written(f"({_guarded(negative, written, guards)})", ATOM)
+            negative, written = False, Written(f"({_with_guards(negative, written, guards)})", ATOM)
         terms.append((negative != subtracted, written))
     if not terms:
         return False, Written("0", ATOM)
@@ -264,13 +274,13 @@ def total(e: Any) -> tuple[bool, Written]:
         return terms[0]
     text = ""
     for negative, written in terms:
-        joint = (" − " if negative else " + ") if text else ("−" if negative else "")
-        text += joint + written.at(CHAIN)
+        sign = (" − " if negative else " + ") if text else ("−" if negative else "")
+        text += sign + written.at(MATRIX_PRODUCT)
     return False, Written(text, SUM)
 
 
-def product(e: Any) -> tuple[bool, Written, list[str]]:
-    """Write what is no sum: its sign, its text, and where it is 0 beside."""
+def write_product(e: Any) -> tuple[bool, Written, list[str]]:
+    """Return whether a product is negative, its text, and the conditions under which it is 0."""
     if isinstance(e, bool):
         return False, write(e), []
     if isinstance(e, Symbol) and not _is_product(e):
@@ -290,12 +300,12 @@ def _is_product(e: Symbol) -> bool:
         return is_whole_power(e)
     if e.head == "where":
         return bool(as_number(e.parts[1]) == 0)
-    words = in_other_words(e)
-    return isinstance(words, Symbol) and _is_product(words)
+    form = rewritten(e)
+    return isinstance(form, Symbol) and _is_product(form)
 
 
-def _guarded(negative: bool, written: Written, guards: list[str]) -> str:
-    text = f"−{written.at(CHAIN)}" if negative else written.text
+def _with_guards(negative: bool, written: Written, guards: list[str]) -> str:
+    text = f"−{written.at(MATRIX_PRODUCT)}" if negative else written.text
     return f"{text}, 0 where {' or '.join(guards)}" if guards else text
 
 
@@ -306,7 +316,7 @@ def write(e: Any) -> Written:  # noqa: C901, PLR0911 - one case per line
     """Write an expression."""
     x = as_number(e)
     if x is not None:
-        text = size(abs(x))
+        text = magnitude(abs(x))
         return (
             Written(f"−{text}", SUM) if x < 0 else Written(text, PRODUCT if "/" in text else ATOM)
         )
@@ -316,66 +326,66 @@ def write(e: Any) -> Written:  # noqa: C901, PLR0911 - one case per line
         raise NoFormula("an array of numbers")
     if e.arguments is None:
         return Written(e.head, ATOM)
-    if is_trivial(e):
+    if is_identity_reshape(e):
         return write(e.arguments[0])
     if e.head in CONDITIONS:
         return Written(_one_hot(e) or f"[{condition(e)}]", ATOM)
-    words = in_other_words(e)
-    if words is not None:
-        return write(words)
+    form = rewritten(e)
+    if form is not None:
+        return write(form)
     if e.head in ("add", "subtract", "negative", "zeros_like"):
         terms = _terms(e)
         if len(terms) != 1:
-            return total(e)[1]
+            return write_sum(e)[1]
     if _is_product(e):
-        negative, written, guards = product(e)
+        negative, written, guards = write_product(e)
         if guards:
-            return Written(_guarded(negative, written, guards), LOOSE)
-        return Written(f"−{written.at(CHAIN)}", SUM) if negative else written
+            return Written(_with_guards(negative, written, guards), LOWEST)
+        return Written(f"−{written.at(MATRIX_PRODUCT)}", SUM) if negative else written
     if e.head in ("add", "subtract"):
-        negative, written = total(e)
-        return Written(f"−{written.at(CHAIN)}", SUM) if negative else written
-    return _plainly(e)
+        negative, written = write_sum(e)
+        return Written(f"−{written.at(MATRIX_PRODUCT)}", SUM) if negative else written
+    return _write_other(e)
 
 
-def _plainly(e: Symbol) -> Written:  # noqa: C901, PLR0911, PLR0912 - one case per line
-    """Write what is neither sum nor product."""
+def _write_other(e: Symbol) -> Written:  # noqa: C901, PLR0911, PLR0912 - one case per line
+    """Write an expression that is neither sum nor product."""
     parts = e.parts
     first: Any = parts[0] if parts else None
     if e.head == "power":  # integers are products
         base, exponent = write(first), write(parts[1])
-        return Written(f"{base.at(ATOM)}^{exponent.at(ATOM)}", TIGHT)
+        return Written(f"{base.at(ATOM)}^{exponent.at(ATOM)}", POWER)
     if e.head == "where":
-        if only_at_the_edge(parts[0]):
+        if only_non_finite(parts[0]):
             return write(parts[2])
-        yes, no = write(parts[1]).at(SUM), write(parts[2]).at(LOOSE)
-        return Written(f"{yes} if {condition(parts[0])} else {no}", LOOSE)
+        yes, no = write(parts[1]).at(SUM), write(parts[2]).at(LOWEST)
+        return Written(f"{yes} if {condition(parts[0])} else {no}", LOWEST)
     if e.head == "transpose" and not e.parameters.get("axes"):
-        return _transposed(first) if not _is_stack(first) else called(e)
+        return _transposed(first) if not _is_stack(first) else write_call(e)
     if e.head == "swapaxes" and {*e.parameters.values()} == {-1, -2}:
         return _transposed(first)
     if e.head == "broadcast_to":
-        return Written(f"broadcast({write(lined_up(first)).text})", ATOM)
+        return Written(f"broadcast({write(without_broadcasting(first)).text})", ATOM)
     if e.head == "setitem":
         place = index(e.parameters["index"])
-        return Written(f"{write(first).at(SUM)} with [{place}] = {write(parts[1]).at(SUM)}", LOOSE)
+        return Written(f"{write(first).at(SUM)} with [{place}] = {write(parts[1]).at(SUM)}", LOWEST)
     if e.head == "output":
         return Written(f"{write(first).at(ATOM)}[{e.parameters['number']}]", ATOM)
     if e.head == "inv":
-        return Written(f"{write(first).at(ATOM)}⁻¹", TIGHT)
+        return Written(f"{write(first).at(ATOM)}⁻¹", POWER)
     if e.head in ("matmul", "outer"):
         return _matrix_product(e, {"matmul": "@", "outer": "⊗"}[e.head])
     if e.head == "getitem":
         return Written(f"{write(first).at(ATOM)}[{index(e.parameters['index'])}]", ATOM)
-    if e.head in AROUND and e.parameters.get("axis") is None:
-        left, right = AROUND[e.head]
+    if e.head in DELIMITERS and e.parameters.get("axis") is None:
+        left, right = DELIMITERS[e.head]
         return Written(f"{left}{write(first).text}{right}", ATOM)
-    if e.head in BEFORE:
+    if e.head in PREFIXES:
         inner = write(first)
-        return Written(BEFORE[e.head] + inner.at(ATOM), TIGHT)
+        return Written(PREFIXES[e.head] + inner.at(ATOM), POWER)
     if e.head == "floor_divide":
         return Written(f"⌊{write(np.true_divide(first, parts[1])).text}⌋", ATOM)
-    return called(e)
+    return write_call(e)
 
 
 def _is_stack(x: Any) -> bool:
@@ -387,28 +397,30 @@ def _is_stack(x: Any) -> bool:
 
 def _transposed(x: Any) -> Written:
     if isinstance(x, Symbol) and x.head == "inv":
-        return Written(f"{write(x.parts[0]).at(ATOM)}⁻ᵀ", TIGHT)
+        return Written(f"{write(x.parts[0]).at(ATOM)}⁻ᵀ", POWER)
     if isinstance(x, Symbol) and x.head == "transpose" and not x.parameters.get("axes"):
         return write(x.parts[0])
-    return Written(f"{write(x).at(ATOM)}ᵀ", TIGHT)
+    return Written(f"{write(x).at(ATOM)}ᵀ", POWER)
 
 
 def _matrix_product(e: Symbol, sign: str) -> Written:
     texts = []
     for place, x in enumerate(e.parts):
         chain = place == 0 and isinstance(x, Symbol) and x.head == e.head
-        texts.append(write(x).at(CHAIN if chain else TIGHT))
-    return Written(f" {sign} ".join(texts), CHAIN)
+        texts.append(write(x).at(MATRIX_PRODUCT if chain else POWER))
+    return Written(f" {sign} ".join(texts), MATRIX_PRODUCT)
 
 
-_OPTIONAL = ("bias", "b_hh", "mask")  # last inputs: where they are 0 nothing was given
+_OPTIONAL = ("bias", "b_hh", "mask")  # last inputs, which are 0 if they were not given
 
 
-def called(e: Symbol) -> Written:
-    """Write a function with its arguments, and the keywords that say more than their defaults."""
-    name = e.op.name if e.op is not None and not is_ours(e.op) else FUNCTIONS.get(e.head, e.head)
+def write_call(e: Symbol) -> Written:
+    """Write a call: function, arguments, and keywords that differ from their defaults."""
+    name = (
+        e.op.name if e.op is not None and not is_ours(e.op) else FUNCTION_NAMES.get(e.head, e.head)
+    )
     given = e.parts
-    texts = [write(x).at(LOOSE) for x in given]
+    texts = [write(x).at(LOWEST) for x in given]
     optional = () if e.op is None else set(_OPTIONAL) & set(e.op.order[: len(given)])
     if optional and as_number(given[-1]) == 0:
         texts.pop()
@@ -417,19 +429,19 @@ def called(e: Symbol) -> Written:
     for key, value in e.parameters.items():
         default = defaults.get(key)
         shown = all_shown or key == "axis" or (isinstance(value, Symbol) and value.is_array)
-        if key in SILENT or not shown:
+        if key in OMITTED_KEYWORDS or not shown:
             continue
         value = _as_plain(value)  # noqa: PLW2901
         if default is REQUIRED:
-            texts.append(_typed(value))
+            texts.append(_keyword_text(value))
         elif isinstance(value, Symbol) or value != default:
             axis = value[0] if isinstance(value, tuple) and len(value) == 1 else value
-            texts.append(f"{key}={_typed(axis)}")
+            texts.append(f"{key}={_keyword_text(axis)}")
     return Written(f"{name}({', '.join(texts)})", ATOM)
 
 
 def _as_plain(x: Any) -> Any:
-    """Return what can be shown for a keyword: small arrays as tuples, "…" for what is long."""
+    """Return a keyword as plain Python: small arrays as tuples, "…" for anything long."""
     if isinstance(x, np.ndarray | np.generic):
         x = x.tolist()
     if isinstance(x, list | tuple) and len(x) <= 8:
@@ -437,16 +449,16 @@ def _as_plain(x: Any) -> Any:
     return x if x is None or isinstance(x, int | float | str | Symbol) else "…"
 
 
-def _typed(value: Any) -> str:
+def _keyword_text(value: Any) -> str:
     if isinstance(value, Symbol):
-        return write(value).at(LOOSE)
+        return write(value).at(LOWEST)
     if isinstance(value, tuple):
-        return f"({', '.join(map(_typed, value))}{',' * (len(value) == 1)})"
+        return f"({', '.join(map(_keyword_text, value))}{',' * (len(value) == 1)})"
     return str(value).replace("-", "−")
 
 
 def index(i: Any) -> str:  # noqa: PLR0911 - one case per line
-    """Write an index as it is typed."""
+    """Write an index as in Python."""
     if isinstance(i, tuple):
         parts = list(map(index, i))
         return "index" if "index" in parts else ", ".join(parts) or "()"

@@ -1,4 +1,4 @@
-"""Lettering: how numbers are written, and how tightly a written text holds together."""
+"""How numbers are written, and the operator precedence of a written text."""
 
 import math
 import re
@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# how tightly a text holds together: one that is looser than its place asks gets parentheses
-LOOSE, SUM, CHAIN, PRODUCT, TIGHT, ATOM = range(6)  # a chain: of matrix products
+# Precedence, lowest first: a text gets parentheses where its place requires a higher one.
+LOWEST, SUM, MATRIX_PRODUCT, PRODUCT, POWER, ATOM = range(6)
 
-UPSTREAM = "\uf8f0"  # stands for the gradient that arrives, as long as it has no name
-LETTER = re.compile("[\ue000-\uf8ff]")  # what stands for names, and for what has none yet
+UPSTREAM = "\uf8f0"  # the placeholder of the upstream gradient
+PLACEHOLDER = re.compile("[\ue000-\uf8ff]")  # stand for names until the text is complete
 _CONSTANTS = {
     math.log(2): "ln 2",
     math.log(10): "ln 10",
@@ -23,24 +23,25 @@ _CONSTANTS = {
 }
 
 
-# what a number with a sign may follow without parentheses, and what binds what it follows
+# after these a signed number needs no parentheses
 _BEFORE = ("(", "[", "|", "‖", "⌊", "⌈", ", ", " if ", " else ", "> ", "< ", "≥ ", "≤ ", "= ", "≠ ")
-_TIGHT_BEFORE, _TIGHT_AFTER = tuple("√∛^−"), tuple("⁰¹²³⁴⁵⁶⁷⁸⁹⁻^ᵀ[")
+# next to these a signed number, or a product, does
+_BINDING_BEFORE, _BINDING_AFTER = tuple("√∛^−"), tuple("⁰¹²³⁴⁵⁶⁷⁸⁹⁻^ᵀ[")
 
 
 class Written(NamedTuple):
-    """A text and how tightly it holds together."""
+    """A text and its operator precedence."""
 
     text: str
-    level: int
+    precedence: int
 
-    def at(self, least: int) -> str:
-        """Return the text for a place that asks for a level."""
-        return self.text if self.level >= least else f"({self.text})"
+    def at(self, precedence: int) -> str:
+        """Return the text, in parentheses if its precedence is lower than its place requires."""
+        return self.text if self.precedence >= precedence else f"({self.text})"
 
 
 def number(x: Any, digits: int = 4) -> str:
-    """Write a number as all pictures and pages do: with so many digits, and −0 as 0."""
+    """Write a number, as all pictures and pages do: rounded to some digits, −0 as 0."""
     if isinstance(x, bool | np.bool_):
         return str(x)
     text = f"{x + 0:.{digits}g}"
@@ -48,48 +49,48 @@ def number(x: Any, digits: int = 4) -> str:
 
 
 def signed(text: str) -> str:
-    """Write the signs of the numbers in a sentence as those of :func:`number`."""
+    """Replace the hyphens before numbers in a sentence by minus signs."""
     return re.sub(r"(?<![\w).-])-(?=\.?\d)|(?<=\de)-(?=\d)", "−", text)
 
 
-def size(x: Any) -> str:
-    """Write the size of a number that stands in a formula, which is not negative."""
+def magnitude(x: Any) -> str:
+    """Write a number ≥ 0 in a formula: constants such as π and ½ by their signs."""
     for value, name in _CONSTANTS.items():
         if x == value or math.isclose(x, value, rel_tol=1e-15):
             return name
     return number(x, 6)
 
 
-def array(shape: Sequence[int], elements: Sequence[float] | None) -> str:
-    """Write an array: its elements, row by row; without them its shape, as 4×3 or (3,)."""
+def array_text(shape: Sequence[int], elements: Sequence[float] | None) -> str:
+    """Write the elements of an array row by row; without them its shape, as 4×3 or (3,)."""
     if elements is None:
         return f"({shape[0]},)" if len(shape) == 1 else "×".join(map(str, shape))
     if not shape:
         return number(elements[0])
     size = len(elements) // shape[0] if shape[0] else 0
     rows = (elements[i * size : (i + 1) * size] for i in range(shape[0]))
-    return f"[{', '.join(array(shape[1:], row) for row in rows)}]"
+    return f"[{', '.join(array_text(shape[1:], row) for row in rows)}]"
 
 
-def put_in(text: str, letters: Mapping[str, str]) -> str:
-    """Put numbers, and shapes, in the place of letters, in parentheses where they need them."""
+def substitute(text: str, values: Mapping[str, str]) -> str:
+    """Replace placeholders by numbers or shapes, in parentheses where these need them."""
 
-    def placed(letter: re.Match[str]) -> str:
-        known = letters.get(letter[0])
-        if known is None:
-            return letter[0]
-        before, after = text[: letter.start()], text[letter.end() :]
-        negative = known[0] == "−"
-        several = known[0] not in "[(" and any(sign in known for sign in ("×", "e+", "e−"))
-        torn = before.endswith(_TIGHT_BEFORE) or after.startswith(_TIGHT_AFTER)
+    def replacement(placeholder: re.Match[str]) -> str:
+        value = values.get(placeholder[0])
+        if value is None:
+            return placeholder[0]
+        before, after = text[: placeholder.start()], text[placeholder.end() :]
+        negative = value[0] == "−"
+        several = value[0] not in "[(" and any(sign in value for sign in ("×", "e+", "e−"))
+        bound = before.endswith(_BINDING_BEFORE) or after.startswith(_BINDING_AFTER)
         misread = negative and before != "" and not before.endswith(_BEFORE)
-        return f"({known})" if misread or ((negative or several) and torn) else known
+        return f"({value})" if misread or ((negative or several) and bound) else value
 
-    return LETTER.sub(placed, text)
+    return PLACEHOLDER.sub(replacement, text)
 
 
 def as_number(x: Any) -> Any:
-    """Return a plain number for what is one, else None."""
+    """Return a number as Python's; None for anything else."""
     if isinstance(x, np.ndarray) and x.ndim == 0:
         x = x.item()
     if isinstance(x, bool | np.bool_) or not isinstance(x, int | float | np.number):

@@ -1,4 +1,4 @@
-"""Simplification: what may be left out of a tree of symbols when it is shown to a person."""
+"""Simplification of expressions for display: what a reader does not need is left out."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ from graphgrad.engine.accumulate import Scatter
 from graphgrad.viz.formulas.number_format import as_number
 from graphgrad.viz.formulas.symbols import NoFormula, Symbol
 
-_FAR = 20  # limits of the package's rules that only keep infinities away are at least this
+_SAFEGUARD = 20  # the least limit of a clip that only keeps infinities away
 RELATIONS = {
     "less": "<",
     "less_equal": "≤",
@@ -16,8 +16,8 @@ RELATIONS = {
     "equal": "=",
     "not_equal": "≠",
 }
-QUESTIONS = {"isnan": "is NaN", "isinf": "is ±∞", "isfinite": "is finite"}
-OPPOSITES = {
+PREDICATES = {"isnan": "is NaN", "isinf": "is ±∞", "isfinite": "is finite"}
+NEGATIONS = {
     "less": "greater_equal",
     "greater": "less_equal",
     "less_equal": "greater",
@@ -27,55 +27,55 @@ OPPOSITES = {
 }
 AND, OR = ("logical_and", "bitwise_and"), ("logical_or", "bitwise_or")
 NOT = ("logical_not", "invert")
-CONDITIONS = frozenset((*RELATIONS, *QUESTIONS, *AND, *OR, *NOT))
+CONDITIONS = frozenset((*RELATIONS, *PREDICATES, *AND, *OR, *NOT))
 
 
-def only_at_the_edge(c: Any) -> bool:
-    """Whether a condition can only hold at ±∞ or NaN."""
+def only_non_finite(c: Any) -> bool:
+    """Whether a condition holds only for ±∞ or NaN."""
     if not isinstance(c, Symbol):
         return False
     parts = c.parts
     if c.head in AND:
-        return any(map(only_at_the_edge, parts))
+        return any(map(only_non_finite, parts))
     if c.head in OR:
-        return all(map(only_at_the_edge, parts))
+        return all(map(only_non_finite, parts))
     return c.head in ("isnan", "isinf")
 
 
-def always(c: Any, *, of_numbers: bool = False) -> bool:
-    """Whether a condition can only fail for an infinity: x > −∞; or, of numbers, for a NaN."""
+def always_true(c: Any, *, of_numbers: bool = False) -> bool:
+    """Whether a condition fails only for an infinity, as x > −∞ does; of numbers also: for NaN."""
     if not isinstance(c, Symbol) or c.arguments is None:
         return False
     if of_numbers and c.head in NOT:
-        return only_at_the_edge(c.arguments[0])
+        return only_non_finite(c.arguments[0])
     return c.head == "greater" and bool(as_number(c.arguments[1]) == -math.inf)
 
 
 def is_or(c: Any) -> bool:
-    """Whether a condition is one of several alternatives."""
+    """Whether a condition is a disjunction."""
     return isinstance(c, Symbol) and c.head in OR
 
 
-def is_joined(c: Any) -> bool:
-    """Whether a condition consists of several."""
+def is_compound(c: Any) -> bool:
+    """Whether a condition is a conjunction or disjunction."""
     return isinstance(c, Symbol) and c.head in (*OR, *AND)
 
 
 def same_sign(x: Any) -> Any:
-    """Return what is above 0 exactly where x is: relu(x) > 0 says x > 0."""
+    """Return the simplest expression that is above 0 where x is: relu(x) > 0 means x > 0."""
     while isinstance(x, Symbol) and x.op is not None and x.head in ("relu", "leaky_relu"):
         (x,) = x.arguments or (x,)
     return x
 
 
 def is_whole_power(e: Symbol) -> bool:
-    """Whether it is a power to an exponent that is a whole number."""
+    """Whether an expression is a power with an integer exponent."""
     n = as_number(e.parts[1]) if e.head == "power" else None
     return n is not None and math.isfinite(n) and n == int(n)
 
 
-def only_lines_up(e: Symbol) -> bool:
-    """Whether all that is done is to add or drop axes of length 1, or to repeat."""
+def is_broadcasting(e: Symbol) -> bool:
+    """Whether an expression only adds or drops axes of length 1, or repeats along axes."""
     if e.head in ("broadcast_to", "expand_dims"):
         return True
     if e.head != "reshape":
@@ -91,15 +91,15 @@ def only_lines_up(e: Symbol) -> bool:
     return before == after or (x.ndim == 1 and after == [-1])
 
 
-def lined_up(e: Any) -> Any:
-    """Return what stands element by element beside something else, without its lining up."""
-    while isinstance(e, Symbol) and e.arguments and only_lines_up(e):
+def without_broadcasting(e: Any) -> Any:
+    """Return an operand without the reshapes that only broadcast it against another."""
+    while isinstance(e, Symbol) and e.arguments and is_broadcasting(e):
         e = e.arguments[0]
     return e
 
 
-def is_trivial(e: Symbol) -> bool:
-    """Whether a change of shape changes nothing."""
+def is_identity_reshape(e: Symbol) -> bool:
+    """Whether a reshape keeps the shape."""
     (x,) = e.arguments if e.arguments and len(e.arguments) == 1 else (None,)
     if not isinstance(x, Symbol) or e.head not in ("reshape", "ravel"):
         return False
@@ -110,20 +110,20 @@ def is_trivial(e: Symbol) -> bool:
         return False
 
 
-def elsewhere(e: Any, c: Any) -> Any:
-    """Simplify an expression for where a condition does not hold."""
+def where_false(e: Any, c: Any) -> Any:
+    """Simplify an expression under the assumption that a condition is false."""
     if not isinstance(e, Symbol) or e.arguments is None:
         return e
     if e.head == "where" and _same(e.arguments[0], c):
-        return elsewhere(e.arguments[2], c)
-    arguments = tuple(elsewhere(x, c) for x in e.arguments)
+        return where_false(e.arguments[2], c)
+    arguments = tuple(where_false(x, c) for x in e.arguments)
     if all(a is b for a, b in zip(arguments, e.arguments, strict=True)):
         return e
     return Symbol(e.head, arguments, e.parameters, op=e.op)
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Whether two expressions are the same, symbol by symbol."""
+    """Whether two expressions are equal, node by node."""
     if not isinstance(a, Symbol) or not isinstance(b, Symbol):
         return as_number(a) is not None and as_number(a) == as_number(b)
     if a is b or a.head != b.head or a.arguments is None or b.arguments is None:
@@ -132,14 +132,14 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def without_safeguards(e: Any) -> Any:
-    """Leave out the limits far from 0 by which the package's own rules keep 0 · ∞ away."""
+    """Drop clips with limits far from 0, by which our own rules avoid 0 · ∞."""
     if isinstance(e, Scatter):
         return Scatter(e.index, without_safeguards(e.values))
     if not isinstance(e, Symbol) or e.arguments is None:
         return e
     if e.head == "clip" and e.op is None and len(e.arguments) == 3:
         x, low, high = e.arguments
-        if as_number(low) == -(as_number(high) or 0) and as_number(high) >= _FAR:
+        if as_number(low) == -(as_number(high) or 0) and as_number(high) >= _SAFEGUARD:
             return without_safeguards(x)
     arguments = tuple(map(without_safeguards, e.arguments))
     return Symbol(e.head, arguments, e.parameters, op=e.op, shape=e.known_shape)

@@ -1,8 +1,8 @@
-"""Symbols: what a gradient rule is fed so that it tells what it computes.
+"""Symbolic arrays: a gradient rule is run on them, and returns the expression that it computes.
 
-A rule is plain NumPy, so it runs on anything that speaks NumPy's protocols. A symbol does,
-and remembers what was done to it: the result of a rule is then the tree of what it computes.
-What needs a number (a branch on a value, a buffer) raises :class:`NoFormula`.
+A rule is plain NumPy, so it runs on anything that implements NumPy's protocols. A symbol does,
+and records each function that is applied to it as an expression tree. What needs a number (a
+branch on a value, a buffer) raises :class:`NoFormula`.
 """
 
 import operator
@@ -17,8 +17,8 @@ from graphgrad.engine.op import TABLE, Op
 from graphgrad.errors import GraphgradError
 
 Shape = tuple[int, ...]
-_FEW = 4096  # elements of a stand-in array that is really computed with, to learn a shape
-_HEAVY = 300  # symbols in a tree that nobody could read, shared ones counted each time
+_MAX_STAND_IN = 4096  # elements of the arrays that an op is run on, to find the shape of its result
+_MAX_NODES = 300  # in an expression, shared ones counted each time; longer ones nobody could read
 _DOUBLE = np.dtype(float)
 _REDUCTIONS: dict[Any, Any] = {
     np.add: np.sum,
@@ -26,7 +26,7 @@ _REDUCTIONS: dict[Any, Any] = {
     np.maximum: np.max,
     np.minimum: np.min,
 }
-_QUESTIONS: dict[Any, Callable[[Any], Any]] = {
+_METADATA: dict[Any, Callable[[Any], Any]] = {
     np.shape: lambda x: x.shape,
     np.ndim: lambda x: x.ndim,
     np.size: lambda x: x.size,
@@ -41,8 +41,8 @@ _MASKS = frozenset(
 )
 
 
-class NoFormula(Exception):  # noqa: N818 - it is no error, but an answer
-    """A rule did what a symbol cannot follow."""
+class NoFormula(Exception):  # noqa: N818 - an answer, not an error
+    """A rule did something that has no symbolic form."""
 
 
 def symbol_of(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()) -> "Symbol":
@@ -53,16 +53,16 @@ def symbol_of(op: Op[Any], inputs: tuple[Any, ...], params: tuple[Any, ...] = ()
 
 
 class Symbol(Recorded):
-    """A name, or what a function makes of other symbols.
+    """A name, or a function applied to other symbols.
 
-    ``op`` is the op that computed it, if it is one; ``head`` its name or that of another
-    function of NumPy's; a leaf has neither arguments nor an op, and its head is its name.
+    ``head`` is the name of the function, ``op`` its op if it has one. A leaf has neither
+    arguments nor an op, and its head is its name.
     """
 
-    __slots__ = ("arguments", "head", "known_shape", "op", "parameters", "stale", "weight")
+    __slots__ = ("arguments", "head", "known_shape", "node_count", "op", "parameters", "stale")
     __array_priority__ = 2000.0
     stale: bool
-    weight: int
+    node_count: int
     arguments: tuple[Any, ...] | None
 
     def __init__(
@@ -74,42 +74,42 @@ class Symbol(Recorded):
         op: Op[Any] | None = None,
         shape: Shape | None = None,
     ) -> None:
-        """Remember what was done; refuse what was overwritten in the meantime."""
-        self.weight = 1
+        """Build the expression; refuse arguments that were overwritten in the meantime."""
+        self.node_count = 1
         for x in arguments or ():
             if isinstance(x, Symbol):
                 if x.stale:
                     raise NoFormula("its memory was overwritten")
-                self.weight += x.weight
-        if self.weight > _HEAVY:
+                self.node_count += x.node_count
+        if self.node_count > _MAX_NODES:
             raise NoFormula("too long to be read")
         self.head, self.arguments, self.op = head, arguments, op
         self.parameters = parameters or {}
-        self.known_shape = shape  # None: `shape` works it out, if it can
+        self.known_shape = shape  # None: `shape` infers it, if it can
         self.stale = False
 
-    # ------------------------------------------------------------- how ops and NumPy reach it
+    # ---------------------------------------------------------------------- NumPy's protocols
 
-    _record = staticmethod(symbol_of)  # as Tensor does: rules call ops of their own
+    _record = staticmethod(symbol_of)  # as in Tensor, for rules that call ops
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if kwargs.pop("out", None) is not None:
             raise NoFormula("it writes into a buffer")
         if method == "__call__":
-            return _applied(ufunc, inputs, kwargs)
+            return _apply(ufunc, inputs, kwargs)
         reduction = _REDUCTIONS.get(ufunc)
         if method != "reduce" or reduction is None:
             raise NoFormula(f"{ufunc.__name__}.{method}")
         named = dict(zip(("axis", "dtype"), inputs[1:], strict=False)) | kwargs
         axis, keepdims = named.get("axis", 0), named.get("keepdims", False)
-        return _applied(reduction, inputs[:1], {"axis": axis, "keepdims": keepdims})
+        return _apply(reduction, inputs[:1], {"axis": axis, "keepdims": keepdims})
 
     def __array_function__(
         self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        if func in _QUESTIONS:
-            return _QUESTIONS[func](*args)
-        return _applied(func, args, kwargs)
+        if func in _METADATA:
+            return _METADATA[func](*args)
+        return _apply(func, args, kwargs)
 
     @property
     def _array(self) -> "Symbol":
@@ -135,14 +135,14 @@ class Symbol(Recorded):
 
     @property
     def is_array(self) -> bool:
-        """Whether it stands for an array that the caller gave, under its name."""
+        """Whether it is a leaf that stands for an array."""
         return self.arguments is None and self.known_shape is not None
 
     @property
     def shape(self) -> Shape:
-        """The shape, worked out when it is asked for."""
+        """The shape, inferred on first use."""
         if self.known_shape is None:
-            self.known_shape = _inferred(self)
+            self.known_shape = _infer_shape(self)
         return self.known_shape
 
     @property
@@ -157,7 +157,7 @@ class Symbol(Recorded):
 
     @property
     def dtype(self) -> Any:
-        """Always that of Python's numbers, but for masks."""
+        """Always float64, except bool for masks."""
         return np.dtype(bool) if self.head in _MASKS else _DOUBLE
 
     # -------------------------------------------------------------- the methods that rules use
@@ -175,22 +175,22 @@ class Symbol(Recorded):
     def reshape(self, *shape: Any, order: str = "C") -> Any:
         """Reshape."""
         shape = shape[0] if len(shape) == 1 else shape
-        return _applied(np.reshape, (self, shape), {"order": order})
+        return _apply(np.reshape, (self, shape), {"order": order})
 
     def astype(self, *_: Any, **_more: Any) -> Any:
-        """Leave it as it is, for a symbol has no precision."""
+        """Return the symbol itself: it has no precision."""
         return self
 
     def copy(self) -> Any:
-        """Leave it as it is: what is overwritten may not be used again anyhow."""
+        """Return the symbol itself: an overwritten symbol cannot be used again."""
         return self
 
     def __getattr__(self, name: str) -> Any:
-        """Take any other method of arrays as NumPy's function of that name."""
+        """Forward any other method of ndarray to NumPy's function of that name."""
         function = getattr(np, name, None)
         if name.startswith("_") or not callable(getattr(np.ndarray, name, None)) or not function:
             raise AttributeError(name)
-        return lambda *args, **kwargs: _applied(function, (self, *args), kwargs)
+        return lambda *args, **kwargs: _apply(function, (self, *args), kwargs)
 
     def __getitem__(self, index: Any) -> Any:
         return symbol_of(TABLE[operator.getitem], (self,), (index,))
@@ -202,7 +202,7 @@ class Symbol(Recorded):
 
 
 def is_ours(op: Op[Any]) -> bool:
-    """Whether an op is one of the package's, so that its name is no chance."""
+    """Whether an op is NumPy's or the package's, so that its name says what it computes."""
     home = getattr(op.forward, "__module__", None) or ""
     return isinstance(op.function, np.ufunc) or home.split(".")[0] in (
         "numpy",
@@ -212,23 +212,21 @@ def is_ours(op: Op[Any]) -> bool:
 
 
 def head_of(op: Op[Any]) -> str:
-    """Name an op so that a user's one is taken for nothing else, whatever it is called."""
+    """Return the name of an op; that of a user's op cannot be confused with one of ours."""
     return op.name if is_ours(op) else f"user's {op.name}"
 
 
-def _applied(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Apply a function of NumPy's: as its op where it has one, else by its name."""
+def _apply(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Apply a function of NumPy: as its op if it has one, else by its name."""
     found = TABLE.get(function)
     if isinstance(found, Op):
         inputs, params = found.bind(args, kwargs)
         return symbol_of(found, inputs, params)
     if isinstance(found, Composite):
         bound = zip(found.binder.own, found.binder.bind(args, kwargs), strict=True)
-        telling = [
-            (name, x) for (name, default), x in bound if isinstance(x, Symbol) or x != default
-        ]
-        args = tuple(x for _, x in telling if isinstance(x, Symbol) or _is_number(x))
-        return Symbol(found.name, args, {k: v for k, v in telling if k == "axis"})
+        shown = [(name, x) for (name, default), x in bound if isinstance(x, Symbol) or x != default]
+        args = tuple(x for _, x in shown if isinstance(x, Symbol) or _is_number(x))
+        return Symbol(found.name, args, {k: v for k, v in shown if k == "axis"})
     return Symbol(function.__name__, args, kwargs)
 
 
@@ -236,18 +234,18 @@ def _is_number(x: Any) -> bool:
     return isinstance(x, int | float | np.number) and not isinstance(x, bool)
 
 
-def _method(function: np.ufunc, *, turned: bool = False) -> Callable[[Any, Any], Any]:
-    if turned:
-        return lambda self, other: _applied(function, (other, self), {})
-    return lambda self, other: _applied(function, (self, other), {})
+def _binary(function: np.ufunc, *, reflected: bool = False) -> Callable[[Any, Any], Any]:
+    if reflected:
+        return lambda self, other: _apply(function, (other, self), {})
+    return lambda self, other: _apply(function, (self, other), {})
 
 
 def _in_place(function: np.ufunc) -> Callable[[Any, Any], Any]:
     def update(self: Symbol, other: Any) -> Any:
-        """Go on with a new symbol; whoever still uses the old one gets no answer."""
+        """Return a new symbol, and mark the old one as overwritten."""
         if self.arguments is None or (self.op is not None and self.op.view):
             raise NoFormula("it writes into an array")
-        new = _applied(function, (self, other), {})
+        new = _apply(function, (self, other), {})
         self.stale = True
         return new
 
@@ -260,21 +258,21 @@ _OPERATORS: tuple[tuple[str, np.ufunc], ...] = (
     *(("matmul", np.matmul), ("and", np.logical_and), ("or", np.logical_or)),
 )
 for _name, _function in _OPERATORS:
-    setattr(Symbol, f"__{_name}__", _method(_function))
-    setattr(Symbol, f"__r{_name}__", _method(_function, turned=True))
+    setattr(Symbol, f"__{_name}__", _binary(_function))
+    setattr(Symbol, f"__r{_name}__", _binary(_function, reflected=True))
     setattr(Symbol, f"__i{_name}__", _in_place(_function))
 _COMPARISONS: tuple[tuple[str, np.ufunc], ...] = (
     *(("lt", np.less), ("le", np.less_equal), ("gt", np.greater), ("ge", np.greater_equal)),
     *(("eq", np.equal), ("ne", np.not_equal)),
 )
 for _name, _function in _COMPARISONS:
-    setattr(Symbol, f"__{_name}__", _method(_function))
-_ALONE: tuple[tuple[str, np.ufunc], ...] = (
+    setattr(Symbol, f"__{_name}__", _binary(_function))
+_UNARY: tuple[tuple[str, np.ufunc], ...] = (
     *(("neg", np.negative), ("pos", np.positive), ("abs", np.absolute)),
     ("invert", np.logical_not),
 )
-for _name, _function in _ALONE:
-    setattr(Symbol, f"__{_name}__", lambda self, one=_function: _applied(one, (self,), {}))
+for _name, _function in _UNARY:
+    setattr(Symbol, f"__{_name}__", lambda self, one=_function: _apply(one, (self,), {}))
 
 
 # ---------------------------------------------------------------------------------- shapes
@@ -285,13 +283,13 @@ def _shape_of(x: Any) -> Shape:
 
 
 def _stand_in(op: Op[Any], x: Symbol) -> Any:
-    if op.view:  # an index, say: its numbers decide
+    if op.view:  # such as an index, whose values decide the shape
         raise NoFormula(f"{x.head} is not known")
     return np.zeros(x.shape, int)
 
 
-def _inferred(symbol: Symbol) -> Shape:
-    """Work out a shape from those of the arguments, without large arrays."""
+def _infer_shape(symbol: Symbol) -> Shape:
+    """Infer a shape from those of the arguments, without large arrays."""
     arguments, op, given = symbol.arguments, symbol.op, symbol.parameters
     if arguments is None:
         raise NoFormula(f"the shape of {symbol.head} is not known")
@@ -306,7 +304,7 @@ def _inferred(symbol: Symbol) -> Shape:
         if op.name == "matmul" and min(map(len, shapes)) > 1:
             (*a, m, _), (*b, _, n) = shapes
             return (*np.broadcast_shapes(tuple(a), tuple(b)), m, n)
-        if not op.view and sum(int(np.prod(s)) for s in shapes) > _FEW:
+        if not op.view and sum(int(np.prod(s)) for s in shapes) > _MAX_STAND_IN:
             raise NoFormula("too large to try")
         stand_ins = tuple(np.broadcast_to(np.float64(1), s) for s in shapes)
         params = [x if not isinstance(x, Symbol) else _stand_in(op, x) for x in given.values()]

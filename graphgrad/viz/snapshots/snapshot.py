@@ -36,7 +36,7 @@ from graphgrad.engine.variables import IDENTITY
 from graphgrad.errors import GraphgradError
 from graphgrad.reprs import counted
 from graphgrad.typing import Array
-from graphgrad.viz.formulas.node_formulas import Figures, formulas_of
+from graphgrad.viz.formulas.node_formulas import KnownValue, formulas_of
 from graphgrad.viz.formulas.symbols import NoFormula
 from graphgrad.viz.snapshots.contributions import Contributions, replayed
 from graphgrad.viz.snapshots.digest import Numbers as Numbers, summarize as summarize
@@ -224,8 +224,8 @@ def take(*tensors: Tensor, name: str | None = None, names: Sequence[str] = ()) -
         seen = summarize(arrays[node]) if node in arrays else traced
         shape = None if several else node.shape
         gradient = backward.gradients.get(node.serial)
-        result = _figures(shape, seen, changed=node in changed)
-        upstream = _figures(shape, gradient, changed=False)
+        result = _known_value(shape, seen, changed=node in changed)
+        upstream = _known_value(shape, gradient, changed=False)
         sources = [values[i - 1] for i in inputs]
         facts = _mathematics(node, sources, result, upstream, taken) if few else {}
         values.append(
@@ -295,7 +295,11 @@ def _kind(node: Node) -> Kind:
 
 
 def _mathematics(
-    node: Node, inputs: list[Value], result: Figures, upstream: Figures, taken: set[str | None]
+    node: Node,
+    inputs: list[Value],
+    result: KnownValue,
+    upstream: KnownValue,
+    taken: set[str | None],
 ) -> dict[str, Any]:
     """Say what an op computes and what it sends back, as formulas and for scalars as numbers.
 
@@ -305,13 +309,13 @@ def _mathematics(
         return {}
     clash = not taken.isdisjoint(node.plan.op.order)
     names: list[str | float | None] = []
-    known: list[Figures] = []
+    known: list[KnownValue] = []
     given = [not isinstance(parent, Absent) for parent in node.parents]
     rest = iter(inputs)
     for parent in node.parents:
         if isinstance(parent, Absent):
             names.append(parent.number)
-            known.append(Figures((), None))
+            known.append(KnownValue((), None))
             continue
         value = next(rest)
         name: str | float | None = value.name
@@ -321,7 +325,7 @@ def _mathematics(
         if name is None and clash:
             name = f"#{value.id}"
         names.append(name)
-        known.append(_figures(value.shape, value.numbers, changed=value.changed))
+        known.append(_known_value(value.shape, value.numbers, changed=value.changed))
     try:
         seen = formulas_of(node, names, [*known, result, upstream])
     except NoFormula:  # too long to be read
@@ -336,9 +340,11 @@ def _mathematics(
     }
 
 
-def _figures(shape: tuple[int, ...] | None, numbers: Numbers | None, *, changed: bool) -> Figures:
-    """Return what an op saw of a value, or made, if that was not overwritten since."""
-    return Figures(shape, None if changed or numbers is None else numbers.elements)
+def _known_value(
+    shape: tuple[int, ...] | None, numbers: Numbers | None, *, changed: bool
+) -> KnownValue:
+    """Return the shape and elements of a value; no elements if it was overwritten since."""
+    return KnownValue(shape, None if changed or numbers is None else numbers.elements)
 
 
 def _scalar(number: int, x: Any, line: str, module: str | None) -> Value:

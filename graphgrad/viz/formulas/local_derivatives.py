@@ -1,4 +1,4 @@
-"""Slopes: the derivative of an op on single numbers, by its rules, from what its node kept."""
+"""Local derivatives of an op on scalars, computed by its rules from what its node kept."""
 
 import math
 import weakref
@@ -12,26 +12,31 @@ from graphgrad.engine.graph import Absent, Freed, Node
 from graphgrad.engine.memory import overwritten
 from graphgrad.engine.plan import asked_by
 
-_asked: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()
+_arguments: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()
 
 
-def asked_of(rule: Any) -> list[str]:
-    """Name what a rule needs, while it lives once: large pictures ask often."""
-    found = _asked.get(rule)
-    if found is None:
-        found = _asked[rule] = asked_by(rule)
-    return found
+def rule_arguments(rule: Any) -> list[str]:
+    """Return the names of a rule's arguments; cached, since large pictures ask often."""
+    names = _arguments.get(rule)
+    if names is None:
+        names = _arguments[rule] = asked_by(rule)
+    return names
 
 
-def local_numbers(node: Node) -> tuple[float | None, ...]:
-    """Compute the derivative in each input of an op on single numbers, by its rules, for g = 1.
+def local_derivatives(node: Node) -> tuple[float | None, ...]:
+    """Compute the derivative of a scalar op with respect to each input: its rules with g = 1.
 
-    None where input or output are no single numbers, no gradient is wanted, or what the rule
-    needs was not kept or was overwritten.
+    None where the input or the output has several elements, no gradient is wanted, or a value
+    that the rule needs was not kept or was overwritten.
     """
     parents = node.parents
     numbers: list[float | None] = [None] * len(parents)
-    if node.shape is None or math.prod(node.shape) != 1 or node.plan.op.outputs > 1 or _stale(node):
+    if (
+        node.shape is None
+        or math.prod(node.shape) != 1
+        or node.plan.op.outputs > 1
+        or _overwritten(node)
+    ):
         return tuple(numbers)
     op, values = node.plan.op, _kept_values(node)
     before = ignore_warnings()
@@ -39,27 +44,27 @@ def local_numbers(node: Node) -> tuple[float | None, ...]:
         g = np.ones(node.shape, node.dtype)[()]
         for i in node.plan.wants:
             rule: Any = op.joint or op.rules[i]
-            asked: list[str] = asked_of(rule)
-            if math.prod(parents[i].shape) == 1 and all(n in values for n in asked):
-                c = rule(g, *(values[n] for n in asked))
+            needed = rule_arguments(rule)
+            if math.prod(parents[i].shape) == 1 and all(n in values for n in needed):
+                c = rule(g, *(values[n] for n in needed))
                 c = c[i] if op.joint else c
                 c = c.values if isinstance(c, Scatter) else c
                 numbers[i] = float(np.asarray(c).item())
-    except Exception:  # noqa: BLE001 - the sweep tells what is wrong with a rule
+    except Exception:  # noqa: BLE001 - the sweep reports what is wrong with a rule
         return (None,) * len(parents)
     finally:
         restore_warnings(before)
     return tuple(numbers)
 
 
-def _stale(node: Node) -> bool:
+def _overwritten(node: Node) -> bool:
     """Whether a value that the rules may need was overwritten after the op had used it."""
     values = [node, *(p for p in node.parents if isinstance(p, Node))]
     return any(overwritten(value, value.value, node.serial) for value in values)
 
 
 def _kept_values(node: Node) -> dict[str, Any]:
-    """Return what a node still has of all that rules may ask for, by name."""
+    """Return the values that a node still has of those that rules may take, by name."""
     op, parents = node.plan.op, node.parents
     known: dict[str, Any] = {"wanted": node.plan.wanted}
     small = [p.value if isinstance(p, Node | Absent) else p for p in parents]

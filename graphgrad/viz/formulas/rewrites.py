@@ -1,7 +1,6 @@
-"""Wordings: what ops of the package are called in mathematics, where that is not their name.
+"""How ops of the package are written in mathematics, where that is not by their name.
 
-An op that is written out in other words stands there as a function of symbols; the tests of
-the formulas compare each with what the op computes.
+Each rewrite is a function of symbols; tests compare it with what the op computes.
 """
 
 import math
@@ -14,9 +13,9 @@ from graphgrad.engine.op import TABLE
 from graphgrad.ops.elementwise import power
 from graphgrad.viz.formulas.symbols import NoFormula, Symbol, is_ours, symbol_of
 
-# what a keyword of these tells is seen elsewhere, or of no weight
-SILENT = frozenset(("keepdims", "kind", "stable", "dtype", "method"))
-FUNCTIONS = {  # the names of functions, where they are not those of the ops
+# keywords that formulas leave out: seen elsewhere in the picture, or unimportant
+OMITTED_KEYWORDS = frozenset(("keepdims", "kind", "stable", "dtype", "method"))
+FUNCTION_NAMES = {  # where they differ from the names of the ops
     "sigmoid": "σ",
     "maximum": "max",
     "minimum": "min",
@@ -29,21 +28,21 @@ FUNCTIONS = {  # the names of functions, where they are not those of the ops
     "remainder": "mod",
     "gelu_slope": "gelu′",
 }
-AROUND = {
+DELIMITERS = {
     "absolute": ("|", "|"),
     "fabs": ("|", "|"),
     "norm": ("‖", "‖"),
     "floor": ("⌊", "⌋"),
     "ceil": ("⌈", "⌉"),
 }
-BEFORE = {"sqrt": "√", "cbrt": "∛"}
+PREFIXES = {"sqrt": "√", "cbrt": "∛"}
 
 
-def _leaf(name: str, *arguments: Any) -> Any:
+def _call(name: str, *arguments: Any) -> Any:
     return Symbol(name, arguments)
 
 
-_WORDS: dict[str, Callable[..., Any]] = {
+_REWRITES: dict[str, Callable[..., Any]] = {
     "reciprocal": lambda x: 1 / x,
     "square": lambda x: x**2,
     "hypot": lambda x, y: np.sqrt(x**2 + y**2),
@@ -54,7 +53,7 @@ _WORDS: dict[str, Callable[..., Any]] = {
     "logaddexp": lambda x, y: np.log(np.exp(x) + np.exp(y)),
     "logaddexp2": lambda x, y: np.log2(power(2, x) + power(2, y)),
     "softplus": lambda x: np.log(1 + np.exp(x)),
-    "logsigmoid": lambda x: np.log(_leaf("sigmoid", x)),
+    "logsigmoid": lambda x: np.log(_call("sigmoid", x)),
     "one_minus_square": lambda x: 1 - x**2,
     "bell": lambda x: np.exp(-(x**2)),
     "deg2rad": lambda x: x * math.pi / 180,
@@ -67,26 +66,26 @@ _WORDS: dict[str, Callable[..., Any]] = {
     "clip_high": np.minimum,
     "leaky_relu": lambda x, negative_slope: np.maximum(x, negative_slope * x),
     "prelu": lambda x, weight: np.maximum(x, 0) + weight * np.minimum(x, 0),
-    "silu": lambda x: x * _leaf("sigmoid", x),
-    "silu_slope": lambda x: _leaf("sigmoid", x) * (1 + x * (1 - _leaf("sigmoid", x))),
+    "silu": lambda x: x * _call("sigmoid", x),
+    "silu_slope": lambda x: _call("sigmoid", x) * (1 + x * (1 - _call("sigmoid", x))),
     "elu": lambda x, alpha: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
     "elu_slope": lambda x, alpha: np.where(x > 0, 1, alpha * np.exp(x)),
     "gelu": lambda x, approximate: (
-        x * _leaf("Φ", x)
+        x * _call("Φ", x)
         if approximate == "none"
         else 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
     ),
     "gelu_slope": lambda x, approximate: (
-        _leaf("Φ", x) + x * _leaf("φ", x) if approximate == "none" else None
+        _call("Φ", x) + x * _call("φ", x) if approximate == "none" else None
     ),
     "power_derivative": lambda x, y, n: y * x ** (y - 1) if n == 1 else None,
-    "sinc_derivative": lambda x, n: _leaf("sinc" + "′" * n, x) if n <= 3 else None,
+    "sinc_derivative": lambda x, n: _call("sinc" + "′" * n, x) if n <= 3 else None,
     "exp": lambda x: symbol_of(
-        TABLE["softmax"], (_inside(x, "log_softmax"),), tuple(x.parameters.values())
+        TABLE["softmax"], (_argument_of(x, "log_softmax"),), tuple(x.parameters.values())
     ),
-    "sinh": lambda x: np.sqrt(_inside(x, "arccosh") ** 2 - 1),
-    "cosh": lambda x: 1 / np.sqrt(1 - _inside(x, "arctanh") ** 2),
-    "dropout": lambda x, mask, scale: _leaf("masked", x, mask) * scale,
+    "sinh": lambda x: np.sqrt(_argument_of(x, "arccosh") ** 2 - 1),
+    "cosh": lambda x: 1 / np.sqrt(1 - _argument_of(x, "arctanh") ** 2),
+    "dropout": lambda x, mask, scale: _call("masked", x, mask) * scale,
     "positive": lambda x: x,
     "conjugate": lambda x: x,
     "real": lambda x: x,
@@ -96,25 +95,25 @@ _WORDS: dict[str, Callable[..., Any]] = {
     "kl_div": lambda x, target: target * (np.log(target) - x),
     "kl_div of logarithms": lambda x, target: np.exp(target) * (target - x),
     "binary_cross_entropy_with_logits": lambda x, target, pos_weight: (
-        pos_weight * target * _leaf("softplus", -x) + (1 - target) * _leaf("softplus", x)
+        pos_weight * target * _call("softplus", -x) + (1 - target) * _call("softplus", x)
     ),
     "over_gap": lambda x, gap: x / gap,
 }
 
 
-def in_other_words(e: Symbol) -> Any:
-    """Return what an op of the package is, written out; None where its name says it best."""
-    words = _WORDS.get(e.head)
-    if words is None or e.op is None or not is_ours(e.op):
+def rewritten(e: Symbol) -> Any:
+    """Return an op of the package in terms of other functions; None to write its name."""
+    rewrite = _REWRITES.get(e.head)
+    if rewrite is None or e.op is None or not is_ours(e.op):
         return None
     try:
-        return words(*(e.arguments or ()), *e.parameters.values())
+        return rewrite(*(e.arguments or ()), *e.parameters.values())
     except (TypeError, NoFormula):  # not all parameters are known
         return None
 
 
-def _inside(x: Any, function: str) -> Any:
-    """Return what a function is applied to."""
+def _argument_of(x: Any, function: str) -> Any:
+    """Return the argument of a call of a function; raise NoFormula for anything else."""
     if isinstance(x, Symbol) and x.head == function and x.arguments:
         return x.arguments[0]
     raise NoFormula(f"no {function}")
