@@ -32,10 +32,9 @@ def titles(seen: View) -> list[str]:
 
 @st.composite
 def snapshots(draw: Any) -> Snapshot:
-    """Graphs with modules in modules, with or without their calls, and leaves used anywhere."""
-    paths = [None, "", "a", "a.b", "a.b.c", "a.d", "e.0", "e.1", "e.2", ""]
+    """Graphs with or without calls of modules in modules, and leaves used anywhere."""
     values: list[Value] = []
-    traced = draw(st.booleans())
+    with_modules = draw(st.booleans())
     calls: list[ModuleCall] = []
     running: list[int] = []  # the numbers of the calls around the next op
     for number in range(1, draw(st.integers(2, 40)) + 1):
@@ -48,13 +47,11 @@ def snapshots(draw: Any) -> Snapshot:
             values.append(Value(id=number, kind=kind, name=name, needs=needs, gradient=known))
             continue
         inputs = tuple(draw(st.lists(st.integers(1, number - 1), min_size=1, max_size=3)))
-        path = draw(st.sampled_from(paths))
-        if traced:
+        if with_modules:
             del running[draw(st.integers(0, len(running))) :]
             for inner in draw(st.lists(st.sampled_from(["a", "a.b", "e.0"]), max_size=2)):
                 calls.append(ModuleCall(inner, running[-1] if running else None))
                 running.append(len(calls))
-            path = calls[running[-1] - 1].path if running else None
         needs = any(values[i - 1].needs for i in inputs)
         values.append(
             Value(
@@ -63,7 +60,7 @@ def snapshots(draw: Any) -> Snapshot:
                 op="f",
                 symbol="f",
                 inputs=inputs,
-                module=path,
+                module=calls[running[-1] - 1].path if running else None,
                 call=running[-1] if running else None,
                 needs=needs,
                 gradient=known if needs else None,
@@ -374,16 +371,16 @@ def test_cells_in_a_row_are_one_box() -> None:
 def test_nothing_recurses_into_modules() -> None:
     """Many modules in one another, and 5,000 values."""
     paths = [".".join(["m"] * (k + 1)) for k in range(400)]
+    calls, innermost = [ModuleCall("m", None)], 1
     values = [Value(id=1, kind="leaf")]
-    values += [
-        Value(id=k, kind="op", op="f", symbol="f", inputs=(k - 1,), module=paths[k % 400])
-        for k in range(2, 3001)
-    ]
-    values += [
-        Value(id=k, kind="op", op="f", symbol="f", inputs=(k - 1,)) for k in range(3001, 5001)
-    ]
+    for k in range(2, 5001):
+        if k % 400:
+            calls.append(ModuleCall(paths[k % 400], innermost))
+        innermost = len(calls) if k % 400 else 1
+        call = innermost if k <= 3000 else None
+        values.append(Value(id=k, kind="op", op="f", symbol="f", inputs=(k - 1,), call=call))
     notes = tuple(ModuleNote(path, "M") for path in paths)
-    snapshot = Snapshot(tuple(values), None, notes)
+    snapshot = Snapshot(tuple(values), None, notes, calls=tuple(calls))
     assert dot(view(snapshot, collapse=5)).count("subgraph") == 1 + 8 * 4
     assert dot(view(snapshot, collapse=99)).count("subgraph") < 1000
 

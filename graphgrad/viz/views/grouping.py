@@ -5,11 +5,8 @@ together. A run is such a stretch: values outside came before it or come after i
 why a graph stays free of cycles however many runs are closed into one box each.
 """
 
-import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
-from operator import eq
 
 from graphgrad.viz.snapshots.snapshot import ModuleNote, Snapshot, Value
 
@@ -29,17 +26,6 @@ class Part:
 def find_parts(snapshot: Snapshot) -> tuple[list[Part], list[int | None]]:
     """Return the runs of modules, and for each value the number of the innermost around it."""
     kinds = {note.path: note.kind for note in snapshot.modules}
-    if snapshot.calls:
-        parts, at = _calls(snapshot, kinds)
-    else:
-        parts, at = _runs(snapshot, kinds)
-    if parts:
-        _place_leaves(snapshot.values, kinds, parts, at)
-    return parts, at
-
-
-def _calls(snapshot: Snapshot, kinds: dict[str, str]) -> tuple[list[Part], list[int | None]]:
-    """Take the calls that a trace saw."""
     parts: list[Part] = []
     for call in snapshot.calls:
         outer = None if call.outer is None else parts[call.outer - 1]
@@ -47,43 +33,10 @@ def _calls(snapshot: Snapshot, kinds: dict[str, str]) -> tuple[list[Part], list[
         kind = kinds.get(call.path, "") if call.kind is None else call.kind
         note = ModuleNote(call.path, kind)
         parts.append(Part(len(parts), note, parent, depth))
-    return parts, [None if value.call is None else value.call - 1 for value in snapshot.values]
-
-
-def _runs(snapshot: Snapshot, kinds: dict[str, str]) -> tuple[list[Part], list[int | None]]:
-    """Find stretches of one module; calls right after one another cannot be told apart."""
-    for value in snapshot.values:
-        if value.module is not None:
-            kinds.setdefault(value.module, "")
-    way = functools.cache(lambda path: _way(path, kinds))
-    parts: list[Part] = []
-    opened: list[int] = []  # the parts around the last op, outermost first
-    at: list[int | None] = []
-    for value in snapshot.values:
-        if not value.inputs:
-            at.append(None)  # finds its place afterwards
-            continue
-        if value.kind == "output":  # stands with its op
-            at.append(at[value.inputs[0] - 1])
-            continue
-        paths = way(value.module)
-        now = (parts[number].module.path for number in opened)
-        same = sum(takewhile(bool, map(eq, now, paths)))  # how many stay open
-        del opened[same:]
-        for path in paths[same:]:
-            parent = opened[-1] if opened else None
-            parts.append(Part(len(parts), ModuleNote(path, kinds[path]), parent, len(opened)))
-            opened.append(len(parts) - 1)
-        at.append(opened[-1] if opened else None)
+    at = [None if value.call is None else value.call - 1 for value in snapshot.values]
+    if parts:
+        _place_leaves(snapshot.values, kinds, parts, at)
     return parts, at
-
-
-def _way(path: str | None, known: Collection[str]) -> tuple[str, ...]:
-    """Name the modules around a module and itself, outermost first."""
-    if path is None:
-        return ()
-    ends = {0, len(path)}.union(i for i, c in enumerate(path) if c == ".")
-    return tuple(path[:end] for end in sorted(ends) if path[:end] in known)
 
 
 def _place_leaves(
