@@ -327,7 +327,7 @@ def test_look(tmp_path: Path) -> None:
 
 def test_without_graphviz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said before a script runs; texts need none."""
-    monkeypatch.setattr("graphgrad.cli.commands.layout_commands", lambda _: iter(()))
+    monkeypatch.setattr("graphgrad.cli.commands.graphviz_commands", lambda _: iter(()))
     script(tmp_path, f"{CIRCUIT}open('it ran', 'w').close()\n")
     done = command("view", "circuit.py", cwd=tmp_path)
     assert done.code == 1

@@ -13,12 +13,12 @@ from graphgrad.cli.fruit import price_of_fruit
 from graphgrad.cli.scripts import ScriptError, run
 from graphgrad.errors import GraphgradError, PictureError
 from graphgrad.version import __version__
-from graphgrad.viz.drawing.layout import INSTALL, commands as layout_commands
+from graphgrad.viz.drawing.layout import INSTALL, graphviz_commands
 from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.picture import DRAWN, WRITTEN, Graph
 from graphgrad.viz.showing import opened, temporary_file
 from graphgrad.viz.snapshots.snapshot import take
-from graphgrad.viz.views.looks import Direction, Layout, checked
+from graphgrad.viz.views.options import Direction, Layout, check_options
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130  # exit codes; argparse exits with 2, too
 FORMS = (*DRAWN, *WRITTEN)
@@ -223,7 +223,7 @@ def _wrong_look(look: dict[str, Any]) -> str | None:
     """Say what makes no sense in any graph; of a focus only its own can tell."""
     defaults: dict[str, Any] = {"collapse": None, "radius": 2, "direction": "both", "heat": False}
     try:
-        checked(**defaults | look | {"focus": None})
+        check_options(**defaults | look | {"focus": None})
     except PictureError as error:
         return _in_options(error)
     return None
@@ -231,7 +231,7 @@ def _wrong_look(look: dict[str, Any]) -> str | None:
 
 def _check_layout(output: str | None) -> None:
     """Raise an error, if there is no Graphviz and a layout is needed."""
-    if _form(output) not in WRITTEN and next(layout_commands("json0"), None) is None:
+    if _form(output) not in WRITTEN and next(graphviz_commands("json0"), None) is None:
         raise PictureError(INSTALL)
 
 

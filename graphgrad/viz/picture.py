@@ -15,7 +15,7 @@ from graphgrad.files import replacing
 from graphgrad.reprs import counted
 from graphgrad.viz.drawing.dot_writer import dot
 from graphgrad.viz.drawing.json_writer import to_json
-from graphgrad.viz.drawing.layout import TooSlowError, run
+from graphgrad.viz.drawing.layout import LayoutTimeoutError, run_graphviz
 from graphgrad.viz.drawing.mermaid_writer import mermaid
 from graphgrad.viz.drawing.svg_writer import svgs
 from graphgrad.viz.drawing.texts import readable, value_lines
@@ -24,9 +24,9 @@ from graphgrad.viz.showing import show_page
 from graphgrad.viz.snapshots.running import traced
 from graphgrad.viz.snapshots.snapshot import Snapshot, take
 from graphgrad.viz.views.fallbacks import simpler
-from graphgrad.viz.views.looks import check_limits
+from graphgrad.viz.views.options import check_limits
 from graphgrad.viz.views.scenes import SCENES, Scene, scenes_of
-from graphgrad.viz.views.view import Look, View, view
+from graphgrad.viz.views.view import View, ViewOptions, view
 
 WIRES = 4  # for each of the values that may be visible
 WRITTEN: dict[str, Callable[[View], str]] = {  # by suffix: forms that are texts
@@ -36,8 +36,8 @@ WRITTEN: dict[str, Callable[[View], str]] = {  # by suffix: forms that are texts
 }
 DRAWN: dict[str, Callable[[list[Scene], float], bytes]] = {  # those that need a layout
     "svg": lambda seen, timeout: svgs([seen[0].view], timeout)[0].encode(),
-    "png": lambda seen, timeout: run([dot(seen[0].view)], "png", timeout),
-    "pdf": lambda seen, timeout: run([dot(seen[0].view)], "pdf", timeout),
+    "png": lambda seen, timeout: run_graphviz([dot(seen[0].view)], "png", timeout),
+    "pdf": lambda seen, timeout: run_graphviz([dot(seen[0].view)], "pdf", timeout),
     "html": lambda seen, timeout: stepper(seen, timeout).encode(),
 }
 
@@ -48,11 +48,11 @@ class Graph:
 
     snapshot: Snapshot
 
-    def view(self, **look: Unpack[Look]) -> View:
+    def view(self, **look: Unpack[ViewOptions]) -> View:
         """Return what is seen of the graph; ``render`` explains the options."""
         return view(self.snapshot, **look)
 
-    def to_dot(self, **look: Unpack[Look]) -> str:
+    def to_dot(self, **look: Unpack[ViewOptions]) -> str:
         """Write the graph in the language of Graphviz; needs nothing installed.
 
         Takes ``collapse`` and all that follows it as ``render`` does.
@@ -67,7 +67,7 @@ class Graph:
         """
         return to_json(self.snapshot)
 
-    def to_mermaid(self, **look: Unpack[Look]) -> str:
+    def to_mermaid(self, **look: Unpack[ViewOptions]) -> str:
         """Write the graph as a Mermaid flowchart, which many sites draw; needs nothing installed.
 
         Takes ``collapse``, ``focus``, ``radius``, ``direction`` and ``layout`` as ``render`` does.
@@ -80,12 +80,16 @@ class Graph:
         """
         return mermaid(self.view(**look))
 
-    def to_svg(self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[Look]) -> str:
+    def to_svg(
+        self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[ViewOptions]
+    ) -> str:
         """Draw the graph as SVG; arguments and errors are those of ``render``."""
         seen = self._look("to_svg", limit, timeout, look)
         return self._drawn(seen, "svg", timeout, look).decode()
 
-    def to_html(self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[Look]) -> str:
+    def to_html(
+        self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[ViewOptions]
+    ) -> str:
         """Write a page that steps through the graph; arguments and errors are those of ``render``.
 
         One file, which needs no network and loads nothing. It goes forward and back one op at a
@@ -100,7 +104,7 @@ class Graph:
         *,
         limit: int = 500,
         timeout: float = 10.0,
-        **look: Unpack[Look],
+        **look: Unpack[ViewOptions],
     ) -> Path:
         """Draw the graph into a file: .svg, .png, .pdf or .html; or write it: .dot, .mmd, .json.
 
@@ -171,7 +175,7 @@ class Graph:
         path: str | os.PathLike[str] | None = None,
         limit: int = 500,
         timeout: float = 10.0,
-        **look: Unpack[Look],
+        **look: Unpack[ViewOptions],
     ) -> Path | None:
         """Open the page that steps through the graph: in the cell of a notebook, else the browser.
 
@@ -202,7 +206,7 @@ class Graph:
 
         return show_page(page, None if path is None else Path(path), repr(self))
 
-    def _look(self, who: str, limit: int, timeout: float, look: Look) -> View:
+    def _look(self, who: str, limit: int, timeout: float, look: ViewOptions) -> View:
         """Return what is seen; refuse what nobody could read, and no layout would end on."""
         check_limits(who, limit, timeout)
         plain = not self.snapshot.calls and not self.snapshot.modules
@@ -218,7 +222,7 @@ class Graph:
             raise _too_large(who, f"{wires} wires", f"{WIRES} × limit={limit}")
         return seen
 
-    def _drawn(self, seen: View, suffix: str, timeout: float, look: Look) -> bytes:
+    def _drawn(self, seen: View, suffix: str, timeout: float, look: ViewOptions) -> bytes:
         """Draw what a look shows; where the layout takes too long, less and less of it.
 
         The picture then says so. Each try has half of the time of the one before, so they end
@@ -227,13 +231,13 @@ class Graph:
         inner = SCENES if suffix == "html" else 0
         try:
             return DRAWN[suffix](scenes_of(seen, inner), timeout)
-        except TooSlowError as error:
+        except LayoutTimeoutError as error:
             late = error
         for tried, (less, what) in enumerate(simpler(self.snapshot, look), 1):
             seen = self.view(**less)
             notes = (seen.note, f"the layout took longer than {timeout:g} s: {what}")
             seen = replace(seen, note="; ".join(filter(None, notes)))
-            with suppress(TooSlowError):
+            with suppress(LayoutTimeoutError):
                 return DRAWN[suffix](scenes_of(seen, 0), timeout / 2**tried)
         raise late
 

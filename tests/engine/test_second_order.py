@@ -15,7 +15,7 @@ from graphgrad.engine.recording import switches
 from graphgrad.errors import GraphError
 from graphgrad.viz import Graph, ModuleCall, Value, tracing
 from graphgrad.viz.snapshots.traces import Trace
-from graphgrad.viz.views.grouping import find_parts
+from graphgrad.viz.views.grouping import find_regions
 from graphgrad.viz.views.steps import steps
 from tests.builders import leaf
 from tests.viz.test_json import read
@@ -106,13 +106,13 @@ def test_the_variable_of_a_transform_is_the_argument() -> None:
 
 def test_second_sweeps_say_whose_rules_rule_they_differentiate() -> None:
     graph = gg.graph(gg.grad(gg.grad(curve)), 2.0)
-    parts, at = find_parts(graph.snapshot)
+    regions, at = find_regions(graph.snapshot)
     for v in ops(graph):
         outermost = at[v.id - 1]
-        while outermost is not None and parts[outermost].parent is not None:
-            outermost = parts[outermost].parent
+        while outermost is not None and regions[outermost].parent is not None:
+            outermost = regions[outermost].parent
         assert outermost is not None
-        assert parts[outermost].module.kind == {1: "∂ backward", 2: "∂² backward"}[v.order]
+        assert regions[outermost].module.kind == {1: "∂ backward", 2: "∂² backward"}[v.order]
     assert graph.snapshot.result.name == "∂²x"
     assert {v.order for v in ops(graph)} == {1, 2}
     found = kinds(graph)

@@ -9,7 +9,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.nn import models
 from graphgrad.viz import Graph
-from graphgrad.viz.views.view import FEW, MANY, MOST
+from graphgrad.viz.views.view import COLLAPSE_ABOVE, LAYOUT_LIMIT, MIN_VISIBLE
 
 SMALL: dict[str, Any] = {
     "alexnet": lambda: models.alexnet(10, width=1 / 16),
@@ -25,7 +25,7 @@ def images(size: int) -> Any:
     return np.random.default_rng(0).normal(size=(1, 3, size, size)).astype(np.float32)
 
 
-def check(graph: Graph, level: int | None, most: int = MANY) -> int:
+def check(graph: Graph, level: int | None, most: int = COLLAPSE_ABOVE) -> int:
     """What is closed, and that the level is the right one; return how much is visible."""
     seen = graph.view()
     if level is None:
@@ -35,7 +35,7 @@ def check(graph: Graph, level: int | None, most: int = MANY) -> int:
         assert seen.note is not None
         assert seen.note.startswith(f"modules are closed from depth {level} on")
         assert seen.size == graph.view(collapse=level).size <= most
-        assert graph.view(collapse=level + 1).size > MANY
+        assert graph.view(collapse=level + 1).size > COLLAPSE_ABOVE
     return seen.size
 
 
@@ -47,7 +47,7 @@ def test_networks_of_the_case_studies(name: str) -> None:
 
     net = SMALL[name]()
     graph = gg.graph(result, images(64 if "resnet" in name else 224))
-    assert check(graph, CLOSED_FROM.get(name)) >= FEW
+    assert check(graph, CLOSED_FROM.get(name)) >= MIN_VISIBLE
 
 
 def test_the_gradient_of_a_network_is_closed_as_it_is() -> None:
@@ -82,7 +82,7 @@ def test_the_outermost_module_stays_open_while_it_can_be_drawn(
     def result(x: Any) -> Any:
         return net(x) if loss is None else loss(net(x), np.zeros((), np.float32))
 
-    check(gg.graph(result, np.ones((1, 2), np.float32)), level, MOST)
+    check(gg.graph(result, np.ones((1, 2), np.float32)), level, LAYOUT_LIMIT)
 
 
 def test_the_outermost_groups_are_closed_where_enough_is_left() -> None:
@@ -94,8 +94,8 @@ def test_the_outermost_groups_are_closed_where_enough_is_left() -> None:
         return x
 
     graph = gg.graph(gg.grad(deep), 1.0)
-    assert MANY < graph.view(collapse=1).size < MOST
-    assert check(graph, 0) >= FEW
+    assert COLLAPSE_ABOVE < graph.view(collapse=1).size < LAYOUT_LIMIT
+    assert check(graph, 0) >= MIN_VISIBLE
     (box,) = [node for node in graph.view().nodes if node.modules]
     assert box.modules[0].kind == "∂ backward"
 
@@ -110,5 +110,5 @@ def test_ops_in_no_module_within_stay_open_while_they_can_be_drawn() -> None:
                 x = gg.tanh(x)
             return x
 
-    assert check(gg.graph(Flat(300), 1.0), None) > MANY
-    assert check(gg.graph(Flat(600), 1.0), 0) < FEW
+    assert check(gg.graph(Flat(300), 1.0), None) > COLLAPSE_ABOVE
+    assert check(gg.graph(Flat(600), 1.0), 0) < MIN_VISIBLE

@@ -95,7 +95,7 @@ def test_the_same_program_gives_the_same_bytes_in_another_process() -> None:
     assert runs[0] == runs[1] == every_form().encode()
 
 
-def test_own_sweep_touches_nothing() -> None:
+def test_the_pictures_own_sweep_changes_nothing() -> None:
     x = leaf(3.0, "x")
     called: list[Any] = []
     y = x * x
@@ -154,7 +154,7 @@ def test_gradient_that_does_not_exist_is_a_dash() -> None:
     assert graph.snapshot.note is None
 
 
-def test_value_that_was_overwritten_since_is_not_passed_off_as_the_old_one() -> None:
+def test_an_overwritten_value_is_marked() -> None:
     x = leaf(2.0, "x")
     y = x * x
     y.backward()
@@ -189,7 +189,7 @@ def test_snapshot_is_immutable_plain_data() -> None:
     json.dumps(dataclasses.asdict(graph.snapshot))
 
 
-def test_lonely_tensors() -> None:
+def test_tensors_without_a_graph() -> None:
     assert "3" in gg.graph(gg.Tensor(3)).to_dot()
     assert "0×2 float32" in gg.graph(gg.Tensor(np.zeros((0, 2), np.float32))).to_dot()
     assert gradient(gg.graph(leaf(3.0, "x")), "x") == 1
@@ -229,7 +229,7 @@ def test_nan_and_infinity(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("program", "layout"), DRAWINGS)
-def test_wires_meet(program: Any, layout: Any) -> None:
+def test_lines_meet_their_edges(program: Any, layout: Any) -> None:
     """Every edge begins and ends at the line under a value, or at the rim of an op."""
     root = ET.fromstring(gg.graph(program()).to_svg(layout=layout))
     ends, rims = [], []
@@ -260,7 +260,7 @@ def test_wires_meet(program: Any, layout: Any) -> None:
 
 
 @pytest.mark.parametrize("layout", ["right", "down"])
-def test_wires_lead_on(layout: Any) -> None:
+def test_edges_continue_lines(layout: Any) -> None:
     """Also around blocks with a way past them, and through groups in groups."""
     ways = re.findall(r' d="(M[^"]*[CL][^"]*)"', gg.graph(network()).to_svg(layout=layout))[1:]
     assert len(ways) > 40
@@ -300,7 +300,7 @@ def test_networks_lead_down_and_circuits_to_the_right(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("layout", "above"), [("right", False), ("down", True)])
-def test_the_meaning_of_heat_stands_above_what_leads_down(layout: Any, above: bool) -> None:
+def test_the_legend_is_above_a_graph_that_leads_down(layout: Any, above: bool) -> None:
     root = ET.fromstring(gg.graph(network()).to_svg(heat=True, layout=layout))
     (note,) = (g for g in root.iter(f"{SVG}g") if g.get("class") == "note")
     places = [float(e.get("y", "nan")) for e in root.iter(f"{SVG}text") if e not in note]
@@ -406,14 +406,14 @@ import subprocess, sys, time
 graphs = sys.stdin.read()
 if graphs.count(" -> ") > 40:
     time.sleep(60)
-command = ["{sys.executable}", "{layout.BUNDLED}", sys.argv[1].removeprefix("-T")]
+command = ["{sys.executable}", "{layout.BUNDLED_SCRIPT}", sys.argv[1].removeprefix("-T")]
 sys.exit(subprocess.run(command, input=graphs, text=True).returncode)
 """
 
 
 @posix
 @pytest.mark.parametrize("modules", [True, pytest.param(False, marks=pytest.mark.whole)])
-def test_what_takes_too_long_is_drawn_with_less_in_it(
+def test_a_layout_that_times_out_falls_back_to_simpler_views(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modules: bool
 ) -> None:
     """Modules are closed; where there are none only what is near the result is left."""
@@ -479,7 +479,7 @@ def test_a_picture_as_text_needs_no_package() -> None:
     ids=str,
 )
 @pytest.mark.parametrize("suffix", ["svg", "dot"])
-def test_limits_that_make_no_sense(graph: Graph, limits: Any, suffix: str, tmp_path: Path) -> None:
+def test_invalid_limits(graph: Graph, limits: Any, suffix: str, tmp_path: Path) -> None:
     with pytest.raises(
         PictureError, match=r"(timeout|limit) is a number .*\(at test_graph.py:\d+\)"
     ):
@@ -497,7 +497,7 @@ def test_two_wires_from_one_value_meet_no_corners_of_a_pill(function: Any) -> No
     assert not [p for p in pills if f"-> {p}:" in text]
 
 
-def test_numpys_numbers_say_what_is_seen() -> None:
+def test_options_may_be_numbers_of_numpys() -> None:
     graph = gg.graph(gg.exp(gg.sin(gg.Tensor(2.0, requires_grad=True))))
     numbers: list[Any] = [np.uint8(1), np.int64(1)]
     for number in numbers:
@@ -506,7 +506,7 @@ def test_numpys_numbers_say_what_is_seen() -> None:
         )
 
 
-def test_a_look_is_said_where_the_graph_is_drawn() -> None:
+def test_graph_takes_no_options_of_its_view() -> None:
     with pytest.raises(
         UnsupportedError, match=r"takes no collapse=….*show\(collapse=….*test_graph"
     ):
@@ -515,7 +515,7 @@ def test_a_look_is_said_where_the_graph_is_drawn() -> None:
         assert word in str(gg.graph.__doc__)
 
 
-def test_a_long_value_is_cut_in_what_the_graph_shows_of_itself() -> None:
+def test_the_repr_of_a_graph_cuts_long_values() -> None:
     x = leaf([1.23456789e-7] * 4, "")
     text = repr(gg.graph(x.reshape(2, 2) * [1.0, 1e8]))
     assert text.startswith("<Graph of multiply, value [[1.235e−07")

@@ -34,7 +34,7 @@ def read(graph: Any) -> dict[str, Any]:
 # ------------------------------------------------------------------------------- JSON
 
 
-def test_the_check_finds_faults() -> None:
+def test_the_schema_refuses_faults() -> None:
     good = read(gg.graph(programs.fork()))
     value = good["values"][0]
     changes: list[dict[str, Any]] = [
@@ -59,7 +59,7 @@ def test_the_check_finds_faults() -> None:
     assert not any(map(SCHEMA.is_valid, wrong))
 
 
-def test_numbers_that_json_has_not() -> None:
+def test_nan_and_infinities_are_strings() -> None:
     x = leaf([np.nan, np.inf, -np.inf], "x")
     with np.errstate(all="ignore"):
         told = read(gg.graph(x * np.inf))["values"][0]
@@ -75,7 +75,7 @@ def labels(text: str) -> list[str]:
     return re.findall(r'"([^"]*)"', text)
 
 
-def test_a_fork_says_what_each_use_sends_back() -> None:
+def test_edges_at_a_fork_have_the_gradient_of_each_use() -> None:
     x = leaf(3.0, "x")
     text = gg.graph(x * x + x).to_mermaid()
     assert re.findall(r"v1 -->(?:\|\"(.*?)\"\|)? (\w+)", text) == [

@@ -10,7 +10,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.viz import Graph
 from graphgrad.viz.views.scenes import Scene, scenes
-from graphgrad.viz.views.view import MANY, MOST, View
+from graphgrad.viz.views.view import COLLAPSE_ABOVE, LAYOUT_LIMIT, View
 from tests.builders import Block, Net, traced
 from tests.random_programs import Move, fitting, looks, moves, run
 
@@ -36,7 +36,7 @@ def entering(seen: View) -> set[int]:
 
 
 @given(moves, looks)
-def test_the_first_is_the_view_and_each_box_has_one(todo: list[Move], look: Any) -> None:
+def test_the_first_scene_is_the_view_and_each_box_has_one(todo: list[Move], look: Any) -> None:
     graph = run(todo)
     look = fitting(graph, look)
     found = scenes(graph.snapshot, **look)
@@ -57,7 +57,7 @@ def test_every_op_is_drawn_in_exactly_one_scene(todo: list[Move], look: Any) -> 
 
 
 @given(moves, looks)
-def test_an_inside_holds_the_members_and_what_enters(todo: list[Move], look: Any) -> None:
+def test_an_inside_holds_the_members_and_their_inputs(todo: list[Move], look: Any) -> None:
     graph = run(todo)
     found = scenes(graph.snapshot, **fitting(graph, look))
     shown = {i for node in found[0].view.nodes for i in node.members}
@@ -70,7 +70,7 @@ def test_an_inside_holds_the_members_and_what_enters(todo: list[Move], look: Any
         assert Counter(drawn) == Counter({*box.members, *(inputs & shown)})
         assert set(box.outputs) <= {i for node in seen.nodes for i in node.outputs}
         computed = {i for i in box.outputs if seen.value(i).inputs}
-        assert seen.leads_on == computed - {seen.snapshot.result.id}
+        assert seen.used_outside == computed - {seen.snapshot.result.id}
         home = {i: node.id for node in seen.nodes for i in node.members}
         wires = {
             (home[i], i, home[m])
@@ -101,7 +101,7 @@ def test_a_use_is_a_fork_where_the_value_has_others(todo: list[Move], look: Any)
 # --------------------------------------------------------------------------------- networks
 
 
-def test_blocks_in_a_row_open_into_boxes_and_each_of_those() -> None:
+def test_repeated_blocks_open_into_boxes_that_open() -> None:
     graph = traced(Net(12), 2, 4)
     assert told(graph, collapse=1) == [
         "mean of Net",
@@ -118,11 +118,11 @@ def test_blocks_in_a_row_open_into_boxes_and_each_of_those() -> None:
     assert len(entering(row.view)) == 1
     assert first.path == "blocks.0"
     assert not any(node.modules for node in first.view.nodes)
-    inner = [(part.number, part.parent, part.module.path) for part in first.view.parts]
+    inner = [(region.number, region.parent, region.module.path) for region in first.view.regions]
     assert inner == [(0, None, "blocks.0.inner"), (1, None, "blocks.0.outer")]
 
 
-def test_a_function_says_at_every_level_which_modules_are_closed() -> None:
+def test_collapse_by_a_function_applies_to_insides() -> None:
     graph = traced(Net(2), 2, 4)
     assert told(graph, collapse=lambda _: True) == [
         "mean of Net",
@@ -136,7 +136,7 @@ def test_a_function_says_at_every_level_which_modules_are_closed() -> None:
     assert told(graph, collapse=0) == ["mean of Net", "Net in mean of Net"]
 
 
-def test_what_leaves_between_two_blocks_keeps_them_apart() -> None:
+def test_blocks_whose_output_is_used_elsewhere_are_not_merged() -> None:
     class Leaving(nn.Module):
         def __init__(self) -> None:
             self.blocks = [Block(np.random.default_rng(0)) for _ in range(3)]
@@ -150,7 +150,7 @@ def test_what_leaves_between_two_blocks_keeps_them_apart() -> None:
         total = (first + last).sum()
     _, inside, *_ = scenes(gg.graph(total).snapshot, collapse=lambda _: True)
     assert [len(node.modules) for node in boxed(inside).values()] == [1, 2]
-    assert len(inside.view.leads_on) == 2
+    assert len(inside.view.used_outside) == 2
 
 
 def test_names_may_be_shortened_by_the_module_around() -> None:
@@ -172,8 +172,8 @@ def test_a_module_of_many_modules_opens_one_level() -> None:
     rng = np.random.default_rng(0)
     blocks = nn.Sequential(*[Block(rng) for _ in range(70)])
     graph = traced(nn.Sequential(nn.Sequential(blocks)), 2, 6)
-    assert len(graph.snapshot.values) > MOST
-    assert max(scene.view.size for scene in scenes(graph.snapshot, collapse=0)) < MANY
+    assert len(graph.snapshot.values) > LAYOUT_LIMIT
+    assert max(scene.view.size for scene in scenes(graph.snapshot, collapse=0)) < COLLAPSE_ABOVE
     assert len(scenes(graph.snapshot, collapse=0)) > 70
 
 
@@ -184,7 +184,7 @@ def test_heat_has_one_scale() -> None:
     assert {scene.view.heat for scene in found} == {found[0].view.heat}
 
 
-def test_there_are_no_more_than_the_limit_says() -> None:
+def test_scenes_keep_to_the_limit() -> None:
     graph = traced(Net(12), 2, 4)
     everything = scenes(graph.snapshot, collapse=1)
     size = everything[0].view.size
@@ -202,7 +202,7 @@ def test_a_module_that_is_too_large_for_one_picture_stays_closed() -> None:
             self.scale = nn.Parameter(np.ones(2))
 
         def forward(self, x: Any) -> Any:
-            for _ in range(MOST):
+            for _ in range(LAYOUT_LIMIT):
                 x = x * self.scale
             return x
 

@@ -49,7 +49,7 @@ def order(graph: Graph, direction: str) -> list[int]:
 
 
 @given(moves, looks)
-def test_each_op_is_in_hand_once_each_way_in_the_order_of_the_engine(
+def test_each_op_is_active_once_each_way_in_the_order_of_the_engine(
     todo: list[Move], look: Any
 ) -> None:
     seen = views(todo, look)
@@ -96,7 +96,7 @@ def test_times_increase_and_agree_between_scenes(todo: list[Move], look: Any) ->
 
 
 @given(moves, looks)
-def test_nothing_is_done_before_what_it_needs(todo: list[Move], look: Any) -> None:
+def test_steps_come_after_the_steps_they_need(todo: list[Move], look: Any) -> None:
     """Forward the inputs are there; backward the whole gradient has come."""
     for seen in views(todo, look):
         nodes = {node.id: node for node in seen.nodes}
@@ -118,7 +118,7 @@ def test_nothing_is_done_before_what_it_needs(todo: list[Move], look: Any) -> No
 
 
 @given(moves, looks)
-def test_what_comes_from_out_of_sight_comes_with_the_last_that_sends_it(
+def test_gradients_from_hidden_ops_arrive_with_the_last_of_them(
     todo: list[Move], look: Any
 ) -> None:
     for seen in views(todo, look):
@@ -150,7 +150,7 @@ def test_every_gradient_arrives_in_full_once_and_last(todo: list[Move], look: An
 
 
 @given(moves, looks)
-def test_sums_so_far_are_the_sums_of_what_was_sent(todo: list[Move], look: Any) -> None:
+def test_partial_sums_are_the_sums_of_contributions(todo: list[Move], look: Any) -> None:
     for seen in views(todo, look):
         times = times_of_senders(seen)
         for step in steps(seen):
@@ -202,7 +202,7 @@ def test_drawn_contributions_arrive_once(todo: list[Move], look: Any) -> None:
     """Each use of a value that has several names what is drawn of it."""
     for seen in views(todo, look):
         drawn = {
-            f"{'v' if use.again else 'k'}{use.source}_{node.id[1:]}_{place}"
+            f"{'v' if use.redrawn else 'k'}{use.source}_{node.id[1:]}_{place}"
             for node in seen.nodes
             for place, use in enumerate(node.inputs)
             if use.fork
@@ -227,14 +227,14 @@ def test_the_same_value_twice_is_sent_to_twice() -> None:
     ]
 
 
-def test_of_large_arrays_there_is_no_sum_but_the_first() -> None:
+def test_large_arrays_have_no_partial_sums() -> None:
     x = programs.leaf(np.ones(20), "x")
     graph = gg.graph((x * 2.0 + x * 3.0 + x).sum())
     lines = [said for value, _, said in arrivals(steps(graph.view())) if value == 1]
     assert lines == ["‖∂‖ 4.472", "∂ …", None]
 
 
-def test_nothing_goes_back_from_what_needs_no_gradient() -> None:
+def test_constants_have_no_backward_steps() -> None:
     assert steps(gg.graph(gg.Tensor(1.0)).view()) == []
     assert steps(gg.graph(gg.Tensor(1.0)).view(direction="backward")) == []
 
@@ -258,7 +258,7 @@ def test_a_graph_freed_before_anything_was_kept() -> None:
     )
 
 
-def test_what_leaves_a_module_has_its_gradient_from_outside() -> None:
+def test_outputs_of_a_module_get_their_gradients_from_outside() -> None:
     """And what is used inside as well has a part of it."""
 
     class Leaving(nn.Module):
@@ -306,7 +306,7 @@ def test_other_ops_between_the_steps_of_a_recurrence() -> None:
     assert len(told(steps(inner), "backward")) == 50
 
 
-def test_a_neighbourhood_gets_its_gradient_from_out_of_sight() -> None:
+def test_a_neighbourhood_gets_its_gradient_from_hidden_ops() -> None:
     x = programs.leaf(1.0, "x")
     for k in range(10):
         x = x * 2.0

@@ -524,7 +524,9 @@ def test_several_results_are_drawn_together() -> None:
     assert x.gradient is not None
     assert y.gradient.elements == (1 + 12 + 1,), "its own, and what is sent back to it"
     assert x.gradient.elements == (2 * 14 + 1,)
-    assert sum(wire.ends for wire in drawing(graph.view()).items if isinstance(wire, Wire)) == 3
+    assert (
+        sum(wire.is_result for wire in drawing(graph.view()).items if isinstance(wire, Wire)) == 3
+    )
     seeds = [step.arrivals[0] for step in steps(graph.view()) if step.direction == "seed"]
     assert [a.value for a in seeds] == list(graph.snapshot.ends)
     assert [a.lines for a in seeds] == [("∂ 1",), None, None], "more is still to come to y"

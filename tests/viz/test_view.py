@@ -15,8 +15,8 @@ from graphgrad.errors import PictureError
 from graphgrad.viz import Graph, ModuleNote, Numbers, Snapshot, Value
 from graphgrad.viz.drawing.dot_writer import dot
 from graphgrad.viz.snapshots.snapshot import ModuleCall
-from graphgrad.viz.views.heat import NOT_FINITE, SCALE, ZERO, heat_of, ink
-from graphgrad.viz.views.view import MANY, View, view
+from graphgrad.viz.views.heat import NOT_FINITE, SCALE, ZERO, heat_scale, text_color
+from graphgrad.viz.views.view import COLLAPSE_ABOVE, View, view
 from tests.builders import Block, Net, traced
 from tests.golden import programs
 from tests.sight import contrast
@@ -90,7 +90,7 @@ def test_every_value_is_in_exactly_one_node_or_hidden(snapshot: Snapshot, look: 
 
 
 @given(snapshots(), looks)
-def test_wires_are_those_that_cross(snapshot: Snapshot, look: Any) -> None:
+def test_edges_are_the_uses_across_nodes(snapshot: Snapshot, look: Any) -> None:
     """No wire is lost between two nodes, none is made up, and none runs within a closed module."""
     seen = view(snapshot, **look)
     home = {i: node.id for node in seen.nodes for i in node.members}
@@ -108,7 +108,7 @@ def test_wires_are_those_that_cross(snapshot: Snapshot, look: Any) -> None:
 
 
 @given(snapshots(), looks)
-def test_closing_makes_no_cycles(snapshot: Snapshot, look: Any) -> None:
+def test_collapsing_makes_no_cycles(snapshot: Snapshot, look: Any) -> None:
     """Each node only takes what nodes before it made, but for leaves."""
     seen = view(snapshot, **look)
     made: set[int] = set()
@@ -132,11 +132,11 @@ def test_focus_reaches_as_far_as_its_radius(snapshot: Snapshot, number: int, rad
     assert shown == near | leaves
     for node in seen.nodes:  # what is left out is hinted at
         sources = {i for j in node.members for i in seen.value(j).inputs}
-        assert node.cut == bool(sources - shown)
+        assert node.has_hidden_inputs == bool(sources - shown)
 
 
 @given(snapshots(), looks, st.booleans())
-def test_all_can_be_written(snapshot: Snapshot, look: Any, heat: bool) -> None:
+def test_every_view_can_be_written(snapshot: Snapshot, look: Any, heat: bool) -> None:
     """Each node is declared once, in the module that it lies in; braces are balanced."""
     heat = heat and look["direction"] != "forward"
     seen = view(snapshot, heat=heat, **look)
@@ -147,13 +147,15 @@ def test_all_can_be_written(snapshot: Snapshot, look: Any, heat: bool) -> None:
     assert {node.id for node in seen.nodes} <= set(names)
     ends = {end for edge in re.findall(r"^  (\w+)\S* -> (\w+)", text, re.MULTILINE) for end in edge}
     assert ends - {"end"} <= set(names)
-    assert text.count("subgraph") == len(seen.parts) == len(re.findall("^  }$", text, re.MULTILINE))
+    assert (
+        text.count("subgraph") == len(seen.regions) == len(re.findall("^  }$", text, re.MULTILINE))
+    )
 
 
 # ------------------------------------------------------------------------------- modules
 
 
-def test_depths_open_one_level_after_the_other() -> None:
+def test_each_depth_opens_one_level() -> None:
     graph = traced(Net(3), 2, 4)
     assert titles(graph.view(collapse=0)) == ["Net × 1"]
     assert titles(graph.view(collapse=1)) == ["Linear × 1", "Block × 3", "Linear × 1"]
@@ -161,14 +163,14 @@ def test_depths_open_one_level_after_the_other() -> None:
     assert titles(graph.view(collapse=3)) == titles(graph.view()) == []
 
 
-def test_a_function_says_what_is_closed() -> None:
+def test_collapse_by_a_function() -> None:
     graph = traced(Net(3), 2, 4)
     seen = graph.view(collapse=lambda m: m.kind == "Block" and m.path != "blocks.1")
     assert [[m.path for m in n.modules] for n in seen.nodes if n.modules] == [
         ["blocks.0"],
         ["blocks.2"],
     ]
-    assert "stem" in [part.module.path for part in seen.parts]
+    assert "stem" in [region.module.path for region in seen.regions]
 
 
 def test_parameters_lie_in_their_modules_and_inputs_outside() -> None:
@@ -216,10 +218,10 @@ def test_only_equal_blocks_are_merged() -> None:
     assert titles(traced(Skip(), 2, 6).view(collapse=1)) == ["Block × 1", "Block × 1"]
 
 
-def test_large_networks_close_by_themselves_and_say_so() -> None:
+def test_large_networks_are_collapsed_with_a_note() -> None:
     small, large = traced(Net(3), 2, 4), traced(Net(40), 2, 4)
     assert small.view().note is None
-    assert len(large.snapshot.values) > MANY
+    assert len(large.snapshot.values) > COLLAPSE_ABOVE
     seen = large.view()
     assert titles(seen) == ["Linear × 1", "Block × 40", "Linear × 1"]
     assert "modules are closed from depth 1 on; collapse=2 opens more" in large.to_dot()
@@ -238,8 +240,8 @@ def test_focus_by_name_and_by_module() -> None:
     inside = graph.view(focus="blocks.1", radius=0)
     paths = {v.module for v in map(inside.value, _shown(inside)) if v.kind == "op"}
     assert paths == {"blocks.1", "blocks.1.inner", "blocks.1.outer"}
-    assert any(node.cut for node in inside.nodes)
-    assert inside.leads_on
+    assert any(node.has_hidden_inputs for node in inside.nodes)
+    assert inside.used_outside
     assert "…" in graph.to_dot(focus="blocks.1")
 
 
@@ -264,7 +266,7 @@ def test_forward_has_values_only_and_backward_gradients_only() -> None:
 
 
 def test_heat_grows_darker_with_the_norm() -> None:
-    heat = heat_of([1e-6, 1.0])
+    heat = heat_scale([1e-6, 1.0])
     assert heat is not None
     assert (heat.color(1e-6), heat.color(1.0)) == (SCALE[0], SCALE[-1])
     light = [sum(bytes.fromhex(heat.color(10.0**-k)[1:])) for k in range(7)]
@@ -274,20 +276,20 @@ def test_heat_grows_darker_with_the_norm() -> None:
     assert {heat.color(math.nan), heat.color(math.inf)} == {NOT_FINITE}
 
 
-def test_equal_gradients_do_not_look_unequal() -> None:
-    heat = heat_of([0.8, 1.0])
+def test_the_scale_of_equal_gradients_spans_some_decades() -> None:
+    heat = heat_scale([0.8, 1.0])
     assert heat is not None
     assert (heat.low, heat.high) == (-3, 0)
 
 
 def test_texts_on_heat_can_be_read() -> None:
-    heat = heat_of([1e-9, 1.0])
+    heat = heat_scale([1e-9, 1.0])
     assert heat is not None
     for fill in [heat.color(10 ** (-k / 10)) for k in range(90)] + [ZERO, NOT_FINITE]:
-        assert contrast(fill, ink(fill)) >= 4.5, fill
+        assert contrast(fill, text_color(fill)) >= 4.5, fill
 
 
-def test_heat_fills_nodes_and_says_what_it_means() -> None:
+def test_heat_fills_nodes_and_has_a_legend() -> None:
     a, b = programs.leaf(1e-3, "a"), programs.leaf(0.0, "b")
     graph = gg.graph(a * b * 1.0)
     text = graph.to_dot(heat=True)
@@ -364,11 +366,11 @@ def test_graphs_of_hundreds_of_values_are_laid_out_in_time(graph: Graph) -> None
 def test_cells_in_a_row_are_one_box() -> None:
     graph = cells(50)
     assert titles(graph.view()) == ["RNNCell × 50"]
-    assert len(graph.view(collapse=0, merge=False).parts) == 0
+    assert len(graph.view(collapse=0, merge=False).regions) == 0
     assert titles(graph.view(collapse=0, merge=False)) == ["RNNCell × 1"] * 50
 
 
-def test_nothing_recurses_into_modules() -> None:
+def test_deeply_nested_modules_do_not_overflow_the_stack() -> None:
     """Many modules in one another, and 5,000 values."""
     paths = [".".join(["m"] * (k + 1)) for k in range(400)]
     calls, innermost = [ModuleCall("m", None)], 1
@@ -402,7 +404,7 @@ def test_nothing_recurses_into_modules() -> None:
         ({"heat": True, "direction": "forward"}, r"heat: shows gradients"),
     ],
 )
-def test_looks_that_make_no_sense(look: Any, message: str) -> None:
+def test_invalid_options(look: Any, message: str) -> None:
     graph = gg.graph(programs.apples_and_oranges())
     with pytest.raises(PictureError, match=rf"{message}.*\(at test_view.py:\d+\)"):
         graph.to_dot(**look)

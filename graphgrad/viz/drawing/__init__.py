@@ -1,1 +1,1 @@
-"""From a view to a picture: items, their places, and a writer for each form."""
+"""From a view to a picture: items, their layout, and a writer for each format."""

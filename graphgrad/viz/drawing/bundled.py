@@ -1,4 +1,4 @@
-"""A program, not a module: draws the DOT on stdin by the Graphviz in the pygraphviz wheel."""
+"""A script: draws the DOT on stdin by the Graphviz in the pygraphviz wheel."""
 
 import sys
 
@@ -6,7 +6,7 @@ END = b"\n}\n"  # of a graph, as graphgrad writes it
 
 
 def main() -> None:
-    """Read graphs in DOT from stdin, write each in the format that the only argument names."""
+    """Read graphs in DOT from stdin, write each in the format of the only argument."""
     import pygraphviz
 
     (suffix,) = sys.argv[1:]

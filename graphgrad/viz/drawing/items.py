@@ -1,9 +1,9 @@
-"""The drawing: the items of a picture with their texts, and the wires between them.
+"""The drawing: the items of a picture with their texts, and the edges between them.
 
-As in Saito's book and the CS231n notes: ops are circles; a value stands above its wire and its
-gradient below, or where wires lead down both beside it. The wire of a value is an item of its own,
-so texts cannot drift away from it; where a value forks, each use is one more, which says what it
-sends back. Without places: these come from the layout, sizes are in points.
+As in Saito's book and the CS231n notes: ops are circles; a value is above its wire and its gradient
+below, or both beside a wire that leads down. The wire of a value is an item, so texts cannot drift
+away from it; where a value forks, each use is a wire with the gradient that it sends back. Items
+have sizes, in points, but no positions: these come from the layout.
 """
 
 import math
@@ -28,51 +28,51 @@ from graphgrad.viz.views.view import Direction, Node, View
 
 NAME_LENGTH = 32
 SYMBOL_LENGTH = 16
-IN_A_CIRCLE = 3  # longer symbols stand in a pill
+CIRCLE_SYMBOL_LENGTH = 3  # longer symbols are drawn in a pill
 TOOLTIP_LENGTH = 80
-SHORTEST_WIRE = 12
+MIN_WIRE_LENGTH = 12
 LINE_HEIGHT = 13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wire:
-    """A value on its wire; or one of its uses, which bears what is sent back."""
+    """A value on its wire; or one of its uses, with the gradient that it sends back."""
 
-    id: str  # "v3"; of a use of it by the node o7 or m7 "k3_7_0", of a leaf drawn again "v3_7_0"
+    id: str  # "v3"; a use of it by node o7 or m7: "k3_7_0"; a leaf drawn again: "v3_7_0"
     kind: Literal["value", "again", "use"] = "value"
-    part: int | None  # the number of the open module that it lies in
+    region: int | None  # the number of the open region around it
     name: str = ""
-    in_front: bool = False  # whether the name stands before the line, as a leaf's, or above
+    name_in_front: bool = False  # whether the name is left of the line, as a leaf's, not above
     output: int | None = None  # which of its op's several outputs the value is
     above: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
-    fill: str = ""  # the ground of the name, in a picture of heat
-    ends: bool = False  # whether it is the result
-    down: bool = False  # whether its line leads down, with its texts beside it
+    fill: str = ""  # behind the name, in a picture of heat
+    is_result: bool = False  # whether it is the result
+    down: bool = False  # whether its line is vertical, with the texts beside it
 
     @property
-    def named(self) -> bool:
-        """Whether a name or a place among outputs is written."""
+    def has_name(self) -> bool:
+        """Whether a name or an output number is written."""
         return bool(self.name) or self.output is not None
 
     @property
-    def lines(self) -> int:
-        """How many lines of text stand at the line, but for what stands before it."""
-        return len(self.above) + len(self.below) + (self.named and not self.in_front)
+    def line_count(self) -> int:
+        """The number of lines of text above and below the line."""
+        return len(self.above) + len(self.below) + (self.has_name and not self.name_in_front)
 
     @property
-    def texts(self) -> float:
-        """How wide the texts at the line are."""
+    def texts_width(self) -> float:
+        """The width of the texts above and below the line."""
         widths = [text_width(line) for line in (*self.above, *self.below)]
-        if not self.in_front:
+        if not self.name_in_front:
             place = "" if self.output is None else f"[{self.output}] "
             widths.append(text_width(self.name, bold=True) + text_width(place))
         return max(widths, default=0.0)
 
     @property
     def length(self) -> float:
-        """How long the line must be for the texts at it."""
-        return (self.lines * LINE_HEIGHT if self.down else self.texts) or SHORTEST_WIRE
+        """The length of the line, which fits its texts."""
+        return (self.line_count * LINE_HEIGHT if self.down else self.texts_width) or MIN_WIRE_LENGTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class Circle:
     """An op."""
 
     id: str
-    part: int | None
+    region: int | None
     symbol: str
     tooltip: str
     fill: str = ""
@@ -88,14 +88,14 @@ class Circle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """A closed module, or several alike."""
+    """A closed module, or several equal ones."""
 
     id: str
-    part: int | None
+    region: int | None
     title: str
     path: str
     counts: str  # "3 ops, 20 parameters"
-    gradient: str  # "‖∂‖ of parameters 0.3", or nothing
+    gradient: str  # "‖∂‖ of parameters 0.3", or ""
     repeated: bool
     tooltip: str
     fill: str = ""
@@ -103,10 +103,10 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Dots:
-    """Something that was left out."""
+    """Dots, in place of hidden ops."""
 
     id: str
-    part: int | None
+    region: int | None
 
 
 Item = Wire | Circle | Box | Dots
@@ -115,18 +115,18 @@ Port = Literal["", "nw", "sw", "ne"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """A wire from one item to another."""
+    """A connection of two items."""
 
     tail: str
     head: str
-    kind: Literal["in", "out", "fork", "cut"]  # into an op, out of it, to a use, to dots
-    port: Port = ""  # where it meets the op, if that takes one value twice
-    straight: bool = True  # the way of the computed values is kept so, not that of the leaves
+    kind: Literal["in", "out", "fork", "cut"]  # into an op, out of it, to a use, from or to dots
+    port: Port = ""  # for an op that takes one value twice: where it enters
+    straight: bool = True  # whether the layout keeps it straight, as those of computed values
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """An open module, or what the rules of gradients computed."""
+    """An open module, or what gradient rules computed in a recorded sweep."""
 
     number: int
     outer: int | None
@@ -135,35 +135,35 @@ class Cluster:
 
     @property
     def backward(self) -> bool:
-        """Whether it is the work of a sweep that was recorded, and no module."""
+        """Whether it belongs to a recorded sweep, not to a module."""
         return self.title.startswith("∂")
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What is drawn of a view."""
+    """The items, edges and clusters of a view."""
 
     items: tuple[Item, ...]
     edges: tuple[Edge, ...]
     clusters: tuple[Cluster, ...]  # outer ones first
     direction: Direction
-    down: bool  # whether wires lead down, with their texts beside them, or to the right
+    down: bool  # whether wires lead down, not to the right
     note: tuple[str, ...]  # lines
     heat: Heat | None
     title: str
 
 
 def drawing(view: View) -> Drawing:
-    """Decide what is drawn of a view."""
-    width = 60 if view.down else 100  # of a note, in characters: no wider than most pictures
+    """Return the drawing of a view."""
+    width = 60 if view.down else 100  # of a note, in characters: most pictures are wider
     note = textwrap.wrap(readable(view.note, 500), width) if view.note else []
     clusters = []
-    for part in view.parts:
-        title = module_title([part.module], NAME_LENGTH)
-        path = readable(part.module.path, NAME_LENGTH)
+    for region in view.regions:
+        title = module_title([region.module], NAME_LENGTH)
+        path = readable(region.module.path, NAME_LENGTH)
         path = "" if path == title else path
-        clusters.append(Cluster(part.number, part.parent, title, path))
-    draft = _Draft(view)
+        clusters.append(Cluster(region.number, region.parent, title, path))
+    draft = _Builder(view)
     for node in view.nodes:
         draft.add(node)
     items, edges = tuple(draft.items), tuple(draft.edges)
@@ -179,67 +179,69 @@ def drawing(view: View) -> Drawing:
     )
 
 
-class _Draft:
-    """The items and edges so far."""
+class _Builder:
+    """Builds the items and edges of a view."""
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self.outer: dict[int | None, int | None] = {p.number: p.parent for p in view.parts}
-        self.paths = {part.number: part.module.path for part in view.parts}
-        self.homes = {i: node.part for node in view.nodes for i in node.outputs}
+        self.outer: dict[int | None, int | None] = {p.number: p.parent for p in view.regions}
+        self.paths = {region.number: region.module.path for region in view.regions}
+        self.region_of_output = {i: node.region for node in view.nodes for i in node.outputs}
         self.items: list[Item] = []
         self.edges: list[Edge] = []
 
     def add(self, node: Node) -> None:
-        """Add an op or a box with its inputs, and the wires that leave it; or a leaf."""
+        """Add an op, a box or a leaf, with its inputs and its outputs."""
         view = self.view
         if node.modules:
             self.items.append(self.box(node))
         elif node.id[0] == "o":
             self.items.append(self.circle(node))
         self.inputs(node)
-        if node.cut:
-            self.items.append(Dots(f"c{node.id}", node.part))
+        if node.has_hidden_inputs:
+            self.items.append(Dots(f"c{node.id}", node.region))
             self.edges.append(Edge(tail=f"c{node.id}", head=node.id, kind="cut", straight=False))
         for i in node.outputs:
             self.items.append(self.wire(view.value(i), node))
             if node.id[0] != "v":
                 self.edges.append(Edge(tail=node.id, head=f"v{i}", kind="out"))
-            if i in view.leads_on:
-                self.items.append(Dots(f"e{i}", node.part))
+            if i in view.used_outside:
+                self.items.append(Dots(f"e{i}", node.region))
                 self.edges.append(Edge(tail=f"v{i}", head=f"e{i}", kind="cut", straight=False))
 
     def inputs(self, node: Node) -> None:
-        """Add the wires that lead to a node."""
+        """Add the edges into a node, with the wires of uses."""
         sources = [use.source for use in node.inputs]
         for place, use in enumerate(node.inputs):
             value, tail = self.view.value(use.source), f"v{use.source}"
             straight = bool(value.inputs)
             mark = f"{use.source}_{node.id[1:]}_{place}"
             sent: tuple[str, ...] = ()
-            if use.share is not None and self.view.direction != "forward":
-                sent = tuple(_sent(use.share, value))
-            if use.again:
+            if use.contribution is not None and self.view.direction != "forward":
+                sent = tuple(_contribution_lines(use.contribution, value))
+            if use.redrawn:
                 tail = f"v{mark}"
                 self.items.append(self.leaf_again(value, node, tail, sent))
             elif sent:
                 tail = f"k{mark}"
-                part = self.where(node, use.source)
-                wire = Wire(id=tail, kind="use", part=part, below=sent, down=self.view.down)
+                region = self.common_region(node, use.source)
+                wire = Wire(id=tail, kind="use", region=region, below=sent, down=self.view.down)
                 self.items.append(wire)
                 fork = Edge(tail=f"v{use.source}", head=tail, kind="fork", straight=straight)
                 self.edges.append(fork)
-            # a value that an op takes twice forks in sight
-            twice = node.id[0] == "o" and tail == f"v{use.source}" and sources == [use.source] * 2
-            port: Port = self.sides_of(node)[place] if twice else ""
+            # an op that takes a value twice gets both edges at different corners
+            repeated = (
+                node.id[0] == "o" and tail == f"v{use.source}" and sources == [use.source] * 2
+            )
+            port: Port = self.ports_of(node)[place] if repeated else ""
             edge = Edge(tail=tail, head=node.id, kind="in", port=port, straight=straight)
             self.edges.append(edge)
 
     def wire(self, value: Value, node: Node) -> Wire:
-        """Draw a value: what it is above the line, its gradient below, and its name."""
+        """Return the wire of a value: its numbers, its gradient and its name."""
         direction = self.view.direction
-        fill = self.heat_of(value) if node.id[0] == "v" else ""
-        enters = node.id[0] == "v" and bool(value.inputs)  # computed outside of what is seen
+        fill = self.color_of(value) if node.id[0] == "v" else ""
+        enters = node.id[0] == "v" and bool(value.inputs)  # a leaf of this view only
         label = self.name(value, node)
         if not label and (value.id in self.view.shared or fill or enters):
             label = f"#{value.id}"
@@ -247,89 +249,89 @@ class _Draft:
         below = gradient_lines(value) if value.needs and direction != "forward" else []
         return Wire(
             id=f"v{value.id}",
-            part=node.part,
+            region=node.region,
             name=label,
-            in_front=node.id[0] == "v",
+            name_in_front=node.id[0] == "v",
             output=value.output,
             above=tuple(above),
             below=tuple(below),
             fill=fill,
-            ends=value.id in self.view.snapshot.ends,
+            is_result=value.id in self.view.snapshot.ends,
             down=self.view.down,
         )
 
     def leaf_again(self, value: Value, node: Node, name: str, sent: tuple[str, ...]) -> Wire:
-        """Draw a leaf with many uses once more, with what this use sends back."""
+        """Return one more wire of a leaf with many uses, with the gradient of this use."""
         direction = self.view.direction
         return Wire(
             id=name,
             kind="again",
-            part=node.part,
+            region=node.region,
             name=f"{self.name(value, node) or f'#{value.id}'} ↗",
-            in_front=True,
+            name_in_front=True,
             above=tuple(value_lines(value)) if direction != "backward" else (),
             below=sent,
-            fill=self.heat_of(value),
+            fill=self.color_of(value),
             down=self.view.down,
         )
 
-    def where(self, node: Node, source: int) -> int | None:
-        """Return the innermost part around a value and the op that uses it.
+    def common_region(self, node: Node, source: int) -> int | None:
+        """Return the innermost region around a value and the op that uses it.
 
-        Were the use drawn outside of a cluster that both lie in, wires would lead out of it and
-        into it again, and Graphviz would give up placing it between what is before and after it.
+        If the use were outside a cluster that holds both, edges would lead out of the cluster and
+        back, and Graphviz would not rank the use between the value and the op.
         """
-        around: set[int | None] = {None}
-        part = node.part
-        while part is not None:
-            around.add(part)
-            part = self.outer[part]
-        home = self.homes.get(source)
-        while home not in around:
-            home = self.outer[home]
-        return home
+        enclosing: set[int | None] = {None}
+        region = node.region
+        while region is not None:
+            enclosing.add(region)
+            region = self.outer[region]
+        region = self.region_of_output.get(source)
+        while region not in enclosing:
+            region = self.outer[region]
+        return region
 
     def name(self, value: Value, node: Node) -> str:
-        """Name a value; a parameter among its module's ops without the path."""
+        """Return the name of a value; of a parameter inside its module without the path."""
         name = value.name or ""
         if not value.inputs:
-            name = self.within(name, node.part)
+            name = self.without_prefix(name, node.region)
         return readable(name, NAME_LENGTH)
 
-    def within(self, name: str, part: int | None) -> str:
-        """Shorten a dotted name by the path of the module that it stands in."""
-        path = self.view.path if part is None else self.paths[part]
+    def without_prefix(self, name: str, region: int | None) -> str:
+        """Return a dotted name without the path of the region around it."""
+        path = self.view.path if region is None else self.paths[region]
         return name.removeprefix(f"{path}.") if path else name
 
     def heat(self, norm: float | None) -> str:
-        """Return the colour of a gradient; "" in a picture without heat."""
+        """Return the colour of a norm; "" in a picture without heat."""
         return "" if self.view.heat is None or norm is None else self.view.heat.color(norm)
 
-    def heat_of(self, value: Value) -> str:
-        """Return the colour of a value's gradient, likewise."""
+    def color_of(self, value: Value) -> str:
+        """Return the colour of a value's gradient; "" if there is none."""
         return "" if value.gradient is None else self.heat(value.gradient.norm)
 
-    def sides_of(self, node: Node) -> tuple[Port, Port]:
-        """Say where an op that takes one value twice is met."""
+    def ports_of(self, node: Node) -> tuple[Port, Port]:
+        """Return the ports at which an op that takes one value twice is entered."""
         if self.view.down:
             return "nw", "ne"
-        # the left corners of a pill are straight above each other: Graphviz 2.43 finds no way to
-        # them, and without a corner it bends two wires apart by itself
-        return ("", "") if len(self.circle(node).symbol) > IN_A_CIRCLE else ("nw", "sw")
+        # Graphviz 2.43 cannot route to the left corners of a pill, one above the other; without
+        # ports it separates the two edges itself
+        return ("", "") if len(self.circle(node).symbol) > CIRCLE_SYMBOL_LENGTH else ("nw", "sw")
 
     def circle(self, node: Node) -> Circle:
         value = self.view.value(int(node.id[1:]))
         tooltip = f"{value.op} at {value.line}" if value.line else value.op or ""
         return Circle(
             id=node.id,
-            part=node.part,
+            region=node.region,
             symbol=readable(value.symbol or "", SYMBOL_LENGTH),
             tooltip=readable(tooltip, TOOLTIP_LENGTH),
             fill=self.heat(node.norm),
         )
 
     def box(self, node: Node) -> Box:
-        """Say of a closed module its class and path, and what is in it."""
+        """Return the box of a closed module: its class, path, and counts of what is in it."""
         values = [self.view.value(i) for i in node.members]
         ops = sum(v.kind == "op" for v in values)
         learned = [v for v in values if v.kind == "leaf"]
@@ -337,13 +339,13 @@ class _Draft:
         arrays = sum(v.kind == "constant" and v.shape != () for v in values)
         counts = [(ops, "op"), (size, "parameter"), (arrays, "constant")]
         first, last = node.modules[0], node.modules[-1]
-        names = [self.within(module.path, node.part) for module in (first, last)]
+        names = [self.without_prefix(module.path, node.region) for module in (first, last)]
         names = [readable(name, NAME_LENGTH) for name in dict.fromkeys(names)]
         norms = [v.gradient.norm for v in learned if v.gradient is not None]
         shown = norms and self.view.direction != "forward"
         return Box(
             id=node.id,
-            part=node.part,
+            region=node.region,
             title=module_title(node.modules, NAME_LENGTH),
             path="" if names[0] == first.kind else " … ".join(names),
             counts=", ".join(counted(n, what) for n, what in counts if n),
@@ -354,7 +356,7 @@ class _Draft:
         )
 
 
-def _sent(share: Numbers, value: Value) -> Iterator[str]:
-    """Say what one of several uses sends back, to be added."""
-    for place, line in enumerate(gradient_lines(replace(value, gradient=share))):
+def _contribution_lines(contribution: Numbers, value: Value) -> Iterator[str]:
+    """Write the gradient that one of several uses adds."""
+    for place, line in enumerate(gradient_lines(replace(value, gradient=contribution))):
         yield f"+= {line.removeprefix('∂ ')}" if place == 0 else line

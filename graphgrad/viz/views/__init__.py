@@ -1,1 +1,1 @@
-"""What is seen of a snapshot: nodes, scenes that open into one another, and steps."""
+"""What a picture shows of a snapshot: nodes, scenes that open into one another, and steps."""

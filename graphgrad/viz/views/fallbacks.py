@@ -1,48 +1,48 @@
-"""Retreat: ever simpler pictures of a graph, for one that cannot be laid out in time."""
+"""Fallbacks: simpler and simpler views of a graph that cannot be laid out in time."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 from graphgrad.viz.snapshots.snapshot import Snapshot
-from graphgrad.viz.views.grouping import find_parts
-from graphgrad.viz.views.looks import Look
+from graphgrad.viz.views.grouping import find_regions
+from graphgrad.viz.views.options import ViewOptions
 from graphgrad.viz.views.view import view
 
-FEW = 20  # so many visible values are always laid out in time
+ALWAYS_IN_TIME = 20  # visible values that are always laid out in time
 RADII: tuple[int, ...] = (16, 8, 4, 2, 1, 0)
 
 
-def simpler(snapshot: Snapshot, look: Look) -> Iterator[tuple[Look, str]]:
-    """Yield looks that show less and less, and say of each in words what it shows.
+def simpler(snapshot: Snapshot, options: ViewOptions) -> Iterator[tuple[ViewOptions, str]]:
+    """Yield options that show less and less, each with a note on what they show.
 
     First modules are closed, from lower and lower depths on; then only the neighbourhood of the
-    result is left, or a smaller one of the focus. Each shows at most two thirds of what the
-    one before did, so they are few; nothing is worked out before it is asked for.
+    result is left, or a smaller one of the focus. Each view has at most two thirds of the values
+    of the one before, so there are few. Lazy: a view is made when it is asked for.
     """
-    size = view(snapshot, **look).size
-    for tried, note in _looks(snapshot, look):
-        if size <= FEW:
+    size = view(snapshot, **options).size
+    for fewer, note in _options(snapshot, options):
+        if size <= ALWAYS_IN_TIME:
             return
-        fewer = view(snapshot, **tried).size
-        if 3 * fewer <= 2 * size:
-            size = fewer
-            yield tried, note
+        visible = view(snapshot, **fewer).size
+        if 3 * visible <= 2 * size:
+            size = visible
+            yield fewer, note
 
 
-def _looks(snapshot: Snapshot, look: Look) -> Iterator[tuple[Look, str]]:
-    collapse, focus = look.get("collapse"), look.get("focus")
-    depth = max((part.depth for part in find_parts(snapshot)[0]), default=-1) + 1
+def _options(snapshot: Snapshot, options: ViewOptions) -> Iterator[tuple[ViewOptions, str]]:
+    collapse, focus = options.get("collapse"), options.get("focus")
+    depth = max((region.depth for region in find_regions(snapshot)[0]), default=-1) + 1
     if isinstance(collapse, int | np.integer):
         depth = min(depth, collapse)
     for closed in reversed(range(depth)):
         note = f"modules are closed from depth {closed} on"
-        yield {**look, "collapse": closed}, note
-        yield {**look, "collapse": closed, "merge": True}, f"{note}, and repeats are one box"
+        yield {**options, "collapse": closed}, note
+        yield {**options, "collapse": closed, "merge": True}, f"{note}, and repeats are one box"
     if focus is None:
         focus, around, radii = snapshot.result.id, "result", RADII
     else:
-        around, radii = "focus", tuple(reversed(range(look.get("radius", 2))))
+        around, radii = "focus", tuple(reversed(range(options.get("radius", 2))))
     for radius in radii:
         ops = f"only what is up to {radius} ops away from" if radius > 1 else "little more than"
-        yield {**look, "focus": focus, "radius": radius}, f"{ops} the {around} is shown"
+        yield {**options, "focus": focus, "radius": radius}, f"{ops} the {around} is shown"

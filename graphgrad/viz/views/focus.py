@@ -8,10 +8,10 @@ from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.snapshots.snapshot import Snapshot, Value
 
 
-def near(
+def neighbourhood(
     snapshot: Snapshot, shown: Collection[int], focus: int | str, radius: int
 ) -> frozenset[int]:
-    """Return the values near a focus. The way does not lead through leaves, which all share."""
+    """Return the values within a radius of the focus; paths do not go through shared leaves."""
     values = snapshot.values
     seeds = _seeds(values, focus)
     found = set(seeds & set(shown))
@@ -21,16 +21,16 @@ def near(
     for v in values:
         for i in dict.fromkeys(v.inputs):
             users.setdefault(i, []).append(v.id)
-    edge = list(found)
+    frontier = list(found)
     for _ in range(min(radius, len(values))):
         reached = []
-        for i in edge:
+        for i in frontier:
             if values[i - 1].inputs or i in seeds:
                 for j in (*values[i - 1].inputs, *users.get(i, ())):
                     if j in shown and j not in found:
                         found.add(j)
                         reached.append(j)
-        edge = reached
+        frontier = reached
     found.update(v.inputs[0] for v in values if v.id in found and v.kind == "output")
     leaves = {i for v in values if v.id in found for i in v.inputs if not values[i - 1].inputs}
     return frozenset(found.union(leaves & set(shown)))

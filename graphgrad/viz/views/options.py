@@ -1,4 +1,4 @@
-"""What may be said about a picture, by keyword, and what of it makes no sense."""
+"""The options of a view, and their checks."""
 
 import math
 from collections.abc import Callable
@@ -9,14 +9,14 @@ import numpy as np
 from graphgrad.errors import PictureError
 from graphgrad.viz.snapshots.snapshot import ModuleNote
 
-LONGEST = 1_000_000  # seconds: operating systems wait for no more than 2³¹ ms
+MAX_TIMEOUT = 1_000_000  # seconds: operating systems wait for no more than 2³¹ ms
 Direction = Literal["both", "forward", "backward"]
 Layout = Literal["down", "right"]
 Collapse = int | Callable[[ModuleNote], bool] | None
 
 
-class Look(TypedDict, total=False):
-    """What may be said about a picture, to every writer, by keyword."""
+class ViewOptions(TypedDict, total=False):
+    """The keywords of every method that draws or writes a graph; `Graph.render` explains them."""
 
     collapse: Collapse
     focus: int | str | None
@@ -28,17 +28,17 @@ class Look(TypedDict, total=False):
 
 
 def check_limits(who: str, limit: object, timeout: object) -> None:
-    """Refuse a number of values or of seconds that makes no sense."""
+    """Raise PictureError unless limit and timeout are numbers in range."""
     if isinstance(limit, bool) or not isinstance(limit, int | float | np.number) or not limit >= 0:
         message = f"{who}: limit is a number of values from 0 on, not {limit!r}"
         raise PictureError(message)
     number = isinstance(timeout, int | float | np.number) and not isinstance(timeout, bool)
-    if not number or not 0 < timeout <= LONGEST:  # type: ignore[operator]
-        message = f"{who}: timeout is a number of seconds above 0, at most {LONGEST:,}"
+    if not number or not 0 < timeout <= MAX_TIMEOUT:  # type: ignore[operator]
+        message = f"{who}: timeout is a number of seconds above 0, at most {MAX_TIMEOUT:,}"
         raise PictureError(f"{message}, not {timeout!r}")
 
 
-def checked(
+def check_options(
     collapse: object,
     focus: object,
     radius: object,
@@ -46,7 +46,7 @@ def checked(
     heat: object,
     layout: object = None,
 ) -> tuple[float, float] | None:
-    """Refuse what makes no sense; return the limits of the heat, if there are."""
+    """Raise PictureError for an invalid option; return the limits of the heat, if given."""
     if isinstance(collapse, bool) or not (
         collapse is None
         or callable(collapse)

@@ -1,4 +1,4 @@
-"""Times: when each op of a graph is in hand, the same in every view of it."""
+"""Timeline: when each op of a graph is computed and differentiated, the same in every view."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -6,8 +6,8 @@ from functools import cached_property
 from graphgrad.viz.snapshots.snapshot import OpStep
 
 
-class Times:
-    """The places of the ops in the order of the whole graph, worked out when first asked for."""
+class Timeline:
+    """The index of each op in the order of the whole graph, computed on first use."""
 
     def __init__(self, steps: Sequence[OpStep]) -> None:
         self._steps = steps
@@ -25,6 +25,6 @@ class Times:
 
     @cached_property
     def backward(self) -> dict[int, int]:
-        """By op: when its rules run; nothing of one that takes no part."""
+        """By op: when its rules run; without ops that take no part in differentiation."""
         ids = (step.id for step in self._steps if step.direction == "backward")
         return {i: time for time, i in enumerate(ids, self.seed + 1)}
