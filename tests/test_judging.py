@@ -18,7 +18,7 @@ from graphgrad.judging.limits import SATURATED, STUCK, UPDATES, Band, short
 from graphgrad.judging.updates import excursions, ratios
 from graphgrad.nn import init
 from graphgrad.nn.diagnosis.measurements import LayerMeasure, ParameterMeasure, Record, distribution
-from graphgrad.viz.page.layers import limits, watched
+from graphgrad.viz.page.layers import limits_text, watched_data
 
 RNG = np.random.default_rng
 SEEDS = range(12)
@@ -341,7 +341,7 @@ def test_a_word_tells_of_each_value_outside_the_band_and_of_no_other(rows: Any) 
     records = records_of(named)
     watch = nn.Diagnosis(nn.Affine(1, 1, rng=RNG(0)))
     watch.records.extend(records)
-    chart = watched(records, watch.resting_shares())["charts"][0]
+    chart = watched_data(records, watch.resting_shares())["charts"][0]
     low, high = chart["band"]
     told = excursions(records)
     for series in chart["series"]:
@@ -376,10 +376,10 @@ def test_pictures_draw_the_band_of_the_words() -> None:
     _ratios(axes, records)
     (patch,) = axes.patches
     assert patch.get_bbox().intervaly.tolist() == pytest.approx([UPDATES.low, UPDATES.high])
-    chart = watched(records, [{}, {}])["charts"][0]
+    chart = watched_data(records, [{}, {}])["charts"][0]
     assert chart["band"] == pytest.approx([UPDATES.low, UPDATES.high], rel=1e-5)
     assert str(UPDATES) in chart["about"]
-    assert f"{SATURATED:.0%}" in limits()
+    assert f"{SATURATED:.0%}" in limits_text()
 
 
 def test_a_band_has_two_sides() -> None:

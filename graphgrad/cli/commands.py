@@ -16,7 +16,7 @@ from graphgrad.version import __version__
 from graphgrad.viz.drawing.layout import INSTALL, graphviz_commands
 from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.picture import DRAWN, WRITTEN, Graph
-from graphgrad.viz.showing import opened, temporary_file
+from graphgrad.viz.showing import open_in_browser, temporary_file
 from graphgrad.viz.snapshots.snapshot import take
 from graphgrad.viz.views.options import Direction, Layout, check_options
 
@@ -243,7 +243,7 @@ def _show(graph: Graph, what: str, options: argparse.Namespace, look: dict[str, 
     path = Path(options.output) if options.output else temporary_file("graph.html")
     graph.render(path, **look)
     _say(f"{what}: {path}")
-    if _form(path) in DRAWN and not options.no_open and not opened(path):
+    if _form(path) in DRAWN and not options.no_open and not open_in_browser(path):
         _say("No browser could be opened; open that file in one.")
     return 0
 

@@ -1,4 +1,4 @@
-"""Pictures of graphs: snapshot, view, then a writer for each form; `plots` of arrays."""
+"""Pictures of graphs: a snapshot, a view of it, a writer for each format; `plots` of arrays."""
 
 from graphgrad.names import answer_for_names as _answer_for_names
 from graphgrad.reprs import public as _public
@@ -20,5 +20,5 @@ _answer_for_names(__name__)
 
 
 def __dir__() -> list[str]:
-    """Name what is public, so that Tab offers that alone."""
+    """List the public names, for Tab completion."""
     return _public(__name__, "plots")

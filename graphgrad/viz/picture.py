@@ -1,4 +1,4 @@
-"""Graph: what `gg.graph` returns, a snapshot that can be written in several forms."""
+"""Graph: what `gg.graph` returns, a snapshot that can be drawn or written in several formats."""
 
 import base64
 import os
@@ -28,8 +28,8 @@ from graphgrad.viz.views.options import check_limits
 from graphgrad.viz.views.scenes import SCENES, Scene, scenes_of
 from graphgrad.viz.views.view import View, ViewOptions, view
 
-WIRES = 4  # for each of the values that may be visible
-WRITTEN: dict[str, Callable[[View], str]] = {  # by suffix: forms that are texts
+EDGES_PER_VALUE = 4  # edges for each value that may be visible
+WRITTEN: dict[str, Callable[[View], str]] = {  # by suffix: formats that are text
     "dot": dot,
     "mmd": mermaid,
     "json": lambda seen: to_json(seen.snapshot),
@@ -44,59 +44,59 @@ DRAWN: dict[str, Callable[[list[Scene], float], bytes]] = {  # those that need a
 
 @dataclass(frozen=True, repr=False)
 class Graph:
-    """The graph of a tensor at the moment it was asked for; later changes do not reach it."""
+    """The graph of a tensor at one moment; later changes do not affect it."""
 
     snapshot: Snapshot
 
-    def view(self, **look: Unpack[ViewOptions]) -> View:
-        """Return what is seen of the graph; ``render`` explains the options."""
-        return view(self.snapshot, **look)
+    def view(self, **options: Unpack[ViewOptions]) -> View:
+        """Return the view that ``render`` draws; takes the same options."""
+        return view(self.snapshot, **options)
 
-    def to_dot(self, **look: Unpack[ViewOptions]) -> str:
+    def to_dot(self, **options: Unpack[ViewOptions]) -> str:
         """Write the graph in the language of Graphviz; needs nothing installed.
 
-        Takes ``collapse`` and all that follows it as ``render`` does.
+        Takes the options of ``render`` from ``collapse`` on.
         """
-        return dot(self.view(**look))
+        return dot(self.view(**options))
 
     def to_json(self) -> str:
-        """Write everything that is known of the graph as JSON; needs nothing installed.
+        """Write the snapshot as JSON, by ``docs/graph.schema.json``; needs nothing installed.
 
-        ``docs/graph.schema.json`` describes it. NaN and infinities are the texts "NaN",
-        "Infinity" and "-Infinity". The text is ASCII and has no ``<``, so it may stand in a page.
+        NaN and infinities are the strings "NaN", "Infinity" and "-Infinity". The text is ASCII
+        without ``<``, so it is safe inside a page.
         """
         return to_json(self.snapshot)
 
-    def to_mermaid(self, **look: Unpack[ViewOptions]) -> str:
+    def to_mermaid(self, **options: Unpack[ViewOptions]) -> str:
         """Write the graph as a Mermaid flowchart, which many sites draw; needs nothing installed.
 
         Takes ``collapse``, ``focus``, ``radius``, ``direction`` and ``layout`` as ``render`` does.
-        At a fork each arrow says what that use sends back.
+        At a fork each arrow has the gradient that its use sends back.
 
         Raises
         ------
         PictureError
             If more is visible than Mermaid draws, about 200 values or 500 arrows.
         """
-        return mermaid(self.view(**look))
+        return mermaid(self.view(**options))
 
     def to_svg(
-        self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[ViewOptions]
+        self, *, limit: int = 500, timeout: float = 10.0, **options: Unpack[ViewOptions]
     ) -> str:
-        """Draw the graph as SVG; arguments and errors are those of ``render``."""
-        seen = self._look("to_svg", limit, timeout, look)
-        return self._drawn(seen, "svg", timeout, look).decode()
+        """Draw the graph as SVG; parameters and errors are those of ``render``."""
+        seen = self._checked_view("to_svg", limit, timeout, options)
+        return self._draw(seen, "svg", timeout, options).decode()
 
     def to_html(
-        self, *, limit: int = 500, timeout: float = 10.0, **look: Unpack[ViewOptions]
+        self, *, limit: int = 500, timeout: float = 10.0, **options: Unpack[ViewOptions]
     ) -> str:
-        """Write a page that steps through the graph; arguments and errors are those of ``render``.
+        """Write a page that steps through the graph; parameters and errors are those of ``render``.
 
-        One file, which needs no network and loads nothing. It goes forward and back one op at a
-        time, tells what each computes and sends back, opens closed modules, and searches.
+        A single file, which needs no network. It steps forward and backward one op at a time,
+        shows what each computes and sends back, opens closed modules, and searches.
         """
-        seen = self._look("to_html", limit, timeout, look)
-        return self._drawn(seen, "html", timeout, look).decode()
+        seen = self._checked_view("to_html", limit, timeout, options)
+        return self._draw(seen, "html", timeout, options).decode()
 
     def render(
         self,
@@ -104,25 +104,26 @@ class Graph:
         *,
         limit: int = 500,
         timeout: float = 10.0,
-        **look: Unpack[ViewOptions],
+        **options: Unpack[ViewOptions],
     ) -> Path:
         """Draw the graph into a file: .svg, .png, .pdf or .html; or write it: .dot, .mmd, .json.
 
         Parameters
         ----------
         path
-            Where to; the suffix says what. An old file is replaced, all at once.
+            The file; its suffix is the format. An old file is replaced atomically.
         limit
-            The number of visible values above which nothing is drawn, for nobody could read it.
+            The number of visible values above which PictureError is raised: nobody could read them.
         timeout
-            How many seconds the layout may take, at most a million. Past it less is drawn, modules
-            closed or only what is near the result, and the picture says so.
+            How many seconds the layout may take, at most a million. After that a simpler view is
+            drawn, with modules closed or only the neighbourhood of the result, and a note on it.
         collapse
-            Which modules are closed into one box: those from a depth on (0: the outermost one;
-            1: those that it calls), with those above that call no others; a depth that none has
-            opens all. Or those for which a function of a :class:`~graphgrad.viz.ModuleNote`,
-            with its ``path`` and ``kind``, says so: ``lambda m: m.kind == "Block"``. Left out, as
-            many modules are closed as make at most 150 values visible.
+            Which modules are closed into one box. A number: those from this depth on (0 is the
+            outermost module, 1 those that it calls) and shallower ones that call no others; a
+            depth that no module has opens all. A function of a
+            :class:`~graphgrad.viz.ModuleNote`, with its ``path`` and ``kind``: those for which it
+            returns True, as with ``lambda m: m.kind == "Block"``. Default: as many as leave at
+            most 150 values visible.
         focus
             Show only the neighbourhood of a value, by name or id, or of a module, by its path.
         radius
@@ -133,18 +134,18 @@ class Graph:
             Fill nodes by the norm of the gradient on a logarithmic scale: True, or the norms at
             the ends of the scale, such as ``(1e-6, 1)``, so that pictures can be compared.
         merge
-            Whether closed modules that follow one another and hold the same ops on the same
-            shapes become one, "Block × 12". Left out, they do but in pictures of heat.
+            Whether consecutive closed modules with the same ops on the same shapes become one
+            box, "Block × 12". Default: True, except with heat.
         layout
-            Where the way forward leads: "down", with texts beside the wires, or "right", with
-            values above and gradients below them. Left out, down in graphs with modules, which
-            are long, and to the right in others.
+            The direction of the forward pass: "down", with texts beside the wires, or "right",
+            with values above and gradients below them. Default: down in graphs with modules,
+            which are long, right in others.
 
         Raises
         ------
         PictureError
             For another suffix, too many values, a path that cannot be written, a layout that
-            takes too long even so, a look that makes no sense, and without Graphviz.
+            times out even for simpler views, invalid options, and without Graphviz.
         """
         path = Path(path)
         suffix = path.suffix.lower().removeprefix(".")
@@ -153,15 +154,15 @@ class Graph:
             raise PictureError(f"render: '{path}' ends in none of {suffixes}")
         if suffix in WRITTEN:
             check_limits("render", limit, timeout)
-            seen = self.view(**look)
+            seen = self.view(**options)
         else:
-            seen = self._look("render", limit, timeout, look)
+            seen = self._checked_view("render", limit, timeout, options)
         if not path.parent.is_dir():
             raise PictureError(f"render: there is no folder '{path.parent}'")
         if suffix in WRITTEN:
             data = WRITTEN[suffix](seen).encode()
         else:
-            data = self._drawn(seen, suffix, timeout, look)
+            data = self._draw(seen, suffix, timeout, options)
         try:
             with replacing(path) as unfinished:
                 unfinished.write_bytes(data)
@@ -175,25 +176,25 @@ class Graph:
         path: str | os.PathLike[str] | None = None,
         limit: int = 500,
         timeout: float = 10.0,
-        **look: Unpack[ViewOptions],
+        **options: Unpack[ViewOptions],
     ) -> Path | None:
         """Open the page that steps through the graph: in the cell of a notebook, else the browser.
 
-        A notebook that was opened anew and is not trusted says to run the cell again.
+        A notebook that was reopened and is not trusted asks to run the cell again.
 
         Parameters
         ----------
         path
-            A file for the page, ending in .html, which a notebook needs none of. Left out, it is
-            in a temporary folder, and stays there. A browser that may not read those, such as one
-            that was installed as a Snap, needs a path.
+            A file for the page, ending in .html. Default: none in a notebook, else a file in a
+            temporary folder, which is not deleted. A browser that cannot read temporary files,
+            such as one installed as a Snap, needs a path.
         limit, timeout, collapse, focus, radius, direction, heat, merge, layout
             As ``render`` takes them.
 
         Returns
         -------
         Path or None
-            The file; None where it is in the notebook alone. Without a browser stderr says so.
+            The file; None in a notebook without ``path``. Without a browser, stderr names the file.
 
         Raises
         ------
@@ -202,47 +203,47 @@ class Graph:
         """
 
         def page() -> str:
-            return self.to_html(limit=limit, timeout=timeout, **look)
+            return self.to_html(limit=limit, timeout=timeout, **options)
 
         return show_page(page, None if path is None else Path(path), repr(self))
 
-    def _look(self, who: str, limit: int, timeout: float, look: ViewOptions) -> View:
-        """Return what is seen; refuse what nobody could read, and no layout would end on."""
+    def _checked_view(self, who: str, limit: int, timeout: float, options: ViewOptions) -> View:
+        """Return the view; raise PictureError if it is too large to read or to lay out."""
         check_limits(who, limit, timeout)
         plain = not self.snapshot.calls and not self.snapshot.modules
-        if plain and look.get("focus") is None and look.get("direction") != "backward":
+        if plain and options.get("focus") is None and options.get("direction") != "backward":
             values = sum(v.shape is not None for v in self.snapshot.values)
-            if values > limit:  # seen before a view is made, which takes seconds for 100,000
+            if values > limit:  # before a view is made, which takes seconds for 100,000 values
                 raise _too_large(who, f"{values} values", f"limit={limit}")
-        seen = self.view(**look)
+        seen = self.view(**options)
         if seen.size > limit:
             raise _too_large(who, f"{seen.size} values", f"limit={limit}")
         wires = sum(len(node.inputs) for node in seen.nodes)
-        if wires > WIRES * limit:
-            raise _too_large(who, f"{wires} wires", f"{WIRES} × limit={limit}")
+        if wires > EDGES_PER_VALUE * limit:
+            raise _too_large(who, f"{wires} wires", f"{EDGES_PER_VALUE} × limit={limit}")
         return seen
 
-    def _drawn(self, seen: View, suffix: str, timeout: float, look: ViewOptions) -> bytes:
-        """Draw what a look shows; where the layout takes too long, less and less of it.
+    def _draw(self, seen: View, suffix: str, timeout: float, options: ViewOptions) -> bytes:
+        """Draw a view; while the layout times out, fall back to simpler views, with a note.
 
-        The picture then says so. Each try has half of the time of the one before, so they end
-        within twice the time. The insides of modules, which a page has, are left out first.
+        Each try has half of the time of the one before, so that all end within twice the timeout.
+        The insides of modules, which a page has, are left out first.
         """
         inner = SCENES if suffix == "html" else 0
         try:
             return DRAWN[suffix](scenes_of(seen, inner), timeout)
         except LayoutTimeoutError as error:
-            late = error
-        for tried, (less, what) in enumerate(simpler(self.snapshot, look), 1):
-            seen = self.view(**less)
+            timed_out = error
+        for attempt, (simpler_options, what) in enumerate(simpler(self.snapshot, options), 1):
+            seen = self.view(**simpler_options)
             notes = (seen.note, f"the layout took longer than {timeout:g} s: {what}")
             seen = replace(seen, note="; ".join(filter(None, notes)))
             with suppress(LayoutTimeoutError):
-                return DRAWN[suffix](scenes_of(seen, 0), timeout / 2**tried)
-        raise late
+                return DRAWN[suffix](scenes_of(seen, 0), timeout / 2**attempt)
+        raise timed_out
 
     def __repr__(self) -> str:
-        """Say what the graph is of, and how large it is."""
+        """Name the result, with its value, and count ops, leaves and constants."""
         values = self.snapshot.values
         results = [values[i - 1] for i in self.snapshot.ends]
         called = self.snapshot.name or self.snapshot.result.name
@@ -260,10 +261,9 @@ class Graph:
         return f"<Graph of {name}{readable(result, 64)}: {', '.join(parts)}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002
-        """Show the picture in a notebook; without Graphviz, or if too large, say why not.
+        """Show the picture in a notebook; without Graphviz, or if too large, the error as text.
 
-        An untrusted notebook shows neither inline SVG nor frames, but an image with its data in
-        its address.
+        An untrusted notebook shows neither inline SVG nor iframes, but an image with a data URL.
         """
         text = repr(self)
         try:
@@ -275,43 +275,43 @@ class Graph:
         return {"text/plain": text, "image/svg+xml": svg, "text/html": image}
 
 
-def graph(of: Tensor | Callable[..., Any], *args: Any, **look: Never) -> Graph:
-    """Return the graph of everything that a tensor was computed from, to be drawn.
+def graph(of: Tensor | Callable[..., Any], *args: Any, **options: Never) -> Graph:
+    """Return the graph of everything that a tensor was computed from.
 
     ``.show()`` opens a page that steps through it; ``.render("a.svg")`` draws it into a file, also
     .png, .pdf, .html, .dot, .mmd or .json; ``.to_svg()``, ``.to_html()``, ``.to_dot()``,
-    ``.to_mermaid()`` and ``.to_json()`` return texts. What is to be seen is said there, and told at
-    ``Graph.render``: ``collapse``, ``focus``, ``radius``, ``direction``, ``heat``, ``merge`` and
-    ``layout``.
+    ``.to_mermaid()`` and ``.to_json()`` return texts. These methods take the options of the picture
+    (``collapse``, ``focus``, ``radius``, ``direction``, ``heat``, ``merge``, ``layout``), which
+    ``Graph.render`` explains.
 
     ::
 
         gg.graph(loss).render("loss.svg")
         gg.graph(model, x).show(collapse=1, heat=True)
 
-    Or that of a function's result: ``gg.graph(f, x, y)`` runs it under ``gg.viz.tracing()``.
-    Plain floating arrays among the arguments become leaves with the names of f's parameters.
-    It may return several Tensors, in tuples, lists and dicts: ``gg.graph(nn.LSTM(3, 4), x)``;
-    the gradients are then those of the sum of all.
+    Given a function, ``gg.graph(f, x, y)`` runs it under ``gg.viz.tracing()`` and returns the graph
+    of its result. Plain floating arrays among the arguments become leaves with the names of f's
+    parameters. f may return several Tensors, in tuples, lists and dicts, as in
+    ``gg.graph(nn.LSTM(3, 4), x)``; the gradients are then those of their sum.
 
-    The gradients are those that ``backward()`` sent through this graph, if it kept them all;
-    else those of a sweep of the picture's own, which starts with ones, touches no ``.grad``
-    and runs no hooks. A gradient that does not exist is shown as "–": so are those of arrays
-    of more than a few elements, and of constants, once ``backward()`` has freed the graph.
-    Draw before ``backward()``, or call it with ``retain_graph=True``, to see them.
+    The gradients are those that ``backward()`` sent through this graph, if it kept them all; else
+    those of a separate sweep, which starts with ones, changes no ``.grad`` and runs no hooks. A
+    missing gradient is shown as "–". Once ``backward()`` has freed the graph, those of constants
+    and of arrays of more than a few elements are missing: draw before ``backward()``, or call it
+    with ``retain_graph=True``.
 
     Raises
     ------
     DtypeError
         For anything but a Tensor or a function, and for a function that returns no Tensor.
     UnsupportedError
-        For arguments by name.
+        For keyword arguments.
     """
-    if look:
-        given = ", ".join(f"{name}=…" for name in look)
+    if options:
+        given = ", ".join(f"{name}=…" for name in options)
         message = (
-            f"graph: takes no {given}; what is to be seen is said where it is drawn, as in "
-            f"gg.graph(…).show({given}), and arguments of a function by lambda x: f(x, {given})"
+            f"graph: takes no {given}; pass options of the picture where it is drawn, as in "
+            f"gg.graph(…).show({given}), and arguments of a function as lambda x: f(x, {given})"
         )
         raise UnsupportedError(message)
     if isinstance(of, Tensor) and not args:

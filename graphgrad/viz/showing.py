@@ -1,4 +1,4 @@
-"""Showing a page: in the cell of a notebook, else in the browser, from a file that stays."""
+"""Showing a page: in the cell of a notebook, else in the browser."""
 
 import html
 import sys
@@ -16,16 +16,16 @@ _WHO = "show"
 
 
 def show_page(page: Callable[[], str], path: Path | None, text: str) -> Path | None:
-    """Show a page, and return its file; None where it is in a cell and nowhere else.
+    """Show a page, and return its file; None if it is only in a cell.
 
     Parameters
     ----------
     page
-        What makes it, as HTML. Called once the path is known to be of use.
+        Returns the HTML. Called after the path was checked.
     path
-        Where it stays; None: in a new temporary folder.
+        The file; None: in a new temporary folder.
     text
-        What stands for it in a console that has a kernel but shows no pages.
+        Shown in its place by a console that has a kernel but shows no HTML.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def show_page(page: Callable[[], str], path: Path | None, text: str) -> Path | N
         if path is not None:
             write(path, source, _WHO)
         hint = "to see the page: .show(path='page.html')" if path is None else f"page: {path}"
-        # by the shell itself, so that nothing of IPython is imported
+        # through the shell, so that IPython need not be imported
         shell.display_pub.publish(
             {"text/plain": f"{text}\n{hint}", "text/html": frame(source, text)}
         )
@@ -47,15 +47,15 @@ def show_page(page: Callable[[], str], path: Path | None, text: str) -> Path | N
     if path is None:
         path = temporary_file("graph.html")
     write(path, source, _WHO)
-    if not opened(path):
+    if not open_in_browser(path):
         sys.stderr.write(f"{_WHO}: no browser could be opened; the page is in {path}\n")
     return path
 
 
 def kernel_shell() -> Any:
-    """Return the shell of the Jupyter kernel that this is, or None in any other Python.
+    """Return the IPython shell of this Jupyter kernel; None outside of one.
 
-    The IPython of a terminal is a shell too, but has no kernel behind it.
+    IPython in a terminal has a shell too, but no kernel.
     """
     ask = getattr(sys.modules.get("IPython"), "get_ipython", None)
     shell = None if ask is None else ask()
@@ -63,9 +63,9 @@ def kernel_shell() -> Any:
 
 
 def frame(source: str, title: str) -> str:
-    """Return a page as an element of another: it may run its script there, and nothing more.
+    """Return a page as a sandboxed iframe, which may only run its script.
 
-    A notebook that is not trusted takes the element away, and leaves what stands in it.
+    An untrusted notebook removes the iframe and shows its fallback text.
     """
     return (
         f'<iframe title="{html.escape(title)}" sandbox="allow-scripts" '
@@ -75,12 +75,12 @@ def frame(source: str, title: str) -> str:
 
 
 def temporary_file(name: str) -> Path:
-    """Return a path in a new temporary folder, which stays.
+    """Return a path in a new temporary folder, which is not deleted.
 
     Raises
     ------
     PictureError
-        If there is nowhere to make one.
+        If it cannot be made.
     """
     try:
         return Path(tempfile.mkdtemp(prefix="graphgrad-")) / name
@@ -89,8 +89,8 @@ def temporary_file(name: str) -> Path:
         raise PictureError(message) from error
 
 
-def opened(path: Path) -> bool:
-    """Open a file in the browser, and return whether there is one."""
+def open_in_browser(path: Path) -> bool:
+    """Open a file in the browser; return whether that worked."""
     try:
         return webbrowser.open(path.absolute().as_uri())
     except (webbrowser.Error, OSError):

@@ -260,7 +260,7 @@ def test_lines_meet_their_edges(program: Any, layout: Any) -> None:
 
 
 @pytest.mark.parametrize("layout", ["right", "down"])
-def test_edges_continue_lines(layout: Any) -> None:
+def test_edges_lead_forward(layout: Any) -> None:
     """Also around blocks with a way past them, and through groups in groups."""
     ways = re.findall(r' d="(M[^"]*[CL][^"]*)"', gg.graph(network()).to_svg(layout=layout))[1:]
     assert len(ways) > 40

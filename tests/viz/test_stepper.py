@@ -13,7 +13,7 @@ from graphgrad import nn
 from graphgrad.viz import Graph
 from graphgrad.viz.drawing.texts import gradient_lines, value_lines
 from graphgrad.viz.formulas.number_format import number as written
-from graphgrad.viz.page.document import FOLDER, SIGNS, lean
+from graphgrad.viz.page.document import FOLDER, OPERATORS, minify
 from tests.browser import OVERLAPS, data_of, reached_by_tab
 from tests.builders import HOSTILE, Net, network, traced
 from tests.golden import programs
@@ -130,17 +130,17 @@ def test_what_only_readers_need_is_taken_out() -> None:
       const text = "a  // b"; // and another
       if (text === `${text} /* { } */ ${`x ? y`}`) { return [1, 2]; }
     """
-    assert lean(script, SIGNS[".js"]) == (
+    assert minify(script, OPERATORS[".js"]) == (
         'const text="a  // b";if(text===`${text} /* { } */ ${`x ? y`}`){return[1,2]}'
     )
     style = "a , b :is(c) {\n  margin: 0 auto; /* why */\n}\n"
-    assert lean(style, SIGNS[".css"]) == "a,b :is(c){margin:0 auto}"
+    assert minify(style, OPERATORS[".css"]) == "a,b :is(c){margin:0 auto}"
 
 
 @pytest.mark.parametrize("path", [*FOLDER.glob("*.js"), *FOLDER.glob("*.css")], ids=str)
 def test_scripts_and_styles_are_written_so_that_it_can_be_taken_out(path: Path) -> None:
     """A line that still begins with space tells that a quote was taken for another's end."""
-    text = lean(path.read_text("utf-8"), SIGNS[path.suffix])
+    text = minify(path.read_text("utf-8"), OPERATORS[path.suffix])
     assert not [line for line in text.splitlines() if not line or line[0].isspace()]
     assert " // " not in text
 

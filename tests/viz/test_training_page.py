@@ -18,7 +18,7 @@ from graphgrad import data, nn, optim
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.judging.limits import UPDATES
 from graphgrad.judging.updates import excursions
-from graphgrad.viz.page.epochs import batches_per_epoch, letters
+from graphgrad.viz.page.epochs import batches_per_epoch, list_marker
 from tests.browser import OVERLAPS, Parts, data_of, reached_by_tab
 from tests.builders import HOSTILE
 from tests.golden.programs import apples_and_oranges
@@ -236,7 +236,7 @@ def test_epochs_of_findings_are_marked(page: Any) -> None:
     assert items[1].startswith("the loss stood at 2.303, where it began, in epochs 1 to 13: that ")
     assert chart(path, "Loss")["marks"] == [[1, 13, "B"]]
     assert chart(path, "Accuracy")["marks"] == [], "of the gap no epoch is told"
-    assert [letters(n) for n in (1, 26, 27, 52, 53, 703)] == ["A", "Z", "AA", "AZ", "BA", "AAA"]
+    assert [list_marker(n) for n in (1, 26, 27, 52, 53, 703)] == ["A", "Z", "AA", "AZ", "BA", "AAA"]
 
 
 def test_any_mapping_of_columns_will_do(page: Any) -> None:

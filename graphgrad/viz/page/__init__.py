@@ -1,1 +1,1 @@
-"""Pages for the browser: one file each, offline, drawn by the scripts and styles beside this."""
+"""Pages for the browser: a single offline file each, with the scripts and styles in this folder."""

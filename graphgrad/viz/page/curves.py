@@ -1,4 +1,4 @@
-"""Rows of numbers as a page holds them: all of them, or the extremes and mean of each bin."""
+"""Curves as a page stores them: every number, or minimum, mean and maximum of each bin."""
 
 import math
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ import numpy as np
 
 from graphgrad.viz.drawing.texts import readable
 
-LONGEST = 80  # characters of a name
+NAME_LENGTH = 80  # characters of a name
 BINS = 600  # about as many as a curve has pixels
-WHOLE = 2 * BINS  # a row that is no longer is kept as it is
+UNBINNED = 2 * BINS  # numbers up to which a row is not binned
 
 
-def number(value: float, digits: int = 6) -> float | int | str:
-    """Return what JSON can hold: a number of so many digits, or "nan", "inf", "-inf"."""
+def json_number(value: float, digits: int = 6) -> float | int | str:
+    """Return a number rounded to some digits, or the string "nan", "inf" or "-inf", for JSON."""
     value = float(value)
     if not math.isfinite(value):
         return str(value)
@@ -23,40 +23,40 @@ def number(value: float, digits: int = 6) -> float | int | str:
 
 
 def bin_size(count: int) -> int:
-    """Return how many neighbours of a row this long share a bin: 1 up to 1200."""
-    return 1 if count <= WHOLE else -(-count // BINS)
+    """Return the size of the bins for a row of this length: 1 up to 1200 numbers."""
+    return 1 if count <= UNBINNED else -(-count // BINS)
 
 
 def curve(
     name: str, values: Sequence[float | None], digits: int = 6, **more: Any
 ) -> dict[str, Any]:
-    """Return a row under its name: ``y``, or ``low``, ``mean``, ``high`` of each bin.
+    """Return a named row: ``y``, or ``low``, ``mean``, ``high`` of each bin.
 
-    These are of the finite values; ``broken`` says how many of a bin are not. None is a gap.
+    These are of the finite values; ``broken`` counts the others in each bin. None is a gap.
     """
-    name = readable(name, LONGEST)
+    name = readable(name, NAME_LENGTH)
     size = bin_size(len(values))
     if size == 1:
         return {
             "name": name,
-            "y": [None if v is None else number(v, digits) for v in values],
+            "y": [None if v is None else json_number(v, digits) for v in values],
         } | more
     bins = [
         _summary(np.array([v for v in values[i : i + size] if v is not None], float))
         for i in range(0, len(values), size)
     ]
-    low, mean, high = ([number(b[i], digits) for b in bins] for i in range(3))
+    low, mean, high = ([json_number(b[i], digits) for b in bins] for i in range(3))
     broken = [int(b[3]) for b in bins]
     return {"name": name, "low": low, "mean": mean, "high": high, "broken": broken} | more
 
 
-def consecutive(unit: str, count: int, scale: float = 1.0) -> dict[str, Any]:
-    """Return a horizontal axis of the items 1, 2, …, count; ``scale`` times that is the place."""
+def index_axis(unit: str, count: int, scale: float = 1.0) -> dict[str, Any]:
+    """Return a horizontal axis of the items 1, 2, …, count, at ``scale`` times their numbers."""
     return {"unit": unit, "count": count, "per": bin_size(count), "scale": scale}
 
 
-def numbered(unit: str, numbers: Sequence[int]) -> dict[str, Any]:
-    """Return a horizontal axis of items that have numbers of their own."""
+def number_axis(unit: str, numbers: Sequence[int]) -> dict[str, Any]:
+    """Return a horizontal axis of items with given numbers."""
     size, last = bin_size(len(numbers)), len(numbers) - 1
     starts = range(0, len(numbers), size)
     axis: dict[str, Any] = {"unit": unit, "from": [numbers[i] for i in starts], "per": size}
@@ -66,7 +66,7 @@ def numbered(unit: str, numbers: Sequence[int]) -> dict[str, Any]:
 
 
 def spans_decades(rows: Sequence[Any], factor: float = 30.0) -> bool:
-    """Return whether values are all above 0 and so far apart that a logarithmic scale is apt."""
+    """Whether all values are above 0 and differ by so much that a logarithmic scale is better."""
     values = np.concatenate([np.asarray(row, float) for row in rows])
     values = values[np.isfinite(values)]
     return bool(values.size and values.min() > 0 and values.max() > factor * values.min())
@@ -76,6 +76,6 @@ def _summary(values: Any) -> tuple[float, float, float, int]:
     finite = values[np.isfinite(values)]
     if not finite.size:
         return math.nan, math.nan, math.nan, values.size
-    # each divided first: their sum may be infinite
+    # divided before the sum, which might overflow
     mean = float((finite / finite.size).sum())
     return float(finite.min()), mean, float(finite.max()), values.size - finite.size

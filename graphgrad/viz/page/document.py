@@ -1,4 +1,4 @@
-"""One HTML file that holds its style, script and data, and may load or send nothing."""
+"""A self-contained HTML file: style, script and data inside, no network access."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent
 
 
 def checked_path(path: Path, who: str) -> Path:
-    """Return a path that ends in .html or .htm, in a folder that is there.
+    """Return a path that ends in .html or .htm, in an existing folder.
 
     Raises
     ------
@@ -30,31 +30,30 @@ def checked_path(path: Path, who: str) -> Path:
 
 
 def document(title: str, body: str, data: Any, *, style: str, script: str) -> str:
-    """Return a page: a title, a body in HTML, and data for the script, as JSON.
+    """Return a page with a title, a body in HTML, and data for the script, as JSON.
 
-    Only this very style and script run: the policy names their hashes and allows nothing else.
+    Its content security policy allows this style and script, by their hashes, and nothing else.
 
     Parameters
     ----------
     title
         As text.
     body
-        HTML, in which all that a user named is escaped.
+        HTML, in which names of the user are escaped.
     data
         What JSON can hold; the script finds it in the element `data`.
     style, script
         Names of files in this folder.
     """
     css, js = (
-        lean((FOLDER / name).read_text("utf-8"), SIGNS[Path(name).suffix])
+        minify((FOLDER / name).read_text("utf-8"), OPERATORS[Path(name).suffix])
         for name in (style, script)
     )
     policy = (
         f"default-src 'none'; style-src '{_hash(css)}'; script-src '{_hash(js)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    # With < written so, no text in the data can end the element that it stands in; half a
-    # character has no UTF-8.
+    # Escape <, so that no text can end the script element, and lone surrogates, which UTF-8 lacks.
     packed = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     packed = re.sub("[<\ud800-\udfff]", lambda c: f"\\u{ord(c[0]):04x}", packed)
     return (
@@ -69,19 +68,17 @@ def document(title: str, body: str, data: Any, *, style: str, script: str) -> st
     )
 
 
-def lean(source: str, signs: str) -> str:
-    """Take out of a style or script what only its readers need: comments and most of the space.
+def minify(source: str, operators: str) -> str:
+    """Minify a style or script: drop comments, most spaces, and optional parentheses.
 
-    And the parentheses around the only argument of an arrow function.
-
-    It tells strings and templates from the rest, but no regular expressions: these must hold
-    neither quotes nor space. A template may hold others, but no braces beside their own. No
-    statement may be empty.
+    These are the ones around the only argument of an arrow function. It recognizes strings and
+    templates, but not regular expressions, which must contain neither quotes nor spaces. A template
+    may contain others, but no braces except theirs. No statement may be empty.
 
     Parameters
     ----------
-    signs
-        Those around which space means nothing.
+    operators
+        The characters around which space has no meaning.
     """
     space = r"(?:\s|//[^\n]*|/\*.*?\*/)*"
     parts = re.compile(
@@ -90,24 +87,24 @@ def lean(source: str, signs: str) -> str:
                 | `(?:[^`\\$]|\\.|\$(?!\{{)|\$\{{(?:[^{{}}`]|`[^`]*`)*\}})*` )
         | {space} (?P<last> ;{space}(?=\}}) )
         | \s* \( (?P<only> \w+ ) \) \s* => {space}
-        | {space} (?P<sign> => | [{re.escape(signs)}] | :(?=\s) ) {space}
+        | {space} (?P<sign> => | [{re.escape(operators)}] | :(?=\s) ) {space}
         | {space} (?: //[^\n]* | /\*.*?\*/ | \n ) {space}
         """,
         re.VERBOSE | re.DOTALL,
     )
 
-    def kept(part: re.Match[str]) -> str:
+    def replacement(part: re.Match[str]) -> str:
         if part["last"]:
             return ""
         if part["only"]:
-            word = source[: part.start()].rstrip()[-1:].isalnum()  # it would grow by the argument
+            word = source[: part.start()].rstrip()[-1:].isalnum()  # which the argument would extend
             return f"({part['only']})=>" if word else f"{part['only']}=>"
         return part["text"] or part["sign"] or "\n"
 
-    return parts.sub(kept, source).strip()
+    return parts.sub(replacement, source).strip()
 
 
-SIGNS = {".css": "{},;>", ".js": "={},;?&|()[]<>*!+-%"}
+OPERATORS = {".css": "{},;>", ".js": "={},;?&|()[]<>*!+-%"}
 
 
 def write(path: Path, text: str, who: str) -> Path:
@@ -120,7 +117,9 @@ def write(path: Path, text: str, who: str) -> Path:
     """
     try:
         with replacing(path) as unfinished:
-            unfinished.write_bytes(text.encode("utf-8"))  # as text, Windows would change the hashes
+            unfinished.write_bytes(
+                text.encode("utf-8")
+            )  # in text mode, newlines on Windows would change the hashes
     except OSError as error:
         raise PictureError(f"{who}: cannot write '{path}': {error.strerror}") from error
     return path

@@ -1,4 +1,4 @@
-"""What a page shows of a history: curves over the epochs with marks, and facts."""
+"""The history on the page of a training run: charts over the epochs, and key figures."""
 
 import math
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ import numpy as np
 from graphgrad.judging.histories import Columns, Finding
 from graphgrad.reprs import counted
 from graphgrad.viz.drawing.texts import readable
-from graphgrad.viz.page.curves import LONGEST, consecutive, curve, number, spans_decades
+from graphgrad.viz.page.curves import NAME_LENGTH, curve, index_axis, json_number, spans_decades
 
-_TRAINING, _VALIDATION, _BATCHES = 0, 1, -1  # how curves look
+_TRAINING, _VALIDATION, _BATCHES = 0, 1, -1  # styles of curves
 
 
 def charts(
@@ -19,7 +19,7 @@ def charts(
 ) -> list[dict[str, Any]]:
     """Return a chart for each kind of column: the loss first, the learning rate last.
 
-    The epochs of a finding are marked in the chart of its column, by its letter.
+    The epochs of a finding are marked by its letter in the chart of its column.
     """
     kinds: dict[str, dict[str, Sequence[float]]] = {}
     for name, values in columns.items():
@@ -29,18 +29,18 @@ def charts(
     drawn = [_chart(kind, kinds[kind]) for kind in order]
     for chart, kind in zip(drawn, order, strict=True):
         chart["marks"] = [
-            [*finding.epochs, letters(place)]
+            [*finding.epochs, list_marker(place)]
             for place, finding in enumerate(found, 1)
             if finding.epochs and finding.column.removeprefix("validation_") == kind
         ]
     if not losses:
         return drawn
     size = batches_per_epoch(columns, losses)
-    behind = curve("each batch", losses, look=_BATCHES)
-    axis = consecutive("batch", len(losses), 1 / size if size else 1.0)
+    batch_curve = curve("each batch", losses, look=_BATCHES)
+    axis = index_axis("batch", len(losses), 1 / size if size else 1.0)
     if size:
         drawn[0]["xs"].append(axis)
-        drawn[0]["series"].insert(0, behind | {"x": 1})
+        drawn[0]["series"].insert(0, batch_curve | {"x": 1})
         drawn[0]["log"] = spans_decades([*kinds["loss"].values(), losses])
     else:
         drawn.insert(
@@ -50,30 +50,30 @@ def charts(
                 "title": "Loss of each batch",
                 "log": spans_decades([losses]),
                 "xs": [axis],
-                "series": [behind | {"look": _TRAINING}],
+                "series": [batch_curve | {"look": _TRAINING}],
             },
         )
     return drawn
 
 
-def letters(number: int) -> str:
-    """Return what an ordered list of type A writes before an item: A, B, …, Z, AA."""
+def list_marker(json_number: int) -> str:
+    """Return the marker of an item in an ordered HTML list of type A: A, B, …, Z, AA."""
     text = ""
-    while number:
-        number, place = divmod(number - 1, 26)
+    while json_number:
+        json_number, place = divmod(json_number - 1, 26)
         text = chr(ord("A") + place) + text
     return text
 
 
 def batches_per_epoch(columns: Columns, losses: Sequence[float]) -> int | None:
-    """Return how many batches an epoch had, if one number explains the loss of every epoch.
+    """Return the number of batches in an epoch, if one number explains the loss of every epoch.
 
-    A history does not say it, and may end in the middle of an epoch. The loss of an epoch is the
-    mean of its batches, the last of which may be smaller and weigh r < 1, the same in all epochs.
+    A history does not contain it, and may end in the middle of an epoch. The loss of an epoch is
+    the mean of its batches; the last may be smaller, with a weight r < 1 that all epochs share.
     """
-    told = np.asarray(columns.get("loss", ()), float)
+    epoch_losses = np.asarray(columns.get("loss", ()), float)
     batches = np.asarray(losses, float)
-    epochs = told.size
+    epochs = epoch_losses.size
     if not epochs or batches.size < epochs or not np.isfinite(batches).all():
         return None
     sizes = np.arange(batches.size // (epochs + 1) + 1, batches.size // epochs + 1)
@@ -81,21 +81,21 @@ def batches_per_epoch(columns: Columns, losses: Sequence[float]) -> int | None:
     last = batches[ends[:, 1:] - 1]
     before = np.diff(np.concatenate([[0.0], np.cumsum(batches)])[ends]) - last
     many = sizes[:, np.newaxis] - 1
-    with np.errstate(all="ignore"):  # by least squares; NaN, which fits nothing, if it is 0 / 0
-        off = last - told
-        r = (off * (many * told - before)).sum(axis=1) / np.square(off).sum(axis=1)
-        exact = _fits(before, last, many, 1.0, told)
-        nearly = _fits(before, last, many, r[:, np.newaxis], told) & (r > 0) & (r < 1)
+    with np.errstate(all="ignore"):  # r by least squares; 0 / 0 is NaN, which fits nothing
+        off = last - epoch_losses
+        r = (off * (many * epoch_losses - before)).sum(axis=1) / np.square(off).sum(axis=1)
+        exact = _fits(before, last, many, 1.0, epoch_losses)
+        nearly = _fits(before, last, many, r[:, np.newaxis], epoch_losses) & (r > 0) & (r < 1)
     for fit in (exact, nearly):
         if fit.sum() == 1:
             return int(sizes[fit.argmax()])
     return None
 
 
-def _fits(before: Any, last: Any, many: Any, r: Any, told: Any) -> Any:
+def _fits(before: Any, last: Any, many: Any, r: Any, epoch_losses: Any) -> Any:
     means = (before + r * last) / (many + r)
-    scale = np.abs(last).max(initial=0) + np.abs(told)
-    return (np.abs(means - told) <= 1e-6 * scale).all(axis=1)
+    scale = np.abs(last).max(initial=0) + np.abs(epoch_losses)
+    return (np.abs(means - epoch_losses) <= 1e-6 * scale).all(axis=1)
 
 
 def _chart(kind: str, columns: Columns) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _chart(kind: str, columns: Columns) -> dict[str, Any]:
         "title": title(kind),
         "percent": share,
         "log": log,
-        "xs": [consecutive("epoch", count)],
+        "xs": [index_axis("epoch", count)],
         "series": series,
     }
 
@@ -123,15 +123,15 @@ def title(kind: str) -> str:
     """Return the heading of a kind of column."""
     if kind == "lr":
         return "Learning rate"
-    words = readable(kind, LONGEST).replace("_", " ")
+    words = readable(kind, NAME_LENGTH).replace("_", " ")
     return words[:1].upper() + words[1:]
 
 
-# ------------------------------------------------------------------------------- in words
+# ---------------------------------------------------------------------------- key figures
 
 
 def facts(columns: Columns, losses: Sequence[float], steps: int) -> list[tuple[str, str, str]]:
-    """Return what a reader wants to know first: a number, of what, and a detail."""
+    """Return the key figures: each a number, its label, and a detail."""
     epochs = len(next(iter(columns.values()), ()))
     counts = (
         (epochs, "epoch", "epochs"),
@@ -149,7 +149,7 @@ def facts(columns: Columns, losses: Sequence[float], steps: int) -> list[tuple[s
 
 
 def _best(
-    name: str, kind: str, values: Sequence[float], learnt: Sequence[float]
+    name: str, kind: str, values: Sequence[float], training: Sequence[float]
 ) -> tuple[str, str, str]:
     lowest = kind == "loss"
     sign = 1 if lowest else -1
@@ -160,12 +160,12 @@ def _best(
         detail = f"{word} in the last epoch"
     else:
         detail = f"{word} in epoch {place + 1:,}; {_value(kind, values[-1])} at the end"
-    if name != kind and learnt:
-        detail += f", training {_value(kind, learnt[-1])}"
+    if name != kind and training:
+        detail += f", training {_value(kind, training[-1])}"
     return _value(kind, values[place]), name.replace("_", " "), detail
 
 
 def _value(kind: str, value: float) -> str:
     if kind == "accuracy" and 0 <= value <= 1:
         return f"{value:.2%}"
-    return str(number(value, 4))
+    return str(json_number(value, 4))

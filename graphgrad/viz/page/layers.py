@@ -1,4 +1,4 @@
-"""What a page shows of watched steps: histograms by layer, and curves over all steps."""
+"""The watched steps on the page of a training run: histograms by layer, and curves."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,15 +8,15 @@ import numpy as np
 from graphgrad.judging.limits import DEAD, SATURATED, SPREAD, UPDATE, UPDATES, short
 from graphgrad.judging.updates import ratios
 from graphgrad.viz.drawing.texts import readable
-from graphgrad.viz.page.curves import LONGEST, curve, number, numbered
+from graphgrad.viz.page.curves import NAME_LENGTH, curve, json_number, number_axis
 
-HISTOGRAMS = 8000  # in one page, about a megabyte; of more steps some are left out
+HISTOGRAMS = 8000  # in one page, about a megabyte; with more, some steps are left out
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
-SHORT = 4  # digits of a number of which there are thousands
+SHORT = 4  # digits of numbers that come in thousands
 
 
-def limits() -> str:
-    """Say what is unusual in watched steps."""
+def limits_text() -> str:
+    """Return a clause on what is unusual in watched steps."""
     return (
         f"updates outside {UPDATES} of the weights, layers with {DEAD:.0%} of their units dead or "
         f"{SATURATED:.0%} of their values saturated, gradients or activations whose spread differs "
@@ -24,17 +24,17 @@ def limits() -> str:
     )
 
 
-def watched(records: Sequence[Any], resting: Sequence[Mapping[str, float | None]]) -> Any:
-    """Return the data of records: which steps, the layers, what each did, and two charts."""
+def watched_data(records: Sequence[Any], resting: Sequence[Mapping[str, float | None]]) -> Any:
+    """Return the data of records: steps, layers, a cell for each step and layer, two charts."""
     layers = {name: m for record in records for name, m in record.layers.items()}
-    chosen = _spread(len(records), max(2, HISTOGRAMS // (2 * len(layers) or 1)))
+    chosen = _evenly_spaced(len(records), max(2, HISTOGRAMS // (2 * len(layers) or 1)))
     rest = "saturated", "dead"
     return {
         "recorded": len(records),
         "steps": [int(records[i].step) for i in chosen],
         "layers": [
             {
-                "name": readable(name, LONGEST),
+                "name": readable(name, NAME_LENGTH),
                 "kind": m.kind,
                 "weighted": bool(m.weighted),
                 "rest": rest[m.saturated is None],
@@ -52,8 +52,8 @@ def watched(records: Sequence[Any], resting: Sequence[Mapping[str, float | None]
     }
 
 
-def _spread(count: int, most: int) -> list[int]:
-    """Return places in a row, the first and the last among them, as even as can be."""
+def _evenly_spaced(count: int, most: int) -> list[int]:
+    """Return indices of a row, evenly spaced, including the first and the last."""
     if count <= most:
         return list(range(count))
     return [int(place) for place in np.linspace(0, count - 1, most).round()]
@@ -71,20 +71,20 @@ def _cell(record: Any, name: str, rest: float | None) -> Any:
     return [
         _distribution(m.activations),
         None if m.gradients is None else _distribution(m.gradients),
-        None if rest is None else number(rest, SHORT),
-        number(ratios[0], SHORT) if ratios else None,
+        None if rest is None else json_number(rest, SHORT),
+        json_number(ratios[0], SHORT) if ratios else None,
     ]
 
 
 def _distribution(d: Any) -> list[Any]:
-    numbers = [number(v, SHORT) for v in (d.mean, d.std, d.low, d.high, d.broken)]
+    numbers = [json_number(v, SHORT) for v in (d.mean, d.std, d.low, d.high, d.broken)]
     counts = np.asarray(d.counts)
     total = int(counts.sum())
-    return [*numbers, total, _packed(counts)]
+    return [*numbers, total, _encoded(counts)]
 
 
-def _packed(counts: Any) -> str:
-    """Return shares of the largest count, two digits to base 64 each; what is not 0 stays so."""
+def _encoded(counts: Any) -> str:
+    """Encode counts relative to the largest in two base-64 digits each; only 0 becomes 0."""
     largest = int(counts.max(initial=0))
     if not largest:
         return ""
@@ -101,8 +101,8 @@ def _ratios(records: Sequence[Any]) -> dict[str, Any]:
         "about": "Norm of what a step adds to a weight, by the norm of the weight. "
         f"About {short(UPDATE)} is usual; the band is {UPDATES}.",
         "log": True,
-        "band": [number(UPDATES.low), number(UPDATES.high)],
-        "xs": [numbered("step", [int(r.step) for r in records])],
+        "band": [json_number(UPDATES.low), json_number(UPDATES.high)],
+        "xs": [number_axis("step", [int(r.step) for r in records])],
         "series": [curve(name, row, SHORT, look=i) for i, (name, row) in enumerate(rows.items())],
     }
 
@@ -125,7 +125,7 @@ def _resting(
         "about": about,
         "percent": True,
         "range": [0, 1],
-        "quiet": [readable(called[name], LONGEST) for name in rows if name not in active],
-        "xs": [numbered("step", [int(r.step) for r in records])],
+        "quiet": [readable(called[name], NAME_LENGTH) for name in rows if name not in active],
+        "xs": [number_axis("step", [int(r.step) for r in records])],
         "series": [curve(called[name], rows[name], SHORT, look=i) for i, name in enumerate(active)],
     }

@@ -1,4 +1,4 @@
-"""The page that steps through a graph, forward and backward, and into its modules."""
+"""The page that steps through a graph, forward and backward, and opens its modules."""
 
 import json
 import math
@@ -35,11 +35,11 @@ TITLES = {
 
 
 def stepper(scenes: list[Scene], timeout: float) -> str:
-    """Return the page, whose first scene is seen when it opens; the others lie in templates."""
+    """Return the page: the first scene is visible, the others are in templates."""
     snapshot = scenes[0].view.snapshot
     title = readable(snapshot.title, NAME_LENGTH)
     pictures = svgs([scene.view for scene in scenes], timeout, page=True)
-    kinds, values = _apart([_value(snapshot, i) for i in sorted(_drawn(scenes))])
+    kinds, values = _without_repetition([_value(snapshot, i) for i in sorted(_drawn(scenes))])
     data = {
         "ends": snapshot.ends,
         "kinds": kinds,
@@ -54,68 +54,71 @@ def stepper(scenes: list[Scene], timeout: float) -> str:
 
 
 def _drawn(scenes: Iterable[Scene]) -> set[int]:
-    """Name the values that a scene shows or mentions."""
+    """Return the ids of the values that a scene shows or mentions."""
     drawn: set[int] = set()
     for scene in scenes:
         for node in scene.view.nodes:
             drawn.update(node.outputs, (use.source for use in node.inputs))
-            drawn.add(int(node.id[1:]))  # an op with several results is none of them
+            drawn.add(int(node.id[1:]))  # an op with several outputs, which is none of them
     return drawn
 
 
-OWN = (
+PER_VALUE = (
     *("id", "name", "inputs", "output", "numbers", "gradient", "contributions"),
     *("local_numbers", "in_numbers", "local_in_numbers"),
 )
-UNSAID = ("call", "order", "rule")
+OMITTED = ("call", "order", "rule")
 
 
-def _apart(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Say once what many values have in common: lists of such facts, and values that refer to one.
+def _without_repetition(
+    rows: list[dict[str, Any]],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the distinct sets of fields that values share, and the values, each with its set.
 
     An op in a loop has the same formula, line and shape each time.
     """
     kinds: dict[str, int] = {}
     values = []
     for row in rows:
-        common = {name: x for name, x in row.items() if name not in OWN}
-        own = {name: x for name, x in row.items() if name in OWN}
+        common = {name: x for name, x in row.items() if name not in PER_VALUE}
+        own = {name: x for name, x in row.items() if name in PER_VALUE}
         kind = kinds.setdefault(json.dumps(common), len(kinds))
         values.append({"like": kind} | own)
     return list(map(json.loads, kinds)), values
 
 
 def _value(snapshot: Snapshot, number: int) -> dict[str, Any]:
-    """Tell of a value, as the JSON of a graph does, but briefly: of few elements only these.
+    """Return the fields of a value as in the JSON of a graph, but shorter.
 
-    What it sends to an input is true where that is all of the input's gradient.
+    Of small arrays only the elements; True for a contribution that is the whole gradient.
     """
     value = snapshot.values[number - 1]
-    told = value_fields(value)
+    fields = value_fields(value)
     for name in ("numbers", "gradient"):
-        if name in told:
-            told[name] = _few(told[name])
-    if value.kind == "op":  # as its inputs tell
-        del told["kind"]
-    if "contributions" in told:
-        told["contributions"] = [
-            (sent is not None and sent == snapshot.values[i - 1].gradient) or _few(json_ready(sent))
+        if name in fields:
+            fields[name] = _elements_or_summary(fields[name])
+    if value.kind == "op":  # implied by its inputs
+        del fields["kind"]
+    if "contributions" in fields:
+        fields["contributions"] = [
+            (sent is not None and sent == snapshot.values[i - 1].gradient)
+            or _elements_or_summary(json_ready(sent))
             for i, sent in zip(value.inputs, value.contributions, strict=True)
         ]
-    return {name: _short(x) for name, x in told.items() if x != [] and name not in UNSAID}
+    return {name: _compact(x) for name, x in fields.items() if x != [] and name not in OMITTED}
 
 
-def _few(numbers: dict[str, Any] | None) -> Any:
+def _elements_or_summary(numbers: dict[str, Any] | None) -> Any:
     return numbers if numbers is None else numbers.get("elements", numbers)
 
 
-def _short(x: Any) -> Any:
-    """Make the texts in it readable, and whole numbers short."""
+def _compact(x: Any) -> Any:
+    """Make texts readable and write whole numbers as integers, also in lists."""
     if isinstance(x, str):
         return readable(x, TEXT_LENGTH)
     if isinstance(x, float) and x.is_integer() and abs(x) < 1e15:
         return int(x)
-    return list(map(_short, x)) if isinstance(x, list) else x
+    return list(map(_compact, x)) if isinstance(x, list) else x
 
 
 def _scene(scene: Scene) -> dict[str, Any]:
@@ -130,8 +133,8 @@ def _scene(scene: Scene) -> dict[str, Any]:
 
 
 def _node(node: Node, view: View) -> dict[str, Any] | str:
-    """Tell of a node; of an op with one result, or a leaf, only the id if nothing is left out."""
-    told: dict[str, Any] = {
+    """Return the fields of a node; of a leaf or simple op only the id, if nothing is hidden."""
+    fields: dict[str, Any] = {
         "id": node.id,
         "inputs": [use.source for use in node.inputs],
         "outputs": node.outputs,
@@ -139,24 +142,24 @@ def _node(node: Node, view: View) -> dict[str, Any] | str:
     if not node.modules:
         number = int(node.id[1:])
         inputs = list(view.value(number).inputs) if node.id[0] == "o" else []
-        alone = told["inputs"] == inputs and node.outputs == (number,)
-        return node.id if alone else told
+        alone = fields["inputs"] == inputs and node.outputs == (number,)
+        return node.id if alone else fields
     values = [view.value(i) for i in node.members]
-    return told | {
+    return fields | {
         "title": module_title(node.modules, NAME_LENGTH),
         "kind": readable(node.modules[0].kind, NAME_LENGTH),
         "path": readable(path_of(node), NAME_LENGTH),
         "ops": sum(v.kind == "op" for v in values),
         "parameters": sum(math.prod(v.shape or ()) for v in values if v.kind == "leaf"),
         "shares": [
-            None if use.contribution is None else _few(json_ready(use.contribution))
+            None if use.contribution is None else _elements_or_summary(json_ready(use.contribution))
             for use in node.inputs
         ],
     }
 
 
 def _step(step: SceneStep) -> list[Any]:
-    """Write a step as a row: its way (forward, seed, backward), node, time, and what comes."""
+    """Return a step as a row: direction (f, s, b), node, time, and what appears or arrives."""
     if step.direction == "forward":
         return ["f", step.node, step.time, step.shows]
     arrivals = [[a.value, a.use, a.lines] for a in step.arrivals]
@@ -172,7 +175,7 @@ def _trimmed(row: list[Any]) -> list[Any]:
 # -------------------------------------------------------------------------------- the page
 
 
-def _icon(inner: str) -> str:  # stands in buttons, which have no parts for those who listen
+def _icon(inner: str) -> str:
     return f'<svg viewBox="0 0 16 16">{inner}</svg>'
 
 

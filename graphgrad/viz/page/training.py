@@ -1,4 +1,4 @@
-"""The page of a training: how it went, and what each layer did meanwhile."""
+"""The page of a training run: its history, and what each layer did."""
 
 import html
 import os
@@ -16,7 +16,7 @@ from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.formulas.number_format import signed
 from graphgrad.viz.page.document import checked_path, document, write
 from graphgrad.viz.page.epochs import charts, facts
-from graphgrad.viz.page.layers import limits, watched
+from graphgrad.viz.page.layers import limits_text, watched_data
 
 _WHO = "training_page"
 
@@ -29,7 +29,7 @@ def training_page(
     diagnosis: Any = None,
     title: str = "Training",
 ) -> Path:
-    """Write a page about a training: one file for the browser, which needs no network.
+    """Write a page about a training run: one HTML file, which needs no network.
 
     ::
 
@@ -38,11 +38,11 @@ def training_page(
         gg.viz.training_page(trainer.fit(20), "training.html", diagnosis=watch)
 
     It has curves of the loss (of epochs, and of batches behind them), of accuracy and every other
-    column, and of the learning rate. With a diagnosis also updates / weights, dead units and
-    saturated values over time, histograms of each layer's activations and gradients in each
-    watched step. What is unusual in the history (see `nn.History.findings`) and in the newest
-    watched steps is said in words, and the epochs are marked in the curves. Of more than 1200
-    numbers in a row it has the lowest, mean and highest of bins, and says so.
+    column, and of the learning rate. With a diagnosis also update / weight ratios, dead units and
+    saturated values over time, and histograms of each layer's activations and gradients in each
+    watched step. Findings from the history (see `nn.History.findings`) and from the newest watched
+    steps are listed, and their epochs marked in the curves. Curves of more than 1200 numbers show
+    minimum, mean and maximum of bins, and say so.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def training_page(
         An `nn.History`, or any mapping of columns to numbers, one for each epoch; the loss of
         each batch is taken from its attribute ``losses``, if there is one.
     path
-        Where to, ending in .html. An old file is replaced, all at once.
+        The file, ending in .html. An old file is replaced atomically.
     diagnosis
         The `nn.Diagnosis` that watched the training.
     title
@@ -61,7 +61,7 @@ def training_page(
     ShapeError
         If there is nothing to draw yet, or columns differ in length.
     DtypeError
-        If the history is no mapping of names to real numbers, or the diagnosis is none.
+        If the history is no mapping of names to real numbers, or `diagnosis` no Diagnosis.
     GraphError
         If the diagnosis has watched no step.
     PictureError
@@ -76,14 +76,14 @@ def training_page(
     columns = columns if any(columns.values()) else {}
     found = findings(columns, losses)
     data: dict[str, Any] = {"charts": charts(columns, losses, found)}
-    words = list(map(str, found))
+    sentences = list(map(str, found))
     if records:
-        data["watched"] = watched(records, diagnosis.resting_shares())
-        words += diagnosis.findings()
+        data["watched"] = watched_data(records, diagnosis.resting_shares())
+        sentences += diagnosis.findings()
     heading = readable(str(title), 200)
     tiles = facts(columns, losses, len(records))
     notes = _notes(diagnosis, history=bool(columns or losses))
-    body = signed(_body(heading, tiles, words, excursions(records), notes))
+    body = signed(_body(heading, tiles, sentences, excursions(records), notes))
     text = document(heading, body, data, style="training.css", script="training.js")
     return write(path, text, _WHO)
 
@@ -126,45 +126,45 @@ def _checked_records(diagnosis: Any) -> Sequence[Any]:
 
 
 def _notes(diagnosis: Any, *, history: bool) -> list[str]:
-    """Return what the findings rest on."""
-    told = [looked_for()] if history else []
+    """Return notes on what the findings look for."""
+    texts = [looked_for()] if history else []
     if diagnosis is None:
-        return told
+        return texts
     judged = min(len(diagnosis.records), getattr(diagnosis, "window", len(diagnosis.records)))
     steps = f"last {judged} watched steps" if judged > 1 else "last watched step"
-    note = f"In the {steps} we look for {limits()}."
+    note = f"In the {steps} we look for {limits_text()}."
     shares = [
         share for row in diagnosis.resting_shares() for share in row.values() if share is not None
     ]
     if shares and not any(shares):
         note += " In none of all watched steps was a unit dead or a value saturated."
-    return [*told, note]
+    return [*texts, note]
 
 
 def _body(
     heading: str,
     tiles: Sequence[tuple[str, str, str]],
-    words: Sequence[str],
+    sentences: Sequence[str],
     excursions: Sequence[str],
     notes: Sequence[str],
 ) -> str:
-    """Return the parts that need no script; it draws the others."""
+    """Return the parts of the page that need no script."""
     described = "\n".join(
         f'<div class="tile"><dt>{html.escape(what)}</dt><dd><b>{html.escape(value)}</b> '
         f"<span>{html.escape(detail)}</span></dd></div>"
         for value, what, detail in tiles
     )
-    items = "\n".join(f"<li>{html.escape(readable(text, 1000))}</li>" for text in words)
+    items = "\n".join(f"<li>{html.escape(readable(text, 1000))}</li>" for text in sentences)
     quiet = "Nothing unusual on the whole." if excursions else "Nothing unusual."
-    told = f'<ol type="A">\n{items}\n</ol>' if items else f"<p>{quiet}</p>"
+    texts = f'<ol type="A">\n{items}\n</ol>' if items else f"<p>{quiet}</p>"
     for text in excursions:
-        told += f"\n<p>{html.escape(readable(text[0].upper() + text[1:], 1000))}.</p>"
+        texts += f"\n<p>{html.escape(readable(text[0].upper() + text[1:], 1000))}.</p>"
     for note in notes:
-        told += f'\n<p class="about">{html.escape(note)}</p>'
+        texts += f'\n<p class="about">{html.escape(note)}</p>'
     return (
         f"<header>\n<h1>{html.escape(heading)}</h1>\n<dl>\n{described}\n</dl>\n</header>\n"
         f'<main>\n<section id="findings"{"" if items else " class=quiet"}>\n'
-        f"<h2>Findings</h2>\n{told}\n</section>\n"
+        f"<h2>Findings</h2>\n{texts}\n</section>\n"
         '<section id="charts" aria-label="Curves"></section>\n'
         '<section id="layers" aria-label="Layers"></section>\n'
         "<noscript><p>The pictures are drawn by a script, which is switched off here.</p>"
