@@ -17,7 +17,7 @@ from graphgrad.viz.drawing.layout import INSTALL, graphviz_commands
 from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.picture import DRAWN, WRITTEN, Graph
 from graphgrad.viz.showing import open_in_browser, temporary_file
-from graphgrad.viz.snapshots.snapshot import take
+from graphgrad.viz.snapshots.snapshot import take_snapshot
 from graphgrad.viz.views.options import Direction, Layout, check_options
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130  # exit codes; argparse exits with 2, too
@@ -168,7 +168,7 @@ def _view(options: argparse.Namespace, passed_on: list[str]) -> int:
     ran = run(path, passed_on)
     called, tensor = choose(ran, name)
     name_values(ran)
-    graph = Graph(take(tensor, name=called))
+    graph = Graph(take_snapshot(tensor, name=called))
     return _show(graph, f"{readable(called, 60)} of {path}", options, look | drawing)
 
 
@@ -184,7 +184,7 @@ def _demo(options: argparse.Namespace, passed_on: list[str]) -> int:
     _say(f"    price = {price:g}")
     for x in leaves:
         _say(f"    ∂price/∂({x.name}) = {x.grad:g}")
-    return _show(Graph(take(price)), "the price", options, {})
+    return _show(Graph(take_snapshot(price)), "the price", options, {})
 
 
 def split(text: str) -> tuple[Path, str | None]:

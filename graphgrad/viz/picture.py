@@ -21,8 +21,8 @@ from graphgrad.viz.drawing.svg_writer import svgs
 from graphgrad.viz.drawing.texts import readable, value_lines
 from graphgrad.viz.page.stepper import stepper
 from graphgrad.viz.showing import show_page
-from graphgrad.viz.snapshots.running import traced
-from graphgrad.viz.snapshots.snapshot import Snapshot, take
+from graphgrad.viz.snapshots.running import run_traced
+from graphgrad.viz.snapshots.snapshot import Snapshot, take_snapshot
 from graphgrad.viz.views.fallbacks import simpler
 from graphgrad.viz.views.options import check_limits
 from graphgrad.viz.views.scenes import SCENES, Scene, scenes_of
@@ -315,14 +315,14 @@ def graph(of: Tensor | Callable[..., Any], *args: Any, **options: Never) -> Grap
         )
         raise UnsupportedError(message)
     if isinstance(of, Tensor) and not args:
-        return Graph(take(of))
+        return Graph(take_snapshot(of))
     if not callable(of):
         message = (
             "graph: takes a Tensor that was computed from others, or a function and its "
             f"arguments, not {', '.join(type(x).__name__ for x in (of, *args))}"
         )
         raise DtypeError(message)
-    return Graph(traced(of, args))
+    return Graph(run_traced(of, args))
 
 
 def _too_large(who: str, many: str, most: str) -> PictureError:

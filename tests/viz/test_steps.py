@@ -14,7 +14,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.viz import Graph, Value, tracing
 from graphgrad.viz.drawing.texts import gradient_lines
-from graphgrad.viz.snapshots.digest import summarize
+from graphgrad.viz.snapshots.numbers import summarize
 from graphgrad.viz.views.scenes import scenes
 from graphgrad.viz.views.steps import Arrival, SceneStep, steps
 from graphgrad.viz.views.view import View

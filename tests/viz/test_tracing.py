@@ -128,7 +128,7 @@ def test_contributions_of_slices_broadcasts_and_several_outputs() -> None:
     check_sums(gg.graph(z), all_known=False)
 
 
-def test_what_a_hook_made_of_a_gradient_is_passed_on() -> None:
+def test_a_gradient_from_a_hook_is_passed_on() -> None:
     x = leaf(2.0)
     y = x * 3
     y.register_hook(lambda g: g * 100)
@@ -155,7 +155,7 @@ def test_a_value_overwritten_since_is_not_used_for_a_contribution() -> None:
     assert elements(product.contributions[1]) == 2
 
 
-def test_a_later_backward_is_the_one_that_is_told() -> None:
+def test_the_latest_backward_is_shown() -> None:
     x = leaf([1.0, 2.0])
     with tracing():
         y = x * 3
@@ -205,7 +205,7 @@ def test_steps_are_in_the_order_of_the_engine() -> None:
     assert [name for name in steps if name] == visited == ["d", "c", "b", "a"]
 
 
-def test_an_op_that_only_a_condition_depends_on_has_no_way_back() -> None:
+def test_an_op_that_only_a_condition_uses_has_no_backward_step() -> None:
     x = leaf([1.0, -1.0])
     z = gg.where(gg.sin(x).detach() > 0, x, 2.0)
     graph = gg.graph(z)
@@ -217,7 +217,7 @@ def test_an_op_that_only_a_condition_depends_on_has_no_way_back() -> None:
 # ----------------------------------------------------------------------------- formulas
 
 
-def test_no_name_means_two_things_in_a_formula() -> None:
+def test_names_in_a_formula_are_distinct() -> None:
     """Without a name an input goes by the op's own, x; not where the user has another x."""
     assert ops(gg.graph(gg.exp(gg.sin(leaf(2.0, "w")))))[1].formula == "exp(x)"
     assert ops(gg.graph(gg.exp(gg.sin(leaf(2.0, "x")))))[1].formula == "exp(#2)"
@@ -248,7 +248,7 @@ class Nested(nn.Module):
         return self.named[""](self.shared(x)).sum()
 
 
-def test_modules_by_their_attributes() -> None:
+def test_modules_have_the_paths_of_their_attributes() -> None:
     net = Nested()
     graph = gg.graph(net, np.ones((2, 4), np.float32))
     pairs = ["blocks.0", "blocks.1", "blocks.0", "named."]
@@ -274,7 +274,7 @@ def test_modules_by_their_attributes() -> None:
     assert all(p.name is None for p in net.parameters())
 
 
-def test_nothing_is_known_without_a_trace() -> None:
+def test_without_a_trace_there_are_no_modules() -> None:
     net = Nested()
     graph = gg.graph(net(np.ones((2, 4), np.float32)))
     assert graph.snapshot.modules == ()
@@ -290,7 +290,7 @@ def test_a_name_that_the_user_gave_stays() -> None:
     assert names(gg.graph(net, np.ones((1, 2)))) == ["mine", "bias", "x"]
 
 
-def test_several_outermost_modules_are_told_apart() -> None:
+def test_several_outermost_modules_have_different_paths() -> None:
     net, other, loss = nn.Affine(2, 2, rng=rng()), nn.Affine(2, 2, rng=rng()), nn.MSELoss()
     x = np.ones((1, 2), np.float32)
     with tracing():
@@ -304,7 +304,7 @@ def test_several_outermost_modules_are_told_apart() -> None:
     assert names(gg.graph(result)) == ["weight", "bias"]
 
 
-def test_outermost_modules_are_counted_as_they_were_called() -> None:
+def test_outermost_modules_are_numbered_in_the_order_of_calls() -> None:
     shared = nn.Parameter(np.float64(2.0))
 
     class Step(nn.Module):
@@ -332,7 +332,7 @@ def test_one_module_in_several_traces_is_one() -> None:
     assert names(graph) == ["weight", "bias"]
 
 
-def test_modules_that_no_attribute_leads_to() -> None:
+def test_modules_outside_attributes() -> None:
     class Careless(nn.Module):
         def forward(self, x: Any) -> Any:
             return nn.ReLU()(nn.Sigmoid()(nn.ReLU()(x)))
@@ -342,7 +342,7 @@ def test_modules_that_no_attribute_leads_to() -> None:
         assert modules_of(graph) == ["ReLU", "Sigmoid", "ReLU_2"]
 
 
-def test_modules_that_come_while_forward_runs() -> None:
+def test_modules_made_in_forward() -> None:
     class Growing(nn.Module):
         def forward(self, x: Any) -> Any:
             self.a = nn.Tanh()
@@ -361,7 +361,7 @@ def test_values_in_place_of_parameters_get_their_names() -> None:
     assert w.name is None
 
 
-def test_an_error_in_a_forward_leaves_the_trace_in_order() -> None:
+def test_a_trace_survives_an_error_in_forward() -> None:
     class Failing(nn.Module):
         def forward(self, x: Any) -> Any:
             del x
@@ -414,7 +414,7 @@ def test_numbers_of_large_values_stay() -> None:
     assert graph.snapshot.note is None
 
 
-def test_numbers_are_not_told_of_what_was_overwritten() -> None:
+def test_overwritten_values_have_no_numbers() -> None:
     x = leaf(np.ones(20))
     with tracing():
         y = x * 2
@@ -424,7 +424,7 @@ def test_numbers_are_not_told_of_what_was_overwritten() -> None:
     assert changed.numbers is None
 
 
-def test_a_trace_and_the_search_for_anomalies_go_together() -> None:
+def test_a_trace_inside_detect_anomaly() -> None:
     x = leaf(np.ones(20))
     with tracing(), gg.detect_anomaly(), tracing():
         y = x * 2
@@ -471,7 +471,7 @@ def test_arguments_become_leaves_with_the_names_of_the_parameters() -> None:
     assert graph.snapshot.result.numbers == gg.graph(gg.Tensor(27.0)).snapshot.result.numbers
 
 
-def test_a_module_is_called_by_its_forward() -> None:
+def test_arguments_of_a_module_have_the_names_of_its_forward() -> None:
     assert names(gg.graph(nn.Tanh(), np.ones(2))) == ["x"]
     assert names(gg.graph(np.exp, np.ones(2))) in ([None], ["x"])
 
@@ -494,7 +494,7 @@ def test_a_function_is_recorded_inside_no_grad() -> None:
         ((lambda: "text",), "dtype"),
     ],
 )
-def test_what_has_no_graph(arguments: Any, says: str) -> None:
+def test_arguments_without_a_graph(arguments: Any, says: str) -> None:
     with pytest.raises(DtypeError, match=says):
         gg.graph(*arguments)
     assert switches().observers == ()
@@ -549,7 +549,7 @@ def squares(x: Any) -> Any:
     return y
 
 
-def test_a_graph_is_called_by_the_user_or_by_the_class_of_the_model() -> None:
+def test_titles_of_graphs() -> None:
     """Only what has neither name nor model is called by its op."""
     net, x = nn.Linear(3, 2, rng=rng()), np.ones((2, 3))
     with gg.viz.tracing():

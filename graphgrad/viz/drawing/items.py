@@ -21,7 +21,7 @@ from graphgrad.viz.drawing.texts import (
     value_lines,
 )
 from graphgrad.viz.formulas.number_format import number
-from graphgrad.viz.snapshots.digest import Numbers
+from graphgrad.viz.snapshots.numbers import Numbers
 from graphgrad.viz.snapshots.snapshot import Value
 from graphgrad.viz.views.heat import Heat
 from graphgrad.viz.views.view import Direction, Node, View

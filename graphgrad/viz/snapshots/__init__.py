@@ -1,1 +1,1 @@
-"""What is known of a graph at one moment, and how it is found out."""
+"""Snapshots of graphs: their contents at one moment, and how these are collected."""

@@ -1,4 +1,4 @@
-"""What each op sends to each of its inputs, for pictures: at a fork every use has its own."""
+"""The gradient that each op sends to each of its inputs, for pictures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,100 +14,100 @@ from graphgrad.engine.recording import Observer
 from graphgrad.engine.sweep import Sweep, joint_rules
 from graphgrad.errors import GraphError, GraphgradError
 from graphgrad.typing import Array
-from graphgrad.viz.snapshots.digest import Numbers, summarize
+from graphgrad.viz.snapshots.numbers import Numbers, summarize
 
 
 class Contributions(Observer):
-    """Every gradient and every contribution of one sweep, in numbers."""
+    """Records every gradient and every contribution of one sweep, as numbers."""
 
     def __init__(self) -> None:
         self.gradients: dict[int, Numbers] = {}  # by serial number
-        self.contributions: dict[int, dict[int, Numbers]] = {}  # by the place of the input
-        self._reached: set[Node] = set()  # what something was sent to, or where the sweep starts
-        self._only: dict[Node, tuple[Any, Numbers]] = {}  # what was sent, where it is all so far
+        self.contributions: dict[int, dict[int, Numbers]] = {}  # by serial number and input
+        self._reached: set[Node] = set()  # nodes with a contribution or a seed
+        self._sole: dict[Node, tuple[Any, Numbers]] = {}  # by node: its only contribution so far
 
     def sweeping(self, sweep: Sweep) -> Observer:
-        """Start with the seeds."""
+        """Note the seeds."""
         self._reached.update(sweep.grads)
         return self
 
     def complete(self, node: Node, g: Any) -> None:
-        """Describe a gradient."""
-        sent, numbers = self._only.pop(node, (None, None))
+        """Record a gradient."""
+        sent, numbers = self._sole.pop(node, (None, None))
         if numbers is None or sent is not g or node.hooks is not None:
             numbers = summarize(g if g.dtype == node.dtype else g.astype(node.dtype))
         self.gradients[node.serial] = numbers
 
     def sent(self, node: Node, position: int, contribution: Array, g: Any) -> None:
-        """Describe a contribution; much is what arrived, or all that arrives: described once."""
+        """Record a contribution; one that equals a gradient is summarized once."""
         parent = node.parents[position]
         whole = contribution
         if contribution.__class__ is Scatter:
             whole = np.zeros(parent.shape, parent.dtype)
             scatter_add(whole, contribution.index, contribution.values)
-        elif contribution.__class__ is tuple:  # to one output of an op that has several
+        elif contribution.__class__ is tuple:  # to one of several outputs of an op
             whole = contribution[1]
         if parent.dtype is not None and whole.dtype != parent.dtype:
             whole = whole.astype(parent.dtype)
         numbers = self.gradients[node.serial] if whole is g else summarize(whole)
         self.contributions.setdefault(node.serial, {})[position] = numbers
         if parent in self._reached:
-            self._only.pop(parent, None)
+            self._sole.pop(parent, None)
         elif whole is contribution:
-            self._only[parent] = contribution, numbers
+            self._sole[parent] = contribution, numbers
         self._reached.add(parent)
 
 
-class _LostError(GraphError):
-    """What the rules of a node need was not kept."""
+class _NotKeptError(GraphError):
+    """A value that the rules of a node need was not kept."""
 
 
-def replayed(known: Mapping[Node, Any], outputs: Mapping[Node, int]) -> Contributions:
-    """Describe what `backward()` sent, once more from the gradients that it kept.
+def replay(known: Mapping[Node, Any], outputs: Mapping[Node, int]) -> Contributions:
+    """Recompute the contributions of a `backward()` from the gradients that it kept.
 
-    A freed graph still has its small values, and from them many rules can run again.
-    Where one cannot, its node is passed over.
+    A freed graph still has its small values, from which many rules can run again; nodes whose
+    rules cannot are skipped.
 
     Parameters
     ----------
     known
         The gradients that ``backward()`` kept.
     outputs
-        Which output of its op a node is.
+        By node: which of the outputs of its op it is.
     """
-    seen = Contributions()
+    found = Contributions()
     gathered: dict[Node, list[Any]] = {}  # for ops of several outputs
-    cut: set[Node] = set()  # did not get all of their gradient
+    incomplete: set[Node] = set()  # whose gradients are incomplete
     where_passed = False
     for node in ancestors(known):
         g = known.get(node)
         if g is not None:
-            seen.complete(node, g)
+            found.complete(node, g)
         if node.plan is None:
             continue
-        if node.dtype is None and node not in cut:
+        if node.dtype is None and node not in incomplete:
             g = gathered.get(node)
         try:
-            for place, c in _sent_again(node, g, outputs):
+            for place, c in _rerun_rules(node, g, outputs):
                 parent = node.parents[place]
                 if c.__class__ is tuple:
                     gather(gathered, parent, c)
                 elif c.__class__ is not Scatter:
                     array = c if hasattr(c, "shape") else np.asarray(c)
                     c = settled(array, node, parent, g, where_passed=where_passed)  # noqa: PLW2901
-                seen.sent(node, place, c, g)
+                found.sent(node, place, c, g)
         except GraphgradError:
-            cut.update(node.parents[place] for place in node.plan.wants)
+            incomplete.update(node.parents[place] for place in node.plan.wants)
         where_passed = where_passed or node.plan.op.masks
-    return seen
+    return found
 
 
-def _sent_again(node: Node, g: Any, outputs: Mapping[Node, int]) -> list[tuple[int, Any]]:
-    """Run the rules of a node: the place of each input, and what is sent there."""
+def _rerun_rules(node: Node, g: Any, outputs: Mapping[Node, int]) -> list[tuple[int, Any]]:
+    """Run the rules of a node again; return input numbers with contributions."""
     if g is None:
-        raise _LostError
+        raise _NotKeptError
     if isinstance(node.values, Freed):
-        values = _rebuilt(node, outputs)
+        values = _rebuild_values(node, outputs)
     else:
         check_values(node)
         values = node.values
@@ -116,11 +116,11 @@ def _sent_again(node: Node, g: Any, outputs: Mapping[Node, int]) -> list[tuple[i
             rules = node.plan.rules or joint_rules(node, g, values)
             return [(place, call_rule(rule, i, j, g, values)) for place, rule, i, j in rules]
     except Exception as error:
-        raise _LostError from error
+        raise _NotKeptError from error
 
 
-def _rebuilt(node: Node, outputs: Mapping[Node, int]) -> tuple[Any, ...]:
-    """Gather what the rules of a freed node need from the values that stayed."""
+def _rebuild_values(node: Node, outputs: Mapping[Node, int]) -> tuple[Any, ...]:
+    """Collect what the rules of a freed node need from the values that were kept."""
     if node.plan.op is OUTPUT and node in outputs:
         return (outputs[node],)
 
@@ -128,7 +128,7 @@ def _rebuilt(node: Node, outputs: Mapping[Node, int]) -> tuple[Any, ...]:
         if not isinstance(of, Node):
             return of.value if isinstance(of, Absent) else of
         if of.value is None or overwritten(of, of.value, node.serial):
-            raise _LostError
+            raise _NotKeptError
         return of.value
 
     values: list[Any] = []
@@ -139,6 +139,6 @@ def _rebuilt(node: Node, outputs: Mapping[Node, int]) -> tuple[Any, ...]:
             values.append(tuple(map(value, node.parents)))
         elif isinstance(source, int):
             values.append(value(node.parents[source]))
-        else:  # a parameter of the call, or what the forward had saved
-            raise _LostError
+        else:  # a parameter of the call, or a saved value
+            raise _NotKeptError
     return tuple(values)

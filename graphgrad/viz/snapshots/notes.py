@@ -1,4 +1,4 @@
-"""Notes: what a trace writes down about nodes. They hold neither arrays nor modules."""
+"""Notes of a trace on nodes. They hold neither arrays nor modules."""
 
 import weakref
 from types import CodeType
@@ -7,60 +7,59 @@ from typing import Any
 from graphgrad.engine.graph import Node
 from graphgrad.engine.source import source_line
 from graphgrad.viz.snapshots.contributions import Contributions
-from graphgrad.viz.snapshots.digest import Numbers
+from graphgrad.viz.snapshots.numbers import Numbers
 
 
 class Root:
-    """An outermost module that was called, and the kinds of the modules in it."""
+    """An outermost module that was called, and the classes of the modules in it."""
 
     __slots__ = ("kinds", "reference")
 
     def __init__(self, module: Any) -> None:
-        """Remember which module it is, without keeping it alive."""
+        """Refer to the module without keeping it alive."""
         self.reference = weakref.ref(module)
-        self.kinds = {"": type(module).__name__}  # by path; lists that are no modules have none
+        self.kinds = {"": type(module).__name__}  # by path
 
 
 class LeafNote:
-    """What is known about a leaf: where it belongs and what it is called there."""
+    """A leaf: its module, and its name there."""
 
-    __slots__ = ("maker", "name", "numbers", "path", "root", "slope")
+    __slots__ = ("gradient_of", "name", "numbers", "origin", "path", "root")
 
     def __init__(self) -> None:
-        self.maker: Maker | None = None  # the sweep that starts with it
-        self.slope: Slope | None = None
+        self.origin: Origin | None = None  # the sweep whose seed it is
+        self.gradient_of: GradientTarget | None = None
         self.root: Root | None = None
-        self.path: str | None = None  # of the module that it belongs to
-        self.name: str | None = None  # in the outermost module: "hidden.weight"
+        self.path: str | None = None  # of its module
+        self.name: str | None = None  # in the outermost module, such as "hidden.weight"
         self.numbers: Numbers | None = None
 
 
 class CallNote:
-    """One call of a module, which may be called several times."""
+    """One call of a module."""
 
     __slots__ = ("outer", "path", "root")
 
-    def __init__(self, root: Root, path: str, outer: "CallNote | Group | None") -> None:
-        """Write down which module it was, and in which call this one lay."""
+    def __init__(self, root: Root, path: str, outer: "CallNote | SweepGroup | None") -> None:
         self.root = root
         self.path = path
         self.outer = outer
 
 
-class Group:
-    """What a sweep that was recorded computed together: all of it, or for one call or op."""
+class SweepGroup:
+    """What a recorded sweep computed: all of it, or for one call of a module, or one op."""
 
     __slots__ = ("code", "instruction", "kind", "of", "outer")
 
     def __init__(
         self,
         kind: str,
-        outer: "CallNote | Group | None",
+        outer: "CallNote | SweepGroup | None",
         *,
         at: tuple[CodeType | None, int] = (None, 0),
         of: CallNote | None = None,
     ) -> None:
-        """Write down what it is and in what it lay; the user's line, or whose gradient it is."""
+        """``at`` is the user's line; ``of`` the call through which gradients were sent back."""
         self.kind = kind
         self.outer = outer
         self.code, self.instruction = at
@@ -68,11 +67,11 @@ class Group:
 
     @property
     def line(self) -> str:
-        """The user's source line that it belongs to."""
+        """The user's source line."""
         return source_line(self.code, self.instruction)
 
 
-class Rule:
+class RuleNote:
     """The op whose gradient rule was recorded."""
 
     __slots__ = ("call", "code", "instruction", "serial", "symbol")
@@ -84,89 +83,88 @@ class Rule:
         call: CallNote | None,
         at: tuple[CodeType | None, int],
     ) -> None:
-        """Write down its serial number, and the op of the forward pass that it goes back to."""
+        """Symbol, call and line are those of the op of the forward pass."""
         self.serial = serial
         self.symbol = symbol
         self.call = call
         self.code, self.instruction = at
 
 
-class Maker:
-    """What it is that makes an op: a module, the rule of another op."""
+class Origin:
+    """Where an op comes from: the call of a module, or the rule of another op in a sweep."""
 
     __slots__ = ("call", "order", "rule", "sweep")
 
     def __init__(
         self,
-        call: CallNote | Group | None,
-        rule: Rule | None = None,
+        call: CallNote | SweepGroup | None,
+        rule: RuleNote | None = None,
         order: int = 0,
-        sweep: "Maker | None" = None,
+        sweep: "Origin | None" = None,
     ) -> None:
-        """Write it down; the order is 0 on the way forward, 1 in a sweep over that, and so on."""
+        """``order`` is 0 in the forward pass, 1 in a sweep over that, and so on."""
         self.call = call
         self.rule = rule
         self.order = order
-        self.sweep = sweep  # that of the sweep as a whole
+        self.sweep = sweep  # the origin of the sweep as a whole
 
 
-class Slope:
+class GradientTarget:
     """The value whose gradient an op computed."""
 
     __slots__ = ("leaf", "name", "serial", "wanted")
 
     def __init__(self, node: Node, leaf: LeafNote | None, *, wanted: bool) -> None:
-        """Write down which value it was, and if its gradient was asked for."""
+        """``wanted`` says whether the sweep was asked for this gradient."""
         self.serial = node.serial
         self.name = node.name
         self.leaf = leaf
         self.wanted = wanted
 
 
-class Note:
-    """What a trace wrote down about an op."""
+class OpNote:
+    """The note of a trace on the node of an op."""
 
-    __slots__ = ("leaves", "maker", "numbers", "sent_back", "slope")
+    __slots__ = ("backward", "gradient_of", "leaves", "numbers", "origin")
 
     def __init__(
         self,
         leaves: "weakref.WeakKeyDictionary[Node, LeafNote]",
-        maker: Maker,
+        origin: Origin,
         numbers: Numbers | None,
     ) -> None:
         self.leaves = leaves
-        self.maker = maker
+        self.origin = origin
         self.numbers = numbers
-        self.slope: Slope | None = None
-        self.sent_back: SentBack | None = None
+        self.gradient_of: GradientTarget | None = None
+        self.backward: BackwardNumbers | None = None
 
 
-class SentBack:
-    """The gradients and contributions of one ``backward()``, in numbers."""
+class BackwardNumbers:
+    """The gradients and contributions of one ``backward()``, as numbers."""
 
     __slots__ = ("contributions", "flows", "gradients")
 
     def __init__(self, flows: dict[int, Any], seen: Contributions) -> None:
-        """Keep what was seen of the sweep with these flows."""
-        self.flows = flows  # tells whether this is still the last backward() from there
+        self.flows = flows  # identifies the latest backward() from a node
         self.gradients = seen.gradients
         self.contributions = seen.contributions
 
 
-def note_of(node: Node) -> Note | None:
-    """Return what a trace wrote down about an op, if one was on."""
+def note_of(node: Node) -> OpNote | None:
+    """Return the note of a trace on a node, if it has one."""
     return getattr(node, "note", None)
 
 
-def joined(path: str, name: str) -> str:
-    """Join two parts of the way to a module."""
+def join_paths(path: str, name: str) -> str:
+    """Join two dotted paths."""
     return f"{path}.{name}" if path and name else path or name
 
 
-def nabla(order: int, name: str = "") -> str:
-    """Write the sign of a derivative: ∂, ∂²; and of what: ∂x, ∂ 0.weight."""
-    sign = "∂" if order == 1 else "∂" + str(order).translate(_RAISED)
+def derivative_name(order: int, name: str = "") -> str:
+    """Write the name of a gradient of some order: ∂, ∂², ∂x, ∂ 0.weight."""
+    sign = "∂" if order == 1 else "∂" + str(order).translate(_SUPERSCRIPTS)
     return f"{sign}{name}" if not name or name[0].isalpha() else f"{sign} {name}"
 
 
-_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -1,4 +1,4 @@
-"""Running a function for its picture."""
+"""Running a function under a trace, for its picture."""
 
 import inspect
 from collections.abc import Callable
@@ -14,19 +14,19 @@ from graphgrad.engine.transforms import Derived
 from graphgrad.engine.trees import flatten
 from graphgrad.engine.variables import name_of
 from graphgrad.errors import DtypeError
-from graphgrad.viz.snapshots.snapshot import Snapshot, take
+from graphgrad.viz.snapshots.snapshot import Snapshot, take_snapshot
 from graphgrad.viz.snapshots.traces import tracing
 
 
-def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Snapshot:
+def run_traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Snapshot:
     """Call a function under a trace, with leaves for its plain floating arguments.
 
-    Of several results in tuples, lists and dicts those are shown that were recorded.
+    Of several results, in tuples, lists and dicts, the snapshot has those that were recorded.
 
     Raises
     ------
     DtypeError
-        If it returns several, and none was recorded, or nothing.
+        If it returns nothing, or a container without recorded Tensors.
     """
     names = _names(f, len(args))
     leaves = [_leaves(x, name) for x, name in zip(args, names, strict=True)]
@@ -35,13 +35,13 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Snapshot:
     name = name_of(f)
     title = None if name == "<lambda>" or isinstance(f, Derived) else name
     if isinstance(result, Tensor):
-        return take(result, name=title)
+        return take_snapshot(result, name=title)
     if isinstance(result, tuple | list | dict):
-        places = _places(result, "" if isinstance(result, dict) else "result")
+        places = _named_items(result, "" if isinstance(result, dict) else "result")
         found = [(x, place) for x, place in places if isinstance(x, Tensor) and _recorded(x)]
         if found:
             tensors, names_of_results = zip(*found, strict=True)
-            return take(*tensors, name=title, names=names_of_results)
+            return take_snapshot(*tensors, name=title, names=names_of_results)
     if isinstance(result, tuple | list | dict) or result is None:
         what = "nothing" if result is None else f"a {type(result).__name__} of plain values"
         message = (
@@ -49,27 +49,27 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Snapshot:
             "that are computed from its arguments, without .numpy() or .item()"
         )
         raise DtypeError(message)
-    return take(constant(as_array(result)), name=title)
+    return take_snapshot(constant(as_array(result)), name=title)
 
 
 def _recorded(x: Tensor) -> bool:
-    """Whether it was computed from something, or takes a gradient."""
+    """Whether it is in a graph."""
     return x.requires_grad or not x.is_leaf
 
 
-def _places(x: Any, name: str | None) -> list[tuple[Any, str | None]]:
-    """List what stands in nested containers, each with a name: ``x[1][0]``; ``loss`` of a dict."""
+def _named_items(x: Any, name: str | None) -> list[tuple[Any, str | None]]:
+    """List the items of nested containers, each with a name: ``x[1][0]``; ``loss`` of a dict."""
     if not isinstance(x, tuple | list | dict):
         return [(x, name)]
     items = x.items() if isinstance(x, dict) else enumerate(x)
-    return [found for key, part in items for found in _places(part, _part(name, key))]
+    return [found for key, part in items for found in _named_items(part, _item_name(name, key))]
 
 
 def _names(f: Any, count: int) -> list[str | None]:
-    """Name the first positional arguments as f does; a module is called by its forward."""
+    """Return the names of the first parameters of f; for a module those of its forward."""
     try:
         parameters = list(inspect.signature(getattr(f, "forward", f)).parameters.values())
-    except (TypeError, ValueError):  # of something that Python cannot look into
+    except (TypeError, ValueError):  # inspect finds no signature
         return [None] * count
     names: list[str | None] = []
     for parameter in parameters:
@@ -81,9 +81,9 @@ def _names(f: Any, count: int) -> list[str | None]:
 
 
 def _leaves(x: Any, name: str | None) -> Any:
-    """Make leaves of the floating arrays and numbers in an argument, also in containers."""
+    """Turn the floating arrays and numbers in an argument into leaves, also in containers."""
     _, rebuild = flatten(x)
-    return rebuild([_leaf(part, place) for part, place in _places(x, name)])
+    return rebuild([_leaf(part, place) for part, place in _named_items(x, name)])
 
 
 def _leaf(x: Any, name: str | None) -> Any:
@@ -95,7 +95,7 @@ def _leaf(x: Any, name: str | None) -> Any:
     return Tensor(x, requires_grad=True, name=name)
 
 
-def _part(name: str | None, key: Any) -> str | None:
+def _item_name(name: str | None, key: Any) -> str | None:
     if name is None:
         return None
     return f"{name}[{key!r:.40}]" if name else str(key)

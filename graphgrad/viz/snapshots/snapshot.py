@@ -1,8 +1,8 @@
-"""The snapshot: what a graph holds at one moment, as plain data that never changes.
+"""The snapshot: the contents of a graph at one moment, as immutable plain data.
 
-Every picture is made from it and from nothing else. Nodes are numbered from 1 in order of
-creation, so the same program gives the same snapshot. Arrays are kept as numbers where
-they have few elements, else as mean, deviation and norm.
+Every picture is made from a snapshot alone. Nodes are numbered from 1 in order of creation, so the
+same program gives the same snapshot. Of arrays it has the elements if they are few, else mean,
+standard deviation and norm.
 """
 
 import functools
@@ -38,26 +38,26 @@ from graphgrad.reprs import counted
 from graphgrad.typing import Array
 from graphgrad.viz.formulas.node_formulas import KnownValue, formulas_of
 from graphgrad.viz.formulas.symbols import NoFormula
-from graphgrad.viz.snapshots.contributions import Contributions, replayed
-from graphgrad.viz.snapshots.digest import Numbers as Numbers, summarize as summarize
+from graphgrad.viz.snapshots.contributions import Contributions, replay
 from graphgrad.viz.snapshots.notes import note_of
-from graphgrad.viz.snapshots.traces import Places
+from graphgrad.viz.snapshots.numbers import Numbers as Numbers, summarize as summarize
+from graphgrad.viz.snapshots.traces import TraceReader
 
 Kind = Literal[
-    "leaf",  # a value of the user's that wants a gradient
-    "constant",  # one that does not
+    "leaf",  # an input that requires a gradient
+    "constant",  # an input that does not
     "op",  # what an op computed
     "output",  # one of several results of an op, which is its only input
 ]
 
 
-FORMULAS = 5000  # of more values nobody reads them, and they take most of the time
-TERMS = 200  # so many inputs make a formula that nobody reads
+MAX_VALUES_WITH_FORMULAS = 5000  # formulas take most of the time, and nobody reads more
+MAX_INPUTS_OF_FORMULA = 200  # inputs of an op above which it has no formula
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """One node of the graph: a value, and how it came about."""
+    """One node of the graph: a value, and how it was computed."""
 
     id: int
     kind: Kind
@@ -77,14 +77,14 @@ class Value:
     # outermost one; None: of none, or not traced
     module: str | None = None
     contributions: tuple[Numbers | None, ...] = ()  # per input: the gradient that is sent there
-    # the op in mathematics: "x · y"; in graphs of thousands of values, not told
+    # what the op computes: "x · y"; None in graphs of thousands of values
     formula: str | None = None
-    in_numbers: str | None = None  # the same with numbers put in: "200 + 450 = 650"
+    in_numbers: str | None = None  # the same with numbers: "200 + 450 = 650"
     local: tuple[str | None, ...] = ()  # per input: what its rule sends there: "g · cos(x)"
     local_numbers: tuple[float | None, ...] = ()  # per input: the local derivative of scalars
     local_in_numbers: tuple[str | None, ...] = ()  # per input of scalars: "1.1 × 650"
     call: int | None = None  # which of the snapshot's calls it was computed in, from 1
-    # 0: the way forward; 1: on the way back through that, in a sweep that was recorded; and so on
+    # 0: of the forward pass; 1: of a recorded sweep over that; and so on
     order: int = 0
     rule: int | None = None  # the id of the op whose gradient rule computed it, if in this graph
 
@@ -99,20 +99,20 @@ class ModuleNote:
 
 @dataclass(frozen=True, slots=True)
 class ModuleCall:
-    """One call of a module; a module may be called several times.
+    """One call of a module.
 
     Or what a recorded sweep computed: all of it, through one call of a module, or by the rule of
     one op.
     """
 
-    path: str  # of the module; of a sweep or an op the user's line
-    outer: int | None  # the number of the call that it lay in, a smaller one, from 1
+    path: str  # of the module; of a sweep or an op: the user's line
+    outer: int | None  # the number of the enclosing call, from 1
     kind: str | None = None  # of what a sweep computed: "∂ backward", "∂ of Linear", "∂ of sin"
 
 
 @dataclass(frozen=True, slots=True)
 class OpStep:
-    """One op, on the way forward or on the way back."""
+    """One op in the forward or the backward pass."""
 
     direction: Literal["forward", "backward"]
     id: int
@@ -123,26 +123,26 @@ class Snapshot:
     """A graph at one moment. The last value is the one that was asked for."""
 
     values: tuple[Value, ...]
-    note: str | None  # what to know about the gradients, if anything
+    note: str | None  # on the gradients
     modules: tuple[ModuleNote, ...] = ()  # outermost first; none where nothing was traced
-    steps: tuple[OpStep, ...] = ()  # the ops as forward made them, then as backward visits them
+    steps: tuple[OpStep, ...] = ()  # the ops in the order of forward, then of backward
     calls: tuple[ModuleCall, ...] = ()  # of modules, in order
     ends: tuple[int, ...] = (1,)  # the ids of the values that were asked for
     name: str | None = None  # of the function whose results they are, or the user's for the result
 
     @property
     def result(self) -> Value:
-        """The value whose graph this is; of several the one that was computed last."""
+        """The value whose graph this is; of several the latest."""
         return self.values[-1]
 
     def __repr__(self) -> str:
-        """Say how large it is; all of it would fill pages."""
+        """Summarize: the fields would fill pages."""
         found = counted(len(self.values), "value"), counted(len(self.steps), "step")
         return f"<Snapshot of {', '.join(found)}, {counted(len(self.modules), 'module')}>"
 
     @property
     def title(self) -> str:
-        """What the graph is called: by the user, else by the class of the model or by the op."""
+        """The title: the user's name for it, else the class of the model, else the op."""
         result = self.result
         known = self.name or result.name
         if known:
@@ -156,7 +156,7 @@ class Snapshot:
 
     @property
     def models(self) -> list[ModuleNote]:
-        """The modules that lie in no other one."""
+        """The modules that are in no other one."""
         found: list[ModuleNote] = []
         for module in self.modules:
             if not any(module.path.startswith(_inside(outer.path)) for outer in found):
@@ -165,47 +165,47 @@ class Snapshot:
 
 
 def _inside(path: str) -> str:
-    """Return how the paths of all that lies in a module begin."""
+    """Return the prefix of all paths inside a module."""
     return f"{path}." if path else ""
 
 
-def take(*tensors: Tensor, name: str | None = None, names: Sequence[str] = ()) -> Snapshot:
+def take_snapshot(*tensors: Tensor, name: str | None = None, names: Sequence[str] = ()) -> Snapshot:
     """Take a snapshot of everything that tensors were computed from.
 
     Parameters
     ----------
     tensors
-        One that nothing has used yet may stand alone; several have been recorded.
+        The results. A single one may be outside any graph.
     name
-        What the user calls the graph.
+        The user's name for the graph.
     names
-        What the results are called that have no names of their own.
+        Names for results that have none.
     """
     roots = {node: array_of(t) for t in tensors if (node := node_of(t)) is not None}
     if not roots:
         return Snapshot((_constant(array_of(tensors[0])),), None, name=name)
     nodes = history(*roots)
     outputs = _output_numbers(nodes)
-    backward = _backward(roots, nodes, outputs)
+    backward = _gradients(roots, nodes, outputs)
     uses = Counter(n.parents[i] for n in nodes if n.plan is not None for i in n.plan.wants)
-    places = Places(nodes)
-    called = {node_of(t): text for t, text in zip(tensors, names, strict=False)}
-    names_of = _names(nodes, places, called)
-    taken, few = set(names_of.values()), len(nodes) <= FORMULAS
+    trace = TraceReader(nodes)
+    result_names = {node_of(t): text for t, text in zip(tensors, names, strict=False)}
+    names_of = _names(nodes, trace, result_names)
+    taken, with_formulas = set(names_of.values()), len(nodes) <= MAX_VALUES_WITH_FORMULAS
     arrays = kept_arrays(nodes)
     arrays.update(roots)
-    changed = _changed(nodes)
-    line = functools.cache(source_line)  # few lines build many nodes
+    changed = _overwritten_nodes(nodes)
+    line = functools.cache(source_line)  # many nodes share few lines
     dtype = functools.cache(lambda dtype: np.dtype(dtype).name)
     ids: dict[Node, int] = {}
-    by_serial: dict[int, int] = {}  # the ids once more
+    by_serial: dict[int, int] = {}  # the same ids
     values: list[Value] = []
     for node in nodes:
         if _is_variable(node) and node not in roots:
             ids[node] = by_serial[node.serial] = ids[node.parents[0]]
             continue
-        maker = places.makers.get(node)
-        rule = None if maker is None else maker.rule
+        origin = trace.origins.get(node)
+        rule = None if origin is None else origin.rule
         place = node if rule is None else rule
         where = line(place.code, place.instruction)
         inputs = []
@@ -214,20 +214,20 @@ def take(*tensors: Tensor, name: str | None = None, names: Sequence[str] = ()) -
             if isinstance(parent, Node):
                 inputs.append(ids[parent])
             else:
-                values.append(_scalar(len(values) + 1, parent, where, places.path(node)))
+                values.append(_scalar(len(values) + 1, parent, where, trace.path(node)))
                 inputs.append(len(values))
         ids[node] = by_serial[node.serial] = len(values) + 1
         op = None if node.plan is None else node.plan.op
         several = op is not None and op.outputs > 1
-        # what a trace saw is not true of what was overwritten since
-        traced = None if node in changed else places.numbers.get(node)
-        seen = summarize(arrays[node]) if node in arrays else traced
+        # the numbers of a trace do not hold for values that were overwritten since
+        traced = None if node in changed else trace.numbers.get(node)
+        numbers = summarize(arrays[node]) if node in arrays else traced
         shape = None if several else node.shape
         gradient = backward.gradients.get(node.serial)
-        result = _known_value(shape, seen, changed=node in changed)
+        result = _known_value(shape, numbers, changed=node in changed)
         upstream = _known_value(shape, gradient, changed=False)
         sources = [values[i - 1] for i in inputs]
-        facts = _mathematics(node, sources, result, upstream, taken) if few else {}
+        formulas = _formulas(node, sources, result, upstream, taken) if with_formulas else {}
         values.append(
             Value(
                 id=ids[node],
@@ -240,43 +240,43 @@ def take(*tensors: Tensor, name: str | None = None, names: Sequence[str] = ()) -
                 shape=shape,
                 dtype=None if several else dtype(node.dtype),
                 needs=node.needs,
-                numbers=seen,
+                numbers=numbers,
                 changed=node in changed,
                 gradient=gradient,
                 line=where,
-                module=places.path(node),
-                call=places.calls_of.get(node),
-                order=0 if maker is None else maker.order,
+                module=trace.path(node),
+                call=trace.calls_of.get(node),
+                order=0 if origin is None else origin.order,
                 rule=None if rule is None else by_serial.get(rule.serial),
-                contributions=tuple(compress(backward.shares(node, uses), given)),
-                **facts,
+                contributions=tuple(compress(backward.contributions_of(node, uses), given)),
+                **formulas,
             )
         )
-    modules = tuple(itertools.starmap(ModuleNote, places.modules(nodes).items()))
-    calls = tuple(itertools.starmap(ModuleCall, places.calls()))
+    modules = tuple(itertools.starmap(ModuleNote, trace.modules(nodes).items()))
+    calls = tuple(itertools.starmap(ModuleCall, trace.calls()))
     ends = tuple(sorted({ids[root] for root in roots}))
     steps = _steps(values, ids, roots)
     return Snapshot(tuple(values), backward.note, modules, steps, calls, ends, name)
 
 
 def _constant(data: Array) -> Value:
-    """Describe a value that stands for itself alone."""
+    """Return the only value of a graph without ops."""
     kind, numbers = data.dtype.name, summarize(data)
     return Value(id=1, kind="constant", shape=data.shape, dtype=kind, numbers=numbers)
 
 
 def _names(
-    nodes: list[Node], places: Places, given: Mapping[Node | None, str]
+    nodes: list[Node], trace: TraceReader, given: Mapping[Node | None, str]
 ) -> dict[Node, str | None]:
-    """Find the names: those that the user gave, of parameters, and ∂ and a name of gradients.
+    """Return the names: those of the user, of parameters, and ∂ with a name for gradients.
 
-    Results without one have that of their place among the results, if there are several.
+    Results without one get the given names.
     """
-    names = {node: str(node.name) if node.name else places.name(node) for node in nodes}
-    if places.slopes:
+    names = {node: str(node.name) if node.name else trace.name(node) for node in nodes}
+    if trace.gradient_targets:
         by_serial = {node.serial: name for node, name in names.items()}
-        for node in places.slopes:
-            names[node] = names[node] or places.name_of_gradient(node, by_serial)
+        for node in trace.gradient_targets:
+            names[node] = names[node] or trace.name_of_gradient(node, by_serial)
     for result, text in given.items():
         if result is not None:
             names[result] = names[result] or text
@@ -284,7 +284,7 @@ def _names(
 
 
 def _is_variable(node: Node) -> bool:
-    """Say whether a node only stands for its input, as a variable of a transform such as grad."""
+    """Whether a node is the variable of a transform such as grad: the identity of its input."""
     return node.plan is not None and node.plan.op is IDENTITY and node.name is None
 
 
@@ -294,18 +294,18 @@ def _kind(node: Node) -> Kind:
     return "output" if node.plan.op is OUTPUT else "op"
 
 
-def _mathematics(
+def _formulas(
     node: Node,
     inputs: list[Value],
     result: KnownValue,
     upstream: KnownValue,
     taken: set[str | None],
 ) -> dict[str, Any]:
-    """Say what an op computes and what it sends back, as formulas and for scalars as numbers.
+    """Return the fields of an op's formulas.
 
-    An input without a name goes by the op's own for it, unless a value of the graph has that.
+    An input without a name gets that of the op's parameter, unless a value of the graph has it.
     """
-    if node.plan is None or node.plan.op is OUTPUT or len(inputs) > TERMS:
+    if node.plan is None or node.plan.op is OUTPUT or len(inputs) > MAX_INPUTS_OF_FORMULA:
         return {}
     clash = not taken.isdisjoint(node.plan.op.order)
     names: list[str | float | None] = []
@@ -327,15 +327,15 @@ def _mathematics(
         names.append(name)
         known.append(_known_value(value.shape, value.numbers, changed=value.changed))
     try:
-        seen = formulas_of(node, names, [*known, result, upstream])
+        formulas = formulas_of(node, names, [*known, result, upstream])
     except NoFormula:  # too long to be read
         return {}
-    numbers = seen.numbers if any(x is not None for x in seen.numbers) else ()
+    numbers = formulas.numbers if any(x is not None for x in formulas.numbers) else ()
     return {
-        "formula": seen.formula,
-        "in_numbers": seen.in_numbers,
-        "local": tuple(compress(seen.gradients, given)),
-        "local_in_numbers": tuple(compress(seen.gradients_in_numbers, given)),
+        "formula": formulas.formula,
+        "in_numbers": formulas.in_numbers,
+        "local": tuple(compress(formulas.gradients, given)),
+        "local_in_numbers": tuple(compress(formulas.gradients_in_numbers, given)),
         "local_numbers": tuple(compress(numbers, given)),
     }
 
@@ -348,15 +348,15 @@ def _known_value(
 
 
 def _scalar(number: int, x: Any, line: str, module: str | None) -> Value:
-    """Describe a scalar that stood as an operand."""
+    """Return the value of a Python or NumPy scalar among the operands."""
     dtype, numbers = None, Numbers((x,), x, 0.0, abs(x))
     if isinstance(x, np.generic):
         dtype, numbers = x.dtype.name, summarize(x)
     return Value(id=number, kind="constant", dtype=dtype, numbers=numbers, line=line, module=module)
 
 
-def _changed(nodes: list[Node]) -> set[Node]:
-    """Find the values that were overwritten in place after an op had used them."""
+def _overwritten_nodes(nodes: list[Node]) -> set[Node]:
+    """Return the values that were overwritten in place after an op had used them."""
     last: dict[Node, int] = {}  # when the memory of a node was last written
     changed = set()
     for node in nodes:
@@ -372,7 +372,7 @@ def _changed(nodes: list[Node]) -> set[Node]:
 
 
 def _output_numbers(nodes: list[Node]) -> dict[Node, int]:
-    """Say which output of its op each output is, as far as a freed graph still tells."""
+    """Return for each output its number, as far as a freed graph still has it."""
     outputs: dict[Node, list[Node]] = {}
     for node in nodes:
         if node.plan is not None and node.plan.op is OUTPUT:
@@ -380,7 +380,7 @@ def _output_numbers(nodes: list[Node]) -> dict[Node, int]:
     numbers: dict[Node, int] = {}
     for parent, siblings in outputs.items():
         count = parent.plan.op.outputs
-        # not where a recorded sweep has made some of them once more
+        # not if a recorded sweep has made some of them again
         complete = len(siblings) == count == siblings[-1].serial - siblings[0].serial + 1
         for place, node in enumerate(siblings):
             if not isinstance(node.values, Freed):
@@ -391,40 +391,42 @@ def _output_numbers(nodes: list[Node]) -> dict[Node, int]:
 
 
 @dataclass(slots=True)
-class _Backward:
-    """What is known about the way back."""
+class _Gradients:
+    """The gradients of a graph."""
 
     gradients: dict[int, Numbers]  # by serial number
-    contributions: dict[int, dict[int, Numbers]]  # of an op, by the place of its input
+    contributions: dict[int, dict[int, Numbers]]  # by serial number and input
     note: str | None = None
 
-    def shares(self, node: Node, uses: Counter[Node]) -> tuple[Numbers | None, ...]:
-        """Return the gradient that an op sends to each of its inputs, where it is known."""
+    def contributions_of(self, node: Node, uses: Counter[Node]) -> tuple[Numbers | None, ...]:
+        """Return the gradient that an op sends to each of its inputs, if known."""
         if node.plan is None:
             return ()
         found = self.contributions.get(node.serial, {})
-        shares = [found.get(place) for place in range(len(node.parents))]
+        sent = [found.get(place) for place in range(len(node.parents))]
         for place in node.plan.wants:
             parent = node.parents[place]
-            if shares[place] is None and uses[parent] == 1 and not parent.hooks:
-                shares[place] = self.gradients.get(parent.serial)  # nobody else sends there
-        return tuple(shares)
+            if sent[place] is None and uses[parent] == 1 and not parent.hooks:
+                sent[place] = self.gradients.get(parent.serial)  # the only contribution
+        return tuple(sent)
 
 
-def _backward(roots: Mapping[Node, Any], nodes: list[Node], outputs: dict[Node, int]) -> _Backward:
-    """Find the gradients: those that ``backward()`` kept, if it kept all.
+def _gradients(
+    roots: Mapping[Node, Any], nodes: list[Node], outputs: dict[Node, int]
+) -> _Gradients:
+    """Return the gradients: those of a trace, or those that ``backward()`` kept, if it kept all.
 
-    Else those of a sweep of the picture's own, which touches no ``.grad`` and runs no hooks.
-    A trace has told all of it. Of several results, it is always a sweep of its own.
+    Else, and for several results, those of a separate sweep, which changes no ``.grad`` and runs no
+    hooks.
     """
     roots = {root: data for root, data in roots.items() if root.needs}
     if not roots:
-        return _Backward({}, {})
+        return _Gradients({}, {})
     (root, data), *others = roots.items()
     note_of_root = None if others else note_of(root)
-    traced = None if note_of_root is None else note_of_root.sent_back
+    traced = None if note_of_root is None else note_of_root.backward
     if traced is not None and traced.flows is root.flow:
-        return _Backward(traced.gradients, traced.contributions)
+        return _Gradients(traced.gradients, traced.contributions)
     wanted = [n for n in ancestors(roots) if n.dtype is not None]
     flow = {} if others else root.flow or {}
     kept = {n: flow[n.serial] for n in wanted if n.serial in flow}
@@ -435,10 +437,10 @@ def _backward(roots: Mapping[Node, Any], nodes: list[Node], outputs: dict[Node, 
             note = "∂ of the sum of the results"
         elif root not in kept and data.size != 1:
             note = "∂ of the sum of the result"
-        seen = Contributions()
+        recorder = Contributions()
         checks = [x for x in switches().observers if isinstance(x, Anomaly)]
         try:
-            Sweep(seeds, hooks=False, observers=[*checks, seen]).run()
+            Sweep(seeds, hooks=False, observers=[*checks, recorder]).run()
         except GraphgradError as error:
             freed = next((n.values for n in nodes if isinstance(n.values, Freed)), None)
             note = f"No ∂: {error.message}"
@@ -448,15 +450,15 @@ def _backward(roots: Mapping[Node, Any], nodes: list[Node], outputs: dict[Node, 
                     "that, or call with retain_graph=True."
                 )
         else:
-            return _Backward(seen.gradients, seen.contributions, note)
-    seen = replayed(kept, outputs)
-    return _Backward(seen.gradients, seen.contributions, note)
+            return _Gradients(recorder.gradients, recorder.contributions, note)
+    replayed = replay(kept, outputs)
+    return _Gradients(replayed.gradients, replayed.contributions, note)
 
 
 def _steps(
     values: list[Value], ids: dict[Node, int], roots: Mapping[Node, Any]
 ) -> tuple[OpStep, ...]:
-    """List the ops as forward made them, then as the sweep visits them: newest first."""
+    """List the ops in the order of forward, then in that of the sweep: newest first."""
     steps = [OpStep("forward", v.id) for v in values if v.kind == "op"]
     back = (ids[node] for node in ancestors([root for root in roots if root.needs]))
     steps += [OpStep("backward", i) for i in back if values[i - 1].kind == "op"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from graphgrad.viz.drawing.texts import gradient_lines
-from graphgrad.viz.snapshots.digest import Numbers, ones, total
+from graphgrad.viz.snapshots.numbers import Numbers, ones, total
 from graphgrad.viz.views.view import Node, View
 
 

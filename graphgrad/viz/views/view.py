@@ -13,7 +13,7 @@ from functools import cached_property
 
 from graphgrad.engine.integers import as_whole_numbers
 from graphgrad.reprs import counted
-from graphgrad.viz.snapshots.digest import Numbers, total
+from graphgrad.viz.snapshots.numbers import Numbers, total
 from graphgrad.viz.snapshots.snapshot import ModuleNote, Snapshot, Value
 from graphgrad.viz.views.focus import neighbourhood
 from graphgrad.viz.views.grouping import (

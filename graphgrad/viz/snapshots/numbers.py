@@ -1,4 +1,4 @@
-"""An array in a few numbers."""
+"""Summaries of arrays in a few numbers."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from graphgrad.typing import Array
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """An array in a few numbers."""
+    """A summary of an array."""
 
     elements: tuple[float, ...] | None  # in C order; None where there are more than a few
     mean: float
@@ -21,7 +21,7 @@ class Numbers:
 
 
 def total(parts: Sequence[Numbers | None]) -> Numbers | None:
-    """Add arrays up, as far as their numbers tell: one is its own sum, of several each element."""
+    """Summarize the sum of arrays; None if it has several terms and elements are not known."""
     rows = [part.elements for part in parts if part is not None and part.elements is not None]
     if len(parts) == 1:
         return parts[0]
@@ -31,14 +31,14 @@ def total(parts: Sequence[Numbers | None]) -> Numbers | None:
 
 
 def ones(shape: Sequence[int]) -> Numbers:
-    """Describe an array of ones."""
+    """Summarize an array of ones."""
     size = math.prod(shape)
     elements = (1.0,) * size if size <= KEPT_ELEMENTS else None
     return Numbers(elements, 1.0 if size else math.nan, 0.0, math.sqrt(size))
 
 
 def summarize(array: Array) -> Numbers:
-    """Describe an array by a few numbers."""
+    """Summarize an array."""
     size = array.size
     if size > KEPT_ELEMENTS:
         with np.errstate(all="ignore"):
