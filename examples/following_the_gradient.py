@@ -133,7 +133,7 @@ def draw_walks(runs: list[Any], stepped: tuple[float, Any, list[float]], path: P
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     for found in runs:
         for number, (name, (counts, losses, _)) in enumerate(found.items()):
-            colour, style = plots.look(number)
+            colour, style = plots.curve_style(number)
             label = name if found is runs[0] else None
             marker, style = ("o", "") if len(counts) == 1 else ("", style)
             line: Any = {"color": colour, "ls": style, "lw": 1.2, "marker": marker, "ms": 4}

@@ -137,7 +137,7 @@ def plot(page: Any, scores: Any, reading: Any, right_ones: Any, apart: Any, path
     left, middle, right = figure.subplots(1, 3)
     left.imshow(page, cmap=plots.INK)
     for (i, j, digit), is_so in zip(reading, right_ones, strict=True):
-        colour, style = plots.look(0 if is_so else 1)
+        colour, style = plots.curve_style(0 if is_so else 1)
         box = {"boxstyle": "square,pad=0.1", "fc": colour, "ec": "none"}
         top, side = STRIDE * i - 0.5, STRIDE * j - 0.5
         corners = np.array([[0, 0], [0, SIZE], [SIZE, SIZE], [SIZE, 0], [0, 0]])

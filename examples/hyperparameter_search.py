@@ -109,7 +109,7 @@ def plot(found: dict[str, nn.SearchResult], curves: list[dict[str, Any]], path: 
     for panel, trial, columns in zip(panels, found["coarse"].trials, curves, strict=False):
         epochs = range(1, FEW + 1)
         for number, (label, name) in enumerate(SHOWN.items()):
-            colour, style = plots.look(number)
+            colour, style = plots.curve_style(number)
             panel.plot(epochs, columns[name], color=colour, ls=style, lw=2, label=label)
         panel.set_title(f"rate {plots.number(trial.point['lr'], 2)}", fontsize=9)
         panel.set(ylim=(0, 1), xticks=range(1, FEW + 1))

@@ -133,7 +133,7 @@ def draw(runs: dict[str, list[Learned]], classes: list[str], path: Path) -> None
     left, right = figure.subfigures(1, 2, squeeze=False)[0]
     axes = left.subplots()
     for number, (name, found) in enumerate(runs.items()):
-        colour, style = plots.look(number)
+        colour, style = plots.curve_style(number)
         places = (0.95, 1.05)[number] * np.array(STRENGTHS)  # side by side
         shares = np.array([each for each, _, _ in found])
         mean, deviation = shares.mean(axis=0), shares.std(axis=0)

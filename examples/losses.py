@@ -66,7 +66,7 @@ def plot(path: Path) -> None:
     figure = Figure(figsize=(10, 6.5), layout="constrained")
     grid = figure.subplots(2, 2, sharex=True)
     for number, (name, pair) in enumerate(curves().items()):
-        column, (colour, style) = number // 3, plots.look(number % 3)
+        column, (colour, style) = number // 3, plots.curve_style(number % 3)
         for row, values in enumerate(pair):
             grid[row, column].plot(MARGINS, values, color=colour, ls=style, lw=2, label=name)
     grid[0, 0].set(title="classification: the answer is yes", ylabel="loss", ylim=(-0.2, 6))

@@ -83,7 +83,7 @@ def best(found: dict[str, tuple[Any, Any]]) -> tuple[str, int]:
 def show_choice(axes: Any, found: dict[str, tuple[Any, Any]]) -> None:
     """Draw the share of every fold, and mean and standard deviation over the folds."""
     for number, (name, (_, crossed)) in enumerate(found.items()):
-        colour, style = plots.look(number)
+        colour, style = plots.curve_style(number)
         places = np.array(KS) * (0.97, 1.03)[number]  # side by side
         axes.plot(np.tile(places, (FOLDS, 1)), crossed, ".", color=colour, ms=4, alpha=0.5)
         mean, deviation = crossed.mean(axis=0), crossed.std(axis=0)

@@ -214,7 +214,7 @@ def on_the_others(picture: Path) -> None:
             x, y = np.abs(points[-1])
             stays = f"never: its first step ends on the saddle, ({x:.0f}, {y:.0f})"
             print(f"    {name:9} {away[0] if away.size else stays}")
-            colour, style = plots.look(number)
+            colour, style = plots.curve_style(number)
             axes.plot(*points.T, marker=".", color=colour, ls=style, ms=4, lw=1.5, label=name)
         axes.set_title(f"y² − x² from (−0.01, 1): {family}")
         axes.legend(frameon=True, framealpha=0.9, edgecolor="none", fontsize=9, loc="lower right")
@@ -227,7 +227,7 @@ def on_the_others(picture: Path) -> None:
         "Adam": lambda w: optim.Adam(w, lr=0.1),
     }
     for number, (name, make) in enumerate(makes.items()):
-        colour, style = plots.look(number)
+        colour, style = plots.curve_style(number)
         for begin in (-0.5, 0.5):
             points = path(two_minima, (begin, 2.0), make, 300)
             x, y = points[-1]
@@ -248,7 +248,7 @@ def on_the_others(picture: Path) -> None:
 
     print("\nx² + y² from (1, 0) by SGD: x after 1, 2, 3 and 20 steps")
     for number, lr in enumerate((0.1, 0.5, 0.9, 1.0, 1.05)):
-        colour, style = plots.look(number)
+        colour, style = plots.curve_style(number)
         x = path(bowl, (1.0, 0.0), functools.partial(optim.SGD, lr=lr), 20)[:, 0]
         first = " ".join(f"{v:+.2f}" for v in x[1:4])
         print(f"    lr = {lr:<4} {first} … {x[20]:+.2f}")

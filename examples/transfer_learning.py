@@ -105,7 +105,7 @@ def plot(found: Any, few: data.Dataset, path: Path) -> None:
     series: dict[str, Any] = dict(zip(WAYS, found.mean(axis=0), strict=True))
     plots.show_curves(axes, series, x=FEW, percent=True, xlabel="images of each digit learned from")
     for number, runs in enumerate(found.transpose(1, 2, 0)):
-        colour = plots.look(number)[0]
+        colour = plots.curve_style(number)[0]
         axes.fill_between(FEW, runs.min(axis=1), runs.max(axis=1), color=colour, alpha=0.12)
     axes.set(title=f"Test digits recognised: mean and range of {len(found)} seeds", xticks=FEW)
     plots.save(figure, path)

@@ -284,7 +284,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     figure = plots.figure(4, 3)
     axes = figure.subplots()
     yield lambda: plots.figure(4, 3)
-    yield lambda: plots.look(1)
+    yield lambda: plots.curve_style(1)
     yield lambda: plots.tidy(axes)
     yield lambda: plots.show_curves(axes, {"loss": [1.0, 0.5]})
     yield lambda: plots.save(figure, folder / "curve.png", dpi=30)

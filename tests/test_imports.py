@@ -220,7 +220,7 @@ def test_dir_names_what_is_public_and_nothing_else(name: str) -> None:
         "from graphgrad.nn import Trainer",
         "import graphgrad.nn.training.trainer",
         "from graphgrad.nn import training",
-        "from graphgrad import judging",
+        "from graphgrad import findings",
         "import graphgrad.optim as o; o.SGD",
         "import graphgrad as gg; gg.graph(gg.exp(gg.Tensor(1.0, requires_grad=True)))",
         "import pickle, graphgrad as gg; pickle.loads(pickle.dumps(gg.gradcheck))",

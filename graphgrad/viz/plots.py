@@ -18,8 +18,8 @@ if TYPE_CHECKING:  # matplotlib is optional, and slow to import
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-# The one palette of all pictures: told apart by those who see colours differently too
-# (tests/viz/test_colours.py), and by style on a grey print.
+# The palette of all pictures: colour-blind readers can distinguish the colours
+# (tests/viz/test_colours.py); on a grey print line styles differ.
 COLOURS = BLUE, ORANGE, GOLD, BLACK, SKY, PLUM = (
     "#005A9C",
     "#B34700",
@@ -29,21 +29,21 @@ COLOURS = BLUE, ORANGE, GOLD, BLACK, SKY, PLUM = (
     "#871D55",
 )
 STYLES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
-GUIDE = "#808080"  # what is no curve: axes through 0, a limit, how it was before
+GUIDE = "#808080"  # auxiliary lines: axes through 0, limits, earlier states
 PAPER, FRAME = "#FFFFFF", "#BBBBBB"
-AREAS, PALE = (BLUE, ORANGE, BLACK), 0.35  # told apart when only so opaque, on paper
-# Scales, by their names in matplotlib.
+AREAS, PALE = (BLUE, ORANGE, BLACK), 0.35  # colours that differ at this opacity
+# Colour maps of matplotlib.
 SIGNED = "RdBu_r"  # red above 0, white at 0, blue below: limits -v and v
-AMOUNT = "Blues"  # from nearly white up
+AMOUNT = "Blues"  # amounts: from nearly white to blue
 INK = "gray_r"  # white paper, black ink
-BROKEN = "#66FF00"  # NaN and infinity: no colour of any scale here
-MOST_DOTS = 2**16 - 1  # along one side of a picture, in matplotlib
+BROKEN = "#66FF00"  # NaN and infinity: a colour of no map
+MAX_DOTS = 2**16 - 1  # along one side of a picture, in matplotlib
 SMALL = 9  # points, the titles of images
 
 
 @guarded
 def figure(width: float, height: float) -> "Figure":
-    """Return an empty figure of this size in inches, whose parts make room for one another.
+    """Return an empty figure of this size in inches, with matplotlib's constrained layout.
 
     It belongs to no window; see `save`. Raises UnsupportedError without matplotlib.
     """
@@ -64,39 +64,40 @@ def show_images(
     diverging: bool = False,
     limit: float | None = None,
 ) -> "Axes":
-    """Draw images in rows, all to one scale, and return the axes that all of them stand on.
+    """Draw images in rows, all to one scale, and return their axes.
 
-    The images are one mosaic, since matplotlib takes seconds for a hundred axes. Coordinates are
-    pixels of the images, to the right and down; ``axes.collections[0]`` has the frames in order.
+    The images are one mosaic on one axes, since matplotlib takes seconds for a hundred of these.
+    Coordinates are pixels of the images, to the right and down; ``axes.collections[0]`` has the
+    frames in order.
 
-    One channel is ink on paper: 0 is white (or the least value, if that is lower), the largest
-    value of all images is black. Three channels are red, green and blue, 0 to 1, or 0 to 255
-    for integers. NaN and infinity are green.
+    One channel is drawn in grey: 0 is white (or the minimum, if that is lower), the maximum of all
+    images is black. Three channels are red, green and blue, 0 to 1, or 0 to 255 for integers. NaN
+    and infinity are green.
 
     Parameters
     ----------
     figure
-        A matplotlib Figure or SubFigure, best with ``layout="constrained"``; room for the titles
-        is measured by the size that it has now.
+        A matplotlib Figure or SubFigure, best with ``layout="constrained"``; space for the titles
+        is computed from its current size.
     images
         (N, H, W) or (N, C, H, W) with 1 or 3 channels C.
     titles
-        What stands above each image, one for each.
+        The title of each image.
     columns
         The number of images in a row.
     title
-        What stands above all.
+        The title of all.
     diverging
-        Whether values are signed, as those of filters are: red above 0, white at 0, blue below,
-        with one limit for all. With three channels grey is 0.
+        Whether values are signed, as those of filters: red above 0, white at 0, blue below, with
+        one limit for all. With three channels 0 is grey.
     limit
-        The value of full colour, for several pictures to one scale; None is the largest of
-        these. Of three channels it is for signed ones only.
+        The value of full colour, to draw several pictures to one scale. Default: the maximum of
+        these images. With three channels for signed values only.
 
     Raises
     ------
     ShapeError
-        If the shape is no shape of images, titles are not as many, or colours leave their range.
+        If images or titles have the wrong shape or number, or colours are out of range.
     ArgumentError
         If the limit is not above 0, or given for colours.
     DtypeError
@@ -119,14 +120,14 @@ def show_images(
         message = f"show_images: limit={limit:g}; give a number above 0, and none for colours"
         raise ArgumentError(message)
     if pixels.ndim == 4:
-        colours = _colours(pixels, diverging, limit)
+        colours = _checked_colours(pixels, diverging, limit)
     else:
-        colours = _inks(mpl, pixels, diverging, limit)
+        colours = _grey_or_signed(mpl, pixels, diverging, limit)
     _, height, width, _ = colours.shape
     columns = min(columns, count)
     rows = -(-count // columns)
     words = [] if titles is None else [str(each) for each in titles]
-    layout = _steps(figure, (height, width), (rows, columns), words, bool(title))
+    layout = _layout_of_images(figure, (height, width), (rows, columns), words, bool(title))
     across, down, above, point = layout
 
     tiles = np.zeros((rows * columns, height + 1, width + 1, 4), np.uint8)  # gaps: transparent
@@ -147,8 +148,8 @@ def show_images(
     for (left, top), text in zip(corners, words, strict=False):
         place = left + width / 2, top - 4 * point
         axes.text(*place, text, fontsize=SMALL, ha="center", in_layout=False)
-    beside = (across - width) / 2 - 3 * point  # half a gap less: where titles are wider
-    axes.set(xlim=(-beside, x[-1] + beside), ylim=(y[-1], -above))
+    margin = (across - width) / 2 - 3 * point  # half a gap less: where titles are wider
+    axes.set(xlim=(-margin, x[-1] + margin), ylim=(y[-1], -above))
     axes.set(xticks=[], yticks=[], frame_on=False, aspect="equal")
     if title:
         axes.set_anchor("N")  # next to the title
@@ -168,26 +169,26 @@ def show_curves(
     x: Sequence[float] | None = None,
     percent: bool = False,
 ) -> None:
-    """Draw series of numbers against 1, 2, 3, …, each in its colour and style, with a legend.
+    """Draw series of numbers against 1, 2, 3, …, each in its own style, with a legend.
 
-    A name that the axes already show is drawn in the same way and not listed again, so that the
-    runs of several seeds can be laid over one another. NaN and None leave a gap, and so does
-    what is not above 0 on a logarithmic scale.
+    A name that is already on the axes keeps its style and its one entry in the legend, so that runs
+    of several seeds can be overlaid. NaN and None leave a gap, and so do numbers ≤ 0 on a
+    logarithmic scale.
 
     Parameters
     ----------
     axes
-        Of matplotlib.
+        Axes of matplotlib.
     series
         The numbers by name.
     title, xlabel, ylabel
-        Words around the curves.
+        The labels.
     log
         Whether the vertical scale is logarithmic.
     x
-        Where the numbers stand, for all series; None is 1, 2, 3, ….
+        Horizontal positions for all series; None is 1, 2, 3, ….
     percent
-        Whether shares are written as percentages.
+        Whether fractions are written as percentages.
 
     Raises
     ------
@@ -204,11 +205,11 @@ def show_curves(
     known = {
         str(line.get_label()): line
         for line in axes.get_lines()
-        if line.get_transform() == axes.transData  # unlike those of axhline
+        if line.get_transform() == axes.transData  # excludes axhline
     }
     count = sum(not label.startswith("_") for label in known)
     for name, (places, values) in curves.items():
-        colour, style = look(count)
+        colour, style = curve_style(count)
         (line,) = axes.plot(places, values, color=colour, ls=style, lw=2, label=name)
         if name in known:
             line.update_from(known[name])
@@ -227,14 +228,14 @@ def show_curves(
 
 
 @guarded
-def look(number: int) -> tuple[str, Any]:
-    """Return the colour and the line style of curve 0, 1, 2, …; 36 differ."""
+def curve_style(number: int) -> tuple[str, Any]:
+    """Return the colour and the line style of curve 0, 1, 2, …; there are 36 combinations."""
     turn, place = divmod(whole("look", "number", number, 0), len(COLOURS))
     return COLOURS[place], STYLES[(place + turn) % len(STYLES)]
 
 
 def tidy(axes: "Axes") -> None:
-    """Give axes a light grid, no frame at the top and right, and a legend if curves have names."""
+    """Give axes a light grid, no spines at the top and right, and a legend if curves have names."""
     _require("tidy", "axes", axes, "Axes", "get_legend_handles_labels")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
@@ -244,21 +245,21 @@ def tidy(axes: "Axes") -> None:
 
 @guarded
 def save(figure: "Figure | SubFigure", path: str | os.PathLike[str], *, dpi: int = 120) -> Path:
-    """Write a figure into a file, whole or not at all; an old one is replaced.
+    """Write a figure to a file, atomically; an old file is replaced.
 
     Parameters
     ----------
     figure
-        A Figure, or a SubFigure, for the whole that it belongs to.
+        A Figure; or a SubFigure, for the Figure that it belongs to.
     path
-        Where to; the suffix says what: .png, .svg, .pdf and whatever else matplotlib writes.
+        The file; its suffix is the format: .png, .svg, .pdf or another one of matplotlib.
     dpi
         Dots per inch.
 
     Raises
     ------
     PictureError
-        For a suffix that is not known, a folder that is not there, a path that cannot be written.
+        For an unknown suffix, a missing folder, or a path that cannot be written.
     UnsupportedError
         Without matplotlib.
     """
@@ -267,8 +268,8 @@ def save(figure: "Figure | SubFigure", path: str | os.PathLike[str], *, dpi: int
     path = path_of("save", "path", path)
     dpi = whole("save", "dpi", dpi, 1)
     drawn = figure.figure  # of a Figure: itself
-    if dpi * max(drawn.get_size_inches()) > MOST_DOTS:
-        message = f"save: dpi = {dpi} makes more than {MOST_DOTS} dots of one side of the figure"
+    if dpi * max(drawn.get_size_inches()) > MAX_DOTS:
+        message = f"save: dpi = {dpi} makes more than {MAX_DOTS} dots of one side of the figure"
         raise ArgumentError(message)
     suffix = path.suffix.lower().removeprefix(".")
     known = drawn.canvas.get_supported_filetypes()
@@ -288,13 +289,13 @@ def save(figure: "Figure | SubFigure", path: str | os.PathLike[str], *, dpi: int
 
 
 def _require(who: str, what: str, value: Any, wanted: str, method: str) -> None:
-    """Refuse what cannot be drawn onto."""
+    """Raise DtypeError unless a value has a method."""
     if not hasattr(value, method):
         raise wrong(who, what, value, wanted)
 
 
 def _checked_images(images: Array) -> Array:
-    """Return (N, H, W), or (N, H, W, 3) as matplotlib wants colours; floats or integers."""
+    """Return images as (N, H, W), or (N, H, W, 3) in colour; floats or integers."""
     try:
         pixels = np.asarray(unwrapped(images))
     except ValueError as error:
@@ -317,15 +318,15 @@ def _checked_images(images: Array) -> Array:
     return pixels[:, 0] if shape[1] == 1 else pixels.transpose(0, 2, 3, 1)
 
 
-def _extent(pixels: Array) -> tuple[float, float]:
-    """Return the least and the largest finite value, 0 among them."""
+def _range(pixels: Array) -> tuple[float, float]:
+    """Return minimum and maximum of 0 and the finite values."""
     finite = pixels[np.isfinite(pixels)]
     return float(finite.min(initial=0)), float(finite.max(initial=0))
 
 
-def _inks(mpl: Any, pixels: Array, diverging: bool, limit: float | None) -> Any:
+def _grey_or_signed(mpl: Any, pixels: Array, diverging: bool, limit: float | None) -> Any:
     """Return the colours of values, (N, H, W, 3), from 0 to 255."""
-    low, high = _extent(pixels)
+    low, high = _range(pixels)
     if diverging:
         high = limit or max(-low, high) or 1.0
         low = -high
@@ -336,9 +337,9 @@ def _inks(mpl: Any, pixels: Array, diverging: bool, limit: float | None) -> Any:
     return cmap(shares, bytes=True)[..., :3]
 
 
-def _colours(pixels: Array, diverging: bool, limit: float | None) -> Any:
-    """Return colours from 0 to 255, (N, H, W, 3), or say that these are none."""
-    low, high = _extent(pixels)
+def _checked_colours(pixels: Array, diverging: bool, limit: float | None) -> Any:
+    """Return colours from 0 to 255, (N, H, W, 3); raise ShapeError if they are out of range."""
+    low, high = _range(pixels)
     if diverging:
         shares = 0.5 + pixels / (2 * (limit or max(-low, high) or 1.0))
     else:
@@ -357,17 +358,16 @@ def _colours(pixels: Array, diverging: bool, limit: float | None) -> Any:
     return np.rint(255 * np.where(broken, green, shares.clip(0, 1)))
 
 
-def _steps(
+def _layout_of_images(
     figure: Any,
     shape: tuple[int, int],
     grid: tuple[int, int],
     titles: Sequence[str],
     headed: bool,
 ) -> tuple[float, float, float, float]:
-    """Return the steps across and down, the room for titles, and a point's length, in pixels.
+    """Return the steps across and down, the height of titles, and the size of a point, in pixels.
 
-    Titles keep their size in points whatever that of the pixels is: the room that they want is
-    found from the room that there is.
+    Titles have a fixed size in points, so their size in pixels depends on the scale that fits.
     """
     texts = [text.split("\n") for text in titles]
     above = 1.25 * SMALL * max(map(len, texts), default=0) + (4 if texts else 0)  # all in points
@@ -384,7 +384,7 @@ def _steps(
 
 
 def _checked_curve(name: str, values: Any, x: Any) -> tuple[Any, Any]:
-    """Return the places and the numbers of a series."""
+    """Return the positions and the numbers of a series."""
     try:
         numbers = np.asarray(unwrapped(values), dtype=float)
         places = np.arange(1, numbers.size + 1) if x is None else np.asarray(unwrapped(x), float)

@@ -22,7 +22,7 @@ from graphgrad.errors import (
     PictureError,
     ShapeError,
 )
-from graphgrad.judging.limits import short
+from graphgrad.findings.thresholds import short
 from graphgrad.nn.diagnosis.measurements import BINS, distribution, norm
 from graphgrad.randomness import default_generator
 from tests.builders import Refusals, assert_refused, every_refusal

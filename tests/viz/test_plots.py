@@ -281,7 +281,7 @@ def test_seeds_over_one_another_look_alike() -> None:
 
 
 def test_36_curves_differ_in_colour_or_style() -> None:
-    looks = [plots.look(number) for number in range(36)]
+    looks = [plots.curve_style(number) for number in range(36)]
     assert len(set(looks)) == 36
     first = looks[: len(plots.COLOURS)]
     assert len({colour for colour, _ in first}) == len({style for _, style in first}) == len(first)
@@ -339,6 +339,7 @@ def test_matplotlib_is_optional(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 def test_matplotlib_is_not_imported_unasked() -> None:
     """It takes longer than everything else here together."""
-    code = "import sys, graphgrad as gg; gg.viz.plots.look(0); print('matplotlib' in sys.modules)"
+    code = "import sys, graphgrad as gg; gg.viz.plots.curve_style(0); "
+    code += "print('matplotlib' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"

@@ -16,8 +16,8 @@ import pytest
 import graphgrad as gg
 from graphgrad import data, nn, optim
 from graphgrad.errors import DtypeError, GraphError, ShapeError
-from graphgrad.judging.limits import UPDATES
-from graphgrad.judging.updates import excursions
+from graphgrad.findings.thresholds import UPDATES
+from graphgrad.findings.update_ratios import updates_outside_band
 from graphgrad.viz.page.epochs import batches_per_epoch, list_marker
 from tests.browser import OVERLAPS, Parts, data_of, reached_by_tab
 from tests.builders import HOSTILE
@@ -193,7 +193,7 @@ def test_findings_are_told_in_words(page: Any) -> None:
     assert items[1].startswith("overfitting: the validation loss rises from about 0.6 to 0.9")
     assert items[2:] == [line.replace("'", "&#x27;") for line in watch.findings()]
     assert items[2:], "such updates are reported"
-    assert f"<p>U{excursions(watch.records)[0][1:]}.</p>" in text
+    assert f"<p>U{updates_outside_band(watch.records)[0][1:]}.</p>" in text
     assert "lowest in epoch 2; 0.9 at the end, training 0.4" in text
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.judging.limits import UPDATES
-from graphgrad.judging.updates import ratios
+from graphgrad.findings.thresholds import UPDATES
+from graphgrad.findings.update_ratios import ratios
 from graphgrad.nn.diagnosis.measurements import Distribution, Record
 from graphgrad.viz import plots
 

@@ -1,4 +1,4 @@
-"""What the numbers of watched steps mean, in words; the limits are in `judging.limits`."""
+"""What the numbers of watched steps mean, in words; the limits are in `findings.thresholds`."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graphgrad.judging.limits import DEAD, SATURATED, SPREAD, UPDATE, UPDATES, short
+from graphgrad.findings.thresholds import DEAD, SATURATED, SPREAD, UPDATE, UPDATES, short
 from graphgrad.nn.diagnosis.measurements import LayerMeasure, ParameterMeasure, Record
 from graphgrad.typing import Array
 

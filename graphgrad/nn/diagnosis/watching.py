@@ -14,7 +14,7 @@ import numpy as np
 from graphgrad.arguments import guarded, text, whole
 from graphgrad.engine.operands import unwrapped
 from graphgrad.errors import GraphError, IndexingError
-from graphgrad.judging.updates import excursions
+from graphgrad.findings.update_ratios import updates_outside_band
 from graphgrad.nn.diagnosis.measurements import (
     LayerMeasure,
     ParameterMeasure,
@@ -131,7 +131,7 @@ class Diagnosis:
         """Say in words what is unusual in the newest records, and what helps; [] if nothing is.
 
         What is so in more than three places is said once, of the worst.
-        The limits stand in ``graphgrad/judging/limits.py``, each with its source.
+        The limits stand in ``graphgrad/findings/thresholds.py``, each with its source.
         """
         return findings(self._window())
 
@@ -212,7 +212,7 @@ class Diagnosis:
             for line in cells
         ]
         lines.insert(1, "─" * max(map(len, lines)))
-        found, outside = findings(window), excursions(records)
+        found, outside = findings(window), updates_outside_band(records)
         heading = f"{title}, step {newest.step} ({len(records)} steps recorded)"
         quiet = "nothing unusual on the whole" if outside else "nothing unusual"
         ending = [f"- {text}" for text in found] or [quiet]

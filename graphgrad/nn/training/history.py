@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import ShapeError
-from graphgrad.judging.histories import Findings, findings
+from graphgrad.findings.history import Findings, findings
 
 HIGH = 0.8  # an accuracy that is always above is shown by itself
 
@@ -65,7 +65,8 @@ class History(Mapping[str, list[float]]):
         """Say in words what is unusual, in which epochs, and what helps; [] if nothing is.
 
         A loss that stays where it began, stands on a plateau, rises, swings or is NaN; validation
-        that parts from the training loss. The limits stand in ``graphgrad/judging/limits.py``.
+        that parts from the training loss. The thresholds are in
+        ``graphgrad/findings/thresholds.py``.
 
         ::
 

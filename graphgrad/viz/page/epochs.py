@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.judging.histories import Columns, Finding
+from graphgrad.findings.history import Columns, Finding
 from graphgrad.reprs import counted
 from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.page.curves import NAME_LENGTH, curve, index_axis, json_number, spans_decades

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.judging.limits import DEAD, SATURATED, SPREAD, UPDATE, UPDATES, short
-from graphgrad.judging.updates import ratios
+from graphgrad.findings.thresholds import DEAD, SATURATED, SPREAD, UPDATE, UPDATES, short
+from graphgrad.findings.update_ratios import ratios
 from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.page.curves import NAME_LENGTH, curve, json_number, number_axis
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from graphgrad.arguments import guarded
 from graphgrad.errors import DtypeError, GraphError, ShapeError
-from graphgrad.judging.histories import findings, looked_for
-from graphgrad.judging.updates import excursions
+from graphgrad.findings.history import criteria, findings
+from graphgrad.findings.update_ratios import updates_outside_band
 from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.formulas.number_format import signed
 from graphgrad.viz.page.document import checked_path, document, write
@@ -83,7 +83,7 @@ def training_page(
     heading = readable(str(title), 200)
     tiles = facts(columns, losses, len(records))
     notes = _notes(diagnosis, history=bool(columns or losses))
-    body = signed(_body(heading, tiles, sentences, excursions(records), notes))
+    body = signed(_body(heading, tiles, sentences, updates_outside_band(records), notes))
     text = document(heading, body, data, style="training.css", script="training.js")
     return write(path, text, _WHO)
 
@@ -127,7 +127,7 @@ def _checked_records(diagnosis: Any) -> Sequence[Any]:
 
 def _notes(diagnosis: Any, *, history: bool) -> list[str]:
     """Return notes on what the findings look for."""
-    texts = [looked_for()] if history else []
+    texts = [criteria()] if history else []
     if diagnosis is None:
         return texts
     judged = min(len(diagnosis.records), getattr(diagnosis, "window", len(diagnosis.records)))
@@ -145,7 +145,7 @@ def _body(
     heading: str,
     tiles: Sequence[tuple[str, str, str]],
     sentences: Sequence[str],
-    excursions: Sequence[str],
+    updates_outside_band: Sequence[str],
     notes: Sequence[str],
 ) -> str:
     """Return the parts of the page that need no script."""
@@ -155,9 +155,9 @@ def _body(
         for value, what, detail in tiles
     )
     items = "\n".join(f"<li>{html.escape(readable(text, 1000))}</li>" for text in sentences)
-    quiet = "Nothing unusual on the whole." if excursions else "Nothing unusual."
+    quiet = "Nothing unusual on the whole." if updates_outside_band else "Nothing unusual."
     texts = f'<ol type="A">\n{items}\n</ol>' if items else f"<p>{quiet}</p>"
-    for text in excursions:
+    for text in updates_outside_band:
         texts += f"\n<p>{html.escape(readable(text[0].upper() + text[1:], 1000))}.</p>"
     for note in notes:
         texts += f'\n<p class="about">{html.escape(note)}</p>'

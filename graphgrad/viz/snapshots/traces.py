@@ -254,7 +254,7 @@ class TraceReader:
             self.gradient_targets[node] = gradient_of
 
     def _number_calls(self) -> None:
-        """Assign numbers to calls and groups, without groups that are all of the group around them."""
+        """Assign numbers to calls, and to groups that are not all of the group around them."""
         used = set(self.notes_of_calls.values())
         known: set[CallNote | SweepGroup | None] = {None}
         inner: Counter[CallNote | SweepGroup] = Counter()

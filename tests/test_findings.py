@@ -1,4 +1,4 @@
-"""A training is judged: planted faults are told with their epochs, healthy noise is not."""
+"""Planted faults in a history are found with their epochs, healthy noise is not."""
 
 import itertools
 import math
@@ -13,9 +13,9 @@ from hypothesis import given, strategies as st
 
 import graphgrad as gg
 from graphgrad import data, nn, optim
-from graphgrad.judging.histories import LONG, Finding, findings
-from graphgrad.judging.limits import SATURATED, STUCK, UPDATES, Band, short
-from graphgrad.judging.updates import excursions, ratios
+from graphgrad.findings.history import MAX_EPOCHS, Finding, findings
+from graphgrad.findings.thresholds import SATURATED, STUCK, UPDATES, Band, short
+from graphgrad.findings.update_ratios import ratios, updates_outside_band
 from graphgrad.nn import init
 from graphgrad.nn.diagnosis.measurements import LayerMeasure, ParameterMeasure, Record, distribution
 from graphgrad.viz.page.layers import limits_text, watched_data
@@ -91,7 +91,7 @@ def test_a_network_that_guesses_at_first(seed: int, epochs: int, classes: int) -
     assert "nn.sanity_checks" in found.remedy
 
 
-def test_what_no_accuracy_confirms_is_not_called_guessing() -> None:
+def test_guessing_needs_an_accuracy_that_confirms_it() -> None:
     loss = [math.log(10)] * 13 + [1.5, 1, 0.8, 0.6, 0.5, 0.4, 0.3]
     for columns in ({"loss": loss}, {"loss": loss, "accuracy": [0.6] * 20}):
         found = only(columns)
@@ -113,7 +113,7 @@ def test_a_loss_that_stays_where_it_began(seed: int, start: float) -> None:
 @pytest.mark.parametrize("classes", [2, 10, 100])
 @pytest.mark.parametrize("epochs", [4, 15, 100])
 @pytest.mark.parametrize("fall", [1e-5, 0.003, 0.02, 0.03, 0.08])
-def test_a_rate_that_is_far_too_low_is_to_be_raised(fall: float, epochs: int, classes: int) -> None:
+def test_a_far_too_low_rate(fall: float, epochs: int, classes: int) -> None:
     """Evenly the loss falls, from its start and by little, be the network guessing or not."""
     loss: Any = math.log(classes) * np.linspace(1.001, 1.001 - fall, epochs)
     several: list[Any] = [{"loss": loss}, {"loss": loss, "accuracy": [1.02 / classes] * epochs}]
@@ -228,18 +228,18 @@ def test_validation_that_rises_with_the_training_is_no_overfitting() -> None:
     assert "overfitting" not in found[0]
 
 
-def test_few_or_odd_numbers_are_no_reason_to_fail() -> None:
+def test_short_or_odd_columns() -> None:
     for row in ([], [0.0], [0.0] * 30, [-3.0, -4.0, -5.0], [1.0, 1.0], [1e308, -1e308] * 300):
         for name in ("loss", "validation_loss", "accuracy"):
             findings({name: row, "loss": row, "accuracy": row}, row)
     assert said({"loss": [0.0] * 30}) == []
 
 
-def test_long_rows_are_judged_by_bins() -> None:
-    level = np.full(10 * LONG, 2.3026)
-    level[5 * LONG :] = np.linspace(2, 0.1, 5 * LONG)
+def test_long_columns_are_analysed_by_bins() -> None:
+    level = np.full(10 * MAX_EPOCHS, 2.3026)
+    level[5 * MAX_EPOCHS :] = np.linspace(2, 0.1, 5 * MAX_EPOCHS)
     found = only({"loss": level, "accuracy": np.where(level > 2, 0.1, 0.9)})
-    assert found.epochs == pytest.approx((1, 5 * LONG), abs=25)
+    assert found.epochs == pytest.approx((1, 5 * MAX_EPOCHS), abs=25)
     assert "in epochs 1 to 2,0" in found.text
 
 
@@ -335,7 +335,7 @@ def records_of(rows: dict[str, list[float]]) -> list[Record]:
         )
     )
 )
-def test_a_word_tells_of_each_value_outside_the_band_and_of_no_other(rows: Any) -> None:
+def test_sentences_cover_exactly_the_values_outside_the_band(rows: Any) -> None:
     """A weight is named if and only if the page draws a value of it beyond the grey band."""
     named = {f"layer{i}": row for i, row in enumerate(rows)}
     records = records_of(named)
@@ -343,7 +343,7 @@ def test_a_word_tells_of_each_value_outside_the_band_and_of_no_other(rows: Any) 
     watch.records.extend(records)
     chart = watched_data(records, watch.resting_shares())["charts"][0]
     low, high = chart["band"]
-    told = excursions(records)
+    told = updates_outside_band(records)
     for series in chart["series"]:
         for word, outside in (
             ("above", [v for v in series["y"] if v > high]),
@@ -359,14 +359,14 @@ def test_a_word_tells_of_each_value_outside_the_band_and_of_no_other(rows: Any) 
     assert str(watch).endswith("nothing unusual") == inside
 
 
-def test_of_many_weights_three_are_named() -> None:
+def test_a_sentence_names_three_weights_at_most() -> None:
     records = records_of({f"layer{i}": [1e-3, 1.0] for i in range(9)})
-    (told,) = excursions(records)
+    (told,) = updates_outside_band(records)
     assert told.startswith("updates of layer0.weight, layer1.weight, layer2.weight and 6 more were")
     assert told.endswith("above 0.03 of the weights in step 7 (1 of 2 watched): 1 at the most")
 
 
-def test_pictures_draw_the_band_of_the_words() -> None:
+def test_pictures_draw_the_band_of_the_sentences() -> None:
     pytest.importorskip("matplotlib")
     from graphgrad.nn.diagnosis.drawing import _ratios
     from graphgrad.viz import plots
@@ -397,4 +397,7 @@ def test_a_weight_that_comes_later_has_gaps() -> None:
     one, two = records_of({"a": [1e-3]}), records_of({"a": [1e-3], "b": [0.5]})
     records = [*one, SimpleNamespace(step=5, parameters=two[0].parameters)]
     assert ratios(records) == {"a.weight": [1e-3, 1e-3], "b.weight": [None, 0.5]}
-    assert "updates of b.weight were above 0.03 of the weights in step 5" in excursions(records)[0]
+    assert (
+        "updates of b.weight were above 0.03 of the weights in step 5"
+        in updates_outside_band(records)[0]
+    )

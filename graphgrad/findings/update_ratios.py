@@ -1,15 +1,15 @@
-"""Updates by the norms of their weights, over watched steps: rows, and what leaves the band."""
+"""The ratios update / weight over watched steps, and those outside the usual band."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from graphgrad.judging.limits import UPDATES, short
+from graphgrad.findings.thresholds import UPDATES, short
 
-NAMED = 3  # weights; of more, the number
+NAMED = 3  # weights; further ones are counted
 
 
 def ratios(records: Sequence[Any]) -> dict[str, list[float | None]]:
-    """Return update / weight of each weight matrix, one for each record; None where it was not."""
+    """Return update / weight of each weight matrix per record; None where it was missing."""
     names = {name: None for r in records for name, p in r.parameters.items() if p.matrix}
     return {
         name: [r.parameters[name].ratio if name in r.parameters else None for r in records]
@@ -17,14 +17,14 @@ def ratios(records: Sequence[Any]) -> dict[str, list[float | None]]:
     }
 
 
-def excursions(records: Sequence[Any]) -> list[str]:
-    """Say which updates were ever outside the usual band, how far, and in which steps.
+def updates_outside_band(records: Sequence[Any]) -> list[str]:
+    """Return sentences on updates that were outside the usual band in any watched step.
 
-    It tells of every single value; what is so in most of the newest steps is a finding.
+    Unlike a finding, which needs most of the newest steps.
     """
     rows = ratios(records)
-    said = []
-    for side, word, limit, extreme in (
+    sentences = []
+    for side, word, limit, worst in (
         (1, "above", UPDATES.high, max),
         (-1, "below", UPDATES.low, min),
     ):
@@ -36,11 +36,11 @@ def excursions(records: Sequence[Any]) -> list[str]:
         if not names:
             continue
         values = [v for name in names for i in places[name] if (v := rows[name][i]) is not None]
-        every = sorted({records[i].step for name in names for i in places[name]})
+        steps = sorted({records[i].step for name in names for i in places[name]})
         listed = ", ".join(names[:NAMED])
         listed += f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        when = f"step {every[0]:,}" if len(every) == 1 else f"steps {every[0]:,} to {every[-1]:,}"
+        when = f"step {steps[0]:,}" if len(steps) == 1 else f"steps {steps[0]:,} to {steps[-1]:,}"
         text = f"updates of {listed} were {word} {short(limit)} of the weights in {when}"
-        text += f" ({len(every):,} of {len(records):,} watched): {short(extreme(values))}"
-        said.append(f"{text} at the most" if side > 0 else f"{text} at the least")
-    return said
+        text += f" ({len(steps):,} of {len(records):,} watched): {short(worst(values))}"
+        sentences.append(f"{text} at the most" if side > 0 else f"{text} at the least")
+    return sentences

@@ -1,0 +1,1 @@
+"""Findings: unusual things in a training run, as sentences and for pictures; pure functions."""

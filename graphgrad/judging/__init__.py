@@ -1,1 +1,0 @@
-"""Judging a training: what is usual, and what a history tells, for words and pictures alike."""
