@@ -1,88 +1,88 @@
-"""Finding the tensor whose graph a user wants to see, among what a script left behind."""
+"""Choosing the tensor to draw, among the variables of a script."""
 
 import difflib
 from collections.abc import Mapping
 from operator import attrgetter
 
-from graphgrad.cli.scripts import Ran, ScriptError
+from graphgrad.cli.scripts import ScriptError, ScriptResult
 from graphgrad.engine.graph import Node, node_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.viz.drawing.texts import readable
 
-LISTED = 12  # tensors that a message names
-_LONG = 40  # characters of a name
+MAX_LISTED = 12  # tensors that a message names
+_NAME_LENGTH = 40  # characters of a name
 
 
 class ChoiceError(Exception):
-    """A name that is none, or none where one is needed; the text says which could be meant."""
+    """The name is missing or wrong; the message lists possible ones."""
 
 
-def choose(ran: Ran, name: str | None) -> tuple[str, Tensor]:
-    """Return a tensor and what to call it: the one of that name, else the script's result.
+def choose(result: ScriptResult, name: str | None) -> tuple[str, Tensor]:
+    """Return a tensor and its name: the one of that name, else the script's result.
 
-    The result is the only tensor that was computed and that no other one of the script's
-    variables was computed from. Of several it is the only one that ``backward()`` was called on;
-    where there is none, because all happens in functions, the last one of these.
+    The result is the only computed tensor that no other variable of the script was computed from.
+    If there are several: the only one of them that ``backward()`` was called on. If there is none,
+    because everything happens in functions: the last one that it was called on.
 
     Raises
     ------
     ChoiceError
-        If there are several, or none of that name.
+        If there are several results, or no tensor of that name.
     ScriptError
-        If there is none at all.
+        If there is no tensor at all.
     """
-    tensors = _tensors(ran)
+    tensors = _tensors(result)
     if name is not None:
-        return name, _named(ran, tensors, name)
+        return name, _named(result, tensors, name)
     found = _results(tensors)
     if len(found) > 1:
-        learnt = {
+        swept = {
             key: x for key, x in found.items() if (node := node_of(x)) and node.flow is not None
         }
-        found = learnt if len(learnt) == 1 else found
+        found = swept if len(swept) == 1 else found
     if len(found) == 1:
         ((key, tensor),) = found.items()
         return key, tensor
     if found:
-        many = f"{ran.path}: which one? From none of these was another one computed:"
-        raise ChoiceError(f"{many}\n{_listing(found)}\n{_advice(ran, next(iter(found)))}")
-    if ran.last is not None:
-        return "the last loss", ran.last
-    raise ScriptError(_nothing(ran, tensors))
+        many = f"{result.path}: several tensors could be the result:"
+        raise ChoiceError(f"{many}\n{_listing(found)}\n{_advice(result, next(iter(found)))}")
+    if result.last is not None:
+        return "the last loss", result.last
+    raise ScriptError(_no_result(result, tensors))
 
 
-def name_values(ran: Ran) -> None:
-    """Call what has no name by the script's variable for it; parameters have names already."""
-    for key, x in _tensors(ran).items():
+def name_values(result: ScriptResult) -> None:
+    """Name tensors without a name after the script's variables, except parameters."""
+    for key, x in _tensors(result).items():
         node = node_of(x)
         if type(x) is Tensor and node is not None and node.name is None:
             node.name = key
 
 
-def _tensors(ran: Ran) -> dict[str, Tensor]:
+def _tensors(result: ScriptResult) -> dict[str, Tensor]:
     return {
         key: x
-        for key, x in ran.names.items()
+        for key, x in result.names.items()
         if isinstance(x, Tensor) and not (key.startswith("__") and key.endswith("__"))
     }
 
 
-def _named(ran: Ran, tensors: dict[str, Tensor], name: str) -> Tensor:
-    value = ran.names.get(name)
+def _named(result: ScriptResult, tensors: dict[str, Tensor], name: str) -> Tensor:
+    value = result.names.get(name)
     if isinstance(value, Tensor):
         return value
-    if name not in ran.names:
-        # a name of the tensor's own
+    if name not in result.names:
+        # the name of a tensor itself
         same = {node: x for x in tensors.values() if (node := node_of(x)) and node.name == name}
         if same:
             return same[max(same, key=attrgetter("serial"))]
-    shown = readable(name, _LONG)
-    if name in ran.names:
+    shown = readable(name, _NAME_LENGTH)
+    if name in result.names:
         what = f"'{shown}' is not a tensor but of type {type(value).__name__}"
     else:
         what = f"there is no tensor '{shown}'"
     if not tensors:
-        raise ScriptError(f"{ran.path}: {what}; {_NONE}")
+        raise ScriptError(f"{result.path}: {what}; {_NO_TENSOR}")
     own = {x.name: x for x in tensors.values() if x.name}
     known = {**own, **tensors}
     close = difflib.get_close_matches(name, known, n=3)
@@ -90,11 +90,11 @@ def _named(ran: Ran, tensors: dict[str, Tensor], name: str) -> Tensor:
         listed, lead = {key: known[key] for key in close}, "; did you mean"
     else:
         listed, lead = _results(tensors) or tensors, "; there are"
-    raise ChoiceError(f"{ran.path}: {what}{lead}\n{_listing(listed)}")
+    raise ChoiceError(f"{result.path}: {what}{lead}\n{_listing(listed)}")
 
 
 def _results(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the computed tensors that no other one was computed from, each once."""
+    """Return the computed tensors that no other one was computed from, without duplicates."""
     computed = {k: node for k, x in tensors.items() if (node := node_of(x)) and not node.is_leaf}
     used: set[Node] = set()
     pending = list(computed.values())
@@ -110,37 +110,37 @@ def _results(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: tensors[key] for key in found.values()}
 
 
-_NONE = (
-    "no variable at its top level is a tensor. What functions make is gone once they return: "
-    "let them return it, and give it a name there"
+_NO_TENSOR = (
+    "no variable at its top level is a tensor. Those that functions make are gone when these "
+    "return: return them, and assign them to a variable"
 )
 
 
-def _nothing(ran: Ran, tensors: Mapping[str, Tensor]) -> str:
+def _no_result(result: ScriptResult, tensors: Mapping[str, Tensor]) -> str:
     if not tensors:
-        return f"{ran.path}: {_NONE}"
+        return f"{result.path}: {_NO_TENSOR}"
     return (
-        f"{ran.path}: no tensor at its top level was computed from one that was made with "
+        f"{result.path}: no tensor at its top level was computed from one that was made with "
         "requires_grad=True, so there is no graph to draw"
     )
 
 
 def _listing(tensors: Mapping[str, Tensor]) -> str:
-    """List tensors with what they are, one in a line."""
-    rows = [_facts(key, x) for key, x in list(tensors.items())[:LISTED]]
+    """List tensors, one per line, with shape, dtype, source line and name."""
+    rows = [_row(key, x) for key, x in list(tensors.items())[:MAX_LISTED]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["    " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    if len(tensors) > LISTED:
-        lines.append(f"    and {len(tensors) - LISTED} more")
+    if len(tensors) > MAX_LISTED:
+        lines.append(f"    and {len(tensors) - MAX_LISTED} more")
     return "\n".join(lines)
 
 
-def _facts(key: str, x: Tensor) -> tuple[str, str, str, str]:
+def _row(key: str, x: Tensor) -> tuple[str, str, str, str]:
     node = node_of(x)
-    own = "" if x.name in (None, key) else f"named '{readable(x.name or '', _LONG)}'"
+    own = "" if x.name in (None, key) else f"named '{readable(x.name or '', _NAME_LENGTH)}'"
     line = "" if node is None else node.line
-    return readable(key, _LONG), f"{x.shape} {x.dtype}", line, own
+    return readable(key, _NAME_LENGTH), f"{x.shape} {x.dtype}", line, own
 
 
-def _advice(ran: Ran, key: str) -> str:
-    return f"Say its name: graphgrad view {ran.path}:{readable(key, _LONG)}"
+def _advice(result: ScriptResult, key: str) -> str:
+    return f"Give its name: graphgrad view {result.path}:{readable(key, _NAME_LENGTH)}"

@@ -21,42 +21,42 @@ from graphgrad.viz.snapshots.traces import Trace
 
 
 class ScriptError(Exception):
-    """A script that failed, or that left nothing to draw; the text says how."""
+    """A script failed, or left nothing to draw; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """What a script left behind."""
+class ScriptResult:
+    """The result of running a script."""
 
     path: Path
     names: Mapping[str, Any]  # its global variables
-    last: Tensor | None  # what backward() was last called on; it may be in no variable
+    last: Tensor | None  # the tensor that backward() was last called on
 
 
-class _Remembering(Trace):
-    """A trace that keeps what backward() was last called on."""
+class _BackwardTrace(Trace):
+    """A trace that remembers the node that backward() was last called on."""
 
-    sent_from: Node | None = None
+    root: Node | None = None
 
     def sweeping(self, sweep: Sweep) -> Observer | None:
-        """Observe a ``backward()``, and a sweep that records itself."""
+        """Note the root of a ``backward()``."""
         if sweep.targets is None:
-            (self.sent_from,) = sweep.grads
+            (self.root,) = sweep.grads
         return super().sweeping(sweep)
 
 
-def run(path: Path, arguments: list[str]) -> Ran:
-    """Run a script, and return what it left behind.
+def run(path: Path, arguments: list[str]) -> ScriptResult:
+    """Run a script, and return its variables.
 
     Raises
     ------
     ScriptError
-        If it raises, or exits with a code that says it failed.
+        If it raises, or exits with a code other than 0.
     """
     module = ModuleType("__main__")
     module.__file__ = str(path.absolute())
-    here = contextlib.chdir(".")  # back at the end, for the picture's path is seen from here
-    trace = _Remembering()
+    here = contextlib.chdir(".")  # restores the folder, which the picture's path is relative to
+    trace = _BackwardTrace()
     with here, _as_main(module, path, arguments), observing(trace):
         try:
             with io.open_code(module.__file__) as file:
@@ -64,21 +64,21 @@ def run(path: Path, arguments: list[str]) -> Ran:
             exec(code, vars(module))  # noqa: S102 - what a user asked to run
         except SystemExit as stop:
             if stop.code not in (None, 0):
-                said = stop.code if isinstance(stop.code, str) else f"exit code {stop.code}"
-                raise ScriptError(f"{path} ended itself: {said}") from stop
+                reason = stop.code if isinstance(stop.code, str) else f"exit code {stop.code}"
+                raise ScriptError(f"{path} exited: {reason}") from stop
         except Exception as error:
             raise ScriptError(report(error)) from error
-    node = trace.sent_from
+    node = trace.root
     last = None if node is None or node.value is None else wrap(node.value, node)
-    return Ran(path, vars(module), last)
+    return ScriptResult(path, vars(module), last)
 
 
 @contextlib.contextmanager
 def _as_main(module: ModuleType, path: Path, arguments: list[str]) -> Iterator[None]:
-    """Set what Python sets for a script: its module, arguments, and the place of its imports."""
+    """Set what Python sets for a script: ``__main__``, ``sys.argv`` and ``sys.path[0]``."""
     before = sys.argv, sys.path, sys.modules["__main__"]
     sys.argv = [str(path), *arguments]
-    if not sys.flags.safe_path:  # where Python puts no folder in front
+    if not sys.flags.safe_path:  # as Python does
         sys.path = [str(path.resolve().parent), *sys.path[1:]]
     sys.modules["__main__"] = module
     try:
@@ -91,13 +91,13 @@ def _as_main(module: ModuleType, path: Path, arguments: list[str]) -> Iterator[N
 
 
 def report(error: BaseException) -> str:
-    """Return the traceback of an exception, but for the frames of this package that led to it.
+    """Return the traceback of an exception without the frames of the command line.
 
-    Where the package itself refused something, the frames in it and what NumPy said there are
-    of no interest either: its message tells.
+    Of an error that this package raises also without the package's frames and without NumPy's
+    error behind it: the message is enough.
     """
-    told = traceback.TracebackException.from_exception(error)
-    pending: list[tuple[Any, Any]] = [(told, error)]
+    shown = traceback.TracebackException.from_exception(error)
+    pending: list[tuple[Any, Any]] = [(shown, error)]
     while pending:
         part, e = pending.pop()
         refused = isinstance(e, GraphgradError)
@@ -112,7 +112,7 @@ def report(error: BaseException) -> str:
             for before, at in ((part.__cause__, e.__cause__), (part.__context__, e.__context__))
             if before is not None
         ]
-    return "".join(told.format()).rstrip()
+    return "".join(shown.format()).rstrip()
 
 
 def _user_frames(error: BaseException | None) -> bool:
