@@ -1,1 +1,1 @@
-"""Checking gradients: against numerical differentiation, and by the laws of every op."""
+"""Gradient checks: numerical differentiation, and properties that every op has."""

@@ -1,8 +1,8 @@
-"""What holds for every call of every op: a function per law, which raises where it does not.
+"""Properties of every call of every op: a function per law, which raises if the law is violated.
 
-No law knows any op. The value is NumPy's; the gradient is what differences say, to second
-order; it is linear in the upstream gradient, the same whichever way it is computed, of its
-input's shape and dtype, in memory of its own; and nothing is written into.
+No law contains special cases for an op. The value is NumPy's; the gradient agrees with differences,
+to second order; it is linear in the upstream gradient, the same on arrays and on Tensors, has the
+shape and dtype of its input and its own memory; and no array is written into.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,18 +25,18 @@ from graphgrad.errors import DtypeError, UnsupportedError
 from graphgrad.typing import Array
 
 AnyOp = Op[Any] | Composite[Any]
-TINY = 1e-200  # of the complex step: its square vanishes
+COMPLEX_STEP = 1e-200  # the complex step, whose square underflows to 0
 
 
 class Case:
-    """One call of an op, the arrays that can be differentiated taken out of its arguments.
+    """One call of an op, as a function of the arrays that it is differentiable in.
 
-    These are the floating arrays among the op's inputs; Python numbers, as everywhere in
-    graphgrad, are constants.
+    These are the floating arrays among the op's inputs; Python numbers are constants, as everywhere
+    in graphgrad.
     """
 
     def __init__(self, op: AnyOp, call: Call) -> None:
-        """Find the arrays."""
+        """Find the arrays among the arguments."""
         self.op, self.call = op, call
         self.leaves, self.rebuild = flatten(tuple(call))
         self.places = [i for i, x in enumerate(self.leaves) if _is_floating(x)]
@@ -53,25 +53,25 @@ class Case:
         return f"{self.op.name}({', '.join(positional + named)})"
 
     def arguments(self, variables: Sequence[Any]) -> Any:
-        """Return the positional and named arguments with other arrays in the places."""
+        """Return the positional and keyword arguments with other arrays."""
         leaves = list(self.leaves)
         for place, variable in zip(self.places, variables, strict=True):
             leaves[place] = variable
         return self.rebuild(leaves)
 
     def plain(self, points: Sequence[Any]) -> list[Any]:
-        """Compute by NumPy's own function, or where there is none by ours, on plain arrays."""
+        """Compute on plain arrays, by NumPy's own function if there is one."""
         args, kwargs = self.arguments(points)
         function = self.op.function if is_numpys(self.op.function) else self.op
         return flatten(function(*args, **kwargs))[0]
 
     def everything(self, *variables: Any) -> list[Any]:
-        """Apply the op and list what it returns."""
+        """Apply the op and list all outputs."""
         args, kwargs = self.arguments(variables)
         return flatten(self.op(*args, **kwargs))[0]
 
     def run(self, *variables: Any) -> list[Any]:
-        """Apply the op and list the floating outputs, but for those it says are constant."""
+        """Apply the op and list the outputs that are floating Tensors."""
         outs = self.everything(*variables)
         return [y for y in outs if isinstance(y, Tensor) and y.dtype.kind == "f"]
 
@@ -83,9 +83,9 @@ class Case:
         return [np.asarray(rng.uniform(-1, 1, y.shape)) for y in outs]
 
     def pull(self, upstream: Sequence[Any], points: Sequence[Any] | None = None) -> list[Any]:
-        """Return the gradients, computed on plain arrays that belong to the caller."""
+        """Return the gradients by vjp, on the arrays themselves, not on copies."""
         given = self.points if points is None else points
-        _, pullback = vjp(self.run, *map(constant, given))  # of arrays vjp would make copies
+        _, pullback = vjp(self.run, *map(constant, given))  # vjp copies plain arrays
         return [np.asarray(g) for g in pullback(list(upstream))]
 
 
@@ -106,7 +106,7 @@ def _require(condition: object, message: str) -> None:
 
 
 def _same(a: Array, b: Array, what: str, tolerance: float = 1e-12) -> None:
-    """Require equality up to rounding; NaNs and infinities must be in the same places."""
+    """Require equality up to rounding, with NaNs and infinities at the same indices."""
     scale = np.max(np.abs(b), initial=1.0, where=np.isfinite(b))
     np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * float(scale), err_msg=what)
 
@@ -115,42 +115,42 @@ def _same(a: Array, b: Array, what: str, tolerance: float = 1e-12) -> None:
 
 
 def value_is_numpys(case: Case) -> None:
-    """Compute on arrays, on Tensors, on recorded Tensors: each gives what NumPy gives."""
+    """On arrays, Tensors and recorded Tensors the value is NumPy's."""
     expected = case.plain(case.points)
     with no_grad():
         unrecorded = case.everything(*map(constant, case.points))
-    worlds = {
+    by_kind = {
         "arrays": case.everything(*case.points),
         "Tensors": unrecorded,
         "recorded Tensors": case.everything(*[Tensor(p, requires_grad=True) for p in case.points]),
     }
-    for world, outs in worlds.items():
+    for kind, outs in by_kind.items():
         _require(len(outs) == len(expected), f"{len(outs)} outputs, NumPy has {len(expected)}")
         for y, e in zip(outs, expected, strict=True):
             number, plain = np.asarray(e), np.asarray(unwrapped(y))
             found, wanted = (plain.shape, plain.dtype), (number.shape, number.dtype)
-            _require(found == wanted, f"on {world} {found}, NumPy has {wanted}")
-            _same(plain, number, f"value on {world}")
+            _require(found == wanted, f"on {kind} {found}, NumPy has {wanted}")
+            _same(plain, number, f"value on {kind}")
     if case.points:
         moved = case.plain([p + 1e-3 for p in case.points])
-        for y, before, after in zip(worlds["recorded Tensors"], expected, moved, strict=True):
+        for y, before, after in zip(by_kind["recorded Tensors"], expected, moved, strict=True):
             if not isinstance(y, Tensor) and np.asarray(y).dtype.kind == "f":
                 constant_output = np.array_equal(before, after, equal_nan=True)
                 _require(constant_output, f"{type(y).__name__} instead of a Tensor")
 
 
-def gradient_is_the_slope(case: Case) -> None:
+def gradient_agrees_with_differences(case: Case) -> None:
     """First and second order agree with differences."""
     if case.points:
         report = gradcheck(case.run, *map(np.asarray, case.points), order=2)
         _require(report, f"\n{report}")
 
 
-NOT_ANALYTIC = {np.sign, np.conjugate}  # take complex numbers, but have no complex derivative
+NOT_ANALYTIC = {np.sign, np.conjugate}  # accept complex numbers, but have no complex derivative
 
 
 def gradient_is_exact(case: Case) -> None:
-    """Analytic ufuncs: the gradient is Im f(x + ih) / h to the last digits (the complex step)."""
+    """Gradients of analytic ufuncs are Im f(x + ih) / h to the last digits (complex step)."""
     f = case.op.function
     if not isinstance(f, np.ufunc) or f.signature or f in NOT_ANALYTIC or case.call.kwargs:
         return
@@ -159,18 +159,18 @@ def gradient_is_exact(case: Case) -> None:
     (u,) = case.upstream()
     found = case.pull([u])
     for k, (point, g) in enumerate(zip(case.points, found, strict=True)):
-        moved = [p + TINY * 1j if i == k else p for i, p in enumerate(case.points)]
+        moved = [p + COMPLEX_STEP * 1j if i == k else p for i, p in enumerate(case.points)]
         args, _ = case.arguments(moved)
         with np.errstate(all="ignore"):
-            slope = u * (f(*args).imag / TINY)
+            slope = u * (f(*args).imag / COMPLEX_STEP)
         extra = slope.ndim - point.ndim
         stretched = [i for i, n in enumerate(point.shape, extra) if n == 1]
         slope = np.sum(slope, axis=(*range(extra), *stretched)).reshape(point.shape)
         _same(g, slope, f"complex step, input {k}")
 
 
-def both_worlds_agree(case: Case) -> None:
-    """Sweep on plain arrays and on Tensors (create_graph=True): the numbers are the same."""
+def arrays_and_tensors_agree(case: Case) -> None:
+    """Sweeps on plain arrays and on Tensors (create_graph=True) give the same numbers."""
     on_arrays, on_tensors = (_gradients(case, create_graph=graph) for graph in (False, True))
     for g, t in zip(on_arrays, on_tensors, strict=True):
         _require(isinstance(t, Tensor), f"create_graph gave a {type(t).__name__}")
@@ -188,8 +188,8 @@ def _gradients(case: Case, *, create_graph: bool) -> Sequence[Any]:
     return gradients(ys, variables, us, create_graph=create_graph)  # type: ignore[no-any-return]
 
 
-def backward_keeps_to_itself(case: Case) -> None:
-    """``backward()`` writes into no array, and no two gradients share memory with anything."""
+def backward_changes_nothing_else(case: Case) -> None:
+    """``backward()`` writes into no array, and gradients share memory with nothing."""
     variables = [Tensor(p, requires_grad=True) for p in case.points]
     outs = case.run(*variables)
     upstream = case.upstream()
@@ -206,14 +206,14 @@ def backward_keeps_to_itself(case: Case) -> None:
     for i, g in enumerate(grads):
         for other in (*grads[:i], *arrays):
             _require(not np.shares_memory(g, other), "a gradient shares memory with another array")
-        g[...] += 1  # a gradient is the user's own, to write into
+        g[...] += 1  # the user may write into gradients
     for t, g in zip(variables, expected, strict=True):
         if t.grad is not None:
             _same(t.grad, g + 1, "backward() and vjp")
 
 
 def gradient_has_its_inputs_dtype(case: Case) -> None:
-    """In float16, float32 and any mixture, each gradient has its input's shape and dtype."""
+    """In float16, float32 and mixtures, each gradient has its input's shape and dtype."""
     exact = case.pull(case.upstream())
     for number, coarse in enumerate(("float32", "float32", "float16")):
         mixed = number == 1
@@ -240,7 +240,7 @@ def gradient_has_its_inputs_dtype(case: Case) -> None:
             _require(g.shape == p.shape, f"gradient of shape {g.shape} for {p.shape}")
             _require(g.dtype == p.dtype, f"gradient of dtype {g.dtype} for {p.dtype}")
             tolerance = 0.1 if coarse == "float16" else 1e-3
-            with np.errstate(over="ignore"):  # what float16 cannot hold is infinite there
+            with np.errstate(over="ignore"):  # values beyond float16's range become infinite
                 _same(g, e.astype(p.dtype), f"{coarse} against float64", tolerance)
 
 
@@ -253,7 +253,7 @@ def _require_refusal(case: Case, points: Sequence[Any]) -> None:
 
 
 def gradient_is_linear(case: Case) -> None:
-    """Gradients add and scale as their upstream gradients do; zero gives exactly zero."""
+    """Gradients are linear in the upstream gradient; zero gives exactly zero."""
     one, two = case.upstream(1), case.upstream(2)
     total = case.pull([a + b for a, b in zip(one, two, strict=True)])
     scaled = case.pull([-2.5 * a for a in one])
@@ -297,8 +297,8 @@ def _reversed(array: Array) -> Array:
     return _frozen(array[backwards].copy()[backwards])
 
 
-def each_input_stands_alone(case: Case) -> None:
-    """Differentiate in one input alone: its gradient is the same as with all the others."""
+def inputs_are_independent(case: Case) -> None:
+    """Gradients of one input alone are the same as together with the others."""
     if len(case.points) < 2:
         return
     upstream = case.upstream()
@@ -316,11 +316,11 @@ Law = Callable[[Case], None]
 LAWS: tuple[Law, ...] = (
     value_is_numpys,
     gradient_is_exact,
-    gradient_is_the_slope,
-    both_worlds_agree,
-    backward_keeps_to_itself,
+    gradient_agrees_with_differences,
+    arrays_and_tensors_agree,
+    backward_changes_nothing_else,
     gradient_has_its_inputs_dtype,
     gradient_is_linear,
     memory_layout_does_not_matter,
-    each_input_stands_alone,
+    inputs_are_independent,
 )

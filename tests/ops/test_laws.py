@@ -48,7 +48,7 @@ def writing(g: Any, x: Any) -> Any:
     return result
 
 
-def minding_worlds(g: Any, x: Any) -> Any:
+def depending_on_the_kind(g: Any, x: Any) -> Any:
     return 2 * g * x * (1 if isinstance(g, gg.Tensor) else OFF)
 
 
@@ -68,9 +68,9 @@ FAULTS: dict[str, Callable[[], AnyOp]] = {
     "gradient_is_exact": lambda: gg.op(
         np.exp, lambda g, out: g * out * OFF, domain=ONE, replace=True
     ),
-    "gradient_is_the_slope": lambda: square(lambda g, x: 2.001 * g * x),
-    "both_worlds_agree": lambda: square(minding_worlds),
-    "backward_keeps_to_itself": lambda: square(writing),
+    "gradient_agrees_with_differences": lambda: square(lambda g, x: 2.001 * g * x),
+    "arrays_and_tensors_agree": lambda: square(depending_on_the_kind),
+    "backward_changes_nothing_else": lambda: square(writing),
     "gradient_has_its_inputs_dtype": lambda: gg.op(
         np.square,
         lambda g, x: 2 * g * x,
@@ -80,7 +80,7 @@ FAULTS: dict[str, Callable[[], AnyOp]] = {
     ),
     "gradient_is_linear": lambda: square(lambda g, x: 2 * g * x + 1e-9),
     "memory_layout_does_not_matter": lambda: square(minding_strides),
-    "each_input_stands_alone": lambda: gg.op(
+    "inputs_are_independent": lambda: gg.op(
         lambda x, y: x * y, joint=minding_others, name="mul", elementwise=True, domain=TWO
     ),
 }
