@@ -26,7 +26,7 @@ from graphgrad.engine.transforms import (
     value_and_grad as value_and_grad,
     vjp as vjp,
 )
-from graphgrad.names import answer_for_names as _answer_for_names
+from graphgrad.names import install_getattr as _install_getattr
 from graphgrad.ops.choice import (
     nan_to_num as nan_to_num,
     select as select,
@@ -286,14 +286,14 @@ _ON_FIRST_USE = {
     "testing": "graphgrad.testing",
     "viz": "graphgrad.viz",
 }
-_answer_for_names(__name__, _ON_FIRST_USE)
+_install_getattr(__name__, _ON_FIRST_USE)
 
 
 def __dir__() -> list[str]:
-    """Name what is public, loaded or not, so that Tab and help() find that and no more."""
+    """List the public names, loaded or not, for Tab completion and help()."""
     import importlib.util
 
     late = set(_ON_FIRST_USE)
     if importlib.util.find_spec("hypothesis") is None:
-        late.remove("testing")  # which cannot be loaded then, and help(gg) loads every name
+        late.remove("testing")  # it cannot be loaded, and help(gg) loads every name
     return _public(__name__, "__version__", "errors", "linalg", *late)

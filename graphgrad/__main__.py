@@ -1,4 +1,4 @@
-"""What `python -m graphgrad` runs."""
+"""`python -m graphgrad`, the command line."""
 
 import sys
 

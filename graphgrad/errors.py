@@ -1,7 +1,7 @@
-"""The exceptions of graphgrad: one small family, each also the built-in kind that fits.
+"""The exceptions of graphgrad, each also a built-in exception.
 
-A message names the op and, where they help, shapes, dtypes and a remedy; the line of the
-user's code that was running comes by itself.
+A message names the op and, if useful, shapes, dtypes and a remedy; the base class adds the line of
+user code that was running.
 """
 
 import numpy as np
@@ -10,59 +10,59 @@ from graphgrad.engine.source import here
 
 
 class GraphgradError(Exception):
-    """Anything that graphgrad refuses or finds wrong.
+    """The base class of graphgrad's errors.
 
     Attributes
     ----------
     line
-        The user's line that was running, as ``file.py:18``; None where there was none.
+        The user's line that was running, as ``file.py:18``; None if there was none.
     """
 
     def __init__(self, *args: object) -> None:
-        """Take the message, and see which line of the user's is running."""
+        """Take the message, and find the user's line that is running."""
         super().__init__(*args)
         self.line = here()
 
     @property
     def message(self) -> str:
-        """The message without the line, to be part of another one."""
+        """The message without the line, for use inside another message."""
         return super().__str__()
 
     def __str__(self) -> str:
-        """End the message with the line."""
+        """Return the message with the line."""
         return self.message if self.line is None else f"{self.message} (at {self.line})"
 
 
 class ShapeError(GraphgradError, ValueError):
-    """Shapes, or numbers of things, that do not fit together."""
+    """Shapes or counts that do not match."""
 
 
 class ArgumentError(GraphgradError, ValueError):
-    """A value that an argument cannot have: a negative rate, an unknown mode, a name twice."""
+    """An invalid value of an argument: a negative rate, an unknown mode, a duplicate name."""
 
 
 class DtypeError(GraphgradError, TypeError):
-    """A dtype or kind of object that cannot be recorded or differentiated."""
+    """A dtype or type of object that cannot be recorded or differentiated."""
 
 
 class NameMissingError(GraphgradError, AttributeError):
-    """A name that is not there; the message says the nearest, or the NumPy way."""
+    """A missing name; the message has the nearest one, or NumPy's way."""
 
 
 class IndexingError(GraphgradError, IndexError):
-    """An index outside the array, or of the wrong kind."""
+    """An index out of range, or of the wrong type."""
 
 
 class LinalgError(GraphgradError, np.linalg.LinAlgError):
-    """A matrix that the requested decomposition or solution does not exist for."""
+    """A matrix without the requested decomposition or solution."""
 
 
 class GraphError(GraphgradError, RuntimeError):
-    """A graph that cannot be differentiated: none there, freed, or changed since."""
+    """A graph that cannot be differentiated: missing, freed, or changed."""
 
 
 class UnsupportedError(GraphgradError, TypeError):
-    """A NumPy function or argument that has no rule here."""
+    """A NumPy function or argument that graphgrad does not support."""
 
 
 class PictureError(GraphgradError, RuntimeError):
@@ -70,11 +70,11 @@ class PictureError(GraphgradError, RuntimeError):
 
 
 class FileFormatError(GraphgradError, ValueError):
-    """A file that is damaged, or not of the kind that was asked for."""
+    """A file that is damaged, or has another format than expected."""
 
 
 class DownloadError(GraphgradError, OSError):
-    """A published file that is not there and cannot be had, or is another one."""
+    """A published file that cannot be downloaded, or has another checksum."""
 
 
 class StorageError(GraphgradError, OSError):
@@ -82,7 +82,7 @@ class StorageError(GraphgradError, OSError):
 
 
 class SearchError(GraphgradError, RuntimeError):
-    """A search that found nothing, or that cannot run where it was asked to."""
+    """A hyper-parameter search that failed or found no result."""
 
 
 class NonFiniteError(GraphgradError, FloatingPointError):
@@ -90,12 +90,12 @@ class NonFiniteError(GraphgradError, FloatingPointError):
 
 
 def translate(error: Exception) -> type[GraphgradError] | None:
-    """Return the family member that stands for an exception NumPy raised, if any."""
+    """Return our class for an exception that NumPy raised, if there is one."""
     if isinstance(error, np.linalg.LinAlgError):
         return LinalgError
     if isinstance(error, ValueError):
         return ShapeError
-    if isinstance(error, OverflowError):  # a whole number that no integer of C holds
+    if isinstance(error, OverflowError):  # an integer too large for C
         return ArgumentError
     if isinstance(error, IndexError):
         return IndexingError

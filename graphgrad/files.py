@@ -1,4 +1,4 @@
-"""Writing files so that nothing is lost: whole or not at all, and by one process at a time."""
+"""Atomic writes, and lock files."""
 
 import contextlib
 import errno
@@ -8,27 +8,26 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-UNFINISHED = ".unfinished"  # how the names of files that are still being written end
+UNFINISHED = ".unfinished"  # suffix of files that are being written
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """Give a temporary path to write to, and rename it to ``path`` once all went well.
+def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Yield a temporary path to write to, and rename it to ``path`` at the end of the block.
 
-    A file that was there stays until then; the new one takes over its permissions and, where the
-    system allows it, its owner. Where ``path`` is a symbolic link, the file that it points to is
-    replaced. The temporary file exists already, empty; threads and processes get one each.
+    If the block raises, an old file stays. The new file gets the old one's permissions and, if the
+    system allows it, its owner. If ``path`` is a symbolic link, its target is replaced. The
+    temporary file exists, empty; every thread and process gets its own.
 
-    Durable: the new content and its name are on the disk, not only in the memory of the operating
-    system, when the block is left.
+    With ``durable``, content and name are flushed to the disk at the end of the block.
 
     Raises
     ------
     OSError
         If it cannot be written, or ``path`` is a folder or a device.
     """
-    if "\0" in str(path):  # for which Python has a ValueError, unlike for all other bad names
-        raise OSError(errno.EINVAL, "no path holds a NUL character", str(path))
+    if "\0" in str(path):  # for which Python raises ValueError
+        raise OSError(errno.EINVAL, "a path has no NUL character", str(path))
     target = Path(os.path.realpath(path))
     old = _status(target)
     unfinished = target.with_name(
@@ -37,14 +36,14 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         if old is not None:
-            _take_over(unfinished, old)
+            _copy_permissions(unfinished, old)
         yield unfinished
         if old is not None and unfinished.stat().st_mode != old.st_mode:
             unfinished.chmod(stat.S_IMODE(old.st_mode))
         if durable:
             _flush(unfinished)
         unfinished.replace(target)
-        if durable and os.name == "posix":  # elsewhere folders cannot be opened
+        if durable and os.name == "posix":  # other systems cannot open folders
             _flush(target.parent)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -56,17 +55,17 @@ def _status(path: Path) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, "a folder stands there", str(path))
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
     if not stat.S_ISREG(status.st_mode):
-        raise FileExistsError(errno.EEXIST, "a device or pipe stands there", str(path))
+        raise FileExistsError(errno.EEXIST, "it is a device or pipe", str(path))
     return status
 
 
-def _take_over(path: Path, old: os.stat_result) -> None:
+def _copy_permissions(path: Path, old: os.stat_result) -> None:
     if hasattr(os, "chown") and (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
-        with contextlib.suppress(PermissionError):  # only root gives files away
+        with contextlib.suppress(PermissionError):  # only root may change owners
             os.chown(path, old.st_uid, old.st_gid)
-    # after the owner, whose change takes bits away; we must be able to write until the end
+    # after the owner, since chown clears bits; readable and writable for us until the end
     path.chmod(stat.S_IMODE(old.st_mode) | stat.S_IRUSR | stat.S_IWUSR)
 
 
@@ -79,17 +78,17 @@ def _flush(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def owned(lock: Path) -> Iterator[None]:
-    """Hold a lock file, which the operating system releases however we end.
+def file_lock(lock: Path) -> Iterator[None]:
+    """Hold a lock file, which the operating system releases even if the process is killed.
 
     Raises
     ------
     BlockingIOError
-        If somebody else holds it, in this process or another.
+        If this or another process already holds it.
     OSError
         If it cannot be made, or the file system has no locks.
     """
-    import sqlite3  # its locks work on every system; not every Python is built with it
+    import sqlite3  # SQLite's locks work on every system; some Pythons lack sqlite3
 
     while True:
         connection = None
@@ -102,14 +101,16 @@ def owned(lock: Path) -> Iterator[None]:
             if connection is not None:
                 connection.close()
             if "locked" in str(error):
-                raise BlockingIOError(errno.EAGAIN, "somebody holds it", str(lock)) from error
+                raise BlockingIOError(
+                    errno.EAGAIN, "another process holds it", str(lock)
+                ) from error
             raise OSError(errno.ENOLCK, str(error), str(lock)) from error
         if now is not None and before in (None, now):
             break
-        connection.close()  # its last owner has just removed it: what we hold has no name
+        connection.close()  # its last holder has just removed it: our lock has no name
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # an open file stays on some systems
+        with contextlib.suppress(OSError):  # some systems cannot remove an open file
             lock.unlink()
         connection.close()

@@ -5,7 +5,7 @@ The same ops as ``np.linalg.<name>(tensor)``, with types that take a Tensor.
 
 from numpy.linalg import matrix_rank as matrix_rank
 
-from graphgrad.names import answer_for_names as _answer_for_names
+from graphgrad.names import install_getattr as _install_getattr
 from graphgrad.ops.decompositions import (
     cholesky as cholesky,
     eigh as eigh,
@@ -63,4 +63,4 @@ __all__ = [
     "vector_norm",
 ]
 
-_answer_for_names(__name__)
+_install_getattr(__name__)

@@ -1,4 +1,4 @@
-"""What to say of a name that is not there: the nearest one, or the NumPy way of PyTorch's."""
+"""Hints for missing names: the nearest name, or NumPy's way to do what PyTorch's name does."""
 
 import importlib
 import sys
@@ -20,8 +20,8 @@ _SPACES = {  # the public namespaces, as users call them
 }
 _LEAVE_OUT = "leave it out: arrays are NumPy's, in main memory"
 
-# What users of PyTorch, or of NumPy, look for in a namespace.
-IN_MODULES = {
+# By namespace: names of PyTorch and NumPy that it lacks, and what to use instead.
+MODULE_HINTS = {
     "gg": {
         "arange": "use gg.Tensor(np.arange(…))",
         "array": "use gg.Tensor",
@@ -29,7 +29,7 @@ IN_MODULES = {
         "autograd": "use gg.gradients, or t.backward()",
         "bmm": "use gg.matmul, or @",
         "cat": "use gg.concatenate",
-        "checkpoint": "use gg.recompute; nn.Checkpoints saves a training",
+        "checkpoint": "use gg.recompute; nn.Checkpoints saves a training run",
         "chunk": "use gg.split",
         "cuda": _LEAVE_OUT,
         "device": _LEAVE_OUT,
@@ -54,10 +54,10 @@ IN_MODULES = {
         "zeros": "use gg.Tensor(np.zeros(…))",
     },
     "data": {"DataLoader": "use data.Batches", "TensorDataset": "use data.Dataset"},
-    "optim": {"lr_scheduler": "the schedules stand here: optim.StepLR, optim.CosineAnnealingLR"},
+    "optim": {"lr_scheduler": "the schedules are here: optim.StepLR, optim.CosineAnnealingLR"},
 }
 
-ON_TENSORS = {  # and on a tensor
+TENSOR_HINTS = {  # attributes that tensors lack
     "add_": "use t += v",
     "bmm": "use @",
     "chunk": "use gg.split(t, n)",
@@ -98,50 +98,54 @@ ON_TENSORS = {  # and on a tensor
     "zero_": "use t[...] = 0",
 }
 
-KEYWORDS = {"dim": "axis", "dims": "axis", "keepdim": "keepdims"}  # and as arguments of a function
+KEYWORD_HINTS = {
+    "dim": "axis",
+    "dims": "axis",
+    "keepdim": "keepdims",
+}  # names of parameters in PyTorch and NumPy
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the name that is most like it, upper case or lower, if one is."""
-    import difflib  # when somebody mistypes
+    """Return the most similar name, ignoring case; None if none is similar."""
+    import difflib  # slow, and needed for mistyped names only
 
     lower = {n.lower(): n for n in names}
     found = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.7)
     return lower[found[0]] if found else None
 
 
-def answer_for_names(module: str, late: Mapping[str, str] | None = None) -> None:
-    """Let a public module load on first use what is ``late``, and explain names that it lacks.
+def install_getattr(module: str, late: Mapping[str, str] | None = None) -> None:
+    """Give a public module a ``__getattr__`` that loads names lazily, and explains missing ones.
 
-    ``late`` has the home of each name; a submodule is its own. Type checkers do not see this, so
-    they refuse absent names.
+    ``late`` has the module of each lazy name; a submodule is its own. Type checkers do not see the
+    ``__getattr__``, so they still report missing names.
     """
     space = vars(sys.modules[module])
-    homes = late or {}
+    modules = late or {}
 
-    def answer(name: str) -> Any:
-        if name.startswith("_"):  # of Python's and NumPy's, who ask by hasattr
+    def get(name: str) -> Any:
+        if name.startswith("_"):  # asked for by Python and NumPy, with hasattr
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        if name not in homes:
+        if name not in modules:
             raise _missing(module, name)
-        home = importlib.import_module(homes[name])
-        found = home if home.__name__ == f"{module}.{name}" else getattr(home, name)
+        loaded = importlib.import_module(modules[name])
+        found = loaded if loaded.__name__ == f"{module}.{name}" else getattr(loaded, name)
         space[name] = found
         return found
 
-    space["__getattr__"] = answer
+    space["__getattr__"] = get
 
 
 def _missing(module: str, name: str) -> AttributeError:
     """Return the error for a name that a public module lacks."""
-    import pkgutil  # when somebody mistypes
+    import pkgutil  # slow, and needed for mistyped names only
 
     here = sys.modules[module]
     submodules = pkgutil.iter_modules(vars(here).get("__path__", ()))
-    if any(name == found.name for found in submodules):  # which an import statement loads next
+    if any(name == found.name for found in submodules):  # an import statement loads it next
         return AttributeError(f"module {module!r} has no attribute {name!r}")
     space = _SPACES[module]
-    remedy = IN_MODULES.get(space, {}).get(name)
+    remedy = MODULE_HINTS.get(space, {}).get(name)
     if remedy is None:
         others = [s for m, s in _SPACES.items() if name in dir(importlib.import_module(m))]
         near = nearest(name, [n for n in dir(here) if not n.startswith("_")])
@@ -150,21 +154,21 @@ def _missing(module: str, name: str) -> AttributeError:
         elif near is not None:
             remedy = f"did you mean {space}.{near}?"
         else:
-            remedy = f"dir({space}) lists what there is"
+            remedy = f"dir({space}) lists its names"
     return NameMissingError(f"{space} has no {name!r}; {remedy}")
 
 
-class NotHere:
-    """In place of a name that tensors have elsewhere: asking for it tells the way here.
+class MissingAttribute:
+    """A descriptor for a name that tensors lack: reading it raises an error with a hint.
 
-    ``__getattr__`` would do it too, and make Python read every attribute several times slower.
+    A ``__getattr__`` would slow down every other attribute several times.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.__doc__ = f"Not here; {ON_TENSORS[name]}."
+        self.__doc__ = f"Not available; {TENSOR_HINTS[name]}."
 
     def __get__(self, tensor: Any, owner: Any = None) -> Any:
-        """Raise, as where there is no such name."""
-        message = f"Tensor has no {self.name!r}; {ON_TENSORS[self.name]}"
+        """Raise NameMissingError with the hint."""
+        message = f"Tensor has no {self.name!r}; {TENSOR_HINTS[self.name]}"
         raise NameMissingError(message)

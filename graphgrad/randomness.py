@@ -1,4 +1,4 @@
-"""The package's one default random generator."""
+"""The package's default random generator."""
 
 import functools
 
@@ -8,17 +8,17 @@ from graphgrad.arguments import is_flag, wrong
 
 
 @functools.lru_cache(maxsize=1)
-def _default() -> "np.random.Generator":  # NumPy loads numpy.random on first use, and so do we
+def _default() -> "np.random.Generator":  # made on first use: NumPy loads numpy.random lazily
     return np.random.default_rng()
 
 
 def default_generator(rng: "np.random.Generator | None" = None) -> "np.random.Generator":
-    """Return ``rng``, or the package's default generator where it is None."""
+    """Return ``rng``, or the package's default generator if it is None."""
     return _default() if rng is None else rng
 
 
 def manual_seed(seed: int) -> None:
-    """Seed the default generator, which everything with ``rng=None`` draws from."""
+    """Seed the default generator, used by everything with ``rng=None``."""
     if is_flag(seed):
         raise wrong("manual_seed", "seed", seed, "a whole number")
     try:

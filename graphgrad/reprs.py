@@ -1,4 +1,4 @@
-"""What objects look like at the prompt: the call that made them, and where they stand."""
+"""The repr of objects: the call that made them, and their state."""
 
 import inspect
 import sys
@@ -12,15 +12,15 @@ _NOT_KEPT = object()
 
 
 class Described:
-    """An object that shows its arguments by name, and its state where it has one.
+    """Base class with a repr of the arguments of ``__init__``, and of the state if there is one.
 
-    The arguments are those of ``__init__`` that the object keeps under their names. Numbers,
-    words, functions and other described objects are shown, arrays and optimizers are not; what
-    is off by default (None, False, 0) and was left so is not shown either.
+    Shown are arguments that the object stores under their names: numbers, strings, functions and
+    other objects of this class, but no arrays or optimizers, and no arguments that are None, False
+    or 0 by default and were not given.
     """
 
     def _state(self) -> str:
-        """Say where it stands; nothing for what has no state."""
+        """Return the state as text; "" for none."""
         return ""
 
     def __repr__(self) -> str:
@@ -30,7 +30,7 @@ class Described:
 
 
 def call_of(x: Described) -> str:
-    """Write the call that made an object: ``StepLR(step_size=30, gamma=0.1)``."""
+    """Return the call that made an object: ``StepLR(step_size=30, gamma=0.1)``."""
     parts = []
     for name, parameter in inspect.signature(type(x)).parameters.items():
         value = getattr(x, name, _NOT_KEPT)
@@ -41,7 +41,7 @@ def call_of(x: Described) -> str:
 
 
 def _shown(value: Any) -> str | None:
-    """Write an argument as one would type it; None for what would fill pages."""
+    """Return an argument as Python source; None if it should not be shown."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
@@ -59,19 +59,19 @@ def _shown(value: Any) -> str | None:
 
 
 def described(x: Any) -> str:
-    """Say what an array is: ``(1437, 64) float32``; of anything else its type."""
+    """Return shape and dtype of an array: ``(1437, 64) float32``; else the type."""
     if hasattr(x, "shape") and hasattr(x, "dtype"):
         return f"{x.shape} {x.dtype}"
     return type(x).__name__
 
 
 def counted(count: int, one: str, several: str | None = None) -> str:
-    """Write how many there are: ``1 leaf``, ``12,000 leaves``."""
+    """Return a count with a noun: ``1 leaf``, ``12,000 leaves``."""
     return f"{count:,} {one if count == 1 else several or f'{one}s'}"
 
 
 def public(module: str, *more: str) -> list[str]:
-    """Name what a module exports, for its ``__dir__``: what is ours, and of modules those said."""
+    """Return the public names of a module, for its ``__dir__``: what we define, and ``more``."""
     names = {
         name
         for name, value in vars(sys.modules[module]).items()

@@ -1,7 +1,7 @@
-"""Property tests of ops, modules and optimizers, a user's own too; needs hypothesis.
+"""Property tests of ops, modules and optimizers, of graphgrad and of users; needs hypothesis.
 
-``check_op(my_op)`` draws calls from the op's domain and holds each against every law of
-laws.py. The strategies that draw them are public too.
+``check_op(my_op)`` draws calls from the op's domain and checks each by every law of laws.py. The
+strategies that draw them are public too.
 """
 
 import itertools
@@ -32,7 +32,7 @@ except ImportError as error:
     message = "graphgrad.testing needs hypothesis: pip install 'graphgrad[test]'"
     raise ImportError(message) from error
 
-SPECIAL = (0.0, 1.0, -1.0, 0.5, 2.0)  # where rules tend to have their mistakes
+SPECIAL = (0.0, 1.0, -1.0, 0.5, 2.0)  # where rules are often wrong
 
 # ---------------------------------------------------------------------------- drawing numbers
 
@@ -45,7 +45,7 @@ def sample(
     *,
     rng: np.random.Generator,
 ) -> Array:
-    """Draw a float64 array from an open interval, well away from the points to avoid."""
+    """Draw a float64 array from an open interval, at a distance from the points to avoid."""
     low, high = interval
     margin = min(0.02 * (high - low), 0.04)
     size = int(np.prod(shape))
@@ -66,7 +66,7 @@ def sample_apart(
     *,
     rng: np.random.Generator,
 ) -> list[Any]:
-    """Draw float64 arrays of which no two numbers are close to each other."""
+    """Draw float64 arrays in which no two numbers are close."""
     if not shapes or len(shapes) != len(intervals):
         counts = f"{len(shapes)} shapes and {len(intervals)} intervals"
         raise ShapeError(f"sample_apart: {counts}; give an interval per array")
@@ -89,9 +89,9 @@ def sample_apart(
 
 
 class Sampler:
-    """The ``r`` of :class:`Cases`: ``r(2, 3)`` is a 2 × 3 array of unlike numbers.
+    """The ``r`` of :class:`Cases`: ``r(2, 3)`` draws a 2 × 3 array of distinct numbers.
 
-    They lie between 0.3 and 2 in size, of either sign, no two of them within 0.005.
+    Their absolute values are between 0.3 and 2, and they differ by at least 0.005.
     """
 
     @guarded
@@ -130,7 +130,7 @@ def _counts(who: str, **numbers: int) -> None:
 
 @guarded
 def shapes(max_dims: int = 3, max_side: int = 3, min_side: int = 0) -> Any:
-    """Draw the shape of one array, 0-d and empty ones among them."""
+    """Draw the shape of an array, also 0-d and empty ones."""
     _counts("shapes", max_dims=max_dims, max_side=max_side, min_side=min_side)
     return st_numpy.array_shapes(
         min_dims=0, max_dims=max_dims, min_side=min_side, max_side=max_side
@@ -149,7 +149,7 @@ def broadcastable(count: int, max_dims: int = 3, max_side: int = 3) -> Any:
 @guarded
 @st.composite
 def elementwise_calls(draw: Any, domain: Elementwise) -> Call:
-    """Draw arrays of mutually broadcastable shapes, now and then a Python number for one."""
+    """Draw arrays of broadcastable shapes, sometimes a Python number for one of them."""
     count = len(domain.intervals)
     args = _arrays(domain, draw(broadcastable(count)), draw(generators()))
     if count > 1 and draw(st.integers(0, 3)) == 3:
@@ -170,7 +170,7 @@ def _arrays(
 @guarded
 @st.composite
 def axes(draw: Any, shape: tuple[int, ...], tuple_axis: bool = True) -> Any:
-    """Draw an axis: None, an int from either end, or a tuple of some (also of none)."""
+    """Draw an axis: None, a positive or negative int, or a tuple, also an empty one."""
     ndim = len(shape)
     if not ndim:
         return None
@@ -185,7 +185,7 @@ def axes(draw: Any, shape: tuple[int, ...], tuple_axis: bool = True) -> Any:
 @guarded
 @st.composite
 def reduction_calls(draw: Any, domain: Reduction) -> Call:
-    """Draw an array with an axis to reduce that is long enough."""
+    """Draw an array and an axis that is long enough to be reduced."""
     shape = draw(shapes())
     axis = draw(axes(shape, domain.tuple_axis))
     if _reduced(shape, axis) < domain.minimum:
@@ -224,7 +224,7 @@ def calls(op: AnyOp, domain: Domain | None = None) -> st.SearchStrategy[Call]:
 
 @guarded
 def typical_calls(op: AnyOp, domain: Domain | None = None) -> list[Call]:
-    """List calls that every test of an op needs: each case, 0-d, empty, broadcast."""
+    """List calls that every test of an op should include: each case, 0-d, empty, broadcast."""
     domain = _domain_of(op, domain)
     rng = np.random.default_rng(0)
     if isinstance(domain, Elementwise):
@@ -232,7 +232,7 @@ def typical_calls(op: AnyOp, domain: Domain | None = None) -> list[Call]:
         count = len(domain.intervals)
         rounds = [list(itertools.islice(itertools.cycle(c), count)) for c in corners]
         found = [_arrays(domain, shapes, rng) for shapes in rounds]
-        for k in range(count if count > 1 else 0):  # a Python number in each place
+        for k in range(count if count > 1 else 0):  # a Python number for each input
             found.append(_arrays(domain, [() if i == k else (2,) for i in range(count)], rng))
             found[-1][k] = float(found[-1][k])
         return [Call(tuple(args), {}) for args in found]
@@ -259,12 +259,12 @@ def _domain_of(op: AnyOp, domain: Domain | None) -> Domain:
 
 @guarded
 def check_call(op: AnyOp, call: Call, laws: Sequence[Law] = LAWS) -> None:
-    """Hold one call of an op against the laws.
+    """Check one call of an op by the laws.
 
     Raises
     ------
     AssertionError
-        Where a law does not hold; a note names the call and the law.
+        If a law is violated; a note names the call and the law.
     """
     for law in laws:
         _held_against(Case(op, call), [law])
@@ -274,23 +274,23 @@ def check_call(op: AnyOp, call: Call, laws: Sequence[Law] = LAWS) -> None:
 def check_op(
     op: AnyOp, domain: Domain | None = None, *, examples: int = 10, laws: Sequence[Law] = LAWS
 ) -> None:
-    """Hold an op against the laws, on its typical calls and on ``examples`` random ones.
+    """Check an op by the laws, on its typical calls and on ``examples`` random ones.
 
     Parameters
     ----------
     op
-        An op, of graphgrad's or made by ``gg.op``.
+        An op of graphgrad, or one made by ``gg.op``.
     domain
-        What to draw calls from; None takes what the op declares.
+        The domain of calls; default: the one that the op declares.
     examples
-        How many random calls; the same ones each time.
+        The number of random calls, the same ones each time.
     laws
-        Functions of a :class:`graphgrad.checks.laws.Case` that raise where they do not hold.
+        Functions of a :class:`graphgrad.checks.laws.Case` that raise if they are violated.
 
     Raises
     ------
     AssertionError
-        Where a law does not hold; a note names the call and the law.
+        If a law is violated; a note names the call and the law.
     UnsupportedError
         If there is no domain.
     """

@@ -14,7 +14,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
-from graphgrad.files import owned, replacing
+from graphgrad.files import atomic_write, file_lock
 from graphgrad.viz import plots
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions, links and devices of POSIX")
@@ -25,7 +25,7 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     path.write_text("old")
 
     def fail() -> None:
-        with replacing(path, durable=True) as unfinished:
+        with atomic_write(path, durable=True) as unfinished:
             unfinished.write_text("new")
             assert path.read_text() == "old"
             raise RuntimeError
@@ -34,7 +34,7 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-    with replacing(path, durable=True) as unfinished:
+    with atomic_write(path, durable=True) as unfinished:
         unfinished.write_text("new")
     assert path.read_text() == "new"
 
@@ -110,10 +110,10 @@ def test_a_link_stays_a_link(tmp_path: Path, name: str) -> None:
 @posix
 def test_folders_and_devices_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(FileExistsError, match="a device or pipe stands there"):
+    with pytest.raises(FileExistsError, match="it is a device or pipe"):
         nn.save({"w": np.ones(2)}, tmp_path / "pipe")
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
-    with pytest.raises(IsADirectoryError, match="a folder stands there"):
+    with pytest.raises(IsADirectoryError, match="it is a folder"):
         nn.save({"w": np.ones(2)}, tmp_path)
 
 
@@ -122,8 +122,8 @@ def test_folders_and_devices_are_refused(tmp_path: Path) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from graphgrad.files import owned
-with owned(Path(sys.argv[1])):
+from graphgrad.files import file_lock
+with file_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -136,17 +136,17 @@ def test_a_lock_has_one_owner_and_ends_with_its_process(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(BlockingIOError), owned(lock):
+        with pytest.raises(BlockingIOError), file_lock(lock):
             pass
         process.kill()
         process.wait()
-    with owned(lock), pytest.raises(BlockingIOError), owned(lock):
+    with file_lock(lock), pytest.raises(BlockingIOError), file_lock(lock):
         pass
-    with owned(lock):
+    with file_lock(lock):
         pass
     assert not lock.exists()
 
 
 def test_a_lock_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="unable to open"), owned(tmp_path / "nowhere" / "lock"):
+    with pytest.raises(OSError, match="unable to open"), file_lock(tmp_path / "nowhere" / "lock"):
         pass

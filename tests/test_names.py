@@ -13,7 +13,7 @@ import pytest
 import graphgrad as gg
 from graphgrad import data, nn, optim, viz
 from graphgrad.errors import GraphgradError
-from graphgrad.names import _SPACES, IN_MODULES, KEYWORDS, ON_TENSORS
+from graphgrad.names import _SPACES, KEYWORD_HINTS, MODULE_HINTS, TENSOR_HINTS
 
 T = gg.Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
 SCOPE: dict[str, Any] = {
@@ -69,15 +69,15 @@ def test_the_nearest_name(wrong: str, right: str) -> None:
     assert right in told(lambda: eval(wrong, SCOPE))
 
 
-@pytest.mark.parametrize("space", IN_MODULES)
+@pytest.mark.parametrize("space", MODULE_HINTS)
 def test_the_names_of_others_in_modules(space: str) -> None:
-    for name, remedy in IN_MODULES[space].items():
+    for name, remedy in MODULE_HINTS[space].items():
         assert name not in dir(MODULES[space]), name
         assert remedy in told(lambda name=name: getattr(MODULES[space], name))  # type: ignore[misc]
 
 
 def test_the_names_of_others_on_tensors() -> None:
-    for name, remedy in ON_TENSORS.items():
+    for name, remedy in TENSOR_HINTS.items():
         assert not hasattr(T, name), name
         assert name not in dir(T)
         assert remedy in told(lambda name=name: getattr(T, name))  # type: ignore[misc]
@@ -86,7 +86,10 @@ def test_the_names_of_others_on_tensors() -> None:
 
 
 def test_what_is_recommended_is_there() -> None:
-    remedies = [*ON_TENSORS.values(), *(r for table in IN_MODULES.values() for r in table.values())]
+    remedies = [
+        *TENSOR_HINTS.values(),
+        *(r for table in MODULE_HINTS.values() for r in table.values()),
+    ]
     named = {
         n for r in remedies for n in re.findall(r"\b(?:gg|nn|optim|data|np|rng|t)(?:\.\w+)+", r)
     }
@@ -95,12 +98,12 @@ def test_what_is_recommended_is_there() -> None:
         eval(name, SCOPE)
 
 
-@pytest.mark.parametrize("wrong", KEYWORDS)
+@pytest.mark.parametrize("wrong", KEYWORD_HINTS)
 def test_the_arguments_of_others(wrong: str) -> None:
     called: list[Callable[..., Any]] = [T.sum, T.mean, T.max, T.std, lambda **k: gg.sum(T, **k)]
     called += [lambda **k: gg.amax(T, **k), lambda **k: nn.functional.softmax(T, **k)]
-    for f in called[: None if KEYWORDS[wrong] == "axis" else 5]:
-        assert f"it is '{KEYWORDS[wrong]}' here" in told(lambda f=f: f(**{wrong: 1}))  # type: ignore[misc]
+    for f in called[: None if KEYWORD_HINTS[wrong] == "axis" else 5]:
+        assert f"it is '{KEYWORD_HINTS[wrong]}' here" in told(lambda f=f: f(**{wrong: 1}))  # type: ignore[misc]
 
 
 def test_a_mistyped_argument_is_understood() -> None:

@@ -37,7 +37,9 @@ def choose(result: ScriptResult, name: str | None) -> tuple[str, Tensor]:
     found = _results(tensors)
     if len(found) > 1:
         swept = {
-            key: x for key, x in found.items() if (node := node_of(x)) and node.flow is not None
+            key: x
+            for key, x in found.items()
+            if (node := node_of(x)) and node.small_gradients is not None
         }
         found = swept if len(swept) == 1 else found
     if len(found) == 1:

@@ -27,10 +27,10 @@ from graphgrad.data.sets import (
     load_fashion_mnist as load_fashion_mnist,
     load_mnist as load_mnist,
 )
-from graphgrad.names import answer_for_names as _answer_for_names
+from graphgrad.names import install_getattr as _install_getattr
 from graphgrad.reprs import public as _public
 
-_answer_for_names(__name__)
+_install_getattr(__name__)
 
 
 def __dir__() -> list[str]:

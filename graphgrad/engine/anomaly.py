@@ -1,4 +1,4 @@
-"""Looking for what goes wrong: NaNs where they arise, and writes that nobody announced."""
+"""Detecting anomalies: the origin of NaNs, and unnoticed writes to saved arrays."""
 
 import weakref
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any, overload
 import numpy as np
 
 from graphgrad.engine.accumulate import Scatter
-from graphgrad.engine.graph import Absent, Node, history, kept_arrays
+from graphgrad.engine.graph import Absent, Node, graph_nodes, kept_arrays
 from graphgrad.engine.memory import checksum
 from graphgrad.engine.recording import Block, F, Observer, switched
 from graphgrad.errors import GraphError, NonFiniteError
@@ -15,7 +15,7 @@ from graphgrad.typing import Array
 
 
 class Anomaly(Observer):
-    """The checks that run while :func:`detect_anomaly` is on."""
+    """The checks of :func:`detect_anomaly`."""
 
     kind = "anomaly"
 
@@ -29,20 +29,20 @@ class Anomaly(Observer):
         arrays: list[Any],
         params: tuple[Any, ...],  # noqa: ARG002
     ) -> None:
-        """Raise where an op makes a NaN out of numbers; remember the saved arrays' sums."""
+        """Raise if an op computes a NaN from inputs without one; store checksums."""
         node = tensors[0]._node
         if op.outputs > 1:
             node = node.parents[0]
         made = any(np.isnan(tensor._array).any() for tensor in tensors)
-        # without arrays it is `recompute`, whose ops were looked at one by one
+        # without arrays: `recompute`, whose ops were checked one by one
         if made and arrays and not any(np.isnan(a).any() for a in arrays):
             message = f"{node.describe()} computed a NaN from inputs without one"
             raise NonFiniteError(message)
         self.sums[node] = self._sums(node)
 
     def sent(self, node: Node, position: int, contribution: Array, g: Array) -> None:  # noqa: ARG002
-        """Raise where a rule makes a NaN out of a gradient without one."""
-        if contribution.__class__ is tuple:  # what arrived at one output, handed on
+        """Raise if a rule computes a NaN from a gradient without one."""
+        if contribution.__class__ is tuple:  # the gradient of one output, passed on
             return
         gs = g if isinstance(g, list) else [g]
         c = contribution.values if contribution.__class__ is Scatter else contribution
@@ -54,11 +54,11 @@ class Anomaly(Observer):
             raise NonFiniteError(message)
 
     def before_rules(self, node: Node) -> None:
-        """Raise where an array that a node saved was written through another name."""
+        """Raise if an array that a node saved was written to."""
         known = self.sums.get(node)
         if known is not None and known != self._sums(node):
             message = (
-                f"{node.describe()}: an array that it saved was written to since, through an "
+                f"{node.describe()}: an array that it saved was written to later, through an "
                 "array taken earlier; assign to t.data instead, or write to a copy"
             )
             raise GraphError(message)
@@ -68,7 +68,7 @@ class Anomaly(Observer):
 
 
 def _flat(values: Array) -> Iterator[Any]:
-    """Yield the parts of tuples: the outputs of an op, or what its forward handed over."""
+    """Yield the items of nested tuples."""
     for value in values:
         if isinstance(value, tuple):
             yield from _flat(value)
@@ -81,22 +81,22 @@ def detect_anomaly(function: F) -> F: ...
 @overload
 def detect_anomaly() -> Block: ...
 def detect_anomaly(function: F | None = None) -> F | Block:
-    """Check every op in a block or a function, slowly: NaNs, and writes not announced.
+    """Check every op in a block or a decorated function for NaNs and unnoticed writes; slow.
 
     Raises
     ------
     NonFiniteError
-        Where an op, or its gradient rule, makes a NaN out of numbers.
+        If an op, or its gradient rule, computes a NaN from numbers.
     GraphError
-        At ``backward()``, where an array that the graph saved was changed, in whatever way:
-        also through an array taken before the op, or a plain array that was an operand.
+        At ``backward()``, if an array that the graph saved was changed in any way, also through an
+        array taken before the op, or a plain array that was an operand.
     """
     return switched("observer", Anomaly, function)
 
 
 def explain_nan(root: Node) -> str:
-    """Say which op first made a NaN or infinity, among the values that the graph kept."""
-    values = kept_arrays(history(root))
+    """Return a sentence on the op that first computed a NaN or infinity, among kept values."""
+    values = kept_arrays(graph_nodes(root))
     for node in sorted(values, key=lambda n: n.serial):
         value = values[node]
         if np.isfinite(value).all():

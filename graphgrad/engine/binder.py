@@ -1,4 +1,4 @@
-"""Binding the arguments of a call, made ready once per op."""
+"""Binding the arguments of a call to the parameters of an op."""
 
 import functools
 import inspect
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.errors import DtypeError, UnsupportedError
-from graphgrad.names import KEYWORDS, nearest
+from graphgrad.names import KEYWORD_HINTS, nearest
 
 REQUIRED = inspect.Parameter.empty
 _NO_VALUE = getattr(np, "_NoValue", REQUIRED)
@@ -21,7 +21,7 @@ def parameters(function: Callable[..., Any]) -> dict[str, Any]:
     ``inspect.signature`` is many times slower, and `import graphgrad` reads some hundred functions.
     """
     stars = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
-    plain = isinstance(function, FunctionType) and not vars(function)  # nothing stands before it
+    plain = isinstance(function, FunctionType) and not vars(function)  # not wrapped
     if not plain or function.__code__.co_flags & stars:
         return {name: p.default for name, p in inspect.signature(function).parameters.items()}
     code, last = function.__code__, function.__defaults__ or ()
@@ -35,9 +35,8 @@ def parameters(function: Callable[..., Any]) -> dict[str, Any]:
 class Binder:
     """Turns the arguments of a call into a tuple in the order of our own parameters.
 
-    Made once per op, because ``inspect.Signature.bind`` costs more than a small op. The
-    positional order is NumPy's; its parameters that we lack are refused by name unless
-    they carry their default.
+    Faster than ``inspect.Signature.bind``, which takes longer than a small op. The positional
+    order is NumPy's; NumPy's parameters that we lack are refused unless they have their default.
     """
 
     def __init__(self, name: str, function: Callable[..., Any], reference: Any = None) -> None:
@@ -49,21 +48,21 @@ class Binder:
         self._reference = reference
 
     @functools.cached_property
-    def _theirs(self) -> dict[str, inspect.Parameter]:
+    def _reference_parameters(self) -> dict[str, inspect.Parameter]:
         try:
             signature = inspect.signature(self._reference)
-        except (TypeError, ValueError):  # there is none, or it is written in C and does not tell
+        except (TypeError, ValueError):  # no reference, or no signature, as of some functions in C
             return {}
         return dict(signature.parameters)
 
     @functools.cached_property
     def order(self) -> tuple[str, ...]:
-        """The parameters in the order in which values without names are taken."""
+        """The parameters in the order of positional arguments."""
         own = tuple(n for n, _ in self.own)
-        if not set(own) <= set(self._theirs):
+        if not set(own) <= set(self._reference_parameters):
             return own
-        last = [n for n, p in self._theirs.items() if p.kind is p.KEYWORD_ONLY]
-        return (*(n for n in self._theirs if n not in last), *last)
+        last = [n for n, p in self._reference_parameters.items() if p.kind is p.KEYWORD_ONLY]
+        return (*(n for n in self._reference_parameters if n not in last), *last)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """Return the values of our parameters, in order."""
@@ -88,9 +87,13 @@ class Binder:
         return tuple(bound)
 
     def refuse(self, given: dict[str, Any]) -> None:
-        """Raise for an argument we do not support, unless it has its default value."""
+        """Raise UnsupportedError for arguments that we lack, unless they have their defaults."""
         for name, value in given.items():
-            default = self._theirs[name].default if name in self._theirs else None
+            default = (
+                self._reference_parameters[name].default
+                if name in self._reference_parameters
+                else None
+            )
             if value is None or value is _NO_VALUE or (name == "where" and value is True):
                 continue
             if isinstance(value, bool | int | str) and value == default:
@@ -99,17 +102,17 @@ class Binder:
                 "out": "assign the result instead",
                 "where": "use gg.where on the result",
                 "dtype": "call .astype(dtype) on the input or the result",
-            }.get(name) or self._alike(name)
+            }.get(name) or self._suggestion(name)
             misplaced = isinstance(value, bool) and name in ("dtype", "out")
             if misplaced and "keepdims" in dict(self.own):  # PyTorch's t.sum(0, True)
                 remedy = f"write keepdims={value}"
             message = f"{self.name}: argument '{name}' is not supported; {remedy}"
             raise UnsupportedError(message)
 
-    def _alike(self, name: str) -> str:
-        """Say which of our parameters may be meant."""
+    def _suggestion(self, name: str) -> str:
+        """Return a hint on which of our parameters may be meant."""
         own = [n for n, _ in self.own]
-        if KEYWORDS.get(name) in own:
-            return f"it is '{KEYWORDS[name]}' here, as in NumPy"
+        if KEYWORD_HINTS.get(name) in own:
+            return f"it is '{KEYWORD_HINTS[name]}' here, as in NumPy"
         near = nearest(name, own)
         return f"did you mean '{near}'?" if near else f"it takes {', '.join(own)}"

@@ -1,4 +1,4 @@
-"""NumPy functions that are compositions of ops: their rules are those of the parts."""
+"""NumPy functions that are compositions of ops, and need no rules."""
 
 from collections.abc import Callable
 from typing import Any, Generic
@@ -8,11 +8,11 @@ from graphgrad.engine.domains import Domain
 from graphgrad.engine.failures import raise_named
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.integers import NAMES, as_whole_numbers
-from graphgrad.engine.op import TABLE, Declared, R
+from graphgrad.engine.op import TABLE, R, Singleton
 from graphgrad.engine.operands import check
 
 
-class Composite(Declared, Generic[R]):
+class Composite(Singleton, Generic[R]):
     """A NumPy function written as a composition of ops; its pictures show the parts."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Composite(Declared, Generic[R]):
             raise_named(self, error)
 
     def __repr__(self) -> str:
-        """Show the function as its users call it."""
+        """Show the signature."""
         return f"<composite {self.name}({', '.join(self.binder.order)})>"
 
 

@@ -1,15 +1,15 @@
-"""Domains: what the property tests of an op may sample. Data only; `testing.py` draws from it."""
+"""Domains of ops: the calls that property tests may draw. Data only; `testing.py` draws."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
 class Elementwise(NamedTuple):
-    """Inputs of any broadcastable shapes: one open interval per input, kinks left out."""
+    """Inputs of any broadcastable shapes: an open interval for each, without kinks."""
 
     intervals: tuple[tuple[float, float], ...]
     avoid: tuple[float, ...] = ()
-    distinct: bool = False  # keep the inputs apart from each other (ties are kinks)
+    distinct: bool = False  # whether inputs must differ (ties are kinks)
 
 
 def elementwise(
@@ -37,7 +37,7 @@ class Call(NamedTuple):
 
 
 def call(*args: Any, **kwargs: Any) -> Call:
-    """Pack one call of an op for :class:`Cases`."""
+    """Return a call of an op, for :class:`Cases`."""
     return Call(args, kwargs)
 
 

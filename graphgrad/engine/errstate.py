@@ -1,8 +1,8 @@
-"""Ignoring floating-point warnings for the length of a sweep.
+"""Ignoring floating-point warnings during a sweep.
 
 `np.errstate` is as slow as a small op, but only sets one context variable. We find that variable
-once, by comparing contexts, and set it directly. A NumPy that keeps its error
-state elsewhere is served by `np.seterr`, slower.
+once, by comparing contexts, and set it directly. If NumPy has no such variable, we use the slower
+`np.seterr`.
 """
 
 import contextvars
@@ -30,5 +30,5 @@ def _switch(variable: contextvars.ContextVar[Any] | None, ignoring: Any) -> tupl
     return partial(variable.set, ignoring), variable.reset
 
 
-# `ignore_warnings()` in this thread; it returns what `restore_warnings` takes
+# `ignore_warnings()` returns a token for `restore_warnings(token)`, in the same thread
 ignore_warnings, restore_warnings = _switch(*CONTEXT_VARIABLE)

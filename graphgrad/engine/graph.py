@@ -1,10 +1,10 @@
 """The graph: what a node is, and how to walk it. No maths here.
 
-A node stands for a value: a leaf, or what an op computed (for several outputs, all of
-them). It knows the nodes that the value was computed from, never the other way round, so
-dropping the last tensor of a graph frees all of it by reference counting. Nodes carry a
-serial number; an op's inputs exist before its output, so the order of creation is a
-topological order and nothing ever recurses.
+A node stands for a value: a leaf, or the output of an op (if it has several, all of them). It
+refers to the nodes that the value was computed from, never the other way round, so dropping the
+last tensor of a graph frees all of it by reference counting. Nodes have serial numbers; an op's
+inputs exist before its output, so the order of creation is a topological order and no walk
+recurses.
 """
 
 import itertools
@@ -20,27 +20,27 @@ from graphgrad.typing import Array
 
 KEPT_ELEMENTS = 8  # an output of up to this many elements stays readable in its graph
 
-tick = itertools.count(1).__next__  # the clock of the engine: serial numbers and changes
+tick = itertools.count(1).__next__  # the clock of the engine: serial numbers and times of writes
 
 
 class Recorded:
-    """A value that may have a place in the graph: the base class of Tensor."""
+    """The base class of Tensor: a value that may have a node in the graph."""
 
     __slots__ = ("_array", "_node")
-    _class: "type[Any]"  # the class that users see: Tensor, which stands below
+    _class: "type[Any]"  # Tensor, which is defined in a later module
     _array: Any
     _node: "Node | None"
 
 
 def is_tensor(x: Recorded) -> bool:
-    """Whether this is a Tensor; a symbol, of which a rule makes a formula, is none."""
+    """Whether this is a Tensor, not a symbol of a formula."""
     return isinstance(x, Recorded._class)
 
 
 class Absent:
-    """What stands for an input that was not given: a number, or an array full of it.
+    """A placeholder for an input that was not given: a number, or an array full of it.
 
-    An op computes with it; it is no value of the graph, so no picture shows it.
+    Ops compute with it; it is not a value of the graph, so pictures do not show it.
     """
 
     __slots__ = ("number", "value")
@@ -48,7 +48,7 @@ class Absent:
     def __init__(
         self, number: float, shape: tuple[int, ...] | None = None, dtype: Any = None
     ) -> None:
-        """Take the number that changes nothing, and where one is needed the array's shape."""
+        """Take the neutral number, and the shape if an array is needed."""
         self.number = number
         self.value: Any = number if shape is None else np.full(shape, number, dtype)
 
@@ -59,9 +59,9 @@ class Absent:
 
 
 class Freed(NamedTuple):
-    """What stands in a node's ``values`` after a sweep has released them."""
+    """Replaces a node's ``values`` after a sweep has released them."""
 
-    what: str  # the call that released them, and its place, for the error message
+    what: str  # the call that released them
     code: CodeType | None
     instruction: int
 
@@ -72,31 +72,31 @@ class Freed(NamedTuple):
 
 
 class Node:
-    """One value of the graph, and how it came about."""
+    """One value of the graph, and how it was computed."""
 
     __slots__ = (
         "__weakref__",
         "changed",  # when the value was last overwritten in place (see tick); 0: never
         "code",  # with `instruction`: where in the user's code the node was built
         "dtype",
-        "flow",  # after backward() from here: the small gradients, by serial number
-        "grad",  # what Tensor.grad shows: accumulated in leaves and where retained
-        "hooks",  # functions of the gradient, or None
+        "grad",  # the value of Tensor.grad
+        "hooks",  # gradient hooks, or None
         "instruction",
         "name",
-        "needs",  # whether a gradient is wanted here
-        "note",  # what a trace wrote down about it; not even set where none was on
-        "parents",  # per input a Node, the plain scalar that stood there, or an Absent
+        "needs",  # whether it needs a gradient
+        "note",  # of a trace; not set without one
+        "parents",  # per input a Node, a plain scalar, or an Absent
         "plan",  # op and wanted inputs (plan.Plan); None for a leaf
-        "retain",  # whether `grad` is kept though this is no leaf
+        "retain",  # whether `grad` is kept for a node that is not a leaf
         "serial",
         "shape",
-        "value",  # the array: always of a leaf that needs a gradient, else if small
-        "values",  # what the rules asked to keep, or Freed
+        "small_gradients",  # after backward() from this node: small gradients, by serial number
+        "value",  # the array, if small or of a leaf that needs a gradient
+        "values",  # the kept values that the rules need, or Freed
     )
 
     parents: tuple[Any, ...]
-    flow: dict[int, Any] | None
+    small_gradients: dict[int, Any] | None
     grad: Any
     hooks: dict[int, Any] | None
     name: str | None
@@ -124,7 +124,7 @@ class Node:
         self.instruction = instruction
         self.serial = tick()
         self.changed = 0
-        self.flow = None
+        self.small_gradients = None
         self.grad = None
         self.hooks = None
         self.name = None
@@ -132,12 +132,12 @@ class Node:
 
     @property
     def is_leaf(self) -> bool:
-        """Whether the user made this value, rather than an op."""
+        """Whether this value was made by the user, not by an op."""
         return self.plan is None
 
     @property
     def is_view(self) -> bool:
-        """Whether the value may share memory with that of the first parent."""
+        """Whether the value may share memory with the first parent's."""
         return self.plan is not None and self.plan.op.view
 
     @property
@@ -146,14 +146,14 @@ class Node:
         return source_line(self.code, self.instruction)
 
     def describe(self) -> str:
-        """Say what the node is in an error message."""
+        """Describe the node for error messages."""
         what = "leaf" if self.plan is None else self.plan.op.name
         label = f" '{self.name}'" if self.name else ""
         facts = "" if self.dtype is None else f" {self.shape} {self.dtype}"  # several outputs
         return f"{what}{label}{facts} (built at {self.line})"
 
     def __repr__(self) -> str:
-        """Name the op, the shape and the place."""
+        """Show serial number and description."""
         return f"<Node {self.serial}: {self.describe()}>"
 
 
@@ -161,15 +161,15 @@ class Node:
 
 
 def node_of(tensor: Recorded) -> Node | None:
-    """Return the place of a tensor in the graph; None where it has none yet."""
+    """Return the node of a tensor; None if it has none yet."""
     return tensor._node
 
 
 def array_of(tensor: Recorded) -> Array:
-    """Return the array of a tensor to code that does not write to it; users have ``t.data``.
+    """Return the array of a tensor, for code that does not write to it; users have ``t.data``.
 
-    A 0-d one may be a scalar of NumPy's. ``t.data`` makes an array of it, and watches what is
-    written there, which takes time.
+    A 0-d value may be a NumPy scalar. ``t.data`` makes an array of it, and detects writes to it,
+    which takes time.
     """
     return tensor._array
 
@@ -180,8 +180,8 @@ def array_of(tensor: Recorded) -> Array:
 def ancestors(roots: Iterable[Node], floor: int = 0, ends: Collection[Node] = ()) -> list[Node]:
     """List the nodes through which gradients from the roots flow, newest first.
 
-    Nodes with a serial number below ``floor`` are left out, but for those in ``ends``,
-    which are listed and not entered.
+    Nodes with a serial number below ``floor`` are left out, except those in ``ends``, which are
+    listed but not entered.
     """
     found = set(roots)
     stack = list(found)
@@ -199,7 +199,7 @@ def ancestors(roots: Iterable[Node], floor: int = 0, ends: Collection[Node] = ()
 
 
 def boundary(roots: Iterable[Node], floor: int) -> list[Node]:
-    """List the nodes older than ``floor`` that the newer part of the graph takes in."""
+    """List the nodes older than ``floor`` that are inputs of newer ones."""
     outside: dict[Node, None] = {}
     for node in ancestors(roots, floor):
         if node.serial < floor:
@@ -212,7 +212,7 @@ def boundary(roots: Iterable[Node], floor: int) -> list[Node]:
 
 
 def memory_owners(node: Node) -> Iterator[Node]:
-    """Yield the node and, while it may be a view, the node whose memory it shows."""
+    """Yield the node and, while it may be a view, the node that it is a view of."""
     yield node
     while node.is_view:
         node = node.parents[0]
@@ -221,8 +221,8 @@ def memory_owners(node: Node) -> Iterator[Node]:
         yield node
 
 
-def history(*roots: Node) -> list[Node]:
-    """List all nodes that some were computed from, constants too, in order of creation."""
+def graph_nodes(*roots: Node) -> list[Node]:
+    """List all nodes of the graphs of some nodes, with constants, in order of creation."""
     found = set(roots)
     stack = list(roots)
     while stack:
@@ -234,7 +234,7 @@ def history(*roots: Node) -> list[Node]:
 
 
 def kept_arrays(nodes: list[Node]) -> dict[Node, Any]:
-    """Find the values: kept as such, or saved for the rules of the ops that used them."""
+    """Return the values that nodes still have, as such or saved for the rules of ops."""
     arrays: dict[Node, Any] = {}
     for node in nodes:
         if node.plan is None or isinstance(node.values, Freed):

@@ -1,4 +1,4 @@
-"""Gradient hooks: functions of the user's that see a gradient, and may return another."""
+"""Gradient hooks: functions of the user that get a gradient, and may return another."""
 
 import copy
 from typing import Any
@@ -12,7 +12,7 @@ from graphgrad.typing import Array
 
 
 def run_hooks(node: Node, hooks: dict[int, Any], g: Array) -> Any:
-    """Show a gradient to the hooks, read-only, and take what they return instead."""
+    """Call the hooks with a read-only gradient, and return the gradient after them."""
     given = g
     for hook in list(hooks.values()):
         shown = _read_only(g)
@@ -33,14 +33,14 @@ def run_hooks(node: Node, hooks: dict[int, Any], g: Array) -> Any:
                     f"return {node.shape}, or None to leave the gradient as it is"
                 )
                 raise ShapeError(message)
-            # a copy: the caller may keep the array, and a leaf hands its gradient out
+            # a copy: the hook may keep the array, and the user may write to a leaf's gradient
             g = as_array(changed, f"{node.describe()}: a gradient hook").astype(node.dtype)
-    # hooks may have kept what they were shown
+    # a hook may have kept its argument
     return g.copy() if g is given and node.plan is None and isinstance(g, np.ndarray) else g
 
 
 def _read_only(g: Array) -> Any:
-    """Return a view of a gradient that cannot be written to."""
+    """Return a read-only view of a gradient."""
     if isinstance(g, Recorded):
         shown: Any = copy.copy(g)
         shown._array = _read_only(g._array)
@@ -54,6 +54,6 @@ def _read_only(g: Array) -> Any:
 
 def _written_by_hook(node: Node) -> str:
     return (
-        f"{node.describe()}: a gradient hook changed its argument in place, which others need; "
+        f"{node.describe()}: a gradient hook changed its argument in place; "
         "return the new gradient instead, e.g. lambda g: g * 10"
     )

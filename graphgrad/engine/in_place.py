@@ -1,38 +1,38 @@
-"""Changing a tensor in place: a write where nothing is recorded, else a new version of it."""
+"""Changing a tensor in place: a write if nothing is recorded, else a new version."""
 
 import operator
 from typing import Any, Self
 
 import numpy as np
 
-from graphgrad.engine.failures import fail
+from graphgrad.engine.failures import raise_explained
 from graphgrad.engine.graph import Recorded, memory_owners
 from graphgrad.engine.memory import note_write
 from graphgrad.engine.methods import ArrayMethods
 from graphgrad.engine.op import TABLE
 from graphgrad.engine.operands import check, needs_gradient, operand, unwrapped
 from graphgrad.engine.record import make_leaf, record
-from graphgrad.engine.recording import note_change, switches
+from graphgrad.engine.recording import notify_overwritten, switches
 from graphgrad.errors import GraphError, ShapeError
 from graphgrad.typing import Array
 
 
 def writable(tensor: Recorded) -> Array:
-    """Return the array of a tensor to code that calls `mark_changed` once it has written there.
+    """Return the array of a tensor, for code that calls `mark_changed` after it has written to it.
 
-    For optimizers and layers; users write to ``t.data``, which takes care of both.
+    For optimizers and layers; users write to ``t.data``, which does both.
     """
-    if isinstance(tensor._array, np.generic):  # what NumPy's 0-d results are
+    if isinstance(tensor._array, np.generic):  # as of 0-d results
         set_array(tensor, np.asarray(tensor._array))
     return tensor._array
 
 
 def mark_changed(tensor: Recorded, *, written: bool = True) -> None:
-    """Note that the value is another now, by a write to its memory or by new memory."""
-    note_change(tensor)
+    """Note that the value changed, by a write to its memory or by new memory."""
+    notify_overwritten(tensor)
     node = tensor._node
     if node is None and not written:
-        return  # no graph has it, and its old memory is as it was
+        return  # it is in no graph, and its old memory is unchanged
     now = note_write(tensor._array if written else None)
     if node is not None:
         node.changed = now
@@ -42,27 +42,27 @@ def mark_changed(tensor: Recorded, *, written: bool = True) -> None:
 
 
 def set_array(tensor: Recorded, array: Array) -> None:
-    """Let a tensor have another array from here on, and its node too, if that keeps the value."""
+    """Replace the array of a tensor, and the value of its node, if that keeps it."""
     tensor._array = array
     if tensor._node is not None and tensor._node.value is not None:
         tensor._node.value = array
 
 
 def stand_for(tensor: Recorded, other: Recorded) -> None:
-    """Let a tensor have the value of another one, and its place in the graph."""
+    """Give a tensor the array and the node of another one."""
     tensor._array, tensor._node = other._array, other._node
 
 
 class InPlace(ArrayMethods):
-    """The operators that change the value of a tensor."""
+    """The in-place operators of a Tensor."""
 
     __slots__ = ()
 
     def __setitem__(self, index: Any, value: Array) -> None:
-        """Become a new version of itself with some elements replaced.
+        """Make this tensor a new version of itself with some elements replaced.
 
-        Arrays and tensors taken before keep their values and their gradients. Where nothing
-        is recorded, the array is written in place, as in NumPy.
+        Arrays and tensors taken before keep their values and gradients. If nothing is recorded, the
+        array is written in place, as in NumPy.
         """
         index = unwrapped(index)
         node = self._node
@@ -72,7 +72,7 @@ class InPlace(ArrayMethods):
             try:
                 writable(self)[index] = value
             except (ValueError, IndexError, TypeError) as error:
-                fail(TABLE[operator.setitem], [self._array, value], error)
+                raise_explained(TABLE[operator.setitem], [self._array, value], error)
             mark_changed(self)
             return
         self._refuse_leaf_change("t[index] = value")
@@ -86,13 +86,13 @@ class InPlace(ArrayMethods):
         self._become(record(TABLE[operator.setitem], (self, value), (index,)))
 
     def _update(self, function: np.ufunc, other: Array) -> Self:
-        """Do ``t += v`` and its like."""
+        """Compute ``t += v`` and similar operators."""
         if not self._is_recording(other):
             other = unwrapped(operand(other, function.__name__))
             try:
                 function(writable(self), other, out=writable(self))
             except (ValueError, TypeError) as error:
-                fail(TABLE[function], [self._array, other], error)
+                raise_explained(TABLE[function], [self._array, other], error)
             mark_changed(self)
             return self
         self._refuse_leaf_change(f"an in-place {function.__name__}")

@@ -1,8 +1,8 @@
-"""Which memory was written when: what a sweep asks about the arrays that a graph saved.
+"""Times of writes to memory, by which a sweep checks the arrays that a graph saved.
 
-A write that a Tensor makes is noted at once, whichever Tensor shares the memory. An array that is
-handed out (``t.data``) may be written by anybody: where a graph may have saved its memory, a
-checksum is taken as it goes out, and compared when the graph needs the saved array.
+A write by a Tensor is noted at once, for every Tensor that shares the memory. An array that is
+exported (``t.data``) may be written by user code: if a graph may have saved its memory, a checksum
+is taken at the export, and compared when the graph needs the saved array.
 """
 
 import sys
@@ -17,13 +17,13 @@ from graphgrad.engine.graph import Freed, Node, Recorded, memory_owners, tick
 from graphgrad.errors import GraphError
 from graphgrad.typing import Array
 
-_ROW = 1024  # words, in which a checksum sees a large array as a table
-_HARD = 10_000  # steps that may be spent on whether two arrays overlap
-_REGIONS = 64  # of one array: with more, the array counts as written wherever it is
+_ROW_LENGTH = 1024  # words in a row of the table that a checksum makes of a large array
+_MAX_WORK = 10_000  # limit of np.shares_memory
+_MAX_REGIONS = 64  # regions of one array; with more, all of it counts as written
 
 
 class Region(NamedTuple):
-    """Where the elements of an array lie, without keeping the array."""
+    """The addresses of an array's elements, without a reference to the array."""
 
     address: int
     shape: tuple[int, ...]
@@ -33,74 +33,74 @@ class Region(NamedTuple):
     @property
     def __array_interface__(self) -> dict[str, Any]:
         data = (self.address, False)
-        facts = {"shape": self.shape, "strides": self.strides, "typestr": self.typestr}
-        return {"version": 3, "data": data, **facts}
+        interface = {"shape": self.shape, "strides": self.strides, "typestr": self.typestr}
+        return {"version": 3, "data": data, **interface}
 
-    def meets(self, array: Array) -> bool:
-        """Whether an array shares an element; the region's memory must be alive."""
+    def overlaps(self, array: Array) -> bool:
+        """Whether an array shares an element with the region, whose memory must be alive."""
         try:
-            return np.shares_memory(np.asarray(self), array, max_work=_HARD)  # type: ignore[arg-type]
+            return np.shares_memory(np.asarray(self), array, max_work=_MAX_WORK)  # type: ignore[arg-type]
         except np.exceptions.TooHardError:
             return True
 
 
 class Owner:
-    """What is known of one piece of memory: a chain of views ends at it."""
+    """The writes to one piece of memory: that of an array which is no view."""
 
-    __slots__ = ("alive", "loans", "regions", "written")
+    __slots__ = ("exports", "reference", "regions", "written")
 
     def __init__(self, array: Array, forget: Callable[[Any], Any]) -> None:
-        self.alive = weakref.ref(array, forget)
+        self.reference = weakref.ref(array, forget)
         self.written = 0  # when all of it was last written
-        self.regions: dict[Region | None, int] = {}  # when a part of it was last written
-        # by region (None: all of it), when it was last lent, and its checksum then
-        self.loans: dict[Region | None, tuple[int, int]] = {}
+        self.regions: dict[Region | None, int] = {}  # by region: when it was last written
+        # by region (None: all of it): when it was last exported, and its checksum then
+        self.exports: dict[Region | None, tuple[int, int]] = {}
 
     def write(self, region: Region | None, now: int) -> None:
         """Note that a region was written."""
-        if region is not None and (region in self.regions or len(self.regions) < _REGIONS):
+        if region is not None and (region in self.regions or len(self.regions) < _MAX_REGIONS):
             self.regions[region] = now
-            self.loans.pop(region, None)
+            self.exports.pop(region, None)
         else:
             self.written = max(now, self.written, *self.regions.values())
             self.regions.clear()
             if region is None:
-                self.loans.clear()
+                self.exports.clear()
 
-    def lend(self, array: Array, now: int) -> None:
-        """Note that an array is handed out; if its checksum changed since it last was, a write."""
+    def export(self, array: Array, now: int) -> None:
+        """Note an export, and a write if the checksum changed since the last export."""
         region = self.region_of(array)
-        if region not in self.loans and len(self.loans) >= _REGIONS:
-            array, region = self.alive(), None
-        found, then = checksum(array), self.loans.get(region)
+        if region not in self.exports and len(self.exports) >= _MAX_REGIONS:
+            array, region = self.reference(), None
+        found, then = checksum(array), self.exports.get(region)
         if then is not None and then[1] != found:
             self.write(region, then[0])
-        self.loans[region] = now, found
+        self.exports[region] = now, found
 
     def region_of(self, array: Array) -> Region | None:
-        """Return where an array lies; None for all of the memory."""
+        """Return the region of an array; None for all of the memory."""
         if array.base is None:
             return None
-        facts = array.__array_interface__
-        return Region(facts["data"][0], array.shape, array.strides, facts["typestr"])
+        interface = array.__array_interface__
+        return Region(interface["data"][0], array.shape, array.strides, interface["typestr"])
 
     def written_since(self, array: Array, time: int) -> bool:
-        """Whether any element of an array was written, as far as is known."""
+        """Whether any element of an array was written since, as far as known."""
         if self.written > time:
             return True
         for region, at in list(self.regions.items()):
-            if at > time and region is not None and region.meets(array):
+            if at > time and region is not None and region.overlaps(array):
                 return True
-        for region, (at, found) in list(self.loans.items()):
-            if at > time and (region is None or region.meets(array)):
-                lent = self.alive() if region is None else np.asarray(region)
-                if checksum(lent) != found:
+        for region, (at, found) in list(self.exports.items()):
+            if at > time and (region is None or region.overlaps(array)):
+                exported = self.reference() if region is None else np.asarray(region)
+                if checksum(exported) != found:
                     return True
         return False
 
 
 class _Clock:
-    """When any memory was last written or lent: what is older than a node cannot concern it."""
+    """The time of the latest write or export; nodes that are newer need no check."""
 
     __slots__ = ("latest",)
 
@@ -112,21 +112,21 @@ clock = _Clock()
 _owners: dict[int, Owner] = {}
 
 
-def _end_of_views(array: Array) -> Array:
+def _base_array(array: Array) -> Array:
     while isinstance(base := array.base, np.ndarray):
         array = base
     return array
 
 
 def _owner(array: Array) -> Owner:
-    end = _end_of_views(array)
+    end = _base_array(array)
     key = id(end)
     found = _owners.get(key)
-    if found is None or found.alive() is not end:
+    if found is None or found.reference() is not end:
 
         def forget(gone: Any, owners: dict[int, Owner] = _owners) -> None:
             last = owners.get(key)
-            if last is not None and last.alive is gone:  # no later array in its place
+            if last is not None and last.reference is gone:  # not of a later array with the same id
                 del owners[key]
 
         _owners[key] = found = Owner(end, forget)
@@ -134,27 +134,27 @@ def _owner(array: Array) -> Owner:
 
 
 def note_write(array: Array) -> int:
-    """Note that an array was written just now; return the time."""
+    """Note that an array was written now; return the time."""
     clock.latest = now = tick()
     known = _owners.get(id(array))
-    if known is not None and known.alive() is array and not (known.regions or known.loans):
-        known.written = now  # a parameter after a step: in short
+    if known is not None and known.reference() is array and not (known.regions or known.exports):
+        known.written = now  # fast path: a parameter after a step
     elif isinstance(array, np.ndarray):
         owner = _owner(array)
         owner.write(owner.region_of(array), now)
     return now
 
 
-class _Slot:
+class _Probe:
     __slots__ = ("array",)
 
     def __init__(self) -> None:
         self.array = np.zeros(1)
 
 
-_slot = _Slot()
+_probe = _Probe()
 _references: Callable[[Any], int] = getattr(sys, "getrefcount", lambda _: sys.maxsize)
-_ALONE = _references(_slot.array)  # of an array that stands in one place
+_SINGLE_REFERENCE = _references(_probe.array)  # of an array with a single reference
 
 
 def note_use(array: Array) -> None:
@@ -163,40 +163,40 @@ def note_use(array: Array) -> None:
         _owner(array)
 
 
-def lend(tensor: Recorded) -> None:
-    """Note that a tensor's array goes out to somebody who may write to it.
+def export(tensor: Recorded) -> None:
+    """Note that a tensor's array is handed to code that may write to it.
 
-    Nothing is paid where no graph can have saved it: where neither the tensor nor any view of
-    its memory was an operand, or where nobody else holds the array, as references are counted.
+    Returns at once if no graph can have saved it: if neither the tensor nor any view of its memory
+    was an operand, or if by its reference count the array is held by nothing else.
     """
     node = tensor._node
     if not isinstance(tensor._array, np.ndarray):
         return
-    if node is None and id(_end_of_views(tensor._array)) not in _owners:
+    if node is None and id(_base_array(tensor._array)) not in _owners:
         return
-    own = _ALONE + (node is not None and node.value is tensor._array)
+    own = _SINGLE_REFERENCE + (node is not None and node.value is tensor._array)
     if _references(tensor._array) > own or (
-        tensor._array.base is not None and _references(tensor._array.base) > _ALONE
+        tensor._array.base is not None and _references(tensor._array.base) > _SINGLE_REFERENCE
     ):
         array = tensor._array
         if array.flags.writeable:
             clock.latest = now = tick()
-            _owner(array).lend(array, now)
+            _owner(array).export(array, now)
 
 
-def known_of(array: Array) -> tuple[Any, ...]:
-    """Return what is known of an array's memory, for :func:`know_again`."""
+def noted_writes(array: Array) -> tuple[Any, ...]:
+    """Return the noted writes to an array's memory, for :func:`restore_writes`."""
     if not isinstance(array, np.ndarray):
         return ()
     owner = _owner(array)
-    return owner.written, dict(owner.regions), dict(owner.loans)
+    return owner.written, dict(owner.regions), dict(owner.exports)
 
 
-def know_again(array: Array, known: tuple[Any, ...]) -> None:
-    """Forget the writes since, which were taken back."""
+def restore_writes(array: Array, known: tuple[Any, ...]) -> None:
+    """Restore the noted writes, after later ones were undone."""
     if known:
         owner = _owner(array)
-        owner.written, owner.regions, owner.loans = known
+        owner.written, owner.regions, owner.exports = known
 
 
 def share_memory(a: Array, b: Array) -> bool:
@@ -207,34 +207,34 @@ def share_memory(a: Array, b: Array) -> bool:
 
 
 def written_since(array: Array, time: int) -> bool:
-    """Whether any element of an array, or of a tuple of them, was written, as far as is known."""
+    """Whether any element of an array, or tuple of arrays, was written since, as far as known."""
     if clock.latest <= time:
         return False
-    if isinstance(array, tuple):  # the outputs of an op, or what its forward handed over
+    if isinstance(array, tuple):  # the outputs of an op, or its saved values
         return any(written_since(part, time) for part in array)
     if not isinstance(array, np.ndarray):
         return False
-    owner = _owners.get(id(_end_of_views(array)))
+    owner = _owners.get(id(_base_array(array)))
     return owner is not None and owner.written_since(array, time)
 
 
 def overwritten(kept: Any, array: Array, time: int) -> bool:
-    """Whether a value of the graph, saved as an array, was replaced or written since."""
+    """Whether a value of the graph that was saved as an array was replaced or written since."""
     if isinstance(kept, Node) and any(owner.changed > time for owner in memory_owners(kept)):
         return True
     return written_since(array, time)
 
 
-_UNCHANGING = frozenset((int, float, slice, type(None), type(Ellipsis), bool, np.intp, np.bool_))
+_IMMUTABLE = frozenset((int, float, slice, type(None), type(Ellipsis), bool, np.intp, np.bool_))
 
 
 def frozen(argument: Any) -> Array:
-    """Return an index, a mask, labels that nobody can change later: arrays and lists are copied.
+    """Return an immutable index, mask or labels: arrays and lists are copied.
 
-    The copies lie in C order, for NumPy walks an index in the order of its memory and
-    "the last writer wins" must not depend on that.
+    The copies are in C order: NumPy walks an index in memory order, and the result must not depend
+    on that where the last write wins.
     """
-    if argument.__class__ in _UNCHANGING:
+    if argument.__class__ in _IMMUTABLE:
         return argument
     if argument.__class__ is tuple:
         return tuple(map(frozen, argument))
@@ -251,12 +251,12 @@ def frozen(argument: Any) -> Array:
 
 
 def checksum(array: Array) -> int:
-    """Return a checksum of an array's bytes, and of their order."""
+    """Return a checksum of an array's bytes in C order."""
     flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    size = flat.size - flat.size % (8 * _ROW)
-    if size <= 8 * _ROW:
+    size = flat.size - flat.size % (8 * _ROW_LENGTH)
+    if size <= 8 * _ROW_LENGTH:
         return zlib.crc32(flat.data)
-    table = flat[:size].view(np.uint64).reshape(-1, _ROW)  # sums are faster than zlib
+    table = flat[:size].view(np.uint64).reshape(-1, _ROW_LENGTH)  # sums are faster than zlib
     found = zlib.crc32(flat[size:].data)
     for axis in (0, 1):
         found = zlib.crc32(table.sum(axis=axis).data, found)
@@ -264,12 +264,12 @@ def checksum(array: Array) -> int:
 
 
 def check_values(node: Node) -> None:
-    """Raise where what the rules of a node need was freed or overwritten.
+    """Check that the values which the rules of a node need were neither freed nor overwritten.
 
     Raises
     ------
     GraphError
-        Says by which call, or which of the values it was.
+        Names the call that freed them, or the value that was overwritten.
     """
     if node.values.__class__ is Freed:
         message = (
@@ -281,7 +281,7 @@ def check_values(node: Node) -> None:
 
 
 def _check_unwritten(node: Node) -> None:
-    """Raise where a value that the rules of a node need is no longer what it was."""
+    """Raise GraphError if a value that the rules of a node need was overwritten."""
     plan = node.plan
     for value, source, name in zip(node.values, plan.sources, plan.kept_names, strict=True):
         kept: list[tuple[str, Any, Any]]
@@ -292,7 +292,7 @@ def _check_unwritten(node: Node) -> None:
             kept = [(f"its input {i}", parent, array) for i, (parent, array) in enumerate(pairs)]
         elif isinstance(source, int):
             kept = [(f"its input {source}", node.parents[source], value)]
-        else:  # an argument, or what the forward handed over
+        else:  # a parameter or a saved value
             kept = [(f"'{name}'", None, value)]
         for what, of, array in kept:
             if overwritten(of, array, node.serial):

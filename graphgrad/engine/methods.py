@@ -1,4 +1,4 @@
-"""The operators and methods of ndarray, for Tensor: each hands over to its op."""
+"""The operators and methods of ndarray, for Tensor: each calls its op."""
 
 import operator
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import numpy as np
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.op import TABLE
 from graphgrad.engine.operands import unwrapped
-from graphgrad.engine.plain import ask
+from graphgrad.engine.plain import call_plain
 from graphgrad.engine.record import record
 from graphgrad.engine.recording import latest, show_answer
 from graphgrad.errors import DtypeError, ShapeError
@@ -19,11 +19,11 @@ Axis = int | tuple[int, ...] | None
 
 
 class ArrayMethods(Recorded):
-    """What can be done to an array, by the names ndarray has for it."""
+    """The operators and methods of a Tensor, with ndarray's names."""
 
     __slots__ = ()
 
-    # ------------------------------------------------------------------------ what it holds
+    # ---------------------------------------------------------------- attributes, elements
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -64,7 +64,7 @@ class ArrayMethods(Recorded):
         return self._array.tolist()
 
     def __getitem__(self, index: Any) -> Self:
-        """Read elements, by any kind of index that NumPy has."""
+        """Read elements, by any kind of NumPy index."""
         return record(TABLE[operator.getitem], (self,), (unwrapped(index),))
 
     def __bool__(self) -> bool:
@@ -221,7 +221,7 @@ class ArrayMethods(Recorded):
         keepdims: bool = False,
         **others: Never,
     ) -> Self:
-        """Spread (standard deviation) over the axes; see np.std."""
+        """Deviation from the mean (standard deviation) over the axes; see np.std."""
         return TABLE[np.std](self, axis, *more, ddof=ddof, keepdims=keepdims, **others)
 
     def max(self, axis: Axis = None, *more: Never, keepdims: bool = False, **others: Never) -> Self:
@@ -246,23 +246,23 @@ class ArrayMethods(Recorded):
 
     def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Array:
         """Positions of the maxima, a plain array."""
-        return ask(np.argmax, self, axis, keepdims=keepdims)
+        return call_plain(np.argmax, self, axis, keepdims=keepdims)
 
     def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Array:
         """Positions of the minima, a plain array."""
-        return ask(np.argmin, self, axis, keepdims=keepdims)
+        return call_plain(np.argmin, self, axis, keepdims=keepdims)
 
     def argsort(self, axis: int | None = -1) -> Array:
         """Positions in sorted order, a plain array."""
-        return ask(np.argsort, self, axis)
+        return call_plain(np.argsort, self, axis)
 
     def all(self, axis: Axis = None, *, keepdims: bool = False) -> Array:
         """Whether all elements are true, as a plain bool or array."""
-        return ask(np.all, self, axis, keepdims=keepdims)
+        return call_plain(np.all, self, axis, keepdims=keepdims)
 
     def any(self, axis: Axis = None, *, keepdims: bool = False) -> Array:
         """Whether any element is true, as a plain bool or array."""
-        return ask(np.any, self, axis, keepdims=keepdims)
+        return call_plain(np.any, self, axis, keepdims=keepdims)
 
     def nonzero(self) -> Any:
         """Where the elements are not zero, plain arrays."""
@@ -321,9 +321,9 @@ class ArrayMethods(Recorded):
         return TABLE[np.take](self, indices, axis, mode=mode, **others)
 
     def sort(self, axis: int | None = -1, *, kind: str | None = None, **others: Never) -> Self:
-        """Return a sorted copy, and leave this tensor as it is: write ``t = t.sort()``.
+        """Return a sorted copy: write ``t = t.sort()``.
 
-        Not so ndarray's own method, which sorts in place and returns None. See np.sort.
+        ndarray's method, in contrast, sorts in place and returns None. See np.sort.
         """
         return TABLE[np.sort](self, axis, kind=kind, **others)
 
@@ -332,7 +332,7 @@ class ArrayMethods(Recorded):
         return TABLE[np.copy](self)
 
     def astype(self, dtype: Any) -> Self:
-        """Convert to another dtype; the gradient comes back in this one."""
+        """Convert to another dtype; the gradient is converted back."""
         return TABLE["astype"](self, dtype)
 
     def dot(self, other: Array) -> Self:

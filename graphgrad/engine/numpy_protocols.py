@@ -1,4 +1,4 @@
-"""NumPy's protocols, for Tensor: `np.f(t)` finds the op, and no graph is dropped in silence."""
+"""NumPy's protocols, for Tensor: `np.f(t)` finds the op, and no graph is dropped silently."""
 
 import inspect
 from functools import lru_cache
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from graphgrad.engine.graph import Recorded
-from graphgrad.engine.memory import lend
+from graphgrad.engine.memory import export
 from graphgrad.engine.op import TABLE, Op
 from graphgrad.engine.operands import needs_gradient, refuse_recorded, unwrapped
 from graphgrad.engine.plain import OF_CONSTANTS, PLAIN, REMEDIES
@@ -16,7 +16,7 @@ from graphgrad.engine.record import record
 from graphgrad.engine.recording import latest, show_answer, switches
 from graphgrad.errors import GraphError, UnsupportedError
 
-# The methods of ufuncs that are ops by another name.
+# Methods of ufuncs, by the functions that compute the same.
 _METHODS: dict[tuple[np.ufunc, str], Any] = {
     (np.add, "reduce"): np.sum,
     (np.multiply, "reduce"): np.prod,
@@ -26,20 +26,20 @@ _METHODS: dict[tuple[np.ufunc, str], Any] = {
     (np.multiply, "accumulate"): np.cumprod,
 }
 
-_FILLING = "for out[i] = t make out by gg.Tensor(np.zeros(n))"  # what stumbles most often
-_NUMBER = "where no gradient is wanted use t.item()"
+_ASSIGNMENT_HINT = "for out[i] = t make out by gg.Tensor(np.zeros(n))"  # the most frequent case
+_ITEM_HINT = "where no gradient is wanted use t.item()"
 
 
 class NumpyProtocols(Recorded):
-    """How NumPy, and Python's own numbers, deal with a Tensor."""
+    """How NumPy and Python's number types treat a Tensor."""
 
     __slots__ = ()
 
     __array_priority__ = 1000.0
-    __pandas_priority__ = 5000  # above a DataFrame's: pandas lets us refuse its arrays
+    __pandas_priority__ = 5000  # above a DataFrame's, so that we can refuse it
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        """Let ``np.exp(t)`` be the op that is declared for ``np.exp``."""
+        """Apply the op that is declared for a ufunc, for ``np.exp(t)``."""
         if method == "__call__":
             found = TABLE.get(ufunc)
             if found is not None:
@@ -49,16 +49,16 @@ class NumpyProtocols(Recorded):
         else:
             found = _METHODS.get((ufunc, method))
             if found is not None:
-                return TABLE[found](*inputs, **_known(kwargs))
+                return TABLE[found](*inputs, **_with_axis(kwargs))
         if ufunc in PLAIN and method != "at":
-            return _answered(getattr(ufunc, method), ufunc.__name__, inputs, kwargs)
+            return _call_on_arrays(getattr(ufunc, method), ufunc.__name__, inputs, kwargs)
         name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
         raise UnsupportedError(_no_rule(name, REMEDIES.get(method)))
 
     def __array_function__(
         self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Let ``np.sum(t)`` be the op that is declared for ``np.sum``."""
+        """Apply the op that is declared for a function, for ``np.sum(t)``."""
         found = TABLE.get(func)
         if found is not None:
             return found(*args, **kwargs)
@@ -67,32 +67,32 @@ class NumpyProtocols(Recorded):
                 for x in (*args, *kwargs.values()):
                     if isinstance(x, Recorded):
                         refuse_recorded(x, func.__name__, "its arguments")
-            return _answered(func, func.__name__, args, kwargs)
+            return _call_on_arrays(func, func.__name__, args, kwargs)
         module = func.__module__.replace("numpy", "np", 1)
         raise UnsupportedError(_no_rule(f"{module}.{func.__name__}", REMEDIES.get(func)))
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Any:
-        """Become a plain array, unless that would drop the graph in silence."""
+        """Convert to a plain array, unless that would drop the graph."""
         others = "for np.array([t, u]) use gg.stack([t, u]), where no gradient is wanted t.numpy()"
-        self._refuse_conversion("an array", f"{_FILLING}, {others}")
+        self._refuse_conversion("an array", f"{_ASSIGNMENT_HINT}, {others}")
         if not copy:
-            lend(self)
+            export(self)
         return np.array(self._array, dtype=dtype, copy=copy)
 
     def __float__(self) -> float:
-        """Become a Python number, unless that would drop the graph in silence."""
+        """Convert to a Python float, unless that would drop the graph."""
         others = "for math.exp(t) use gg.exp(t), where no gradient is wanted t.item()"
-        self._refuse_conversion("a Python float", f"{_FILLING}, {others}")
+        self._refuse_conversion("a Python float", f"{_ASSIGNMENT_HINT}, {others}")
         return float(self._array)
 
     def __int__(self) -> int:
-        """Become a Python integer, unless that would drop the graph in silence."""
-        self._refuse_conversion("a Python int", _NUMBER)
+        """Convert to a Python int, unless that would drop the graph."""
+        self._refuse_conversion("a Python int", _ITEM_HINT)
         return int(self._array)
 
     def __index__(self) -> int:
-        """Serve as an index, if an integer."""
-        self._refuse_conversion("an index", _NUMBER)
+        """Convert to an index, if it is an integer."""
+        self._refuse_conversion("an index", _ITEM_HINT)
         return self._array.__index__()  # type: ignore[no-any-return]
 
     def _refuse_conversion(self, kind: str, remedy: str) -> None:
@@ -104,12 +104,12 @@ class NumpyProtocols(Recorded):
             raise GraphError(message)
 
 
-def _answered(answer: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Answer plainly, unless the answer would be written into a Tensor behind the graph's back."""
+def _call_on_arrays(function: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a function on plain arrays, unless it would write into a Tensor."""
     out = kwargs.get("out")
-    place = _place_of_out(answer)
-    if out is None and place is not None and len(args) > place:
-        out = args[place]
+    position = _position_of_out(function)
+    if out is None and position is not None and len(args) > position:
+        out = args[position]
     for target in out if isinstance(out, tuple) else (out,):
         if isinstance(target, Recorded):
             message = f"{name}: it cannot write into a Tensor; assign the result: t[...] = "
@@ -117,22 +117,22 @@ def _answered(answer: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, A
     where = kwargs.get("where")
     if isinstance(where, Recorded):
         refuse_recorded(where, name, "where")
-    found = answer(*map(unwrapped, args), **{k: unwrapped(v) for k, v in kwargs.items()})
-    return show_answer(name, found) if latest().observers else found
+    answer = function(*map(unwrapped, args), **{k: unwrapped(v) for k, v in kwargs.items()})
+    return show_answer(name, answer) if latest().observers else answer
 
 
 @lru_cache(maxsize=512)
-def _place_of_out(function: Any) -> int | None:
-    """Tell where a function takes `out` by position; a ufunc gets it by name from NumPy."""
+def _position_of_out(function: Any) -> int | None:
+    """Return the position of the parameter `out`; None for ufuncs, which get it by name."""
     try:
         names = list(inspect.signature(function).parameters)
-    except ValueError:  # some functions written in C do not tell
+    except ValueError:  # no signature, as of some functions in C
         return None
     return names.index("out") if "out" in names else None
 
 
-def _known(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {"axis": 0, **kwargs}  # a ufunc's methods go along the first axis by default
+def _with_axis(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {"axis": 0, **kwargs}  # the default of a ufunc's methods
 
 
 def _no_rule(name: str, remedy: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What an op is, the table of ops by NumPy function, and `op(...)` that declares one.
+"""Ops, the table of ops by NumPy function, and `op(...)`, which declares one.
 
 An op is declared once: the function, its gradient rules, its symbol in pictures, the
 domain that its property tests sample. A rule is a plain NumPy function whose first
@@ -34,24 +34,24 @@ from graphgrad.engine.graph import Absent, Recorded
 from graphgrad.engine.integers import EXACT, NAMES, as_floats
 from graphgrad.engine.operands import operand, plain_params
 from graphgrad.engine.plain import PLAIN, is_numpys
-from graphgrad.engine.plan import Plan, Rule, asked_by
+from graphgrad.engine.plan import Plan, Rule, rule_arguments
 from graphgrad.errors import UnsupportedError
 from graphgrad.typing import Array
 
 R = TypeVar("R")
 
-TABLE: dict[Any, Any] = {}  # Op or Composite, by NumPy function
-SHARED_INPUTS = 8  # an op of a list keeps its plans for lists of up to so many inputs
+TABLE: dict[Any, Any] = {}  # by NumPy function: Op or Composite
+MAX_INPUTS_OF_CACHED_PLANS = 8  # plans of a variadic op are shared for up to so many inputs
 
 
 def is_ours(function: Any) -> bool:
-    """Whether a function is of this package, or one of Python's operators."""
+    """Whether a function is defined in this package, or is one of Python's operators."""
     module = getattr(function, "__module__", None) or ""
     return module.startswith(("graphgrad.", "_operator"))
 
 
-class Declared:
-    """What ops and compositions share: one object each, which copying and pickling keep so."""
+class Singleton:
+    """Base of ops and compositions: singletons, also under copying and pickling."""
 
     name: str
 
@@ -60,7 +60,7 @@ class Declared:
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Return the op itself, so that copies of a module that keeps one share it."""
+        """Return the op itself, so that copies of a module share it."""
         return self
 
     def __reduce__(self) -> str:
@@ -69,14 +69,14 @@ class Declared:
         name = next((name for name, value in home.items() if value is self), None)
         if name is None:
             message = (
-                f"pickle: no name of module {self.__module__} holds the op '{self.name}', by which "
-                "another process would find it; assign it to one, outside of any function"
+                f"pickle: the op '{self.name}' has no name in module {self.__module__}, by which "
+                "another process could import it; assign it to one, outside of any function"
             )
             raise PicklingError(message)
         return name
 
 
-class Op(Declared, Generic[R]):
+class Op(Singleton, Generic[R]):
     """One differentiable operation: a function with its gradient rules.
 
     Calling it on a Tensor records a node; on plain arrays it just computes.
@@ -102,7 +102,7 @@ class Op(Declared, Generic[R]):
         domain: Domain | None,
         doc: str | None,
     ) -> None:
-        """Read the declaration; `op` describes the arguments."""
+        """Read the declaration; `op` documents the parameters."""
         ufunc = isinstance(function, np.ufunc)
         self.function = function
         self.forward: Callable[..., Any] = forward or function
@@ -148,27 +148,29 @@ class Op(Declared, Generic[R]):
             *self.parameters,
             *(f"{n}_shape" for n in (("inputs",) if variadic else names)),
         )
-        asked = {n for rule in (*self.rules, joint) if rule is not None for n in asked_by(rule)}
-        self._refuse_unknown(asked.union(() if chooses is None else parameters(chooses)))
-        self.has_saved = "saved" in asked
-        self.asks_shapes = any(n in asked for n in self.layout[-len(names) :])
+        needed = {
+            n for rule in (*self.rules, joint) if rule is not None for n in rule_arguments(rule)
+        }
+        self._refuse_unknown(needed.union(() if chooses is None else parameters(chooses)))
+        self.has_saved = "saved" in needed
+        self.needs_shapes = any(n in needed for n in self.layout[-len(names) :])
         self.differentiable = (
             -1 if joint or variadic else sum(1 << i for i, r in enumerate(rules) if r is not None)
         )
-        self.simple = outputs == 1 and self._keeps_to_real_arrays()
+        self.simple = outputs == 1 and self._returns_real_arrays()
         self.constant = {i for i, rule in enumerate(self.rules) if rule is None}
         self.whole, self.floats = self._integers()
         self.plans: dict[Any, Plan] = {}
         self.first_bit = 0 if variadic else 1  # in the mask of inputs; a list has no mask
 
-    def _refuse_unknown(self, asked: set[str]) -> None:
+    def _refuse_unknown(self, needed: set[str]) -> None:
         known = (*self.layout, "inputs", "wanted")
-        for name in sorted(asked.difference(known)):
+        for name in sorted(needed.difference(known)):
             message = f"{self.name}: a gradient rule asks for '{name}', which is none of {known}"
             raise UnsupportedError(message)
 
-    def _keeps_to_real_arrays(self) -> bool:
-        """Whether the forward surely returns a real array; what a user's returns is checked."""
+    def _returns_real_arrays(self) -> bool:
+        """Whether the forward certainly returns real arrays; the output of a user's is checked."""
         forward = self.forward
         return (
             is_ours(forward)
@@ -177,9 +179,9 @@ class Op(Declared, Generic[R]):
         )
 
     def _integers(self) -> tuple[bool, tuple[int, ...]]:
-        """Say whether parameters are whole numbers, and in which inputs integers become floats.
+        """Return whether parameters are integers, and the inputs whose integers become floats.
 
-        A user's own op gets what its user gave.
+        A user's op gets its arguments as they are.
         """
         if not (is_ours(self.forward) or is_numpys(self.forward)):
             return False, ()
@@ -190,29 +192,29 @@ class Op(Declared, Generic[R]):
 
     @functools.cached_property
     def positional(self) -> bool:
-        """Whether a full list of positional arguments is in our order, and need not be bound."""
+        """Whether positional arguments are in our order, so that a full list needs no binding."""
         ours = self.inputs == len(self.order) or self.binder.order == self.order
         return ours and not self.variadic
 
     def plan(self, wanted: Any, inputs: int) -> Plan:
         """Return the plan for some wanted inputs: set bits, or for a variadic op a tuple of bools.
 
-        It is shared, unless the list of inputs is so long that few others are like it.
+        Plans are cached, except for long lists of inputs.
         """
         found = self.plans.get(wanted)
         if found is None:
             if not self.variadic:
                 wants = tuple(i for i in range(inputs) if wanted >> i & 1)
                 found = self.plans[wanted] = Plan(self, wants, inputs)
-            elif inputs <= SHARED_INPUTS:
-                found = self.plans[wanted] = self._first_plan.among(wanted)
+            elif inputs <= MAX_INPUTS_OF_CACHED_PLANS:
+                found = self.plans[wanted] = self._first_plan.for_inputs(wanted)
             else:
-                found = self._first_plan.among(wanted)
+                found = self._first_plan.for_inputs(wanted)
         return found
 
     @functools.cached_property
     def _first_plan(self) -> Plan:
-        """What the plans of a variadic op have in common."""
+        """The plan that the others of a variadic op are made from."""
         return Plan(self, (0,), 1)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
@@ -223,18 +225,18 @@ class Op(Declared, Generic[R]):
         if self.variadic:
             given = bound[0]
             if given.__class__ is not list and given.__class__ is not tuple:
-                given = self._listed(given)
+                given = self._input_list(given)
             return tuple(given), bound[1:]
         return bound[: self.inputs], bound[self.inputs :]
 
-    def _listed(self, inputs: Any) -> list[Any]:
-        """List the inputs of a variadic op; what has no order, and a text, is none."""
+    def _input_list(self, inputs: Any) -> list[Any]:
+        """List the inputs of a variadic op; raise for a set, dict or string."""
         if isinstance(inputs, set | frozenset | dict):
             raise wrong(self.name, self.order[0], inputs, "a list or tuple of arrays")
         return several(self.name, self.order[0], inputs, "arrays")
 
     def evaluate(self, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
-        """Compute on plain arrays, recording nothing."""
+        """Compute on plain arrays, without recording."""
         arrays: Sequence[Any] = tuple(
             [x.value if isinstance(x, Absent) else operand(x, self.name) for x in inputs]
         )
@@ -251,7 +253,7 @@ class Op(Declared, Generic[R]):
         return out[0] if self.has_saved else out
 
     def __call__(self, *args: Any, **kwargs: Any) -> R:
-        """Apply the op; hands over to the Tensor where there is one among the inputs."""
+        """Apply the op, and record it if a Tensor is among the inputs."""
         inputs, params = self.bind(args, kwargs)
         for x in inputs:
             if isinstance(x, Recorded):
@@ -262,7 +264,7 @@ class Op(Declared, Generic[R]):
             raise_named(self, error)
 
     def __repr__(self) -> str:
-        """Show the op as its users call it."""
+        """Show the signature."""
         return f"<op {self.name}({', '.join(self.order)})>"
 
 
@@ -295,10 +297,10 @@ def op(
 ) -> Op[Any]:
     """Declare a differentiable op: a function and the gradient rule of each input.
 
-    A rule takes the upstream gradient ``g`` and, by name, what else it needs (see the
-    table at the head of this module), and returns the gradient of its input, of the
-    shape of that input. Where the output is float16, the rule is given all of these in float32.
-    Written in plain NumPy it differentiates to every order::
+    A rule takes the upstream gradient ``g`` and, by name, the values it needs (see the table at the
+    top of this module), and returns the gradient of its input, in the shape of that input. If the
+    output is float16, the rule gets all values in float32. A rule in plain NumPy can be
+    differentiated to every order::
 
         swish = gg.op(
             lambda x: x / (1 + np.exp(-x)),
@@ -309,20 +311,18 @@ def op(
     Parameters
     ----------
     function
-        Computes the output from plain arrays: an array of real numbers, or one number. A
-        function of NumPy's is also entered into the table, so that ``np.f(tensor)`` finds
-        the op. Its first parameters are the differentiable inputs, the rest are passed
-        through (``axis``).
+        Computes the output, an array of real numbers or one number, from plain arrays. A function
+        of NumPy is also entered into the table, so that ``np.f(tensor)`` finds the op. Its first
+        parameters are the differentiable inputs, the others are passed through (``axis``).
     rules
-        One per input; None where the input has no gradient (a condition).
+        One per input; None if the input has no gradient (a condition).
     joint
-        Instead of rules: one function that returns a tuple with a gradient per input (or
-        None). With several outputs its ``g`` is a tuple, None where an output was unused.
+        Instead of rules: one function that returns a tuple with a gradient, or None, per input.
+        With several outputs its ``g`` is a tuple, with None for unused outputs.
     forward
-        How to compute the output where that is not ``function`` itself, e.g. to return
-        ``(out, saved)``.
+        Computes the output instead of ``function``, e.g. to return ``(out, saved)``.
     inputs
-        The number of inputs, where rules do not tell (joint rules).
+        The number of inputs, with a joint rule.
     variadic
         The first parameter is a sequence of inputs (``concatenate``); the rule is joint.
     outputs
@@ -330,38 +330,38 @@ def op(
     elementwise
         Each output element depends on the same element of the (broadcast) inputs.
     broadcasts
-        Gradients may come back with broadcast axes, which the engine sums away.
+        Rules may return gradients of the broadcast shape, which the engine sums.
     view
         The output may share memory with the first input.
     masks
-        The op chooses between branches (``where``): behind it, a branch that was not taken
-        contributes exactly 0 even where its local derivative is not finite.
+        The op selects between branches (``where``): a branch that was not taken contributes
+        exactly 0 even if its local derivative is not finite.
     chooses
-        For an op with kinks or jumps: which piece of it each element takes, such as
-        ``lambda x: x > 0``; asks by name as rules do, and returns an array. `gradcheck`
-        sees by it that a step crosses a kink.
+        For an op with kinks or jumps: which piece each element is on, such as ``lambda x: x > 0``.
+        It takes values by name, as rules do, and returns an array. `gradcheck` uses it to detect
+        steps across a kink.
     name, symbol, doc
         For errors, pictures and help.
     domain
-        What property tests sample: ``elementwise(...)``, ``Reduction(...)``, ``Cases(...)``.
+        The calls for property tests: ``elementwise(…)``, ``Reduction(…)``, ``Cases(…)``.
     replace
-        Whether a function of NumPy's may already have a rule, which this one takes the place
-        of: for the whole process, in every library that uses graphgrad.
+        Replace the rule of a function of NumPy that already has one, for the whole process: in
+        every library that uses graphgrad.
 
     Raises
     ------
     UnsupportedError
-        If the number of rules is not the number of inputs, or a function of NumPy's has a
-        rule, or an answer without one, and ``replace`` is not set.
+        If the number of rules is not the number of inputs, or a function of NumPy already has a
+        rule or a plain result and ``replace`` is False.
     """
     whole("op", "outputs", outputs, 1)
     if inputs is not None:
         whole("op", "inputs", inputs, 1)
     if (function in TABLE or function in PLAIN) and not replace:
-        has = "a rule" if function in TABLE else "an answer, which is plain,"
+        has = "a rule" if function in TABLE else "a plain result"
         message = (
-            f"np.{function.__name__} has {has} already; give a name of its own to a function that "
-            "calls it, or pass replace=True to change it for the whole process"
+            f"op: np.{function.__name__} already has {has}; declare another function that calls "
+            "it, or pass replace=True to change it for the whole process"
         )
         raise UnsupportedError(message)
     new: Op[Any] = Op(
@@ -389,7 +389,7 @@ def op(
 
 
 def _caller_module() -> str:
-    """Name the module that called the function that calls this one, past the check around it."""
+    """Return the module that called `op`, outside its argument checks."""
     frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_globals.get("__name__") == guarded.__module__:
         frame = frame.f_back

@@ -1,9 +1,9 @@
-"""What an operand may be: real numbers of NumPy's, converted exactly, or refused with the remedy.
+"""Operands: real numbers are converted exactly, anything else is refused with a remedy.
 
-Taken as they are: NumPy's arrays of real numbers and bools, and every type that implements both
-of NumPy's protocols, ``__array_ufunc__`` and ``__array_function__``, so follows its semantics.
-Lists, Python's numbers and what else is no array become one. Refused: arrays whose operators
-mean something else, or whose data are not all that they hold, and arrays of other libraries.
+Accepted as they are: NumPy arrays of real numbers and bools, and types that implement both of
+NumPy's protocols, ``__array_ufunc__`` and ``__array_function__``, and so follow its semantics.
+Lists and Python numbers are converted. Refused: arrays whose operators differ or that hold more
+than their data, and arrays of other libraries.
 """
 
 from typing import Any
@@ -17,19 +17,17 @@ from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.typing import Array
 
 _REAL = [np.dtype(code) for code in "?bBhHiIlLqQefdg"]
-_NUMBERS = frozenset(dtype.num for dtype in _REAL)  # of either byte order
+_REAL_DTYPES = frozenset(dtype.num for dtype in _REAL)  # of either byte order
 SCALARS = frozenset([bool, int, float, *(dtype.type for dtype in _REAL)])
-_PYTHONS_NUMBERS = (int, float)
-_HARMLESS = SCALARS | {str, slice, type(None), type(Ellipsis), range, np.dtype, type}
-_SETTLED = _HARMLESS - {dtype.type for dtype in _REAL if dtype.kind in "iu"}
-# What only an array has, or a table of them: beside NumPy's those of pandas, polars, PyTorch, …
-_SIGNS_OF_AN_ARRAY = ("dtype", "__array_ufunc__", "__dlpack__", "to_numpy")
+_PYTHON_NUMBERS = (int, float)
+_PLAIN_TYPES = SCALARS | {str, slice, type(None), type(Ellipsis), range, np.dtype, type}
+_UNCHECKED_TYPES = _PLAIN_TYPES - {dtype.type for dtype in _REAL if dtype.kind in "iu"}
+# Attributes of arrays and tables, also of pandas, polars, PyTorch, …
+_ARRAY_ATTRIBUTES = ("dtype", "__array_ufunc__", "__dlpack__", "to_numpy")
 
 
 def as_array(x: Array, who: str = "Tensor") -> Array:
-    """Turn an operand into an array that can be computed with, or say why it cannot.
-
-    A Tensor is returned as it is.
+    """Return an operand as an array; a Tensor as it is.
 
     Raises
     ------
@@ -41,7 +39,7 @@ def as_array(x: Array, who: str = "Tensor") -> Array:
     if x.__class__ is not np.ndarray and not isinstance(x, Recorded | np.generic):
         x = _converted(x, who)
     dtype: Any = x.dtype  # pyright: ignore[reportAttributeAccessIssue] - a Tensor has one
-    if dtype.num not in _NUMBERS:
+    if dtype.num not in _REAL_DTYPES:
         message = f"{who}: dtype {dtype} is not supported; {_remedy_of(dtype)}"
         raise DtypeError(message)
     return x
@@ -56,17 +54,17 @@ def as_floating(who: str, x: Array, name: str = "x") -> Array:
 
 
 def operand(x: Array, who: str) -> Array:
-    """Return what an op computes with: as `as_array`, but a Python number stays one.
+    """Return an operand as `as_array` does, except for Python numbers.
 
-    Beside an array such a number does not widen its dtype.
+    These do not widen the dtype of an array.
     """
-    if x.__class__ is not np.ndarray and isinstance(x, _PYTHONS_NUMBERS):
+    if x.__class__ is not np.ndarray and isinstance(x, _PYTHON_NUMBERS):
         return x
     return as_array(x, who)
 
 
 def as_plain(who: str, x: Array, name: str) -> Array:
-    """Return the array of something that no gradient goes to."""
+    """Return the plain array of an argument that gets no gradient."""
     if isinstance(x, Recorded):
         refuse_recorded(x, who, name)
         return x._array
@@ -74,7 +72,7 @@ def as_plain(who: str, x: Array, name: str) -> Array:
 
 
 def refuse_recorded(x: Recorded, who: str, name: str) -> None:
-    """Raise where a value would leave the graph in silence."""
+    """Raise UnsupportedError if a recorded value would leave the graph silently."""
     if needs_gradient(x) and switches().enabled:
         message = f"{who}: not differentiable in '{name}'; pass .detach() of it"
         raise UnsupportedError(message)
@@ -88,12 +86,12 @@ def needs_gradient(tensor: Recorded) -> bool:
 def plain_params(
     params: tuple[Any, ...], names: tuple[str, ...], who: str, whole: bool = False
 ) -> tuple[Any, ...]:
-    """Let a Tensor stand for its array where only a plain argument makes sense.
+    """Replace Tensors by their arrays in parameters, which get no gradient.
 
     ``whole``: whether to convert parameters that `NAMES` lists (axis, shape, …) to whole numbers.
     """
     for p in params:
-        if p.__class__ not in _SETTLED:
+        if p.__class__ not in _UNCHECKED_TYPES:
             break
     else:
         return params
@@ -103,7 +101,7 @@ def plain_params(
     for p, name in zip(params, names, strict=True):
         if isinstance(p, Recorded):
             refuse_recorded(p, who, name)
-            p = p._array  # noqa: PLW2901 - what it stands for
+            p = p._array  # noqa: PLW2901
         else:
             check(p, f"{who}, '{name}'")
         plain.append(as_whole_numbers(who, name, p) if whole and name in NAMES else p)
@@ -111,7 +109,7 @@ def plain_params(
 
 
 def check(x: Array, who: str) -> None:
-    """Raise where a value is an array that no op takes, or holds one in a list or tuple."""
+    """Raise if a value is an unsupported array, or has one in a list or tuple."""
     if _is_plain(x):
         return
     if isinstance(x, list | tuple):
@@ -122,15 +120,15 @@ def check(x: Array, who: str) -> None:
 
 
 def _is_plain(x: Array) -> bool:
-    """Whether nothing needs checking: a number, an array of NumPy's own, or a list of such."""
+    """Whether a value needs no check: a number, a NumPy array, or a list of these."""
     kind = x.__class__
     if kind is np.ndarray:
-        return x.dtype.num in _NUMBERS
-    if kind in _HARMLESS:
+        return x.dtype.num in _REAL_DTYPES
+    if kind in _PLAIN_TYPES:
         return True
     if not isinstance(x, tuple | list):
         return False
-    return _HARMLESS.issuperset(map(type, x)) or all(map(_is_plain, x))
+    return _PLAIN_TYPES.issuperset(map(type, x)) or all(map(_is_plain, x))
 
 
 def unwrapped(x: Array) -> Array:
@@ -143,12 +141,12 @@ def unwrapped(x: Array) -> Array:
 
 
 def shape_of(x: Array, who: str = "Tensor") -> tuple[int, ...]:
-    """Return the shape of an operand; ``np.shape`` takes a detour on a Tensor."""
+    """Return the shape of an operand, faster than ``np.shape`` on a Tensor."""
     return x.shape if hasattr(x, "shape") else as_array(x, who).shape  # type: ignore[no-any-return]
 
 
 def _is_array(x: Array) -> bool:
-    return x.__class__ not in _HARMLESS and any(hasattr(x, sign) for sign in _SIGNS_OF_AN_ARRAY)
+    return x.__class__ not in _PLAIN_TYPES and any(hasattr(x, sign) for sign in _ARRAY_ATTRIBUTES)
 
 
 def _converted(x: Array, who: str) -> Array:
@@ -163,15 +161,15 @@ def _converted(x: Array, who: str) -> Array:
     elif all(getattr(kind, p, None) for p in ("__array_ufunc__", "__array_function__")):
         return x
     elif _is_array(x):
-        problem, remedy = "it does not follow NumPy's protocols", f"use {_way_to_numpy(x)}"
+        problem, remedy = "it does not follow NumPy's protocols", f"use {_conversion(x)}"
     else:
-        return _gathered(x, who)
+        return _from_list(x, who)
     name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
     raise DtypeError(f"{who}: {name} is not supported, {problem}; {remedy}")
 
 
-def _gathered(x: Array, who: str) -> Array:
-    """Make an array of a list, a number, or whatever else NumPy takes for one."""
+def _from_list(x: Array, who: str) -> Array:
+    """Make an array of a list, a number, or another object that NumPy converts."""
     check(x, who)
     try:
         return np.asarray(x)
@@ -180,7 +178,7 @@ def _gathered(x: Array, who: str) -> Array:
         raise ShapeError(message) from error
 
 
-def _way_to_numpy(x: Array) -> str:
+def _conversion(x: Array) -> str:
     for method in ("toarray", "to_numpy"):
         if hasattr(x, method):
             return f"x.{method}()"

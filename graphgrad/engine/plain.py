@@ -1,4 +1,4 @@
-"""NumPy functions that have no gradient: answered plainly, or refused with a remedy."""
+"""NumPy functions without a gradient: they return plain arrays, or are refused with a remedy."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +12,9 @@ from graphgrad.engine.recording import latest, show_answer
 from graphgrad.errors import DtypeError, translate
 from graphgrad.typing import Array
 
-PLAIN: set[Any] = set()  # NumPy functions that only ask about an array: answered plainly
-OF_CONSTANTS: set[Any] = set()  # those of PLAIN whose floating answers hold what they were given
-REMEDIES: dict[Any, str] = {}  # what to do instead of a NumPy function that has no rule
+PLAIN: set[Any] = set()  # NumPy functions whose results are plain arrays
+OF_CONSTANTS: set[Any] = set()  # those of PLAIN whose floating results depend on floating arguments
+REMEDIES: dict[Any, str] = {}  # by NumPy function without a rule: what to do instead
 
 
 def is_numpys(function: Any) -> bool:
@@ -23,10 +23,10 @@ def is_numpys(function: Any) -> bool:
     return isinstance(function, np.ufunc) or module.startswith("numpy")
 
 
-def ask(function: Callable[..., Any], x: Array, axis: Any, **others: Any) -> Any:
-    """Ask a function of NumPy's about an array: a plain answer, or an error of ours.
+def call_plain(function: Callable[..., Any], x: Array, axis: Any, **others: Any) -> Any:
+    """Call a function of NumPy on the array of a tensor; raise its errors as ours.
 
-    What is asked for beside the axis are flags.
+    ``others`` are flags.
     """
     who = function.__name__
     array = x._array if isinstance(x, Recorded) else as_array(x, who)

@@ -1,4 +1,4 @@
-"""What the nodes of one op share: which values they keep, and how their rules are called."""
+"""Plans: which values the nodes of an op keep, and how their rules are called."""
 
 from collections.abc import Callable
 from operator import itemgetter
@@ -15,16 +15,16 @@ HALF = np.dtype(np.float16)
 
 
 class Plan:
-    """How nodes of one op, with one set of wanted inputs, keep values and run rules.
+    """The plan of an op and a set of wanted inputs, shared by all such nodes.
 
-    Shared by all such nodes. ``pick`` selects the values to keep from the full tuple
-    (inputs, out, saved, parameters, input shapes); ``rules`` are called with those.
+    ``pick`` selects the values to keep from the full tuple (inputs, out, saved, parameters, input
+    shapes); ``rules`` are called with those.
     """
 
     __slots__ = (
+        "float16_plan",
         "joint",
         "kept_names",
-        "of_halves",
         "op",
         "pick",
         "rules",
@@ -34,32 +34,32 @@ class Plan:
     )
 
     def __init__(self, op: Any, wants: tuple[int, ...], inputs: int) -> None:
-        """Work out what the rules of the wanted inputs ask for by name."""
+        """Find which values the rules of the wanted inputs need."""
         self.op = op
         self.wants = wants
-        self.of_halves: Plan | None = None
+        self.float16_plan: Plan | None = None
         names = op.layout
         rules: list[Any] = [op.joint] if op.joint else [op.rules[i] for i in wants]
-        asked = [asked_by(rule) for rule in rules]
-        kept = sorted({names.index(n) for ask in asked for n in ask if n in names})
-        if any("inputs" in ask for ask in asked) and not op.variadic:
+        needed = [rule_arguments(rule) for rule in rules]
+        kept = sorted({names.index(n) for ask in needed for n in ask if n in names})
+        if any("inputs" in ask for ask in needed) and not op.variadic:
             kept = sorted({*kept, *range(op.inputs)})
         self.pick: Callable[[tuple[Any, ...]], tuple[Any, ...]]
         if not kept:
-            self.pick = _nothing
+            self.pick = _pick_none
         elif len(kept) == 1:
-            self.pick = _single(kept[0])
+            self.pick = _pick_one(kept[0])
         else:
             self.pick = itemgetter(*kept)
         constants = set() if op.joint else {p for p, k in enumerate(kept) if k in op.constant}
-        if constants:  # a condition: the caller may change it later
+        if constants:  # such as a condition, which the caller may change later
             pick = self.pick
             self.pick = lambda full: tuple(
                 [frozen(v) if p in constants else v for p, v in enumerate(pick(full))]
             )
         self.kept_names = tuple(names[k] for k in kept)
         out_place = names.index("out")
-        # where each kept value comes from: an input's position, "inputs", "out", or neither
+        # the source of each kept value: an input's position, "inputs", "out", or None
         self.sources: list[int | str | None] = [
             ("inputs" if op.variadic else k)
             if k < out_place
@@ -71,7 +71,7 @@ class Plan:
         self.wanted: tuple[bool, ...] = tuple(i in wants for i in range(inputs))
         places = {names[k]: place for place, k in enumerate(kept)}
 
-        def place_of(name: str) -> Any:
+        def index_of(name: str) -> Any:
             if name == "wanted":
                 return name
             if name == "inputs" and not op.variadic:
@@ -79,80 +79,80 @@ class Plan:
             return places[name]
 
         self.joint: Rule | None = None
-        # of an input: its position, its rule, and the places of what the rule takes beside g
+        # per input: its position, its rule, and the indices of the values that the rule takes
         self.rules: tuple[tuple[int, Rule, Any, Any], ...] = ()
         if op.joint:
-            joint, asks = op.joint, tuple(map(place_of, asked[0]))
-            self.joint = lambda g, values, wanted: joint(g, *_values(asks, values, wanted))
+            joint, indices = op.joint, tuple(map(index_of, needed[0]))
+            self.joint = lambda g, values, wanted: joint(g, *_values(indices, values, wanted))
         else:
             self.rules = tuple(
-                (i, *_placed(rule, tuple(map(place_of, ask))))
-                for i, rule, ask in zip(wants, rules, asked, strict=True)
+                (i, *_with_indices(rule, tuple(map(index_of, ask))))
+                for i, rule, ask in zip(wants, rules, needed, strict=True)
             )
 
     def _copy(self) -> "Plan":
         new = object.__new__(Plan)
         for name in Plan.__slots__:
             setattr(new, name, getattr(self, name))
-        new.of_halves = None
+        new.float16_plan = None
         return new
 
-    def among(self, wanted: tuple[bool, ...]) -> "Plan":
+    def for_inputs(self, wanted: tuple[bool, ...]) -> "Plan":
         """Return the plan of a variadic op for another list of inputs."""
         new = self._copy()
         new.wanted = wanted
         new.wants = tuple([i for i, want in enumerate(wanted) if want])
         return new
 
-    def for_halves(self) -> "Plan":
-        """Return the plan of nodes that are float16: its rules are fed float32.
+    def for_float16(self) -> "Plan":
+        """Return the plan of float16 nodes: its rules get float32.
 
-        Counts, squares and sums soon leave the range of float16, or lose all digits, where the
-        gradient that they are on the way to does not.
+        Intermediate counts, squares and sums would overflow float16, or lose all digits, where the
+        gradient itself does not.
         """
-        if self.of_halves is None:
+        if self.float16_plan is None:
             new = self._copy()
-            new.rules = tuple((i, _widened(rule), *places) for i, rule, *places in self.rules)
-            new.joint = None if self.joint is None else _widened(self.joint)
-            self.of_halves = new.of_halves = new
-        return self.of_halves
+            new.rules = tuple((i, _in_float32(rule), *places) for i, rule, *places in self.rules)
+            new.joint = None if self.joint is None else _in_float32(self.joint)
+            self.float16_plan = new.float16_plan = new
+        return self.float16_plan
 
 
-def _widened(rule: Rule) -> Rule:
-    return lambda g, *values: rule(_wide(g), *map(_wide, values))
+def _in_float32(rule: Rule) -> Rule:
+    return lambda g, *values: rule(_to_float32(g), *map(_to_float32, values))
 
 
-def _wide(x: Array) -> Any:
+def _to_float32(x: Array) -> Any:
     if getattr(x, "dtype", None) == HALF:
         return x.astype(np.float32)
     if isinstance(x, list):
-        return list(map(_wide, x))
+        return list(map(_to_float32, x))
     if isinstance(x, tuple):
         kind = tuple if type(x) is tuple else type(x)._make  # type: ignore[attr-defined]
-        return kind(map(_wide, x))
+        return kind(map(_to_float32, x))
     return x
 
 
-def asked_by(rule: Any) -> list[str]:
-    """Name what a rule needs beside ``g``; a parameter with a default is its own business."""
+def rule_arguments(rule: Any) -> list[str]:
+    """Return the names of a rule's parameters after ``g``; those with defaults are ignored."""
     others = list(parameters(rule).items())[1:]
     return [name for name, default in others if default is REQUIRED]
 
 
-def _nothing(_: tuple[Any, ...]) -> tuple[Any, ...]:
+def _pick_none(_: tuple[Any, ...]) -> tuple[Any, ...]:
     return ()
 
 
-def _single(place: int) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+def _pick_one(place: int) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
     return lambda full: (full[place],)
 
 
-def _placed(rule: Rule, places: tuple[Any, ...]) -> tuple[Rule, Any, Any]:
-    """Return the rule and the places of the values that it takes beside g; None for none.
+def _with_indices(rule: Rule, places: tuple[Any, ...]) -> tuple[Rule, Any, Any]:
+    """Return a rule with the indices of the two values that it takes after g, or None.
 
-    A rule that takes more than two is given them all, and finds its own.
+    A rule that takes more than two gets all values, and is wrapped to pick its own.
     """
-    if not all(isinstance(place, int) for place in places):  # it asks for tuples of values
+    if not all(isinstance(place, int) for place in places):  # it takes tuples of values
         return lambda g, values: rule(g, *_values(places, values)), slice(None), None
     if len(places) > 2:
         return lambda g, values: rule(g, *[values[i] for i in places]), slice(None), None
@@ -161,14 +161,14 @@ def _placed(rule: Rule, places: tuple[Any, ...]) -> tuple[Rule, Any, Any]:
 
 
 def call_rule(rule: Rule, first: Any, second: Any, g: Array, values: tuple[Any, ...]) -> Any:
-    """Call one of the rules of a plan; the sweep has these lines once more, for speed."""
+    """Call one of the rules of a plan; the sweep repeats these lines for speed."""
     if first is None:
         return rule(g)
     return rule(g, values[first]) if second is None else rule(g, values[first], values[second])
 
 
 def _values(places: tuple[Any, ...], values: tuple[Any, ...], wanted: Any = None) -> list[Any]:
-    """List what a rule asks for: kept values, tuples of them, and which gradients are wanted."""
+    """List the arguments of a rule: kept values, tuples of them, and the wanted gradients."""
 
     def value(place: Any) -> Any:
         if isinstance(place, int):

@@ -1,8 +1,8 @@
-"""What a with-block switches: whether operations are recorded, and who observes the engine.
+"""With-blocks of the engine: whether operations are recorded, and which observers are notified.
 
-The open blocks stand in a context variable, so every thread and every task of asyncio has its
-own. A block may be closed in another order than it was opened, or from another task (a generator
-that ends late): it is then marked as over, and each context drops it when it looks next.
+The open blocks are in a context variable, so every thread and every task of asyncio has its own.
+Blocks may be closed in another order than they were opened, or from another task (a generator that
+ends late): a closed block is marked, and each context drops it when it next reads the variable.
 """
 
 import contextlib
@@ -21,10 +21,10 @@ Kind = Literal["enabled", "observer"]
 
 
 class Observer:
-    """What the engine shows its work to, in a block; a subclass has the methods that it needs.
+    """Base class of objects that the engine notifies inside a block; override what you need.
 
-    Observers see, and change nothing. An error in an observer propagates, and stops the op or
-    the sweep. Pictures, ``detect_anomaly()`` and ``recompute`` are observers::
+    Observers change nothing. An error in an observer propagates, and stops the op or the sweep.
+    Pictures, ``detect_anomaly()`` and ``recompute`` use observers::
 
         class Counter(Observer):
             ops = 0
@@ -36,17 +36,19 @@ class Observer:
             loss = net(x).sum()
     """
 
-    kind: ClassVar[str | None] = None  # of several open ones of one kind, the innermost observes
+    kind: ClassVar[str | None] = (
+        None  # of open observers of the same kind only the innermost is notified
+    )
 
     def recorded(
         self, op: Any, tensors: list[Any], arrays: list[Any], params: tuple[Any, ...]
     ) -> None:
-        """See an op that was recorded: the Tensors it made, from which arrays and parameters.
+        """Observe an op that was recorded: the Tensors it made, from which arrays and parameters.
 
-        Ops that need no gradient, under ``no_grad()`` or of constants, are not recorded; a
-        composition is seen as its parts, a transform as ops called identity. Of several
-        outputs, the node of the op is the parent of each tensor's. What the rules will need
-        is in the node's ``values``, by ``plan.kept_names``.
+        Ops under ``no_grad()`` or on constants are not recorded; a composition appears as its
+        parts, the variables of a transform as ops named identity. With several outputs, the node
+        of the op is the parent of each tensor's node. The values that the rules need are the
+        node's ``values``, by ``plan.kept_names``.
         """
 
     def answered(self, question: str, answer: Array) -> None:
@@ -57,56 +59,56 @@ class Observer:
         return contextlib.nullcontext()
 
     def overwritten(self, x: Array) -> None:
-        """See a Tensor, or an array that a layer keeps, whose value was changed in place."""
+        """Observe a Tensor, or an array in a layer, whose value was changed in place."""
 
     def sweeping(self, sweep: Any) -> "Observer | None":  # noqa: ARG002
-        """Return who observes a sweep that is about to start, by the methods below."""
+        """Return the observer of a sweep that is about to start, if any, for the methods below."""
         return self
 
     def complete(self, node: Any, g: Array) -> None:
-        """See the gradient of a node, hooks included, after the last contribution to it."""
+        """Observe the complete gradient of a node, after its hooks."""
 
     def before_rules(self, node: Any) -> None:
-        """See a node whose rules are about to run."""
+        """Observe a node whose rules are about to run."""
 
     def after_rules(self, node: Any) -> None:
-        """See a node whose rules have run."""
+        """Observe a node whose rules have run."""
 
     def sent(self, node: Any, position: int, contribution: Array, g: Array) -> None:
-        """See what a rule contributes to the gradient of one input, for the upstream gradient g.
+        """Observe the contribution of a rule to one input, for the upstream gradient g.
 
-        It has the input's shape, or is a `Scatter`. For an op with several outputs, the
-        contribution to output k is the tuple (k, gradient).
+        It has the input's shape, or is a `Scatter`. The contribution of output k to an op with
+        several outputs is the tuple (k, gradient).
         """
 
     def summed(self, node: Any, total: Array) -> None:
-        """See the sum, where a contribution was not the first one to a node."""
+        """Observe the partial sum after the second and each later contribution to a node."""
 
     def ended(self, *, finished: bool) -> None:
-        """See the end of the sweep, which may have failed."""
+        """Observe the end of the sweep; ``finished`` is False if it failed."""
 
 
 class _Entry:
-    """One entering of a block."""
+    """One entry into a block."""
 
-    __slots__ = ("kind", "over", "value")
+    __slots__ = ("closed", "kind", "value")
 
     def __init__(self, kind: Kind, value: Array) -> None:
         self.kind = kind
         self.value = value
-        self.over = False
+        self.closed = False
 
 
-class Switches:
-    """How everything is switched while some blocks are open; never changed."""
+class RecordingState:
+    """The state of recording while some blocks are open; immutable."""
 
-    __slots__ = ("enabled", "entries", "observers", "plain")
+    __slots__ = ("enabled", "entries", "is_default", "observers")
 
     def __init__(self, entries: tuple[_Entry, ...]) -> None:
-        """Let the innermost block decide about recording, and list the observers, outer first."""
+        """Take ``enabled`` from the innermost block, and list the observers, outermost first."""
         self.entries = entries
-        # plain: it records, and nobody observes, so no ended block need be dropped first
-        self.enabled = self.plain = True
+        # default: recording, no observers, and so no closed blocks to drop first
+        self.enabled = self.is_default = True
         observers: list[Observer] = []
         for entry in entries:
             if entry.kind == "enabled":
@@ -115,26 +117,26 @@ class Switches:
                 new = entry.value
                 observers = [o for o in observers if o.kind is None or o.kind != new.kind]
                 observers.append(new)
-            self.plain = self.plain and entry.kind == "enabled" and entry.value
+            self.is_default = self.is_default and entry.kind == "enabled" and entry.value
         self.observers = tuple(observers)
 
 
-_UNSWITCHED = Switches(())
-_variable = ContextVar("graphgrad", default=_UNSWITCHED)
-latest = _variable.get  # for the hottest code: may know blocks that are over, if not `plain`
+_DEFAULT = RecordingState(())
+_variable = ContextVar("graphgrad", default=_DEFAULT)
+latest = _variable.get  # for hot code: may contain closed blocks, unless `is_default`
 
 
-def switches() -> Switches:
-    """Return how everything is switched here and now."""
+def switches() -> RecordingState:
+    """Return the current state, without closed blocks."""
     now = latest()
     for entry in now.entries:
-        if entry.over:
-            return _dropping()
+        if entry.closed:
+            return _without_closed()
     return now
 
 
-def note_change(x: Array) -> None:
-    """Show observers a tensor or array that was overwritten in place."""
+def notify_overwritten(x: Array) -> None:
+    """Notify observers of a tensor or array that was overwritten in place."""
     if latest().observers:
         for observer in switches().observers:
             observer.overwritten(x)
@@ -148,27 +150,27 @@ def show_answer(question: str, answer: Array) -> Array:
 
 
 @contextlib.contextmanager
-def calling(module: Any) -> Generator[None, None, None]:
-    """Show observers that a module's forward runs."""
+def notify_called(module: Any) -> Generator[None, None, None]:
+    """Notify observers that a module's forward runs."""
     with contextlib.ExitStack() as stack:
         for observer in switches().observers:
             stack.enter_context(observer.called(module))
         yield
 
 
-def _dropping() -> Switches:
-    """Leave out the blocks that are over, from here on."""
-    left = tuple([entry for entry in latest().entries if not entry.over])
-    now = Switches(left) if left else _UNSWITCHED
+def _without_closed() -> RecordingState:
+    """Drop closed blocks from the context variable."""
+    left = tuple([entry for entry in latest().entries if not entry.closed])
+    now = RecordingState(left) if left else _DEFAULT
     _variable.set(now)
     return now
 
 
 class Block:
-    """A with-block that switches something, and a decorator; to be used any number of times.
+    """A reusable with-block and decorator.
 
-    A decorated generator or coroutine is switched only while it runs, not while it waits and
-    others do. A block that ends, ends for the tasks that were started inside it too.
+    A decorated generator or coroutine opens the block only while it runs, not while it is
+    suspended. A block that is closed is closed for the tasks that were started inside it too.
     """
 
     def __init__(self, kind: Kind, value: Callable[[], Any]) -> None:
@@ -177,29 +179,29 @@ class Block:
         self._open: list[_Entry] = []
 
     def __enter__(self) -> Any:
-        """Open the block here; return the observer, if it is for one."""
+        """Open the block; return its observer, if it has one."""
         entry = _Entry(self._kind, self._value())
         before = switches()
-        if not (before.plain and self._kind == "enabled" and entry.value):  # else it is so already
-            _variable.set(Switches((*before.entries, entry)))
+        if not (before.is_default and self._kind == "enabled" and entry.value):  # else no change
+            _variable.set(RecordingState((*before.entries, entry)))
         self._open.append(entry)
         return entry.value if self._kind == "observer" else None
 
     def __exit__(self, *error: object) -> None:
-        """Close the block, which may have been opened elsewhere."""
-        mine = self._open
-        entry = mine[-1]
+        """Close the block, which may have been opened in another context."""
+        entries_of_block = self._open
+        entry = entries_of_block[-1]
         for candidate in reversed(latest().entries):
-            if candidate in mine:
+            if candidate in entries_of_block:
                 entry = candidate
                 break
-        mine.remove(entry)
-        entry.over = True
+        entries_of_block.remove(entry)
+        entry.closed = True
         if latest().entries:
-            _dropping()
+            _without_closed()
 
     def __call__(self, function: F) -> F:
-        """Decorate a function, a generator function or an ``async def``: all of its run."""
+        """Decorate a function, a generator function or an ``async def``."""
         if not callable(function):
             message = f"a decorator takes a function, not {function!r:.40}"
             raise DtypeError(message)
@@ -209,19 +211,19 @@ class Block:
         if inspect.isgeneratorfunction(function):
 
             def generator(*args: Any, **kwargs: Any) -> Any:
-                return (yield from self._once()._run(function(*args, **kwargs)))
+                return (yield from self._with_one_value()._run(function(*args, **kwargs)))
 
             return generator
 
         if inspect.iscoroutinefunction(function):
 
             async def coroutine(*args: Any, **kwargs: Any) -> Any:
-                return await _awaited(self._once()._run(function(*args, **kwargs)))
+                return await _awaitable(self._with_one_value()._run(function(*args, **kwargs)))
 
             return coroutine
 
         if inspect.isasyncgenfunction(function):
-            return self._around_asynchronous(function)
+            return self._asynchronous(function)
 
         def plain(*args: Any, **kwargs: Any) -> Any:
             with self:
@@ -229,13 +231,13 @@ class Block:
 
         return plain
 
-    def _around_asynchronous(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _asynchronous(self, function: Callable[..., Any]) -> Callable[..., Any]:
         async def asynchronous(*args: Any, **kwargs: Any) -> Any:
-            block, body = self._once(), function(*args, **kwargs)
+            block, body = self._with_one_value(), function(*args, **kwargs)
             step = body.asend(None)
             while True:
                 try:
-                    value = await _awaited(block._run(step))
+                    value = await _awaitable(block._run(step))
                 except StopAsyncIteration:
                     return
                 finally:
@@ -243,20 +245,20 @@ class Block:
                 try:
                     step = body.asend((yield value))
                 except GeneratorExit:
-                    await _awaited(block._run(body.aclose()))
+                    await _awaitable(block._run(body.aclose()))
                     raise
                 except BaseException as error:  # noqa: BLE001 - it is the body's to deal with
                     step = body.athrow(error)
 
         return asynchronous
 
-    def _once(self) -> "Block":
-        """Return a block of one value, however often it is opened."""
+    def _with_one_value(self) -> "Block":
+        """Return a block that keeps one observer, however often it is opened."""
         value = self._value()
         return Block(self._kind, lambda: value)
 
     def _run(self, body: Any) -> Generator[Any, Any, Any]:
-        """Run a generator or an awaitable, with the block open whenever it runs."""
+        """Run a generator or an awaitable, with the block open while it runs."""
         resume = functools.partial(body.send, None)
         while True:
             try:
@@ -277,18 +279,18 @@ class Block:
 
 
 @types.coroutine
-def _awaited(running: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Let a generator be awaited."""
+def _awaitable(running: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Make a generator awaitable."""
     return (yield from running)
 
 
 def observing(observer: Observer) -> Block:
-    """Show an observer what the engine does, in a block or a function."""
+    """Return a block, also a decorator, that notifies an observer."""
     return Block("observer", lambda: observer)
 
 
 def switched(kind: Kind, value: Callable[[], Any], function: F | None) -> F | Block:
-    """Return a block, or the function that was given to decorate."""
+    """Return a block, or the decorated function."""
     block = Block(kind, value)
     return block if function is None else block(function)
 
@@ -300,10 +302,10 @@ def no_grad() -> Block: ...
 def no_grad(function: F | None = None) -> F | Block:
     """Switch recording off, as a context manager or a decorator, with or without ``()``.
 
-    It is off in the thread or task that opened the block, in the tasks that are started inside
-    it and in what ``asyncio.to_thread`` runs, until the block ends; a new thread records. A
-    decorated generator or ``async def`` is off only while it runs. A block *inside* a generator
-    stays open while that waits, also for its caller: decorate the generator instead::
+    It is off in the thread or task that opened the block, in tasks that are started inside it and
+    in what ``asyncio.to_thread`` runs, until the block ends; a new thread records. In a decorated
+    generator or ``async def`` it is off only while that runs. A block *inside* a generator stays
+    open for the caller while the generator is suspended: decorate the generator instead::
 
         with gg.no_grad():
             scores = net(images)
@@ -316,10 +318,10 @@ def enable_grad(function: F) -> F: ...
 @overload
 def enable_grad() -> Block: ...
 def enable_grad(function: F | None = None) -> F | Block:
-    """Switch recording on again inside ``no_grad()``; all else is as there."""
+    """Switch recording on again inside ``no_grad()``, for the same threads and tasks."""
     return switched("enabled", lambda: True, function)
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations are recorded here and now."""
+    """Whether recording is on in this context."""
     return switches().enabled

@@ -1,4 +1,4 @@
-"""The user's source line: where in the user's code we were called."""
+"""The user's source line: where user code called the package."""
 
 import contextlib
 import sys
@@ -12,16 +12,16 @@ _OURS = (
     str(Path(np.__file__).parent) + "/",
     "<frozen ",
 )
-# Python's own modules stand between us and those who use a context, copy a tensor, start a thread
+# modules of Python that call us for the user: contextlib, copy, threading
 _PYTHONS = str(Path(contextlib.__file__).parent) + "/"
-_INSTALLED = "-packages/"  # site- or dist-, which may be folders of that one
+_INSTALLED = "-packages/"  # site- or dist-packages, which may be inside that folder
 FILES = 4096
-internal: dict[str, bool] = {}  # per file name: is it one of these?
+internal: dict[str, bool] = {}  # by file name: the cached results of `is_internal`
 
 
 def is_internal(filename: str) -> bool:
-    """Whether a file is of this package, or stands between it and its users."""
-    if len(internal) >= FILES:  # each cell of a notebook has a name of its own
+    """Whether a file belongs to this package, NumPy or Python, not to the user."""
+    if len(internal) >= FILES:  # each cell of a notebook has another name
         internal.clear()
     name, pythons = filename.replace("\\", "/"), _PYTHONS.replace("\\", "/")
     answer = name.startswith(tuple(o.replace("\\", "/") for o in _OURS)) or (
@@ -32,10 +32,10 @@ def is_internal(filename: str) -> bool:
 
 
 def call_site(depth: int = 1) -> tuple[CodeType | None, int]:
-    """Find the innermost frame that is not graphgrad's, NumPy's or Python's own.
+    """Find the innermost frame of user code: not of graphgrad, NumPy or Python itself.
 
-    Returns its code object and instruction offset; the line number, slow to look up,
-    is worked out by :func:`source_line` only when somebody asks.
+    Returns its code object and instruction offset; :func:`source_line` computes the line number
+    from these on request, since that is slow.
     """
     frame = sys._getframe(depth)
     while frame is not None:
@@ -60,6 +60,6 @@ def source_line(code: CodeType | None, instruction: int) -> str:
 
 
 def here() -> str | None:
-    """Return the user's line that is running now; None where all code is ours."""
+    """Return the user's line that is running now; None if no frame is the user's."""
     code, instruction = call_site(2)
     return None if code is None else source_line(code, instruction)

@@ -1,9 +1,9 @@
 """The reverse sweep: sends gradients from outputs back through the graph.
 
-It knows nodes and rules, no Tensor. In an ordinary sweep the rules are fed plain arrays.
-When a graph of the gradient is wanted, the caller passes ``wrap``, which turns an array
-and its node into a recorded value; the same rules then record themselves. Gradients of
-float16 nodes travel in float32, and are cast where they are handed out.
+It deals with nodes and rules, not with Tensors. Ordinarily the rules get plain arrays. For a graph
+of the gradient, the caller passes ``wrap``, which turns an array and its node into a recorded
+value; the same rules then record themselves. Gradients of float16 nodes are float32 until they are
+complete.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from typing import Any, final
 
 import numpy as np
 
-from graphgrad.engine.accumulate import Scatter, gather, scatter_add, settled
+from graphgrad.engine.accumulate import Scatter, fitted_contribution, gather_outputs, scatter_add
 from graphgrad.engine.errstate import ignore_warnings, restore_warnings
 from graphgrad.engine.graph import KEPT_ELEMENTS, Freed, Node, ancestors
 from graphgrad.engine.hooks import run_hooks
@@ -29,7 +29,7 @@ Wrap = Callable[[Any, Node], Any]
 
 @final
 class Sweep:
-    """One reverse sweep: gradients on their way, newest node first.
+    """One reverse sweep, newest node first.
 
     Parameters
     ----------
@@ -38,42 +38,41 @@ class Sweep:
     targets
         The nodes whose gradients are wanted; None means every leaf.
     wrap, scatter
-        Given together when the sweep itself must be recorded: ``wrap(array, node)``
-        makes a recorded value, ``scatter(values, index, shape)`` is the recorded form of
-        the sweep's own buffer.
+        Both, for a sweep that is recorded: ``wrap(array, node)`` makes a recorded value,
+        ``scatter(values, index, shape)`` is the op that replaces the sweep's buffer.
     floor
-        Nodes with a smaller serial number are not entered; a target among them still gets its
-        gradient.
+        Nodes with a smaller serial number are not entered; targets among them still get their
+        gradients.
     hooks
-        Whether the hooks on the way are called.
+        Whether gradient hooks are called.
     observers
-        Who is shown the sweep; None means the observers whose blocks are open.
+        The observers to notify; None means those whose blocks are open.
 
     Attributes
     ----------
     grads
-        The gradients that are not complete yet.
+        By node: the incomplete gradients.
     useful
-        The nodes that lead to a target; None where every node leads to a leaf.
+        The nodes on paths to a target; None without targets.
     results
-        The gradient of each target (or leaf) that was reached.
+        By target (or leaf) that was reached: the gradient.
     swept
         The nodes whose rules ran.
     flows
         Gradients of at most eight elements, by serial number of their node, for pictures.
     """
 
-    # what an ordinary sweep, from one root to all leaves, does not ask for
+    # defaults of an ordinary sweep, from one root to all leaves
     targets: Collection[Node] | None = None
     useful: Collection[Node] | None = None
-    ends: Collection[Node] = ()  # targets below which no other target lies
+    ends: Collection[Node] = ()  # targets from which no other target is reached
     observers: tuple[Observer, ...] = ()
     observers_error: Exception | None = None
     floor = 0
     hooks = True
     wrap: Wrap | None = None
     scatter: Callable[..., Any] | None = None
-    where_passed = False
+    after_where = False
 
     def __init__(
         self,
@@ -89,21 +88,21 @@ class Sweep:
         self.grads: dict[Node, Any] = dict(seeds)
         if targets is not None:
             self.targets, self.floor = targets, floor
-            self.useful, self.ends = _leading_to(seeds, targets, floor)
+            self.useful, self.ends = _paths_to(seeds, targets, floor)
             self.grads = {n: g for n, g in seeds.items() if n in self.useful}
         self.queue: list[tuple[int, Node]] = []
         for node in self.grads:
-            if node.plan is not None:  # leaves have no rules: they wait in grads until the end
+            if node.plan is not None:  # leaves have no rules: they stay in grads until the end
                 self.queue.append((-node.serial, node))
         heapify(self.queue)
-        self.owned: set[Node] = set()  # whose entry in grads is ours alone to write into
+        self.owned: set[Node] = set()  # nodes whose entry in grads may be written into
         if not hooks:
             self.hooks = False
         if wrap is not None:
             self.wrap, self.scatter = wrap, scatter
         self.results: dict[Node, Any] = {}
         self.swept: list[Node] = []
-        self.flows: dict[int, Any] = {}
+        self.small_gradients: dict[int, Any] = {}
         if observers is not None:
             self.observers = tuple(observers)
         elif latest().observers:
@@ -122,38 +121,38 @@ class Sweep:
         before = ignore_warnings()
         try:
             if self.observers:
-                self._send_all_observed()
+                self._run_observed()
             else:
-                self._send_all()
+                self._run_rules()
         finally:
             restore_warnings(before)
         return self
 
-    def _send_all_observed(self) -> None:
-        """Ask the open observers who observes this sweep, and show it to them."""
-        asked, self.observers, finished = self.observers, (), False
+    def _run_observed(self) -> None:
+        """Run the sweep with the observers that want to observe it."""
+        open_observers, self.observers, finished = self.observers, (), False
         try:
-            for one in asked:
-                observer = one.sweeping(self)
+            for opened in open_observers:
+                observer = opened.sweeping(self)
                 if observer is not None:
                     self.observers += (observer,)
             if self.observers:
                 self.uses = self._uses_of_leaves()
-            self._send_all()
+            self._run_rules()
             finished = True
         finally:
-            self.observers_error = None  # whose traceback holds this sweep
+            self.observers_error = None  # its traceback refers to this sweep
             for observer in self.observers:
                 observer.ended(finished=finished)
 
-    def _send_all(self) -> None:  # noqa: C901, PLR0912 - every node pays for a call made here
-        """Take the newest node, run its rules, and so on; in the end, the leaves."""
+    def _run_rules(self) -> None:  # noqa: C901, PLR0912 - hot: calls are inlined
+        """Run the rules of the newest node until the queue is empty; then complete the leaves."""
         queue, grads, useful, observers = self.queue, self.grads, self.useful, self.observers
         while queue:
             node = heappop(queue)[1]
             g = grads.pop(node)
-            if g.__class__ is not list:  # a list holds a gradient for each of several outputs
-                g = self._arrived(node, g)
+            if g.__class__ is not list:  # a list has the gradients of several outputs
+                g = self._complete(node, g)
                 if node in self.ends:
                     continue
             values = node.values
@@ -185,16 +184,16 @@ class Sweep:
                 raise GraphError(message) from error
             self.swept.append(node)
             if plan.op.masks:
-                self.where_passed = True
+                self.after_where = True
             if observers:
-                self._rules_ran(node)
+                self._after_rules(node)
         for leaf, g in grads.items():
-            self._arrived(leaf, g)
+            self._complete(leaf, g)
 
-    def _arrived(self, node: Node, g: Array) -> Array:
-        """Take the complete gradient of a node: give it its dtype, and show it to hooks.
+    def _complete(self, node: Node, g: Array) -> Array:
+        """Finish the gradient of a node: cast it, run hooks, store it, notify observers.
 
-        Return what its rules are given: of a float16 node the gradient in float32.
+        Return it for the rules: for a float16 node in float32.
         """
         wide = None
         if g.dtype is not node.dtype and g.dtype != node.dtype:
@@ -207,33 +206,35 @@ class Sweep:
             if g is not shown:
                 wide = None
         if node.value is not None and self.wrap is None and g.size <= KEPT_ELEMENTS:
-            # a leaf's gradient is handed out, and .grad may be written to
+            # copied for a leaf, since the user may write to .grad
             shared = node.plan is None and not isinstance(g, np.generic)
-            self.flows[node.serial] = g.copy() if shared else g
+            self.small_gradients[node.serial] = g.copy() if shared else g
         if node.plan is None or node.retain if self.targets is None else node in self.targets:
             self.results[node] = g
-        onward = g if wide is None else wide
+        for_rules = g if wide is None else wide
         if self.observers:
             for observer in self.observers:
-                observer.complete(node, self.results.get(node, onward))
-        return onward
+                observer.complete(node, self.results.get(node, for_rules))
+        return for_rules
 
-    def _send(  # noqa: C901 - in one piece, for every contribution pays for a call made here
+    def _send(  # noqa: C901 - hot: calls are inlined
         self, node: Node, position: int, parent: Node, c: Array, g: Array, values: Array
     ) -> None:
         """Add what a rule returned to the gradient of the parent."""
         try:
             shape = c.shape
-        except AttributeError:  # no array, but one of the other things a rule may return
-            c = self._unpacked(node, position, parent, c, g)
+        except AttributeError:  # a number, a Scatter, or the gradient of one output
+            c = self._as_array(node, position, parent, c, g)
             if c is None:
                 return
             shape = c.shape
-        if self.where_passed or shape != parent.shape:
+        if self.after_where or shape != parent.shape:
             recorded = self.wrap is not None
-            c = settled(c, node, parent, g, where_passed=self.where_passed, recorded=recorded)
+            c = fitted_contribution(
+                c, node, parent, g, after_where=self.after_where, recorded=recorded
+            )
         if self.observers:
-            self._show("sent", node, position, c, g)
+            self._notify("sent", node, position, c, g)
         grads = self.grads
         before = grads.get(parent)
         if before is None:
@@ -250,25 +251,25 @@ class Sweep:
             if self.wrap is None and total.shape:
                 self.owned.add(parent)
         if self.observers:
-            self._show("summed", parent, grads[parent])
+            self._notify("summed", parent, grads[parent])
 
-    def _unpacked(self, node: Node, position: int, parent: Node, c: Array, g: Array) -> Any:
-        """Return an array for what a rule returned; None where it has been dealt with."""
+    def _as_array(self, node: Node, position: int, parent: Node, c: Array, g: Array) -> Any:
+        """Return the result of a rule as an array; None if it was added already."""
         if c.__class__ is Scatter and self.scatter is not None:
             return self.scatter(c.values, c.index, parent.shape)
         if c.__class__ is not Scatter and c.__class__ is not tuple:
             return np.asarray(c)
-        self._show("sent", node, position, c, g)
+        self._notify("sent", node, position, c, g)
         if not (parent in self.grads or parent.is_leaf):
             heappush(self.queue, (-parent.serial, parent))
         if c.__class__ is Scatter:
             self._add_scatter(parent, c)
         else:
-            gather(self.grads, parent, c)
+            gather_outputs(self.grads, parent, c)
         return None
 
     def _add_scatter(self, parent: Node, contribution: Scatter) -> None:
-        """Add into the parent's one buffer instead of making an array of zeros per slice."""
+        """Add into one buffer of the parent, instead of an array of zeros per slice."""
         buffer = self.grads.get(parent)
         if buffer is None or parent not in self.owned:
             dtype = np.promote_types(parent.dtype, np.float32)
@@ -279,8 +280,8 @@ class Sweep:
             self.owned.add(parent)
         scatter_add(buffer, contribution.index, contribution.values)
 
-    def _show(self, event: str, *what: Any) -> None:
-        """Show observers what a rule did; an error of theirs is not the rule's."""
+    def _notify(self, event: str, *what: Any) -> None:
+        """Notify observers; remember an error of theirs, which is not the rule's."""
         try:
             for observer in self.observers:
                 getattr(observer, event)(*what)
@@ -289,29 +290,29 @@ class Sweep:
             raise
 
     def _uses_of_leaves(self) -> Counter[Node]:
-        """Count the contributions that each leaf will get: after the last, observers see it."""
+        """Count the contributions that each leaf will get, after which it is complete."""
         uses: Counter[Node] = Counter()
         for node in ancestors(self.grads, self.floor, self.targets or ()):
             if node.plan is not None and node.serial >= self.floor and node not in self.ends:
                 uses.update(p for i in node.plan.wants if (p := node.parents[i]).plan is None)
         return uses
 
-    def _rules_ran(self, node: Node) -> None:
-        """Show observers that the rules of a node ran, and leaves that are complete by that."""
+    def _after_rules(self, node: Node) -> None:
+        """Notify observers that the rules of a node ran; complete leaves that got everything."""
         for observer in self.observers:
             observer.after_rules(node)
         for leaf in [node.parents[i] for i in node.plan.wants]:
             if leaf.plan is None:
                 self.uses[leaf] -= 1
-                # hooks of leaves run at the end, whether anybody observes or not
+                # hooks of leaves run at the end, with or without observers
                 if self.uses[leaf] == 0 and leaf in self.grads and not leaf.hooks:
-                    self._arrived(leaf, self.grads.pop(leaf))
+                    self._complete(leaf, self.grads.pop(leaf))
 
 
 def joint_rules(
     node: Node, g: Array, values: Array, useful: Collection[Node] | None = None
 ) -> list[tuple[int, Any, None, None]]:
-    """Run a joint rule for the useful inputs; return its gradients in the form of rules."""
+    """Run a joint rule for the useful inputs; return constant rules with its gradients."""
     plan = node.plan
     if plan.joint is None:
         return []
@@ -323,7 +324,7 @@ def joint_rules(
 
 
 def _unshared(c: Array, g: Array, values: tuple[Array, ...]) -> Array:
-    """Copy a leaf's gradient if anything else may hold its memory, for it is handed out."""
+    """Copy a leaf's gradient if it may share memory, since the user may write to it."""
     if isinstance(c, np.generic):
         return c
     if c is g or c.base is not None:
@@ -331,19 +332,19 @@ def _unshared(c: Array, g: Array, values: tuple[Array, ...]) -> Array:
     for value in values:
         if c is value:
             return c.copy()
-        # in a long list of inputs, looking for it would take longer than copying
+        # searching a long list of inputs would take longer than copying
         if value.__class__ is tuple and (len(value) > 8 or any(c is v for v in value)):
             return c.copy()
     return c
 
 
-def _leading_to(
+def _paths_to(
     roots: Collection[Node], targets: Collection[Node], floor: int
 ) -> tuple[set[Node], set[Node]]:
     """Return the nodes from which a target is reached, and the targets that reach no other.
 
-    What is older than every target was not computed from one, so a transform inside a loop
-    looks at its own part of the graph alone.
+    Nodes older than every target are skipped: they were not computed from one. So a transform
+    inside a loop walks over its own part of the graph only.
     """
     floor = max(floor, min([target.serial for target in targets], default=floor))
     nodes = ancestors(roots, floor, targets)
@@ -359,27 +360,27 @@ def _leading_to(
 
 
 def _wrapped(node: Node, wrap: Wrap) -> tuple[Array, ...]:
-    """Turn the kept arrays of a node into recorded values, tied to where they came from."""
+    """Turn the kept arrays of a node into recorded values with their nodes."""
     return tuple(
         [
-            _tied(v, source, node, wrap)
+            _wrap_value(v, source, node, wrap)
             for v, source in zip(node.values, node.plan.sources, strict=True)
         ]
     )
 
 
-def _tied(value: Array, source: int | str | None, node: Node, wrap: Wrap) -> Array:
+def _wrap_value(value: Array, source: int | str | None, node: Node, wrap: Wrap) -> Array:
     if source == "out":
         return wrap(value, node)
     if source == "inputs":
-        return tuple([_tied(v, i, node, wrap) for i, v in enumerate(value)])
+        return tuple([_wrap_value(v, i, node, wrap) for i, v in enumerate(value)])
     if isinstance(source, int) and node.plan.wanted[source]:
         return wrap(value, node.parents[source])
     return value
 
 
 def release(nodes: Iterable[Node], by: str) -> None:
-    """Drop the saved arrays of a swept graph; its structure stays to be looked at."""
+    """Drop the saved arrays of swept nodes; the structure of the graph remains."""
     freed = Freed(by, *call_site(3))
     for node in nodes:
         if node.plan is not None:

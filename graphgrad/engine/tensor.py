@@ -1,4 +1,4 @@
-"""Tensor: an array with a place in the graph."""
+"""Tensor: an array that operations record into a graph."""
 
 import os
 import threading
@@ -12,20 +12,22 @@ from graphgrad.arguments import flag, function as is_function, is_flag, text, wr
 from graphgrad.engine.anomaly import explain_nan
 from graphgrad.engine.graph import Node, Recorded, tick
 from graphgrad.engine.in_place import InPlace, mark_changed, set_array, writable
-from graphgrad.engine.memory import lend, note_use, share_memory
+from graphgrad.engine.memory import export, note_use, share_memory
 from graphgrad.engine.numpy_protocols import NumpyProtocols
 from graphgrad.engine.operands import as_array, as_plain
 from graphgrad.engine.record import constant, make_leaf, record
 from graphgrad.engine.recording import switches
 from graphgrad.engine.sweep import Sweep, release
 from graphgrad.errors import DtypeError, GraphError, ShapeError
-from graphgrad.names import ON_TENSORS, NotHere
+from graphgrad.names import TENSOR_HINTS, MissingAttribute
 from graphgrad.typing import Array
 
-_commit = threading.RLock()  # two threads may send gradients to the same leaf
-if hasattr(os, "register_at_fork"):  # a child gets no lock that a thread of its parent holds
+_grad_lock = threading.RLock()  # two threads may add gradients to the same leaf
+if hasattr(os, "register_at_fork"):  # so that a child's lock is free
     os.register_at_fork(
-        before=_commit.acquire, after_in_parent=_commit.release, after_in_child=_commit.release
+        before=_grad_lock.acquire,
+        after_in_parent=_grad_lock.release,
+        after_in_child=_grad_lock.release,
     )
 _new = object.__new__
 T = TypeVar("T", bound="Tensor")
@@ -37,19 +39,19 @@ class Tensor(NumpyProtocols, InPlace):
     Parameters
     ----------
     data
-        Anything ``np.asarray`` takes: real numbers of any shape.
+        Real numbers of any shape: anything that ``np.asarray`` converts.
     dtype
-        float16, float32 or float64 where gradients are wanted; None keeps NumPy's choice.
+        float16, float32 or float64 for gradients; None keeps NumPy's choice.
     requires_grad
-        Whether ``backward()`` leaves a gradient here. Such a tensor copies ``data``;
-        any other shares its memory.
+        Whether ``backward()`` computes ``.grad``. Such a tensor copies ``data``; any other shares
+        its memory.
     name
         Shown in pictures and errors.
 
     Raises
     ------
     DtypeError
-        For complex numbers and objects, and for integers that ask for a gradient.
+        For complex numbers and objects, and for integers with ``requires_grad=True``.
     ShapeError
         For ragged lists.
     """
@@ -66,7 +68,7 @@ class Tensor(NumpyProtocols, InPlace):
         name: str | None = None,
     ) -> None:
         if more:
-            raise DtypeError(f"{type(self).__name__}: takes one array; {_by_name(more[0])}")
+            raise DtypeError(f"{type(self).__name__}: takes one array; {_keyword_hint(more[0])}")
         if isinstance(data, Tensor):
             if data.requires_grad and switches().enabled:
                 message = (
@@ -92,13 +94,13 @@ class Tensor(NumpyProtocols, InPlace):
 
     @property
     def data(self) -> Array:
-        """The plain array, which shares memory.
+        """The plain array, on the same memory.
 
-        ``backward()`` raises if you write through this array (``t.data -= v``, ``t.data[0] = 1``)
-        into what its graph saved. It misses a write through an array taken before the op
-        (``a = t.data; y = t * t; a[0] = 1``); ``gg.detect_anomaly()`` finds it by checksums.
+        ``backward()`` raises after a write through this array (``t.data -= v``, ``t.data[0] = 1``)
+        to values that its graph saved. It misses a write through an array taken before the op
+        (``a = t.data; y = t * t; a[0] = 1``); ``gg.detect_anomaly()`` finds that by checksums.
         """
-        lend(self)
+        export(self)
         return writable(self)
 
     @data.setter
@@ -139,18 +141,18 @@ class Tensor(NumpyProtocols, InPlace):
             )
             raise DtypeError(message)
         if node is None or not node.needs:
-            # one number is kept as NumPy's scalar, which computes faster than a 0-d array
+            # a NumPy scalar computes faster than a 0-d array
             self._array = self._array.copy() if self._array.shape else self._array[()]
             if node is None:
                 make_leaf(self, needs=True)
-            else:  # graphs of before, its gradient and its hooks go by this node
+            else:  # earlier graphs, its gradient and its hooks use this node
                 node.needs, node.value = True, self._array
 
     @property
     def grad(self) -> Any:
-        """The gradient that ``backward()`` left here, a plain array, or None.
+        """The gradient that ``backward()`` computed, a plain array, or None.
 
-        Its type is Any, so that checked code need not ask for None each time.
+        Typed Any, so that type checkers do not require a check for None.
         """
         node = self._node
         if node is None or node.grad is None:
@@ -187,17 +189,17 @@ class Tensor(NumpyProtocols, InPlace):
 
     @property
     def is_leaf(self) -> bool:
-        """Whether the user made this tensor, rather than a recorded op."""
+        """Whether this tensor was made by the user, not by a recorded op."""
         return self._node is None or self._node.plan is None
 
     def numpy(self) -> Array:
-        """Return the plain array, outside the graph; shares memory, as told of ``data``."""
+        """Return the plain array, outside the graph, on the same memory; see ``data``."""
         return self.data
 
     def detach(self) -> "Tensor":
         """Return a tensor on the same memory, outside the graph.
 
-        ``backward()`` notices a write to it, as to the tensor itself.
+        ``backward()`` detects writes to it, as to the tensor itself.
         """
         array = writable(self)
         if self._node is not None:
@@ -207,21 +209,21 @@ class Tensor(NumpyProtocols, InPlace):
     # ------------------------------------------------------------------ differentiation
 
     def backward(self, grad: ArrayLike | None = None, retain_graph: bool = False) -> None:
-        """Add the gradient of this tensor to ``.grad`` of every leaf it was computed from.
+        """Add the gradient of this tensor to ``.grad`` of every leaf that it was computed from.
 
         Parameters
         ----------
         grad
-            The upstream gradient, of this tensor's shape; may be left out for a scalar.
+            The upstream gradient, of this tensor's shape; optional for a scalar.
         retain_graph
             Keep the saved arrays, so that the graph can be differentiated again.
 
         Raises
         ------
         GraphError
-            Without a graph, on a freed graph, after an in-place change of a needed value.
+            Without a graph, for a freed graph, after an in-place change of a saved value.
         ShapeError
-            Without ``grad`` on a non-scalar, or with one of another shape.
+            If ``grad`` is missing for a non-scalar, or has another shape.
         """
         if retain_graph.__class__ is not bool:
             flag("backward", "retain_graph", retain_graph)
@@ -233,14 +235,14 @@ class Tensor(NumpyProtocols, InPlace):
             )
             raise GraphError(message)
         sweep = Sweep({node: self._seed(grad)}).run()
-        with _commit:
+        with _grad_lock:
             for leaf, g in sweep.results.items():
                 if leaf.grad is None:
                     leaf.grad = g if leaf.plan is None else g.copy()
                 else:
                     with np.errstate(all="ignore"):
                         leaf.grad = leaf.grad + g
-        node.flow = sweep.flows
+        node.small_gradients = sweep.small_gradients
         if not retain_graph:
             release(sweep.swept, "backward()")
 
@@ -264,15 +266,15 @@ class Tensor(NumpyProtocols, InPlace):
         return seed
 
     def retain_grad(self) -> None:
-        """Let ``backward()`` leave ``.grad`` here too, though an op computed this tensor."""
+        """Make ``backward()`` set ``.grad`` of this tensor too, though it is not a leaf."""
         self._recorded_node("retain_grad").retain = True
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
-        """Call ``hook(gradient)`` whenever a sweep passes; what it returns replaces it.
+        """Call ``hook(gradient)`` in every sweep; its result replaces the gradient.
 
         Returns a function that removes the hook. The gradient is read-only: return a new one
-        (``lambda g: g * 10``) or None, which leaves it as it is. A hook must not refer to this
-        tensor's own graph, or that graph lives until the garbage collector finds it.
+        (``lambda g: g * 10``), or None to leave it. A hook should not refer to this tensor's graph,
+        which would then stay alive until the garbage collector runs.
         """
         is_function("register_hook", "hook", hook)
         node = self._recorded_node("register_hook")
@@ -284,7 +286,7 @@ class Tensor(NumpyProtocols, InPlace):
         return lambda: hooks.pop(key, None)
 
     def explain_nan(self) -> str:
-        """Say which op first made a NaN or infinity on the way to this tensor."""
+        """Return a sentence on the op that first computed a NaN or infinity in this graph."""
         return explain_nan(self._node or make_leaf(self, needs=False))
 
     def _recorded_node(self, who: str) -> Node:
@@ -296,7 +298,7 @@ class Tensor(NumpyProtocols, InPlace):
     # ------------------------------------------------------------------ Python's protocols
 
     def __repr__(self) -> str:
-        """Show the numbers as NumPy does, and what the tensor is in the graph."""
+        """Show the numbers as NumPy does, with dtype, op or requires_grad, and name."""
         kind = type(self).__name__
         numbers = np.array2string(np.asarray(self._array), separator=", ", prefix=f"{kind}(")
         node = self._node
@@ -314,26 +316,26 @@ class Tensor(NumpyProtocols, InPlace):
         return format(self.item(), spec) if spec else repr(self)
 
     def __dir__(self) -> list[str]:
-        """Name what is there, for Tab."""
-        return sorted(set(super().__dir__()).difference(ON_TENSORS))
+        """List the attributes, for Tab completion."""
+        return sorted(set(super().__dir__()).difference(TENSOR_HINTS))
 
     __hash__ = object.__hash__
 
     def __copy__(self) -> Self:
-        """Return another name for the same value, of the same class, with the same attributes."""
+        """Return a shallow copy, with the same array, node and attributes."""
         new = _blank(type(self))
         _restore(new, *_contents(self))
         return new
 
-    # deepcopy goes by way of these three, too
+    # deepcopy uses these three, too
     def __reduce__(self) -> Any:
-        """Make it anew from its class and its state, without its ``__init__``."""
+        """Rebuild from class and state, without ``__init__``."""
         return _blank, (type(self),), self.__getstate__()
 
     def __getstate__(self) -> Any:
-        """Return the numbers of a leaf, its gradient, and what a subclass has added."""
+        """Return the state of a leaf, and the attributes that a subclass added."""
         if not self.is_leaf and self.requires_grad:
-            message = "copy, pickle: a computed tensor has no copy apart from its graph; use "
+            message = "copy, pickle: a computed tensor cannot be copied without its graph; use "
             raise GraphError(f"{message}.detach()")
         attributes, slots = _contents(self)
         added = {name: value for name, value in slots.items() if name not in Recorded.__slots__}
@@ -341,7 +343,7 @@ class Tensor(NumpyProtocols, InPlace):
         return attributes, added, leaf
 
     def __setstate__(self, state: Any) -> None:
-        """Be what ``__getstate__`` was taken of."""
+        """Restore the state that ``__getstate__`` returned."""
         attributes, added, (data, requires_grad, name, grad) = state
         self._array, self._node = data if data.shape else data[()], None
         if requires_grad:
@@ -351,8 +353,8 @@ class Tensor(NumpyProtocols, InPlace):
         _restore(self, attributes, added)
 
 
-def _by_name(value: Any) -> str:
-    """Say how to write what stands in the place after the data."""
+def _keyword_hint(value: Any) -> str:
+    """Return how to write a second positional argument by name."""
     if is_flag(value):
         return f"write requires_grad={value}"
     if isinstance(value, str):
@@ -369,7 +371,7 @@ def _blank(kind: type[T]) -> T:
 
 
 def _contents(tensor: Tensor) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """Return what stands in the ``__dict__``, if there is one, and what in the slots."""
+    """Return the ``__dict__``, if there is one, and the slots."""
     contents: Any = object.__getstate__(tensor)
     return contents  # type: ignore[no-any-return]
 
@@ -382,5 +384,5 @@ def _restore(tensor: Tensor, attributes: dict[str, Any] | None, slots: dict[str,
 
 
 Recorded._class = Tensor
-for _name in ON_TENSORS:
-    setattr(Tensor, _name, NotHere(_name))
+for _name in TENSOR_HINTS:
+    setattr(Tensor, _name, MissingAttribute(_name))

@@ -1,8 +1,8 @@
 """Functional differentiation: from functions to their gradients, to any order.
 
-Plain input gives a plain result. Where an argument is a Tensor, or f closes over one that
-is being recorded, the result is a Tensor with a graph of its own, so transforms nest.
-Wherever an argument is differentiated it may be a nested list, tuple or dict of arrays.
+Plain input gives a plain result. If an argument is a Tensor, or f closes over a recorded one, the
+result is a Tensor with a graph, so transforms nest. Differentiated arguments may be nested lists,
+tuples or dicts of arrays.
 """
 
 import functools
@@ -24,15 +24,15 @@ from graphgrad.engine.variables import Function, Run, alias, as_argnums, name_of
 from graphgrad.errors import GraphError, ShapeError
 from graphgrad.typing import Array
 
-P = ParamSpec("P")  # a derivative takes what its function takes; a ufunc has too many signatures
+P = ParamSpec("P")  # a derivative has its function's parameters; a ufunc has too many overloads
 Argnums = int | Sequence[int]
 
 
-class Derived:
-    """A function made by a transform; pickled as the transform and its arguments."""
+class DerivativeFunction:
+    """A function returned by a transform; pickled as the transform and its arguments."""
 
     def __init__(self, transform: Function, f: Function, argnums: Any, body: Function) -> None:
-        """Look like f, and compute by the body."""
+        """Take name and docstring from f, and compute by ``body``."""
         functools.update_wrapper(self, f)
         self._origin = transform, f, argnums
         self._body = body
@@ -42,16 +42,16 @@ class Derived:
         return self._body(*args, **kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        """Be a method where it stands in a class, as functions are."""
+        """Bind to an instance if it is in a class, as functions do."""
         return self if instance is None else MethodType(self, instance)
 
     def __reduce__(self) -> Any:
-        """Make it anew."""
+        """Pickle as the transform and its arguments."""
         transform, *of = self._origin
         return transform, tuple(of)
 
     def __repr__(self) -> str:
-        """Show what was asked for."""
+        """Show the transform and its arguments."""
         transform, f, argnums = self._origin
         more = "" if argnums == 0 else f", {argnums}"
         return f"<{transform.__name__}({name_of(f)}{more})>"
@@ -66,13 +66,13 @@ def value_and_grad(f: Function, argnums: Argnums = 0) -> Function:
     """Return a function that computes ``(f(…), its gradient)``; see :func:`grad`."""
     numbers, single = as_argnums(argnums)
 
-    def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+    def value_and_gradient(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         run = Run(f, args, kwargs, numbers)
         y = run.scalar("grad")
         gs = run.by_argument(run.finish(run.pull([ones(y)], graph=run.connected)))
         return run.finish([y])[0], gs[0] if single else gs
 
-    return Derived(value_and_grad, f, argnums, both)
+    return DerivativeFunction(value_and_grad, f, argnums, value_and_gradient)
 
 
 @overload
@@ -89,18 +89,18 @@ def grad(f: Function, argnums: Argnums = 0) -> Function:
     Raises
     ------
     ShapeError
-        If f does not return one number, or ``argnums`` names no argument.
+        If f does not return one number, or ``argnums`` is out of range.
     ArgumentError
-        If ``argnums`` names one twice.
+        If ``argnums`` has duplicates.
     DtypeError
-        If the argument, or what f returns, is an integer or a bool.
+        If the argument, or the result of f, is an integer or a bool.
     """
-    both = value_and_grad(f, argnums)
+    value_and_gradient = value_and_grad(f, argnums)
 
     def gradient(*args: Any, **kwargs: Any) -> Array:
-        return both(*args, **kwargs)[1]
+        return value_and_gradient(*args, **kwargs)[1]
 
-    return Derived(grad, f, argnums, gradient)
+    return DerivativeFunction(grad, f, argnums, gradient)
 
 
 @guarded
@@ -111,14 +111,14 @@ def gradients(
     create_graph: bool = False,
     retain_graph: bool = False,
 ) -> Any:
-    """Return the gradients of ``ys`` (summed) with respect to ``xs``; no ``.grad`` is touched.
+    """Return the gradients of ``ys`` (summed) with respect to ``xs``; no ``.grad`` is changed.
 
     Parameters
     ----------
     ys, xs
         Recorded tensors; a sequence of xs gives a tuple of gradients.
     grad_outputs
-        Upstream gradients, one per y; may be left out where y has one element.
+        Upstream gradients, one per y; optional for a y with one element.
     create_graph
         Return Tensors that can be differentiated again, instead of plain arrays.
     retain_graph
@@ -153,7 +153,7 @@ def gradients(
         else:
             gs.append(y._seed(g))
     results, nodes = pull(outs, gs, ins, graph=create_graph)
-    if create_graph:  # each its own, though an x may be given twice
+    if create_graph:  # distinct, though an x may be given twice
         results = [alias(r) if isinstance(r, Tensor) else constant(r) for r in results]
     else:
         results = [np.array(r) for r in results]
@@ -166,11 +166,11 @@ def gradients(
 def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
     """Return ``(f(*args), pullback)``: ``pullback(g)`` is g times the Jacobian.
 
-    The pullback takes a gradient per output, of its shape, and returns a tuple with a
-    gradient per argument; it may be called any number of times. Gradients go to the outputs
-    by the keys of dicts. An integer output must be given a gradient too, which is ignored.
+    The pullback takes a gradient per output, of its shape, and returns a tuple with a gradient per
+    argument; it may be called any number of times. Gradients for a dict
+    are a dict with its keys. An integer output needs a gradient too, which is ignored.
     """
-    leaves, rebuild = flatten(args)  # the pullback is of this point, wherever the caller goes
+    leaves, rebuild = flatten(args)  # copies: the pullback must not depend on later writes
     own = [x if isinstance(x, Tensor) or not hasattr(x, "copy") else x.copy() for x in leaves]
     run = Run(f, rebuild(own), {}, tuple(range(len(args))))
 
@@ -180,7 +180,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
         if gs is None:
             count = len(flatten(g)[0])
             message = (
-                f"vjp: {count} gradients for {len(run.outs)} outputs, or in another form; put "
+                f"vjp: {count} gradients for {len(run.outs)} outputs, or in other containers; put "
                 "them into the same lists, tuples and dicts"
             )
             raise ShapeError(message)
@@ -200,12 +200,11 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Function]:
 def jvp(f: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
     """Return ``(f(*primals), the Jacobian times tangents)``.
 
-    ``primals`` and ``tangents`` are tuples of the same shapes; a single array may stand
-    for a tuple of one. Computed as the derivative of the (linear) pullback, so every op
-    with a reverse rule has it.
+    ``primals`` and ``tangents`` are tuples of the same shapes, or single arrays. Computed as the
+    derivative of the (linear) pullback, so it works for every op with a reverse rule.
     """
     args = primals if isinstance(primals, tuple) else (primals,)
-    directions = _matching(args, tangents, "jvp")
+    directions = _checked_tangents(args, tangents, "jvp")
     run = Run(f, args, {}, tuple(range(len(args))))
     run.connect(directions)
     with enable_grad():
@@ -214,7 +213,7 @@ def jvp(f: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
             dual: Tensor = constant(np.ones_like(y._array))
             if y.dtype.kind == "f":
                 make_leaf(dual, needs=True)
-            else:  # an integer among them jumps: its slope is 0.0
+            else:  # an integer output is piecewise constant: its derivative is 0
                 dual._array = np.zeros(y.shape)
             duals.append(dual)
         pulled = run.pull(duals, graph=True)
@@ -231,7 +230,7 @@ def hvp(f: Function, primals: Any, tangents: Any) -> Array:
     ``primals`` and ``tangents`` are tuples (the result is one too) or single arrays.
     """
     args = primals if isinstance(primals, tuple) else (primals,)
-    directions = _matching(args, tangents, "hvp")
+    directions = _checked_tangents(args, tangents, "hvp")
     run = Run(f, args, {}, tuple(range(len(args))))
     run.connect(directions)
     y = run.scalar("hvp")
@@ -242,8 +241,8 @@ def hvp(f: Function, primals: Any, tangents: Any) -> Array:
     return results if isinstance(primals, tuple) else results[0]
 
 
-def _matching(args: tuple[Any, ...], tangents: Any, who: str) -> list[Any]:
-    """List the tangents, one for each leaf of the primals."""
+def _checked_tangents(args: tuple[Any, ...], tangents: Any, who: str) -> list[Any]:
+    """Return the tangents, one for each leaf of the primals; raise for other shapes."""
     given = tangents if isinstance(tangents, tuple) else (tangents,)
     points, directions = flatten(args)[0], flatten_like(given, args)
     here_shapes = [np.shape(x) for x in points]
@@ -259,13 +258,13 @@ def _matching(args: tuple[Any, ...], tangents: Any, who: str) -> list[Any]:
 
 
 def _inner(gs: list[Any], vs: list[Any]) -> Any:
-    """Sum of the elementwise products."""
+    """Return the sum of the elementwise products."""
     products = [np.sum(g * v) for g, v in zip(gs, vs, strict=True)]
     return functools.reduce(operator.add, products, *([] if products else [0.0]))
 
 
 def _differentiate(y: Array, xs: list[Tensor], *, graph: bool) -> list[Any]:
-    """Gradients of one number, zero where it does not depend on x."""
+    """Return the gradients of a scalar, zero for an x that it does not depend on."""
     if not isinstance(y, Tensor):
         return [np.zeros_like(x._array) for x in xs]
     return pull([y], [ones(y)], xs, graph=graph)[0]
@@ -279,7 +278,7 @@ def jacobian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]: ...
 def jacobian(f: Function, argnums: Argnums = 0) -> Function:
     """Return the Jacobian of f as a function: output shape + argument shape.
 
-    One reverse sweep per output element. Where f returns a container, so does this.
+    Takes a reverse sweep per output element. If f returns a container, so does the Jacobian.
     """
     numbers, single = as_argnums(argnums)
 
@@ -303,7 +302,7 @@ def jacobian(f: Function, argnums: Argnums = 0) -> Function:
             results.append(by_argument[0] if single else by_argument)
         return run.rebuild_result(results)
 
-    return Derived(jacobian, f, argnums, derivative)
+    return DerivativeFunction(jacobian, f, argnums, derivative)
 
 
 @overload

@@ -1,11 +1,11 @@
-"""Nested lists, tuples and dicts of arrays, as lists of their leaves."""
+"""Nested lists, tuples and dicts of arrays (pytrees), flattened to lists of leaves."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 
 def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
-    """List the leaves of nested lists, tuples and dicts; also return what rebuilds them."""
+    """Return the leaves of nested lists, tuples and dicts, and a function that rebuilds these."""
     if isinstance(tree, dict):
         keys, items = list(tree), list(tree.values())
         make: Callable[[list[Any]], Any] = lambda parts: dict(zip(keys, parts, strict=True))  # noqa: E731
@@ -28,9 +28,9 @@ def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
 
 
 def flatten_like(tree: Any, like: Any) -> list[Any] | None:
-    """List what stands in a tree for each leaf of another, by the keys of its dicts; None if not.
+    """List the parts of a tree that correspond to the leaves of another; None if they differ.
 
-    A list may stand for a tuple.
+    Dicts are matched by key; a list matches a tuple.
     """
     if isinstance(like, dict):
         fits = isinstance(tree, dict) and tree.keys() == like.keys()

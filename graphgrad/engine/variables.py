@@ -1,4 +1,4 @@
-"""One call of a function whose chosen arguments are variables, and the sweep back to them."""
+"""A call of a function with some arguments as variables, and the sweep back to them."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ IDENTITY: Op[Tensor] = op(
 
 
 class Run:
-    """One call of a function whose chosen arguments were made variables."""
+    """One call of a function with some arguments as variables."""
 
     def __init__(
         self, f: Function, args: tuple[Any, ...], kwargs: dict[str, Any], argnums: tuple[int, ...]
@@ -45,7 +45,7 @@ class Run:
             for number in argnums:
                 leaves, rebuild = flatten(args[number])
                 variables = [self._variable(leaf, connected=outer) for leaf in leaves]
-                # f gets other names for them, which it may change in place
+                # f gets aliases, which it may change in place
                 new_args[number] = rebuild([wrap(v._array, v._node) for v in variables])  # type: ignore[arg-type]
                 self.variables += variables
                 self.rebuilds.append((len(leaves), rebuild))
@@ -60,7 +60,7 @@ class Run:
             )
             raise DtypeError(message)
         roots = [o._node for o in self.outs if o._node is not None and o._node.needs]
-        # recorded from outside: what f closed over, or the arguments themselves
+        # whether it depends on recorded tensors: arguments, or tensors that f closes over
         self.connected = outer and bool(boundary(roots, floor))
 
     def _variable(self, leaf: Any, *, connected: bool) -> Tensor:
@@ -90,7 +90,7 @@ class Run:
         return pull(self.outs, gs, self.variables, graph=graph)[0]
 
     def scalar(self, who: str) -> Tensor:
-        """Return the only output, which must be one number."""
+        """Return the only output; raise ShapeError unless it is one number."""
         if len(self.outs) != 1 or self.outs[0].size != 1:
             shapes = [o.shape for o in self.outs]
             message = (
@@ -101,9 +101,9 @@ class Run:
         return self.outs[0]  # type: ignore[no-any-return]
 
     def finish(self, arrays: list[Any], *, recorded: bool = False) -> list[Any]:
-        """Give results the kind that the input had; Tensors where anything is recorded.
+        """Return results as Tensors if an input is one or anything is recorded, else as arrays.
 
-        No two results are one object, and no plain one shares memory with anything.
+        All results are distinct objects, and plain ones share no memory.
         """
         if recorded or self.connected:
             return [alias(x) if isinstance(x, Tensor) else constant(_plain(x)) for x in arrays]
@@ -111,7 +111,7 @@ class Run:
         return [constant(x) for x in plain] if self.tensor_in else plain
 
     def by_argument(self, flat: list[Any]) -> tuple[Any, ...]:
-        """Sort one result per variable into one per argument."""
+        """Group results, one per variable, by argument."""
         results, start = [], 0
         for count, rebuild in self.rebuilds:
             results.append(rebuild(flat[start : start + count]))
@@ -122,7 +122,7 @@ class Run:
 def pull(
     ys: Sequence[Tensor], gs: Sequence[Any], xs: Sequence[Tensor], *, graph: bool, floor: int = 0
 ) -> tuple[list[Any], list[Node]]:
-    """Sweep from ys to xs, where a gradient that never arrives is zero; also list the nodes."""
+    """Sweep from ys to xs; return the gradients, zero if none arrived, and the swept nodes."""
     targets = {x._node for x in xs if x._node is not None}
     if graph:
         with enable_grad():
@@ -138,7 +138,7 @@ def pull(
 
 
 def _seeds(ys: Sequence[Tensor], gs: Sequence[Any]) -> dict[Node, Any]:
-    """Add up what each node starts with: several ys may be one."""
+    """Return the seed of each node, summed if several ys share one."""
     seeds: dict[Node, Any] = {}
     for y, g in zip(ys, gs, strict=True):
         if y._node is not None and y._node.needs:
@@ -147,30 +147,30 @@ def _seeds(ys: Sequence[Tensor], gs: Sequence[Any]) -> dict[Node, Any]:
 
 
 def alias(x: Tensor) -> Tensor:
-    """Return another name for the same value."""
+    """Return another Tensor with the same array and node."""
     return constant(x._array) if x._node is None else wrap(x._array, x._node)  # type: ignore[no-any-return]
 
 
 def _plain(x: Array) -> Array:
-    """Return an array of the caller's own; a 0-d one as NumPy's scalar."""
+    """Return a copy as a plain array; a 0-d one as a NumPy scalar."""
     x = x._array if isinstance(x, Tensor) else x
     return x[()] if x.ndim == 0 else np.array(x)
 
 
 def ones(y: Tensor) -> Array:
-    """Return the gradient of a value in itself, to start a sweep with."""
+    """Return ones like a value, the seed of a sweep."""
     return np.ones_like(y._array)
 
 
 def name_of(f: Function) -> str:
-    """Return the name of a function, for messages; of a partial one, that of the whole."""
+    """Return the name of a function, or of the function inside a partial, for messages."""
     while isinstance(f, functools.partial):
         f = f.func
     return str(getattr(f, "__name__", type(f).__name__))
 
 
 def as_argnums(argnums: int | Sequence[int]) -> tuple[tuple[int, ...], bool]:
-    """Return the numbers of the arguments as a tuple, and whether one was asked for by itself."""
+    """Return argnums as a tuple, and whether it was a single int."""
     if isinstance(argnums, tuple | list):
         if argnums and all(map(_is_index, argnums)):
             return tuple(map(int, argnums)), False
@@ -185,7 +185,7 @@ def _is_index(number: Any) -> TypeGuard[int]:
 
 
 def _check_argnums(f: Function, argnums: tuple[int, ...], count: int) -> None:
-    """Refuse arguments that are not there, and one that is named twice."""
+    """Raise for argnums out of range or repeated."""
     seen: set[int] = set()
     for number in argnums:
         if not -count <= number < count:

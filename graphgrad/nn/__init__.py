@@ -8,7 +8,7 @@ if __name__ != "graphgrad.nn":
 
 from typing import TYPE_CHECKING
 
-from graphgrad.names import answer_for_names as _answer_for_names
+from graphgrad.names import install_getattr as _install_getattr
 from graphgrad.nn import functional as functional, init as init
 from graphgrad.nn.conversion import (
     to_affine as to_affine,
@@ -137,7 +137,7 @@ _ON_FIRST_USE = {
     "sanity_checks": "graphgrad.nn.diagnosis.sanity",
     "search": "graphgrad.nn.tuning.hyperparameters",
 }
-_answer_for_names(__name__, _ON_FIRST_USE)
+_install_getattr(__name__, _ON_FIRST_USE)
 
 
 def __dir__() -> list[str]:

@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 from graphgrad.arguments import CALLED, NonNegativeFloat, guarded, wrong
 from graphgrad.engine.operands import as_array
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.names import answer_for_names as _answer_for_names
+from graphgrad.names import install_getattr as _install_getattr
 from graphgrad.nn.modules.module import Module, Parameter
 from graphgrad.pieces import FEW_ARRAYS, spans
 from graphgrad.randomness import default_generator
@@ -426,4 +426,4 @@ def initialize(
         p.data = p.data  # tells a graph that needs the old values
 
 
-_answer_for_names(__name__)
+_install_getattr(__name__)

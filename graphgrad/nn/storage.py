@@ -10,7 +10,7 @@ import numpy as np
 from graphgrad.arguments import guarded
 from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.errors import ArgumentError, DtypeError, FileFormatError, UnsupportedError
-from graphgrad.files import replacing
+from graphgrad.files import atomic_write
 from graphgrad.nn.modules.module import Module
 from graphgrad.typing import Array
 
@@ -109,7 +109,7 @@ def write(arrays: Mapping[str, Any], path: Path, metadata: Mapping[str, str] | N
         header[name] = {"dtype": _dtype(array), "shape": array.shape, "data_offsets": span}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with replacing(path, durable=True) as unfinished, unfinished.open("wb") as file:
+    with atomic_write(path, durable=True) as unfinished, unfinished.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in order:
             little = arrays[name].astype(arrays[name].dtype.newbyteorder("<"), "C", copy=False)

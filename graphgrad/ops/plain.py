@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.engine.plain import OF_CONSTANTS, PLAIN, REMEDIES, ask
+from graphgrad.engine.plain import OF_CONSTANTS, PLAIN, REMEDIES, call_plain
 from graphgrad.typing import Array
 
 
@@ -131,14 +131,14 @@ REMEDIES |= {
 
 def argmax(a: Array, axis: int | None = None, *, keepdims: bool = False) -> Array:
     """Return the positions of the maxima, a plain array."""
-    return ask(np.argmax, a, axis, keepdims=keepdims)
+    return call_plain(np.argmax, a, axis, keepdims=keepdims)
 
 
 def argmin(a: Array, axis: int | None = None, *, keepdims: bool = False) -> Array:
     """Return the positions of the minima, a plain array."""
-    return ask(np.argmin, a, axis, keepdims=keepdims)
+    return call_plain(np.argmin, a, axis, keepdims=keepdims)
 
 
 def argsort(a: Array, axis: int | None = -1, *, stable: bool | None = None) -> Array:
     """Return the positions in sorted order, a plain array."""
-    return ask(np.argsort, a, axis, **({} if stable is None else {"stable": stable}))
+    return call_plain(np.argsort, a, axis, **({} if stable is None else {"stable": stable}))

@@ -6,7 +6,7 @@ if __name__ != "graphgrad.optim":
         "it would have classes of its own; write `from graphgrad import optim`"
     )
 
-from graphgrad.names import answer_for_names as _answer_for_names
+from graphgrad.names import install_getattr as _install_getattr
 from graphgrad.optim.adaptive import (
     AdaDelta as AdaDelta,
     Adadelta as Adadelta,
@@ -46,7 +46,7 @@ from graphgrad.optim.schedules import (
 from graphgrad.optim.sgd import SGD as SGD, Momentum as Momentum, Nesterov as Nesterov
 from graphgrad.reprs import public as _public
 
-_answer_for_names(__name__)
+_install_getattr(__name__)
 
 
 def __dir__() -> list[str]:

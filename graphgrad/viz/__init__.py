@@ -1,6 +1,6 @@
 """Pictures of graphs: a snapshot, a view of it, a writer for each format; `plots` of arrays."""
 
-from graphgrad.names import answer_for_names as _answer_for_names
+from graphgrad.names import install_getattr as _install_getattr
 from graphgrad.reprs import public as _public
 from graphgrad.viz import plots as plots
 from graphgrad.viz.page.training import training_page as training_page
@@ -16,7 +16,7 @@ from graphgrad.viz.snapshots.snapshot import (
 from graphgrad.viz.snapshots.traces import tracing as tracing
 from graphgrad.viz.views.view import View as View
 
-_answer_for_names(__name__)
+_install_getattr(__name__)
 
 
 def __dir__() -> list[str]:

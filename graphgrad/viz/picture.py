@@ -11,7 +11,7 @@ from typing import Any, Never, Unpack
 
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, PictureError, UnsupportedError
-from graphgrad.files import replacing
+from graphgrad.files import atomic_write
 from graphgrad.reprs import counted
 from graphgrad.viz.drawing.dot_writer import dot
 from graphgrad.viz.drawing.json_writer import to_json
@@ -164,7 +164,7 @@ class Graph:
         else:
             data = self._draw(seen, suffix, timeout, options)
         try:
-            with replacing(path) as unfinished:
+            with atomic_write(path) as unfinished:
                 unfinished.write_bytes(data)
         except OSError as error:
             raise PictureError(f"render: cannot write '{path}': {error.strerror}") from error

@@ -10,7 +10,7 @@ import numpy as np
 from graphgrad.arguments import guarded, path as path_of, positive, several, whole, wrong
 from graphgrad.engine.operands import unwrapped
 from graphgrad.errors import ArgumentError, DtypeError, PictureError, ShapeError, UnsupportedError
-from graphgrad.files import replacing
+from graphgrad.files import atomic_write
 from graphgrad.typing import Array
 from graphgrad.viz.formulas.number_format import number as number
 
@@ -278,7 +278,7 @@ def save(figure: "Figure | SubFigure", path: str | os.PathLike[str], *, dpi: int
     if not path.parent.is_dir():
         raise PictureError(f"save: there is no folder '{path.parent}'")
     try:
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             drawn.savefig(unfinished, format=suffix, dpi=dpi)
     except OSError as error:
         raise PictureError(f"save: cannot write '{path}': {error.strerror}") from error

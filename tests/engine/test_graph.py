@@ -128,13 +128,13 @@ def test_small_values_and_gradients_stay_readable() -> None:
     total = z + x
     total.backward()
     assert node_of(z).value == 12
-    gradients = node_of(total).flow or {}
+    gradients = node_of(total).small_gradients or {}
     assert gradients[node_of(z).serial] == 1
     assert gradients[node_of(x).serial] == 5
     big = leaf(np.ones(1000))
     total = big.sum()
     total.backward()
-    assert list(node_of(total).flow or {}) == [node_of(total).serial]
+    assert list(node_of(total).small_gradients or {}) == [node_of(total).serial]
 
 
 def test_second_backward() -> None:

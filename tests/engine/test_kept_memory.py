@@ -26,10 +26,10 @@ CACHES = {
     "graphgrad.ops.einstein._backward": "short texts",
     "graphgrad.ops.einstein._explicit": "short texts",
     "graphgrad.ops.ranges.bounds": "two numbers for a dtype and a power",
-    "graphgrad.engine.numpy_protocols._place_of_out": "a number for each function of NumPy",
+    "graphgrad.engine.numpy_protocols._position_of_out": "a number for each function of NumPy",
     "graphgrad.engine.recompute._rerun_op": "an op for each number of outputs",
     "graphgrad.engine.accumulate._broadcasts_to": "a bool for two shapes",
-    "graphgrad.engine.accumulate._stretched": "a few axes for two shapes",
+    "graphgrad.engine.accumulate._broadcast_axes": "a few axes for two shapes",
 }
 
 

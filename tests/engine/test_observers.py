@@ -11,7 +11,7 @@ import pytest
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.engine.accumulate import Scatter, scatter_add
-from graphgrad.engine.graph import Node, history
+from graphgrad.engine.graph import Node, graph_nodes
 from graphgrad.engine.recording import Observer, observing
 from graphgrad.engine.sweep import Sweep
 from graphgrad.errors import GraphError
@@ -107,7 +107,7 @@ def test_contributions_add_up_to_the_gradients(seed: int) -> None:
 def leaves(result: gg.Tensor) -> list[Node]:
     node = node_of(result)
     assert node is not None
-    return [n for n in history(node) if n.plan is None and n.needs]
+    return [n for n in graph_nodes(node) if n.plan is None and n.needs]
 
 
 def test_a_leaf_is_complete_as_soon_as_its_last_use_has_sent() -> None:

@@ -109,7 +109,9 @@ def test_gradients_go_to_outputs_by_their_keys_not_by_their_order() -> None:
     _, pushed = gg.jvp(f, ({"x": 1.0, "y": 1.0},), ({"y": 10.0, "x": 1.0},))
     assert pushed == {"a": 2, "b": [30, 1]}
     for wrong in ({"a": 1.0, "c": (1.0, 1.0)}, [1.0, (1.0, 1.0)], {"a": 1.0, "b": 1.0}):
-        with pytest.raises(ShapeError, match=r"gradients for 3 outputs, or in another form.*at t"):
+        with pytest.raises(
+            ShapeError, match=r"gradients for 3 outputs, or in other containers.*at t"
+        ):
             pullback(wrong)
     with pytest.raises(ShapeError, match="tangents"):
         gg.jvp(f, ({"x": 1.0, "y": 1.0},), ({"y": 10.0, "z": 1.0},))
@@ -371,7 +373,7 @@ def test_recompute_notices_tensors_that_took_the_place_of_others() -> None:
         gg.grad(loss)(layer.weight.data.copy())
 
     for fault in (changed, frozen, lent):
-        with pytest.raises(GraphError, match="computed again from other tensors"):
+        with pytest.raises(GraphError, match="depends on other tensors than the first"):
             fault()
 
 
@@ -400,9 +402,9 @@ def test_an_op_with_the_wrong_number_of_rules_or_names_says_so() -> None:
         gg.op(lambda x, y: x * y, name="two")
     with pytest.raises(TypeError, match=r"1 gradient rules for the inputs \('x', 'y'\)"):
         gg.op(np.nextafter, lambda g: g, replace=True)
-    with pytest.raises(TypeError, match=r"np.tanh has a rule already; .*replace=True"):
+    with pytest.raises(TypeError, match=r"np.tanh already has a rule; .*replace=True"):
         gg.op(np.tanh, lambda g: g)
-    with pytest.raises(TypeError, match=r"np.isnan has an answer, which is plain, already"):
+    with pytest.raises(TypeError, match=r"np.isnan already has a plain result"):
         gg.op(np.isnan, lambda g: g)
     scaled = gg.op(lambda x, k: x * k, lambda g, k: g * k, name="scaled")
     with pytest.raises(TypeError, match=r"scaled: not differentiable in 'k'; pass \.detach"):

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 import graphgrad as gg
-from graphgrad.engine.op import SHARED_INPUTS, Op
+from graphgrad.engine.op import MAX_INPUTS_OF_CACHED_PLANS, Op
 from graphgrad.errors import DtypeError, GraphError, IndexingError, ShapeError, UnsupportedError
 from graphgrad.ops import join
 from graphgrad.optim.penalties import PENALTY
@@ -86,8 +86,10 @@ def test_lists_with_any_of_their_inputs_wanted(operation: Op[Any]) -> None:
         for x, want, e in zip(inputs, wanted, expected, strict=True):
             if want:
                 np.testing.assert_allclose(x.grad, e)
-    assert len(operation.plans) <= 2 ** (SHARED_INPUTS + 1), "long lists leave nothing behind"
-    assert all(len(wants) <= SHARED_INPUTS for wants in operation.plans)
+    assert len(operation.plans) <= 2 ** (MAX_INPUTS_OF_CACHED_PLANS + 1), (
+        "long lists leave nothing behind"
+    )
+    assert all(len(wants) <= MAX_INPUTS_OF_CACHED_PLANS for wants in operation.plans)
 
 
 def test_a_list_of_inputs_has_one_joint_rule() -> None:

@@ -11,7 +11,7 @@ from graphgrad import nn
 from graphgrad.engine.accumulate import Scatter
 from graphgrad.engine.domains import Call, Cases, Elementwise, Reduction, call
 from graphgrad.engine.op import Op
-from graphgrad.engine.plan import asked_by
+from graphgrad.engine.plan import rule_arguments
 from graphgrad.engine.record import record
 from graphgrad.nn.functional.activations import _ELU, _LEAKY
 from graphgrad.nn.functional.linear_units import _GELU
@@ -141,7 +141,7 @@ def test_formulas_evaluate_to_what_ops_compute(op: Op[Any]) -> None:
         for rule, text in zip(op.rules, texts, strict=True):
             if rule is None or text is None or not next(by_rule):
                 continue
-            expected = rule(g, *(values[n] for n in asked_by(rule)))
+            expected = rule(g, *(values[n] for n in rule_arguments(rule)))
             found = Reader(text.split(", summed")[0], known).read()
             found, expected = np.broadcast_arrays(found, expected)
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-9, err_msg=text)
@@ -216,7 +216,7 @@ def test_formulas_of_arrays_evaluate_to_what_ops_compute(op: Op[Any]) -> None:
             if text is None or not by_rule[i] or "[index]" in text or "…, −1]" in text:
                 continue
             rule: Any = op.joint or op.rules[i]
-            expected = rule(g, *(values[n] for n in asked_by(rule)))
+            expected = rule(g, *(values[n] for n in rule_arguments(rule)))
             expected = expected[i] if op.joint else expected
             found = computed(text, known, shapes[i])
             if isinstance(expected, Scatter):

@@ -1,6 +1,6 @@
 """Functions of a network: an output and its gradient, no state."""
 
-from graphgrad.names import answer_for_names as _answer_for_names
+from graphgrad.names import install_getattr as _install_getattr
 from graphgrad.nn.functional.activations import (
     elu as elu,
     hardtanh as hardtanh,
@@ -83,4 +83,4 @@ from graphgrad.nn.functional.recurrence import (
 from graphgrad.nn.functional.response_norm import local_response_norm as local_response_norm
 from graphgrad.nn.functional.windows import col2im as col2im, im2col as im2col
 
-_answer_for_names(__name__)
+_install_getattr(__name__)

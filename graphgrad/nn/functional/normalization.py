@@ -12,7 +12,7 @@ from graphgrad.engine.in_place import mark_changed, writable
 from graphgrad.engine.memory import note_write
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_floating, operand, shape_of
-from graphgrad.engine.recording import note_change
+from graphgrad.engine.recording import notify_overwritten
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.kernels.moments import (
@@ -259,7 +259,7 @@ def _move(running: Any, statistic: Any, momentum: float) -> None:
     if isinstance(running, Tensor):
         mark_changed(running)
     else:
-        note_change(array)
+        notify_overwritten(array)
         note_write(array)
 
 

@@ -1,6 +1,6 @@
 """Networks that made history, buildable by one call; names of parameters are torchvision's."""
 
-from graphgrad.names import answer_for_names as _answer_for_names
+from graphgrad.names import install_getattr as _install_getattr
 from graphgrad.nn.models.alexnet_zfnet import (
     AlexNet as AlexNet,
     ZFNet as ZFNet,
@@ -29,4 +29,4 @@ from graphgrad.nn.models.vgg import (
     vgg19 as vgg19,
 )
 
-_answer_for_names(__name__)
+_install_getattr(__name__)

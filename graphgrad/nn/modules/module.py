@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from graphgrad.engine.graph import array_of, tick
 from graphgrad.engine.in_place import mark_changed, writable
 from graphgrad.engine.operands import as_array, unwrapped
-from graphgrad.engine.recording import calling, latest
+from graphgrad.engine.recording import latest, notify_called
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
 from graphgrad.typing import Array
@@ -89,7 +89,7 @@ class Module:
     def __call__(self: _Computes[P, R_co], *inputs: P.args, **options: P.kwargs) -> R_co:
         """Compute the output, and show it to the hooks."""
         if latest().observers:
-            with calling(self):
+            with notify_called(self):
                 out = self.forward(*inputs, **options)
         else:
             out = self.forward(*inputs, **options)

@@ -17,7 +17,7 @@ import numpy as np
 
 from graphgrad.arguments import PositiveInt, guarded
 from graphgrad.errors import DtypeError, FileFormatError, StorageError
-from graphgrad.files import UNFINISHED, owned, replacing
+from graphgrad.files import UNFINISHED, atomic_write, file_lock
 from graphgrad.nn.storage import CHECKPOINT, read, write
 from graphgrad.reprs import counted
 from graphgrad.typing import Array
@@ -96,7 +96,7 @@ class Checkpoints:
             raise StorageError(f"{message}; name another folder") from error
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(owned(self.folder / ".lock"))
+                stack.enter_context(file_lock(self.folder / ".lock"))
             except BlockingIOError as error:
                 message = f"another training run writes its checkpoints to {self.folder}"
                 raise StorageError(f"{message}; name another folder") from error
@@ -135,7 +135,7 @@ class Checkpoints:
 
     def mark_best(self, path: Path) -> None:
         """Let ``best.safetensors`` be this checkpoint."""
-        with replacing(self.folder / "best.safetensors", durable=True) as unfinished:
+        with atomic_write(self.folder / "best.safetensors", durable=True) as unfinished:
             unfinished.unlink()
             try:
                 unfinished.hardlink_to(path)

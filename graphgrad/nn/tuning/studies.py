@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from graphgrad.errors import FileFormatError, SearchError, UnsupportedError
-from graphgrad.files import owned, replacing
+from graphgrad.files import atomic_write, file_lock
 from graphgrad.nn.tuning.ranges import Choice, Range
 
 NAME = "graphgrad.nn.search"  # of the study in its file
@@ -45,7 +45,7 @@ def opened(
     path = Path(storage)
     with _owned(path):
         if not path.exists():
-            with replacing(path, durable=True) as unfinished, _kept(optuna, unfinished) as kept:
+            with atomic_write(path, durable=True) as unfinished, _kept(optuna, unfinished) as kept:
                 made(kept)
         _must_be_ours(path)
         with _kept(optuna, path) as kept:
@@ -91,7 +91,7 @@ def _owned(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(owned(path.with_name(f"{path.name}.lock")))
+            stack.enter_context(file_lock(path.with_name(f"{path.name}.lock")))
         except BlockingIOError as error:
             message = f"search: {path}: another search is using it"
             raise SearchError(message) from error

@@ -8,7 +8,7 @@ import numpy as np
 from graphgrad.engine.accumulate import Scatter
 from graphgrad.engine.binder import REQUIRED
 from graphgrad.engine.op import Op
-from graphgrad.viz.formulas.local_derivatives import rule_arguments
+from graphgrad.viz.formulas.local_derivatives import cached_rule_arguments
 from graphgrad.viz.formulas.notation import index, write
 from graphgrad.viz.formulas.number_format import UPSTREAM, as_number
 from graphgrad.viz.formulas.simplification import without_safeguards
@@ -131,7 +131,7 @@ class AppliedOp:
         g: Any = Symbol(UPSTREAM, shape=None if op.outputs > 1 else out.known_shape)
         if op.outputs > 1:
             g = [Symbol(f"{UPSTREAM}{'₀₁₂₃'[k]}") for k in range(op.outputs)]
-        e = rule(g, *(values[n] for n in rule_arguments(rule)))
+        e = rule(g, *(values[n] for n in cached_rule_arguments(rule)))
         e = e[i] if op.joint else e
         if is_ours(op):
             e = without_safeguards(e)

@@ -10,16 +10,16 @@ from graphgrad.engine.accumulate import Scatter
 from graphgrad.engine.errstate import ignore_warnings, restore_warnings
 from graphgrad.engine.graph import Absent, Freed, Node
 from graphgrad.engine.memory import overwritten
-from graphgrad.engine.plan import asked_by
+from graphgrad.engine.plan import rule_arguments
 
 _arguments: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()
 
 
-def rule_arguments(rule: Any) -> list[str]:
+def cached_rule_arguments(rule: Any) -> list[str]:
     """Return the names of a rule's arguments; cached, since large pictures ask often."""
     names = _arguments.get(rule)
     if names is None:
-        names = _arguments[rule] = asked_by(rule)
+        names = _arguments[rule] = rule_arguments(rule)
     return names
 
 
@@ -44,7 +44,7 @@ def local_derivatives(node: Node) -> tuple[float | None, ...]:
         g = np.ones(node.shape, node.dtype)[()]
         for i in node.plan.wants:
             rule: Any = op.joint or op.rules[i]
-            needed = rule_arguments(rule)
+            needed = cached_rule_arguments(rule)
             if math.prod(parents[i].shape) == 1 and all(n in values for n in needed):
                 c = rule(g, *(values[n] for n in needed))
                 c = c[i] if op.joint else c

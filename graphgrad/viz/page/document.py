@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from graphgrad.errors import PictureError
-from graphgrad.files import replacing
+from graphgrad.files import atomic_write
 
 FOLDER = Path(__file__).parent
 
@@ -116,7 +116,7 @@ def write(path: Path, text: str, who: str) -> Path:
         If the path cannot be written.
     """
     try:
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_bytes(
                 text.encode("utf-8")
             )  # in text mode, newlines on Windows would change the hashes

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.engine.accumulate import Scatter, gather, scatter_add, settled
+from graphgrad.engine.accumulate import Scatter, fitted_contribution, gather_outputs, scatter_add
 from graphgrad.engine.graph import Absent, Freed, Node, ancestors
 from graphgrad.engine.memory import check_values, overwritten
 from graphgrad.engine.plan import call_rule
@@ -78,7 +78,7 @@ def replay(known: Mapping[Node, Any], outputs: Mapping[Node, int]) -> Contributi
     found = Contributions()
     gathered: dict[Node, list[Any]] = {}  # for ops of several outputs
     incomplete: set[Node] = set()  # whose gradients are incomplete
-    where_passed = False
+    after_where = False
     for node in ancestors(known):
         g = known.get(node)
         if g is not None:
@@ -91,14 +91,14 @@ def replay(known: Mapping[Node, Any], outputs: Mapping[Node, int]) -> Contributi
             for place, c in _rerun_rules(node, g, outputs):
                 parent = node.parents[place]
                 if c.__class__ is tuple:
-                    gather(gathered, parent, c)
+                    gather_outputs(gathered, parent, c)
                 elif c.__class__ is not Scatter:
                     array = c if hasattr(c, "shape") else np.asarray(c)
-                    c = settled(array, node, parent, g, where_passed=where_passed)  # noqa: PLW2901
+                    c = fitted_contribution(array, node, parent, g, after_where=after_where)  # noqa: PLW2901
                 found.sent(node, place, c, g)
         except GraphgradError:
             incomplete.update(node.parents[place] for place in node.plan.wants)
-        where_passed = where_passed or node.plan.op.masks
+        after_where = after_where or node.plan.op.masks
     return found
 
 

@@ -143,10 +143,10 @@ class OpNote:
 class BackwardNumbers:
     """The gradients and contributions of one ``backward()``, as numbers."""
 
-    __slots__ = ("contributions", "flows", "gradients")
+    __slots__ = ("contributions", "gradients", "small_gradients")
 
-    def __init__(self, flows: dict[int, Any], seen: Contributions) -> None:
-        self.flows = flows  # identifies the latest backward() from a node
+    def __init__(self, small_gradients: dict[int, Any], seen: Contributions) -> None:
+        self.small_gradients = small_gradients  # identifies the latest backward() from a node
         self.gradients = seen.gradients
         self.contributions = seen.contributions
 

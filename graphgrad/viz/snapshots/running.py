@@ -10,7 +10,7 @@ from graphgrad.engine.operands import as_array
 from graphgrad.engine.record import constant
 from graphgrad.engine.recording import enable_grad
 from graphgrad.engine.tensor import Tensor
-from graphgrad.engine.transforms import Derived
+from graphgrad.engine.transforms import DerivativeFunction
 from graphgrad.engine.trees import flatten
 from graphgrad.engine.variables import name_of
 from graphgrad.errors import DtypeError
@@ -33,7 +33,7 @@ def run_traced(f: Callable[..., Any], args: tuple[Any, ...]) -> Snapshot:
     with enable_grad(), tracing():
         result = f(*leaves)
     name = name_of(f)
-    title = None if name == "<lambda>" or isinstance(f, Derived) else name
+    title = None if name == "<lambda>" or isinstance(f, DerivativeFunction) else name
     if isinstance(result, Tensor):
         return take_snapshot(result, name=title)
     if isinstance(result, tuple | list | dict):

@@ -22,7 +22,7 @@ from graphgrad.engine.graph import (
     Node,
     ancestors,
     array_of,
-    history,
+    graph_nodes,
     kept_arrays,
     node_of,
 )
@@ -184,7 +184,7 @@ def take_snapshot(*tensors: Tensor, name: str | None = None, names: Sequence[str
     roots = {node: array_of(t) for t in tensors if (node := node_of(t)) is not None}
     if not roots:
         return Snapshot((_constant(array_of(tensors[0])),), None, name=name)
-    nodes = history(*roots)
+    nodes = graph_nodes(*roots)
     outputs = _output_numbers(nodes)
     backward = _gradients(roots, nodes, outputs)
     uses = Counter(n.parents[i] for n in nodes if n.plan is not None for i in n.plan.wants)
@@ -425,11 +425,11 @@ def _gradients(
     (root, data), *others = roots.items()
     note_of_root = None if others else note_of(root)
     traced = None if note_of_root is None else note_of_root.backward
-    if traced is not None and traced.flows is root.flow:
+    if traced is not None and traced.small_gradients is root.small_gradients:
         return _Gradients(traced.gradients, traced.contributions)
     wanted = [n for n in ancestors(roots) if n.dtype is not None]
-    flow = {} if others else root.flow or {}
-    kept = {n: flow[n.serial] for n in wanted if n.serial in flow}
+    small_gradients = {} if others else root.small_gradients or {}
+    kept = {n: small_gradients[n.serial] for n in wanted if n.serial in small_gradients}
     note = None
     if len(kept) < len(wanted):
         seeds = {root: kept.get(root, np.ones_like(data)) for root, data in roots.items()}

@@ -37,7 +37,7 @@ class _BackwardTrace(Contributions):
 
     def __init__(self, sweep: Sweep) -> None:
         super().__init__()
-        self.flows = sweep.flows
+        self.small_gradients = sweep.small_gradients
         self.seeds = list(sweep.grads)
         self.sweeping(sweep)
 
@@ -46,7 +46,7 @@ class _BackwardTrace(Contributions):
         for node in self.seeds if finished else ():
             note = note_of(node)
             if note is not None:
-                note.backward = BackwardNumbers(self.flows, self)
+                note.backward = BackwardNumbers(self.small_gradients, self)
 
 
 class _ActiveCall:
