@@ -12,7 +12,7 @@ import numpy as np
 from graphgrad.arguments import function
 from graphgrad.checks.inputs import names_of
 from graphgrad.engine.graph import array_of
-from graphgrad.engine.in_place import stand_for, writable
+from graphgrad.engine.in_place import replace_with, writable
 from graphgrad.errors import UnsupportedError
 
 ADVICE = (
@@ -53,7 +53,7 @@ class Twin:
         """Compute the output, or the loss of it."""
         count = len(self.parameters)
         for parameter, value in zip(self.parameters, values[:count], strict=True):
-            stand_for(parameter, value)
+            replace_with(parameter, value)
         for buffer, before in self.buffers:
             writable(buffer)[...] = before
         for generator, state in self.generators:

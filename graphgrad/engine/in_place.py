@@ -48,7 +48,7 @@ def set_array(tensor: Recorded, array: Array) -> None:
         tensor._node.value = array
 
 
-def stand_for(tensor: Recorded, other: Recorded) -> None:
+def replace_with(tensor: Recorded, other: Recorded) -> None:
     """Give a tensor the array and the node of another one."""
     tensor._array, tensor._node = other._array, other._node
 
@@ -113,7 +113,7 @@ class InPlace(ArrayMethods):
 
     def _become(self, result: Self) -> None:
         name = None if self._node is None else self._node.name
-        stand_for(self, result)
+        replace_with(self, result)
         if name is not None:
             (self._node or make_leaf(self, needs=False)).name = name
 

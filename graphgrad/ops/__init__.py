@@ -1,4 +1,4 @@
-"""Every op, by kind: importing this package declares them all. `gg.<name>` names them."""
+"""All ops, by kind; importing this package declares them. Public names are in `gg`."""
 
 from graphgrad.ops import (
     choice as choice,

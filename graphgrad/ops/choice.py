@@ -1,7 +1,7 @@
-"""Choosing between arrays, element by element.
+"""Selecting between arrays, element by element.
 
-A branch that was not taken contributes exactly 0 to the gradient, even where its own
-derivative is not finite.
+A branch that was not taken contributes exactly 0 to the gradient, even if its derivative is not
+finite.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ _WORDS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def _masked(x: Array, mask: Array) -> Array:
-    """Keep x where mask is set; elsewhere 0, also where x is infinite or NaN.
+    """Return x where the mask is set, else 0, also for infinite or NaN x.
 
-    By bits, as integers times 0 or 1: np.where waits for a mask that the processor cannot
-    predict (measured, on 100,000 random elements: 10 times as long as this).
+    Computed on the bits, as integers times 0 or 1: np.where takes 10 times as long for random
+    masks, which the processor's branch prediction cannot handle (100,000 elements).
     """
     if not np.ndim(mask):
         return x if mask else np.zeros_like(x)
@@ -52,7 +52,7 @@ masked: Elementary = op(
 
 
 def keep(g: Array, mask: Array) -> Array:
-    """Call `masked`, without the way through its argument binder for plain arrays."""
+    """Call `masked`; on plain arrays without binding arguments."""
     return masked(g, mask) if isinstance(g, Recorded) else _masked(g, mask)
 
 

@@ -1,12 +1,12 @@
 """Decompositions of matrices: Cholesky, QR, eigenvalues, singular values. All work on stacks.
 
-What NumPy reads is what gets a gradient: `cholesky`, `eigh` and `eigvalsh` read one
-triangle, and the gradient lies in that triangle.
+Gradients go to the elements that NumPy reads: `cholesky`, `eigh` and `eigvalsh` read one triangle,
+and the gradient is in that triangle.
 
-Eigenvectors turn into each other at a speed of 1 / (difference of their eigenvalues), and
-so do singular vectors. Where two values are equal these vectors are undefined, and a result
-that depends on them one by one has no gradient: an error says so. A result that depends on
-neither of the two (the values alone, or other vectors) has one, and gets it.
+The derivative of an eigenvector has terms 1 / (difference of two eigenvalues), and so has that of
+a singular vector. If two values are equal, their vectors are not unique, and a result that depends
+on them individually has no gradient: LinalgError. A result that does not depend on them (but on the
+values, or on other vectors) has one.
 """
 
 from typing import Any
@@ -18,14 +18,14 @@ from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import UnsupportedError
-from graphgrad.ops.determinants import onto_triangle, transposed
+from graphgrad.ops.determinants import to_triangle, transposed
 from graphgrad.typing import Array
 
 # ---------------------------------------------------------------------------- cholesky
 
 
 def _cholesky_rule(g: Array, out: Array, upper: bool) -> Array:
-    """Apply the formula of Murray (2016): S = L⁻ᵀ Φ(Lᵀ g) L⁻¹, gathered in the triangle read."""
+    """Apply the formula of Murray (2016): S = L⁻ᵀ Φ(Lᵀ g) L⁻¹, moved to the triangle read."""
     if upper:
         return transposed(_cholesky_lower(transposed(g), transposed(out)))
     return _cholesky_lower(g, out)
@@ -35,7 +35,7 @@ def _cholesky_lower(g: Array, factor: Any) -> Array:
     inverse = np.linalg.inv(factor)
     c = transposed(factor) @ np.tril(g)
     half = (np.tril(c) + np.tril(c, -1)) / 2  # the diagonal counts half
-    return onto_triangle(transposed(inverse) @ half @ inverse, "L")
+    return to_triangle(transposed(inverse) @ half @ inverse, "L")
 
 
 cholesky: Op[Tensor] = op(
@@ -83,18 +83,18 @@ over_gap: Op[Tensor] = op(
 
 
 def _off_diagonal(x: Array, gap: Any) -> Array:
-    """Divide square matrices off their diagonals, where the result is 0."""
+    """Divide the off-diagonal elements of square matrices; the diagonal becomes 0."""
     own = np.eye(x.shape[-1], dtype=bool)
     return over_gap(np.where(own, 0.0, x), np.where(own, 1.0, gap))
 
 
-def _turned(x: Array, values: Array) -> Array:
+def _over_differences(x: Array, values: Array) -> Array:
     """Return x[i, j] / (values[j] − values[i]), and 0 on the diagonal."""
     return _off_diagonal(x, values[..., None, :] - values[..., :, None])
 
 
-def _evenly(g: Array, values: Array) -> Array:
-    """Share the gradients of equal values evenly, as `max` does: then no basis is preferred."""
+def _average_ties(g: Array, values: Array) -> Array:
+    """Average the gradients of equal values, as `max` does, so that no basis is preferred."""
     equal = values[..., None, :] == values[..., :, None]
     share = equal / np.sum(equal, axis=-1, keepdims=True)
     return (share.astype(g.dtype) @ g[..., None])[..., 0]
@@ -109,10 +109,10 @@ def _eigh_rule(g: list[Any], out: Array, UPLO: str) -> tuple[Array]:
     vectors_t = transposed(vectors)
     inner = 0.0
     if g_vectors is not None:
-        inner = vectors @ _turned(vectors_t @ g_vectors, values)
+        inner = vectors @ _over_differences(vectors_t @ g_vectors, values)
     if g_values is not None:
-        inner = inner + vectors * _evenly(g_values, values)[..., None, :]
-    return (onto_triangle(inner @ vectors_t, UPLO),)
+        inner = inner + vectors * _average_ties(g_values, values)[..., None, :]
+    return (to_triangle(inner @ vectors_t, UPLO),)
 
 
 _SYMMETRIC = (
@@ -149,8 +149,8 @@ eigh: Op[tuple[Tensor, Tensor]] = op(
 
 def _eigvalsh_rule(g: Array, a: Array, UPLO: Any) -> Array:
     values, vectors = np.linalg.eigh(a, UPLO)
-    scaled = vectors * _evenly(g, values)[..., None, :]
-    return onto_triangle(scaled @ transposed(vectors), UPLO)
+    scaled = vectors * _average_ties(g, values)[..., None, :]
+    return to_triangle(scaled @ transposed(vectors), UPLO)
 
 
 eigvalsh: Op[Tensor] = op(
@@ -166,7 +166,7 @@ eigvalsh: Op[Tensor] = op(
 
 
 def _first(g: Array, k: int) -> Array:
-    """Take the gradient of the first k vectors; those that only fill up must not have one."""
+    """Return the gradient of the first k vectors; raise if the arbitrary others have one."""
     if g is None:
         return None
     if (g[..., k:] != 0).any():
@@ -179,10 +179,10 @@ def _first(g: Array, k: int) -> Array:
 
 
 def _svd_rule(g: list[Any], out: Array, full_matrices: bool) -> tuple[Array]:
-    """Combine the turning of the singular vectors with the change of the values.
+    """Add the gradients by the singular vectors to those by the values.
 
-    Inside the span of the vectors, with P = Uᵀ g_U and Q = Vᵀ g_V, the pair (i, j) turns by
-    half of ((P + Q) − (P + Q)ᵀ) / (s_j − s_i) + ((P − Q) − (P − Q)ᵀ) / (s_j + s_i).
+    Inside the span of the vectors, with P = Uᵀ g_U and Q = Vᵀ g_V, the element (i, j) is half of
+    ((P + Q) − (P + Q)ᵀ) / (s_j − s_i) + ((P − Q) − (P − Q)ᵀ) / (s_j + s_i).
     """
     u, s, vh = out
     g_u, g_s, g_vh = g
@@ -196,12 +196,12 @@ def _svd_rule(g: list[Any], out: Array, full_matrices: bool) -> tuple[Array]:
     p = 0.0 if g_u is None else transposed(u) @ g_u
     q = 0.0 if g_vh is None else vh @ transposed(g_vh)
     if g_u is not None or g_vh is not None:
-        same = _turned(p + q, s)
+        same = _over_differences(p + q, s)
         opposite = _off_diagonal(p - q - transposed(p - q), s[..., None, :] + s[..., :, None])
         inner = u @ ((same + transposed(same) + opposite) / 2)
     if g_s is not None:
         # a singular value is an absolute value: at 0 its gradient is 0
-        inner = inner + u * np.where(s == 0, 0.0, _evenly(g_s, s))[..., None, :]
+        inner = inner + u * np.where(s == 0, 0.0, _average_ties(g_s, s))[..., None, :]
     if g_u is not None and rows > k:
         outside = over_gap(g_u - u @ p, s[..., None, :]) @ vh
     if g_vh is not None and columns > k:
@@ -234,7 +234,7 @@ _svd: Op[tuple[Tensor, Tensor, Tensor]] = op(
 
 def _svdvals_rule(g: Array, a: Array) -> Array:
     u, s, vh = np.linalg.svd(a, full_matrices=False)
-    return (u * np.where(s == 0, 0.0, _evenly(g, s))[..., None, :]) @ vh
+    return (u * np.where(s == 0, 0.0, _average_ties(g, s))[..., None, :]) @ vh
 
 
 _svdvals: Op[Tensor] = op(
@@ -268,8 +268,8 @@ def svd(
 ) -> Array:
     """Singular value decomposition: U, the values s (descending) and Vh with a = U diag(s) Vh.
 
-    Pass ``full_matrices=False`` for matrices that are not square: the vectors that fill the
-    larger of U and Vh up are arbitrary, and using them is an error at differentiation.
+    Pass ``full_matrices=False`` for matrices that are not square: otherwise the last vectors of the
+    larger of U and Vh are arbitrary, and a gradient by them is an error.
     """
     if hermitian:
         message = "svd: hermitian=True has no gradient rule; use eigh"
@@ -294,7 +294,7 @@ def _qr_tall(g_q: Array, g_r: Array, q: Array, r: Array) -> Array:
 
 
 def _qr_both(g_q: Array, g_r: Array, a: Array, q: Array, r: Array) -> Array:
-    """Split a wide matrix: its first columns make Q, the others are only turned by it."""
+    """Split a wide matrix: its first columns determine Q, the others are multiplied by Qᵀ."""
     rows, columns = a.shape[-2:]
     if rows >= columns:
         return _qr_tall(g_q, g_r, q, r)

@@ -1,8 +1,8 @@
 """Determinants. Their gradient is a polynomial, so it exists for singular matrices too.
 
-The gradient of det is the matrix of cofactors. In the basis of the singular vectors it is
-diagonal, with the products of all singular values but one; its own derivative has the
-products of all but two. No division, so nothing breaks where a singular value is 0.
+The gradient of det is the matrix of cofactors. In the basis of the singular vectors it is diagonal,
+with the products of all singular values but one; its derivative has the products of all but two.
+There is no division, so a singular value of 0 is no problem.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.tensor import Tensor
-from graphgrad.ops.ranges import has_its_digits
+from graphgrad.ops.ranges import has_full_precision
 from graphgrad.typing import Array
 
 REGULAR = Cases(
@@ -30,8 +30,8 @@ def transposed(a: Array) -> Array:
     return a.swapaxes(-1, -2)
 
 
-def onto_triangle(s: Array, uplo: str) -> Array:
-    """Gather the gradient of a symmetric matrix in the triangle that NumPy read."""
+def to_triangle(s: Array, uplo: str) -> Array:
+    """Move the gradient of a symmetric matrix to the triangle that NumPy read."""
     if uplo.upper() == "L":
         return np.tril(s) + np.tril(transposed(s), -1)
     return np.triu(s) + np.triu(transposed(s), 1)
@@ -59,7 +59,7 @@ def _cofactors(a: Array) -> Array:
         inverse = np.linalg.inv(a)
         condition = np.linalg.norm(a, axis=(-2, -1)) * np.linalg.norm(inverse, axis=(-2, -1))
         det = np.linalg.det(a)
-        if (condition < np.finfo(a.dtype).eps ** -0.5).all() and has_its_digits(np.abs(det), 1):
+        if (condition < np.finfo(a.dtype).eps ** -0.5).all() and has_full_precision(np.abs(det), 1):
             return det[..., None, None] * transposed(inverse)
     except np.linalg.LinAlgError:
         pass

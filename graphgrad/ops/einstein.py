@@ -1,4 +1,4 @@
-"""Einstein summation: any product of arrays, any sum over it, in one string of labels."""
+"""Einstein summation: products of arrays, summed over axes that a string of labels selects."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -17,14 +17,14 @@ from graphgrad.errors import ShapeError
 from graphgrad.typing import Array
 
 _BY_NUMBER = ascii_uppercase + ascii_lowercase  # NumPy's labels for 0, 1, …
-_MANY = 1 << 13  # from so many elements on, a product by BLAS is worth preparing
+_MANY = 1 << 13  # elements from which BLAS is faster, in spite of its preparation
 
 
 @lru_cache(maxsize=512)
 def _explicit(subscripts: str, ndims: tuple[int, ...]) -> tuple[list[str], str]:
-    """Write every axis of each operand, and of the output, as a letter of its own.
+    """Return the labels of each operand and of the output, with ellipses replaced.
 
-    An ellipsis becomes letters that the string does not use, aligned at its right end.
+    An ellipsis becomes letters that the string does not use, aligned at the right.
     """
     left, arrow, output = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
@@ -50,12 +50,12 @@ def _forward(operands: Any, subscripts: str, optimize: Any = False) -> Array:
         out = np.einsum(subscripts, *operands, optimize=_plan(operands, optimize))
     except ValueError as error:
         raise ShapeError(_diagnosis(operands, subscripts, str(error))) from error
-    # of one operand it may be a view, which only some calls would be
+    # copied, since for one operand it may be a view
     return out.copy() if len(operands) == 1 and out.base is not None else out
 
 
 def _plan(operands: Iterable[Any], optimize: Any) -> Array:
-    """Let large products go through BLAS even where NumPy's own default would not."""
+    """Return the argument ``optimize`` of np.einsum: BLAS for large products by default."""
     if optimize is False:
         sizes = [x.size for x in operands if hasattr(x, "size")]
         return len(sizes) > 1 and sum(sizes) > _MANY
@@ -63,7 +63,7 @@ def _plan(operands: Iterable[Any], optimize: Any) -> Array:
 
 
 def _diagnosis(operands: Any, subscripts: str, error: str) -> str:
-    """Say which label has two lengths, or else what NumPy says."""
+    """Return an error message: the label with two lengths, else NumPy's message."""
     shapes = [np.shape(x) for x in operands]
     fault = f"{', '.join(map(str, shapes))}: {error}"
     try:
@@ -90,24 +90,26 @@ def _diagnosis(operands: Any, subscripts: str, error: str) -> str:
 
 
 class _Backward(NamedTuple):
-    """How the gradient of one operand is made; depends on nothing but shapes."""
+    """How to compute the gradient of one operand; depends on shapes only."""
 
-    subscripts: str  # contracts g and the other operands to what they share with this one
+    subscripts: (
+        str  # contracts g and the other operands to the labels that they share with this one
+    )
     full: tuple[int, ...]  # one length per label of this operand
-    stretch: tuple[int, ...] | None  # 1 where g and the others do not know the label
-    diagonal: tuple[Array, ...] | None  # where a label stands twice in the term
+    stretch: tuple[int, ...] | None  # 1 for labels that g and the others lack
+    diagonal: tuple[Array, ...] | None  # if a label occurs twice in the term
 
 
 @lru_cache(maxsize=512)
 def _backward(subscripts: str, shapes: tuple[tuple[int, ...], ...], i: int) -> _Backward:
     """Plan the gradient of operand i.
 
-    A label that only this operand knows was summed over: g is the same all along it. One
-    that stands twice in its term picked a diagonal: g goes back there.
+    A label of this operand alone was summed over: the gradient is constant along it. A label that
+    occurs twice selected a diagonal: the gradient is on that diagonal.
     """
     labels, output = _explicit(subscripts, tuple(map(len, shapes)))
     terms = [output, *labels[:i], *labels[i + 1 :]]
-    elsewhere = set(output)  # where not broadcast from length 1
+    elsewhere = set(output)  # labels that are not broadcast from length 1
     for term, shape in zip(terms[1:], shapes[:i] + shapes[i + 1 :], strict=True):
         elsewhere.update(c for c, n in zip(term, shape, strict=True) if n != 1)
     lengths = dict(zip(labels[i], shapes[i], strict=True))
@@ -127,7 +129,7 @@ def _gradients(
     g: Array, inputs: tuple[Array, ...], wanted: tuple[bool, ...], subscripts: str, optimize: Any
 ) -> tuple[Array, ...]:
     if not isinstance(optimize, bool | str):
-        optimize = True  # an order of contraction that was made for the output
+        optimize = True  # not a contraction order, which was for the output
     shapes = tuple(map(shape_of, inputs))
     gradients: list[Any] = []
     for i, want in enumerate(wanted):
@@ -195,8 +197,8 @@ def _term(labels: Array) -> str:
 def einsum(*operands: Any, optimize: Any = False) -> Tensor:
     """Einstein summation, in both of NumPy's forms: ``"ij,jk->ik", a, b`` or labels by number.
 
-    Labels may repeat within an operand (a diagonal), stand in one operand alone (a sum) and
-    be left to an ellipsis. Large products go through BLAS with ``optimize=False`` too.
+    Labels may repeat within an operand (a diagonal) or occur in one operand only (a sum); an
+    ellipsis is allowed. Large products use BLAS with ``optimize=False`` too.
     """
     if isinstance(operands[0], str):
         subscripts, *arrays = operands

@@ -1,4 +1,4 @@
-"""The error function and its kin: integrals of the bell curve, which NumPy does not have."""
+"""The error function and related functions, which NumPy lacks."""
 
 import functools
 import math
@@ -43,7 +43,7 @@ _DOUBLE = (
 )
 
 
-def _fits(dtype: Any) -> Array:
+def _coefficients(dtype: Any) -> Array:
     return _SINGLE if dtype.itemsize == 4 else _DOUBLE
 
 
@@ -57,10 +57,10 @@ def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
     return y
 
 
-def widened(function: Any) -> Array:
-    """Let a function of float32 and float64 take halves, in single precision, and integers."""
+def for_all_floats(function: Any) -> Array:
+    """Decorate a function of float32 and float64 to take float16 and integers as well."""
 
-    @functools.wraps(function)  # its parameters' names too
+    @functools.wraps(function)  # keeps the names of parameters
     def wide(x: Array, *more: Any) -> Array:
         if x.dtype.kind != "f":
             return function(x.astype(float), *more)
@@ -73,27 +73,27 @@ def widened(function: Any) -> Array:
 
 def past_underflow(dtype: Any) -> float:
     """Return a z where erfc(z) is 0 in a dtype."""
-    return _fits(dtype)[0]  # type: ignore[no-any-return]
+    return _coefficients(dtype)[0]  # type: ignore[no-any-return]
 
 
 def scaled_erfc(z: Array) -> Array:
     """Return exp(z²) erfc(z) for z from 0 to ``past_underflow``."""
-    _, above, below, _ = _fits(z.dtype)
+    _, above, below, _ = _coefficients(z.dtype)
     y = _polynomial(z, above)
     y /= _polynomial(z, below)
     return y
 
 
-@widened
+@for_all_floats
 def _erf(x: Array) -> Array:
-    bound, _, _, series = _fits(x.dtype)
+    bound, _, _, series = _coefficients(x.dtype)
 
     def piece(x: Array) -> Array:
         z = np.minimum(np.abs(x), bound)
         near = (z < 0.5).astype(x.dtype)
         square = z * z
         far = 1 - scaled_erfc(z) * np.exp(-square)
-        far *= 1 - near  # a product takes less time than a choice
+        far *= 1 - near  # faster than np.where
         y = _polynomial(square, series)
         y *= z
         y *= near
@@ -102,7 +102,7 @@ def _erf(x: Array) -> Array:
     return in_pieces(piece, x)
 
 
-@widened
+@for_all_floats
 def _erfc(x: Array) -> Array:
     bound = past_underflow(x.dtype)
 
@@ -124,7 +124,7 @@ def _erfc(x: Array) -> Array:
     return in_pieces(piece, x)
 
 
-# An op of its own, for the product rule on exp(−x²) would make 0 · ∞ of its slope at ±∞.
+# A separate op: the chain rule on exp(−x²) would give 0 · ∞ at ±∞.
 bell: Elementary = op(
     lambda x: np.exp(-(np.minimum(np.abs(x), 200) ** 2)),
     lambda g, x: g * (np.clip(x, -200, 200) * (-2 * bell(x))),

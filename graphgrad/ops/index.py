@@ -1,4 +1,4 @@
-"""Reading and assigning elements by every kind of index that NumPy has."""
+"""Indexing and assignment, with every kind of index that NumPy has."""
 
 import operator
 from typing import Any
@@ -96,8 +96,8 @@ def _setitem(x: Array, value: Array, index: Any) -> Array:
     return out[()], index
 
 
-def _winners(index: Any, shape: tuple[int, ...]) -> Array:
-    """Tell which elements of ``x[index] = value`` were not overwritten by a later duplicate."""
+def _not_overwritten(index: Any, shape: tuple[int, ...]) -> Array:
+    """Return a mask of the elements of ``x[index] = value`` that no later duplicate overwrote."""
     last = np.zeros(shape, np.intp)
     count = last[index].size
     order = np.arange(count).reshape(last[index].shape)
@@ -106,8 +106,8 @@ def _winners(index: Any, shape: tuple[int, ...]) -> Array:
 
 
 def _assigned(g: Array, value_shape: tuple[int, ...], saved: Any) -> Array:
-    """Give an assigned value the gradient of the places where it won."""
-    c = g[saved] * _winners(saved, g.shape)
+    """Return the gradient of an assigned value: g where it was not overwritten by a duplicate."""
+    c = g[saved] * _not_overwritten(saved, g.shape)
     return np.reshape(c, (1,) * (len(value_shape) - c.ndim) + c.shape)  # value may have more axes
 
 

@@ -1,4 +1,4 @@
-"""Joining arrays, taking them apart, and repeating them."""
+"""Joining, splitting and repeating arrays."""
 
 import itertools
 from typing import Any
@@ -36,7 +36,7 @@ def _along(axis: int, part: Any) -> tuple[Array, ...]:
 def _apart(
     g: Array, inputs_shape: tuple[tuple[int, ...], ...], axis: int | None, wanted: tuple[bool, ...]
 ) -> tuple[Array, ...]:
-    """Cut a gradient at the seams of ``concatenate``."""
+    """Split a gradient into those of the arrays of ``concatenate``."""
     parts: list[Any] = []
     start = 0
     for shape, want in zip(inputs_shape, wanted, strict=True):
@@ -107,7 +107,7 @@ def vstack(tup: Any) -> Tensor:
 
 @composed(np.hstack, domain=_COLUMNS)
 def hstack(tup: Any) -> Tensor:
-    """Join arrays along the second axis, vectors along their only one."""
+    """Join arrays along the second axis, vectors along the first."""
     arrays = [atleast_1d(x) for x in tup]
     return concatenate(arrays, axis=0 if np.ndim(arrays[0]) == 1 else 1)
 
@@ -199,7 +199,7 @@ def _joined(arrays: Any, levels: int, ndim: int) -> Tensor:
     ),
 )
 def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Tensor:
-    """Insert values before the given places along an axis, flattened if there is none."""
+    """Insert values before indices along an axis; without an axis into the flattened array."""
     arr = arr if isinstance(arr, Tensor) else np.asarray(arr)
     if arr.dtype.kind != "f":
         message = (
@@ -234,7 +234,7 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Tens
     ),
 )
 def delete(arr: Array, obj: Any, axis: int | None = None) -> Tensor:
-    """Leave out the given places along an axis, of the flattened array if there is none."""
+    """Delete indices along an axis; without an axis from the flattened array."""
     if axis is None:
         arr, axis = ravel(arr), 0
     length = arr.shape[normalize_axis_index(axis, arr.ndim)]
@@ -244,11 +244,11 @@ def delete(arr: Array, obj: Any, axis: int | None = None) -> Tensor:
 # --------------------------------------------------------------------------- taking apart
 
 
-MOST_PIECES = 10**6  # each is an object of its own
+MOST_PIECES = 10**6  # each is an object
 
 
 def _pieces(ary: Array, indices_or_sections: Any, axis: int, who: str, *, equal: bool) -> list[Any]:
-    """Cut into so many sections, or before each of the given places."""
+    """Split into a number of sections, or before given indices."""
     axis = normalize_axis_index(axis, np.ndim(ary))
     length = np.shape(ary)[axis]
     if np.ndim(indices_or_sections):
@@ -274,7 +274,7 @@ def _pieces(ary: Array, indices_or_sections: Any, axis: int, who: str, *, equal:
     ),
 )
 def split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """Cut an array into equal sections, or before the given places."""
+    """Split an array into equal sections, or before given indices."""
     return _pieces(ary, indices_or_sections, axis, "split", equal=True)
 
 
@@ -288,7 +288,7 @@ def split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     ),
 )
 def array_split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """Cut an array into sections of nearly equal length, or before the given places."""
+    """Split an array into sections of nearly equal length, or before given indices."""
     return _pieces(ary, indices_or_sections, axis, "array_split", equal=False)
 
 
@@ -300,21 +300,21 @@ def _needs_axes(ary: Array, least: int, who: str) -> None:
 
 @composed(np.vsplit, domain=Cases(lambda r: call(r(4, 2), 2), lambda r: call(r(3, 2), [1])))
 def vsplit(ary: Array, indices_or_sections: Any) -> list[Tensor]:
-    """Cut along the first axis."""
+    """Split along the first axis."""
     _needs_axes(ary, 2, "vsplit")
     return _pieces(ary, indices_or_sections, 0, "vsplit", equal=True)
 
 
 @composed(np.hsplit, domain=Cases(lambda r: call(r(2, 4), 2), lambda r: call(r(3), [1])))
 def hsplit(ary: Array, indices_or_sections: Any) -> list[Tensor]:
-    """Cut along the second axis, a vector along its only one."""
+    """Split along the second axis, a vector along the first."""
     _needs_axes(ary, 1, "hsplit")
     return _pieces(ary, indices_or_sections, min(np.ndim(ary) - 1, 1), "hsplit", equal=True)
 
 
 @composed(np.dsplit, domain=Cases(lambda r: call(r(2, 1, 4), 2), lambda r: call(r(1, 2, 3), [1])))
 def dsplit(ary: Array, indices_or_sections: Any) -> list[Tensor]:
-    """Cut along the third axis."""
+    """Split along the third axis."""
     _needs_axes(ary, 3, "dsplit")
     return _pieces(ary, indices_or_sections, 2, "dsplit", equal=True)
 
@@ -329,7 +329,7 @@ def _unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
     domain=Cases(lambda r: call(r(3, 2)), lambda r: call(r(2, 3), axis=-1)),
 )
 def unstack(x: Array, axis: int = 0) -> tuple[Tensor, ...]:
-    """Take an array apart along one axis, which goes."""
+    """Split an array along an axis, and drop the axis."""
     axis = normalize_axis_index(axis, np.ndim(x))
     return tuple(getitem(x, _along(axis, i)) for i in range(np.shape(x)[axis]))
 
@@ -342,7 +342,7 @@ def _tile(A: Any, reps: Any) -> Array:
 
 
 def _untiled(g: Array, A_shape: tuple[int, ...], saved: tuple[int, ...]) -> Array:
-    """Sum the copies: seen as (copies, length) along each axis."""
+    """Sum over the copies, with each axis reshaped to (copies, length)."""
     ndim = max(len(A_shape), len(saved))
     lengths = (1,) * (ndim - len(A_shape)) + A_shape
     copies = (1,) * (ndim - len(saved)) + saved
@@ -374,7 +374,7 @@ def _repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
 
 
 def _unrepeated(g: Array, a_shape: tuple[int, ...], axis: int | None, saved: Any) -> Array:
-    """Sum what came from one element: equal runs seen as an axis, unequal ones scattered."""
+    """Sum over the copies of each element: equal counts by reshaping, others by scatter-add."""
     axis = axis if a_shape else None  # one number is a vector of one to NumPy
     shape = (int(np.prod(a_shape)),) if axis is None else a_shape
     place = 0 if axis is None else axis % len(a_shape)

@@ -1,4 +1,4 @@
-"""Logarithms of sums of exponentials, exact where the exponentials themselves overflow."""
+"""Softmax and logsumexp, exact even if the exponentials overflow."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def _exponentials(a: Array, axis: Axis) -> tuple[Array, Array, Array, Array]:
         if not np.isfinite(largest).all():
             below = np.where(a == largest, below.dtype.type(0), below)
         e = np.exp(below)
-    wide = np.promote_types(e.dtype, np.float32)  # halves are added up in single precision
+    wide = np.promote_types(e.dtype, np.float32)  # float16 is summed in float32
     return largest, below, e, np.add.reduce(e, axis, wide, keepdims=True)
 
 
@@ -29,7 +29,7 @@ def _logsumexp(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     if keepdims.__class__ is not bool:
         flag("logsumexp", "keepdims", keepdims)
     largest, _, e, total = _exponentials(a, axis)
-    with np.errstate(divide="ignore"):  # nothing to add: log 0 is −inf
+    with np.errstate(divide="ignore"):  # an empty sum: log 0 is −inf
         out = (np.log(total) + largest).astype(e.dtype, copy=False)
     return out if keepdims else np.squeeze(out, axis)[()]
 
@@ -41,7 +41,7 @@ def _softmax(a: Array, axis: Axis = -1) -> Array:
 
 def _log_softmax(a: Array, axis: Axis = -1) -> Array:
     _, below, e, total = _exponentials(a, axis)
-    total = np.where(total == 0, 1, total)  # of nothing at all
+    total = np.where(total == 0, 1, total)  # of an empty axis
     return (below - np.log(total)).astype(e.dtype, copy=False)
 
 

@@ -1,4 +1,4 @@
-"""Matrices as wholes: inverse, determinant, linear systems, powers. All work on stacks."""
+"""Linear algebra: inverse, determinant, linear systems, powers. All work on stacks."""
 
 import operator
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.plain import PLAIN, REMEDIES
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import LinalgError, ShapeError
-from graphgrad.ops.determinants import REGULAR, onto_triangle, transposed
+from graphgrad.ops.determinants import REGULAR, to_triangle, transposed
 from graphgrad.ops.products import cross, matmul, outer, tensordot, vecdot
-from graphgrad.ops.ranges import has_its_digits, has_value, scale_of
+from graphgrad.ops.ranges import has_full_precision, has_value, scale_of
 from graphgrad.typing import Array
 
 # ------------------------------------------------------------------- inverse and solve
@@ -81,7 +81,7 @@ solve: Op[Tensor] = op(
 
 
 def _pinv(a: Array, rcond: Any = None, hermitian: bool = False, rtol: Any = None) -> Array:
-    """Return the pseudo-inverse, and whether it ignored something that is not just rounding."""
+    """Return the pseudo-inverse, and whether it ignored singular values above rounding errors."""
     if rcond is None and rtol is None:
         return np.linalg.pinv(a, hermitian=hermitian), False
     cut = rcond if rtol is None else rtol
@@ -105,7 +105,7 @@ def _pinv_rule(g: Array, a: Array, out: Array, saved: bool, hermitian: bool) -> 
         raise np.linalg.LinAlgError(message)
     if hermitian:  # NumPy reads the lower triangle
         a = np.tril(a) + transposed(np.tril(a, -1))
-        return onto_triangle(_pinv_tall(g, a, out), "L")
+        return to_triangle(_pinv_tall(g, a, out), "L")
     if a.shape[-2] < a.shape[-1]:
         return transposed(_pinv_tall(transposed(g), transposed(a), transposed(out)))
     return _pinv_tall(g, a, out)
@@ -119,7 +119,7 @@ def _pinv_tall(g: Array, a: Array, p: Any) -> Array:
     """
     if has_value(a):
         unit = scale_of(unwrapped(a), (-2, -1))
-        if not (has_its_digits(unit, 4) and has_its_digits(1 / unit, 4)):
+        if not (has_full_precision(unit, 4) and has_full_precision(1 / unit, 4)):
             return _pinv_tall(g / unit, a / unit, p * unit) / unit
     pt, gt = transposed(p), transposed(g)
     left = gt @ (p @ pt)
@@ -204,7 +204,7 @@ def _cheapest_split(sizes: list[int]) -> Array:
     ),
 )
 def multi_dot(arrays: Sequence[Any]) -> Tensor:
-    """Product of a chain of matrices in the cheapest order; a vector may stand at either end."""
+    """Product of a chain of matrices in the cheapest order; the first and last may be vectors."""
     chain = [as_array(a) for a in arrays]
     if len(chain) < 2:
         raise ShapeError("multi_dot: two arrays at least are needed")

@@ -1,4 +1,4 @@
-"""Looking values up: by a condition, by number, or between the points of a table."""
+"""Selection by conditions or numbers, counting, and interpolation."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from graphgrad.typing import Array
     ),
 )
 def compress(condition: Array, a: Array, axis: int | None = None) -> Tensor:
-    """Keep the places along an axis where a condition holds."""
+    """Select the indices along an axis where a condition holds."""
     holds = np.asarray(unwrapped(condition))
     if holds.ndim != 1:
         message = f"compress: the condition {holds.shape} must have one axis; gg.extract takes any"
@@ -37,7 +37,7 @@ def compress(condition: Array, a: Array, axis: int | None = None) -> Tensor:
     domain=Cases(lambda r: call([[True, False, True], [False, True, False]], r(2, 3))),
 )
 def extract(condition: Array, arr: Array) -> Tensor:
-    """Keep the elements where a condition holds, as a vector."""
+    """Select the elements where a condition holds, as a vector."""
     return take(arr, np.flatnonzero(unwrapped(condition)))
 
 
@@ -91,10 +91,10 @@ def bincount(x: Array, weights: Array = None, minlength: int = 0) -> Array:
     ),
 )
 def interp(x: Array, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Tensor:
-    """Read a table between its points, along straight lines.
+    """Interpolate linearly between the points of a table.
 
-    Differentiable in x, xp and fp. At a point of the table the slope is the one of the
-    two sides that is nearer to 0, and 0 if their signs differ; outside it is 0.
+    Differentiable in x, xp and fp. At a point of the table the derivative is the one of the two
+    sides that is nearer to 0, and 0 if their signs differ; outside the table it is 0.
     """
     x, xp, fp = (
         v.astype(np.float64) if isinstance(v, Tensor) else np.asarray(v, dtype=np.float64)
@@ -111,7 +111,7 @@ def interp(x: Array, xp: Any, fp: Any, left: Any = None, right: Any = None) -> T
     at, table = unwrapped(x), unwrapped(xp)
     below, above = at < table[0], at > table[-1]
     piece = np.clip(np.searchsorted(table, at, side="right") - 1, 0, table.size - 1)
-    # Piece i runs from point i to the next; before the first and after the last all is flat.
+    # Piece i is between point i and the next; before the first and after the last it is constant.
     flat = np.zeros(1)
     runs = np.where(np.diff(table) == 0, 1.0, xp[1:] - xp[:-1])
     slopes = np.concatenate([flat, (fp[1:] - fp[:-1]) / runs, flat])
@@ -193,7 +193,7 @@ def unique(
 
 
 def _like(named: Any, ar: Array) -> Array:
-    """Put the recorded values in the place of NumPy's, in the order that these have."""
+    """Replace NumPy's values by recorded ones, in the same order."""
     plain = np.ravel(unwrapped(ar))
     _, index = np.unique(plain, return_index=True, equal_nan=False)
     rank = np.argsort(np.argsort(named.values if hasattr(named, "values") else named))

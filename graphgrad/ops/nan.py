@@ -1,4 +1,4 @@
-"""Reductions that pass over NaN. A NaN gets no gradient, nor does a slice that has nothing else."""
+"""Reductions that ignore NaN. A NaN gets no gradient, nor does a slice of NaNs only."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def _among_numbers(g: Array, a: Array, axis: Axis) -> Array:
 
 
 def _count(mask: Array, axis: Axis, dtype: Any) -> Array:
-    """Count what is set, at least one."""
+    """Count the True elements, at least 1."""
     return np.maximum(np.add.reduce(mask, axis, dtype, keepdims=True), 1)
 
 

@@ -20,7 +20,7 @@ Axis = int | tuple[int, ...] | None
 
 
 def _again(x: Array, axis: Any, keepdims: bool) -> Array:
-    """Give a reduced array its axes back, with length 1; after ``axis=None`` it needs none."""
+    """Restore reduced axes with length 1; not needed after ``axis=None``."""
     return x if keepdims or axis is None else np.expand_dims(x, axis)
 
 
@@ -101,11 +101,11 @@ def _of_vectors(x: Array, order: Any, axis: Axis, keepdims: bool) -> Array:
     if isinstance(order, str):
         message = f"norm: ord={order!r} is for matrices; give two axes, or a number"
         raise ShapeError(message)
-    if order == np.inf and x.size:  # of nothing: 0, as a sum
+    if order == np.inf and x.size:  # 0 if empty, as a sum
         return np.max(np.abs(x), axis=axis, keepdims=keepdims)
     if order == -np.inf:
         return np.min(np.abs(x), axis=axis, keepdims=keepdims)
-    if order == 0:  # how many are not 0
+    if order == 0:  # the number of elements that are not 0
         return np.sum(np.abs(np.sign(x)), axis=axis, keepdims=keepdims)
     if order in (1, np.inf):
         return np.sum(np.abs(x), axis=axis, keepdims=keepdims)

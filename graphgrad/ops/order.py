@@ -1,4 +1,4 @@
-"""Sorting, and statistics that are single elements in sorted order or lie between two."""
+"""Sorting, and order statistics: quantiles and the median."""
 
 import math
 from typing import Any
@@ -9,12 +9,12 @@ from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.methods import Axis
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.tensor import Tensor
-from graphgrad.ops.reduce import kept_shape, lined_up, reduced_count, shared
+from graphgrad.ops.reduce import as_last_axis, kept_shape, reduced_count, share_among_equal
 from graphgrad.typing import Array
 
 
 def _sort_rule(g: Array, a: Array, axis: int | None) -> Array:
-    """Send each gradient back to where its element stood."""
+    """Move each gradient back to the position of its element."""
     line = a.reshape(g.shape) if axis is None else a
     along = -1 if axis is None else axis
     places = np.argsort(np.argsort(line, axis=along, kind="stable"), axis=along)
@@ -42,14 +42,14 @@ sort: Op[Tensor] = op(
 
 
 def _order(a: Array, axis: Axis) -> Array:
-    return np.argsort(lined_up(a, axis), axis=-1, kind="stable")
+    return np.argsort(as_last_axis(a, axis), axis=-1, kind="stable")
 
 
 def _quantile_rule(g: Array, a: Array, out: Array, q: Array, axis: Axis, method: str) -> Array:
-    """Give each part of g to the element in sorted order that it came from.
+    """Distribute g over the elements that each quantile interpolates between.
 
-    A quantile of 0, 1, 2, … tells which two places are mixed, and how: every method of
-    NumPy's is such a mixture. Elements equal to the one in that place share evenly.
+    Every method of NumPy interpolates between two ranks; the quantile of 0, 1, 2, … gives the ranks
+    and weights. Equal elements share the gradient evenly.
     """
     n = reduced_count(a.shape, axis)
     if a.size == 0:
@@ -67,13 +67,13 @@ def _quantile_rule(g: Array, a: Array, out: Array, q: Array, axis: Axis, method:
     ]
     shape = kept_shape(a.shape, axis)
     gs, outs = g.reshape(len(levels), *shape), out.reshape(len(levels), *shape)
-    line = lined_up(a, axis)
+    line = as_last_axis(a, axis)
     order = np.argpartition(line, sorted({rank for _, rank, _ in parts}), axis=-1)
     total: Any = 0
     for k, rank, weight in parts:
         element = np.take_along_axis(line, order[..., rank : rank + 1], axis=-1).reshape(shape)
         chosen = np.where(np.isnan(outs[k]), np.nan, element)
-        total = total + shared(gs[k] * weight, a, chosen, axis)
+        total = total + share_among_equal(gs[k] * weight, a, chosen, axis)
     return total
 
 

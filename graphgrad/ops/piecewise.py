@@ -61,12 +61,12 @@ TABLE["relu"] = relu
 
 
 def _larger(g: Array, x: Array, y: Array) -> Array:
-    """Give x the gradient where it is the larger one, half of it at a tie."""
+    """Return the gradient of x: g where x is larger, half of it at a tie."""
     return keep(g, x > y) + keep(0.5 * g, x == y)
 
 
 def _chosen(g: Array, x: Array, y: Array, out: Array) -> Array:
-    """Give x the gradient where it was chosen, maybe over a NaN; half of it at a tie."""
+    """Return the gradient of x: g where x was chosen, also over a NaN; half of it at a tie."""
     return keep(g, (x == out) & (x != y)) + keep(0.5 * g, x == y)
 
 

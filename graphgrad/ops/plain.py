@@ -1,7 +1,7 @@
-"""NumPy functions that only ask about an array, and those that have no place in a graph.
+"""NumPy functions with plain results, and functions that are refused with a remedy.
 
-The first kind answers plainly, with numbers, bools or indices that carry no gradient. The
-second kind is refused like every function without a rule, with a remedy of its own.
+The former return numbers, bools or indices, which have no gradient. The latter are refused like
+every function without a rule, but with a specific remedy.
 """
 
 from typing import Any
@@ -12,8 +12,8 @@ from graphgrad.engine.plain import OF_CONSTANTS, PLAIN, REMEDIES, call_plain
 from graphgrad.typing import Array
 
 
-def _those_there(names: str, module: Any = np) -> set[Any]:
-    """Look names up that not every version of NumPy has."""
+def _existing(names: str, module: Any = np) -> set[Any]:
+    """Return the functions of these names that the installed NumPy has."""
     return {getattr(module, name) for name in names.split() if hasattr(module, name)}
 
 
@@ -61,7 +61,7 @@ LOGIC = {
     np.logical_or,
     np.logical_xor,
 }
-# What these compute exists for integers and bools only, which have no gradient.
+# Defined for integers and bools only, which have no gradient.
 INTEGERS = {
     np.bitwise_and,
     np.bitwise_count,
@@ -96,7 +96,7 @@ POSITIONS = {
     np.triu_indices_from,
     np.unravel_index,
 }
-SETS = _those_there("in1d isin")
+SETS = _existing("in1d isin")
 SAME_SHAPE: set[Any] = {
     np.empty_like,
     np.ones_like,
@@ -117,7 +117,7 @@ _SAVE = "save t.numpy()"
 REMEDIES |= dict.fromkeys(
     (np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask), _ASSIGN
 )
-REMEDIES["at"] = _ASSIGN  # the method of every ufunc
+REMEDIES["at"] = _ASSIGN  # a method of every ufunc
 REMEDIES |= dict.fromkeys((np.save, np.savetxt, np.savez, np.savez_compressed), _SAVE)
 REMEDIES |= {
     np.resize: "repeat by gg.tile, then cut and reshape",
@@ -126,7 +126,7 @@ REMEDIES |= {
 }
 
 
-# The three that everybody calls, with types that take a Tensor.
+# The most common three, with annotations that accept a Tensor.
 
 
 def argmax(a: Array, axis: int | None = None, *, keepdims: bool = False) -> Array:

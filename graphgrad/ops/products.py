@@ -258,7 +258,7 @@ outer: Op[Tensor] = op(
 
 
 def _summed(axes: Any, a_ndim: int, b_ndim: int) -> tuple[list[int], list[int]]:
-    """Name the axes that ``tensordot`` sums over, counted from the front, for a and for b."""
+    """Return the axes of a and b that ``tensordot`` sums over, as non-negative numbers."""
     if np.ndim(axes) == 0 and not isinstance(axes, tuple | list):
         return list(range(a_ndim - int(axes), a_ndim)), list(range(int(axes)))
     a_axes, b_axes = ([k] if np.ndim(k) == 0 and not isinstance(k, range) else k for k in axes)
@@ -312,7 +312,7 @@ tensordot: Op[Tensor] = op(
 def _interleaved(
     a_shape: tuple[int, ...], b_shape: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...], list[int]]:
-    """Align both shapes, and give the shape in which a's and b's axes alternate."""
+    """Align both shapes, and return the shape in which a's and b's axes alternate."""
     ndim = max(len(a_shape), len(b_shape))
     a_full = (1,) * (ndim - len(a_shape)) + a_shape
     b_full = (1,) * (ndim - len(b_shape)) + b_shape
@@ -361,7 +361,7 @@ _cross: Op[Tensor] = op(
 
 
 def _vectors(a: Array, axis: int) -> tuple[Any, bool]:
-    """Bring the axis of the vectors to the back; a 2-vector gets a third component, 0."""
+    """Move the axis of the vectors to the end; a 2-vector gets a third component, 0."""
     a = as_array(a)
     if a.ndim and axis != -1:
         a = np.moveaxis(a, axis, -1)

@@ -28,7 +28,7 @@ from graphgrad.typing import Array
 
 def kept_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
     """Return the shape that a reduction leaves when it keeps the axes, of length 1."""
-    if axis is None or not shape:  # NumPy lets one number be reduced along an axis
+    if axis is None or not shape:  # NumPy reduces a 0-d array along an axis
         return (1,) * len(shape)
     kept = list(shape)
     for i in axis if isinstance(axis, tuple) else (axis,):
@@ -37,14 +37,14 @@ def kept_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
 
 
 def reduced_count(shape: tuple[int, ...], axis: Axis) -> int:
-    """Count the elements that a reduction takes together."""
+    """Return the number of elements per reduction."""
     if axis is None or not shape:
         return math.prod(shape)
     return math.prod(shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
 
 
-def lined_up(a: Array, axis: Axis) -> Array:
-    """Bring the axes to be reduced together, as the one last axis."""
+def as_last_axis(a: Array, axis: Axis) -> Array:
+    """Merge the axes to be reduced into one last axis."""
     if axis is None or not a.shape:
         return a.reshape(reduced_count(a.shape, None))
     if not isinstance(axis, tuple):
@@ -54,7 +54,7 @@ def lined_up(a: Array, axis: Axis) -> Array:
 
 
 def put_back(x: Array, shape: tuple[int, ...], axis: Axis) -> Array:
-    """Undo :func:`lined_up` for an array that had this shape."""
+    """Undo :func:`as_last_axis` for an array that had this shape."""
     if axis is None or not shape:
         return x.reshape(shape)
     if not isinstance(axis, tuple):
@@ -67,13 +67,13 @@ _NATIVE = (np.ndarray, np.float64, np.float32, np.float16)
 
 
 def spread(g: Array, a_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
-    """Repeat each element of a gradient over the axes that were reduced: a read-only view.
+    """Broadcast a gradient over the axes that were reduced, as a read-only view.
 
     The gradient rule of a sum.
     """
     if axis is not None and not keepdims:
         g = g.reshape(kept_shape(a_shape, axis))
-    if g.__class__ in _NATIVE and g.flags.c_contiguous:  # the same view, a third of the time
+    if g.__class__ in _NATIVE and g.flags.c_contiguous:  # the same view in a third of the time
         steps = [0 if n == 1 else step for n, step in zip(g.shape, g.strides, strict=True)]
         strides = [0] * (len(a_shape) - g.ndim) + steps
         view: Any = np.ndarray(a_shape, g.dtype, g, 0, strides)
@@ -86,7 +86,7 @@ def spread(g: Array, a_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Ar
 
 
 def _mean(a: Array, axis: Axis = None, keepdims: Any = False) -> Array:
-    if a.dtype.char in "fd" and a.size and (axis is None or a.shape):  # without np.mean's detours
+    if a.dtype.char in "fd" and a.size and (axis is None or a.shape):  # faster than np.mean
         total = np.add.reduce(a, axis, keepdims=keepdims)
         return total / reduced_count(a.shape, axis)
     return np.mean(a, axis=axis, keepdims=keepdims)
@@ -118,10 +118,10 @@ def _ahead(x: Array) -> Array:
 
 
 def _prod_rule(g: Array, a: Array, axis: Axis, keepdims: bool) -> Array:
-    """Multiply g by all other elements: those before an element times those after it."""
+    """Multiply g by the product of all other elements: those before times those after."""
     if a.size == 0:
         return spread(g, a.shape, axis, keepdims)
-    x = lined_up(a, axis)
+    x = as_last_axis(a, axis)
     others = _ahead(x) * np.flip(_ahead(np.flip(x, -1)), -1)
     return g.reshape(kept_shape(a.shape, axis)) * put_back(others, a.shape, axis)
 
@@ -139,13 +139,13 @@ prod: Op[Tensor] = op(
 
 
 def _freedom(shape: tuple[int, ...], axis: Axis, ddof: float, correction: float | None) -> float:
-    """Return what the sum of squares is divided by."""
+    """Return the divisor of the sum of squares."""
     left = reduced_count(shape, axis) - (ddof if correction is None else correction)
     return left if left > 0 else 0  # noqa: FURB136 - max is NumPy's here
 
 
 def deviation_by(function: Any) -> Array:
-    """Return NumPy's var, std or its like as a forward; ``correction`` is ddof by another name."""
+    """Return NumPy's var or std as a forward; ``correction`` is another name for ddof."""
 
     def forward(
         a: Array,
@@ -161,7 +161,7 @@ def deviation_by(function: Any) -> Array:
 
 
 def with_half(forward: Any) -> Array:
-    """Let a forward save whether it computed in float16."""
+    """Decorate a forward to save whether it computed in float16."""
 
     @functools.wraps(forward)
     def both(a: Array, *args: Any, **kwargs: Any) -> tuple[Any, bool]:
@@ -182,7 +182,7 @@ def _std_rule(
         how = {"axis": axis, "ddof": ddof, "keepdims": True, "correction": correction}
         a, out = in_range(lambda a: std(a, **how), a, axis)
     shape = kept_shape(a.shape, axis)
-    # Constants are told by comparing: rounding can leave their deviation at 1e-17, not 0.
+    # Constant slices are found by comparison: rounding can make their deviation 1e-17, not 0.
     first = a[tuple(slice(0, 1) if n == 1 else slice(None) for n in shape)]
     out = out.reshape(shape)
     constant = np.all(a == first, axis=axis, keepdims=True) & ~np.isnan(out) | (out == 0)
@@ -220,10 +220,10 @@ std: Op[Tensor] = op(
 # ------------------------------------------------------------------------------ extremes
 
 
-def shared(g: Array, a: Array, chosen: Any, axis: Axis) -> Array:
-    """Give g to the elements that equal the chosen one, evenly, or to the NaNs among them.
+def share_among_equal(g: Array, a: Array, chosen: Any, axis: Axis) -> Array:
+    """Share g evenly among the elements that equal the chosen one, or among NaNs.
 
-    ``g`` and ``chosen`` keep the reduced axes; ``chosen`` is NaN where an element is.
+    ``g`` and ``chosen`` keep the reduced axes; ``chosen`` is NaN if an element is.
     """
     mask = (a == chosen) | np.isnan(a)
     count = np.add.reduce(mask, axis, g.dtype, keepdims=True)
@@ -232,7 +232,7 @@ def shared(g: Array, a: Array, chosen: Any, axis: Axis) -> Array:
 
 def _extreme_rule(g: Array, a: Array, out: Array, axis: Axis) -> Array:
     shape = kept_shape(a.shape, axis)
-    return shared(g.reshape(shape), a, out.reshape(shape), axis)
+    return share_among_equal(g.reshape(shape), a, out.reshape(shape), axis)
 
 
 _DISTINCT = Reduction(distinct=True, minimum=1)

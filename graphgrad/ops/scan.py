@@ -1,4 +1,4 @@
-"""Cumulative sums and products, differences, and the integrals that undo them."""
+"""Cumulative sums and products, differences, integrals."""
 
 import math
 from typing import Any
@@ -17,14 +17,14 @@ from graphgrad.typing import Array
 
 
 def along(ndim: int, axis: int, part: slice) -> tuple[slice, ...]:
-    """Index that slices one axis and takes all of the others."""
+    """Return an index that slices one axis and takes all of the others."""
     index = [slice(None)] * ndim
     index[axis] = part
     return tuple(index)
 
 
-def _pushed(x: Array, axis: int, first: float) -> Array:
-    """Move all elements one place on along the axis; the last is lost, a constant comes first."""
+def _shifted(x: Array, axis: int, first: float) -> Array:
+    """Shift the elements by one along the axis; drop the last, start with a constant."""
     front = np.full_like(x[along(x.ndim, axis, slice(0, 1))], first)
     return np.concatenate([front, x[along(x.ndim, axis, slice(0, -1))]], axis=axis)
 
@@ -42,7 +42,7 @@ _LINES = Cases(
 
 
 def _cumsum_rule(g: Array, a_shape: tuple[int, ...], axis: int | None) -> Array:
-    """Sum g from the other end."""
+    """Sum g cumulatively from the end."""
     along_axis = 0 if axis is None else axis
     total = np.flip(np.cumsum(np.flip(g, along_axis), axis=along_axis), along_axis)
     return total.reshape(a_shape) if axis is None else total
@@ -59,22 +59,22 @@ cumsum: Op[Tensor] = op(
 
 # --------------------------------------------------------------- first-order recurrences
 
-# Their gradients are each other, so they differentiate to every order. A cumulative product
-# needs them because no quotient may be taken: an element may be 0.
+# Each is the gradient of the other, so both have derivatives of every order. The gradient of a
+# cumulative product needs them, since it cannot divide: an element may be 0.
 
 
-_SHORT, _BROAD = 32, 512  # fewer steps, or more numbers in each: one by one is fastest
+_SHORT, _WIDE = 32, 512  # with fewer steps, or larger ones, a loop is fastest
 
 
 def _recur(b: Array, a: Array, axis: int) -> Array:
     s = np.array(np.moveaxis(b, axis, 0), order="C")
     a = np.ascontiguousarray(np.moveaxis(a, axis, 0))
     n = len(s)
-    if n <= _SHORT or s[0].size >= _BROAD:
+    if n <= _SHORT or s[0].size >= _WIDE:
         for i in range(1, n):
             s[i] += a[i] * s[i - 1]
         return np.moveaxis(s, 0, axis)
-    # rows of `width` elements, all rows at once; then what each row takes from the one before
+    # first within rows of `width` elements, all rows at once; then from row to row
     width = math.isqrt(n)
     rows = -(-n // width)
     more = [(0, rows * width - n)] + [(0, 0)] * (s.ndim - 1)
@@ -104,7 +104,7 @@ _PAIRS = Cases(
 
 
 def _carried(g: Array, a: Array, out: Array, axis: int) -> Array:
-    return recur_back(g, a, axis) * _pushed(out, axis, 0)
+    return recur_back(g, a, axis) * _shifted(out, axis, 0)
 
 
 recur: Op[Tensor] = op(
@@ -119,7 +119,7 @@ recur: Op[Tensor] = op(
 recur_back: Op[Tensor] = op(
     _recur_back,
     lambda g, a, axis: recur(g, a, axis),
-    lambda g, a, out, axis: _pushed(recur(g, a, axis), axis, 0) * out,
+    lambda g, a, out, axis: _shifted(recur(g, a, axis), axis, 0) * out,
     name="recur_back",
     symbol="b+a·s→s",
     domain=_PAIRS,
@@ -130,11 +130,11 @@ recur_back: Op[Tensor] = op(
 
 
 def _cumprod_rule(g: Array, a: Array, out: Array, axis: int | None) -> Array:
-    """Multiply the product before an element by what the later ones make of g."""
+    """Multiply the product before each element by the gradient that comes from later ones."""
     if axis is None or not a.shape:
-        flat = _pushed(out, 0, 1) * recur_back(g, a.reshape(out.shape), 0)
+        flat = _shifted(out, 0, 1) * recur_back(g, a.reshape(out.shape), 0)
         return flat.reshape(a.shape)
-    return _pushed(out, axis, 1) * recur_back(g, a, axis)
+    return _shifted(out, axis, 1) * recur_back(g, a, axis)
 
 
 cumprod: Op[Tensor] = op(
@@ -209,7 +209,7 @@ def nancumprod(a: Array, axis: int | None = None) -> Array:
 
 
 def _end(x: Array, shape: tuple[int, ...], axis: int) -> Array:
-    """Broadcast a single number to what can be joined to an array along the axis."""
+    """Broadcast a number so that it can be joined to an array along the axis."""
     if np.ndim(x):
         return x
     return np.broadcast_to(x, [1 if i == axis % len(shape) else n for i, n in enumerate(shape)])
@@ -228,7 +228,7 @@ def _end(x: Array, shape: tuple[int, ...], axis: int) -> Array:
     ),
 )
 def diff(a: Array, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Array:
-    """Return the n-th differences along the axis: aᵢ₊₁ − aᵢ, again and again.
+    """Return the n-th differences along the axis: aᵢ₊₁ − aᵢ, n times.
 
     Raises
     ------
@@ -245,7 +245,7 @@ def diff(a: Array, n: int = 1, axis: int = -1, prepend: Any = None, append: Any 
     parts = [x if x is a else _end(x, shape, axis) for x in (prepend, a, append) if x is not None]
     a = np.concatenate(parts, axis=axis) if len(parts) > 1 else a
     later, earlier = (along(len(shape), axis, s) for s in (slice(1, None), slice(-1)))
-    for _ in range(min(n, np.shape(a)[axis])):  # of which nothing is left from there on
+    for _ in range(min(n, np.shape(a)[axis])):  # after that many steps the result is empty
         a = a[later] - a[earlier]
     return a
 
@@ -259,7 +259,7 @@ def _dtype_of(x: Array) -> Array:
 
 
 def _floats(x: Array, beside: Any = np.float64) -> Array:
-    """Return integers as floating numbers, whose sums and differences do not wrap around."""
+    """Convert integers to floating point, so that sums and differences do not overflow."""
     own = _dtype_of(x)
     if own.kind == "f" or not np.ndim(x):
         return x
@@ -275,7 +275,7 @@ def _floats(x: Array, beside: Any = np.float64) -> Array:
     ),
 )
 def ediff1d(ary: Array, to_end: Any = None, to_begin: Any = None) -> Array:
-    """Return the differences of the flattened array, between what is to begin and to end them."""
+    """Return the differences of the flattened array, with values before and after them."""
     for name, end in (("to_begin", to_begin), ("to_end", to_end)):
         if end is not None and not np.can_cast(_dtype_of(end), _dtype_of(ary), "same_kind"):
             message = f"ediff1d: {name} is {_dtype_of(end)}, too much for ary, {_dtype_of(ary)}"
@@ -295,7 +295,7 @@ def ediff1d(ary: Array, to_end: Any = None, to_begin: Any = None) -> Array:
     ),
 )
 def trapezoid(y: Array, x: Array = None, dx: Any = 1.0, axis: int = -1) -> Array:
-    """Return the integral of y along the axis by the trapezoidal rule; x is where y was taken."""
+    """Return the integral of y along the axis by the trapezoidal rule, at the points x."""
     ndim = np.ndim(y)
     if x is not None:
         y, x = _floats(y, _dtype_of(x)), _floats(x, _dtype_of(y))
@@ -320,7 +320,7 @@ def _slopes(f: Any, spacing: Any, axis: int, edge_order: int) -> Array:
     if np.ndim(spacing) > 1 or (np.ndim(spacing) and np.size(spacing) != n):
         message = f"gradient: spacing {np.shape(spacing)} for {n} points along axis {axis}"
         raise ShapeError(f"{message}; give one number, or a place for each")
-    # the parabola through three neighbours: its slope weighs the two secants crosswise
+    # the derivative of the parabola through three neighbours: weighted slopes of two secants
     if np.ndim(spacing):
         h = np.diff(spacing)
         slope = np.diff(f) / h
@@ -352,7 +352,7 @@ def _slopes(f: Any, spacing: Any, axis: int, edge_order: int) -> Array:
     ),
 )
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Array:
-    """Return the slopes of f along each axis, by central differences; a tuple for several axes.
+    """Return the derivatives of f along each axis, by central differences; a tuple for several.
 
     ``varargs`` are the spacings: nothing, one number for all, or per axis a number or the
     places of the points. Differentiable in f and in the spacings.

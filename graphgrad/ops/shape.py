@@ -1,4 +1,4 @@
-"""Giving an array another shape: axes added, dropped, permuted or stretched, no new numbers."""
+"""Changing shapes: axes are added, dropped, permuted or broadcast, elements stay."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ AXES = Cases(
 
 
 def _memory_order(order: Any, who: str) -> Array:
-    """Let through the orders that do not depend on how the memory happens to lie."""
+    """Check an order: those that depend on the memory layout are refused."""
     if order not in ("C", "F"):
         message = f"{who}: order={order!r} is not supported; use 'C' or 'F'"
         raise UnsupportedError(message)
@@ -166,7 +166,7 @@ squeeze: Op[Tensor] = op(
     domain=Cases(lambda r: call(r(2, 3, 4), 2), lambda r: call(r(2, 3, 4), 0, start=3)),
 )
 def rollaxis(a: Array, axis: int, start: int = 0) -> Tensor:
-    """Move one axis to before another."""
+    """Move one axis before another."""
     place = axis + a.ndim if axis < 0 else axis
     start = start + a.ndim if start < 0 else start
     return moveaxis(a, axis, start - 1 if start > place else start)
@@ -257,7 +257,7 @@ roll: Op[Tensor] = op(
     ),
 )
 def broadcast_arrays(*args: Any) -> tuple[Array, ...]:
-    """Bring all arrays to the one shape that they broadcast to."""
+    """Broadcast arrays against one another."""
     shape = np.broadcast_shapes(*map(np.shape, args))
     return tuple(x if np.shape(x) == shape else broadcast_to(x, shape) for x in args)
 
@@ -273,19 +273,19 @@ _LIFTED = Cases(
 
 
 def _all_or_one(results: list[Any]) -> Array:
-    """Return one result as such and several as a tuple, as NumPy's atleast functions do."""
+    """Return a single result alone and several as a tuple, as NumPy's atleast functions do."""
     return results[0] if len(results) == 1 else tuple(results)
 
 
 @composed(np.atleast_1d, domain=_LIFTED)
 def atleast_1d(*arys: Any) -> Array:
-    """Give a 0-d array one axis and leave others as they are."""
+    """Add an axis to 0-d arrays."""
     return _all_or_one([reshape(x, (1,)) if np.ndim(x) == 0 else x for x in arys])
 
 
 @composed(np.atleast_2d, domain=_LIFTED)
 def atleast_2d(*arys: Any) -> Array:
-    """Put axes in front until there are two."""
+    """Add axes in front until there are two."""
     return _all_or_one(
         [x if np.ndim(x) > 1 else reshape(x, (1,) * (2 - np.ndim(x)) + np.shape(x)) for x in arys]
     )
@@ -317,7 +317,7 @@ def atleast_3d(*arys: Any) -> Array:
 def meshgrid(
     *xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy"
 ) -> tuple[Array, ...]:
-    """Make the coordinate arrays of a grid: each vector repeated along the axes of the others."""
+    """Return the coordinate arrays of a grid: each vector repeated along the other axes."""
     if indexing not in ("xy", "ij"):
         raise ShapeError(f"meshgrid: indexing={indexing!r}; it is 'xy' or 'ij'")
     places = list(range(len(xi)))
@@ -341,7 +341,7 @@ def meshgrid(
     ),
 )
 def full_like(a: Array, fill_value: Any, dtype: Any = None, shape: Any = None) -> Array:
-    """Fill an array of the shape and dtype of another; plain unless a Tensor fills it."""
+    """Return a filled array like another; plain unless the fill value is a Tensor."""
     if not isinstance(fill_value, Tensor):
         return np.full_like(unwrapped(a), unwrapped(fill_value), dtype=dtype, shape=shape)
     filled = broadcast_to(fill_value, np.shape(a) if shape is None else shape)

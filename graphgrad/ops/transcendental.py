@@ -68,7 +68,7 @@ log1p: Elementary = op(
 
 
 def _difference(x: Array, y: Array) -> Array:
-    """Return x − y, and 0 where both are the same infinity."""
+    """Return x − y, and 0 for equal infinities."""
     return np.where((x == y) & np.isinf(x), 0, x - y)
 
 
@@ -99,7 +99,7 @@ logaddexp2: Elementary = op(
 
 
 def _sigmoid(x: Array) -> Array:
-    return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))  # no exponent above 0
+    return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))  # exponents are never positive
 
 
 sigmoid: Elementary = op(
@@ -154,8 +154,8 @@ tan: Elementary = op(
     domain=elementwise((-1.3, 1.3)),
     doc="Tangent. Gradient: g · (1 + tan² x).",
 )
-# Without the loss of digits near ±1 that 1 - x * x has. An op of its own, for the product rule
-# on the two factors would make 0 · ∞ of second derivatives at ±1.
+# Exact near ±1, unlike 1 - x * x. A separate op: the product rule on the two factors would give
+# 0 · ∞ for second derivatives at ±1.
 one_minus_square: Elementary = op(
     lambda x: (1 - x) * (1 + x),
     lambda g, x: g * (-2 * x),

@@ -1,4 +1,4 @@
-"""Sliding windows over an array, and the margins around it."""
+"""Sliding windows over an array, and padding."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from graphgrad.typing import Array
 
 
 def _axes_and_lengths(window_shape: Any, axis: Any, ndim: int) -> list[tuple[int, int]]:
-    """Pair each axis, counted from the front, with the length of the window along it."""
+    """Return pairs of an axis, as a non-negative number, and the length of its window."""
     lengths = window_shape if np.ndim(window_shape) else (window_shape,)
     axes = range(ndim) if axis is None else axis if np.ndim(axis) else (axis,)
     pairs = zip(axes, lengths, strict=True)
@@ -27,7 +27,7 @@ def _axes_and_lengths(window_shape: Any, axis: Any, ndim: int) -> list[tuple[int
 def _overlap_add(
     windows: Array, shape: tuple[int, ...], window_shape: Any, axis: Any = None
 ) -> Array:
-    """Undo one window axis at a time: as many additions as the window is long, of whole arrays."""
+    """Undo one window axis at a time, by as many additions of arrays as the window is long."""
     out = windows
     for place, length in reversed(_axes_and_lengths(window_shape, axis, len(shape))):
         count = out.shape[place]
@@ -38,7 +38,7 @@ def _overlap_add(
         if length <= count:
             for i in range(length):
                 total[(*before, slice(i, i + count))] += out[..., i]
-        else:  # few long windows: add each as a whole
+        else:  # few long windows: add each of them
             for i in range(count):
                 window = np.moveaxis(out[(*before, i)], -1, place)
                 total[(*before, slice(i, i + length))] += window
@@ -85,7 +85,7 @@ _MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 
 
 def _margins(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
-    """Write the widths out as (before, after) for every axis."""
+    """Return the widths as (before, after) for every axis."""
     if isinstance(pad_width, dict):
         given = {normalize_axis_index(i, ndim): w for i, w in pad_width.items()}
         pad_width = [given.get(i, 0) for i in range(ndim)]

@@ -15,7 +15,7 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.ops.choice import keep, where
 from graphgrad.ops.elementwise import Elementary
-from graphgrad.ops.gaussian import widened
+from graphgrad.ops.gaussian import for_all_floats
 from graphgrad.ops.likelihood import log_softmax as log_softmax, softmax as softmax
 from graphgrad.ops.piecewise import clip, heaviside, relu as relu
 from graphgrad.ops.reduce import max as largest
@@ -198,7 +198,7 @@ def prelu(x: Array, weight: Array) -> Tensor:
 # ---------------------------------------------------------------------------- exponential units
 
 
-@widened
+@for_all_floats
 def _elu(x: Array, alpha: float) -> Array:
     def piece(x: Array) -> Array:
         y = np.expm1(np.clip(x, -np.inf, 0))  # takes less time than minimum with a number
@@ -209,7 +209,7 @@ def _elu(x: Array, alpha: float) -> Array:
     return in_pieces(piece, x)
 
 
-@widened
+@for_all_floats
 def _elu_slope(x: Array, alpha: float) -> Array:
     def piece(x: Array) -> Array:
         y = np.exp(np.clip(x, -np.inf, 0))

@@ -12,7 +12,7 @@ from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import op
 from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.elementwise import REAL, Elementary
-from graphgrad.ops.gaussian import bell, past_underflow, scaled_erfc, widened
+from graphgrad.ops.gaussian import bell, for_all_floats, past_underflow, scaled_erfc
 from graphgrad.ops.transcendental import sigmoid
 from graphgrad.pieces import in_pieces
 from graphgrad.typing import Array
@@ -21,7 +21,7 @@ _FAR = 1000.0  # where the logistic function is 0 or 1 in every dtype
 _NEAR = 22.0  # where that of GELU's polynomial is 0 or 1; float16 has the square of 22
 
 
-@widened
+@for_all_floats
 def _silu(x: Array) -> Array:
     def piece(x: Array) -> Array:
         below = np.clip(x, -_FAR, np.inf)  # takes less time than maximum with a number
@@ -33,7 +33,7 @@ def _silu(x: Array) -> Array:
         return in_pieces(piece, x)
 
 
-@widened
+@for_all_floats
 def _silu_slope(x: Array) -> Array:
     def piece(x: Array) -> Array:
         x = np.clip(x, -_FAR, _FAR)
@@ -154,12 +154,12 @@ def _tanh_gelu_slope_piece(x: Array) -> Array:
     return y
 
 
-@widened
+@for_all_floats
 def _gelu(x: Array, approximate: str) -> Array:
     return in_pieces(_gelu_piece if approximate == "none" else _tanh_gelu_piece, x)
 
 
-@widened
+@for_all_floats
 def _gelu_slope(x: Array, approximate: str) -> Array:
     return in_pieces(_gelu_slope_piece if approximate == "none" else _tanh_gelu_slope_piece, x)
 

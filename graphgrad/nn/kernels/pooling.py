@@ -25,7 +25,7 @@ from graphgrad.nn.kernels.geometry import (
     tap_of,
 )
 from graphgrad.ops.choice import keep
-from graphgrad.ops.ranges import bounds, has_its_digits, has_value, scale_of
+from graphgrad.ops.ranges import bounds, has_full_precision, has_value, scale_of
 from graphgrad.pieces import FEW_ARRAYS, spans
 from graphgrad.typing import Array
 
@@ -217,7 +217,7 @@ def _power_mean_rule(
     """Return xᵖ⁻¹ Σ g / outᵖ⁻¹ over the windows of an element; 0 for those that are 0."""
     if power == 1:
         return SPREAD(g, down, across, 1.0)
-    if has_value(out) and not has_its_digits(unwrapped(out), power):
+    if has_value(out) and not has_full_precision(unwrapped(out), power):
         lengths, scale = unwrapped(out), scale_of(unwrapped(x), None)
         near = x / scale
         again = LP_POOL(near, down, across, power)

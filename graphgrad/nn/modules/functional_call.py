@@ -7,7 +7,7 @@ import numpy as np
 
 from graphgrad.arguments import guarded
 from graphgrad.engine.graph import array_of, node_of
-from graphgrad.engine.in_place import stand_for
+from graphgrad.engine.in_place import replace_with
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.record import constant
 from graphgrad.engine.tensor import Tensor
@@ -56,14 +56,14 @@ def functional_call(module: Module, values: Mapping[str, Any], *inputs: Any) -> 
     before = {name: alias(own[name]) for name in given}
     try:
         for name, tensor in given.items():
-            stand_for(own[name], tensor)
+            replace_with(own[name], tensor)
         out = _with_values_of_their_own(module(*inputs), {id(own[name]) for name in given})
         for name, tensor in given.items():
             _take_back(own[name], tensor, values[name])
         return out
     finally:
         for name, tensor in before.items():
-            stand_for(own[name], tensor)
+            replace_with(own[name], tensor)
 
 
 def _take_back(lent: Tensor, tensor: Tensor, value: Array) -> None:
