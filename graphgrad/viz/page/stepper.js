@@ -38,7 +38,7 @@
 
   // -------------------------------------------------------------------------- numbers
 
-  // As they stand in the picture: Python's %.4g, with a true minus, but none of a zero.
+  // As in the picture: Python's %.4g, with a minus sign, but not for zero.
   const signed = (text) => text.replace(/-/g, "−");
   function short(x) {
     if (x === true || x === false) return x ? "True" : "False";
@@ -51,7 +51,7 @@
     if (power >= -4 && power < 4) return signed(bare(x.toPrecision(4)));
     return signed(`${bare(digits)}e${power[0]}${power.slice(1).padStart(2, "0")}`);
   }
-  // Every digit that it takes to tell a number from all others of its type.
+  // The shortest text that identifies the number among those of its dtype.
   const exact = (dtype) => (x) => {
     if (typeof x !== "number" || !x) return short(x);
     for (let digits = 1; dtype === "float32" && digits < 10; digits++) {
@@ -75,16 +75,16 @@
   }
   // A gradient in words: "∂ · x = 2.2", or its norm.
   function flow(numbers, v, formula) {
-    // what arrives is g in formulas, and ∂ in pictures
+    // the upstream gradient is g in formulas, ∂ in pictures
     const text = (formula || "∂").replace(/(?<![\p{L}\p{N}_.])(g|ḡ)(?!(?!ᵀ)[\p{L}\p{M}_(])/gu, "∂");
     if (!numbers) return text;
     if (few(numbers, 4)) return `${text} = ${brief(numbers, v)}`;
     return `${text} of norm ${short(numbers.norm ?? Math.hypot(...numbers))}`;
   }
-  // All of a gradient, or what the picture's lines say of the sum so far, in the same words.
+  // A complete gradient, or the partial sum in the picture's lines, in the same form.
   const sum = (v, lines) =>
     lines ? lines.join("").replace(/^∂/, "∂ =").replace("‖∂‖", "∂ of norm") : flow(v.gradient, v);
-  // In a sentence by its number, if it has one: the picture does not say "#8".
+  // The value itself instead of a name like "#8", which is not in the picture.
   function called(v, seen) {
     if (v.name) return v.name;
     if (v.kind === "output") return `${values.get(v.inputs[0]).symbol}[${v.output ?? "?"}]`;
@@ -98,7 +98,7 @@
   const numberIn = (id) => parseInt(id.slice(1)); // of "o7" or "k3_7_0", a use of 3 by 7
   const scenes = data.scenes;
   for (const v of values.values()) {
-    // true: all that comes to the input
+    // true: the whole gradient of the input
     v.contributions = v.contributions?.map((x, i) => (x === true ? values.get(v.inputs[i])?.gradient : x));
   }
   for (const scene of scenes) {
@@ -107,16 +107,16 @@
       return v ? { id: x, inputs: (x[0] === "o" && v.inputs) || [], outputs: [v.id] } : x;
     });
   }
-  let here = null; // the scene that is seen
-  let time = Infinity; // the place in the order of the whole graph that all scenes stand at
-  let fresh = true; // nothing was stepped yet
-  let hand = null; // the group in hand
-  let picked = null; // the id of the group whose details are told
+  let here = null; // the visible scene
+  let time = Infinity; // the current time in the order of the whole graph, shared by all scenes
+  let fresh = true; // before the first step
+  let hand = null; // the active group
+  let picked = null; // the id of the group in the details panel
 
   const valueOf = ({ id }) => /[vk]/.test(id[0]) && numberIn(id);
 
-  // What each step changes: [group, what, before, after]; "todo": it is not computed yet, "owes":
-  // its gradient has not come yet, "lines": of the gradient so far; null: as it is in the end.
+  // The changes of each step: [group, property, before, after]. "todo": not computed yet; "owes":
+  // without gradient yet; "lines": of the partial sum, null: of the complete gradient.
   const endsOf = (edge) => edge.dataset.ends.split(" ");
   function aloud({ id, title, kind, path }, group) {
     if (title) return `${kind} ${path}`.trim();
@@ -130,7 +130,7 @@
     const svg = place ? place.content.firstElementChild : canvas.firstElementChild;
     const groups = new Map();
     const kin = new Map(); // by value: the groups that show it
-    const ways = new Map(); // by group: the edges that lead to it and from it
+    const ways = new Map(); // by group: its edges
     const owing = new Set();
     const add = (map, name, x) => map.set(name, [...(map.get(name) || []), x]);
     for (const g of svg.querySelectorAll("g[id]")) {
@@ -169,7 +169,7 @@
       }
       return list;
     });
-    // what nothing ever comes to is told when the way back begins
+    // gradients that never arrive are shown when the backward pass starts
     let turn = scene.steps.findIndex(([way]) => way !== "f");
     if (turn < 0) turn = changes.length;
     else for (const g of owing) changes[turn].push([g, "owes", true, false]);
@@ -179,7 +179,7 @@
     Object.assign(scene, { groups, kin, ways, nodeOf, changes, turn, last, at: last });
   }
 
-  // From one state to another: each group is written once, whatever lies between.
+  // Goes from one state to another, writing each group once.
   function change(scene, to) {
     const { changes, at } = scene;
     const writing = new Map();
@@ -198,14 +198,14 @@
     scene.at = to;
   }
 
-  // -------------------------------------------------------------------------- in words
+  // ------------------------------------------------------------------------- sentences
 
   const results = (node) => node.outputs.map((i) => values.get(i));
   const symbolOf = (node) => {
     const v = values.get(numberIn(node.id));
     return node.title || (node.id[0] === "v" ? called(v) : v.symbol || v.op);
   };
-  // What a node sends to each of its inputs: [value, numbers, formula, the same in numbers].
+  // The gradients that a node sends: [value, numbers, formula, formula in numbers] per input.
   function sendings(node) {
     const { contributions, local, local_in_numbers } = values.get(numberIn(node.id));
     const [shares, texts, inNumbers] = node.title ? [node.shares] : [contributions, local, local_in_numbers];
@@ -265,7 +265,7 @@
     const scene = here;
     to = Math.max(0, Math.min(scene.last, to));
     const step = scene.steps[to - 1];
-    if (step && user) reveal(scene.groups.get(step[1])); // first: what follows unsettles the layout
+    if (step && user) reveal(scene.groups.get(step[1])); // first, since the next lines invalidate the layout
     change(scene, to);
     if (user) {
       fresh = false;
@@ -282,7 +282,7 @@
     find("next").disabled = to === scene.last && !fresh;
   }
 
-  // Marks the step in hand and its wires, and runs arrows along them.
+  // Highlights the active step and its wires, and animates arrows along them.
   function mark(scene, step) {
     const { below, above } = scene;
     below.replaceChildren();
@@ -305,7 +305,7 @@
       below.append(draw("path", { d }));
       above.append(draw("path", { d, class: late, pathLength: 1 }));
       if (!pointed) return;
-      // as its numbers tell: to ask the browser for its ends would cost a layout
+      // from its numbers: asking the browser for its ends would force a layout
       const ends = d.match(/[-.\d]+/g).map(Number);
       if (d.includes("H")) ends.push(ends[1]);
       if (d.includes("V")) ends.splice(2, 0, ends[0]);
@@ -338,7 +338,7 @@
   function playing(is) {
     find("play").classList.toggle("on", is);
     find("play").title = `${is ? "pause" : "play"} (space)`;
-    words.setAttribute("aria-live", is ? "off" : "polite"); // nobody could listen so fast
+    words.setAttribute("aria-live", is ? "off" : "polite"); // too fast for screen readers
   }
   const jump = (to) => {
     halt();
@@ -362,7 +362,7 @@
 
   let scale = 1;
   let fitted = true;
-  const AROUND = 170; // what stands above and below the canvas, about
+  const AROUND = 170; // approximate height of what is above and below the canvas
 
   function size(to) {
     const { svg, width, height } = here;
@@ -383,14 +383,14 @@
   }
   const larger = () => zoom(scale * 1.25);
   const smaller = () => zoom(scale / 1.25);
-  // As wide as there is room; enlarged only as far as all of it stays in sight.
+  // Fits the width; enlarges only while everything stays visible.
   const whole = (w, h) =>
     Math.min(1.6, (w - 48) / here.width, Math.max(1, (h - 48) / here.height));
   const fit = () => {
     zoom(whole(canvas.clientWidth, canvas.clientHeight));
     fitted = true;
   };
-  // Scrolls a group into view, and makes it large enough to be read.
+  // Scrolls a group into view, and zooms until it is readable.
   function reveal(group, behavior = calm.matches || (timer && pace < 500) ? "auto" : "smooth") {
     if (scale < 0.6) zoom(0.9);
     group.box ??= group.getBBox();
@@ -430,7 +430,7 @@
     const outer = parent === null ? "" : `${scenes[parent].path}.`;
     return (path.startsWith(outer) ? path.slice(outer.length) : path) || title;
   }
-  // Unless it is the browser's own way back or forth, that can go back from here.
+  // Adds an entry to the browser's history, unless this is a step in it.
   function enter(scene, walked) {
     if (scene === here) return;
     if (!walked && top === window) history.pushState(scenes.indexOf(scene), "");
@@ -452,8 +452,8 @@
     find("out").hidden = scene.parent === null;
     slider.max = scene.last;
     slider.style.setProperty("--turn", `${scene.turn && (100 * (scene.turn + 0.5)) / scene.last}%`);
-    // What would be too small to be read is seen from its start, or where we stand. The size is
-    // written before any is read: each one that is laid out costs, in a large picture.
+    // A picture too large to fit shows its start, or the active step. Sizes are written before any
+    // is read: each layout of a large picture is slow.
     const all = whole(innerWidth, innerHeight - AROUND);
     fitted = all >= 0.6;
     size(fitted ? all : 0.9);
@@ -498,7 +498,7 @@
     if (Array.isArray(numbers)) return "[]";
     return `μ ${short(numbers.mean)}, σ ${short(numbers.std)}, norm ${short(numbers.norm)}`;
   }
-  // What is known of a value, and what is sent back to it.
+  // The facts on a value, and the gradients that are sent to it.
   function about(v) {
     const rows = [...row("shape", `(${shapeOf(v).join(", ")}${shapeOf(v).length === 1 ? "," : ""})`)];
     if (v.dtype) rows.push(...row("dtype", v.dtype));
@@ -562,14 +562,14 @@
     return [tag("h2", "", called(v)), tag("p", "", ...from), line(v), ...about(v)];
   }
 
-  // Which node or value a group stands for; of an op's only result, the op.
+  // The node or value of a group; for the only output of an op, the op.
   function subject(group) {
     if (group.id[0] === "o" || group.id[0] === "m") return group.id;
     const i = valueOf(group);
     const maker = here.nodes.find((node) => node.id[0] === "o" && node.outputs.includes(i));
     return maker && maker.outputs.length === 1 ? maker.id : `v${i}`;
   }
-  // All places that show a value light up together.
+  // Highlights all groups that show a value.
   function light(group, name, is) {
     const kin = here.kin.get(valueOf(group)) || [];
     if (kin.length > 1) for (const g of kin) g.classList.toggle(name, is);
@@ -603,7 +603,7 @@
     clearTimeout(later);
     if (!group) close();
     else if (picked || !inside(group.id)) pick(group.id);
-    // the panel would move the box from under the pointer before the second click
+    // the panel would move the box away from the pointer before the second click
     else later = setTimeout(pick, 250, group.id);
   });
   on(canvas, "dblclick", (e) => {
@@ -636,7 +636,7 @@
   function search() {
     entries ??= collect();
     const text = query.value.trim().toLowerCase();
-    const best = new Map(); // by node: here, if it is here
+    const best = new Map(); // by node: the hit in this scene, if there is one
     for (const entry of text ? entries : []) {
       if (entry.hay.includes(text) && !(best.has(entry.id) && entry.scene !== here)) best.set(entry.id, entry);
     }
@@ -674,7 +674,7 @@
     focus(entry.id);
   }
   on(query, "input focus", search);
-  on(query, "blur", () => setTimeout(show, 200)); // a click on a hit comes first
+  on(query, "blur", () => setTimeout(show, 200)); // after a click on a hit
   on(query, "keydown", (e) => {
     const by = { ArrowDown: 1, ArrowUp: found.length - 1 }[e.key];
     if (by) choose((chosen + by) % found.length || 0);
@@ -706,7 +706,7 @@
     const group = groupAt(e);
     let act = altKey ? out : KEYS[e.key];
     if (e.key === "Enter" && group) {
-      // once more: into the box, or to the details
+      // a second time: open the box, or focus the details
       const again = picked === subject(group);
       act = () => (again ? open(picked) || panel.focus() : pick(group.id));
     }
@@ -719,7 +719,7 @@
   for (const id in BUTTONS) on(find(id), "click", BUTTONS[id]);
   on(slider, "input", () => jump(Number(slider.value)));
 
-  // on paper all is seen
+  // printing shows everything
   let stood = 0;
   on(window, "beforeprint", () => {
     stood = here.at;

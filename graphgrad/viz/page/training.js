@@ -32,7 +32,7 @@
     return DASHES[((look % COLOURS) + turn) % DASHES.length] || undefined;
   }
 
-  // The end of a path tells most: of a long name that stays.
+  // Shortens a long path at its start: the end is the most specific.
   const short = (name, length = 26) =>
     name.length > length ? `${name.slice(0, length / 4)}…${name.slice(1 - Math.round((3 * length) / 4))}` : name;
 
@@ -97,8 +97,8 @@
 
   const tip = tag("div", { id: "tip", role: "status" });
   document.body.append(tip);
-  let owner = null; // what it belongs to
-  let told = 0; // how far the page was scrolled then
+  let owner = null; // the element that it belongs to
+  let told = 0; // the scroll position at that time
   function tell(what, x, y, ...content) {
     owner = what;
     told = scrollY;
@@ -108,7 +108,7 @@
     tip.style.left = `${Math.max(8, left)}px`;
     tip.style.top = `${Math.max(8, Math.min(y - box.height / 2, innerHeight - box.height - 8))}px`;
   }
-  // A pointer that rests also leaves, when the page moves under it: that hides only its own.
+  // When the page scrolls under a resting pointer, it leaves its element: hide only that one's tip.
   function hush(what) {
     if (what === undefined || what === owner) tip.replaceChildren();
   }
@@ -118,12 +118,12 @@
     last = `${e.clientX} ${e.clientY}`;
     return last === before;
   }
-  // The event comes late: of what was told since, the place is right.
+  // The event comes late: a newer tooltip is already in the right place.
   addEventListener("scroll", () => scrollY !== told && hush(), { passive: true });
 
   // --------------------------------------------------------------------------- curves
 
-  // An axis of items: where each stands, and what it is called.
+  // An axis of items, with their positions and labels.
   function axis(spec) {
     if (spec.names) {
       const at = spec.names.map((_, i) => i + 1);
@@ -156,7 +156,7 @@
       this.spec = spec;
       this.log = Boolean(spec.log);
       this.height = spec.height || 250;
-      this.place = -1; // of the keyboard
+      this.place = -1; // the keyboard cursor
       this.pinned = new Set();
       this.set(spec.xs, spec.series);
       this.plot = svg("svg", { class: "plot", height: this.height, tabindex: 0, role: "img" });
@@ -207,7 +207,7 @@
       }
     }
 
-    // Let all curves but the chosen ones recede.
+    // Fade all curves except the chosen ones.
     fade(name) {
       const kept = new Set(this.pinned);
       if (name !== undefined) kept.add(name);
@@ -294,7 +294,7 @@
       if (this.now !== undefined) this.stand(this.now);
     }
 
-    // The epochs of findings, by their letters in the list.
+    // The epochs of findings, with their letters.
     judged(parts, first, last) {
       const { top, bottom, x } = this.area;
       (this.spec.marks || []).forEach(([from, to, letter], i) => {
@@ -371,7 +371,7 @@
       }
     }
 
-    // What has no place on the scale is marked at its edge.
+    // Values outside the scale are marked at its edge.
     mark(parts, s, j, v, x, top, bottom) {
       if (v === null || v === undefined) return;
       const at = fixed(x);
@@ -406,7 +406,7 @@
       this.note.replaceChildren(said.join(" "));
     }
 
-    // ------------------------------------------------------------------- what is pointed at
+    // --------------------------------------------------------------------------- pointer
 
     listen() {
       const { plot } = this;
@@ -736,7 +736,7 @@
 
     function draw() {
       const shown = table.filter((row) => !fewer || row.layer.weighted);
-      // read before anything is written, once: all are equally wide
+      // read once, before anything is written: all have the same width
       const width = Math.round(shown[0].cells[1].getBoundingClientRect().width);
       for (const row of shown) {
         describe(row, watched.records[step][row.i]);
@@ -792,7 +792,7 @@
     new ResizeObserver(draw).observe(rows);
   }
 
-  // The deviation from layer to layer: where gradients vanish or explode, it slopes.
+  // The deviation by layer: it slopes if gradients vanish or explode.
   function spread(watched, host) {
     const std = (record, k) => record.map((cell) => (cell && cell[k] ? cell[k][1] : null));
     const values = watched.records.flatMap((r) => [...std(r, 0), ...std(r, 1)]);
@@ -828,7 +828,7 @@
   // ------------------------------------------------------------------------- the page
 
   const host = document.getElementById("charts");
-  // Two beside each other; of an odd number the first takes the whole width.
+  // In two columns; with an odd number the first takes the whole width.
   const draw = (specs) =>
     specs.map((spec, i) => {
       const chart = new Chart(spec, host);
