@@ -41,7 +41,7 @@ from graphgrad.typing import Array
 R = TypeVar("R")
 
 TABLE: dict[Any, Any] = {}  # by NumPy function: Op or Composite
-MAX_INPUTS_OF_CACHED_PLANS = 8  # plans of a variadic op are shared for up to so many inputs
+MAX_INPUTS_OF_CACHED_PLANS = 8  # above this the plans of a variadic op are not cached
 
 
 def is_ours(function: Any) -> bool:
@@ -166,7 +166,7 @@ class Op(Singleton, Generic[R]):
     def _refuse_unknown(self, needed: set[str]) -> None:
         known = (*self.layout, "inputs", "wanted")
         for name in sorted(needed.difference(known)):
-            message = f"{self.name}: a gradient rule asks for '{name}', which is none of {known}"
+            message = f"{self.name}: a gradient rule has the parameter '{name}'; it can take {known}"
             raise UnsupportedError(message)
 
     def _returns_real_arrays(self) -> bool:

@@ -17,7 +17,7 @@ MAX_EPOCHS = 400  # epochs above which the means of bins are analysed
 BINS = 200
 NAME_LENGTH = 80  # characters of a name
 MAX_NAMED_CLASSES = 50  # classes above which ln C is too close to ln (C + 1) to name C
-MAX_END = 5  # the end of a row is the median of at most so many epochs
+MAX_END = 5  # epochs at most, whose median is the end of a curve
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,13 +164,13 @@ def block(arrays: Any) -> Tensor:
 
 def _levels(arrays: Any) -> int:
     if isinstance(arrays, tuple):
-        raise DtypeError("block: blocks lie in lists, not in tuples")
+        raise DtypeError("block: use nested lists, not tuples")
     if not isinstance(arrays, list):
         return 0
     depths = {_levels(a) for a in arrays}
     if len(depths) != 1:
         found = "an empty list" if not depths else f"depths {sorted(depths)}"
-        message = f"block: every block must lie equally deep in non-empty lists; {found} found"
+        message = f"block: all blocks must have the same depth in non-empty lists, not {found}"
         raise ShapeError(message)
     return 1 + depths.pop()
 

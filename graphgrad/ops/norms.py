@@ -131,7 +131,7 @@ def _of_matrices(x: Array, order: Any, axes: tuple[int, ...], keepdims: bool) ->
         reduce = np.max if order > 0 else np.min
         out = reduce(sums, axis=second - (second > first))
     else:
-        message = f"norm: ord={order!r} is none of None, 'fro', 'nuc', ±1, ±2, ±inf for matrices"
+        message = f"norm: ord={order!r} for matrices; give None, 'fro', 'nuc', ±1, ±2 or ±inf"
         raise ShapeError(message)
     return np.expand_dims(out, (row, column)) if keepdims else out
 

@@ -11,7 +11,7 @@ import numpy as np
 LOWEST, SUM, MATRIX_PRODUCT, PRODUCT, POWER, ATOM = range(6)
 
 UPSTREAM = "\uf8f0"  # the placeholder of the upstream gradient
-PLACEHOLDER = re.compile("[\ue000-\uf8ff]")  # stand for names until the text is complete
+PLACEHOLDER = re.compile("[\ue000-\uf8ff]")  # in place of names until the text is complete
 _CONSTANTS = {
     math.log(2): "ln 2",
     math.log(10): "ln 10",

@@ -59,7 +59,7 @@ def _drawn(scenes: Iterable[Scene]) -> set[int]:
     for scene in scenes:
         for node in scene.view.nodes:
             drawn.update(node.outputs, (use.source for use in node.inputs))
-            drawn.add(int(node.id[1:]))  # an op with several outputs, which is none of them
+            drawn.add(int(node.id[1:]))  # the op, if it has several outputs
     return drawn
 
 

@@ -66,7 +66,7 @@ def heat_scale(norms: Iterable[float], limits: tuple[float, float] | None = None
 
 
 def _step(span: float) -> int:
-    """Return how many decades lie between two ticks."""
+    """Return the number of decades between two ticks."""
     return math.ceil(span / TICKS)
 
 

@@ -266,7 +266,7 @@ class ViewBuilder:
             absorbed = absorb_inputs(values, self.shown, box, firsts)
         key: dict[int, int] = {}  # by value: the id of an op or leaf, or ~ the number of a region
         members: dict[int, list[int]] = {}
-        order: dict[int, int] = {}  # by key: the first op of its own, in the order of the nodes
+        order: dict[int, int] = {}  # by key: its first op, in the order of the nodes
         for v in values.values():
             if v.id in self.shown:
                 number = box[v.id]
