@@ -86,7 +86,7 @@ def local_gradients(
     wanted: Sequence[bool] | None = None,
     shapes: Sequence[Shape | None] | None = None,
 ) -> tuple[str | None, ...]:
-    """Write what an op sends back to each input for an upstream gradient ``g``.
+    """Write the gradient of each input of an op for an upstream gradient ``g``.
 
     None where it has no gradient or none is wanted. The other parameters are those of
     :func:`formula_of`; with the shapes, more rules can be run.
@@ -120,7 +120,8 @@ def formulas_of(
     names
         The names of its inputs, or their values if they are numbers.
     known_values
-        Of each input, of the result and of its upstream gradient: the numbers for the formulas.
+        Shape and elements of each input, of the result, and of its upstream gradient, for the
+        formulas in numbers; default: none.
     """
     op = node.plan.op
     shapes = [p.shape if isinstance(p, Node | Absent) else () for p in node.parents]
@@ -205,11 +206,11 @@ class _OpFormulas:
         )
 
     def formula(self) -> str:
-        """Write what it computes."""
+        """Write what the op computes."""
         return self._with_names(self.template)
 
     def in_numbers(self, inputs: Sequence[KnownValue], result: KnownValue) -> str | None:
-        """Write what it computes with numbers for the inputs, and the result.
+        """Write what the op computes with numbers for the inputs, and the result.
 
         Where all arrays have few elements these are shown, else shapes. A scalar whose value is
         not known stays a name.
@@ -248,7 +249,7 @@ class _OpFormulas:
         upstream: KnownValue,
         derivatives: Sequence[float | None],
     ) -> tuple[str | None, ...]:
-        """Write what it sends back with numbers for all names; None where that adds nothing.
+        """Write the gradients with numbers for all names; None where that adds nothing.
 
         Where the rule has conditions or no formula: the upstream gradient times the local
         derivative.
@@ -279,7 +280,7 @@ class _OpFormulas:
         return text.translate({ord(k): name for k, name in self.placeholders.items()})
 
     def gradients(self, wanted: Sequence[bool] | None) -> tuple[str | None, ...]:
-        """Write what it sends back."""
+        """Write the gradient of each input."""
         texts, sentences = self.from_rules, _docstring_gradients(self.key.op, len(self.key.names))
         return tuple(
             (self._with_names(text) if text else sentence) if able and w else None

@@ -116,7 +116,7 @@ class _BackwardSteps:
         return sorted((*self.nodes, *self.hidden), key=self.times.__getitem__)
 
     def last_ops(self) -> set[int]:
-        """Return for each node the op with which it is done: its last before another node's op."""
+        """Return the ops after which nodes are done: the last of each before another node's op."""
         ends: dict[str, int] = {}
         name = ""
         for i in self.order():
