@@ -267,7 +267,7 @@ def check_call(op: AnyOp, call: Call, laws: Sequence[Law] = LAWS) -> None:
         If a law is violated; a note names the call and the law.
     """
     for law in laws:
-        _held_against(Case(op, call), [law])
+        _check_laws(Case(op, call), [law])
 
 
 @guarded
@@ -314,7 +314,7 @@ def check_op(
     holds()
 
 
-def _held_against(case: Any, laws: Sequence[Any]) -> None:
+def _check_laws(case: Any, laws: Sequence[Any]) -> None:
     for law in laws:
         try:
             law(case)
@@ -327,11 +327,11 @@ def _held_against(case: Any, laws: Sequence[Any]) -> None:
 def check_module(
     module: Any, *inputs: Any, loss: Any = None, laws: Sequence[ModuleLaw] = MODULE_LAWS
 ) -> None:
-    """Hold a module against the laws of modules, on typical inputs.
+    """Check a module by the laws of modules, on typical inputs.
 
-    Its gradients are those of differences, every parameter takes part, float32 stays float32,
-    inputs are not written to, the state dict holds everything, ``eval()`` changes nothing. The
-    module itself stays as it was. A layer that hides a parameter from its state::
+    Gradients agree with differences, every parameter gets one, float32 stays float32, inputs are
+    not written to, the state dict is complete, ``eval()`` changes nothing. The module itself does
+    not change. A layer with state outside its state dict::
 
         >>> import numpy as np
         >>> from graphgrad import nn, testing
@@ -348,22 +348,24 @@ def check_module(
     Parameters
     ----------
     module
-        A module, of graphgrad's or your own.
+        A module of graphgrad, or your own.
     inputs
-        For its ``forward``, a small batch: every element of small parameters is moved.
+        Arguments of its ``forward``, a small batch: differences are taken in every element of small
+        parameters.
     loss
-        What to compute from its output for the gradients; None takes the outputs themselves.
+        A function of the output, for the gradients; default: the output itself.
     laws
-        Functions of a :class:`graphgrad.checks.module_laws.ModuleCase` that raise.
+        Functions of a :class:`graphgrad.checks.module_laws.ModuleCase` that raise if they are
+        violated.
 
     Raises
     ------
     AssertionError
-        Where a law does not hold; a note names the module and the law.
+        If a law is violated; a note names the module and the law.
     """
     if not is_module(module):
         raise wrong("check_module", "module", module, "a Module")
-    _held_against(ModuleCase(module, inputs, loss), laws)
+    _check_laws(ModuleCase(module, inputs, loss), laws)
 
 
 @guarded
@@ -373,10 +375,10 @@ def check_optimizer(
     *,
     laws: Sequence[OptimizerLaw] = OPTIMIZER_LAWS,
 ) -> None:
-    """Hold an optimizer against the laws of optimizers, on a small problem.
+    """Check an optimizer by the laws of optimizers, on a small problem.
 
-    It goes downhill, equal starts have equal ends, a saved and loaded one goes on to the bit,
-    a step writes into parameters and nothing else. An optimizer that goes uphill::
+    The loss falls, equal starts have equal results, a saved and loaded optimizer continues bit for
+    bit, a step writes into parameters only. An optimizer that ascends::
 
         >>> from graphgrad import optim, testing
         >>> testing.check_optimizer(lambda params: optim.SGD(params, lr=0.01))
@@ -391,19 +393,20 @@ def check_optimizer(
     Parameters
     ----------
     make
-        From a list of parameters to an optimizer, with a rate that suits a small problem.
+        Function from a list of parameters to an optimizer, with a rate for a small problem.
     step
-        From an optimizer and a function that computes the loss: one step. None forgets the
-        gradients, computes new ones and calls ``optimizer.step()``.
+        Function of an optimizer and a function that computes the loss, which makes one step.
+        Default: reset the gradients, compute new ones and call ``optimizer.step()``.
     laws
-        Functions of a :class:`graphgrad.checks.optimizer_laws.OptimizerCase` that raise.
+        Functions of a :class:`graphgrad.checks.optimizer_laws.OptimizerCase` that raise if they
+        are violated.
 
     Raises
     ------
     AssertionError
-        Where a law does not hold; a note names the optimizer and the law.
+        If a law is violated; a note names the optimizer and the law.
     """
     made = make(parameters())
     if not hasattr(made, "step"):
         raise wrong("check_optimizer", "what make returned", made, "an Optimizer")
-    _held_against(OptimizerCase(make, step or usual_step), laws)
+    _check_laws(OptimizerCase(make, step or usual_step), laws)

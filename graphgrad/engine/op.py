@@ -166,7 +166,9 @@ class Op(Singleton, Generic[R]):
     def _refuse_unknown(self, needed: set[str]) -> None:
         known = (*self.layout, "inputs", "wanted")
         for name in sorted(needed.difference(known)):
-            message = f"{self.name}: a gradient rule has the parameter '{name}'; it can take {known}"
+            message = (
+                f"{self.name}: a gradient rule has the parameter '{name}'; it can take {known}"
+            )
             raise UnsupportedError(message)
 
     def _returns_real_arrays(self) -> bool:

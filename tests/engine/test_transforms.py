@@ -409,5 +409,7 @@ def test_an_op_with_the_wrong_number_of_rules_or_names_says_so() -> None:
     scaled = gg.op(lambda x, k: x * k, lambda g, k: g * k, name="scaled")
     with pytest.raises(TypeError, match=r"scaled: not differentiable in 'k'; pass \.detach"):
         scaled(gg.Tensor(1.0), leaf(2.0))
-    with pytest.raises(TypeError, match=r"strange: a gradient rule has the parameter 'z'.*test_transforms"):
+    with pytest.raises(
+        TypeError, match=r"strange: a gradient rule has the parameter 'z'.*test_transforms"
+    ):
         gg.op(lambda x: x, lambda g, z: g * z, name="strange")
