@@ -19,29 +19,29 @@ from graphgrad.typing import Array
 
 
 class Choice(NamedTuple):
-    """What one op, or one question to NumPy, chose."""
+    """The pieces of one op, or the result of one comparison."""
 
     name: str
-    pieces: Array  # which piece each element took
+    pieces: Array  # of each element
     code: CodeType | None
     instruction: int
 
 
 class Change(NamedTuple):
-    """Where two runs of a function chose differently first."""
+    """The first difference between the choices of two runs."""
 
     name: str  # of the op
     line: str
-    element: tuple[int, ...] | None  # its index; None where all of it may have changed
+    element: tuple[int, ...] | None  # its index; None if all elements may differ
 
     def __str__(self) -> str:
-        """Name the op, its element and the user's line."""
+        """Return the op, its element and the user's line."""
         place = "" if not self.element else f" at element [{', '.join(map(str, self.element))}]"
         return f"{self.name} ({self.line}){place}"
 
 
 class Choices(Observer):
-    """Writes down what is chosen while a function runs."""
+    """Records the choices of a function while it runs."""
 
     def __init__(self) -> None:
         self.found: list[Choice] = []
@@ -49,7 +49,7 @@ class Choices(Observer):
     def recorded(
         self, op: Op[Any], tensors: list[Any], arrays: list[Any], params: tuple[Any, ...]
     ) -> None:
-        """Ask an op that declares ``chooses`` which pieces it took."""
+        """Record the pieces of an op that declares ``chooses``."""
         if op.chooses is None:
             return
         node: Any = node_of(tensors[0])
@@ -62,7 +62,7 @@ class Choices(Observer):
         self.found.append(Choice(op.name, np.asarray(pieces), node.code, node.instruction))
 
     def answered(self, question: str, answer: Array) -> None:
-        """Keep the answer: whatever NumPy says without a gradient is constant on a piece."""
+        """Record a plain result, which is constant on a piece."""
         answers = answer if isinstance(answer, tuple) else (answer,)
         site = call_site(3)
         for part in answers:
@@ -70,10 +70,10 @@ class Choices(Observer):
                 self.found.append(Choice(question, np.array(part), *site))
 
     def sweeping(self, sweep: Any) -> None:
-        """Observe no sweep: the ops of its rules are recorded like any others."""
+        """Observe no sweep: the ops of its rules are recorded like others."""
 
     def first_change(self, other: "Choices") -> Change | None:
-        """Find where another run chose differently first."""
+        """Return the first difference from the choices of another run."""
         for mine, theirs in zip(self.found, other.found, strict=False):
             line = source_line(mine.code, mine.instruction)
             if (mine.name, mine.pieces.shape) != (theirs.name, theirs.pieces.shape):
@@ -91,7 +91,7 @@ class Choices(Observer):
 
 
 def watched(call: Callable[[], Any]) -> tuple[Any, Choices]:
-    """Run a function, and return its result and what was chosen on the way."""
+    """Run a function, and return its result and its choices."""
     choices = Choices()
     with observing(choices):
         return call(), choices

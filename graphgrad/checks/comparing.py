@@ -1,4 +1,4 @@
-"""One run of a gradient check: what to compare, order by order, and what to say of it."""
+"""One run of a gradient check, order by order."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ DIRECTION = "all, along one direction"
 
 
 class Check:
-    """One run of gradcheck: how it compares, and what it found so far."""
+    """One run of gradcheck: its options, and its results so far."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Check:
     def run(
         self, f: Callable[..., Any], points: list[Array], labels: list[str], order: int
     ) -> None:
-        """Compare every order, the first one with Taylor's theorem too."""
+        """Check every order, the first one also by Taylor's theorem."""
         for level in range(1, order + 1):
             outs = _evaluate(f, points)
             if level == 1:
@@ -116,7 +116,7 @@ class Check:
     def _second_opinion(
         self, path: Path, found: Sequence[Array], own: list[Comparison]
     ) -> list[Comparison]:
-        """Let Taylor's theorem decide where differences are too noisy to."""
+        """Decide by Taylor's theorem if differences are too noisy."""
         self.taylor = remainders(path, _slope_along(path, found))
         if all(c.verdict != "cannot tell" for c in own):
             return own
@@ -137,7 +137,7 @@ class Check:
         ]
 
     def _falls_fast(self, path: Path, found: Sequence[Array]) -> bool:
-        """Whether the remainder falls with the square of the step until noise takes over."""
+        """Whether the remainder falls with the square of the step until noise dominates."""
         order = remainders(path, _slope_along(path, found), MANY).order
         return order is not None and order >= SECOND
 
@@ -202,7 +202,7 @@ def _slope_along(path: Path, found: Sequence[Array]) -> float:
 
 
 def _derived(f: Callable[..., Any], count: int) -> Callable[..., Any]:
-    """Return the function from the inputs and upstream gradients of f to its gradients."""
+    """Return the gradients of f as a function of its inputs and upstream gradients."""
 
     def derivative(*args: Any) -> list[Any]:
         _, pullback = vjp(f, *args[:count])
@@ -212,7 +212,7 @@ def _derived(f: Callable[..., Any], count: int) -> Callable[..., Any]:
 
 
 def _analytic(f: Callable[..., Any], points: Sequence[Any], upstream: Sequence[Any]) -> list[Any]:
-    """Return the gradients that the engine finds."""
+    """Return the gradients by the engine."""
     variables = [Tensor(p, requires_grad=True) for p in points]
     with enable_grad():
         outs = f(*variables)
@@ -224,7 +224,7 @@ def _analytic(f: Callable[..., Any], points: Sequence[Any], upstream: Sequence[A
 
 
 def _evaluate(f: Callable[..., Any], points: Sequence[Any]) -> list[Any]:
-    """Return the plain outputs of f, recording nothing."""
+    """Return the outputs of f as plain arrays, without recording."""
     with no_grad():
         return [np.asarray(unwrapped(y)) for y in f(*[constant(p.copy()) for p in points])]
 
@@ -243,7 +243,7 @@ def _require_same(first: Iterable[Any], second: Iterable[Any]) -> None:
 
 
 def _notes(outs: Sequence[Any]) -> list[str]:
-    """Say what is differentiated, if not one number, and what makes differences worthless."""
+    """Return notes: what is differentiated, if not a scalar, and what spoils differences."""
     notes = []
     shapes = [str(np.shape(y)) for y in outs]
     if any(shape != "()" for shape in shapes):

@@ -1,10 +1,9 @@
 """Derivatives by differences of values, each with a bound of its error.
 
-Two errors pull in opposite directions: what a difference cuts off shrinks with the step, what
-rounding adds grows as the step shrinks. No fixed step suits sin(x) at a million, so a slope is
-computed with many, each four times smaller than the last, and extrapolated to step 0 from the
-pair where it changes least (Richardson's and Ridders' methods). How much it changes there, and
-the rounding of f's values, bound its error.
+A smaller step has a smaller truncation error, but a larger rounding error, and no fixed step suits
+every function (sin at a million). So a slope is computed with many steps, each a quarter of the one
+before, and extrapolated to step 0 from the pair where it changes least (Richardson's and Ridders'
+methods). That change, and the rounding of f's values, bound its error.
 """
 
 import itertools
@@ -24,17 +23,17 @@ from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.typing import Array
 
 Kind = Literal["central", "forward"]
-Outputs = Callable[[Sequence[Array]], list[Array]]  # from points, its to write to, to f's outputs
+Outputs = Callable[[Sequence[Array]], list[Array]]  # from points to the outputs of f
 Watched = Callable[[Sequence[Array]], tuple[list[Array], Choices]]
 
-RATIO = 4.0  # of one step to the next
-ROUNDING = 4.0  # units in the last place that a value of f may be off by
-STEADY = 0.1  # of a slope: what the best pair of steps may change it by
+RATIO = 4.0  # of consecutive steps
+ROUNDING = 4.0  # error of a value of f, in units in the last place
+STEADY = 0.1  # relative change of a slope between the best pair of steps
 QUICK = 1e-3  # the larger step of a quick slope, in units of x or of 1, whichever is smaller
 
 
 class Slope(NamedTuple):
-    """A derivative, and how far it may be off."""
+    """A derivative, and a bound of its error."""
 
     value: float
     bound: float
@@ -44,9 +43,9 @@ NOTHING = Slope(np.nan, np.inf)
 
 
 class Value(NamedTuple):
-    """The outputs of f at one place of a path."""
+    """The outputs of f at one point of a path."""
 
-    t: float  # the way from the start that rounding left
+    t: float  # the distance from the start, after rounding
     outputs: list[Array]
     choices: Choices | None = None
 
@@ -56,15 +55,15 @@ class Level(NamedTuple):
 
     step: float
     slope: float
-    noise: float  # what rounding may add to the slope
+    noise: float  # the error by rounding
 
 
 class Path:
-    """f along a straight line: where one element moves, or all do along a direction.
+    """f along a straight line: in one element, or in all along a direction.
 
     What is differentiated is the sum of outputs times ``weights``. Outputs are subtracted before
-    they are summed, so those that do not move cancel exactly. What moved with a larger step and
-    does not with a smaller one is rounded away, and counts as noise.
+    they are summed, so that constant ones cancel exactly. Outputs that change with a larger step,
+    but not with a smaller one, are lost to rounding and count as noise.
     """
 
     def __init__(
@@ -137,7 +136,7 @@ class Path:
         return Slope(narrow.slope + change, abs(change) + narrow.noise)
 
     def steps(self, largest: float = np.inf) -> list[float]:
-        """List steps from the size of x, or of 1, down to where rounding is all that is left."""
+        """List steps from the size of x, or of 1, down to those that rounding dominates."""
         size = abs(self.x)
         if not np.isfinite(size):
             return []
@@ -154,10 +153,10 @@ _EPS = {t: float(np.finfo(t).eps) for t in "efdg"}
 
 
 def extrapolated(levels: Sequence[Level], order: int) -> Slope:
-    """Extrapolate slopes with ever smaller steps to step 0, where their error goes as h^order.
+    """Extrapolate slopes with decreasing steps to step 0; their error is O(h^order).
 
-    The best pair is the one that changes least for its size. Where none is steady, the slope is
-    0, or no step was small enough: then the slopes of all smaller steps must agree as well.
+    The best pair is the one with the smallest relative change. If all change much, the slope is 0
+    or no step was small enough: then the slopes of all smaller steps must agree as well.
     """
     found = [level for level in levels if np.isfinite(level.slope)]
     if len(found) < 2:
@@ -170,7 +169,7 @@ def extrapolated(levels: Sequence[Level], order: int) -> Slope:
     for k, change in enumerate(changes):
         near = [limits[i] for i in (k - 1, k + 1) if 0 <= i < len(limits)]
         spread = max([abs(change), *(abs(limits[k] - other) for other in near)])
-        # what smaller steps disagree by, as rises of f, is noise in f beyond rounding
+        # differences of f between smaller steps show noise beyond rounding
         rises = [abs(v.slope - limits[k]) * v.step for v in found[k + 2 :]]
         narrow = found[k + 1]
         bound = max([spread, *(rise / narrow.step for rise in rises)]) + narrow.noise
@@ -184,7 +183,7 @@ def extrapolated(levels: Sequence[Level], order: int) -> Slope:
 
 
 def grows(levels: Sequence[Level]) -> float:
-    """Return ±inf where the slopes grow with every smaller step, as those of sqrt at 0; else 0."""
+    """Return ±inf if the slopes grow with each smaller step, as those of sqrt at 0; else 0."""
     seen = [v for v in levels if np.isfinite(v.slope) and abs(v.slope) > 10 * v.noise][-5:]
     slopes = [v.slope for v in seen]
     if len(slopes) < 4 or not (min(slopes) > 0 or max(slopes) < 0):
@@ -194,7 +193,7 @@ def grows(levels: Sequence[Level]) -> float:
 
 
 def fixed(path: Path, step: float, kind: Kind, start: Value | None = None) -> Level:
-    """Return the slope with one step that the user chose."""
+    """Return the slope with the user's step."""
     left = start if kind == "forward" and start is not None else None
     level = path.difference(path.at(step), left or path.at(0.0 if kind == "forward" else -step))
     if not np.isfinite(level.noise) and np.isnan(level.slope):
@@ -204,7 +203,7 @@ def fixed(path: Path, step: float, kind: Kind, start: Value | None = None) -> Le
 
 
 def one_sided(path: Path, start: Value, steps: Sequence[float], side: float) -> list[Level]:
-    """Return the slopes from the start to one side, one for each step."""
+    """Return the one-sided slopes from the start, one for each step."""
     return [path.difference(path.at(side * step), start) for step in steps]
 
 
@@ -223,9 +222,9 @@ def numerical_gradient(
     """Differentiate a function of one array by differences of its values.
 
     Central: (f(x + h) − f(x − h)) / 2h. Forward: (f(x + h) − f(x)) / h, where f(x) is computed
-    once. One element of x moves at a time, in float64. Without ``h`` many steps are tried, and
-    extrapolated to 0. f is given fresh copies, so x is never written to, and f must compute with
-    its argument rather than with an array that it closes over::
+    once. One element of x changes at a time, in float64. Without ``h`` many steps are tried, and
+    extrapolated to 0. f gets fresh copies, so x is never written to; f must compute with its
+    argument, not with an array that it closes over::
 
         >>> import graphgrad as gg, numpy as np
         >>> slope, bound = gg.numerical_gradient(np.sin, 1e6, bounds=True)
@@ -235,15 +234,16 @@ def numerical_gradient(
     Parameters
     ----------
     f
-        From an array of x's shape (a Tensor, if x is one) to one number, plain or a Tensor.
+        Function of an array of x's shape (a Tensor, if x is one) that returns a scalar, plain or a
+        Tensor.
     x
-        Where to differentiate: numbers of any shape.
+        The point, an array of any shape.
     h
-        The step, a number or an array of x's shape; None tries many, from the size of x down.
+        The step, a number or an array of x's shape; default: many, from the size of x down.
     kind
         ``"central"`` or ``"forward"``.
     bounds
-        Whether to return a bound of the error of each element as well. With ``h`` it takes a
+        Whether to return a bound of the error of each element as well. With ``h`` this takes a
         second difference, with half the step.
 
     Returns
@@ -286,7 +286,7 @@ def numerical_gradient(
 def slope(
     path: Path, step: float | None, kind: Kind, start: Value | None = None, *, bounds: bool = True
 ) -> Slope:
-    """Return the derivative along a path: with one step, or with those that suit it best."""
+    """Return the derivative along a path: with the given step, or with the best ones."""
     order = 2 if kind == "central" else 1
     if step is not None:
         level = fixed(path, step, kind, start)
@@ -303,7 +303,7 @@ def slope(
 
 
 def steps_of(h: Array, point: Array) -> Array:
-    """Return the step of each element; None where the user chose none."""
+    """Return the step of each element; None without a step of the user."""
     if h is None:
         return None
     steps = np.asarray(as_array(h, "h"))
@@ -320,12 +320,12 @@ def steps_of(h: Array, point: Array) -> Array:
 
 
 def float64(x: Array, who: str) -> Array:
-    """Return a float64 array of our own, in C order."""
+    """Return a float64 copy in C order."""
     return np.array(as_array(unwrapped(x), who), dtype=np.float64, order="C")
 
 
 def _real(y: Array, who: str) -> Array:
-    array = np.array(y)  # a copy, since f may return one buffer each time
+    array = np.array(y)  # a copy, since f may reuse its buffer
     if array.dtype.kind not in "fiub":
         message = f"{who}: f returned {type(y).__name__} of dtype {array.dtype}, not real numbers"
         raise DtypeError(message)

@@ -1,4 +1,4 @@
-"""Why a gradient is what it is: what each use of a value contributed to it."""
+"""Explaining a gradient: the contribution of each use of a value."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from graphgrad.typing import Array
 
 @dataclass(frozen=True)
 class Use:
-    """One use of a value, and what it contributed to the gradient."""
+    """One use of a value, with its contribution to the gradient."""
 
     op: str
     line: str  # of the user's code, as file.py:18
@@ -34,11 +34,11 @@ class Explanation:
     gradient: Array
 
     def __iter__(self) -> Iterator[Use]:
-        """Go through the uses."""
+        """Iterate over the uses."""
         return iter(self.uses)
 
     def __len__(self) -> int:
-        """Count the uses."""
+        """Return the number of uses."""
         return len(self.uses)
 
     def __str__(self) -> str:
@@ -61,18 +61,18 @@ def _shown(array: Array) -> str:
 
 
 class _Uses(Observer):
-    """Keeps what is sent to one node."""
+    """Collects the contributions to one node."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self.found: list[tuple[int, Use]] = []
 
     def sweeping(self, sweep: Sweep) -> Observer:  # noqa: ARG002
-        """Observe the one sweep that there is."""
+        """Observe the sweep."""
         return self
 
     def sent(self, node: Node, position: int, contribution: Array, g: Array) -> None:  # noqa: ARG002
-        """Keep a contribution to the node."""
+        """Collect a contribution to the node."""
         if node.parents[position] is not self.node:
             return
         array = np.zeros(self.node.shape, self.node.dtype)
@@ -86,7 +86,7 @@ class _Uses(Observer):
 
 @guarded
 def explain_grad(loss: Tensor, x: Tensor) -> Explanation:
-    """Say what each use of a tensor contributed to its gradient, and where it was used.
+    """Return the contribution of each use of a tensor to its gradient, with its source line.
 
     The gradient of a value that is used several times is the sum of what all its uses send
     back. Nothing is changed: the graph stays, and so does every ``.grad``::

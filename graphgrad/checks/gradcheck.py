@@ -1,7 +1,7 @@
 """Checking the gradients of a function, or of a module, against numerical differentiation.
 
-The slopes come from differences.py, each with a bound of its error; verdicts.py compares one
-number; taylor.py gives a second opinion along a random direction; report.py shows it all.
+differences.py computes slopes, with bounds of their errors; verdicts.py compares one number;
+taylor.py checks along a random direction; report.py prints the result.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from graphgrad.errors import DtypeError
 from graphgrad.randomness import default_generator
 from graphgrad.typing import Array
 
-HIGHEST = 8  # order: each takes many times as long as the one before it
-OF_EACH = 20  # elements of a parameter that are looked at, unless asked for more
+HIGHEST = 8  # order: each takes many times as long as the one below
+OF_EACH = 20  # elements of a parameter that are checked by default
 
 
 @guarded
@@ -43,11 +43,11 @@ def gradcheck(
 ) -> Report:
     """Compare the gradients of a function or module with numerical differentiation, in float64.
 
-    Each numeric gradient brings a bound of its own error. A gradient is right if it agrees to
-    ``rtol`` or ``atol``, wrong if it is off by several times that bound, and in between the
-    report says that it cannot tell. Where a step crosses a kink (another branch of relu, max,
-    sort, or Python's ``if``) the step shrinks; at a kink itself the gradient is right if it lies
-    between the slopes on either side::
+    Each numeric gradient has a bound of its error. A gradient is right if it agrees to ``rtol`` or
+    ``atol``, wrong if it differs by several times that bound, and in between the report says that
+    it cannot tell. If a step crosses a kink (another branch of relu, max, sort, or Python's
+    ``if``), the step shrinks; at a kink itself the gradient is right if it is between the slopes on
+    either side::
 
         >>> import graphgrad as gg, numpy as np
         >>> gg.gradcheck(lambda x: gg.relu(x) * x, np.array([-1e-6, 1.0]))
@@ -55,49 +55,49 @@ def gradcheck(
         order  input  shape  worst at  analytic  numeric  error    bound    verdict
         1      x      (2,)   [1]       2.1369616  2.1369616  ...
 
-    Outputs of any shape are multiplied by fixed random numbers and summed. Order 2 also
-    compares the gradient of the first-order gradients with differences of these, both in
-    the inputs and in the upstream gradients; and so on.
+    Outputs of any shape are multiplied by random upstream gradients and summed. Order 2 also
+    compares the derivatives of the first-order gradients with their differences, with respect to
+    inputs and upstream gradients; and so on.
 
     In a test write ``gg.gradcheck(f, x).assert_right()``, which fails with the table.
 
     Parameters
     ----------
     f
-        From Tensors to a Tensor of any shape, or a container of several; or a module. Of a
-        module a copy in float64 is checked, in all parameters that require a gradient and in
-        floating inputs, with what it draws at random kept the same.
+        Function of Tensors that returns a Tensor of any shape, or a container of several; or a
+        module. Of a module a float64 copy is checked, in all parameters that require a gradient
+        and in floating inputs, with the same random numbers in each call.
     inputs
         Arrays, Tensors or numbers, also in nested lists, tuples and dicts. Floating ones are
         differentiated, after promotion to float64; everything else is held constant.
     loss
-        For a module: what to compute from its output, ``lambda scores: …``.
+        For a module: a function of its output, ``lambda scores: …``.
     order
         The highest order of derivative to compare, 1 to 8; each costs a multiple of the last.
     rtol, atol
         An element is right if |a − n| ≤ max(rtol · |a|, rtol · |n|, atol).
     h, kind
-        Step and kind of difference, as for :func:`numerical_gradient`; None takes the step
-        with the smallest error.
+        Step and kind of difference, as for :func:`numerical_gradient`; default: the step with the
+        smallest error.
     elements
-        How many elements of each input to look at, drawn at random; None is all of them for a
+        The number of elements of each input to check, drawn at random; default: all for a
         function, 20 of each parameter and input for a module.
     fast
-        Look at no single element, but only at the slope along one random direction, in which
-        all of them move: a handful of calls of f, whatever the size.
+        Check no single elements, only the slope along one random direction: a few calls of f,
+        whatever the size.
     rng
-        Draws elements, directions and weights; None starts from the same seed each time.
+        Draws elements, directions and weights; default: a generator with a fixed seed.
 
     Returns
     -------
-    A report that is true when every gradient is right. Print it.
+    A report, which is true if every gradient is right; print it for a table.
 
     Raises
     ------
     DtypeError
-        If no input is floating, or f returns something else than floating Tensors.
+        If no input is floating, or f returns anything but floating Tensors.
     GraphError
-        If f gives different values for the same inputs, so that no difference means anything.
+        If f gives different values for the same inputs.
     """
     whole("gradcheck", "order", order, 1, HIGHEST)
     non_negative("gradcheck", "rtol", rtol)
@@ -144,7 +144,7 @@ def gradcheck(
 
 @contextlib.contextmanager
 def _frozen_generator() -> Iterator[None]:
-    """Put the default generator back, however f draws from it."""
+    """Restore the default generator after f has drawn from it."""
     generator = default_generator().bit_generator
     before = generator.state
     try:
@@ -154,7 +154,7 @@ def _frozen_generator() -> Iterator[None]:
 
 
 def _rewinding(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Let f draw the same numbers from the default generator each time."""
+    """Rewind the default generator before each call of f."""
     generator = default_generator().bit_generator
     state = generator.state
 
@@ -166,7 +166,7 @@ def _rewinding(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _outputs(result: Any) -> list[Any]:
-    """List the Tensors that f returned."""
+    """Return the Tensors in the result of f; raise DtypeError for anything else."""
     outs, _ = flatten(result)
     for y in outs:
         if not isinstance(y, Tensor):

@@ -1,4 +1,4 @@
-"""The inputs of a function that is checked: which are differentiated, and what they are called."""
+"""The inputs of a checked function: which are differentiated, and their names."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from graphgrad.typing import Array
 
 
 def listed(x: Array) -> Array:
-    """Take a list of plain numbers for an array, a list that holds arrays for a container."""
+    """Turn a list of plain numbers into an array; leave containers of arrays."""
     if isinstance(x, list | tuple):
         leaves, _ = flatten(x)
         if leaves and all(isinstance(v, float | int) and not isinstance(v, bool) for v in leaves):
@@ -26,15 +26,15 @@ def is_floating(x: Array) -> bool:
     if isinstance(x, float):
         return True
     if getattr(getattr(x, "dtype", None), "kind", "") == "c" or isinstance(x, complex):
-        as_array(x)  # says that complex numbers are not supported
+        as_array(x)  # raises for complex numbers
     return getattr(getattr(x, "dtype", None), "kind", "") == "f"
 
 
 def names_of(f: Callable[..., Any], inputs: Sequence[Any]) -> list[str]:
-    """Name each leaf of the inputs as f's signature does."""
+    """Name each leaf of the inputs by f's parameters."""
     try:
         parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):  # some functions written in C do not tell
+    except (TypeError, ValueError):  # no signature, as of some functions in C
         parameters = []
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     known = getattr(f, "order", None) or [p.name for p in parameters if p.kind in positional]

@@ -50,7 +50,7 @@ class Twin:
         self.notes = [ADVICE]
 
     def __call__(self, *values: Any) -> Any:
-        """Compute the output, or the loss of it."""
+        """Compute the output, or the loss."""
         count = len(self.parameters)
         for parameter, value in zip(self.parameters, values[:count], strict=True):
             replace_with(parameter, value)

@@ -1,4 +1,4 @@
-"""What a gradient check found, as a table."""
+"""The result of a gradient check, as a table."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ def relative_error(a: Array, b: Array, floor: float = 0.0) -> Array:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The gradient of one input, and what came of the elements that were looked at."""
+    """The gradient of one input, and the verdicts on the checked elements."""
 
     name: str
     order: int
@@ -33,12 +33,12 @@ class Comparison:
 
     @property
     def numeric(self) -> Array:
-        """The numeric gradient; NaN where nobody looked."""
+        """The numeric gradient; NaN for elements that were not checked."""
         return self._array(lambda j: j.numeric)
 
     @property
     def bounds(self) -> Array:
-        """How far the numeric gradient may be off; NaN where nobody looked."""
+        """Bounds of the error of the numeric gradient; NaN for elements that were not checked."""
         return self._array(lambda j: j.bound)
 
     def _array(self, number: Callable[[Judged], float]) -> Array:
@@ -55,7 +55,7 @@ class Comparison:
 
     @property
     def worst(self) -> tuple[int, ...]:
-        """Index of the worst element: a wrong one, else one of which nothing can be told."""
+        """The index of the worst element: a wrong one, else one without a verdict."""
         return max(self.judged, key=lambda i: (_SEVERITY[self.judged[i].verdict], self._error(i)))
 
     @property
@@ -65,11 +65,11 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """What holds for the worst element: right, WRONG or cannot tell."""
+        """The verdict on the worst element: right, WRONG or cannot tell."""
         return self.judged[self.worst].verdict if self.judged else "right"
 
     def __bool__(self) -> bool:
-        """Whether every element that was looked at is right."""
+        """Whether every checked element is right."""
         return self.verdict == "right"
 
     @property
@@ -93,9 +93,9 @@ _HEADER = ("order", "input", "shape", "worst at", "analytic", "numeric", "error"
 
 @dataclass(frozen=True)
 class Report:
-    """What :func:`gradcheck` found: true when every gradient is right; prints as a table.
+    """The result of :func:`gradcheck`: true if every gradient is right; prints as a table.
 
-    ``error`` is |analytic − numeric|, ``bound`` how far the numeric gradient may be off.
+    ``error`` is |analytic − numeric|, ``bound`` that of the error of the numeric gradient.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -103,7 +103,7 @@ class Report:
     taylor: Remainders | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
-        """Whether every gradient is right: neither wrong, nor beyond what differences can tell."""
+        """Whether every gradient is right: neither wrong nor without a verdict."""
         return all(self.comparisons)
 
     def assert_right(self) -> None:

@@ -19,15 +19,15 @@ SECOND, FIRST = 1.8, 1.3  # orders from which, and up to which, the remainder co
 
 @dataclass(frozen=True)
 class Remainders:
-    """How the remainder falls as the step is halved."""
+    """The remainders for steps that are halved."""
 
     steps: tuple[float, ...]
     sizes: tuple[float, ...]
-    noise: tuple[float, ...]  # what rounding may add to a remainder
+    noise: tuple[float, ...]  # the rounding error of a remainder
 
     @property
     def orders(self) -> list[float]:
-        """The order of each halving, largest step first, until noise takes over."""
+        """The order of each halving, largest step first, until noise dominates."""
         floor = self._floor
         found = []
         pairs = zip(self.sizes, self.sizes[1:], self.noise[1:], strict=False)
@@ -50,7 +50,7 @@ class Remainders:
 
     @property
     def order(self) -> float | None:
-        """The order with the smallest steps that noise leaves; None where it leaves none."""
+        """The order for the smallest steps above the noise; None if there are none."""
         last = self.orders[-2:]
         return min(last) if len(last) == 2 else None
 
@@ -60,7 +60,7 @@ class Remainders:
         return all(s <= CLEAR * n < np.inf for s, n in zip(self.sizes, self.noise, strict=True))
 
     def __str__(self) -> str:
-        """Show the orders seen."""
+        """Show the orders."""
         if self.vanishes:
             return "f is linear along a random direction, as its gradient says"
         seen = " ".join(f"{order:.2f}" for order in self.orders[-5:])
@@ -70,7 +70,7 @@ class Remainders:
 
 
 def remainders(path: Path, along: float, count: int = FEW) -> Remainders:
-    """Compute remainders for ever smaller steps, where ``along`` is ⟨g, d⟩."""
+    """Compute remainders for decreasing steps; ``along`` is ⟨g, d⟩."""
     start = path.at(0.0)
     sizes, noise, steps = [], [], []
     for k in range(count):

@@ -1,8 +1,8 @@
 """Whether a gradient is right: the analytic number against slopes of known error.
 
-Right is what agrees with the slope to the tolerance, and wrong what is off by several times the
-error that the slope may have. Between the two nothing can be told. At a kink there is a slope on
-either side, and a right gradient lies between them.
+A gradient is right if it agrees with the slope to the tolerance, and wrong if it differs by several
+times the error bound of the slope; in between there is no verdict. At a kink there is a slope on
+either side, and a right gradient is between them.
 """
 
 import itertools
@@ -27,13 +27,13 @@ from graphgrad.checks.differences import (
 )
 
 Verdict = Literal["right", "WRONG", "cannot tell"]
-CERTAIN = 8.0  # times the bound of the numeric slope: a gap above it is the gradient's fault
-PIECES, NEARBY = 24, 1e-4  # points around a kink, and how far they are from it
-FEWEST = 3  # steps on the smooth piece around a point that a slope needs
+CERTAIN = 8.0  # times the bound of the slope: a larger difference is an error of the gradient
+PIECES, NEARBY = 24, 1e-4  # points around a kink, and their distance from it
+FEWEST = 3  # steps on the smooth piece around a point, at least, for a slope
 
 
 class Judged(NamedTuple):
-    """What came of one number of a gradient."""
+    """The verdict on one number of a gradient."""
 
     numeric: float
     bound: float
@@ -44,20 +44,20 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How near is near enough: rtol times the larger number, but at least atol."""
+    """The tolerance: rtol times the larger number, but at least atol."""
 
     rtol: float
     atol: float
 
     def of(self, a: float, n: float) -> float:
-        """Return the gap up to which two numbers agree."""
+        """Return the difference up to which two numbers agree."""
         return max(self.rtol * max(abs(a), abs(n)), self.atol)
 
 
 def judge(
     path: Path, analytic: float, tolerance: Tolerance, step: float | None, kind: Kind
 ) -> Judged:
-    """Compare the gradient along a path with differences: two if these suffice, else many."""
+    """Compare the gradient along a path with differences: two if they suffice, else many."""
     if not math.isfinite(path.x):
         return Judged(*NOTHING, "cannot tell", f"no step leads away from {path.x}")
     if not math.isnan(analytic):
@@ -85,7 +85,7 @@ def _compared(analytic: float, found: Slope, tolerance: Tolerance, why: str = ""
 def _thorough(
     path: Path, analytic: float, tolerance: Tolerance, step: float | None, kind: Kind
 ) -> Judged:
-    """Compare with many steps, those that cross a kink left out."""
+    """Compare with many steps, without those that cross a kink."""
     start = path.at(0.0, watch=True)
     if math.isnan(analytic) or not all(np.isfinite(y).all() for y in start.outputs):
         return _undefined(path, start, step, kind)
@@ -106,7 +106,7 @@ def _thorough(
 
 
 def _undefined(path: Path, start: Value, step: float | None, kind: Kind) -> Judged:
-    """Say what is not finite, where f itself or its gradient is not."""
+    """Return the verdict if f or its gradient is not finite."""
     for y in start.outputs:
         if not np.isfinite(y).all():
             return Judged(*NOTHING, "cannot tell", f"f is {y[~np.isfinite(y)][0]} here")
@@ -125,7 +125,7 @@ def _change(start: Value, there: Value) -> Change | None:
 def _on_one_side(
     path: Path, start: Value, values: Sequence[Value], changes: Sequence[Change | None]
 ) -> list[Level]:
-    """Return the slopes to one side, on the piece of f that begins there."""
+    """Return the slopes to one side, on the piece of f that starts there."""
     nearest = values[-1]
     mine = [v for v in values if changes[-1] is None or _change(nearest, v) is None]
     if changes[-1] is None:
@@ -210,8 +210,8 @@ def _at_a_kink(
 def _slopes_nearby(path: Path) -> list[float]:
     """Return slopes on the pieces that meet at a kink.
 
-    A step along one axis meets two of them only: of the median of three equal numbers neither
-    moves it, though it has slope 1 in each of the three on some piece.
+    A step along one axis finds two pieces only: for the median of three equal numbers neither
+    changes it, though on some piece its slope is 1 in each of the three.
     """
     rng = np.random.default_rng(0)
     found = []
@@ -233,7 +233,7 @@ def _lies_between(analytic: float, ends: tuple[float, float], tolerance: Toleran
 
 
 def _jumps(levels: Sequence[Level]) -> bool:
-    """Whether f stays away from its value at the start, however small the step."""
+    """Whether f jumps at the start: it differs from its value there for every small step."""
     rises = [(abs(v.slope) * v.step, v.noise * v.step) for v in levels[-FEWEST:]]
     if len(rises) < 2 or any(rise <= 100 * noise or rise == 0 for rise, noise in rises):
         return False
