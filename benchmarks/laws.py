@@ -75,7 +75,7 @@ PIECES = (
     ),
     Piece(
         "broadcasting is undone, wrong shapes refused",
-        (("sweep.py", "if self.where_passed or shape != parent.shape:", "if 0:"),),
+        (("sweep.py", "if self.after_where or shape != parent.shape:", "if 0:"),),
     ),
     Piece(
         "no two gradients share memory",
@@ -87,7 +87,7 @@ PIECES = (
     ),
     Piece(
         "an untaken branch of where gives exactly 0",
-        (("sweep.py", "if self.where_passed or shape", "if shape"),),
+        (("sweep.py", "if self.after_where or shape", "if shape"),),
     ),
     Piece(
         "hooks can be registered, observers can watch",
@@ -100,7 +100,7 @@ PIECES = (
     ),
     Piece(
         "threads may share leaves",
-        (("tensor.py", "        with _commit:\n", "        if True:\n"),),
+        (("tensor.py", "        with _grad_lock:\n", "        if True:\n"),),
     ),
 )
 
