@@ -105,3 +105,13 @@ def assert_refused(kind: type[Exception], says: str, call: Callable[[], Any]) ->
     with pytest.raises(kind, match=says) as caught:
         call()
     assert f"(at {Path(call.__code__.co_filename).name}:" in str(caught.value)
+
+
+def refuses(table: Refusals) -> Any:
+    """Make the test of a table: each call in it is refused as it says."""
+
+    @every_refusal(table)
+    def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
+        assert_refused(kind, says, call)
+
+    return test_what_does_not_fit_is_refused

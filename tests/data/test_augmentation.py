@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from graphgrad import data
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 
 EVERY: dict[str, Any] = {
     "Shift": data.Shift(2),
@@ -212,8 +212,4 @@ REFUSED: Refusals = {
         f"{name}: images of bool": changed(change, BATCH > 0) for name, change in EVERY.items()
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)

@@ -15,7 +15,7 @@ from hypothesis import given, strategies as st
 
 from graphgrad import data, manual_seed
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 
 
 def samples(n: int) -> data.Dataset:
@@ -277,11 +277,7 @@ REFUSED: Refusals = {
     },
     DtypeError: {"one_hot: .*float64": lambda: data.one_hot(np.array([0.0]))},
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)
 
 
 def test_refused_data_leave_the_generator_alone() -> None:

@@ -15,7 +15,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.ops.blocks import in_blocks
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -242,8 +242,4 @@ REFUSED: Refusals = {
         "Maxout: pieces = 0 must be at least 1": lambda: nn.Maxout(3, 2, pieces=0),
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)

@@ -14,7 +14,7 @@ from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.kernels import correlation
 from graphgrad.nn.kernels.convolution import CONV2D
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -295,11 +295,7 @@ REFUSED: Refusals = {
         "kernel_size=.3, 3. must be a w": lambda: nn.Conv1d(4, 6, (3, 3)),
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)
 
 
 def test_a_refused_layer_has_drawn_nothing() -> None:

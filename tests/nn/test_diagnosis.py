@@ -25,7 +25,7 @@ from graphgrad.errors import (
 from graphgrad.judging.limits import short
 from graphgrad.nn.diagnosis.measurements import BINS, distribution, norm
 from graphgrad.randomness import default_generator
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 
 F = nn.functional
 RNG = np.random.default_rng
@@ -696,8 +696,4 @@ REFUSED: Refusals = {
         ),
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)

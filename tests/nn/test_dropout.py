@@ -10,7 +10,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
 from graphgrad.nn.functional.dropouts import kept
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -203,8 +203,4 @@ REFUSED: Refusals = {
         r"flatten: x \(2, 3, 4\) has no axes -5 to -1": lambda: nn.Flatten(-5, -1)(FLAT),
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)

@@ -17,7 +17,7 @@ from hypothesis import given, strategies as st
 
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, SearchError
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 from tests.search_objectives import (
     RATE,
     SPACE,
@@ -310,11 +310,7 @@ REFUSED: Refusals = {
         "give a name": lambda: nn.Choice([nn.ReLU]),
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)
 
 
 @pytest.mark.parametrize(

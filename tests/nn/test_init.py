@@ -15,7 +15,7 @@ import pytest
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 
 init = nn.init
 SHAPE = (60, 40, 3, 3)  # n_in 360, n_out 540
@@ -211,11 +211,7 @@ REFUSED: Refusals = {
     },
     ShapeError: {"ReLU has no weights": lambda: init.initialize(nn.ReLU(), init.zeros)},
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)
 
 
 def test_a_function_of_another_shape_changes_nothing() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -120,8 +120,4 @@ REFUSED: Refusals = {
     },
     DtypeError: {"input_size=": lambda: nn.LocallyConnected2d(1, 2, (5, 4, 3), 3)},
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)

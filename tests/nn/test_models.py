@@ -13,7 +13,7 @@ from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn import models
 from graphgrad.nn.models.inception import Inception
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 from tests.golden.shapes import shapes
 
 Make = Callable[..., nn.Module]
@@ -406,8 +406,4 @@ REFUSED: Refusals = {
         "block='basic'": lambda: models.ResNet("basic", (1, 1)),  # type: ignore[arg-type]
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)

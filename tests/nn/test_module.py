@@ -16,7 +16,7 @@ from graphgrad.errors import (
     ShapeError,
     UnsupportedError,
 )
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 from tests.equality import assert_equals_composition
 
 RNG = np.random.default_rng
@@ -282,11 +282,7 @@ REFUSED: Refusals = {
         "ModuleList": lambda: nn.ModuleList([affine()])(1),
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)
 
 
 # ---------------------------------------------------------------------- functional calls

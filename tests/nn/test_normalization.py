@@ -12,7 +12,7 @@ from graphgrad.engine.trees import flatten
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional import batch_norm, group_norm, layer_norm, local_response_norm
 from graphgrad.nn.kernels import moments
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 from tests.equality import assert_equals_composition
 
 
@@ -362,8 +362,4 @@ REFUSED: Refusals = {
         "LocalResponseNorm.*size = 0": lambda: nn.LocalResponseNorm(0),
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)

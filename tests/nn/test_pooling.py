@@ -14,7 +14,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.kernels import pooling as pooling_ops
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -356,8 +356,4 @@ REFUSED: Refusals = {
         "max_pool2d: x is bool, pooling takes real numbers": lambda: F.max_pool2d(IMAGE > 0, 2),
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)

@@ -30,7 +30,7 @@ from graphgrad.errors import (
     UnsupportedError,
 )
 from graphgrad.nn.training.checkpoints import read_state, write_state
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 
 
 def samples(n: int = 40, seed: int = 0) -> data.Dataset:
@@ -941,8 +941,4 @@ REFUSED: Refusals = {
         ),
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)

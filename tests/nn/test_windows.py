@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -110,8 +110,4 @@ REFUSED: Refusals = {
     ArgumentError: {"im2col: stride=0 must be 1 or more": lambda: F.im2col(X, 2, stride=0)},
     DtypeError: {"dilation=.* a pair": lambda: F.im2col(X, 2, dilation=(1, 2, 3))},
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)

@@ -8,7 +8,7 @@ import pytest
 import graphgrad as gg
 from graphgrad import optim
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
-from tests.builders import Refusals, assert_refused, every_refusal, leaf
+from tests.builders import Refusals, leaf, refuses
 
 
 def averaged(values: list[float], decay: float | None) -> tuple[gg.Tensor, optim.RunningAverage]:
@@ -179,8 +179,4 @@ REFUSED: Refusals = {
         "no leaf of floating numbers": lambda: optim.RunningAverage([gg.Tensor([1, 2])]),
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)

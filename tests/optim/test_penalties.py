@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 import graphgrad as gg
 from graphgrad import optim
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
-from tests.builders import Refusals, assert_refused, every_refusal, leaf
+from tests.builders import Refusals, leaf, refuses
 from tests.equality import assert_equals_composition
 
 W = np.array([[3.0, 0.0, -1.0], [0.5, 2.0, -2.0]])
@@ -154,11 +154,7 @@ REFUSED: Refusals = {
     DtypeError: {"parameter 1 is a ndarray": lambda: optim.l2_penalty([leaf(V), NO_TENSOR], 0.1)},
     ShapeError: {r"parameter 0 \(2,\): axis 1": lambda: optim.max_norm_([leaf(V)], 1.0, axis=1)},
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)
 
 
 @pytest.mark.parametrize("strength", [-1.0, np.nan, np.inf])

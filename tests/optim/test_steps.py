@@ -13,7 +13,7 @@ import graphgrad as gg
 from graphgrad import optim
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
 from graphgrad.optim import optimizer as shell, rules
-from tests.builders import Refusals, assert_refused, every_refusal, leaf
+from tests.builders import Refusals, leaf, refuses
 from tests.optimizer_cases import CASES, START, X, Y, loss_of, run
 
 # By PyTorch, in float64: `python -m tests.parity.test_optim` prints this table. The parameters
@@ -452,11 +452,7 @@ REFUSED: Refusals = {
         ),
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)
 
 
 def test_an_option_that_became_wrong_is_refused_at_the_step() -> None:
