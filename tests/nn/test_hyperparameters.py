@@ -291,23 +291,13 @@ def test_a_step_is_reported_once() -> None:
 
 REFUSED: Refusals = {
     ArgumentError: {
-        "low must be below high": lambda: nn.Range(1, 1),
-        "low must be below high.*": lambda: nn.Range(2, 1),
         "both finite": lambda: nn.Range(0, math.inf),
-        "both finite.*": lambda: nn.Range(math.nan, 1),
         "low must be above 0": lambda: nn.Range(0, 1, log=True),
-        "at least one": lambda: nn.Choice([]),
         "each once": lambda: nn.Choice([1, 1.0]),
-        "Choice.*finite": lambda: nn.Choice([math.nan]),
-        "narrowed: .*best": lambda: found({"x": RATE}, {"x": 1e-4}).narrowed(best=0),
-        "narrowed: .*margin": lambda: found({"x": RATE}, {"x": 1e-4}).narrowed(margin=0.0),
     },
     DtypeError: {
-        "must be numbers": lambda: nn.Range("0", 1),  # type: ignore[arg-type]
-        "must be numbers.*": lambda: nn.Range(0, True),
         "must be whole numbers": lambda: nn.Range(0.5, 3, whole=True),
         "one string": lambda: nn.Choice("relu"),
-        "give a name": lambda: nn.Choice([nn.ReLU]),
     },
 }
 test_what_does_not_fit_is_refused = refuses(REFUSED)

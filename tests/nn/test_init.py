@@ -205,7 +205,6 @@ def test_a_shape_without_a_fan_is_refused(function: Any) -> None:
 
 REFUSED: Refusals = {
     ArgumentError: {
-        "fan='average'; it is 'in' or 'out'": lambda: init.he_normal((2, 3), fan="average"),
         "low=1 is above high=0": lambda: init.uniform((2, 3), low=1, high=0),
         r"nonzero=10; shape \(5, 9\) has 9 inputs": lambda: init.sparse((5, 9)),
     },

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
 
 import graphgrad as gg
 from graphgrad import nn
@@ -22,69 +21,6 @@ SOFT = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.1, 0.1, 0
 
 
 # ------------------------------------------------------- cross-entropy: options, any shape
-
-
-@st.composite
-def problems(draw: Any) -> tuple[Any, Any, dict[str, Any], Any]:
-    """Draw logits, labels, options and what the loss of each sample is made of."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    classes = draw(st.integers(1, 4))
-    shape = draw(st.sampled_from([(classes,), (3, classes), (2, classes, 2), (1, classes, 2, 2)]))
-    axis = 1 if len(shape) > 1 else 0
-    logits = rng.uniform(-3, 3, shape)
-    weight = draw(st.sampled_from([None, rng.uniform(0.2, 2, classes)]))
-    smoothing = draw(st.sampled_from([0.0, 0.3]))
-    ignore_index = -100
-    places = shape[:axis] + shape[axis + 1 :]
-    if draw(st.booleans()):
-        labels = target = np.exp(F.log_softmax(rng.uniform(-2, 2, shape), axis))
-        share = np.ones(places)
-    else:
-        labels = rng.integers(0, classes, places)
-        ignore_index = draw(st.sampled_from([-100, 0, 7]))
-        labels = np.where(rng.uniform(size=places) < 0.3, ignore_index, labels)
-        kept = labels != ignore_index
-        if not kept.any():
-            ignore_index, kept = -100, np.isin(labels, range(classes))
-            labels = np.where(kept, labels, -100)
-        one_hot = np.arange(classes) == labels[..., None]
-        target = np.moveaxis(one_hot.astype(float), -1, axis) * np.expand_dims(kept, axis)
-        share = kept.astype(float)
-        if weight is not None:
-            share = share * weight[np.where(kept, labels, 0)]
-    q = target * (1 - smoothing) + target.sum(axis, keepdims=True) * smoothing / classes
-    if weight is not None:
-        q = q * np.moveaxis(np.broadcast_to(weight, (*places, classes)), -1, axis)
-    options = {"weight": weight, "ignore_index": ignore_index, "label_smoothing": smoothing}
-    return logits, labels, options, (q, share)
-
-
-@given(problems(), st.sampled_from(["mean", "sum", "none"]))
-@settings(max_examples=60)
-def test_cross_entropy_with_options_is_its_definition(
-    problem: tuple[Any, Any, dict[str, Any], Any], reduction: str
-) -> None:
-    logits, labels, options, (q, share) = problem
-    axis = 1 if logits.ndim > 1 else 0
-    if not share.sum():
-        return
-
-    def defined(x: Any) -> Any:
-        e = gg.exp(x)
-        losses = -gg.sum(q * gg.log(e / gg.sum(e, axis=axis, keepdims=True)), axis=axis)
-        if reduction == "none":
-            return losses
-        return gg.sum(losses) / (share.sum() if reduction == "mean" else 1)
-
-    assert_equals_composition(
-        lambda x: F.cross_entropy(x, labels, reduction=reduction, **options), defined, logits
-    )
-    if labels.shape != logits.shape and not options.pop("label_smoothing"):
-        assert_equals_composition(
-            lambda x: F.nll_loss(F.log_softmax(x, axis), labels, reduction=reduction, **options),
-            defined,
-            logits,
-        )
 
 
 @pytest.mark.parametrize("options", [{}, {"weight": [1.0, 2.0, 3.0]}, {"label_smoothing": 0.2}])
@@ -277,39 +213,6 @@ def test_hinge_losses_are_their_definitions(delta: float, squared: bool) -> None
     )
 
 
-def test_binary_cross_entropy_is_its_definition() -> None:
-    rng = np.random.default_rng(3)
-    x, t = rng.uniform(-3, 3, (3, 2)), rng.uniform(0, 1, (3, 2))
-    weight, more = rng.uniform(0.5, 2, (3, 1)), rng.uniform(0.5, 2, 2)
-
-    def defined(x: Any) -> Any:
-        y = 1 / (1 + gg.exp(-x))
-        return -gg.mean(weight * (more * t * gg.log(y) + (1 - t) * gg.log(1 - y)))
-
-    assert_equals_composition(
-        lambda x: F.binary_cross_entropy_with_logits(x, t, weight, pos_weight=more), defined, x
-    )
-
-
-@pytest.mark.parametrize("log_target", [False, True])
-def test_divergence_is_its_definition(log_target: bool) -> None:
-    rng = np.random.default_rng(4)
-    x = np.log(rng.dirichlet(np.ones(3), 2))
-    t = rng.dirichlet(np.ones(3), 2)
-
-    def defined(x: Any, t: Any) -> Any:
-        p = gg.exp(t) if log_target else t
-        return gg.sum(p * (gg.log(p) - x)) / 2
-
-    assert_equals_composition(
-        lambda x, t: F.kl_div(x, t, reduction="batchmean", log_target=log_target),
-        defined,
-        x,
-        np.log(t) if log_target else t,
-    )
-    assert F.kl_div(np.log(t), t, reduction="sum") == pytest.approx(0, abs=1e-15)
-
-
 # --------------------------------------------------------------------------------- kinks
 
 
@@ -374,7 +277,6 @@ CERTAIN: dict[str, tuple[Callable[[Any], Any], Any, float, Any]] = {
 def test_what_is_excluded_and_has_no_target_costs_nothing(
     loss: Any, at: Any, value: float, gradient: Any
 ) -> None:
-    """0 log 0 is 0, not NaN."""
     x = gg.Tensor(at, requires_grad=True)
     out = loss(x)
     out.backward()
@@ -425,45 +327,28 @@ REFUSED: Refusals = {
         r"use x\[\.\.\., 0\]": lambda: F.mse_loss(X[:, :1], np.zeros(4)),
         r"use target\[\.\.\., 0\]": lambda: F.l1_loss(X[:, 0], np.zeros((4, 1))),
         "nothing is broadcast": lambda: F.huber_loss(X, np.zeros(3)),
-        r"target \(\)": lambda: F.mse_loss(X, 0.0),
         "mean of nothing": lambda: F.mse_loss(X[:0], np.zeros((0, 3))),
-        "no features": lambda: F.half_squared_error(X[0, 0], 1.0),
         r"it is \(3,\)": lambda: F.cross_entropy(X, LABELS, [1.0, 2.0]),
         "give an array": lambda: nn.CrossEntropyLoss(2.0),
         "from 0 to 3, allowed are 0 to 2": lambda: F.cross_entropy(X, [0, 3, 1, 1]),
-        "from -1 to 1": lambda: F.cross_entropy(X, [-1, 0, 1, 1]),
         "from -1 to 0": lambda: F.cross_entropy(X, [0, -100, -1, 0]),
-        "allowed are 0 to 2": lambda: F.nll_loss(X, [0, 3, 0, 0]),
         r"labels \(2,\)": lambda: F.cross_entropy(X, [0, 1]),
         "sum to 1": lambda: F.cross_entropy(X, 2 * np.eye(3)[LABELS]),
         "≥ 0": lambda: F.cross_entropy(X, np.full((4, 3), [2.0, -1.0, 0.0])),
         "empty": lambda: F.cross_entropy(np.zeros((0, 3)), np.zeros(0, int)),
-        "classes": lambda: F.cross_entropy(np.zeros((3, 0)), np.zeros(3, int)),
-        "classes.*": lambda: F.cross_entropy(np.zeros(()), 0),
         r"want labels \(4,\)": lambda: F.nll_loss(X, np.eye(3)[LABELS]),
-        "hinge.*from -1 to 1": lambda: F.hinge_loss(X, [0, 1, 0, -1]),
-        r"labels \(\)": lambda: F.hinge_loss(X, 1),
         r"2 \* target - 1": lambda: F.attribute_hinge_loss(X, np.eye(3)[LABELS]),
-        "weight": lambda: F.binary_cross_entropy_with_logits(X, SOFT, np.ones(4)),
         "pos_weight": lambda: F.binary_cross_entropy_with_logits(
             X, SOFT, pos_weight=np.ones((2, 4, 3))
         ),
     },
     DtypeError: {
         r"astype\(int\)": lambda: F.cross_entropy(X, [0.0, 1.0, 1.0, 2.0]),
-        "nll.*astype": lambda: F.nll_loss(X, [0.0, 1, 0, 0]),
-        "hinge.*astype": lambda: F.hinge_loss(X, [0.0, 1, 0, 0]),
     },
     ArgumentError: {
-        "delta = 0.0": lambda: F.huber_loss(X, LOGITS, delta=0),
         "'mean', 'sum'": lambda: F.mse_loss(X, LOGITS, reduction="max"),
-        "'none'": lambda: F.cross_entropy(X, LABELS, reduction="batchmean"),
         "MSELoss: reduction='batchmean'": lambda: nn.MSELoss(reduction="batchmean"),
-        "'batchmean'": lambda: nn.KLDivLoss(reduction="max"),
-        "1.5": lambda: F.cross_entropy(X, LABELS, label_smoothing=1.5),
-        "p=3": lambda: nn.MultiMarginLoss(p=3),
         "0 to 1": lambda: F.binary_cross_entropy_with_logits(X, 2 * SOFT),
-        "nan": lambda: F.binary_cross_entropy_with_logits(X, np.nan * SOFT),
         "log_target": lambda: F.kl_div(X, np.log(SOFT + 1e-9)),
     },
     UnsupportedError: {

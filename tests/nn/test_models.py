@@ -2,7 +2,6 @@
 
 import tracemalloc
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -204,16 +203,6 @@ def test_evaluation_is_one_image_at_a_time_and_changes_nothing(name: str) -> Non
 
 
 @every_small
-def test_a_file_carries_weights_and_running_statistics(name: str, tmp_path: Path) -> None:
-    trained, other = small(name, 0), small(name, 1)
-    x = images(name)
-    trained(x)
-    assert not np.array_equal(other.eval()(x).numpy(), trained.eval()(x).numpy())
-    other.load_state_dict(nn.load(nn.save(trained, tmp_path / "weights.safetensors")))
-    np.testing.assert_array_equal(other(x).numpy(), trained(x).numpy())
-
-
-@every_small
 def test_the_generator_decides_and_no_other_is_touched(name: str) -> None:
     gg.manual_seed(0)
     untouched = np.random.default_rng(0).random()
@@ -249,13 +238,6 @@ def test_initial_values_are_those_of_the_docstrings() -> None:
             assert p.std() == pytest.approx(0.01, rel=0.2), name
         else:
             assert (p == name.endswith("weight")).all(), name
-
-
-def test_the_books_networks_begin_as_he_says() -> None:
-    for make in (models.SimpleConvNet, models.DeepConvNet):
-        for p in make(rng=np.random.default_rng(0)).parameters():
-            if p.size > 1000:
-                assert p.data.std() == pytest.approx(np.sqrt(2 / np.prod(p.shape[1:])), rel=0.1)
 
 
 @pytest.mark.parametrize("block", [models.BasicBlock, models.Bottleneck])
@@ -383,27 +365,16 @@ REFUSED: Refusals = {
     },
     ArgumentError: {
         r"input_shape=\(8, 8\).*\(channels, height, width": lambda: models.SimpleConvNet((8, 8)),
-        r"input_shape=\(1, 0, 5\).*above 0": lambda: models.SimpleConvNet((1, 0, 5)),
         "six": lambda: models.DeepConvNet(maps=(16, 32)),
-        r"1\.5": lambda: models.DeepConvNet(dropout=1.5),
         r"AlexNet: maps=\(96, 256\); five": lambda: models.alexnet(maps=(96, 256)),
-        "AlexNet: width=0": lambda: models.alexnet(width=0),
-        "ZFNet: width = nan": lambda: models.zfnet(width=float("nan")),
         r"VGG: stages=\(1, 2, 3\); five": lambda: models.VGG((1, 2, 3)),
-        "stages": lambda: models.VGG((1, 2, 3, 0, 1)),
-        "Linear: out_features = 0 must": lambda: models.vgg11(0, width=1 / 32),
         r"ResNet: layers=\(\)": lambda: models.ResNet(BASIC, ()),
-        r"layers=\(2, 0\)": lambda: models.ResNet(BASIC, (2, 0)),
-        "in_channels = 0 must be": lambda: models.resnet18(width=1 / 32, channels=0),
         "channels=1; transform_inp": lambda: models.googlenet(channels=1, transform_input=True),
-        r"2\.0": lambda: models.googlenet(5, dropout=2.0, width=1 / 32),
         r"channels=\(1, 2, 3\); six numbers": lambda: Inception(4, (1, 2, 3)),
-        "six numbers above 0": lambda: Inception(4, (1, 2, 3, 0, 5, 6)),
     },
     DtypeError: {
         "input_shape = 28 must be a list of sizes": lambda: models.LeNet5(28),  # type: ignore[arg-type]
         "ResNet: block=.*BasicBlock or Bottleneck": lambda: models.ResNet(nn.Conv2d, (1, 1)),  # type: ignore[arg-type]
-        "block='basic'": lambda: models.ResNet("basic", (1, 1)),  # type: ignore[arg-type]
     },
 }
 test_what_does_not_fit_is_refused = refuses(REFUSED)

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from graphgrad import nn
-from graphgrad.errors import ArgumentError, DtypeError, ShapeError
+from graphgrad.errors import ShapeError
 from tests.builders import Refusals, refuses
-from tests.equality import assert_equals_composition
 
 F = nn.functional
 
@@ -68,24 +67,6 @@ def test_they_are_adjoint(layout: Any) -> None:
     np.testing.assert_allclose(np.vdot(columns, c), np.vdot(x, F.col2im(c, shape, **how)))
 
 
-@settings(max_examples=25)
-@given(layout=layouts(), single=st.booleans())
-def test_a_convolution_is_one_product(layout: Any, single: bool) -> None:
-    """Values, first and second derivatives of conv2d, in x and in the weight."""
-    shape, how = layout
-    kernel = (2, shape[1], *how["kernel_size"])
-    rest = how["stride"], how["padding"], how["dilation"]
-    x, weight = drawn(shape[1:] if single else shape, kernel)
-
-    def by_product(x: Any, weight: Any) -> Any:
-        scores = F.im2col(x, kernel[2:], *rest) @ weight.reshape(2, -1).T
-        out = F.conv2d(x.numpy(), weight.numpy(), None, *rest).shape
-        places = scores.reshape(*out[:-3], *out[-2:], 2)
-        return np.moveaxis(places, -1, -3)
-
-    assert_equals_composition(lambda x, w: F.conv2d(x, w, None, *rest), by_product, x, weight)
-
-
 def test_dtypes() -> None:
     """Single precision stays; halves are added up in it: 2049 ones would stick at 2048."""
     x = np.ones((1, 1, 3, 3), np.float32)
@@ -107,7 +88,5 @@ REFUSED: Refusals = {
         ),
         r"image_shape=\(5, 5\) must be \(N, C": lambda: F.col2im(X, (5, 5), 2),
     },
-    ArgumentError: {"im2col: stride=0 must be 1 or more": lambda: F.im2col(X, 2, stride=0)},
-    DtypeError: {"dilation=.* a pair": lambda: F.im2col(X, 2, dilation=(1, 2, 3))},
 }
 test_what_does_not_fit_is_refused = refuses(REFUSED)

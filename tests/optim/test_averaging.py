@@ -171,7 +171,6 @@ def test_a_wrong_state_is_refused_and_nothing_changes(change: Any, says: str) ->
 REFUSED: Refusals = {
     ArgumentError: {
         "decay = 1.0": lambda: optim.RunningAverage([leaf([1.0])], 1.0),
-        "decay = 1.5": lambda: optim.RunningAverage([leaf([1.0])], 1.5),
     },
     GraphError: {
         "empty": lambda: optim.RunningAverage([]),
