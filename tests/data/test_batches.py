@@ -282,9 +282,6 @@ def test_refused_data_leave_the_generator_alone() -> None:
     assert rng.random() == np.random.default_rng(3).random()
 
 
-# --------------------------------------------------------------------------------- dividing
-
-
 def test_split_keeps_every_sample_and_the_shares_of_the_classes() -> None:
     whole = labelled(50, 30, 20)
     rest, held = data.split(whole, 0.2, rng=np.random.default_rng(0))

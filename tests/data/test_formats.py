@@ -63,9 +63,6 @@ def refused(path: Path, content: bytes, match: str = "") -> None:
     assert peak < 8 << 20, f"{peak:,} bytes were allocated"
 
 
-# ------------------------------------------------------------------------------------- IDX
-
-
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("dtype", CODES)
 def test_idx_gives_back_what_was_written(dtype: str, packed: bool, tmp_path: Path) -> None:
@@ -187,9 +184,6 @@ def test_no_damage_does_anything_but_a_clear_error(name: str, tmp_path: Path) ->
             assert str(path) in str(error)  # noqa: PT017 - some damage is not seen: a pixel
             refusals += 1
     assert refusals > 60
-
-
-# -------------------------------------------------------------------------------- CIFAR-10
 
 
 @pytest.mark.parametrize("place", ["", "cifar-10-batches-bin", "archive"])

@@ -26,9 +26,6 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
-# ---------------------------------------------------------------------------------- digits
-
-
 def test_digits_are_the_real_ones_and_every_one_is_in_one_part() -> None:
     from sklearn.datasets import load_digits
 
@@ -60,9 +57,6 @@ def test_the_seed_chooses_the_test_digits() -> None:
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert data.load_digits(share=0.5)[1].size == 899
-
-
-# -------------------------------------------------------------------- files in their formats
 
 
 def mnist_arrays(seed: int) -> list[Any]:
@@ -161,9 +155,6 @@ def test_cifar10_from_a_folder(
     assert train.images.dtype == np.float32
     assert test.images.max() <= 1
     np.testing.assert_array_equal(test.labels, np.eye(10)[parts[5][1]])
-
-
-# ------------------------------------------------------------------------------- downloads
 
 
 class Server:

@@ -13,8 +13,6 @@ from graphgrad import data
 from tests.data.test_formats import cifar10
 from tests.examples.test_numbers import example
 
-# ---------------------------------------------------------------------- nearest neighbours
-
 
 def test_l1_of_the_notes() -> None:
     """Two 4×4 images whose differences add up to 456."""
@@ -76,8 +74,6 @@ def test_images_unlike_each_other_are_equally_far_from_one() -> None:
     assert distances[4] == min(np.linalg.norm(other - image) for other in others)
 
 
-# ---------------------------------------------------------------------- linear classifiers
-
 NUMBERS: dict[str, tuple[Any, float]] = {  # value, half a unit of the last digit given
     "cat, dog, ship": ([-96.8, 437.9, 60.75], 1e-9),  # the notes leave the ship's bias out:
     "ship without its bias": (61.95, 1e-9),
@@ -106,9 +102,6 @@ def test_the_penalty_leaves_out_the_bias(name: str) -> None:
     np.testing.assert_allclose((whole - loss).item(), 0.3 * (W.data[:, :-1] ** 2).sum(), 1e-12)
 
 
-# ------------------------------------------------------------------------- other pictures
-
-
 @pytest.mark.parametrize("name", ["nearest_neighbours", "linear_classifiers"])
 def test_colour_images_of_another_set(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -130,9 +123,6 @@ def test_colour_images_of_another_set(
     assert shares
     assert min(map(float, shares)) > 80
     assert [path.name for path in (tmp_path / "pictures").iterdir()] == [f"{name}.png"]
-
-
-# ----------------------------------------------------------------- following the gradient
 
 
 def counting(loss: Any) -> tuple[Any, list[int]]:

@@ -5,8 +5,6 @@ import pytest
 
 from tests.examples.test_numbers import example
 
-# ------------------------------------------------------------------------------ row 5: losses
-
 
 def test_the_slopes_drawn_are_those_of_the_losses() -> None:
     script = example("losses")
@@ -15,9 +13,6 @@ def test_the_slopes_drawn_are_those_of_the_losses() -> None:
         kinks = np.abs(np.gradient(slopes)) > 0.1
         near = np.convolve(kinks, np.ones(5), "same") > 0
         np.testing.assert_allclose(slopes[~near], drawn[~near], atol=2e-2, err_msg=name)
-
-
-# ------------------------------------------------------------------------------ row 10: layers
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])

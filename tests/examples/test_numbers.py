@@ -27,9 +27,6 @@ def example(name: str) -> ModuleType:
     return module
 
 
-# -------------------------------------------------------- row 6: numerical differentiation
-
-
 def test_central_differences_are_an_order_better() -> None:
     """Ten times smaller h, where truncation rules: error / 10 one-sided, / 100 central."""
     script = example("numerical_differentiation")
@@ -81,9 +78,6 @@ def test_gradient_descent() -> None:
     np.testing.assert_allclose(script.descend(script.bowl, start, 0.1), expected, atol=1e-10)
     assert np.abs(script.descend(script.bowl, start, 10.0)).max() > 1e10
     np.testing.assert_allclose(script.descend(script.bowl, start, 1e-10), start, rtol=1e-7)
-
-
-# ------------------------------------------------------------------ row 7: weight gradient
 
 
 def test_weight_gradient() -> None:

@@ -25,9 +25,6 @@ def put_mnist(folder: Path) -> None:
         (folder / f"{name}-ubyte").write_bytes(idx(array))
 
 
-# --------------------------------------------------------------------------- row 1: gates
-
-
 def test_xor_is_not_learned_by_one_layer() -> None:
     script = example("perceptrons")
     one = script.one_layer(np.random.default_rng(0))
@@ -41,9 +38,6 @@ def test_weights_are_those_of_the_documents() -> None:
         "NAND": ([-0.5, -0.5], 0.7),
         "OR": ([0.5, 0.5], -0.2),
     }
-
-
-# -------------------------------------------------------------------------- row 4: digits
 
 
 def test_mnist_is_shown_and_recognised(
@@ -70,9 +64,6 @@ def test_offline_it_says_what_to_do(
     monkeypatch.setattr(data, "load_mnist", offline)
     with pytest.raises(SystemExit, match=r"put x\.gz there;\n.*--data digits"):
         example(name).main([str(tmp_path), "--data", "mnist"])
-
-
-# ------------------------------------------------------------------- row 11: two-layer net
 
 
 def test_two_layer_net_is_the_books_on_mnist(

@@ -22,8 +22,6 @@ INF, NAN = np.inf, np.nan
 X = np.random.default_rng(0).uniform(-4, 4, (5, 6))  # no zeros: kinks have tests of their own
 
 
-# --------------------------------------------------------------------------- values far out
-
 FAR = np.array([-INF, -1000, 0, 1000, INF, NAN])
 VALUES: dict[str, tuple[Callable[[Any], Any], list[float]]] = {
     "sigmoid": (F.sigmoid, [0, 0, 0.5, 1, 1, NAN]),
@@ -97,9 +95,6 @@ def test_whole_numbers_are_taken() -> None:
         np.testing.assert_array_equal(function(np.array([-1, 2])), function(np.array([-1.0, 2.0])))
 
 
-# ------------------------------------------------------------------------------------ maxout
-
-
 def test_maxout_takes_the_largest_of_each_group() -> None:
     x = np.arange(12.0).reshape(2, 6)[:, ::-1]
     np.testing.assert_array_equal(F.maxout(x, 3), x[:, ::3])
@@ -118,9 +113,6 @@ def test_maxout_draws_as_affine_does() -> None:
     assert layer.weight.shape == (200, 100)
     assert 0.099 < np.abs(layer.weight.data).max() <= 0.1
     assert layer.multiply_adds(((7, 100),), (7, 50)) == 7 * 50 * 4 * 100
-
-
-# ------------------------------------------------------------------------- the error function
 
 
 def reference(function: Callable[[float], float], x: Any) -> Any:
@@ -172,8 +164,6 @@ def test_blocks_are_as_good_as_the_whole(rows: int, columns: int, transposed: bo
     np.testing.assert_array_equal(in_blocks(noted, x, x), x * x + 1)
     assert max(calls) <= 1 << 16, "pieces fit the cache"
 
-
-# -------------------------------------------------------------------------------- refusals
 
 REFUSED: Refusals = {
     ShapeError: {

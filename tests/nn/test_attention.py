@@ -127,9 +127,6 @@ def test_a_float64_mask_does_not_widen_float32() -> None:
     assert out.dtype == np.float32
 
 
-# --------------------------------------------------------------------------------- several heads
-
-
 def attention(**options: Any) -> Any:
     return nn.MultiheadAttention(4, 2, rng=np.random.default_rng(0), dtype=float, **options)
 
@@ -193,9 +190,6 @@ REFUSED: Refusals = {
 test_what_does_not_fit_is_refused = refuses(REFUSED)
 
 
-# ----------------------------------------------------------------------------------- positions
-
-
 def test_waves_of_places() -> None:
     """The first two columns turn fastest; a shift is a rotation of each pair of columns."""
     waves = F.sinusoidal_positions(50, 6, float)
@@ -205,9 +199,6 @@ def test_waves_of_places() -> None:
     products = waves @ waves.T
     np.testing.assert_allclose(products[0, 7], products[20, 27])
     assert F.sinusoidal_positions(3, 5).shape == (3, 5)
-
-
-# -------------------------------------------------------------------------------- transformers
 
 
 def layer(**options: Any) -> Any:

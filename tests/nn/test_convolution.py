@@ -183,9 +183,6 @@ def test_same_keeps_the_size_and_puts_the_odd_zero_at_the_end() -> None:
     np.testing.assert_array_equal(F.conv2d(x, w, b, padding="valid"), F.conv2d(x, w, b))
 
 
-# -------------------------------------------------------------------- numbers and memory
-
-
 def test_sizes_and_parameters_of_the_documents() -> None:
     """(W − F + 2P) / S + 1, and AlexNet's first layer."""
     image = np.zeros((1, 7, 7), np.float32)
@@ -231,8 +228,6 @@ def test_columns_are_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert during_forward < 2 * size
     assert peak < 5 * size  # output, upstream gradient and its copy, gradient of x
 
-
-# ------------------------------------------------------------------------------ bad input
 
 IMAGE = np.zeros((2, 3, 8, 8), np.float32)
 KERNEL = np.zeros((4, 3, 3, 3), np.float32)
@@ -282,9 +277,6 @@ def test_a_refused_layer_has_drawn_nothing() -> None:
     with pytest.raises(ArgumentError, match=r"output_padding=\(1, 1\) must be smaller"):
         nn.ConvTranspose2d(4, 6, 3, output_padding=1, rng=rng)
     assert rng.random() == np.random.default_rng(0).random()
-
-
-# --------------------------------------------------------------------------------- layers
 
 
 @pytest.mark.parametrize(

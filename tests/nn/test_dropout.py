@@ -161,9 +161,6 @@ def test_drop_connect_drops_weights() -> None:
     np.testing.assert_allclose(layer.weight.grad, mask / 0.75 * x.sum(axis=0), rtol=1e-12)
 
 
-# ------------------------------------------------------------------------------- flattening
-
-
 @pytest.mark.parametrize(
     ("axes", "shape"),
     [((), (2, 60)), ((0,), (120,)), ((1, 2), (2, 12, 5)), ((-2, -1), (2, 3, 20)), ((2, 2), None)],

@@ -29,8 +29,6 @@ from tests.search_objectives import (
     search,
 )
 
-# ------------------------------------------------------------------------------ the points
-
 
 def test_the_same_generator_gives_the_same_trials_whoever_tries_them(tmp_path: Path) -> None:
     results = [
@@ -87,9 +85,6 @@ def test_what_optuna_logs_is_not_shown(capfd: pytest.CaptureFixture[str], tmp_pa
     search(distance, storage=tmp_path / "s.db")
     assert capfd.readouterr() == ("", "")
     assert optuna.logging.get_verbosity() == before
-
-
-# ------------------------------------------------------------------------------ the ranges
 
 
 def found(space: dict[str, Any], *points: dict[str, Any]) -> nn.SearchResult:
@@ -196,9 +191,6 @@ def test_coarse_then_fine_finds_the_best_rate() -> None:
     assert lr.high < 1e-2
 
 
-# ------------------------------------------------------------------------------ what goes wrong
-
-
 def test_failures_are_recorded_and_do_not_stop_the_search() -> None:
     options: Any = {"trials": 9, "pruner": optuna.pruners.ThresholdPruner(upper=1.0)}
     told: list[nn.TrialResult] = []
@@ -247,9 +239,6 @@ def test_median_pruning_compares_with_other_trials() -> None:
     )
     assert {len(t.reports) for t in result.trials if t.state == "pruned"} <= {2, 3, 4}
     assert {trial.state for trial in result.trials} == {"pruned", "complete"}
-
-
-# ------------------------------------------------------------------------------ bad input
 
 
 def test_an_objective_for_workers_must_be_importable() -> None:

@@ -95,9 +95,6 @@ def test_fans(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
     assert init.fans(shape) == expected
 
 
-# ------------------------------------------------------------------------------- structure
-
-
 @pytest.mark.parametrize("shape", [(50, 30), (20, 4, 3, 3)])
 def test_sparse_gives_each_unit_so_many_weights(shape: tuple[int, ...]) -> None:
     W = init.sparse(shape, rng=seeded(), nonzero=7, std=0.5).reshape(shape[0], -1)
@@ -119,9 +116,6 @@ def test_orthogonal_is_even_over_all_directions() -> None:
     rng = seeded()
     corners = [init.orthogonal((3, 3), rng=rng)[0, 0] for _ in range(400)]
     assert abs(np.mean(np.sign(corners))) < 5 / math.sqrt(400)
-
-
-# ------------------------------------------------------------------------- a whole model
 
 
 class Net(nn.Module):
@@ -183,9 +177,6 @@ def test_a_graph_of_the_old_values_is_not_swept_with_the_new() -> None:
     init.initialize(layer, init.zeros)
     with pytest.raises(GraphError):
         loss.backward()
-
-
-# -------------------------------------------------------------------------------- refusals
 
 
 FANNED = [

@@ -20,9 +20,6 @@ LABELS = np.array([0, 2, 2, 1])
 SOFT = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.1, 0.1, 0.8]])
 
 
-# ------------------------------------------------------- cross-entropy: options, any shape
-
-
 @pytest.mark.parametrize("options", [{}, {"weight": [1.0, 2.0, 3.0]}, {"label_smoothing": 0.2}])
 def test_ignored_samples_have_no_influence_whatever_their_scores_are(
     options: dict[str, Any],
@@ -84,8 +81,6 @@ def test_halves_are_averaged_in_single_precision(reduction: str, weight: Any) ->
     assert float(loss) == pytest.approx(expected, rel=1e-3)
 
 
-# ----------------------------------------------------------------------- far out, exactly
-
 PAIR = np.array([[1000.0, -1000.0], [1000.0, -1000.0]])
 FAR: dict[str, tuple[Callable[[Any], Any], float, Any]] = {  # loss of the pair, value, gradient
     "mean": (lambda x: F.cross_entropy(x, [0, 1]), 1000, [[0, 0], [0.5, -0.5]]),
@@ -142,8 +137,6 @@ def test_a_sure_and_right_binary_loss_keeps_its_digits(x: float) -> None:
     assert loss.item() == pytest.approx(math.exp(-20), rel=1e-6)
     np.testing.assert_allclose(logit.grad, [-math.copysign(math.exp(-20), x)], rtol=1e-6)
 
-
-# ------------------------------------------------------------------------ other definitions
 
 ELEMENTWISE: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "mse": (F.mse_loss, lambda d: d * d),
@@ -211,9 +204,6 @@ def test_hinge_losses_are_their_definitions(delta: float, squared: bool) -> None
         lambda x: gg.sum(term(delta - tags * x)) / 4,
         x,
     )
-
-
-# --------------------------------------------------------------------------------- kinks
 
 
 KINKS: dict[str, tuple[Any, ...]] = {  # loss, point, gradient, second derivatives
@@ -284,8 +274,6 @@ def test_what_is_excluded_and_has_no_target_costs_nothing(
     np.testing.assert_allclose(x.grad, gradient)
 
 
-# --------------------------------------------------------------------------------- dtypes
-
 ONE_EACH: dict[str, Callable[[Any], Any]] = {
     "mse": lambda x: F.mse_loss(x, np.zeros((4, 3))),
     "half": lambda x: F.half_squared_error(x, np.zeros((4, 3), int)),
@@ -318,8 +306,6 @@ def test_targets_and_weights_do_not_widen_a_loss(name: str, dtype: Any) -> None:
     assert not isinstance(plain, gg.Tensor)
     assert plain.dtype == dtype
 
-
-# ----------------------------------------------------------------------- what is refused
 
 X = gg.Tensor(LOGITS, requires_grad=True)
 REFUSED: Refusals = {

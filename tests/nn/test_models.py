@@ -75,9 +75,6 @@ def images(name: str, count: int = 4, dtype: Any = np.float32) -> Any:
     return np.random.default_rng(1).standard_normal((count, *SMALL[name][1])).astype(dtype)
 
 
-# ------------------------------------------------------------------------------ as published
-
-
 @pytest.mark.parametrize(
     ("make", "options", "count"),
     [
@@ -170,9 +167,6 @@ def test_local_response_normalisation_leaves_the_names_alone() -> None:
     assert list(plain.state_dict()) == list(normalised.state_dict())
     x = images("alexnet")
     assert not np.allclose(plain(x).numpy(), normalised(x).numpy(), rtol=1e-3)
-
-
-# --------------------------------------------------------------------------------- they work
 
 
 @every_small
@@ -306,9 +300,6 @@ def test_initial_values_need_no_second_copy(make: Callable[[Any], nn.Module], li
     size = sum(p.data.nbytes for p in model.parameters())
     assert size > 2**21
     assert peak < limit * size + 2 * 2**20  # blocks of 1 MiB
-
-
-# ------------------------------------------------------------------------------- bad input
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,6 @@ class Net(nn.Module):
         return self.body[1]["head"](self.body[0](x)) * self.scale
 
 
-# --------------------------------------------------------------------- what belongs to it
-
-
 def test_finds_parameters_buffers_and_modules_wherever_they_stand() -> None:
     net = Net()
     names = ["scale", "pair.0", "body.0.weight", "body.0.bias", "body.1.head.weight"]
@@ -98,9 +95,6 @@ def test_hooks_see_and_replace_the_output() -> None:
     assert shapes == [((3, 2), (3, 2))]
 
 
-# -------------------------------------------------------------------- saving and loading
-
-
 def test_a_state_dict_is_a_copy() -> None:
     """Else the best weights so far would silently become the last ones."""
     layer = affine()
@@ -151,9 +145,6 @@ def test_loading_between_forward_and_backward_is_noticed() -> None:
         loss.backward()
 
 
-# ------------------------------------------------------------------------------ switches
-
-
 def test_train_and_eval_reach_every_module() -> None:
     net = Net()
     assert net.training
@@ -181,9 +172,6 @@ def test_astype_casts_parameters_and_floating_buffers() -> None:
     assert net.body[0].weight is weight, "an optimizer that holds it learns on"
     assert weight.requires_grad
     assert net.count.dtype.kind == "i"  # type: ignore[attr-defined]
-
-
-# ---------------------------------------------------------------------------- containers
 
 
 def test_the_repr_is_a_tree() -> None:
@@ -230,9 +218,6 @@ def test_module_list() -> None:
     assert [name for name, _ in layers.named_children()] == ["0", "1", "2", "3"]
 
 
-# -------------------------------------------------------------------------------- affine
-
-
 def test_affine_from_the_books_matrix() -> None:
     layer = nn.Affine.from_matrix([[1, 3, 5], [2, 4, 6]], [0, 0, 1])
     assert layer.weight.shape == (3, 2)
@@ -258,9 +243,6 @@ REFUSED: Refusals = {
     },
 }
 test_what_does_not_fit_is_refused = refuses(REFUSED)
-
-
-# ---------------------------------------------------------------------- functional calls
 
 
 def test_a_functional_call_of_a_module_that_returns_its_parameters() -> None:
@@ -298,9 +280,6 @@ def test_a_failed_functional_call_leaves_the_module_as_it_was() -> None:
         with pytest.raises(ShapeError, match=says):
             nn.functional_call(layer, {name: value}, x)
     np.testing.assert_array_equal(layer.weight.numpy(), weight)
-
-
-# ------------------------------------------------------------------------------- summary
 
 
 def test_summary_counts_by_hand() -> None:

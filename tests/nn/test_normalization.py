@@ -38,78 +38,36 @@ def _blocks(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments, "_LONG", long)
 
 
-# ---------------------------------------------------------------- equal to the composition
-
-
-@pytest.mark.usefixtures("_blocks")
-@pytest.mark.parametrize("shape", [(3, 2), (2, 3, 2), (3, 2, 1, 3), (2, 2, 2, 2), (5, 1)])
-def test_batch_norm_is_its_composition(shape: tuple[int, ...]) -> None:
-    axes = (0, *range(2, len(shape)))
-    c = shape[1]
-
-    def composition(x: Any, w: Any, b: Any) -> Any:
-        ndim = len(shape)
-        return normalised(x, axes, 0.1) * by_channel(w, ndim) + by_channel(b, ndim)
-
-    assert_equals_composition(
-        lambda x, w, b: batch_norm(x, weight=w, bias=b, training=True, eps=0.1),
-        composition,
-        normal(*shape),
-        normal(c, seed=1),
-        normal(c, seed=2),
-    )
-    assert_equals_composition(
-        lambda x: batch_norm(x, training=True, eps=0.1),
-        lambda x: normalised(x, axes, 0.1),
-        normal(*shape),
-    )
-
-
 @pytest.mark.usefixtures("_blocks")
 @pytest.mark.parametrize(
-    ("shape", "last"), [((3, 4), (4,)), ((5,), (5,)), ((2, 3, 2), (3, 2)), ((2, 3, 2), (2,))]
+    ("kind", "shape", "how"),
+    [
+        *(("batch", s, None) for s in ((3, 2), (2, 3, 2), (3, 2, 1, 3), (2, 2, 2, 2), (5, 1))),
+        *(("layer", s, n) for s, n in (((3, 4), 1), ((5,), 1), ((2, 3, 2), 2), ((2, 3, 2), 1))),
+        *(("group", s, n) for s, n in (((2, 4), 2), ((2, 4, 3), 2), ((1, 3, 2, 2), 3))),
+    ],
 )
-def test_layer_norm_is_its_composition(shape: tuple[int, ...], last: tuple[int, ...]) -> None:
-    axes = tuple(range(len(shape) - len(last), len(shape)))
-    assert_equals_composition(
-        lambda x, w, b: layer_norm(x, last, w, b, eps=0.1),
-        lambda x, w, b: normalised(x, axes, 0.1) * w + b,
-        normal(*shape),
-        normal(*last, seed=1),
-        normal(*last, seed=2),
-    )
-    assert_equals_composition(
-        lambda x, w: layer_norm(x, last, w, eps=0.1),
-        lambda x, w: normalised(x, axes, 0.1) * w,
-        normal(*shape),
-        normal(*last, seed=1),
-    )
+def test_is_its_composition(kind: str, shape: tuple[int, ...], how: Any) -> None:
+    ndim, last = len(shape), shape[-how:] if kind == "layer" else ()
 
+    def fused(x: Any, w: Any = None, b: Any = None) -> Any:
+        if kind == "batch":
+            return batch_norm(x, weight=w, bias=b, training=True, eps=0.1)
+        return layer_norm(x, last, w, b, 0.1) if last else group_norm(x, how, w, b, 0.1)
 
-@pytest.mark.usefixtures("_blocks")
-@pytest.mark.parametrize(
-    ("shape", "groups"), [((2, 4), 2), ((2, 4, 3), 2), ((1, 3, 2, 2), 3), ((2, 2, 3), 1)]
-)
-def test_group_norm_is_its_composition(shape: tuple[int, ...], groups: int) -> None:
-    c, ndim = shape[1], len(shape)
+    def plain(x: Any) -> Any:
+        if kind == "group":
+            return normalised(x.reshape(shape[0], how, -1), -1, 0.1).reshape(shape)
+        axes = tuple(range(ndim - how, ndim)) if last else (0, *range(2, ndim))
+        return normalised(x, axes, 0.1)
 
-    def composition(x: Any, w: Any, b: Any) -> Any:
-        rows = x.reshape(shape[0], groups, -1)
-        hat = normalised(rows, -1, 0.1).reshape(shape)
-        return hat * by_channel(w, ndim) + by_channel(b, ndim)
+    def composed(x: Any, w: Any, b: Any) -> Any:
+        return plain(x) * w + b if last else plain(x) * by_channel(w, ndim) + by_channel(b, ndim)
 
-    assert_equals_composition(
-        lambda x, w, b: group_norm(x, groups, w, b, eps=0.1),
-        composition,
-        normal(*shape),
-        normal(c, seed=1),
-        normal(c, seed=2),
-    )
-    assert_equals_composition(
-        lambda x: group_norm(x, groups, eps=0.1),
-        lambda x: normalised(x.reshape(shape[0], groups, -1), -1, 0.1).reshape(shape),
-        normal(*shape),
-    )
+    lengths = last or shape[1:2]
+    weights = normal(*lengths, seed=1), normal(*lengths, seed=2)
+    assert_equals_composition(fused, composed, normal(*shape), *weights)
+    assert_equals_composition(fused, plain, normal(*shape))
 
 
 CALLS: dict[str, Any] = {
@@ -117,9 +75,6 @@ CALLS: dict[str, Any] = {
     "layer": lambda x, w, b: layer_norm(x, 2, w, b, eps=0.1),
     "group": lambda x, w, b: group_norm(x, 1, w, b, eps=0.1),
 }
-
-
-# ------------------------------------------------------------------------ exact statistics
 
 
 def in_double(call: Any, x: Any, g: Any) -> list[Any]:
@@ -187,9 +142,6 @@ def test_a_node_keeps_its_input_and_two_numbers_per_channel() -> None:
     arrays = [v for v in flatten(node.values)[0] if isinstance(v, np.ndarray)]
     assert any(v is x._array for v in arrays)
     assert sum(v.nbytes for v in arrays) <= x.data.nbytes + 200
-
-
-# ---------------------------------------------------------------------- running statistics
 
 
 def test_running_statistics_move_by_the_momentum() -> None:
@@ -260,8 +212,6 @@ def test_plain_arrays_serve_as_running_statistics() -> None:
     np.testing.assert_allclose(mean, x.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(var, x.var(axis=0, ddof=1), rtol=1e-5)
 
-
-# ------------------------------------------------------------------------------- bad input
 
 X = normal(4, 6)
 REFUSED: Refusals = {

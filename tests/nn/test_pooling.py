@@ -28,9 +28,6 @@ def distinct(shape: tuple[int, ...], seed: int = 0) -> Any:
     return ((order - size // 3) / 7.0 + 0.05).reshape(shape)
 
 
-# ------------------------------------------------------------- equal to small ops, composed
-
-
 def windows(fill: float, x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Any:
     """See windows as two more axes, after padding at both ends."""
     (kh, kw), (dh, dw) = kernel, dilation
@@ -89,9 +86,6 @@ def test_avg_pool2d_is_the_mean_over_windows(kind: Any, include: bool) -> None:
     )
 
 
-# --------------------------------------------------------------------- numerical gradients
-
-
 @st.composite
 def arguments(draw: Any, axes: int, *, dilated: bool) -> dict[str, Any]:
     """Draw a shape and arguments that fit."""
@@ -110,9 +104,6 @@ def arguments(draw: Any, axes: int, *, dilated: bool) -> dict[str, Any]:
     found = {"shape": (*leading, *sizes), "kernel_size": kernel, "stride": stride}
     found |= {"padding": padding, "ceil_mode": ceil_mode}
     return found | ({"dilation": dilation} if dilated else {})
-
-
-# --------------------------------------------------------------- ties, NaN, −∞, all zeros
 
 
 def by_hand(x: Any, how: dict[str, Any]) -> tuple[Any, Any]:
@@ -207,9 +198,6 @@ def test_the_length_of_zeros_has_slope_0(p: float) -> None:
     assert second[2, 2] > 0
 
 
-# --------------------------------------------------------------------- dtypes and memory
-
-
 def test_halves_are_added_up_in_single_precision() -> None:
     x = np.full((1, 64, 64), 100, np.float16)  # the sum is 409,600, over the largest half
     for pool in (F.global_avg_pool2d, lambda x: F.avg_pool2d(x, 64)):
@@ -239,8 +227,6 @@ def test_a_maximum_keeps_one_byte_for_a_window() -> None:
     tracemalloc.stop()
     assert kept < y.data.nbytes + y.data.size + 20_000
 
-
-# ----------------------------------------------------------------------- what is refused
 
 IMAGE = np.zeros((1, 2, 4, 5))
 REFUSED: Refusals = {

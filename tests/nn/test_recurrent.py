@@ -89,9 +89,6 @@ def test_gates_far_out_neither_warn_nor_overflow() -> None:
     np.testing.assert_allclose(ends, c + T, rtol=1e-15)
 
 
-# --------------------------------------------------------------------------------- modules
-
-
 def test_dropout_lies_between_layers_in_training_only() -> None:
     """The first layer's states are what they were, and evaluation drops nothing."""
     x = np.random.default_rng(4).standard_normal((T, N, D))
@@ -148,9 +145,6 @@ REFUSED: Refusals = {
     },
 }
 test_what_does_not_fit_is_refused = refuses(REFUSED)
-
-
-# ------------------------------------------------------------------------------- embedding
 
 
 def test_rows_used_twice_get_both_gradients() -> None:

@@ -31,8 +31,6 @@ from tests.search_objectives import (
     undisturbed,
 )
 
-# ------------------------------------------------------------------------------ interruptions
-
 
 @pytest.mark.skipif(os.name != "posix", reason="no SIGKILL")
 def test_a_killed_search_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -141,9 +139,6 @@ def test_an_end_at_any_moment_leaves_a_study_that_goes_on(
     assert result.trials == search(undisturbed, trials=4).trials
 
 
-# ------------------------------------------------------------------------------ checkpoints
-
-
 @pytest.mark.whole
 @pytest.mark.skipif(os.name != "posix", reason="no SIGKILL")
 def test_an_interrupted_trial_goes_on_from_its_checkpoint_to_the_bit(tmp_path: Path) -> None:
@@ -194,9 +189,6 @@ def test_checkpoints_of_another_search_are_not_taken_for_its_own(tmp_path: Path)
     with pytest.raises(SearchError, match="checkpoints of another search"):
         search(distance, checkpoints=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["trial-000"]
-
-
-# ------------------------------------------------------------------------------ the file
 
 
 def test_files_of_any_name_and_nothing_beside_them(tmp_path: Path) -> None:

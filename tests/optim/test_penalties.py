@@ -83,9 +83,6 @@ def test_l2_is_weight_decay_for_sgd_and_not_for_adamw() -> None:
     assert abs(path(optim.AdamW, 0.2, 0.0) - path(optim.AdamW, 0.0, 0.2)).max() > 1e-3
 
 
-# -------------------------------------------------------------------------------- max-norm
-
-
 def test_long_rows_are_pulled_back_and_short_ones_stay() -> None:
     w = leaf([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
     optim.max_norm_(w, 1.0)
