@@ -20,7 +20,6 @@ MASK = np.array([[1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 1, 0]], bool)
 
 
 def by_definition(q: Any, k: Any, v: Any, mask: Any = None, /) -> Any:
-    """Write the equation down, one small op after the other."""
     scores = q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1])
     if mask is not None:
         scores = gg.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask

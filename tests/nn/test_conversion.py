@@ -16,7 +16,6 @@ def generator(seed: int = 0) -> np.random.Generator:
 
 
 def body(padding: int = 0) -> list[nn.Module]:
-    """Take images of one channel to four, 2 · 2 times smaller."""
     rng = generator()
     how: dict[str, Any] = {"stride": 2, "padding": padding, "dtype": np.float64}
     return [
@@ -28,7 +27,6 @@ def body(padding: int = 0) -> list[nn.Module]:
 
 
 def head(inputs: int) -> list[nn.Module]:
-    """Score what Flatten makes of it, in two layers."""
     rng = generator(1)
     norm = nn.BatchNorm1d(8, dtype=np.float64)
     norm.running_mean = nn.Buffer(rng.standard_normal(8))
@@ -45,14 +43,12 @@ def head(inputs: int) -> list[nn.Module]:
 
 
 def windows(image: Any, size: int, stride: int) -> Any:
-    """Cut an image (1, C, H, W) into windows, row by row."""
     starts = range(0, image.shape[-1] - size + 1, stride)
     cut = [image[:, :, i : i + size, j : j + size] for i in starts for j in starts]
     return np.concatenate(cut)
 
 
 def map_and_windows(net: Any, *, size: int, image_size: int, stride: int) -> tuple[Any, Any]:
-    """Return the map of scores in one pass, and the scores of each window laid out like it."""
     image = generator(2).standard_normal((1, 1, image_size, image_size))
     found = nn.to_convolution(net, (1, size, size))(image).numpy()[0]
     each = net(windows(image, size, stride)).numpy()
@@ -171,8 +167,6 @@ def test_sequences_within_sequences_and_names() -> None:
 
 
 class Residual(nn.Module):
-    """A module of a user, with one inside that is not local."""
-
     def __init__(self) -> None:
         self.norm = nn.GroupNorm(1, 1)
 

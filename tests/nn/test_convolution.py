@@ -101,7 +101,6 @@ numbers = st.integers(1, 3)
 
 @st.composite
 def convolutions(draw: Any) -> tuple[Any, ...]:
-    """Draw the arguments of a conv2d: shapes of x and weight, and how."""
     groups = draw(st.integers(1, 2))
     inner, outer = draw(st.integers(1, 2)), draw(st.integers(1, 2))
     kernel = draw(st.tuples(numbers, numbers))
@@ -184,7 +183,6 @@ def test_same_keeps_the_size_and_puts_the_odd_zero_at_the_end() -> None:
 
 
 def test_sizes_and_parameters_of_the_documents() -> None:
-    """(W − F + 2P) / S + 1, and AlexNet's first layer."""
     image = np.zeros((1, 7, 7), np.float32)
     assert nn.Conv2d(1, 1, 3)(image).shape == (1, 5, 5)
     assert nn.Conv2d(1, 1, 3, stride=2)(image).shape == (1, 3, 3)

@@ -61,7 +61,6 @@ def learn(
 
 
 def watched(model: nn.Module, steps: int = 1, lr: float = 0.1, **options: Any) -> nn.Diagnosis:
-    """Watch each of some steps of descent."""
     watch = nn.Diagnosis(model, every=1)
     learn(model, watch, steps, optim.SGD(model.parameters(), lr=lr), **options)
     return watch
@@ -93,7 +92,6 @@ def hooks(model: nn.Module) -> int:
 @example(np.linspace(0, 1e-45, 41))
 @example(np.linspace(0, 1e300, 41))
 def test_every_finite_value_is_in_the_histogram(x: Any) -> None:
-    """Also where NaN, infinities, equal values, huge or denormal ranges come in."""
     finite = x[np.isfinite(x)].astype(float)
     with np.errstate(all="ignore"):
         d = distribution(x)
@@ -186,8 +184,6 @@ def test_activations_and_gradients_of_a_layer_are_those_of_the_graph() -> None:
 
 
 class Written(nn.Module):
-    """ReLU as a function, convolutions, a layer that runs twice, a reshape."""
-
     def __init__(self) -> None:
         rng = RNG(0)
         self.conv = nn.Conv2d(1, 4, 3, padding=1, rng=rng)
@@ -310,8 +306,6 @@ def test_what_does_not_learn_is_named() -> None:
 
 
 class Cut(nn.Module):
-    """A mistake: the graph is cut between the layers."""
-
     def __init__(self) -> None:
         self.first = nn.Affine(8, 8, rng=RNG(0))
         self.second = nn.Affine(8, 3, rng=RNG(1))
@@ -378,7 +372,6 @@ def convnet() -> nn.Sequential:
 
 @pytest.mark.parametrize("make", [network, convnet, Written])
 def test_training_is_the_same_bit_for_bit(make: Callable[[], nn.Module]) -> None:
-    """Losses, weights, statistics and gradients, whether watched or not."""
     x: Any = {network: X, convnet: X.reshape(-1, 1, 2, 4), Written: X[:, :4]}[make]
     runs = []
     for every in (None, 1, 2):
@@ -621,7 +614,6 @@ def large() -> nn.Module:
 def test_a_sabotaged_model_fails_the_check_that_is_for_it(
     make: Callable[[], nn.Module], options: dict[str, Any], failing: list[str]
 ) -> None:
-    """Large weights, labels shuffled at each step, softmax twice, frozen, a graph cut in two, …"""
     report = nn.sanity_checks(make(), (X, LABELS), **options)
     assert [check.name for check in report.checks if check.passed is False] == failing
     assert not report.passed
@@ -629,7 +621,6 @@ def test_a_sabotaged_model_fails_the_check_that_is_for_it(
 
 
 def test_sanity_checks_change_nothing() -> None:
-    """Model, modes, gradients, and where chance stands, of layers and of the package."""
     model = nn.Sequential(
         nn.Affine(8, 16, rng=RNG(0)),
         nn.BatchNorm1d(16),

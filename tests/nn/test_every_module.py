@@ -25,14 +25,12 @@ def made(example: Example, seed: int = 0, dtype: Any = np.float64) -> nn.Module:
 
 
 def inputs_of(example: Example, dtype: Any = np.float64) -> list[Any]:
-    """Draw inputs; floating ones have the dtype asked for."""
     rng = np.random.default_rng(1)
     drawn = example.inputs(lambda *shape: rng.uniform(-2, 2, shape))
     return [np.asarray(x, dtype if np.asarray(x).dtype.kind == "f" else None) for x in drawn]
 
 
 def outputs(result: Any) -> list[Any]:
-    """List the floating outputs, None left out."""
     return [y for y in flatten(result)[0] if hasattr(y, "dtype") and y.dtype.kind == "f"]
 
 

@@ -16,7 +16,6 @@ F = nn.functional
 
 @st.composite
 def layouts(draw: Any) -> tuple[tuple[int, ...], tuple[int, ...], Any, Any, tuple[int, int]]:
-    """Draw shapes of x and of a convolution's weight, stride, padding, and the places."""
     pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
     kernel, stride = draw(pairs), draw(pairs)
     padding = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))

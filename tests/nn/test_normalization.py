@@ -20,7 +20,6 @@ def normal(*shape: int, seed: int = 0) -> Any:
 
 
 def normalised(x: Any, axes: Any, eps: float) -> Any:
-    """Normalise by small ops."""
     mean = gg.mean(x, axis=axes, keepdims=True)
     variance = gg.mean((x - mean) ** 2, axis=axes, keepdims=True)
     return (x - mean) / gg.sqrt(variance + eps)
@@ -78,7 +77,6 @@ CALLS: dict[str, Any] = {
 
 
 def in_double(call: Any, x: Any, g: Any) -> list[Any]:
-    """Return output and gradient, computed from the same numbers in double precision."""
     t = gg.Tensor(np.float64(x), requires_grad=True)
     y = call(t)
     y.backward(np.float64(g))

@@ -29,7 +29,6 @@ def distinct(shape: tuple[int, ...], seed: int = 0) -> Any:
 
 
 def windows(fill: float, x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Any:
-    """See windows as two more axes, after padding at both ends."""
     (kh, kw), (dh, dw) = kernel, dilation
     padded = np.pad(x, ((0, 0), (0, 0), *((p, p) for p in padding)), constant_values=fill)
     seen = sliding_window_view(padded, (dh * (kh - 1) + 1, dw * (kw - 1) + 1), (2, 3))
@@ -88,7 +87,6 @@ def test_avg_pool2d_is_the_mean_over_windows(kind: Any, include: bool) -> None:
 
 @st.composite
 def arguments(draw: Any, axes: int, *, dilated: bool) -> dict[str, Any]:
-    """Draw a shape and arguments that fit."""
     several = st.tuples(*[st.integers(1, 3)] * axes)
     kernel, stride = draw(several), draw(several)
     dilation = draw(several) if dilated else (1,) * axes

@@ -17,7 +17,6 @@ KINDS = {"rnn tanh": 1, "rnn relu": 1, "lstm": 4, "gru": 3}
 
 
 def arrays(kind: str, bias: bool = True) -> list[Any]:
-    """Draw x, the initial states, the weights, the biases."""
     rng = np.random.default_rng(1)
     rows = KINDS[kind] * H
     shapes = [(T, N, D), (N, H), *[(N, H)] * (kind == "lstm"), (rows, D), (rows, H)]
@@ -34,7 +33,6 @@ def fused(kind: str, reverse: bool, *inputs: Any) -> Any:
 
 
 def small_steps(kind: str, reverse: bool, x: Any, *inputs: Any) -> Any:
-    """Write the equations down, one small op after the other."""
     count = 2 if kind == "lstm" else 1
     states, (w_ih, w_hh, *biases) = list(inputs[:count]), inputs[count:]
     b_ih, b_hh = biases or (0.0, 0.0)

@@ -108,7 +108,6 @@ def test_whatever_is_written_is_read(state: dict[str, int]) -> None:
 
 
 def written_raw(path: Path, dtype: str, shape: list[int], content: bytes) -> Path:
-    """Write a safetensors file of one array, of any dtype that the format knows."""
     header = json.dumps({"w": {"dtype": dtype, "shape": shape, "data_offsets": [0, len(content)]}})
     path.write_bytes(len(header).to_bytes(8, "little") + header.encode() + content)
     return path

@@ -58,7 +58,6 @@ def trainer(model: nn.Module | None = None, lr: float = 1e-2, **how: Any) -> nn.
 
 
 def equal(a: nn.Trainer, b: nn.Trainer) -> bool:
-    """Whether two trainings are at the same point, bit for bit."""
     return repr(a.state_dict()) == repr(b.state_dict()) and all(
         np.array_equal(x, b.model.state_dict()[name]) for name, x in a.model.state_dict().items()
     )
@@ -314,8 +313,6 @@ def test_handlers_and_threads_of_others_are_left_alone() -> None:
 
 
 class Poison(nn.Module):
-    """Takes the logarithm of a negative number at one step."""
-
     def __init__(self, step: int) -> None:
         self.left = step
 
@@ -743,8 +740,6 @@ def noisy_loss(scores: Any, labels: Any, *, rng: Any) -> Any:
 
 
 class Noise:
-    """A plain object of a user's, with a generator of its class and one of its own."""
-
     shared = np.random.default_rng(0)
 
     def __init__(self) -> None:

@@ -20,7 +20,6 @@ def drawn(*shapes: tuple[int, ...]) -> list[Any]:
 
 @st.composite
 def layouts(draw: Any) -> tuple[tuple[int, ...], dict[str, Any]]:
-    """Draw the shape of images and windows that fit on them."""
     pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
     kernel, stride, dilation = draw(pairs), draw(pairs), draw(pairs)
     padding = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))

@@ -26,7 +26,6 @@ def rates(optimizer: Any) -> list[float]:
 
 
 def warm_then_cosine(o: Any) -> optim.SequentialLR:
-    """Join two schedules as PyTorch's users do."""
     parts = [optim.LinearLR(o, 0.25, total_iters=3), optim.CosineAnnealingLR(o, 4)]
     return optim.SequentialLR(o, parts, milestones=[3])
 
@@ -246,7 +245,6 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(make: Any, optimizer_f
 
 
 def drops(metrics: list[float], **options: Any) -> list[int]:
-    """List after which metrics the rate dropped."""
     optimizer = groups(1.0)
     schedule = optim.ReduceLROnPlateau(optimizer, **options)
     found = []

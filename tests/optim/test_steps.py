@@ -57,8 +57,6 @@ def problem() -> tuple[list[Any], Any]:
 
 @contextlib.contextmanager
 def unchanged(optimizer: Any) -> Iterator[None]:
-    """Assert that neither the state nor a parameter is another one after the block."""
-
     def everything() -> Any:
         return copy.deepcopy(optimizer.state_dict()), [p.numpy().copy() for p in optimizer.params]
 
@@ -68,7 +66,6 @@ def unchanged(optimizer: Any) -> Iterator[None]:
 
 
 def started(make: Any, **options: Any) -> tuple[Any, Any]:
-    """Return an optimizer after twenty steps, and the loss."""
     params, loss = problem()
     optimizer = make(params, **options)
     run(optimizer, params, loss)
