@@ -51,7 +51,6 @@ def reduction(function: Function) -> Function:
 
 
 def product(x: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
-    """Multiply over several axes; torch.prod takes one."""
     for axis in dim:
         x = torch.prod(x, axis, keepdim=True)
     return x if keepdim else x.squeeze(dim)
@@ -104,7 +103,6 @@ def average(x: Any, axis: Any = None, weights: Any = None, keepdims: bool = Fals
 
 
 def scan(function: Function) -> Function:
-    """Call a scan along one axis, of the flattened tensor if there is none."""
     return lambda x, axis=None: function(*one_dim(x, axis))
 
 
@@ -160,7 +158,6 @@ def expand_dims(x: Any, axis: Any) -> Any:
 
 
 def roll(x: Any, shift: Any, axis: Any = None) -> Any:
-    """Roll; without an axis the flattened tensor."""
     if axis is None:
         return torch.roll(x.flatten(), shift).reshape(x.shape)
     if isinstance(axis, tuple) and not isinstance(shift, tuple):
@@ -191,7 +188,6 @@ def along(x: Any, indices: Any, axis: Any = -1) -> Any:
 
 
 def getitem(x: Any, index: Any) -> Any:
-    """Read by an index; PyTorch has no negative step."""
     return NotImplemented if backwards(index) else x[torch_index(index)]
 
 
@@ -207,14 +203,12 @@ def setitem(x: Any, value: Any, index: Any) -> Any:
 
 
 def scatter(values: Any, index: Any, shape: Any) -> Any:
-    """Add values into zeros, duplicates too."""
     places = torch.arange(math.prod(shape)).reshape(shape)[torch_index(index)]
     zeros = torch.zeros(math.prod(shape), dtype=values.dtype)
     return zeros.index_add(0, places.flatten(), values.flatten()).reshape(shape)
 
 
 def torch_index(index: Any) -> Any:
-    """Turn index arrays of other integers into those that PyTorch takes."""
     if isinstance(index, tuple):
         return tuple(map(torch_index, index))
     if isinstance(index, torch.Tensor) and index.dtype != torch.bool:
@@ -249,7 +243,6 @@ def windows(x: Any, window_shape: Any, axis: Any = None) -> Any:
 
 
 def dot(a: Any, b: Any) -> Any:
-    """Contract the last axis of a with the second last of b."""
     if a.ndim == 0 or b.ndim == 0:
         return a * b
     return torch.tensordot(a, b, ([-1], [max(b.ndim - 2, 0)]))
@@ -266,7 +259,6 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 
 def einsum(*operands: Any, optimize: Any = None) -> Any:
-    """Sum products; PyTorch takes the output's labels with other operands only by name."""
     del optimize
     if not isinstance(operands[0], str):
         return NotImplemented
@@ -357,7 +349,6 @@ def unfold(x: Any, down: Any, across: Any) -> Any:
 
 
 def fold(columns: Any, shape: tuple[int, ...], down: Any, across: Any) -> Any:
-    """Add rows up where their windows meet."""
     if not columns.numel():
         return NotImplemented
     images = columns.reshape(*shape[:-3], down.out * across.out, -1).mT
@@ -366,7 +357,6 @@ def fold(columns: Any, shape: tuple[int, ...], down: Any, across: Any) -> Any:
 
 COUNTERPARTS: dict[str, Function] = {
     # elementwise
-    "abs": torch.abs,
     "absolute": torch.abs,
     "astype": lambda x, _: x.to(torch.float64),
     "clip": clip,
@@ -377,31 +367,22 @@ COUNTERPARTS: dict[str, Function] = {
     "copy": torch.clone,
     "copysign": on_tensors(torch.copysign),
     "degrees": torch.rad2deg,
-    "elu": functional.elu,
     "fabs": torch.abs,
-    "fix": torch.fix,
-    "frexp": torch.frexp,
     "gelu": lambda x, approximate: functional.gelu(x, approximate=approximate),
-    "leaky_relu": functional.leaky_relu,
     "ldexp": lambda x, n: torch.ldexp(x, tensor(n).double()),
     "log_softmax": softmax(torch.log_softmax),
-    "logsigmoid": functional.logsigmoid,
     "masked": lambda x, mask: torch.where(
         torch.as_tensor(bool(mask) if not getattr(mask, "ndim", 0) else mask), x, 0.0
     ),
     "modf": lambda x: (torch.frac(x), torch.trunc(x)),
-    "nan_to_num": torch.nan_to_num,
     "one_minus_square": lambda x: 1 - x * x,
     "prelu": on_tensors(lambda x, w: torch.where(x > 0, x, w * x)),  # its own takes no broadcast
     "radians": torch.deg2rad,
     "real": lambda x: x,
-    "relu": torch.relu,
     "rint": torch.round,
     "select": select,
-    "silu": functional.silu,
     "sinc": on_tensors(lambda x: NotImplemented if (x == 0).any() else torch.sinc(x)),  # ∂² is NaN
     "softmax": softmax(torch.softmax),
-    "softplus": functional.softplus,
     "where": lambda condition, x, y: torch.where(condition != 0, tensor(x), tensor(y)),
     # reductions, scans and order
     "average": average,
@@ -433,30 +414,20 @@ COUNTERPARTS: dict[str, Function] = {
     "var": spread,
     # shape and index
     "array_split": lambda x, parts, axis=0: torch.tensor_split(x, parts, axis),
-    "atleast_1d": torch.atleast_1d,
-    "atleast_2d": torch.atleast_2d,
-    "atleast_3d": torch.atleast_3d,
     "broadcast_arrays": torch.broadcast_tensors,
     "broadcast_to": lambda x, shape: x.broadcast_to(
         shape if isinstance(shape, tuple) else (shape,)
     ),
     "col2im": fold,
-    "column_stack": torch.column_stack,
     "concatenate": lambda xs, axis=0: (
         torch.cat([x.flatten() for x in xs]) if axis is None else torch.cat(xs, axis)
     ),
     "diag": lambda x, k=0: torch.diag(x, k),
     "diagflat": lambda x, k=0: torch.diagflat(x, k),
     "diagonal": lambda x, offset=0, axis1=0, axis2=1: torch.diagonal(x, offset, axis1, axis2),
-    "dsplit": torch.dsplit,
-    "dstack": torch.dstack,
     "expand_dims": expand_dims,
     "flip": lambda x, axis=None: torch.flip(x, dims(x, axis)),
-    "fliplr": torch.fliplr,
-    "flipud": torch.flipud,
     "getitem": getitem,
-    "hsplit": torch.hsplit,
-    "hstack": torch.hstack,
     "im2col": unfold,
     "matrix_diagonal": lambda x, offset=0: torch.diagonal(x, offset, -2, -1),
     "matrix_trace": lambda x, offset=0: torch.diagonal(x, offset, -2, -1).sum(-1),
@@ -464,7 +435,6 @@ COUNTERPARTS: dict[str, Function] = {
     "meshgrid": lambda *xs, sparse=False, indexing="xy", **_: (
         NotImplemented if sparse else torch.meshgrid(*map(torch.atleast_1d, xs), indexing=indexing)
     ),
-    "moveaxis": torch.moveaxis,
     "pad": pad,
     "ravel": lambda x, order="C": torch.ravel(x if order == "C" else transpose(x)),
     "repeat": repeat,
@@ -477,7 +447,6 @@ COUNTERPARTS: dict[str, Function] = {
     "split": lambda x, parts, axis=0: torch.tensor_split(x, parts, axis),
     "squeeze": lambda x, axis=None: torch.squeeze(x) if axis is None else torch.squeeze(x, axis),
     "stack": lambda xs, axis=0: torch.stack(list(xs), axis),
-    "swapaxes": torch.swapaxes,
     "take": take,
     "take_along_axis": along,
     "tile": lambda x, reps: torch.tile(x, reps if isinstance(reps, tuple) else (reps,)),
@@ -486,38 +455,27 @@ COUNTERPARTS: dict[str, Function] = {
     "tril": lambda x, k=0: torch.tril(x, k) if x.ndim > 1 else NotImplemented,
     "triu": lambda x, k=0: torch.triu(x, k) if x.ndim > 1 else NotImplemented,
     "unstack": lambda x, axis=0: torch.unbind(x, axis),
-    "vsplit": torch.vsplit,
-    "vstack": torch.vstack,
     # products and linear algebra
     "cholesky": lambda a, upper=False: torch.linalg.cholesky(a, upper=upper),
     "cond": lambda a, p=None: NotImplemented if p in (1, "fro") else torch.linalg.cond(a, p),
     "cross": lambda a, b: torch.linalg.cross(*torch.broadcast_tensors(a, b)),
-    "det": torch.linalg.det,
     "dot": dot,
     "eigh": eigh,
     "eigvalsh": lambda a, UPLO="L": torch.linalg.eigvalsh(a, UPLO=UPLO),
     "einsum": einsum,
     "inner": inner,
-    "inv": torch.linalg.inv,
-    "kron": torch.kron,
-    "matmul": torch.matmul,
     "matrix_norm": matrix_norm,
-    "matrix_power": torch.linalg.matrix_power,
     "matvec": lambda a, x: (a @ x[..., None])[..., 0],
-    "multi_dot": torch.linalg.multi_dot,
     "norm": norm,
     "outer": lambda a, b: torch.outer(a.flatten(), b.flatten()),
     "pinv": pinv,
     "qr": qr,
-    "slogdet": torch.linalg.slogdet,
     "solve": lambda a, b: (
         torch.linalg.solve(a, b) if b.ndim > 1 else torch.linalg.solve(a, b[:, None])[..., 0]
     ),
     "svd": svd,
-    "svdvals": torch.linalg.svdvals,
     "tensordot": tensordot,
     "vdot": lambda a, b: torch.vdot(a.flatten(), b.flatten()),
-    "vecdot": torch.linalg.vecdot,
     "vecmat": lambda x, a: (x[..., None, :] @ a)[..., 0, :],
     "vector_cross": lambda a, b, axis=-1: torch.linalg.cross(
         *torch.broadcast_tensors(a, b), dim=axis
@@ -525,6 +483,17 @@ COUNTERPARTS: dict[str, Function] = {
     "vector_norm": vector_norm,
     "vector_outer": torch.outer,
 }
+NAMESAKES = {
+    torch: """
+        abs fix frexp nan_to_num relu atleast_1d atleast_2d atleast_3d column_stack dsplit
+        dstack fliplr flipud hsplit hstack moveaxis swapaxes vsplit vstack kron matmul
+    """,
+    torch.linalg: """
+        det inv matrix_power multi_dot slogdet svdvals vecdot
+    """,
+    functional: "elu leaky_relu logsigmoid silu softplus",
+}
+COUNTERPARTS |= {n: getattr(m, n) for m, names in NAMESAKES.items() for n in names.split()}
 SAME_NAME = """
     add arccos arccosh arcsin arcsinh arctan arctan2 arctanh ceil cos cosh deg2rad divide erf erfc
     exp exp2 expm1 float_power floor fmax fmin fmod hypot log log10 log1p log2
@@ -546,7 +515,6 @@ def over_windows(function: Function, fill: float) -> Function:
 
 
 def over_bins(x: Any, down: Any, across: Any) -> Any:
-    """Take means over bins, of images without channels as well."""
     images = x.reshape(*(1,) * (4 - x.ndim), *x.shape)
     y = functional.adaptive_avg_pool2d(images, (len(down), len(across)))
     return y.reshape(*x.shape[:-2], *y.shape[-2:])
@@ -566,42 +534,34 @@ COUNTERPARTS |= {
     name: on_tensors(getattr(torch, {"power": "pow"}.get(name, name))) for name in SAME_NAME.split()
 }
 
-# Ops that PyTorch lacks, and why they are there.
+# Ops that PyTorch lacks and why they are there, or which test compares them.
+_ABSENT = """
+joining: append, block, insert, delete, rollaxis, full_like
+looking up: compress, extract, choose, ediff1d
+PyTorch's has no gradient in the weights: bincount, histogram
+PyTorch's has no gradient: heaviside, floor_divide, divmod, unique, unique_all, unique_counts
+PyTorch's has no gradient: unique_inverse, unique_values
+skipping NaN: nanprod, nanvar, nanstd, nancumsum, nancumprod
+elementary: cbrt, spacing, interp
+part of a rule: cofactors, cofactors_change, over_gap, qr_r, euclidean (norm), power_norm (norm_p)
+part of a rule: power_derivative, from_diagonal, overlap_add, unpad, sinc_derivative, recur
+part of a rule: recur_back, unpool, pick, spread, bin_spread, bell, elu_slope, gelu_slope
+part of a rule: silu_slope
+dilation, and a count for each window: window_mean (avg_pool)
+weights of their own at every place: locally_connected2d, locally_connected2d_transposed
+weights of their own at every place: locally_connected2d_weight_grad
+test_convolution: conv2d, conv_transpose2d, conv2d_weight_grad
+test_normalization: batch_norm, running_norm, layer_norm, group_norm, neighbours
+test_normalization: local_response_norm
+test_losses: cross_entropy, each_cross_entropy (cross_entropies), huber, divergence (kl_div)
+test_losses: binary (binary_cross_entropy_with_logits), margins
+test_losses: log_divergence (kl_div of logarithms)
+test_recurrent: rnn_steps (rnn), lstm_steps (lstm), gru_steps (gru)
+test_modules: attention, embedding, affine, leaky (leaky_relu)
+its own mask: dropout
+"""
 ABSENT = {
-    **dict.fromkeys(("append", "block", "insert", "delete", "rollaxis", "full_like"), "joining"),
-    **dict.fromkeys(("compress", "extract", "choose", "ediff1d"), "looking up"),
-    **dict.fromkeys(("bincount", "histogram"), "PyTorch's has no gradient in the weights"),
-    **dict.fromkeys(("heaviside", "floor_divide", "divmod"), "PyTorch's has no gradient"),
-    **dict.fromkeys(("unique", "unique_all", "unique_counts"), "PyTorch's has no gradient"),
-    **dict.fromkeys(("unique_inverse", "unique_values"), "PyTorch's has no gradient"),
-    **dict.fromkeys(("nanprod", "nanvar", "nanstd", "nancumsum", "nancumprod"), "skipping NaN"),
-    **dict.fromkeys(("cbrt", "spacing", "interp"), "elementary"),
-    **dict.fromkeys(("cofactors", "cofactors_change", "over_gap", "qr_r"), "part of a rule"),
-    **dict.fromkeys(
-        ("euclidean (norm)", "power_norm (norm_p)", "power_derivative"), "part of a rule"
-    ),
-    **dict.fromkeys(("from_diagonal", "overlap_add", "unpad", "sinc_derivative"), "part of a rule"),
-    **dict.fromkeys(("recur", "recur_back"), "part of a rule"),
-    **dict.fromkeys(("unpool", "pick", "spread", "bin_spread"), "part of a rule"),
-    "window_mean (avg_pool)": "dilation, and a count for each window",
-    **dict.fromkeys(("bell", "elu_slope", "gelu_slope", "silu_slope"), "part of a rule"),
-    **dict.fromkeys(
-        (
-            "locally_connected2d",
-            "locally_connected2d_transposed",
-            "locally_connected2d_weight_grad",
-        ),
-        "weights of their own at every place",
-    ),
-    # the fused ops of networks, behind functions with PyTorch's arguments: compared there
-    **dict.fromkeys(("conv2d", "conv_transpose2d", "conv2d_weight_grad"), "test_convolution"),
-    **dict.fromkeys(("batch_norm", "running_norm", "layer_norm"), "test_normalization"),
-    **dict.fromkeys(("group_norm", "neighbours", "local_response_norm"), "test_normalization"),
-    **dict.fromkeys(("cross_entropy", "each_cross_entropy (cross_entropies)"), "test_losses"),
-    **dict.fromkeys(("huber", "binary (binary_cross_entropy_with_logits)"), "test_losses"),
-    **dict.fromkeys(("divergence (kl_div)", "margins"), "test_losses"),
-    "log_divergence (kl_div of logarithms)": "test_losses",
-    **dict.fromkeys(("rnn_steps (rnn)", "lstm_steps (lstm)", "gru_steps (gru)"), "test_recurrent"),
-    **dict.fromkeys(("attention", "embedding", "affine", "leaky (leaky_relu)"), "test_modules"),
-    "dropout": "its own mask",
+    name: why
+    for why, names in (line.split(": ") for line in _ABSENT.strip().splitlines())
+    for name in names.split(", ")
 }
