@@ -18,26 +18,16 @@ theirs = torch.nn.functional
 
 SINGLE = np.random.default_rng(0).normal(0, 3, 100_000).astype(np.float32)  # more than one block
 
+_NAMES = "relu leaky_relu elu selu softplus logsigmoid silu gelu hardtanh relu6"
 PAIRS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "relu": (functional.relu, theirs.relu),
-    "leaky_relu": (functional.leaky_relu, theirs.leaky_relu),
-    "sigmoid": (functional.sigmoid, torch.sigmoid),
-    "tanh": (functional.tanh, torch.tanh),
-    "elu": (functional.elu, theirs.elu),
+    **{name: (getattr(functional, name), getattr(theirs, name)) for name in _NAMES.split()},
+    **{name: (getattr(gg, name), getattr(torch, name)) for name in ("sigmoid", "tanh", "erf")},
+    "erfc": (gg.erfc, torch.erfc),
     "elu, 0.5": (lambda x: functional.elu(x, 0.5), lambda x: theirs.elu(x, 0.5)),
-    "selu": (functional.selu, theirs.selu),
-    "softplus": (functional.softplus, theirs.softplus),
-    "logsigmoid": (functional.logsigmoid, theirs.logsigmoid),
-    "silu": (functional.silu, theirs.silu),
-    "gelu": (functional.gelu, theirs.gelu),
     "gelu by tanh": (
         lambda x: functional.gelu(x, "tanh"),
         lambda x: theirs.gelu(x, approximate="tanh"),
     ),
-    "hardtanh": (functional.hardtanh, theirs.hardtanh),
-    "relu6": (functional.relu6, theirs.relu6),
-    "erf": (gg.erf, torch.erf),
-    "erfc": (gg.erfc, torch.erfc),
 }
 
 
