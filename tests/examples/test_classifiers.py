@@ -10,8 +10,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import graphgrad as gg
 from graphgrad import data
-from tests.data.test_formats import cifar10
 from tests.examples.test_numbers import example
+from tests.examples.test_training_scripts import write_cifar10
 
 
 def test_l1_of_the_notes() -> None:
@@ -106,13 +106,11 @@ def test_the_penalty_leaves_out_the_bias(name: str) -> None:
 def test_colour_images_of_another_set(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Files as CIFAR-10's, small ones, whose classes differ in colour."""
     rng = np.random.default_rng(0)
-    for file in [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]:
-        labels = np.tile(np.arange(10), 4)
-        colours = np.random.default_rng(1).integers(60, 200, (10, 3))[labels]
-        images = colours[:, :, None, None] + rng.integers(-50, 50, (40, 3, 32, 32))
-        (tmp_path / file).write_bytes(cifar10(images.astype(np.uint8), labels))
+    colours = np.random.default_rng(1).integers(60, 200, (10, 3, 1, 1))
+    write_cifar10(
+        tmp_path, lambda labels: colours[labels] + rng.integers(-50, 50, (len(labels), 3, 32, 32))
+    )
     script = example(name)
     if name == "linear_classifiers":
         monkeypatch.setattr(script, "check", lambda: None)

@@ -1,41 +1,36 @@
 """The training scripts as a user calls them: other data, no data, going on."""
 
 import importlib
-import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from graphgrad import nn, optim
 from graphgrad.data import Batches, load_digits
+from tests.data.test_formats import cifar10, idx
 from tests.examples.test_examples import EXAMPLES, run, run_apart
 
 
-def write_mnist(folder: Path) -> None:
+def write_mnist(folder: Path, *counts: int | None) -> None:
     """Write real digits, enlarged to 28×28, as MNIST's four files are once unpacked."""
-    folder.mkdir()
-    for split, kind, count in zip(
-        load_digits(flatten=False), ("train", "t10k"), (150, 30), strict=True
-    ):
-        digits = split.images[:count, 0]
-        images = np.pad(digits.repeat(3, 1).repeat(3, 2), ((0, 0), (2, 2), (2, 2)))
-        pixels = (images * 255).astype(np.uint8)
-        head = struct.pack(">I3I", 0x803, count, 28, 28)
-        (folder / f"{kind}-images-idx3-ubyte").write_bytes(head + pixels.tobytes())
-        labels = split.labels[:count].astype(np.uint8)
-        head = struct.pack(">II", 0x801, count)
-        (folder / f"{kind}-labels-idx1-ubyte").write_bytes(head + labels.tobytes())
+    folder.mkdir(exist_ok=True)
+    sets = load_digits(normalize=False, flatten=False)
+    for (images, labels), kind, n in zip(sets, ("train", "t10k"), counts or (150, 30), strict=True):
+        large = np.kron(images[:n, 0] * np.uint8(15), np.ones((3, 3), np.uint8))
+        padded = np.pad(large, ((0, 0), (2, 2), (2, 2)))
+        (folder / f"{kind}-images-idx3-ubyte").write_bytes(idx(padded))
+        (folder / f"{kind}-labels-idx1-ubyte").write_bytes(idx(labels[:n].astype(np.uint8)))
 
 
-def write_cifar10(folder: Path) -> None:
-    """Write random images as the files of CIFAR-10."""
-    folder.mkdir()
-    rng = np.random.default_rng(0)
+def write_cifar10(folder: Path, drawn: Any = None) -> None:
+    """Write images, random ones if no others are drawn for their labels, as CIFAR-10's files."""
+    folder.mkdir(exist_ok=True)
+    labels, rng = np.arange(40) % 10, np.random.default_rng(0)
     for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
-        rows = rng.integers(0, 256, (40, 3073), np.uint8)
-        rows[:, 0] = np.arange(40) % 10
-        (folder / f"{name}.bin").write_bytes(rows.tobytes())
+        images = drawn(labels) if drawn else rng.integers(0, 256, (40, 3, 32, 32))
+        (folder / f"{name}.bin").write_bytes(cifar10(images.astype(np.uint8), labels))
 
 
 @pytest.mark.parametrize(

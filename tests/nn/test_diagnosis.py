@@ -1,6 +1,7 @@
 """Watching a model learn, and checks before it does: planted faults are found, nothing changes."""
 
 import contextlib
+import itertools
 import math
 import re
 from collections.abc import Callable
@@ -35,13 +36,8 @@ LABELS = np.argmax(X[:, :3], axis=1)
 
 def network(activation: type[nn.Module] = nn.ReLU, seed: int = 0) -> nn.Sequential:
     rng = RNG(seed)
-    return nn.Sequential(
-        {
-            "hidden": nn.Affine(8, 10, rng=rng),
-            "between": activation(),
-            "scores": nn.Affine(10, 3, rng=rng),
-        }
-    )
+    hidden, scores = nn.Affine(8, 10, rng=rng), nn.Affine(10, 3, rng=rng)
+    return nn.Sequential({"hidden": hidden, "between": activation(), "scores": scores})
 
 
 def learn(
@@ -76,9 +72,6 @@ def one_step(model: Any, optimizer: Any, x: Any = X, loss: Any = F.cross_entropy
 
 def hooks(model: nn.Module) -> int:
     return sum(len(m._forward_hooks or {}) for m in model.modules())
-
-
-# -------------------------------------------------------------------------- distributions
 
 
 @given(
@@ -118,38 +111,27 @@ def test_large_arrays_are_measured_in_blocks_as_if_whole() -> None:
     assert np.abs(d.counts - expected).sum() <= 4  # a value on a limit may fall on either side
 
 
-# ---------------------------------------------------------------------- the ratio of updates
-
-
-def test_the_ratio_of_plain_descent_is_rate_times_gradient_over_weight() -> None:
-    """As the documents compute it by hand: ‖lr · dW‖ / ‖W‖."""
+@pytest.mark.parametrize("momentum", [0.0, 0.9, None])
+def test_the_ratio_is_how_far_a_weight_moved(momentum: float | None) -> None:
+    """As the documents compute it by hand, whatever the optimizer made of the gradient."""
     model = network()
-    expected = {}
-    value = F.cross_entropy(model(X), LABELS)
-    value.backward()
+    params = list(model.parameters())
+    optimizer: Any = optim.Adam(params)
+    if momentum is not None:
+        optimizer = optim.SGD(params, lr=0.1, momentum=momentum)
+    watch = nn.Diagnosis(model, every=2)
+    learn(model, watch, 2, optimizer)
+    before = model.state_dict()
+    learn(model, watch, 1, optimizer)
+    record = watch.records[-1]
+    assert record.step == 2
+    assert record.parameters.keys() == before.keys()
     for name, p in model.named_parameters():
-        expected[name] = 0.1 * np.linalg.norm(p.grad) / np.linalg.norm(p.numpy())
-    watch = watched(model)
-    measured = watch.records[0].parameters
-    assert measured.keys() == expected.keys()
-    for name, p in model.named_parameters():
-        assert measured[name].ratio == pytest.approx(expected[name], rel=1e-4)
-        assert measured[name].gradient == pytest.approx(norm(p.grad))
-        assert measured[name].matrix == (p.ndim == 2)
-
-
-def test_the_ratio_needs_nothing_of_the_optimizer() -> None:
-    """Momentum, Adam: what counts is how the weight moved, not what the gradient was."""
-    for optimizer in (lambda p: optim.SGD(p, lr=0.1, momentum=0.9), optim.Adam):
-        model = network()
-        watch = nn.Diagnosis(model, every=2)
-        make = optimizer(model.parameters())
-        learn(model, watch, 2, make)
-        before = model["hidden"].weight.numpy().copy()
-        learn(model, watch, 1, make)
-        moved = np.linalg.norm(model["hidden"].weight.numpy() - before) / np.linalg.norm(before)
-        assert watch.records[-1].step == 2
-        assert watch.records[-1].parameters["hidden.weight"].ratio == pytest.approx(moved, rel=1e-4)
+        measured, old = record.parameters[name], before[name]
+        moved = np.linalg.norm(p.numpy() - old) / np.linalg.norm(old)
+        assert measured.ratio == pytest.approx(moved, rel=1e-4)
+        assert measured.gradient == pytest.approx(norm(p.grad))
+        assert measured.matrix == (p.ndim == 2)
 
 
 def test_a_parameter_that_was_zero_has_no_ratio() -> None:
@@ -157,9 +139,6 @@ def test_a_parameter_that_was_zero_has_no_ratio() -> None:
     model["scores"].bias = nn.Parameter(np.zeros(3, np.float32))
     watch = watched(model)
     assert math.isnan(watch.records[0].parameters["scores.bias"].ratio)
-
-
-# ------------------------------------------------------------------- activations and gradients
 
 
 def test_activations_and_gradients_of_a_layer_are_those_of_the_graph() -> None:
@@ -254,10 +233,8 @@ def test_saturated_values_are_found(kind: type[nn.Module], share: float | None) 
 
 
 def test_gradients_that_vanish_are_named_from_layer_to_layer() -> None:
-    layers: list[nn.Module] = [nn.Affine(8, 8, rng=RNG(0)), nn.Sigmoid()] * 1
-    for seed in range(1, 6):
-        layers += [nn.Affine(8, 8, rng=RNG(seed)), nn.Sigmoid()]
-    deep = nn.Sequential(*layers, nn.Affine(8, 3, rng=RNG(9)))
+    layers = [(nn.Affine(8, 8, rng=RNG(seed)), nn.Sigmoid()) for seed in range(6)]
+    deep = nn.Sequential(*itertools.chain(*layers), nn.Affine(8, 3, rng=RNG(9)))
     watch = nn.Diagnosis(deep, every=1)
     learn(deep, watch, 3)
     newest = watch.records[-1].layers
@@ -265,9 +242,6 @@ def test_gradients_that_vanish_are_named_from_layer_to_layer() -> None:
     assert newest["12"].gradients is not None
     assert newest["0"].gradients.std < 1e-3 * newest["12"].gradients.std
     assert any(text.startswith("gradients vanish: at layer 0 ") for text in watch.findings())
-
-
-# ----------------------------------------------------------------------------------- words
 
 
 def test_updates_of_another_size_than_usual_are_named() -> None:
@@ -352,9 +326,6 @@ def test_prints_a_table_with_a_line_per_layer() -> None:
     assert f"{newest.layers['between'].activations.std:.3g}" in lines[4]
     assert "% dead" in lines[4]
     assert repr(watch) == "Diagnosis(Sequential, every=2)"
-
-
-# ------------------------------------------------------------------------- nothing changes
 
 
 def convnet() -> nn.Sequential:
@@ -467,10 +438,8 @@ def test_layers_by_name_come_with_their_parameters_only() -> None:
     learn(model, watch, 1)
     record = watch.records[0]
     assert list(record.layers) == ["a.hidden", "a"]
-    assert [p for p in record.parameters if p.endswith("weight")] == [
-        "a.hidden.weight",
-        "a.scores.weight",
-    ]
+    assert all(name.startswith("a.") for name in record.parameters)
+    assert len(record.parameters) == 4
     assert "a.scores.weight" in str(watch)  # its layer is not watched itself
 
 
@@ -486,9 +455,6 @@ def test_a_model_that_is_one_layer_and_one_with_several_outputs() -> None:
         out, _ = rnn(RNG(0).random((4, 3, 2)).astype(np.float32))
         out.sum().backward()
     assert watch.records[0].layers["RNN"].activations.counts.sum() == 4 * 3 * 5
-
-
-# ------------------------------------------------------------------------------- bad input
 
 
 def test_blocks_do_not_overlap() -> None:
@@ -534,19 +500,12 @@ def test_small_numbers_in_the_picture_have_a_minus_not_a_hyphen(tmp_path: Path) 
     assert not re.search(r"<!-- std [^>]*e-", text)
 
 
-# --------------------------------------------------------------------------- sanity checks
-
-
 def test_a_sound_model_passes_and_the_numbers_are_those_of_the_theory() -> None:
     """Row 27: ln 3 for softmax, 3 − 1 for the hinge, 20 samples learnt by heart."""
     report = nn.sanity_checks(network(), (X, LABELS), penalty=optim.l2_penalty)
     assert report.passed
-    assert [check.name for check in report.checks] == [
-        "initial loss",
-        "penalty",
-        "overfitting",
-        "all layers learn",
-    ]
+    names = ["initial loss", "penalty", "overfitting", "all layers learn"]
+    assert [check.name for check in report.checks] == names
     assert "in theory ln 3 = 1.099" in report["initial loss"].detail
     assert "on 20 samples" in report["overfitting"].detail
     assert str(report).count("✓") == 4
@@ -563,15 +522,8 @@ def test_the_initial_losses_of_ten_classes() -> None:
     ten.weight.data *= 0.1
     assert ten.bias is not None
     ten.bias.data *= 0.1
-    losses: list[tuple[Any, float]] = [
-        (F.cross_entropy, math.log(10)),
-        (nn.CrossEntropyLoss(), math.log(10)),
-        (F.hinge_loss, 9),
-        (nn.HingeLoss(2.0), 18),
-        (nn.HingeLoss(2.0, squared=True), 36),
-        (F.multi_margin_loss, 0.9),
-        (nn.MultiMarginLoss(2), 0.9),
-    ]
+    losses: list[tuple[Any, float]] = [(F.cross_entropy, math.log(10)), (F.hinge_loss, 9)]
+    losses += [(nn.HingeLoss(2.0, squared=True), 36), (nn.MultiMarginLoss(2), 0.9)]
     for loss, expected in losses:
         report = nn.sanity_checks(ten, (X, LABELS), loss, steps=1, tolerance=0.1)
         assert report["initial loss"].passed, report
@@ -583,9 +535,8 @@ def test_a_loss_without_theory_wants_the_number() -> None:
     report = nn.sanity_checks(network(), data, F.mse_loss, steps=1)
     assert report["initial loss"].passed is None
     assert "give expected=" in report["initial loss"].detail
-    assert nn.sanity_checks(network(), data, F.mse_loss, steps=1, expected=99.0)[
-        "initial loss"
-    ].passed is (False)
+    report = nn.sanity_checks(network(), data, F.mse_loss, steps=1, expected=99.0)
+    assert report["initial loss"].passed is False
 
 
 def shuffled() -> Callable[..., Any]:
