@@ -171,9 +171,6 @@ def test_one_cycle_is_defined_at_every_step(steps: int, pct: float, three_phase:
     assert schedule.lr_at(steps - 1) == pytest.approx(1.0 if pct == 1.0 else 4e-6)
 
 
-# ------------------------------------------------------------------------ real optimizers
-
-
 def quartic(w: gg.Tensor) -> gg.Tensor:
     return (w**4).sum() + w.sum()
 
@@ -222,9 +219,6 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(make: Any, optimizer_f
     if not optimizer_first:
         other.load_state_dict(optimizer.state_dict())
     np.testing.assert_array_equal(trained(other, resumed, 7), whole)
-
-
-# ---------------------------------------------------------------------------- on a plateau
 
 
 def drops(metrics: list[float], **options: Any) -> list[int]:
@@ -279,8 +273,6 @@ def test_a_metric_of_nan_is_an_error_and_counts_for_nothing() -> None:
     assert rates(optimizer) == [0.05]
 
 
-# ----------------------------------------------------------------------------------- state
-
 STATEFUL: dict[str, Any] = {
     **{name: functools.partial(made, name) for name in SCHEDULES},
     "MomentumSchedule": lambda o: optim.MomentumSchedule(o, 10),
@@ -330,9 +322,7 @@ def test_a_wrong_state_is_refused_and_nothing_changes(
     assert repr((schedule.state_dict(), optimizer.param_groups)) == before
 
 
-# ---------------------------------------------------------------------------------- errors
-
-WRONG: dict[type[Exception], dict[str, Any]] = {
+WRONG: Any = {
     ArgumentError: {
         r"\[5, 3\] must increase": lambda o: optim.MultiStepLR(o, [5, 3]),
         r"\[5, 5\] must increase": lambda o: optim.MultiStepLR(o, [5, 5]),
@@ -350,8 +340,8 @@ WRONG: dict[type[Exception], dict[str, Any]] = {
         "made for this optimizer": lambda o: optim.SequentialLR(o, [optim.StepLR(groups(), 3)], []),
         "no schedule of the learning rate by t": lambda o: optim.SequentialLR(
             o,
-            [optim.ReduceLROnPlateau(o)],  # type: ignore[list-item]
-            [],
+            [optim.ReduceLROnPlateau(o)],
+            [],  # type: ignore[list-item]
         ),
     },
 }
@@ -377,9 +367,6 @@ def test_an_optimizer_without_momentum_is_named(name: str) -> None:
     schedule.step()
     with pytest.raises(ArgumentError, match="does not change the momentum"):
         schedule.momentum_at(0)
-
-
-# ------------------------------------------------------------------ several on one optimizer
 
 
 @pytest.mark.parametrize("name", VALUES)

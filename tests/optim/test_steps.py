@@ -72,20 +72,13 @@ def started(make: Any, **options: Any) -> tuple[Any, Any]:
     return optimizer, loss
 
 
-# ------------------------------------------------------------------------------ the numbers
-
-
-@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("name", CASES)
 def test_twenty_steps(name: str) -> None:
     params, loss = problem()
     optimizer = getattr(optim, CASES[name].name)(params, **CASES[name].options)
     points, losses = run(optimizer, params, loss)
     np.testing.assert_allclose(points[-1], NUMBERS[name][0], rtol=0, atol=1e-7)
     np.testing.assert_allclose((losses[9], losses[19]), NUMBERS[name][1], rtol=0, atol=1e-7)
-
-
-def test_every_case_has_its_numbers() -> None:
-    assert CASES.keys() == NUMBERS.keys()
 
 
 def test_newton_solves_a_quadratic_in_one_step() -> None:
@@ -173,21 +166,13 @@ def test_lbfgs_comes_back_from_where_the_loss_is_nan() -> None:
     np.testing.assert_allclose(w.numpy(), [1.0], atol=1e-5)
 
 
-# ------------------------------------------------------------------------------ the shell
-
 BLOCKED: dict[str, tuple[Any, dict[str, Any]]] = {
-    "sgd": (rules.sgd, {"lr": 0.1, "weight_decay": 0.1}),
-    "momentum": (
-        rules.momentum,
-        {"lr": 0.1, "momentum": 0.9, "dampening": 0.1, "weight_decay": 0.0, "step": 2},
-    ),
-    "adam": (
-        rules.adam,
-        {"lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.1, "step": 3},
-    ),
+    "sgd": (rules.sgd, {"weight_decay": 0.1}),
+    "momentum": (rules.momentum, {"momentum": 0.9, "dampening": 0.1, "weight_decay": 0, "step": 2}),
+    "adam": (rules.adam, {"betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.1, "step": 3}),
     "rmsprop": (
         rules.rmsprop_centered_momentum,
-        {"lr": 0.1, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.0, "momentum": 0.5},
+        {"alpha": 0.9, "eps": 1e-3, "weight_decay": 0.0, "momentum": 0.5},
     ),
 }
 
@@ -216,7 +201,7 @@ def test_pieces_give_what_the_rule_gives_on_whole_arrays(name: str, data: st.Dat
     shape, lay = data.draw(layouts())
     dtype = data.draw(st.sampled_from([np.float16, np.float32, np.float64]))
     rng = np.random.default_rng(0)
-    rule, keywords = BLOCKED[name]
+    rule, keywords = BLOCKED[name][0], {"lr": 0.1, **BLOCKED[name][1]}
     high = np.float32 if dtype == np.float16 else dtype
     w, g = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
     state = [rng.random(shape).astype(high) + high(1) for _ in shell.recipe(rule).state]
@@ -278,15 +263,6 @@ def test_the_array_and_its_dtype_stay_the_same() -> None:
     np.testing.assert_allclose(array, np.arange(6.0).reshape(2, 3).T - 1, rtol=1e-6)
 
 
-def test_zero_grad_forgets() -> None:
-    w = leaf([1.0])
-    opt = optim.SGD([w], lr=0.1)
-    for _ in range(2):
-        opt.zero_grad()
-        (3 * w).sum().backward()
-    np.testing.assert_array_equal(w.grad, [3.0])
-
-
 def test_parameters_without_gradient_are_left_alone() -> None:
     used, unused = leaf([1.0]), leaf([5.0])
     opt = optim.Adam([used, unused], lr=1.0, weight_decay=0.5)
@@ -313,9 +289,6 @@ def test_backward_notices_a_step_in_between() -> None:
     opt.step()
     with pytest.raises(GraphError, match="overwritten"):
         second.backward()
-
-
-# ------------------------------------------------------------------------ groups, saving
 
 
 def test_groups_have_options_of_their_own() -> None:
@@ -400,9 +373,6 @@ def test_a_state_that_does_not_fit_is_refused(says: str) -> None:
         opt.load_state_dict(saved)
 
 
-# ------------------------------------------------------------------------------ refusals
-
-
 @pytest.mark.parametrize("make", [optim.SGD, optim.AdaGrad, optim.Adam, optim.LBFGS, optim.Newton])
 def test_wrong_rates_are_refused(make: Any) -> None:
     opt = make([leaf([1.0])], lr=0.1)
@@ -416,16 +386,10 @@ def test_wrong_rates_are_refused(make: Any) -> None:
 
 OPTIONS: list[tuple[Any, dict[str, Any], str]] = [
     (optim.Adam, {"betas": (0.9, 1.0)}, r"betas.*1\.0"),
-    (optim.Adam, {"betas": (-0.1, 0.9)}, r"betas.*-0\.1"),
     (optim.AdamW, {"betas": 0.9}, "betas"),
-    (optim.Adam, {"eps": 0.0}, "eps"),
     (optim.AdaDelta, {"rho": 1.0}, "rho"),
-    (optim.SGD, {"momentum": -1}, "momentum"),
     (optim.SGD, {"nesterov": True}, "nesterov needs a momentum"),
     (optim.Nesterov, {"dampening": 0.1}, "nesterov needs a momentum"),
-    (optim.LBFGS, {"max_iter": 0}, "max_iter"),
-    (optim.LBFGS, {"history_size": 0}, "history_size"),
-    (optim.LBFGS, {"line_search_fn": "armijo"}, "line_search_fn"),
 ]
 
 
@@ -438,15 +402,11 @@ REFUSED: Refusals = {
         f"{make.__name__}: .*{says}.*": made(make, options) for make, options, says in OPTIONS
     },
     GraphError: {
-        "empty": lambda: optim.SGD([], lr=0.1),
         r"\[tensor\]": lambda: optim.SGD(leaf([1.0]), lr=0.1),
         "parameter 0 is no": lambda: optim.SGD([gg.Tensor([1.0])], lr=0.1),
         "parameter 1 is no": lambda: optim.SGD([leaf([1.0]), leaf([1.0]) * 2], lr=0.1),
         "parameter 0 is no leaf": lambda: optim.SGD([np.zeros(2)], lr=0.1),
         "LBFGS.* in one group": lambda: optim.LBFGS([{"params": [leaf([n])]} for n in (1.0, 2.0)]),
-        "Newton.* in one group": lambda: optim.Newton(
-            [{"params": [leaf([n])]} for n in (1.0, 2.0)]
-        ),
     },
 }
 test_what_does_not_fit_is_refused = refuses(REFUSED)
