@@ -322,6 +322,7 @@ def test_a_wrong_state_is_refused_and_nothing_changes(
     assert repr((schedule.state_dict(), optimizer.param_groups)) == before
 
 
+PLATEAU: Any = optim.ReduceLROnPlateau
 WRONG: Any = {
     ArgumentError: {
         r"\[5, 3\] must increase": lambda o: optim.MultiStepLR(o, [5, 3]),
@@ -338,11 +339,7 @@ WRONG: Any = {
     },
     GraphError: {
         "made for this optimizer": lambda o: optim.SequentialLR(o, [optim.StepLR(groups(), 3)], []),
-        "no schedule of the learning rate by t": lambda o: optim.SequentialLR(
-            o,
-            [optim.ReduceLROnPlateau(o)],
-            [],  # type: ignore[list-item]
-        ),
+        "no schedule of the learning rate by t": lambda o: optim.SequentialLR(o, [PLATEAU(o)], []),
     },
 }
 
