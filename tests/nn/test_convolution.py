@@ -1,6 +1,5 @@
 """Convolutions against compositions of small ops, the documents' numbers, numerical gradients."""
 
-import math
 import tracemalloc
 from typing import Any
 
@@ -275,22 +274,6 @@ def test_a_refused_layer_has_drawn_nothing() -> None:
     with pytest.raises(ArgumentError, match=r"output_padding=\(1, 1\) must be smaller"):
         nn.ConvTranspose2d(4, 6, 3, output_padding=1, rng=rng)
     assert rng.random() == np.random.default_rng(0).random()
-
-
-@pytest.mark.parametrize(
-    ("layer", "fan_in"),
-    [
-        (nn.Conv1d(8, 90, 5, groups=2, rng=np.random.default_rng(0)), 20),
-        (nn.Conv2d(8, 90, (3, 2), rng=np.random.default_rng(0)), 48),
-        (nn.ConvTranspose2d(90, 8, (3, 2), groups=2, rng=np.random.default_rng(0)), 24),
-    ],
-)
-def test_initial_values_are_uniform_by_fan_in(layer: Any, fan_in: int) -> None:
-    bound = 1 / math.sqrt(fan_in)
-    for values in (layer.weight.data, layer.bias.data):
-        assert np.abs(values).max() <= bound
-        assert values.dtype == np.float32
-    assert layer.weight.data.std() == pytest.approx(bound / math.sqrt(3), rel=0.05)
 
 
 @pytest.mark.parametrize(

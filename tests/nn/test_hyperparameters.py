@@ -98,15 +98,12 @@ def found(space: dict[str, Any], *points: dict[str, Any]) -> nn.SearchResult:
 @pytest.mark.parametrize(
     ("range_", "value", "border"),
     [
-        (RATE, 1e-6, "lower"),
         (RATE, 2.4e-6, "lower"),  # a tenth of four decades is a factor of 2.51
         (RATE, 2.6e-6, None),
         (RATE, 3.9e-3, None),
         (RATE, 4.1e-3, "upper"),
-        (RATE, 1e-2, "upper"),
         (nn.Range(0, 1), 0.09, "lower"),
         (nn.Range(0, 1), 0.11, None),
-        (nn.Range(-1, 1), 0.79, None),
         (nn.Range(-1, 1), 0.81, "upper"),
         (nn.Range(1, 4, whole=True), 1, "lower"),
         (nn.Range(1, 4, whole=True), 2, None),

@@ -118,6 +118,25 @@ def test_orthogonal_is_even_over_all_directions() -> None:
     assert abs(np.mean(np.sign(corners))) < 5 / math.sqrt(400)
 
 
+@pytest.mark.parametrize(
+    ("make", "fan_in"),
+    [
+        (partial(nn.Affine, 400, 300), 400),
+        (partial(nn.Maxout, 100, 50, pieces=4), 100),
+        (partial(nn.Conv1d, 8, 90, 5, groups=2), 20),
+        (partial(nn.Conv2d, 8, 90, (3, 2)), 48),
+        (partial(nn.ConvTranspose2d, 90, 8, (3, 2), groups=2), 24),
+        (partial(nn.LocallyConnected2d, 2, 9, 7, 3), 18),
+    ],
+)
+def test_layers_begin_as_pytorchs_do(make: Any, fan_in: int) -> None:
+    for p in make(rng=seeded()).parameters():
+        assert p.dtype == np.float32
+        assert 0.8 < np.abs(p.data).max() * math.sqrt(fan_in) <= 1
+        if p.ndim > 1:
+            assert p.data.std() == pytest.approx(1 / math.sqrt(3 * fan_in), rel=0.05)
+
+
 class Net(nn.Module):
     def __init__(self) -> None:
         self.hidden = nn.Affine(30, 40, rng=seeded())

@@ -204,10 +204,6 @@ def opened(path: Path) -> Any:
     return optuna.storages.RDBStorage("sqlite://", engine_kwargs=options)
 
 
-def foreign_text(path: Path) -> None:
-    path.write_text("my diary\n" * 100)
-
-
 def foreign_database(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.executescript("create table studies (study_name text, topic text)")
@@ -220,30 +216,28 @@ def foreign_study(path: Path) -> None:
     storage.remove_session()
 
 
-def other_space(path: Path) -> None:
-    search(distance, {**SPACE, "lr": nn.Range(1e-6, 1e-1, log=True)}, storage=path)
-
-
 def torn(path: Path) -> None:
     search(distance, storage=path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
 
 
-def other_direction(path: Path) -> None:
-    search(distance, storage=path, maximize=True)
+WIDER = {**SPACE, "lr": nn.Range(1e-6, 1e-1, log=True)}
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (foreign_text, "holds no search of ours"),
+        (lambda path: path.write_text("my diary\n" * 100), "holds no search of ours"),
         (Path.touch, "holds no search of ours"),
         (foreign_database, "holds no search of ours"),
         (foreign_study, "holds no search of ours"),
-        (other_space, r"minimizes over .*high=0\.1.*, not this one, .*high=0\.01"),
-        (other_direction, "holds a search that maximizes"),
+        (
+            lambda path: search(distance, WIDER, storage=path),
+            r"minimizes over .*high=0\.1.*, not this one, .*high=0\.01",
+        ),
+        (lambda path: search(distance, storage=path, maximize=True), "a search that maximizes"),
         (torn, "holds no search of ours|malformed"),
     ],
 )
