@@ -1,5 +1,6 @@
 """What several files of tests build: leaves, small networks, their graphs, refused calls."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,3 +116,13 @@ def refuses(table: Refusals) -> Any:
         assert_refused(kind, says, call)
 
     return test_what_does_not_fit_is_refused
+
+
+def memory_of(call: Callable[[], Any]) -> tuple[int, int]:
+    """Return the bytes that are kept while the result of a call lives, and the most of them."""
+    tracemalloc.start()
+    try:
+        _result = call()
+        return tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()

@@ -100,8 +100,7 @@ def test_an_affine_there_and_back(bias: bool) -> None:
     assert conv.weight.dtype == np.float32
     again = nn.to_affine(conv)
     assert repr(again) == repr(affine)
-    for name, array in affine.state_dict().items():
-        np.testing.assert_array_equal(again.state_dict()[name], array)
+    np.testing.assert_equal(again.state_dict(), affine.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -134,8 +133,7 @@ def test_nothing_is_shared_and_modes_stay() -> None:
     assert not any(p.requires_grad for p in converted.parameters())
     for p in converted.parameters():
         p.data += 1
-    for name, array in net.state_dict().items():
-        np.testing.assert_array_equal(array, before[name])
+    np.testing.assert_equal(net.state_dict(), before)
 
 
 def test_batch_normalisation_does_not_see_the_probe() -> None:

@@ -590,8 +590,7 @@ def test_sanity_checks_change_nothing() -> None:
     report = nn.sanity_checks(model, (X, LABELS), tolerance=1.0)
     assert report["overfitting"].passed, report  # nothing is dropped in it
     assert [m.training for m in model.modules()] == modes
-    for name, array in model.state_dict().items():
-        np.testing.assert_array_equal(array, state[name])
+    np.testing.assert_equal(model.state_dict(), state)
     for p, grad in zip(model.parameters(), grads, strict=True):
         np.testing.assert_array_equal(p.grad, grad)
     assert model[4].rng.bit_generator.state == chance

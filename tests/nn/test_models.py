@@ -1,6 +1,5 @@
 """The networks of the case studies: as published, ways through them, errors that help."""
 
-import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn import models
 from graphgrad.nn.models.inception import Inception
-from tests.builders import Refusals, refuses
+from tests.builders import Refusals, memory_of, refuses
 from tests.golden.shapes import shapes
 
 Make = Callable[..., nn.Module]
@@ -183,8 +182,7 @@ def test_evaluation_is_one_image_at_a_time_and_changes_nothing(name: str) -> Non
     scores = model(x)
     np.testing.assert_allclose(model(x[1:2]).numpy(), scores.numpy()[1:2], 1e-10, 1e-13)
     assert model(x[:0]).shape == (0, scores.shape[1])
-    for key, value in model.state_dict().items():
-        np.testing.assert_array_equal(value, state[key], key)
+    np.testing.assert_equal(model.state_dict(), state)
 
 
 @every_small
@@ -282,13 +280,8 @@ def test_vgg_without_initial_values_waits_for_those_of_a_file() -> None:
 )
 def test_initial_values_need_no_second_copy(make: Callable[[Any], nn.Module], limit: float) -> None:
     rng = np.random.default_rng(0)
-    tracemalloc.start()
-    try:
-        model = make(rng)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    size = sum(p.data.nbytes for p in model.parameters())
+    peak = memory_of(lambda: make(rng))[1]
+    size = sum(p.data.nbytes for p in make(rng).parameters())
     assert size > 2**21
     assert peak < limit * size + 2 * 2**20  # blocks of 1 MiB
 

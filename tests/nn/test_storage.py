@@ -3,7 +3,6 @@
 import json
 import random
 import tempfile
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from hypothesis import given, strategies as st
 
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, FileFormatError
+from tests.builders import memory_of
 
 
 def model(seed: int = 0) -> nn.Module:
@@ -140,10 +140,5 @@ def test_saving_makes_no_second_copy_of_the_weights(tmp_path: Path) -> None:
     big = nn.Sequential(nn.Affine(1000, 1000, rng=np.random.default_rng(0)))
     size = sum(p.data.nbytes for p in big.parameters())
     nn.save(model(), tmp_path / "first")  # what is loaded at the first one is no part of it
-    tracemalloc.start()
-    try:
-        nn.save(big, tmp_path / "x")
-        saving = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    saving = memory_of(lambda: nn.save(big, tmp_path / "x"))[1]
     assert saving < size / 10

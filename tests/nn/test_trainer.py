@@ -8,7 +8,6 @@ import signal
 import tempfile
 import threading
 import time
-import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from graphgrad.errors import (
     UnsupportedError,
 )
 from graphgrad.nn.training.checkpoints import read_state, write_state
-from tests.builders import Refusals, refuses
+from tests.builders import Refusals, memory_of, refuses
 
 
 def samples(n: int = 40, seed: int = 0) -> data.Dataset:
@@ -75,8 +74,7 @@ def test_it_does_what_a_loop_by_hand_does() -> None:
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-    for name, array in model.state_dict().items():
-        np.testing.assert_array_equal(ours.model.state_dict()[name], array)
+    np.testing.assert_equal(ours.model.state_dict(), model.state_dict())
     assert ours.history.losses == losses
     sizes = np.array([16, 16, 8])
     means = np.reshape(losses, (3, 3)) @ sizes / 40
@@ -774,12 +772,7 @@ def test_saving_and_loading_copy_little(tmp_path: Path) -> None:
     peaks = []
     for act in (ours.save, ours.load):
         act(tmp_path / "x")  # what is loaded at the first one is no part of it
-        tracemalloc.start()
-        try:
-            act(tmp_path / "x")
-            peaks.append(tracemalloc.get_traced_memory()[1] / size)
-        finally:
-            tracemalloc.stop()
+        peaks.append(memory_of(functools.partial(act, tmp_path / "x"))[1] / size)
     saving, loading = peaks
     assert saving < 0.3, "the arrays are written from where they are"
     assert loading < 4.5, "the state is three times the weights, and theirs may have to come back"
