@@ -166,12 +166,8 @@ def test_drop_connect_drops_weights() -> None:
     [((), (2, 60)), ((0,), (120,)), ((1, 2), (2, 12, 5)), ((-2, -1), (2, 3, 20)), ((2, 2), None)],
 )
 def test_flatten(axes: tuple[int, ...], shape: tuple[int, ...] | None) -> None:
-    x = gg.Tensor(np.arange(120.0).reshape(2, 3, 4, 5), requires_grad=True)
-    y = nn.Flatten(*axes)(x)
-    assert y.shape == (shape or x.shape)
-    np.testing.assert_array_equal(y.numpy().ravel(), x.numpy().ravel())
-    (y * y).sum().backward()
-    np.testing.assert_array_equal(x.grad, 2 * x.numpy())
+    x = np.arange(120.0).reshape(2, 3, 4, 5)
+    np.testing.assert_array_equal(nn.Flatten(*axes)(x), x.reshape(shape or x.shape))
 
 
 FLAT = np.zeros((2, 3, 4))

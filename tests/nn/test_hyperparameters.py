@@ -228,16 +228,6 @@ def test_pruned_trials_end_early_and_are_never_the_best() -> None:
     assert list(result.best.reports) == [0, 1, 2, 3]
 
 
-def test_median_pruning_compares_with_other_trials() -> None:
-    result = search(
-        reporting,
-        trials=20,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=1),
-    )
-    assert {len(t.reports) for t in result.trials if t.state == "pruned"} <= {2, 3, 4}
-    assert {trial.state for trial in result.trials} == {"pruned", "complete"}
-
-
 def test_an_objective_for_workers_must_be_importable() -> None:
     with pytest.raises(DtypeError, match=r"workers; define|worker processes; define it at the top"):
         search(lambda _, __: 0.0, workers=2)

@@ -21,9 +21,7 @@ SOFT = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.1, 0.1, 0
 
 
 @pytest.mark.parametrize("options", [{}, {"weight": [1.0, 2.0, 3.0]}, {"label_smoothing": 0.2}])
-def test_ignored_samples_have_no_influence_whatever_their_scores_are(
-    options: dict[str, Any],
-) -> None:
+def test_ignored_samples_have_no_influence_whatever_their_scores_are(options: Any) -> None:
     x = LOGITS.copy()
     x[1] = [np.nan, np.inf, -np.inf]
     logits = gg.Tensor(x, requires_grad=True)
@@ -148,23 +146,17 @@ ELEMENTWISE: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 }
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_regression_losses_are_their_definitions(
-    name: str, shape: tuple[int, ...], reduction: str
-) -> None:
+def test_regression_losses_are_their_definitions(name: str, shape: tuple[int, ...]) -> None:
     loss, of = ELEMENTWISE[name]
-    rng = np.random.default_rng(1)
-
-    def defined(x: Any, t: Any) -> Any:
-        losses = of(x - t)
-        sums = gg.sum(losses)
-        return {"mean": sums / max(1, x.size), "sum": sums, "none": losses}[reduction]
-
-    assert_equals_composition(
-        lambda x, t: loss(x, t, reduction=reduction), defined, *rng.uniform(-2, 2, (2, *shape))
-    )
+    x, t = np.random.default_rng(1).uniform(-2, 2, (2, *shape))
+    for reduction, reduced in (("mean", gg.mean), ("sum", gg.sum), ("none", gg.positive)):
+        assert_equals_composition(
+            lambda x, t, how=reduction: loss(x, t, reduction=how),
+            lambda x, t, reduced=reduced: reduced(of(x - t)),
+            *(x, t),
+        )
 
 
 def test_half_squared_error_sums_features_and_averages_samples() -> None:
@@ -237,7 +229,7 @@ def test_derivatives_at_kinks(loss: Any, at: Any, gradient: Any, curvature: Any)
     np.testing.assert_array_equal(gg.hessian(loss)(np.array(at, float)), np.diag(curvature))
 
 
-CERTAIN: dict[str, tuple[Callable[[Any], Any], Any, float, Any]] = {
+CERTAIN: dict[str, tuple[Any, ...]] = {  # loss, point, value, gradient
     "class": (
         lambda x: F.cross_entropy(x, [1]),
         [[-math.inf, 0, 0]],
@@ -252,10 +244,7 @@ CERTAIN: dict[str, tuple[Callable[[Any], Any], Any, float, Any]] = {
         lambda x: F.binary_cross_entropy_with_logits(x, [1, 0, 1], reduction="sum"),
         *([math.inf, -math.inf, 0], math.log(2), [0, 0, -0.5]),
     ),
-    "divergence": (
-        lambda x: F.kl_div(x, [0.0, 1.0], reduction="sum"),
-        *([-math.inf, 0], 0, [0, -1]),
-    ),
+    "divergence": (lambda x: F.kl_div(x, [0.0, 1.0], reduction="sum"), [-math.inf, 0], 0, [0, -1]),
     "divergence, of logarithms": (
         lambda x: F.kl_div(x, [-math.inf, 0.0], reduction="sum", log_target=True),
         *([-math.inf, 0], 0, [0, -1]),
@@ -274,21 +263,20 @@ def test_what_is_excluded_and_has_no_target_costs_nothing(
     np.testing.assert_allclose(x.grad, gradient)
 
 
+ONES, ZEROS = np.ones(3), np.zeros((4, 3))
 ONE_EACH: dict[str, Callable[[Any], Any]] = {
-    "mse": lambda x: F.mse_loss(x, np.zeros((4, 3))),
-    "half": lambda x: F.half_squared_error(x, np.zeros((4, 3), int)),
-    "l1": lambda x: F.l1_loss(x, np.zeros((4, 3))),
-    "huber": lambda x: F.huber_loss(x, np.zeros((4, 3)), delta=np.float64(0.5)),
+    "mse": lambda x: F.mse_loss(x, ZEROS),
+    "half": lambda x: F.half_squared_error(x, ZEROS.astype(int)),
+    "l1": lambda x: F.l1_loss(x, ZEROS),
+    "huber": lambda x: F.huber_loss(x, ZEROS, delta=np.float64(0.5)),
     "one-hot": lambda x: F.cross_entropy(x, np.eye(3, dtype=int)[LABELS]),
-    "cross-entropy": lambda x: F.cross_entropy(x, LABELS, np.ones(3), label_smoothing=0.1),
-    "soft": lambda x: F.cross_entropy(x, SOFT, np.ones(3)),
-    "nll": lambda x: F.nll_loss(x, LABELS, np.ones(3)),
-    "binary": lambda x: F.binary_cross_entropy_with_logits(
-        x, SOFT, np.ones(3), pos_weight=np.full(3, 2)
-    ),
+    "cross-entropy": lambda x: F.cross_entropy(x, LABELS, ONES, label_smoothing=0.1),
+    "soft": lambda x: F.cross_entropy(x, SOFT, ONES),
+    "nll": lambda x: F.nll_loss(x, LABELS, ONES),
+    "binary": lambda x: F.binary_cross_entropy_with_logits(x, SOFT, ONES, pos_weight=2 * ONES),
     "kl": lambda x: F.kl_div(x, SOFT),
     "hinge": lambda x: F.hinge_loss(x, LABELS, delta=np.float64(2)),
-    "multi": lambda x: F.multi_margin_loss(x, LABELS, weight=np.ones(3)),
+    "multi": lambda x: F.multi_margin_loss(x, LABELS, weight=ONES),
     "attributes": lambda x: F.attribute_hinge_loss(x, np.ones((4, 3))),
 }
 
@@ -324,13 +312,8 @@ REFUSED: Refusals = {
         "empty": lambda: F.cross_entropy(np.zeros((0, 3)), np.zeros(0, int)),
         r"want labels \(4,\)": lambda: F.nll_loss(X, np.eye(3)[LABELS]),
         r"2 \* target - 1": lambda: F.attribute_hinge_loss(X, np.eye(3)[LABELS]),
-        "pos_weight": lambda: F.binary_cross_entropy_with_logits(
-            X, SOFT, pos_weight=np.ones((2, 4, 3))
-        ),
     },
-    DtypeError: {
-        r"astype\(int\)": lambda: F.cross_entropy(X, [0.0, 1.0, 1.0, 2.0]),
-    },
+    DtypeError: {r"astype\(int\)": lambda: F.cross_entropy(X, [0.0, 1.0, 1.0, 2.0])},
     ArgumentError: {
         "'mean', 'sum'": lambda: F.mse_loss(X, LOGITS, reduction="max"),
         "MSELoss: reduction='batchmean'": lambda: nn.MSELoss(reduction="batchmean"),

@@ -143,22 +143,6 @@ def test_maps_are_those_of_the_papers() -> None:
     assert 3.8e9 <= table.multiply_adds < 4.15e9  # 3.8 in the paper; the stride in the 3×3 adds
 
 
-def test_the_deep_network_of_the_book_halves_evenly() -> None:
-    rows = nn.summary(models.DeepConvNet(rng=np.random.default_rng()), (1, 28, 28)).rows
-    sizes = [row.output[2] for row in rows if row.kind in {"Conv2d", "MaxPool2d"}]
-    assert sizes == [28, 28, 14, 14, 16, 8, 8, 8, 4]
-
-
-def test_local_response_normalisation_leaves_the_names_alone() -> None:
-    plain, normalised = (
-        models.alexnet(4, width=1 / 16, local_response=on, rng=np.random.default_rng(0)).eval()
-        for on in (False, True)
-    )
-    assert list(plain.state_dict()) == list(normalised.state_dict())
-    x = images("alexnet")
-    assert not np.allclose(plain(x).numpy(), normalised(x).numpy(), rtol=1e-3)
-
-
 @every_small
 def test_a_pass_there_and_back(name: str) -> None:
     model = small(name)

@@ -145,14 +145,6 @@ REFUSED: Refusals = {
 test_what_does_not_fit_is_refused = refuses(REFUSED)
 
 
-def test_rows_used_twice_get_both_gradients() -> None:
-    weight = np.random.default_rng(5).standard_normal((4, 3))
-    index = np.array([[0, 2], [2, 2]])
-    assert_equals_composition(
-        lambda w: F.embedding(index, w) ** 2, lambda w: (np.eye(4)[index] @ w) ** 2, weight
-    )
-
-
 @pytest.mark.parametrize("padding_idx", [1, -3])
 def test_padding_is_zeros_and_is_never_learned(padding_idx: int) -> None:
     table = nn.Embedding(4, 2, padding_idx=padding_idx, rng=np.random.default_rng(0))
