@@ -29,8 +29,13 @@ def classifications(draw: Any) -> tuple[Any, Any, Any, int]:
     return rng.uniform(-4, 4, shape), labels, weight, ignore_index
 
 
-def torch_weight(weight: Any) -> Any:
-    return None if weight is None else torch.tensor(weight)
+def compare(name: str, x: Any, target: Any, **options: Any) -> None:
+    given = {k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
+    agree(
+        lambda x: getattr(F, name)(x, target, **options),
+        lambda x: getattr(T, name)(x, torch.tensor(target), **given),
+        x,
+    )
 
 
 @given(classifications(), REDUCTIONS, st.sampled_from([0.0, 0.1, 1.0]))
@@ -38,33 +43,13 @@ def torch_weight(weight: Any) -> Any:
 def test_cross_entropy_of_labels(
     problem: tuple[Any, Any, Any, int], reduction: str, smoothing: float
 ) -> None:
-    logits, labels, weight, ignore_index = problem
-    if reduction == "mean" and (labels == ignore_index).all():
+    logits, labels, weight, ignored = problem
+    if reduction == "mean" and (labels == ignored).all():
         return  # PyTorch: NaN; here an error
-    options: dict[str, Any] = {
-        "ignore_index": ignore_index,
-        "reduction": reduction,
-        "label_smoothing": smoothing,
-    }
-    agree(
-        lambda x: F.cross_entropy(x, labels, weight, **options),
-        lambda x: T.cross_entropy(x, torch.tensor(labels), torch_weight(weight), **options),
-        logits,
-    )
-
-
-@given(classifications(), REDUCTIONS)
-@settings(max_examples=40)
-def test_nll_loss(problem: tuple[Any, Any, Any, int], reduction: str) -> None:
-    x, labels, weight, ignore_index = problem
-    if reduction == "mean" and (labels == ignore_index).all():
-        return
-    options: dict[str, Any] = {"ignore_index": ignore_index, "reduction": reduction}
-    agree(
-        lambda x: F.nll_loss(x * x, labels, weight, **options),
-        lambda x: T.nll_loss(x * x, torch.tensor(labels), torch_weight(weight), **options),
-        x,
-    )
+    options: Any = {"weight": weight, "ignore_index": ignored, "reduction": reduction}
+    compare("cross_entropy", logits, labels, label_smoothing=smoothing, **options)
+    if not smoothing:
+        compare("nll_loss", logits, labels, **options)
 
 
 @given(classifications(), REDUCTIONS, st.sampled_from([0.0, 0.1]))
@@ -76,12 +61,8 @@ def test_cross_entropy_of_distributions(
     axis = min(1, logits.ndim - 1)
     target = np.exp(np.sin(logits))
     target /= target.sum(axis=axis, keepdims=True)
-    options: dict[str, Any] = {"reduction": reduction, "label_smoothing": smoothing}
-    agree(
-        lambda x: F.cross_entropy(x, target, weight, **options),
-        lambda x: T.cross_entropy(x, torch.tensor(target), torch_weight(weight), **options),
-        logits,
-    )
+    options: Any = {"weight": weight, "reduction": reduction, "label_smoothing": smoothing}
+    compare("cross_entropy", logits, target, **options)
 
 
 @given(
@@ -97,22 +78,11 @@ def test_binary_cross_entropy(
 ) -> None:
     rng = np.random.default_rng(seed)
     x, t = rng.uniform(-5, 5, shape), rng.integers(0, 3, shape) / 2
-    weights = [
+    weight, pos_weight = (
         rng.uniform(0.1, 2, shape[-1:]) if given else None for given in (weighted, pos_weighted)
-    ]
-    agree(
-        lambda x: F.binary_cross_entropy_with_logits(
-            x, t, weights[0], reduction=reduction, pos_weight=weights[1]
-        ),
-        lambda x: T.binary_cross_entropy_with_logits(
-            x,
-            torch.tensor(t),
-            torch_weight(weights[0]),
-            reduction=reduction,
-            pos_weight=torch_weight(weights[1]),
-        ),
-        x,
     )
+    options: Any = {"weight": weight, "pos_weight": pos_weight, "reduction": reduction}
+    compare("binary_cross_entropy_with_logits", x, t, **options)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
