@@ -16,10 +16,54 @@ from graphgrad import nn
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.ops.blocks import in_blocks
 from tests.builders import Refusals, refuses
+from tests.equality import assert_equals_composition
 
 F = nn.functional
 INF, NAN = np.inf, np.nan
 X = np.random.default_rng(0).uniform(-4, 4, (5, 6))  # no zeros: kinks have tests of their own
+
+
+def tanh_gelu(x: Any) -> Any:
+    return x * (1 + gg.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
+
+
+def or_else(x: Any, below: Any, scale: float = 1.0) -> Any:
+    return scale * gg.where(x.data > 0, x, below)
+
+
+COMPOSITIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "leaky_relu": (lambda x: F.leaky_relu(x, 3), lambda x: or_else(x, 3 * x)),
+    "elu": (lambda x: F.elu(x, 0.3), lambda x: or_else(x, 0.3 * gg.expm1(x))),
+    "selu": (F.selu, lambda x: or_else(x, 1.6732632423543772 * gg.expm1(x), 1.0507009873554805)),
+    "gelu": (F.gelu, lambda x: x * (1 + gg.erf(x / math.sqrt(2))) / 2),
+    "gelu by tanh": (lambda x: F.gelu(x, "tanh"), tanh_gelu),
+    "silu": (F.silu, lambda x: x / (1 + gg.exp(-x))),
+    "softplus": (lambda x: F.softplus(x, 3), lambda x: gg.log(1 + gg.exp(3 * x)) / 3),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSITIONS)
+def test_equals_its_definition_to_second_order(name: str) -> None:
+    assert_equals_composition(*COMPOSITIONS[name], X)
+
+
+FUNCTIONS = dict.fromkeys(("relu", "sigmoid", "tanh", "logsigmoid", "hardtanh", "relu6"))
+FUNCTIONS |= {name: pair[0] for name, pair in COMPOSITIONS.items()} | {
+    "erf": gg.erf,
+    "erfc": gg.erfc,
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_single_precision_is_as_good_in_arrays_of_many_blocks(name: str) -> None:
+    function = FUNCTIONS[name] or getattr(F, name)
+    x = np.random.default_rng(0).normal(0, 3, 100_000).astype(np.float32)
+    single, double = (gg.Tensor(v, requires_grad=True) for v in (x, x.astype(float)))
+    for t in (single, double):
+        function(t).sum().backward()
+    assert function(single).dtype == single.grad.dtype == np.float32
+    np.testing.assert_allclose(function(x), function(x.astype(float)), rtol=2e-5, atol=2e-5)
+    np.testing.assert_allclose(single.grad, double.grad, rtol=2e-5, atol=2e-5)
 
 
 FAR = np.array([-INF, -1000, 0, 1000, INF, NAN])

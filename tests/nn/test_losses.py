@@ -20,6 +20,50 @@ LABELS = np.array([0, 2, 2, 1])
 SOFT = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.1, 0.1, 0.8]])
 
 
+def logarithms(x: Any) -> Any:
+    e = gg.exp(x)
+    return gg.log(e / gg.sum(e, axis=-1, keepdims=True))
+
+
+SOME, WEIGHT = np.array([0, 2, -100, 1]), np.array([0.5, 2.0, 3.0])  # one is ignored
+ONE_HOT, SHARE = np.eye(3)[np.maximum(SOME, 0)] * (SOME >= 0)[:, None], 5.5  # of all weights
+KEPT = (0.7 * ONE_HOT + 0.1 * (SOME >= 0)[:, None]) * WEIGHT
+DEFINITIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "cross-entropy": (
+        lambda x: F.cross_entropy(x, SOME, WEIGHT, label_smoothing=0.3),
+        lambda x: -gg.sum(KEPT * logarithms(x)) / SHARE,
+    ),
+    "soft": (
+        lambda x: F.cross_entropy(x, SOFT, WEIGHT),
+        lambda x: -gg.sum(SOFT * WEIGHT * logarithms(x)) / 4,
+    ),
+    "nll": (
+        lambda x: F.nll_loss(logarithms(x), SOME, WEIGHT),
+        lambda x: -gg.sum(ONE_HOT * WEIGHT * logarithms(x)) / SHARE,
+    ),
+    "binary": (
+        lambda x: F.binary_cross_entropy_with_logits(x, SOFT, WEIGHT, pos_weight=2 * WEIGHT),
+        lambda x: gg.mean(
+            WEIGHT
+            * (2 * WEIGHT * SOFT * gg.log(1 + gg.exp(-x)) + (1 - SOFT) * gg.log(1 + gg.exp(x)))
+        ),
+    ),
+    "divergence": (
+        lambda x: F.kl_div(x, SOFT + 0.1, reduction="batchmean"),
+        lambda x: gg.sum((SOFT + 0.1) * (np.log(SOFT + 0.1) - x)) / 4,
+    ),
+    "divergence, of logarithms": (
+        lambda x: F.kl_div(x, LOGITS[::-1], log_target=True),
+        lambda x: gg.mean(np.exp(LOGITS[::-1]) * (LOGITS[::-1] - x)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_losses_are_their_definitions(name: str) -> None:
+    assert_equals_composition(*DEFINITIONS[name], LOGITS)
+
+
 @pytest.mark.parametrize("options", [{}, {"weight": [1.0, 2.0, 3.0]}, {"label_smoothing": 0.2}])
 def test_ignored_samples_have_no_influence_whatever_their_scores_are(options: Any) -> None:
     x = LOGITS.copy()

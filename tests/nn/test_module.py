@@ -17,6 +17,7 @@ from graphgrad.errors import (
     UnsupportedError,
 )
 from tests.builders import Refusals, refuses
+from tests.equality import assert_equals_composition
 
 RNG = np.random.default_rng
 
@@ -215,6 +216,12 @@ def test_module_list() -> None:
     layers.extend([affine()])
     assert len(layers[1:]) == 3
     assert [name for name, _ in layers.named_children()] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 1, 3), (0, 3)])
+def test_affine_equals_its_composition(shape: tuple[int, ...]) -> None:
+    x, W, b = (RNG(0).normal(size=s) for s in (shape, (2, 3), 2))
+    assert_equals_composition(nn.functional.affine, lambda x, W, b: x @ W.T + b, x, W, b)
 
 
 def test_affine_from_the_books_matrix() -> None:

@@ -9,7 +9,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.engine.trees import flatten
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.nn.functional import batch_norm, group_norm, layer_norm
+from graphgrad.nn.functional import batch_norm, group_norm, layer_norm, local_response_norm
 from graphgrad.nn.kernels import moments
 from tests.builders import Refusals, refuses
 from tests.equality import assert_equals_composition
@@ -67,6 +67,18 @@ def test_is_its_composition(kind: str, shape: tuple[int, ...], how: Any) -> None
     weights = normal(*lengths, seed=1), normal(*lengths, seed=2)
     assert_equals_composition(fused, composed, normal(*shape), *weights)
     assert_equals_composition(fused, plain, normal(*shape))
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 9])
+def test_local_response_norm_is_its_composition(size: int) -> None:
+    """The sum over neighbours is a product with a band of ones."""
+    offset = np.arange(6)[None, :] - np.arange(6)[:, None]
+    band = ((offset >= -(size // 2)) & (offset <= (size - 1) // 2)).astype(float)
+    assert_equals_composition(
+        lambda x: local_response_norm(x, size, 0.9, 0.6, 2.0),
+        lambda x: x / (2.0 + 0.9 / size * gg.einsum("ij,njl->nil", band, x * x)) ** 0.6,
+        normal(2, 6, 2),
+    )
 
 
 CALLS: dict[str, Any] = {

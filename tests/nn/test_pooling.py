@@ -84,6 +84,18 @@ def test_avg_pool2d_is_the_mean_over_windows(kind: Any, include: bool) -> None:
     )
 
 
+@pytest.mark.parametrize("p", [1, 2, 2.5])
+@undilated
+def test_lp_pool2d_is_the_root_of_the_sum_of_powers(kind: Any, p: float) -> None:
+    shape, kernel, stride, _, ones = kind
+    assert_equals_composition(
+        lambda x: F.lp_pool2d(x, p, kernel, stride),
+        lambda x: (windows(0.0, x, kernel, stride, (0, 0), ones) ** p).sum((-2, -1)) ** (1 / p),
+        distinct(shape) if p == 2 else np.abs(distinct(shape)),
+        rtol=1e-8,
+    )
+
+
 @st.composite
 def arguments(draw: Any, axes: int, *, dilated: bool) -> dict[str, Any]:
     several = st.tuples(*[st.integers(1, 3)] * axes)
@@ -148,6 +160,9 @@ def test_the_numbers_of_the_documents() -> None:
     np.testing.assert_array_equal(F.max_pool2d(x, 2), [[[2, 3], [4, 2]]])
     np.testing.assert_array_equal(F.avg_pool2d(x, 2), [[[1, 1.5], [2.25, 1]]])
     np.testing.assert_allclose(F.lp_pool2d(x, 2, 2), np.sqrt([[[6, 14], [29, 6]]]))
+    line = np.arange(5.0).reshape(1, 1, 5)  # bins may overlap
+    np.testing.assert_allclose(F.adaptive_avg_pool2d(line, (1, 3)), [[[0.5, 2, 3.5]]])
+    np.testing.assert_allclose(F.adaptive_max_pool2d(line, (2, 3)), [[[1, 3, 4], [1, 3, 4]]])
     maps = np.zeros((1, 224, 224), np.float32)
     assert nn.MaxPool2d(2)(maps).shape == (1, 112, 112)
     overlapping = nn.MaxPool2d(3, stride=2)
