@@ -1,13 +1,14 @@
 """Modules: what belongs to them, saving and loading, switches, containers, the summary."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad import nn
+from graphgrad import nn, optim
 from graphgrad.errors import (
     ArgumentError,
     DtypeError,
@@ -137,10 +138,31 @@ def test_loading_partly() -> None:
     assert layer.bias.tolist() == [1, 2]
 
 
-def test_loading_between_forward_and_backward_is_noticed() -> None:
+def step(layer: nn.Affine) -> None:
+    for p in layer.parameters():
+        p.grad = np.ones(p.shape, p.dtype)
+    optim.SGD(layer.parameters(), lr=0.1).step()
+
+
+def average(layer: nn.Affine) -> None:
+    means = optim.RunningAverage(layer.parameters())
+    means.update()
+    means.applied().__enter__()
+
+
+WRITES: dict[str, Callable[[nn.Affine], Any]] = {
+    "loading": lambda layer: layer.load_state_dict(layer.state_dict()),
+    "initial values": lambda layer: nn.init.initialize(layer, nn.init.zeros),
+    "optimizer": step,
+    "running average": average,
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_what_writes_between_forward_and_backward_is_noticed(name: str) -> None:
     layer = affine()
     loss = (layer(gg.Tensor(np.ones((1, 2)), requires_grad=True)) ** 2).sum()
-    layer.load_state_dict(layer.state_dict())
+    WRITES[name](layer)
     with pytest.raises(GraphError, match="overwritten"):
         loss.backward()
 
