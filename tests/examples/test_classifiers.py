@@ -64,16 +64,6 @@ def test_where_two_classes_share_the_lead_none_wins() -> None:
     assert script.regions(points, labels, grid[:2], 2).tolist() == [script.TIE] * 2
 
 
-def test_images_unlike_each_other_are_equally_far_from_one() -> None:
-    script = example("neighbours_in_a_plane")
-    image, *others = np.random.default_rng(0).uniform(0, 1, (6, 8, 8))
-    shown, distances = script.look_alikes(image, np.stack(others))
-    assert distances[0] == 0
-    np.testing.assert_allclose(distances[2:4], distances[1], rtol=1e-12)
-    assert np.ptp(shown[3][2:6, 2:6]) == 0
-    assert distances[4] == min(np.linalg.norm(other - image) for other in others)
-
-
 NUMBERS: dict[str, tuple[Any, float]] = {  # value, half a unit of the last digit given
     "cat, dog, ship": ([-96.8, 437.9, 60.75], 1e-9),  # the notes leave the ship's bias out:
     "ship without its bias": (61.95, 1e-9),

@@ -169,15 +169,6 @@ def test_erfc_is_pythons() -> None:
         np.testing.assert_allclose(gg.erfc(x), reference(math.erfc, x), rtol=3e-15)
 
 
-def test_erf_and_erfc_in_single_precision() -> None:
-    x = LINE.astype(np.float32)
-    np.testing.assert_allclose(gg.erf(x), reference(math.erf, x), rtol=4e-7)
-    x = np.linspace(-6, 9, 4001, dtype=np.float32)
-    y = gg.erfc(x)
-    assert y.dtype == np.float32
-    np.testing.assert_allclose(y, reference(math.erfc, x), rtol=1e-6)
-
-
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_erf_and_erfc_of_extremes(dtype: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from graphgrad import nn
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 
 
 def generator(seed: int = 0) -> np.random.Generator:
@@ -56,26 +56,27 @@ def map_and_windows(net: Any, *, size: int, image_size: int, stride: int) -> tup
     return found, each.T.reshape(-1, places, places)
 
 
-def test_one_pass_gives_the_scores_of_all_windows() -> None:
+def pooled() -> list[nn.Module]:
+    return [nn.Conv2d(1, 3, 3, rng=generator(), dtype=np.float64), nn.MaxPool2d(2)]
+
+
+@pytest.mark.parametrize(
+    ("layers", "places", "size", "image_size", "stride"),
+    [(body, 4 * 6 * 6, 28, 48, 4), (pooled, 3 * 5 * 5, 12, 20, 2)],
+)
+def test_one_pass_gives_the_scores_of_all_windows(
+    layers: Any, places: int, size: int, image_size: int, stride: int
+) -> None:
     """The lecture's 384 × 384 image under a network of 224 × 224, stride 32, made small.
 
     Its 6 × 6 map has the scores of the 36 windows.
     """
-    net = nn.Sequential(*body(), *head(4 * 6 * 6)).eval()
-    found, each = map_and_windows(net, size=28, image_size=48, stride=4)
-    assert found.shape == (5, 6, 6)
+    net = nn.Sequential(*layers(), *head(places)).eval()
+    found, each = map_and_windows(net, size=size, image_size=image_size, stride=stride)
+    count = 1 + (image_size - size) // stride
+    assert found.shape == (5, count, count)
     np.testing.assert_allclose(found, each, rtol=1e-12, atol=1e-14)
     assert each.std(axis=(1, 2)).min() > 1e-3, "the windows differ, so the test sees their order"
-
-
-def test_with_pooling_too() -> None:
-    rng = generator()
-    net = nn.Sequential(
-        nn.Conv2d(1, 3, 3, rng=rng, dtype=np.float64), nn.MaxPool2d(2), *head(3 * 5 * 5)
-    ).eval()
-    found, each = map_and_windows(net, size=12, image_size=20, stride=2)
-    assert found.shape == (5, 5, 5)
-    np.testing.assert_allclose(found, each, rtol=1e-12, atol=1e-14)
 
 
 def test_with_zero_padding_the_windows_differ() -> None:
@@ -208,6 +209,6 @@ REFUSED: Refusals = {
 }
 
 
-@every_refusal(REFUSED)
-def test_what_cannot_be_converted_is_named_and_why(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, f"(?s){says}", call)
+test_what_cannot_be_converted_is_named_and_why = refuses(
+    {kind: {f"(?s){says}": call for says, call in calls.items()} for kind, calls in REFUSED.items()}
+)

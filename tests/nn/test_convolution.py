@@ -133,30 +133,6 @@ def test_conv_transpose2d_is_the_adjoint_and_has_the_slopes_of_differences(case:
     assert report, report
 
 
-def test_output_padding_past_the_stride() -> None:
-    """Rows that no stride explains, only a dilation allows: zeros, to every order."""
-    y, w = drawn((1, 1, 2, 2), (1, 1, 2, 2))
-
-    def spread(y: Any, w: Any) -> Any:
-        return F.conv_transpose2d(y, w, None, 1, 0, (2, 1), 1, 3)
-
-    out = spread(y, w)
-    assert out.shape == (1, 1, 7, 6)
-    np.testing.assert_array_equal(out[:, :, 5:], 0)
-    assert gg.gradcheck(spread, y, w, order=2)
-
-
-def test_sequences_are_images_of_one_row() -> None:
-    x, w, b = drawn((2, 4, 7), (6, 2, 3), (6,))
-    y = F.conv1d(x, w, b, 2, 1, 2, 2)
-    expected = composed(x[:, :, None], w[:, :, None], b, (1, 2), ((0, 0), (1, 1)), (1, 2), 2)
-    np.testing.assert_allclose(y, expected[:, :, 0], rtol=1e-12)
-    assert gg.gradcheck(lambda x, w, b: F.conv1d(x, w, b, 2, 1, 2, 2), x, w, b)
-    x, w, b = drawn((2, 4, 3), (4, 1, 3), (2,))
-    assert gg.gradcheck(lambda x, w, b: F.conv_transpose1d(x, w, b, 2, 1, 1, 2), x, w, b)
-    assert F.conv_transpose1d(x, w, b, 2, 1, 1, 2).shape == (2, 2, 6)
-
-
 @pytest.mark.parametrize(
     ("function", "x", "weight"),
     [
@@ -170,14 +146,6 @@ def test_a_single_image_needs_no_batch(function: Any, x: Any, weight: Any) -> No
     one, w = drawn(x, weight)
     np.testing.assert_array_equal(function(one, w), function(one[None], w)[0])
     assert gg.gradcheck(function, one, w)
-
-
-def test_same_keeps_the_size_and_puts_the_odd_zero_at_the_end() -> None:
-    x, w, b = drawn((1, 2, 5, 4), (3, 2, 2, 4), (3,))
-    same = F.conv2d(x, w, b, padding="same", dilation=(3, 1))
-    expected = composed(x, w, b, (1, 1), ((1, 2), (1, 2)), (3, 1), 1)
-    np.testing.assert_allclose(same, expected, rtol=1e-12)
-    np.testing.assert_array_equal(F.conv2d(x, w, b, padding="valid"), F.conv2d(x, w, b))
 
 
 def test_sizes_and_parameters_of_the_documents() -> None:

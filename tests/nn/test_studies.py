@@ -216,12 +216,6 @@ def foreign_study(path: Path) -> None:
     storage.remove_session()
 
 
-def torn(path: Path) -> None:
-    search(distance, storage=path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-
-
 WIDER = {**SPACE, "lr": nn.Range(1e-6, 1e-1, log=True)}
 
 
@@ -238,7 +232,6 @@ WIDER = {**SPACE, "lr": nn.Range(1e-6, 1e-1, log=True)}
             r"minimizes over .*high=0\.1.*, not this one, .*high=0\.01",
         ),
         (lambda path: search(distance, storage=path, maximize=True), "a search that maximizes"),
-        (torn, "holds no search of ours|malformed"),
     ],
 )
 def test_another_file_is_refused_and_left_as_it_was(
