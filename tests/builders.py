@@ -91,6 +91,16 @@ def leaf(data: Any = 2.0, name: str | None = None, dtype: Any = None) -> gg.Tens
     return gg.Tensor(data, dtype=dtype, requires_grad=True, name=name)
 
 
+def seeded(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def drawn(*shapes: tuple[int, ...], seed: int = 0) -> list[Any]:
+    """Draw an array of each shape, all from one generator."""
+    rng = seeded(seed)
+    return [rng.standard_normal(shape) for shape in shapes]
+
+
 # For each kind of error: what it says, as a pattern, and the call that is refused.
 Refusals = dict[type[Exception], dict[str, Callable[[], Any]]]
 

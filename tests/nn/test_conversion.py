@@ -8,15 +8,11 @@ import pytest
 
 from graphgrad import nn
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
-from tests.builders import Refusals, refuses
-
-
-def generator(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
+from tests.builders import Refusals, refuses, seeded
 
 
 def body(padding: int = 0) -> list[nn.Module]:
-    rng = generator()
+    rng = seeded()
     how: dict[str, Any] = {"stride": 2, "padding": padding, "dtype": np.float64}
     return [
         nn.Conv2d(1, 3, 4, rng=rng, **how),
@@ -27,7 +23,7 @@ def body(padding: int = 0) -> list[nn.Module]:
 
 
 def head(inputs: int) -> list[nn.Module]:
-    rng = generator(1)
+    rng = seeded(1)
     norm = nn.BatchNorm1d(8, dtype=np.float64)
     norm.running_mean = nn.Buffer(rng.standard_normal(8))
     norm.running_var = nn.Buffer(rng.uniform(1, 2, 8))
@@ -49,7 +45,7 @@ def windows(image: Any, size: int, stride: int) -> Any:
 
 
 def map_and_windows(net: Any, *, size: int, image_size: int, stride: int) -> tuple[Any, Any]:
-    image = generator(2).standard_normal((1, 1, image_size, image_size))
+    image = seeded(2).standard_normal((1, 1, image_size, image_size))
     found = nn.to_convolution(net, (1, size, size))(image).numpy()[0]
     each = net(windows(image, size, stride)).numpy()
     places = 1 + (image_size - size) // stride
@@ -57,7 +53,7 @@ def map_and_windows(net: Any, *, size: int, image_size: int, stride: int) -> tup
 
 
 def pooled() -> list[nn.Module]:
-    return [nn.Conv2d(1, 3, 3, rng=generator(), dtype=np.float64), nn.MaxPool2d(2)]
+    return [nn.Conv2d(1, 3, 3, rng=seeded(), dtype=np.float64), nn.MaxPool2d(2)]
 
 
 @pytest.mark.parametrize(
@@ -92,10 +88,10 @@ def test_with_zero_padding_the_windows_differ() -> None:
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_an_affine_there_and_back(bias: bool) -> None:
-    affine = nn.Affine(2 * 3 * 4, 5, bias, rng=generator())
+    affine = nn.Affine(2 * 3 * 4, 5, bias, rng=seeded())
     conv = nn.to_convolution(affine, (2, 3, 4))
     assert repr(conv) == f"Conv2d(2, 5, kernel_size=(3, 4){'' if bias else ', bias=False'})"
-    x = generator(1).standard_normal((6, 2, 3, 4)).astype(np.float32)
+    x = seeded(1).standard_normal((6, 2, 3, 4)).astype(np.float32)
     expected = affine(x.reshape(6, -1)).numpy()
     np.testing.assert_allclose(conv(x).numpy()[..., 0, 0], expected, rtol=1e-5, atol=1e-6)
     assert conv.weight.dtype == np.float32
@@ -116,17 +112,17 @@ def test_an_affine_there_and_back(bias: bool) -> None:
     ],
 )
 def test_a_convolution_is_a_large_affine_layer(shape: Any, how: Any) -> None:
-    conv = nn.Conv2d(2, 4, (3, 2), **how, rng=generator(), dtype=np.float64)
+    conv = nn.Conv2d(2, 4, (3, 2), **how, rng=seeded(), dtype=np.float64)
     affine = nn.to_affine(conv, shape)
     shape = shape or (2, 5, 2)
-    x = generator(1).standard_normal((3, *shape))
+    x = seeded(1).standard_normal((3, *shape))
     expected = conv(x).numpy().reshape(3, -1)
     np.testing.assert_allclose(affine(x.reshape(3, -1)).numpy(), expected, 1e-12, 1e-12)
     assert set(np.unique(affine.weight.numpy())) <= {0.0, *conv.weight.numpy().ravel()}
 
 
 def test_nothing_is_shared_and_modes_stay() -> None:
-    net = nn.Sequential(*body(), nn.Flatten(), nn.Affine(144, 5, rng=generator())).freeze()
+    net = nn.Sequential(*body(), nn.Flatten(), nn.Affine(144, 5, rng=seeded())).freeze()
     before = net.state_dict()
     net[0].training = False
     converted = nn.to_convolution(net, (1, 28, 28))
@@ -141,7 +137,7 @@ def test_batch_normalisation_does_not_see_the_probe() -> None:
     """What goes through the body to learn its shapes leaves no trace in running statistics."""
     norm: Any = nn.BatchNorm2d(2)
     net = nn.Sequential(
-        nn.Conv2d(1, 2, 3, rng=generator()), norm, nn.Flatten(), nn.Affine(18, 2, rng=generator())
+        nn.Conv2d(1, 2, 3, rng=seeded()), norm, nn.Flatten(), nn.Affine(18, 2, rng=seeded())
     )
     converted = nn.to_convolution(net, (1, 5, 5))
     for layer in (norm, converted[1]):
@@ -150,7 +146,7 @@ def test_batch_normalisation_does_not_see_the_probe() -> None:
 
 
 def test_sequences_within_sequences_and_names() -> None:
-    rng = generator()
+    rng = seeded()
     net = nn.Sequential(
         {
             "body": nn.Sequential(nn.Conv2d(1, 2, 3, rng=rng), nn.ReLU()),
@@ -161,7 +157,7 @@ def test_sequences_within_sequences_and_names() -> None:
     converted = nn.to_convolution(net, (1, 5, 5))
     assert [name for name, _ in converted.named_children()] == ["body", "head"]
     assert converted["head"][2].weight.shape == (3, 4, 1, 1)
-    x = generator(1).standard_normal((2, 1, 5, 5)).astype(np.float32)
+    x = seeded(1).standard_normal((2, 1, 5, 5)).astype(np.float32)
     np.testing.assert_allclose(converted(x).numpy()[..., 0, 0], net(x).numpy(), 1e-5, 1e-6)
 
 
@@ -177,7 +173,7 @@ def converted(*layers: nn.Module) -> Callable[[], Any]:
     return lambda: nn.to_convolution(nn.Sequential(*layers), (1, 4, 4))
 
 
-FLATTEN, AFFINE = nn.Flatten(), nn.Affine(16, 3, rng=generator())
+FLATTEN, AFFINE = nn.Flatten(), nn.Affine(16, 3, rng=seeded())
 FRACTION: Any = (1, 4.0, 4)
 LOCAL = nn.LocallyConnected2d(1, 1, 4, 1)
 REFUSED: Refusals = {

@@ -12,7 +12,7 @@ from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.kernels import correlation
 from graphgrad.nn.kernels.convolution import CONV2D
-from tests.builders import Refusals, memory_of, refuses
+from tests.builders import Refusals, drawn, memory_of, refuses
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -50,11 +50,6 @@ CASES: dict[str, tuple[Any, ...]] = {  # x, weight, stride, padding, dilation, g
     "no images": ((0, 2, 4, 4), (3, 2, 3, 3), (1, 1), NONE, (1, 1), 1),
 }
 BLOCK_SIZES = {"one block": 1 << 21, "blocks of images": 2000, "blocks of rows": 200}
-
-
-def drawn(*shapes: tuple[int, ...], seed: int = 0) -> list[Any]:
-    rng = np.random.default_rng(seed)
-    return [rng.standard_normal(shape) for shape in shapes]
 
 
 @pytest.mark.parametrize("block", BLOCK_SIZES)

@@ -10,13 +10,9 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
 from graphgrad.nn.functional.dropouts import kept
-from tests.builders import Refusals, refuses
+from tests.builders import Refusals, refuses, seeded
 
 F = nn.functional
-
-
-def seeded(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
 
 
 class Evenly:

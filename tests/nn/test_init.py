@@ -15,15 +15,11 @@ import pytest
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, ShapeError
-from tests.builders import Refusals, refuses
+from tests.builders import Refusals, refuses, seeded
 
 init = nn.init
 SHAPE = (60, 40, 3, 3)  # n_in 360, n_out 540
 N = math.prod(SHAPE)
-
-
-def seeded() -> np.random.Generator:
-    return np.random.default_rng(0)
 
 
 # what each draws: function, variance, whether uniform

@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, ShapeError
-from tests.builders import Refusals, refuses
+from tests.builders import Refusals, drawn, refuses
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -47,8 +47,7 @@ def composed(x: Any, weight: Any, bias: Any, stride: Any, padding: Any) -> Any:
 @given(layout=layouts())
 def test_it_is_its_composition_to_second_order(layout: Any) -> None:
     shape, kernel, stride, padding, places = layout
-    rng = np.random.default_rng(0)
-    arrays = [rng.standard_normal(s) for s in (shape, (*places, *kernel), (kernel[0], *places))]
+    arrays = drawn(shape, (*places, *kernel), (kernel[0], *places))
     assert_equals_composition(
         lambda x, w, b: F.locally_connected2d(x, w, b, stride, padding),
         lambda x, w, b: composed(x, w, b, stride, padding),
@@ -60,8 +59,7 @@ def test_it_is_its_composition_to_second_order(layout: Any) -> None:
 @given(layout=layouts())
 def test_with_equal_kernels_it_is_a_convolution(layout: Any) -> None:
     shape, kernel, stride, padding, places = layout
-    rng = np.random.default_rng(0)
-    x, weight, bias = (rng.standard_normal(s) for s in (shape, kernel, kernel[:1]))
+    x, weight, bias = drawn(shape, kernel, kernel[:1])
     same = np.broadcast_to(weight, (*places, *kernel))
     biases = np.broadcast_to(bias[:, None, None], (len(bias), *places))
     ours = F.locally_connected2d(x, same, biases, stride, padding)

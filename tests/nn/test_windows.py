@@ -8,14 +8,9 @@ from hypothesis import given, settings, strategies as st
 
 from graphgrad import nn
 from graphgrad.errors import ShapeError
-from tests.builders import Refusals, refuses
+from tests.builders import Refusals, drawn, refuses
 
 F = nn.functional
-
-
-def drawn(*shapes: tuple[int, ...]) -> list[Any]:
-    rng = np.random.default_rng(0)
-    return [rng.standard_normal(shape) for shape in shapes]
 
 
 @st.composite

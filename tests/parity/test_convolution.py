@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from graphgrad import nn
+from tests.builders import drawn
 from tests.parity.compare import agree
 
 torch = pytest.importorskip("torch")
@@ -16,11 +16,10 @@ positive = st.integers(1, 3)
 
 
 def compare(name: str, shapes: Any, *args: Any, **how: Any) -> None:
-    rng = np.random.default_rng(0)
     agree(
         lambda *xs: getattr(F, name)(*xs, *args, **how),
         lambda *xs: getattr(TF, name)(*xs, *args, **how),
-        *(rng.standard_normal(shape) for shape in shapes),
+        *drawn(*shapes),
     )
 
 

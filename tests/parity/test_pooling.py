@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 import graphgrad as gg
 from graphgrad import nn
+from tests.builders import drawn
 from tests.nn.test_pooling import arguments
 from tests.parity.compare import agree
 
@@ -26,15 +27,11 @@ def compare(name: str, x: Any, *args: Any, **how: Any) -> None:
     )
 
 
-def drawn(shape: Any) -> Any:
-    return np.random.default_rng(0).standard_normal(shape)
-
-
 @settings(max_examples=EXAMPLES)
 @given(how=either.flatmap(lambda axes: arguments(axes, dilated=True)), ties=st.booleans())
 def test_max_pooling(how: Any, ties: bool) -> None:
     """Among equal elements PyTorch takes the first as well."""
-    x = drawn(how.pop("shape"))
+    x = drawn(how.pop("shape"))[0]
     if ties:
         x = np.round(x)
     name = f"max_pool{len(how['stride'])}d"
@@ -49,7 +46,7 @@ def test_max_pooling(how: Any, ties: bool) -> None:
     divisor=st.sampled_from([None, 3]),
 )
 def test_mean_pooling(how: Any, include: bool, divisor: Any) -> None:
-    x = drawn(how.pop("shape"))
+    x = drawn(how.pop("shape"))[0]
     how["count_include_pad"] = include
     if len(how["stride"]) == 2:
         how["divisor_override"] = divisor
@@ -61,7 +58,7 @@ def test_mean_pooling(how: Any, include: bool, divisor: Any) -> None:
 def test_lp_pooling(how: Any, p: float) -> None:
     shape = how["shape"]
     kernel = tuple(map(min, how["kernel_size"], shape[-2:]))
-    compare("lp_pool2d", np.abs(drawn(shape)) + 0.1, p, kernel, how["stride"])
+    compare("lp_pool2d", np.abs(drawn(shape)[0]) + 0.1, p, kernel, how["stride"])
 
 
 @settings(max_examples=EXAMPLES)
@@ -72,7 +69,7 @@ def test_lp_pooling(how: Any, p: float) -> None:
     ties=st.booleans(),
 )
 def test_adaptive_pooling(sizes: Any, bins: Any, single: bool, ties: bool) -> None:
-    x = drawn((2, *sizes) if single else (2, 2, *sizes))
+    x = drawn((2, *sizes) if single else (2, 2, *sizes))[0]
     if ties:
         x = np.round(x)
     for name in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
