@@ -1,6 +1,7 @@
 """The models beside the same layers in plain PyTorch: from equal weights, equal results."""
 
 import functools
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -20,14 +21,36 @@ t: Any = torch.nn
 LABELS = np.array([0, 3, 6, 1])
 
 
-def named(features: list[Any], classifier: list[Any], places: int | None = None) -> Any:
+TOKEN = re.compile(r"([a-z]?)(\d*)(?:k(\d+))?(?:s(\d+))?(?:p(\d+))?")
+PLAIN = {"r": t.ReLU, "s": t.Sigmoid, "d": t.Dropout}
+
+
+def layers(text: str, inputs: int) -> list[Any]:
+    """Read layers: c6k5s2p1 is a convolution to 6 maps, m3s2 and a2 pool, 10 is a Linear to 10."""
+    found: list[Any] = []
+    for token in text.split():
+        kind, *numbers = TOKEN.fullmatch(token).groups("0")  # type: ignore[union-attr]
+        n, kernel, stride, padding = (int(number or 0) for number in numbers)
+        if kind == "c":
+            found.append(t.Conv2d(inputs, n, kernel, stride or 1, padding))
+        elif kind in ("m", "a"):
+            pool = t.MaxPool2d if kind == "m" else t.AvgPool2d
+            found.append(pool(n, stride or n, padding))
+        else:
+            found.append(PLAIN[kind]() if kind else t.Linear(inputs, n))
+        inputs = n if kind in ("", "c") else inputs
+    return found
+
+
+def net(
+    channels: int, features: str, inputs: int, classifier: str, places: int | None = None
+) -> Any:
     """Give the parts the names which the models, and torchvision's, have."""
-    pool = t.Identity() if places is None else t.AdaptiveAvgPool2d(places)
     parts = {
-        "features": t.Sequential(*features),
-        "avgpool": pool,
+        "features": t.Sequential(*layers(features, channels)),
+        "avgpool": t.Identity() if places is None else t.AdaptiveAvgPool2d(places),
         "flatten": t.Flatten(),
-        "classifier": t.Sequential(*classifier),
+        "classifier": t.Sequential(*layers(classifier, inputs)),
     }
     return t.Sequential(OrderedDict(parts))
 
@@ -40,85 +63,23 @@ def normalised(net: Any, *places: int) -> Any:
     return net
 
 
-def lenet() -> Any:
-    return named(
-        [
-            *(t.Conv2d(1, 6, 5), t.Sigmoid(), t.AvgPool2d(2)),
-            *(t.Conv2d(6, 16, 5), t.Sigmoid(), t.AvgPool2d(2)),
-        ],
-        [t.Linear(400, 120), t.Sigmoid(), t.Linear(120, 84), t.Sigmoid(), t.Linear(84, 10)],
-    )
-
-
-def simple() -> Any:
-    return named(
-        [t.Conv2d(2, 30, 5, stride=2, padding=1), t.ReLU(), t.MaxPool2d(2)],
-        [t.Linear(30 * 3 * 3, 20), t.ReLU(), t.Linear(20, 10)],
-    )
-
-
-def deep() -> Any:
-    return named(
-        [
-            *(t.Conv2d(1, 16, 3, padding=1), t.ReLU(), t.Conv2d(16, 16, 3, padding=1), t.ReLU()),
-            *(t.MaxPool2d(2), t.Conv2d(16, 32, 3, padding=1), t.ReLU()),
-            *(t.Conv2d(32, 32, 3, padding=2), t.ReLU(), t.MaxPool2d(2)),
-            *(t.Conv2d(32, 64, 3, padding=1), t.ReLU(), t.Conv2d(64, 64, 3, padding=1), t.ReLU()),
-            t.MaxPool2d(2),
-        ],
-        [t.Linear(1024, 50), t.ReLU(), t.Dropout(), t.Linear(50, 10), t.Dropout()],
-    )
-
-
 def alexnet() -> Any:
-    """1/16 of the width."""
-    return named(
-        [
-            *(t.Conv2d(3, 4, 11, stride=4, padding=2), t.ReLU(), t.MaxPool2d(3, 2)),
-            *(t.Conv2d(4, 12, 5, padding=2), t.ReLU(), t.MaxPool2d(3, 2)),
-            *(t.Conv2d(12, 24, 3, padding=1), t.ReLU(), t.Conv2d(24, 16, 3, padding=1), t.ReLU()),
-            *(t.Conv2d(16, 16, 3, padding=1), t.ReLU(), t.MaxPool2d(3, 2)),
-        ],
-        [
-            *(t.Dropout(), t.Linear(16 * 36, 256), t.ReLU()),
-            *(t.Dropout(), t.Linear(256, 256), t.ReLU(), t.Linear(256, 7)),
-        ],
-        places=6,
-    )
+    maps = "c4k11s4p2 r m3s2 c12k5p2 r m3s2 c24k3p1 r c16k3p1 r c16k3p1 r m3s2"
+    return net(3, maps, 16 * 36, "d 256 r d 256 r 7", 6)
 
 
 def zfnet() -> Any:
-    """1/32 of the width."""
-    net = named(
-        [
-            *(t.Conv2d(3, 3, 7, stride=2, padding=1), t.ReLU(), t.MaxPool2d(3, 2, padding=1)),
-            *(t.Conv2d(3, 8, 5, stride=2), t.ReLU(), t.MaxPool2d(3, 2, padding=1)),
-            *(t.Conv2d(8, 16, 3, padding=1), t.ReLU(), t.Conv2d(16, 32, 3, padding=1), t.ReLU()),
-            *(t.Conv2d(32, 16, 3, padding=1), t.ReLU(), t.MaxPool2d(3, 2)),
-        ],
-        [
-            *(t.Dropout(), t.Linear(16 * 36, 128), t.ReLU()),
-            *(t.Dropout(), t.Linear(128, 128), t.ReLU(), t.Linear(128, 7)),
-        ],
-        places=6,
-    )
-    return normalised(net, 2, 5)
+    maps = "c3k7s2p1 r m3s2p1 c8k5s2 r m3s2p1 c16k3p1 r c32k3p1 r c16k3p1 r m3s2"
+    return normalised(net(3, maps, 16 * 36, "d 128 r d 128 r 7", 6), 2, 5)
 
 
 def vgg(*counts: int) -> Any:
-    """1/32 of the width."""
-    layers: list[Any] = []
-    inputs = 3
-    for outputs, count in zip((2, 4, 8, 16, 16), counts, strict=True):
-        for _ in range(count):
-            layers += [t.Conv2d(inputs, outputs, 3, padding=1), t.ReLU()]
-            inputs = outputs
-        layers.append(t.MaxPool2d(2))
-    classifier = [
-        *(t.Linear(16 * 49, 128), t.ReLU(), t.Dropout()),
-        *(t.Linear(128, 128), t.ReLU(), t.Dropout(), t.Linear(128, 7)),
-    ]
-    return named(layers, classifier, places=7)
+    stages = zip((2, 4, 8, 16, 16), counts, strict=True)
+    maps = " m2 ".join(" ".join([f"c{n}k3p1 r"] * count) for n, count in stages)
+    return net(3, f"{maps} m2", 16 * 49, "128 r d 128 r d 7", 7)
+
+
+DEEP = "c16k3p1 r c16k3p1 r m2 c32k3p1 r c32k3p2 r m2 c64k3p1 r c64k3p1 r m2"
 
 
 class Twins(NamedTuple):
@@ -132,13 +93,19 @@ def made(name: str, width: float, **options: Any) -> Callable[..., nn.Module]:
 
 
 TWINS = {
-    "LeNet5": Twins(models.LeNet5, lenet, (1, 32, 32)),
+    "LeNet5": Twins(
+        models.LeNet5,
+        lambda: net(1, "c6k5 s a2 c16k5 s a2", 400, "120 s 84 s 10"),
+        (1, 32, 32),
+    ),
     "SimpleConvNet": Twins(
         functools.partial(models.SimpleConvNet, (2, 14, 15), stride=2, padding=1, hidden=20),
-        simple,
+        lambda: net(2, "c30k5s2p1 r m2", 270, "20 r 10"),
         (2, 14, 15),
     ),
-    "DeepConvNet": Twins(models.DeepConvNet, deep, (1, 28, 28)),
+    "DeepConvNet": Twins(
+        models.DeepConvNet, lambda: net(1, DEEP, 1024, "50 r d 10 d"), (1, 28, 28)
+    ),
     "alexnet": Twins(made("alexnet", 1 / 16), alexnet, (3, 127, 100)),
     "alexnet, normalised": Twins(
         made("alexnet", 1 / 16, local_response=True),
