@@ -78,9 +78,7 @@ def test_means_of_many_float32_images_lose_no_digits() -> None:
 @given(
     n=st.integers(2, 40), d=st.integers(1, 8), seed=st.integers(0, 2**32), kept=st.integers(1, 8)
 )
-def test_pca_has_the_axes_and_variances_of_the_covariance(
-    n: int, d: int, seed: int, kept: int
-) -> None:
+def test_pca_has_axes_and_variances_of_the_covariance(n: int, d: int, seed: int, kept: int) -> None:
     rng = np.random.default_rng(seed)
     train = rng.standard_normal((n, d)) * np.arange(1, d + 1) + 3
     kept = min(kept, n, d)

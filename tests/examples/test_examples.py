@@ -357,9 +357,7 @@ def test_the_table_of_the_examples_is_complete() -> None:
     """Each script stands there once, with all of its pictures and no other."""
     text = (EXAMPLES / "README.md").read_text("utf-8")
     rows = re.findall(r"^\| \[`(\w+)\.py`\]\(\1\.py\).* \| (.*) \| (\d+) \|$", text, re.MULTILINE)
-    assert len(rows) == len(re.findall(r"^\| [^s-]", text, re.MULTILINE)), (
-        "a row is of another form"
-    )
+    assert len(rows) == len(re.findall(r"^\| [^s-]", text, re.MULTILINE)), "another form of row"
     assert sorted(name for name, *_ in rows) == sorted(PICTURES)
     for name, cell, _ in rows:
         endings = re.findall(r"`([^`]+)`", cell)

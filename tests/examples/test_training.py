@@ -43,9 +43,7 @@ def test_mnist_is_shown_and_recognised(
 
 
 @pytest.mark.parametrize("name", ["showing_digits", "two_layer_net"])
-def test_offline_it_says_what_to_do(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offline_it_says_what_to_do(name: str, tmp_path: Path, monkeypatch: Any) -> None:
     def offline(*_: Any, **__: Any) -> None:
         raise DownloadError("put x.gz there")
 

@@ -68,9 +68,7 @@ def test_a_careless_second_run_is_refused_and_goes_on_with_resume(tmp_path: Path
     assert sorted(steps) == ["step-00000026", "step-00000052", "step-00000078"]
 
 
-def test_an_image_that_several_networks_misread_is_one_mistake(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_image_that_several_networks_misread_is_one_mistake(monkeypatch: Any) -> None:
     """Of three networks that read every image as 0, on test sets that overlap."""
     monkeypatch.syspath_prepend(EXAMPLES)
     common = importlib.import_module("common")
@@ -85,9 +83,6 @@ def test_an_image_that_several_networks_misread_is_one_mistake(
     )
     sets = three, three.take(slice(1, 3)), zero
     found = common.mistakes([common.Run(trainer, None, each) for each in sets])
-    assert [(m.label, m.answers, m.tested) for m in found] == [
-        (3, [0, 0], 2),
-        (3, [0, 0], 2),
-        (3, [0], 1),
-    ]
+    told = [(m.label, m.answers, m.tested) for m in found]
+    assert told == [(3, [0, 0], 2), (3, [0, 0], 2), (3, [0], 1)]
     assert len({mistake.image.tobytes() for mistake in found}) == 3

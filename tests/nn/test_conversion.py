@@ -13,13 +13,8 @@ from tests.builders import Refusals, refuses, seeded
 
 def body(padding: int = 0) -> list[nn.Module]:
     rng = seeded()
-    how: dict[str, Any] = {"stride": 2, "padding": padding, "dtype": np.float64}
-    return [
-        nn.Conv2d(1, 3, 4, rng=rng, **how),
-        nn.ReLU(),
-        nn.Conv2d(3, 4, 3, rng=rng, **how),
-        nn.ReLU(),
-    ]
+    how: Any = {"stride": 2, "padding": padding, "dtype": np.float64, "rng": rng}
+    return [nn.Conv2d(1, 3, 4, **how), nn.ReLU(), nn.Conv2d(3, 4, 3, **how), nn.ReLU()]
 
 
 def head(inputs: int) -> list[nn.Module]:

@@ -20,7 +20,7 @@ NONE = ((0, 0), (0, 0))
 
 
 def composed(
-    x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
+    x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> Any:
     """Convolve by padding, windows and one einsum; padding is (top, bottom), (left, right)."""
     (kh, kw), (dh, dw) = weight.shape[2:], dilation
@@ -226,7 +226,7 @@ def test_a_refused_layer_has_drawn_nothing() -> None:
         (nn.ConvTranspose2d(4, 6, 3, stride=2), (8, 8), (17, 17), 64 * 4 * 6 * 9),
     ],
 )
-def test_multiply_adds_are_one_for_each_weight_at_each_place(
+def test_multiply_adds_are_one_per_weight_and_place(
     layer: Any, image: Any, out: Any, count: int
 ) -> None:
     assert layer.multiply_adds(((10, 4, *image),), (10, 6, *out)) == 10 * count

@@ -112,9 +112,7 @@ def found(space: dict[str, Any], *points: dict[str, Any]) -> nn.SearchResult:
         (nn.Choice([1, 2]), 2, None),
     ],
 )
-def test_a_best_point_on_the_border_is_a_warning(
-    range_: Any, value: float, border: str | None
-) -> None:
+def test_a_best_point_on_the_border_is_a_warning(range_: Any, value: float, border: Any) -> None:
     result = found({"x": range_}, {"x": value})
     assert len(result.warnings) == (border is not None)
     if border is not None:

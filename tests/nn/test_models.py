@@ -228,10 +228,8 @@ def test_googlenet_adds_its_auxiliary_losses_in_training_only() -> None:
     assert models.auxiliary_cross_entropy(scores, y, 0.0).item() == pytest.approx(main)
     scores = model.eval()(x)
     assert scores.shape == (4, 5)
-    assert (
-        models.auxiliary_cross_entropy(scores, y).item()
-        == nn.functional.cross_entropy(scores, y).item()
-    )
+    alone = nn.functional.cross_entropy(scores, y).item()
+    assert models.auxiliary_cross_entropy(scores, y).item() == alone
 
 
 def test_googlenet_scales_images_as_its_trained_weights_want_them() -> None:
@@ -283,9 +281,7 @@ def test_initial_values_need_no_second_copy(make: Callable[[Any], nn.Module], li
         ("resnet18", (3, 32, 32), r"ResNet: x \(3, 32, 32\); images are \(N, C, H, W\): x\[None\]"),
     ],
 )
-def test_images_that_do_not_fit_change_nothing(
-    name: str, shape: tuple[int, ...], message: str
-) -> None:
+def test_images_that_do_not_fit_change_nothing(name: str, shape: Any, message: str) -> None:
     model = small(name)
     before = repr(model.state_dict())
     with pytest.raises(ShapeError, match=rf"{message}.*\(at .*test_models\.py"):
@@ -297,9 +293,7 @@ def test_images_that_do_not_fit_change_nothing(
     ("name", "smallest"),
     [("alexnet", 63), ("zfnet", 53), ("vgg11", 32), ("googlenet", 15), ("resnet18", 1)],
 )
-def test_the_smallest_image_is_the_smallest(
-    name: str, smallest: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_smallest_image_is_the_smallest(name: str, smallest: int, monkeypatch: Any) -> None:
     """The layers take what the model lets through, and not a pixel less."""
     model = small(name).eval()
     assert model(np.zeros((1, 3, smallest, smallest), np.float32)).shape == (1, 5)

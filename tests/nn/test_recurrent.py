@@ -58,9 +58,7 @@ def small_steps(kind: str, reverse: bool, x: Any, *inputs: Any) -> Any:
 @pytest.mark.parametrize("bias", [True, False], ids=["biases", "no biases"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forth", "back"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_all_steps_at_once_equal_small_steps_to_second_order(
-    kind: str, reverse: bool, bias: bool
-) -> None:
+def test_all_steps_at_once_equal_small_steps(kind: str, reverse: bool, bias: bool) -> None:
     assert_equals_composition(
         lambda *inputs: fused(kind, reverse, *inputs),
         lambda *inputs: small_steps(kind, reverse, *inputs),

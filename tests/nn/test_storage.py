@@ -60,7 +60,7 @@ def test_arrays_of_any_layout(tmp_path: Path) -> None:
         ({"\ud800": np.ones(2)}, ArgumentError, "is no text"),
     ],
 )
-def test_what_cannot_be_written_leaves_the_old_file(
+def test_what_is_refused_leaves_the_old_file(
     tmp_path: Path, wrong: Any, kind: Any, says: str
 ) -> None:
     path = tmp_path / "x"

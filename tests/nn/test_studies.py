@@ -76,7 +76,7 @@ def alive(pid: int) -> bool:
 @pytest.mark.whole
 @pytest.mark.skipif(os.name != "posix", reason="no SIGKILL")
 def test_a_point_whose_worker_was_killed_is_tried_once_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
@@ -146,13 +146,9 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint_to_the_bit(tmp_path: P
     results = []
     for kill in (False, True):
         objective = partial(learning, log=tmp_path / f"log{kill}", kill=kill)
-        places = {
-            "checkpoints": tmp_path / f"checkpoints{kill}",
-            "storage": tmp_path / f"{kill}.db",
-        }
-        results.append(
-            search(objective, space, trials=2, maximize=True, workers=1 + kill, **places)
-        )
+        how: Any = {"trials": 2, "maximize": True, "workers": 1 + kill}
+        how |= {"checkpoints": tmp_path / f"checkpoints{kill}", "storage": tmp_path / f"{kill}.db"}
+        results.append(search(objective, space, **how))
     told = [[(t.number, t.value, t.reports) for t in result.trials] for result in results]
     assert told[0] == told[1]
     assert all(list(reports) == [0, 1, 2, 3] for _, _, reports in told[0])
@@ -234,9 +230,7 @@ WIDER = {**SPACE, "lr": nn.Range(1e-6, 1e-1, log=True)}
         (lambda path: search(distance, storage=path, maximize=True), "a search that maximizes"),
     ],
 )
-def test_another_file_is_refused_and_left_as_it_was(
-    write: Any, message: str, tmp_path: Path
-) -> None:
+def test_another_file_is_refused_and_left_alone(write: Any, message: Any, tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     write(path)
     before = path.read_bytes()
@@ -286,9 +280,7 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert len(search(distance, storage=path, trials=1).trials) == 1, "what was there is there"
 
 
-def test_a_study_is_made_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_study_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: Any) -> None:
     def ended(*_: Any) -> None:
         raise KeyboardInterrupt
 

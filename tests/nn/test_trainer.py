@@ -85,9 +85,7 @@ def test_it_does_what_a_loop_by_hand_does() -> None:
     assert sorted(ours.history) == sorted(columns)
 
 
-def test_epochs_that_are_done_are_not_learned_again_and_that_is_said(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_epochs_that_are_done_are_not_learned_again(capsys: Any) -> None:
     ours = trainer()
     ours.fit(2)
     for asked in (1, 2):
@@ -185,9 +183,8 @@ def test_auxiliary_heads_are_for_the_loss_and_not_for_the_accuracy() -> None:
     batches = data.Batches((images, np.arange(4) % 3), 4, rng=rng)
     optimizer = optim.Adam(model.parameters(), lr=1e-3)
     loss = nn.models.auxiliary_cross_entropy
-    history = nn.Trainer(
-        model, optimizer, batches, loss, validation=(images, batches.dataset.labels)
-    ).fit(2)
+    held = images, batches.dataset.labels
+    history = nn.Trainer(model, optimizer, batches, loss, validation=held).fit(2)
     assert 0 <= history["accuracy"][0] <= 1
     assert history["loss"][0] > history["validation_loss"][0], "that of the three heads"
 
@@ -250,9 +247,7 @@ def ctrl_c_at(step: int, times: int = 1) -> Iterator[Any]:
         signal.signal(signal.SIGINT, before)
 
 
-def test_ctrl_c_ends_after_the_batch_and_the_rest_comes_later(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ctrl_c_ends_after_the_batch_and_the_rest_comes_later(tmp_path: Path, capsys: Any) -> None:
     reference = trainer()
     reference.fit(3)
     with ctrl_c_at(2) as press:
@@ -312,9 +307,7 @@ class Poison(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in log")
-def test_a_nan_stops_with_step_batch_layer_and_op_and_the_last_good_checkpoint(
-    tmp_path: Path,
-) -> None:
+def test_a_nan_names_step_batch_layer_op_and_the_last_good_checkpoint(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     model = nn.Sequential(nn.Affine(3, 4, rng=rng), Poison(5), nn.Affine(4, 2, rng=rng))
     ours = trainer(model, folder=tmp_path)

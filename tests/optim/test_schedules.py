@@ -255,9 +255,7 @@ SLOWLY = [1.0 - 0.001 * i for i in range(6)]
         ([-2.0] * 5, {"patience": 3, "mode": "max"}, [4]),
     ],
 )
-def test_when_a_plateau_drops(
-    metrics: list[float], options: dict[str, Any], expected: list[int]
-) -> None:
+def test_when_a_plateau_drops(metrics: list[float], options: Any, expected: list[int]) -> None:
     assert drops(metrics, **options) == expected
 
 

@@ -42,9 +42,7 @@ def layers(text: str, inputs: int) -> list[Any]:
     return found
 
 
-def net(
-    channels: int, features: str, inputs: int, classifier: str, places: int | None = None
-) -> Any:
+def net(channels: int, features: str, inputs: int, classifier: str, places: Any = None) -> Any:
     """Give the parts the names which the models, and torchvision's, have."""
     parts = {
         "features": t.Sequential(*layers(features, channels)),
