@@ -20,14 +20,6 @@ def test_xor_is_not_learned_by_one_layer() -> None:
     assert script.right(one) < 4
 
 
-def test_weights_are_those_of_the_documents() -> None:
-    assert example("perceptrons").WEIGHTS == {
-        "AND": ([0.5, 0.5], -0.7),
-        "NAND": ([-0.5, -0.5], 0.7),
-        "OR": ([0.5, 0.5], -0.2),
-    }
-
-
 def test_mnist_is_shown_and_recognised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -143,15 +143,6 @@ def test_a_single_image_needs_no_batch(function: Any, x: Any, weight: Any) -> No
     assert gg.gradcheck(function, one, w)
 
 
-def test_sizes_and_parameters_of_the_documents() -> None:
-    image = np.zeros((1, 7, 7), np.float32)
-    assert nn.Conv2d(1, 1, 3)(image).shape == (1, 5, 5)
-    assert nn.Conv2d(1, 1, 3, stride=2)(image).shape == (1, 3, 3)
-    first = nn.Conv2d(3, 96, 11, stride=4)
-    assert first(np.zeros((3, 227, 227), np.float32)).shape == (96, 55, 55)
-    assert sum(p.size for p in first.parameters()) == 34_944
-
-
 def test_columns_are_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """In and out are 512 KB each; the columns of all images would be 4.6 MB."""
     monkeypatch.setattr(correlation, "BLOCK_BYTES", 1 << 16)

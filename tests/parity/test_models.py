@@ -16,7 +16,7 @@ from graphgrad.nn import models
 from tests.parity.compare import close
 
 torch = pytest.importorskip("torch")
-save_file = pytest.importorskip("safetensors.torch").save_file
+safetensors = pytest.importorskip("safetensors.torch")
 t: Any = torch.nn
 LABELS = np.array([0, 3, 6, 1])
 
@@ -138,16 +138,17 @@ def loss_of(scores: Any) -> Any:
 
 
 def assert_twins_agree(twins: Twins, training: bool, dtype: Any, folder: Path) -> None:
-    """From the weights of a file that PyTorch wrote; not each gradient in training with float32.
+    """From the weights in files of either library; not each gradient in training with float32.
 
     Normalisation by few values magnifies rounding, until somewhere it turns a ReLU or an argmax
     the other way; PyTorch's own float32 then is as far from its float64, now and then by percents.
     """
     rng = np.random.default_rng(0)
     theirs = filled(twins.theirs().to(getattr(torch, dtype.__name__)), rng).train(training)
-    save_file(theirs.state_dict(), folder / "weights.safetensors")
+    safetensors.save_file(theirs.state_dict(), folder / "weights.safetensors")
     ours = twins.ours(rng=rng, dtype=dtype).train(training)
     ours.load_state_dict(nn.load(folder / "weights.safetensors"))
+    theirs.load_state_dict(safetensors.load_file(nn.save(ours, folder / "weights.safetensors")))
     shapes = [(key, tuple(p.shape)) for key, p in theirs.named_parameters()]
     assert shapes == [(key, p.shape) for key, p in ours.named_parameters()]
     array = rng.standard_normal((len(LABELS), *twins.shape)).astype(dtype)
