@@ -191,34 +191,26 @@ def trained(optimizer: Any, schedules: list[Any], steps: int) -> Any:
 
 @pytest.mark.parametrize(
     "make",
-    [
-        lambda p: optim.SGD(p, lr=0.01, momentum=0.9),
-        lambda p: optim.SGD(p, lr=0.01, momentum=0.9, nesterov=True),
-        lambda p: optim.Adam(p, lr=0.01),
-    ],
+    [lambda p: optim.SGD(p, 0.01, momentum=0.9, nesterov=True), lambda p: optim.Adam(p, 0.01)],
 )
 @pytest.mark.parametrize("optimizer_first", [True, False])
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(make: Any, optimizer_first: bool) -> None:
     """The optimizer's state holds the rate, and the initial rate; so does the schedule's."""
 
-    def both(w: gg.Tensor) -> tuple[Any, list[Any]]:
+    def all_of(w: gg.Tensor) -> list[Any]:
         optimizer = make([w])
         warm = optim.CosineAnnealingLR(optimizer, 20, warmup=3)
-        return optimizer, [warm, optim.MomentumSchedule(optimizer, 20)]
+        return [optimizer, warm, optim.MomentumSchedule(optimizer, 20)]
 
-    optimizer, schedules = both(leaf(START))
-    whole = trained(optimizer, schedules, 12)
-    optimizer, schedules = both(leaf(START))
-    half = trained(optimizer, schedules, 5)
-    saved = [schedule.state_dict() for schedule in schedules]
-    other, resumed = both(gg.Tensor(half, requires_grad=True))
-    if optimizer_first:
-        other.load_state_dict(optimizer.state_dict())
-    for schedule, state in zip(resumed, saved, strict=True):
-        schedule.load_state_dict(state)
-    if not optimizer_first:
-        other.load_state_dict(optimizer.state_dict())
-    np.testing.assert_array_equal(trained(other, resumed, 7), whole)
+    optimizer, *schedules = all_of(leaf(START))
+    whole = trained(optimizer, schedules, 12).copy()
+    first = all_of(leaf(START))
+    half = trained(first[0], first[1:], 5)
+    second = all_of(leaf(half))
+    pairs = list(zip(second, first, strict=True))
+    for mine, theirs in pairs if optimizer_first else pairs[::-1]:
+        mine.load_state_dict(theirs.state_dict())
+    np.testing.assert_array_equal(trained(second[0], second[1:], 7), whole)
 
 
 def drops(metrics: list[float], **options: Any) -> list[int]:
