@@ -180,8 +180,7 @@ def test_dead_units_are_found_behind_a_function_too() -> None:
     model = Written()
     model.conv.bias.data[1] = -100.0  # type: ignore[union-attr]
     model.again.bias.data[:5] = -100.0  # type: ignore[union-attr]
-    watch = nn.Diagnosis(model, every=1)
-    learn(model, watch, 2, x=X[:, :4])
+    watch = watched(model, 2, x=X[:, :4])
     layers = watch.records[-1].layers
     assert list(layers) == ["conv", "again", "again (2)", "scores"]
     assert layers["conv"].dead.tolist() == [False, True, False, False]
@@ -235,8 +234,7 @@ def test_saturated_values_are_found(kind: type[nn.Module], share: float | None) 
 def test_gradients_that_vanish_are_named_from_layer_to_layer() -> None:
     layers = [(nn.Affine(8, 8, rng=RNG(seed)), nn.Sigmoid()) for seed in range(6)]
     deep = nn.Sequential(*itertools.chain(*layers), nn.Affine(8, 3, rng=RNG(9)))
-    watch = nn.Diagnosis(deep, every=1)
-    learn(deep, watch, 3)
+    watch = watched(deep, 3)
     newest = watch.records[-1].layers
     assert newest["0"].gradients is not None
     assert newest["12"].gradients is not None
@@ -299,10 +297,9 @@ def test_what_is_so_in_many_places_is_said_once_of_the_worst() -> None:
 
 def test_nan_is_named() -> None:
     model = network()
-    watch = nn.Diagnosis(model, every=1)
     x = X.copy()
     x[0] = np.nan
-    learn(model, watch, 1, x=x)
+    watch = watched(model, x=x)
     assert watch.findings()[0].startswith(
         "hidden (and 4 more): up to 2% of the activations are NaN or infinite: look at the inputs"
     )
@@ -444,8 +441,7 @@ def test_layers_by_name_come_with_their_parameters_only() -> None:
 
 
 def test_a_model_that_is_one_layer_and_one_with_several_outputs() -> None:
-    watch = nn.Diagnosis(nn.Affine(8, 3, rng=RNG(0)), every=1)
-    learn(watch.model, watch, 1)
+    watch = watched(nn.Affine(8, 3, rng=RNG(0)))
     assert list(watch.records[0].layers) == ["Linear"]
     assert watch.records[0].parameters.keys() == {"weight", "bias"}
 
