@@ -1,6 +1,7 @@
 """The networks of the case studies: as published, ways through them, errors that help."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,35 +16,31 @@ from tests.builders import Refusals, memory_of, refuses
 from tests.golden.shapes import shapes
 
 Make = Callable[..., nn.Module]
+LENET_OF_TODAY: Any = {"padding": 2, "activation": nn.ReLU, "pooling": nn.MaxPool2d}
 SMALL: dict[str, tuple[Make, tuple[int, ...]]] = {  # a model, and the shape of an image for it
     "LeNet5": (models.LeNet5, (1, 32, 32)),
-    "LeNet5 of today": (
-        lambda **how: models.LeNet5(
-            (3, 28, 28), 7, padding=2, activation=nn.ReLU, pooling=nn.MaxPool2d, **how
-        ),
-        (3, 28, 28),
-    ),
+    "LeNet5 of today": (partial(models.LeNet5, (3, 28, 28), 7, **LENET_OF_TODAY), (3, 28, 28)),
     "SimpleConvNet": (
-        lambda **how: models.SimpleConvNet((1, 8, 8), kernel_size=3, padding=1, **how),
+        partial(models.SimpleConvNet, (1, 8, 8), kernel_size=3, padding=1),
         (1, 8, 8),
     ),
-    "DeepConvNet": (lambda **how: models.DeepConvNet((1, 8, 8), **how), (1, 8, 8)),
-    "alexnet": (lambda **how: models.alexnet(5, width=1 / 16, **how), (3, 64, 70)),
-    "zfnet": (lambda **how: models.zfnet(5, width=1 / 32, **how), (3, 60, 53)),
-    "vgg11": (lambda **how: models.vgg11(5, width=1 / 32, **how), (3, 32, 40)),
-    "vgg16": (lambda **how: models.vgg16(5, width=1 / 32, channels=1, **how), (1, 32, 32)),
-    "vgg19": (lambda **how: models.vgg19(5, width=1 / 32, **how), (3, 32, 32)),
-    "googlenet": (lambda **how: models.googlenet(5, width=1 / 16, **how), (3, 40, 33)),
+    "DeepConvNet": (partial(models.DeepConvNet, (1, 8, 8)), (1, 8, 8)),
+    "alexnet": (partial(models.alexnet, 5, width=1 / 16), (3, 64, 70)),
+    "zfnet": (partial(models.zfnet, 5, width=1 / 32), (3, 60, 53)),
+    "vgg11": (partial(models.vgg11, 5, width=1 / 32), (3, 32, 40)),
+    "vgg16": (partial(models.vgg16, 5, width=1 / 32, channels=1), (1, 32, 32)),
+    "vgg19": (partial(models.vgg19, 5, width=1 / 32), (3, 32, 32)),
+    "googlenet": (partial(models.googlenet, 5, width=1 / 16), (3, 40, 33)),
     "googlenet, no auxiliary": (
-        lambda **how: models.googlenet(5, width=1 / 16, aux_logits=False, channels=1, **how),
+        partial(models.googlenet, 5, width=1 / 16, aux_logits=False, channels=1),
         (1, 15, 16),
     ),
-    "resnet18": (lambda **how: models.resnet18(5, width=1 / 16, **how), (3, 40, 33)),
-    "resnet34": (lambda **how: models.resnet34(5, width=1 / 16, channels=1, **how), (1, 33, 32)),
-    "resnet50": (lambda **how: models.resnet50(5, width=1 / 16, **how), (3, 32, 32)),
+    "resnet18": (partial(models.resnet18, 5, width=1 / 16), (3, 40, 33)),
+    "resnet34": (partial(models.resnet34, 5, width=1 / 16, channels=1), (1, 33, 32)),
+    "resnet50": (partial(models.resnet50, 5, width=1 / 16), (3, 32, 32)),
     "of 8×8": (
-        lambda **how: models.ResNet(
-            models.BasicBlock, (1, 1), 5, channels=1, width=1 / 8, small_images=True, **how
+        partial(
+            models.ResNet, models.BasicBlock, (1, 1), 5, channels=1, width=1 / 8, small_images=True
         ),
         (1, 8, 8),
     ),
@@ -253,17 +250,17 @@ def test_vgg_without_initial_values_waits_for_those_of_a_file() -> None:
 @pytest.mark.parametrize(
     ("make", "limit"),
     [
-        (lambda rng: nn.Affine(1000, 2000, rng=rng), 1.2),
-        (lambda rng: models.alexnet(10, width=1 / 4, rng=rng), 1.3),
-        (lambda rng: models.vgg11(10, width=1 / 4, rng=rng, init_weights=False), 1.2),
-        (lambda rng: models.vgg11(10, width=1 / 4, rng=rng), 2.0),  # one more of one layer
+        (partial(nn.Affine, 1000, 2000), 1.2),
+        (partial(models.alexnet, 10, width=1 / 4), 1.3),
+        (partial(models.vgg11, 10, width=1 / 4, init_weights=False), 1.2),
+        (partial(models.vgg11, 10, width=1 / 4), 2.0),  # one more of one layer
     ],
     ids=["Linear", "alexnet", "empty vgg11", "vgg11"],
 )
-def test_initial_values_need_no_second_copy(make: Callable[[Any], nn.Module], limit: float) -> None:
+def test_initial_values_need_no_second_copy(make: Make, limit: float) -> None:
     rng = np.random.default_rng(0)
-    peak = memory_of(lambda: make(rng))[1]
-    size = sum(p.data.nbytes for p in make(rng).parameters())
+    peak = memory_of(lambda: make(rng=rng))[1]
+    size = sum(p.data.nbytes for p in make(rng=rng).parameters())
     assert size > 2**21
     assert peak < limit * size + 2 * 2**20  # blocks of 1 MiB
 
