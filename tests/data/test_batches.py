@@ -1,5 +1,6 @@
 """Batches: each sample once an epoch, an order of its own, resumed to the bit, no thread left."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -154,23 +155,17 @@ def test_an_augmentation_that_does_not_fit_names_the_users_line(prefetch: int) -
 
 @pytest.mark.parametrize("leave", ["break", "error", "end", "close"])
 def test_no_thread_is_left(leave: str) -> None:
-    def go() -> None:
-        for batch in batches(prefetch=3):
+    if leave == "close":
+        running: Any = iter(batches(prefetch=3))
+        next(running)
+        running.close()
+    with contextlib.suppress(LookupError):
+        for batch in batches(prefetch=3) if leave != "close" else ():
             assert len(threads()) == 1
             if leave == "break":
                 break
             if leave == "error":
                 raise LookupError(batch.labels)
-
-    if leave == "close":
-        running: Any = iter(batches(prefetch=3))
-        next(running)
-        running.close()
-    elif leave == "error":
-        with pytest.raises(LookupError):
-            go()
-    else:
-        go()
     assert not threads()
 
 

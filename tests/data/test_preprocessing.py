@@ -11,10 +11,7 @@ from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
 from tests.builders import Refusals, refuses
 
 EVERY: dict[str, Any] = {
-    "Center": data.Center,
-    "Standardize": data.Standardize,
-    "PCA": data.PCA,
-    "Whiten": data.Whiten,
+    kind.__name__: kind for kind in (data.Center, data.Standardize, data.PCA, data.Whiten)
 }
 
 
