@@ -265,15 +265,6 @@ def test_the_array_and_its_dtype_stay_the_same() -> None:
     np.testing.assert_allclose(array, np.arange(6.0).reshape(2, 3).T - 1, rtol=1e-6)
 
 
-def test_parameters_without_gradient_are_left_alone() -> None:
-    used, unused = leaf([1.0]), leaf([5.0])
-    opt = optim.Adam([used, unused], lr=1.0, weight_decay=0.5)
-    used.sum().backward()
-    opt.step()
-    assert (used.numpy(), unused.numpy()) == (pytest.approx(0.0, abs=1e-7), 5.0)
-    assert unused not in opt.state
-
-
 def test_a_shared_parameter_is_updated_once() -> None:
     w = leaf([1.0])
     opt = optim.SGD([w, w], lr=0.25)
