@@ -132,6 +132,10 @@ def test_softplus_beyond_its_threshold_is_x() -> None:
     np.testing.assert_allclose(x.grad, [1 / (1 + math.exp(-2)), 1], rtol=1e-15)
 
 
+def test_one_slope_serves_a_number() -> None:
+    assert F.prelu(np.array(-2.0), np.array([0.5])) == -1
+
+
 def test_whole_numbers_are_taken() -> None:
     for function in (F.gelu, F.silu, F.elu, F.softplus, gg.erf, gg.erfc):
         np.testing.assert_array_equal(function(np.array([-1, 2])), function(np.array([-1.0, 2.0])))

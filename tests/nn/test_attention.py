@@ -156,6 +156,7 @@ REFUSED: Refusals = {
         r"one size, .* query \(2, 3\), key \(2, 4\)": lambda: attend(
             ones(2, 3), ones(2, 4), ones(2, 4)
         ),
+        "must be equal or 1": lambda: attend(ones(2, 1, 3), ones(3, 1, 3), ones(3, 1, 3)),
         "a value for each key": lambda: attend(ones(2, 3), ones(2, 3), ones(1, 3)),
         r"attn_mask \(4, 3\) must broadcast to \(3, 4\)": lambda: attend(
             *qkv(), ones(4, 3, dtype=bool)
@@ -202,7 +203,7 @@ def layer(**options: Any) -> Any:
 
 
 def test_an_encoder_is_its_layers_which_are_copies() -> None:
-    net: Any = nn.TransformerEncoder(layer(), 2, nn.LayerNorm(4, dtype=float))
+    net: Any = nn.TransformerEncoder(layer(activation=np.tanh), 2, nn.LayerNorm(4, dtype=float))
     first, second = net.layers
     np.testing.assert_array_equal(first.linear1.weight.data, second.linear1.weight.data)
     first.linear1.weight.data += 1

@@ -268,10 +268,12 @@ REFUSED: Refusals = {
         "both finite": lambda: nn.Range(0, math.inf),
         "low must be above 0": lambda: nn.Range(0, 1, log=True),
         "each once": lambda: nn.Choice([1, 1.0]),
+        "narrowed: .*best": lambda: found({"x": RATE}, {"x": 1e-4}).narrowed(best=0),
     },
     DtypeError: {
         "must be whole numbers": lambda: nn.Range(0.5, 3, whole=True),
         "one string": lambda: nn.Choice("relu"),
+        "give a name": lambda: nn.Choice([nn.ReLU]),
     },
 }
 test_what_does_not_fit_is_refused = refuses(REFUSED)

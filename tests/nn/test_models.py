@@ -273,6 +273,7 @@ def test_initial_values_need_no_second_copy(make: Make, limit: float) -> None:
         ("vgg16", (1, 1, 32, 31), r"VGG: .*32×32"),
         ("SimpleConvNet", (5, 1, 28, 28), r"\(N, 1, 8, 8\): .*input_shape=\(1, 28, 28\)"),
         ("SimpleConvNet", (5, 64), r"SimpleConvNet: x \(5, 64\); .*x\.reshape\(-1, 1, 8, 8\)"),
+        ("DeepConvNet", (1, 8, 8), r"DeepConvNet: x \(1, 8, 8\); .*x\[None\]"),
         ("LeNet5", (2, 3, 32, 32), r"LeNet5: .*\(N, 1, 32, 32\): .*input_shape=\(3, 32, 32\)"),
         ("googlenet", (1, 3, 14, 80), r"GoogLeNet: x \(1, 3, 14, 80\).* too small.*15×15 or more"),
         ("resnet18", (3, 32, 32), r"ResNet: x \(3, 32, 32\); images are \(N, C, H, W\): x\[None\]"),

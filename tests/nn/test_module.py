@@ -258,6 +258,7 @@ REFUSED: Refusals = {
         r"linear: x \(4, 2\), weight \(2, 3\)": lambda: affine(3, 2)(np.zeros((4, 2))),
         r"linear: x \(\), weight \(2, 3\)": lambda: affine(3, 2)(np.zeros(())),
         r"linear: x \(3, 1\), weight \(2, 3\)": lambda: affine(3, 2)(np.zeros((3, 1))),
+        "from_matrix": lambda: nn.Affine.from_matrix([[1, 2]], [1]),
         r"linear: bias \(3,\)": lambda: nn.functional.affine(
             np.zeros((1, 3)), np.zeros((2, 3)), np.zeros(3)
         ),

@@ -85,6 +85,16 @@ def test_gates_far_out_neither_warn_nor_overflow() -> None:
     np.testing.assert_allclose(ends, c + T, rtol=1e-15)
 
 
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_one_sequence_is_a_batch_of_one(kind: Any) -> None:
+    net = kind(D, H, num_layers=2, bidirectional=True, rng=np.random.default_rng(0), dtype=float)
+    x = np.random.default_rng(3).standard_normal((T, D))
+    with gg.no_grad():
+        (out, end), (outs, ends) = net(x), net(x[:, None])
+    np.testing.assert_array_equal(out, outs[:, 0])
+    np.testing.assert_array_equal(np.stack(end), np.stack(ends)[..., 0, :])
+
+
 def test_dropout_lies_between_layers_in_training_only() -> None:
     """The first layer's states are what they were, and evaluation drops nothing."""
     x = np.random.default_rng(4).standard_normal((T, N, D))

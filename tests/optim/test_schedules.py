@@ -147,7 +147,7 @@ def test_warmup_is_a_line_followed_by_the_schedule(name: str) -> None:
 def test_one_cycle_ends() -> None:
     """step() is called after the last batch too; one more is a mistake in the counting."""
     optimizer = groups()
-    schedule = optim.OneCycleLR(optimizer, 1.0, total_steps=3)
+    schedule = optim.OneCycleLR(optimizer, 1.0, epochs=1, steps_per_epoch=3)
     for _ in range(3):
         schedule.step()
     last = rates(optimizer)
@@ -297,12 +297,14 @@ WRONG: Any = {
         r"lr_lambda\(0\) = -1": lambda o: optim.LambdaLR(o, lambda t: t - 1),
         r"from 0 to 0\.5": lambda o: optim.OneCycleLR(o, 1.0, 5, pct_start=0.6, three_phase=True),
         "give total_steps, or epochs": lambda o: optim.OneCycleLR(o, 1.0),
+        "factor = 1": lambda o: optim.ReduceLROnPlateau(o, factor=1.0),
         "t = -1 must be at least 0": lambda o: optim.StepLR(o, 3).lr_at(-1),
         "group 1 of 1": lambda o: optim.StepLR(o, 3).lr_at(0, group=1),
     },
     ShapeError: {
         "1 schedules and 1": lambda o: optim.SequentialLR(o, [optim.StepLR(o, 3)], [3]),
         "2 rates in max_lr for 1 groups": lambda o: optim.OneCycleLR(o, [1.0, 2.0], 5),
+        "2 rates in min_lr": lambda o: optim.ReduceLROnPlateau(o, min_lr=[0.1, 0.1]),
     },
     GraphError: {
         "made for this optimizer": lambda o: optim.SequentialLR(o, [optim.StepLR(groups(), 3)], []),
