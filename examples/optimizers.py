@@ -28,8 +28,8 @@ MAKE: dict[str, Make] = {
     "SGD": lambda w: optim.SGD(w, lr=0.95),
     "Momentum": lambda w: optim.Momentum(w, lr=0.1),
     "Nesterov": lambda w: optim.Nesterov(w, lr=0.1),
-    "AdaGrad": lambda w: optim.AdaGrad(w, lr=1.5),
-    "AdaDelta": lambda w: optim.AdaDelta(w, eps=1e-2),
+    "AdaGrad": lambda w: optim.Adagrad(w, lr=1.5),
+    "AdaDelta": lambda w: optim.Adadelta(w, eps=1e-2),
     "RMSprop": lambda w: optim.RMSprop(w, lr=0.3, alpha=0.9),
     "Adam": lambda w: optim.Adam(w, lr=0.3),
     "Newton": optim.Newton,
@@ -39,8 +39,8 @@ ON_DIGITS: dict[str, Make] = {
     "SGD": lambda w: optim.SGD(w, lr=0.1),
     "Momentum": lambda w: optim.Momentum(w, lr=0.1),
     "Nesterov": lambda w: optim.Nesterov(w, lr=0.1),
-    "AdaGrad": lambda w: optim.AdaGrad(w, lr=0.05),
-    "AdaDelta": optim.AdaDelta,
+    "AdaGrad": lambda w: optim.Adagrad(w, lr=0.05),
+    "AdaDelta": optim.Adadelta,
     "RMSprop": lambda w: optim.RMSprop(w, lr=0.002),
     "Adam": lambda w: optim.Adam(w, lr=0.005),
     "L-BFGS": lambda w: optim.LBFGS(w, max_iter=10, max_eval=12, line_search_fn="strong_wolfe"),
@@ -200,7 +200,7 @@ def on_the_others(picture: Path) -> None:
     print("\ny² − x² from (−0.01, 1): steps until |x| > 1")
     gentle: dict[str, Make] = {
         "SGD": lambda w: optim.SGD(w, lr=0.1),
-        "AdaGrad": lambda w: optim.AdaGrad(w, lr=0.1),
+        "AdaGrad": lambda w: optim.Adagrad(w, lr=0.1),
         "RMSprop": lambda w: optim.RMSprop(w, lr=0.1, alpha=0.9),
         "Adam": lambda w: optim.Adam(w, lr=0.1),
     }
@@ -223,7 +223,7 @@ def on_the_others(picture: Path) -> None:
     contours(middle, two_minima, (-6, 4, -3.5, 3.5), [*range(-500, 0, 60), 0, 60, 150, 300, 600])
     makes: dict[str, Make] = {
         "SGD": lambda w: optim.SGD(w, lr=0.003),
-        "AdaGrad": lambda w: optim.AdaGrad(w, lr=0.5),
+        "AdaGrad": lambda w: optim.Adagrad(w, lr=0.5),
         "Adam": lambda w: optim.Adam(w, lr=0.1),
     }
     for number, (name, make) in enumerate(makes.items()):

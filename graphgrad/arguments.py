@@ -1,7 +1,10 @@
-"""Checks of arguments: each names who was called, what is wrong, what may stand there, the line.
+"""Checks of arguments: each says which function was called, what is wrong, and what is allowed.
 
 A value of the wrong kind (a text for a number, True for a number, 1 for True) is a DtypeError,
 a value that this argument cannot have (a negative rate, NaN, an unknown mode) an ArgumentError.
+
+A public function is `guarded`: its annotations say what each argument may be, and `CALLED` in an
+error raised inside it becomes its name, so helpers need not know for which function they check.
 """
 
 import functools
@@ -13,13 +16,14 @@ import os
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.errors import ArgumentError, DtypeError
+from graphgrad.errors import ArgumentError, DtypeError, GraphgradError
 
+CALLED = "<called>"  # in an error: the name of the guarded function, class or method
 DEEPEST = 100_000  # layers of one module: each is an object of its own
 WIDEST = 2**31 - 1  # of one size: more elements along an axis than any memory holds is a mistake
 
@@ -95,12 +99,19 @@ def number(who: str, what: str, value: Any, *, infinite: bool = False) -> float:
     return found
 
 
-def positive(who: str, what: str, value: Any, *, zero: bool = False) -> float:
-    """Require a finite number above 0, or at 0 where that is allowed."""
+def positive(who: str, what: str, value: Any) -> float:
+    """Require a finite number above 0."""
     found = _real(who, what, value)
-    if not (0 < found < math.inf or (zero and found == 0)):
-        bound = "not negative" if zero else "positive"
-        raise ArgumentError(f"{who}: {what} = {found} must be finite and {bound}")
+    if not 0 < found < math.inf:
+        raise ArgumentError(f"{who}: {what} = {found} must be finite and positive")
+    return found
+
+
+def non_negative(who: str, what: str, value: Any) -> float:
+    """Require a finite number of at least 0."""
+    found = _real(who, what, value)
+    if not 0 <= found < math.inf:
+        raise ArgumentError(f"{who}: {what} = {found} must be finite and not negative")
     return found
 
 
@@ -156,14 +167,6 @@ def function(who: str, what: str, value: Any) -> Callable[..., Any]:
     return value  # type: ignore[no-any-return]
 
 
-def generator(who: str, what: str, value: Any) -> "np.random.Generator | None":
-    """Require a generator of NumPy's, or None."""
-    if value is not None and not isinstance(value, np.random.Generator):
-        remedy = "a generator, np.random.default_rng(seed), or None"
-        raise wrong(who, what, value, remedy)
-    return value
-
-
 def several(who: str, what: str, value: Any, of: str) -> list[Any]:
     """Require what can be gone through, and list it; a text is no list of its letters."""
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
@@ -182,15 +185,6 @@ def sizes(who: str, what: str, value: Any, least: int = 1) -> tuple[int, ...]:
     if math.prod(found) > 2**60:
         raise ArgumentError(f"{who}: {what} = {found} is more than any memory holds")
     return found
-
-
-def increasing(who: str, milestones: Iterable[int]) -> list[int]:
-    """Require whole numbers, each above the one before it and above 0."""
-    given = several(who, "milestones", milestones, "numbers of steps")
-    checked = [whole(who, "a milestone", m, 1) for m in given]
-    if any(a >= b for a, b in itertools.pairwise(checked)):
-        raise ArgumentError(f"{who}: milestones {checked} must increase")
-    return checked
 
 
 # ----------------------------------------------------------------- checks by the annotations
@@ -218,7 +212,27 @@ def _kind_of_dtype(value: Any) -> str:
         return ""
 
 
+class Limit(NamedTuple):
+    """A check that stands in an annotation, and shows itself there in a few words."""
+
+    words: str
+    check: Check
+
+    def __call__(self, who: str, what: str, value: Any) -> None:
+        """Check a value."""
+        self.check(who, what, value)
+
+    def __repr__(self) -> str:
+        return self.words
+
+
 RealDType = Annotated[DTypeLike, real]  # where DTypeLike alone means floating numbers
+PositiveFloat = Annotated[float, Limit("> 0", positive)]
+NonNegativeFloat = Annotated[float, Limit("≥ 0", non_negative)]
+Fraction = Annotated[float, Limit("0 … 1", share)]
+PositiveInt = Annotated[int, Limit("≥ 1", functools.partial(whole, least=1))]
+NonNegativeInt = Annotated[int, Limit("≥ 0", functools.partial(whole, least=0))]
+Size = Annotated[int, Limit("≥ 1", size)]  # of an array along one axis
 
 
 def _each(check: Check, of: str = "numbers") -> Check:
@@ -233,9 +247,7 @@ def _each(check: Check, of: str = "numbers") -> Check:
 
 def _one_or_each(check: Check) -> Check:
     each = _each(check)
-    return lambda who, what, value: (each if isinstance(value, list | tuple) else check)(
-        who, what, value
-    )
+    return lambda *asked: (each if isinstance(asked[2], list | tuple) else check)(*asked)
 
 
 _SUCH_AS = {  # how to make what people give something else for
@@ -244,17 +256,19 @@ _SUCH_AS = {  # how to make what people give something else for
 }
 
 
-def _kind(*of: type) -> Check:
-    names = [kind.__name__ for kind in of]
-    articles = ["an" if name[0] in "AEIO" else "a" for name in names]
-    parts = [f"{a} {n}{_SUCH_AS.get(n, '')}" for a, n in zip(articles, names, strict=True)]
-    wanted = " or ".join(parts)
-
+def _instance(of: Any, wanted: str) -> Check:
     def is_one(who: str, what: str, value: Any) -> None:
         if not isinstance(value, of):
             raise wrong(who, what, value, wanted)
 
     return is_one
+
+
+def _kind(*of: type) -> Check:
+    names = [kind.__name__ for kind in of]
+    articles = ["an" if name[0] in "AEIO" else "a" for name in names]
+    parts = [f"{a} {n}{_SUCH_AS.get(n, '')}" for a, n in zip(articles, names, strict=True)]
+    return _instance(of, " or ".join(parts))
 
 
 def _pair(who: str, what: str, value: Any) -> None:
@@ -268,15 +282,6 @@ def _pair(who: str, what: str, value: Any) -> None:
 def _listed(who: str, what: str, value: Any) -> None:
     if not isinstance(value, Iterable) or getattr(value, "shape", None) == ():
         raise wrong(who, what, value, "a list")
-
-
-def _named(who: str, what: str, value: Any) -> None:
-    if not isinstance(value, Mapping):
-        raise wrong(who, what, value, "a dict")
-
-
-def _generators(who: str, what: str, value: Any) -> None:
-    _each(_kind(np.random.Generator))(who, what, value)
 
 
 _BY_ANNOTATION: dict[Any, Check] = {
@@ -295,7 +300,8 @@ _BY_ANNOTATION: dict[Any, Check] = {
     Sequence[float]: _each(number),
     Sequence[tuple[float, float]]: _each(_pair),
     Sequence[tuple[int, ...]]: _each(lambda who, what, value: sizes(who, what, value, least=0)),
-    "Sequence[np.random.Generator]": _generators,  # a text, since NumPy loads numpy.random late
+    # a text, since numpy.random loads late
+    "Sequence[np.random.Generator]": lambda *asked: _each(_kind(np.random.Generator))(*asked),  # noqa: PLW0108
 }
 
 
@@ -303,7 +309,7 @@ _BY_ORIGIN: dict[Any, Check] = {
     Callable: function,
     Iterable: _listed,
     Sequence: _listed,
-    Mapping: _named,
+    Mapping: _instance(Mapping, "a dict"),
 }
 NO_KIND = (object, Any, inspect.Parameter.empty)
 
@@ -323,10 +329,7 @@ def check_of(annotation: Any) -> Check | None:
     if origin is not None:
         return _check_of_form(annotation, origin, parts)
     plain = isinstance(annotation, type) and annotation not in NO_KIND
-    if plain and not getattr(annotation, "_is_protocol", False):
-        return _kind(annotation)
-    own = _own_class(annotation)
-    return _kind(own) if own else None
+    return _kind(annotation) if plain and not getattr(annotation, "_is_protocol", False) else None
 
 
 def _check_of_form(annotation: Any, origin: Any, parts: tuple[Any, ...]) -> Check | None:
@@ -359,36 +362,39 @@ def _too_many(who: str, extra: int, by_name: Sequence[str]) -> DtypeError:
 
 
 def guarded(called: F) -> F:
-    """Check what a function or constructor is given by the kinds that its annotations name.
+    """Check a function's arguments by its annotations, and put its name into errors.
 
-    Only arguments that are given cost anything. What they must be beside their kind (above 0, one
-    of three words) is for the function to say.
+    Only arguments that are given cost anything. The function checks how they fit together.
     """
 
     @functools.lru_cache(maxsize=1)
-    def read() -> tuple[dict[str, Any], list[Any], bool, int | None, list[str]]:
+    def read() -> tuple[dict[str, Any], list[str], int | None, list[str]]:
         """Read the signature, at the first call: most functions are never called."""
         parameters = inspect.signature(called).parameters.values()
         named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         checks = {p.name: (check_of(p.annotation), p.default) for p in named}
-        places = [(p.name, *checks[p.name]) for p in named if p.kind is not p.KEYWORD_ONLY]
+        places = [p.name for p in named if p.kind is not p.KEYWORD_ONLY]
         stars = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         by_name = [p.name for p in named if p.kind is p.KEYWORD_ONLY]
-        return checks, places, places[0][0] == "self", None if stars else len(places), by_name
+        return checks, places, None if stars else len(places), by_name
 
     @functools.wraps(called)
     def careful(*args: Any, **kwargs: Any) -> Any:
-        checks, places, is_method, most, by_name = read()
-        if most is not None and len(args) > most:
-            who = type(args[0]).__name__ if is_method else called.__name__
-            raise _too_many(who, len(args) - most, by_name)
-        for value, (name, check, default) in zip(args, places, strict=False):
-            if check is not None and value is not default:
-                check(type(args[0]).__name__ if is_method else called.__name__, name, value)
-        for name, value in kwargs.items():
-            check, default = checks.get(name, (None, None))
-            if check is not None and value is not default:
-                check(type(args[0]).__name__ if is_method else called.__name__, name, value)
-        return called(*args, **kwargs)
+        checks, places, most, by_name = read()
+        try:
+            if most is not None and len(args) > most:
+                raise _too_many(CALLED, len(args) - most, by_name)
+            for name, value in itertools.chain(zip(places, args, strict=False), kwargs.items()):
+                check, default = checks.get(name, (None, None))
+                if check is not None and value is not default:
+                    check(CALLED, name, value)
+            return called(*args, **kwargs)
+        except GraphgradError as error:
+            who = called.__name__
+            if places[0] == "self":  # the class, unless a method is called by its name
+                kind = type(args[0]).__name__
+                who = kind if who.startswith("__") or who == "forward" else f"{kind}.{who}"
+            error.args = tuple(str(part).replace(CALLED, who) for part in error.args)
+            raise
 
     return careful  # type: ignore[return-value]

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphgrad.arguments import CALLED
 from graphgrad.engine.composite import Composite
 from graphgrad.engine.op import Op
 from graphgrad.engine.operands import unwrapped
@@ -103,6 +104,8 @@ def judge(good: Good, case: Case) -> Outcome:
     except GraphgradError as error:
         own = case.name.rpartition(".")[2]
         said = str(error)
+        if CALLED in said:
+            return Outcome("bare", said)
         known = {own, *(getattr(good.function, n, own) for n in ("__name__", "name"))}
         named = any(re.search(rf"\b{re.escape(str(n))}\b", said, re.IGNORECASE) for n in known)
         outcome = Outcome("refused" if named else "nameless", f"{type(error).__name__}: {said}")
@@ -286,7 +289,7 @@ KINDS: dict[str, str] = {
     r"Iterable|Sequence|tuple\[|list\[": "[] {} set 3-d ragged",
     r"Mapping|dict\[": "{}",
     r"Callable|Function": "function",
-    r"None": "None",
+    r"None|Optional": "None",
 }
 OPERAND = "[] -1 0 1.5 nan inf 1e300 10**12 True 3-d"  # what makes an array of real numbers
 # Names, parameters, values, and why these are accepted. Names and parameters are patterns.

@@ -206,11 +206,12 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     yield partial(F.attention_weights, x[None], x[None], x[None])
     yield partial(F.scaled_dot_product_attention, x[None], x[None], x[None])
     yield lambda: F.batch_norm(x, np.zeros(3), np.ones(3), training=True)
-    yield lambda: init.initialize(tiny, init.he_normal, rng=rng)
+    yield lambda: init.initialize(tiny, init.kaiming_normal, rng=rng)
     yield lambda: init.fans((3, 4))
     for make in (
-        init.he_normal, init.he_uniform, init.lecun_normal, init.lecun_uniform, init.normal,
-        init.orthogonal, init.uniform, init.xavier_normal, init.xavier_uniform, init.zeros,
+        init.kaiming_normal, init.kaiming_uniform, init.lecun_normal, init.lecun_uniform,
+        init.normal, init.orthogonal, init.uniform, init.xavier_normal, init.xavier_uniform,
+        init.zeros,
     ):  # fmt: skip
         yield partial(make, (3, 4), rng=rng)
     yield lambda: init.constant((3, 4), value=1.0)

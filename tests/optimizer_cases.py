@@ -25,16 +25,13 @@ CASES: dict[str, Case] = {
     "SGD, weight decay": Case("SGD", {"lr": 0.05, "momentum": 0.5, "weight_decay": 0.1}),
     "Momentum": Case("Momentum", {"lr": 0.02}, "SGD", {"momentum": 0.9}),
     "Nesterov": Case("Nesterov", {"lr": 0.02}, "SGD", {"momentum": 0.9, "nesterov": True}),
-    "AdaGrad": Case("AdaGrad", {"lr": 0.5}, "Adagrad"),
-    "AdaGrad, all": Case(
-        "AdaGrad",
-        {"lr": 0.5, "lr_decay": 0.1, "initial_accumulator_value": 0.2, "weight_decay": 0.01},
+    "Adagrad": Case("Adagrad", {"lr": 0.5}),
+    "Adagrad, all": Case(
         "Adagrad",
+        {"lr": 0.5, "lr_decay": 0.1, "initial_accumulator_value": 0.2, "weight_decay": 0.01},
     ),
-    "AdaDelta": Case("AdaDelta", {}, "Adadelta"),
-    "AdaDelta, all": Case(
-        "AdaDelta", {"lr": 0.7, "rho": 0.8, "eps": 1e-2, "weight_decay": 0.1}, "Adadelta"
-    ),
+    "Adadelta": Case("Adadelta", {}),
+    "Adadelta, all": Case("Adadelta", {"lr": 0.7, "rho": 0.8, "eps": 1e-2, "weight_decay": 0.1}),
     "RMSprop": Case("RMSprop", {"lr": 0.05}),
     "RMSprop, centered": Case("RMSprop", {"lr": 0.02, "centered": True}),
     "RMSprop, momentum": Case("RMSprop", {"lr": 0.02, "momentum": 0.8, "weight_decay": 0.1}),

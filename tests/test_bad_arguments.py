@@ -102,12 +102,12 @@ CHECKS: dict[str, tuple[Any, list[Any], list[str]]] = {  # a check, good values,
     "size": (arguments.size, [1, np.uint8(3)], ["0", "-1", "10**12", "1.5", "True"]),
     "number": (arguments.number, [1, 0.5, np.float32(2), np.array(1.0)], ["nan", "inf", "True"]),
     "positive": (arguments.positive, [1, 0.5], ["0", "-1", "nan", "inf", "True", "1j", "text"]),
+    "non_negative": (arguments.non_negative, [0, 0.5], ["-1", "nan", "inf", "True", "1j", "text"]),
     "share": (arguments.share, [0, 0.5, 1], ["1.5", "-1", "nan", "True", "text", "3-d"]),
     "flag": (arguments.flag, [True, False, np.True_], ["0", "None", "text", "3-d", "object"]),
     "text": (arguments.text, ["", "a"], ["0", "None", "[]", "True"]),
     "path": (arguments.path, ["a", Path("a")], ["0", "True", "None", "[]"]),
     "function": (arguments.function, [abs], ["0", "None", "text"]),
-    "generator": (arguments.generator, [None, np.random.default_rng(0)], ["0", "text", "object"]),
     "sizes": (arguments.sizes, [(2, 3), [4]], ["0", "text", "None", "3-d", "ragged"]),
     "real": (arguments.real, [int, bool, "f4", np.uint8], ["None", "text", "{}", "object", "1.5"]),
     "floating": (arguments.floating, ["f4", float, np.float64], ["None", "text", "object", "1.5"]),
@@ -156,6 +156,30 @@ def test_a_guarded_function_reads_unions_words_lists_and_what_stands_behind_a_st
     ):
         with pytest.raises((ArgumentError, DtypeError), match=f"^go: .*{next(iter(bad))}"):
             call(max, 1, 2, **bad)
+
+
+def test_an_error_of_a_helper_names_the_innermost_guarded_function() -> None:
+    def helper(x: Any) -> None:
+        raise ArgumentError(f"{arguments.CALLED}: x is {x}")
+
+    @arguments.guarded
+    def inner(x: Any) -> None:
+        helper(x)
+
+    class Outer:
+        @arguments.guarded
+        def __init__(self, x: Any) -> None:
+            helper(x)
+
+    class Named(Outer): ...
+
+    @arguments.guarded
+    def outer(call: Callable[[Any], Any]) -> None:
+        call(3)
+
+    for call, name in ((inner, "inner"), (Named, "Named"), (helper, "outer")):
+        with pytest.raises(ArgumentError, match=rf"^{name}: x is 3 \(at test_bad_arguments"):
+            outer(call)
 
 
 def test_a_guarded_function_checks_what_it_is_given_and_nothing_else() -> None:

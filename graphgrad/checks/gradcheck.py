@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import function, guarded, positive, whole
+from graphgrad.arguments import function, guarded, non_negative, whole
 from graphgrad.checks.comparing import Check
 from graphgrad.checks.differences import Kind, float64
 from graphgrad.checks.inputs import is_floating, listed, names_of
@@ -100,8 +100,8 @@ def gradcheck(
         If f gives different values for the same inputs, so that no difference means anything.
     """
     whole("gradcheck", "order", order, 1, HIGHEST)
-    positive("gradcheck", "rtol", rtol, zero=True)
-    positive("gradcheck", "atol", atol, zero=True)
+    non_negative("gradcheck", "rtol", rtol)
+    non_negative("gradcheck", "atol", atol)
     if elements is not None:
         whole("gradcheck", "elements", elements, 1)
     twin = Twin(f, inputs, loss) if is_module(f) else None

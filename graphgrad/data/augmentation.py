@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, share, whole
+from graphgrad.arguments import CALLED, Fraction, NonNegativeInt, PositiveInt, guarded
 from graphgrad.engine.operands import as_plain
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError
 from graphgrad.reprs import Described
 from graphgrad.typing import Array
 
 
-def _checked(who: str, images: Array) -> Array:
-    images = as_plain(who, images, "images")
+def _checked(images: Array) -> Array:
+    images = as_plain(CALLED, images, "images")
     if images.ndim not in (3, 4):
-        message = f"{who}: images {images.shape}; they must be (N, H, W) or (N, C, H, W)"
+        message = f"{CALLED}: images {images.shape}; they must be (N, H, W) or (N, C, H, W)"
         raise ShapeError(message)
     if images.dtype.kind not in "fiu":
-        message = f"{who}: images of {images.dtype}; they must be floats or integers"
+        message = f"{CALLED}: images of {images.dtype}; they must be floats or integers"
         raise DtypeError(message)
     return images
 
@@ -65,12 +65,13 @@ class Shift(Described):
     """Move each image by up to so many whole pixels, up or down and sideways; 0 comes in."""
 
     @guarded
-    def __init__(self, pixels: int) -> None:
-        self.pixels = whole("Shift", "pixels", pixels, 0)
+    def __init__(self, pixels: NonNegativeInt) -> None:
+        self.pixels = pixels
 
+    @guarded
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         """Return the moved images."""
-        images = _checked("Shift", images)
+        images = _checked(images)
         p = self.pixels
         margins = [(0, 0)] * (images.ndim - 2) + [(p, p)] * 2
         return _cut(np.pad(images, margins), images.shape[-2:], rng)
@@ -88,23 +89,24 @@ class Crop(Described):
     """
 
     @guarded
-    def __init__(self, height: int, width: int, padding: int = 0) -> None:
-        self.height = whole("Crop", "height", height, 1)
-        self.width = whole("Crop", "width", width, 1)
-        self.padding = whole("Crop", "padding", padding, 0)
+    def __init__(
+        self, height: PositiveInt, width: PositiveInt, padding: NonNegativeInt = 0
+    ) -> None:
+        self.height, self.width, self.padding = height, width, padding
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the window."""
         return self.height, self.width
 
+    @guarded
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         """Return the windows."""
-        images = _checked("Crop", images)
+        images = _checked(images)
         p = self.padding
         padded = np.pad(images, [(0, 0)] * (images.ndim - 2) + [(p, p)] * 2)
         if any(n < m for n, m in zip(padded.shape[-2:], self.size, strict=True)):
-            message = f"Crop: a window of {self.size} from images {images.shape} padded by {p}"
+            message = f"{CALLED}: a window of {self.size} from images {images.shape} padded by {p}"
             raise ShapeError(f"{message}: pad more")
         return _cut(padded, self.size, rng)
 
@@ -113,12 +115,13 @@ class Flip(Described):
     """Mirror each image left to right with a probability. Not for digits: a mirrored 2 is none."""
 
     @guarded
-    def __init__(self, probability: float = 0.5) -> None:
-        self.probability = share("Flip", "probability", probability)
+    def __init__(self, probability: Fraction = 0.5) -> None:
+        self.probability = probability
 
+    @guarded
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         """Return the images, some of them mirrored."""
-        images = _checked("Flip", images)
+        images = _checked(images)
         flipped = rng.random(len(images)) < self.probability
         mirrored = images[..., ::-1]
         return np.where(flipped.reshape(-1, *[1] * (images.ndim - 1)), mirrored, images)
@@ -128,12 +131,13 @@ class Brightness(Described):
     """Multiply each image by a factor from 1 − amount to 1 + amount, 0 ≤ amount ≤ 1."""
 
     @guarded
-    def __init__(self, amount: float) -> None:
-        self.amount = share("Brightness", "amount", amount)
+    def __init__(self, amount: Fraction) -> None:
+        self.amount = amount
 
+    @guarded
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         """Return the brightened and darkened images; integers stay in their range."""
-        images = _checked("Brightness", images)
+        images = _checked(images)
         factors = rng.uniform(1 - self.amount, 1 + self.amount, len(images))
         factors = factors.reshape(-1, *[1] * (images.ndim - 1))
         if images.dtype.kind == "f":
@@ -148,12 +152,13 @@ class Rotate(Described):
     @guarded
     def __init__(self, degrees: float) -> None:
         if not 0 <= degrees <= 180:
-            raise ArgumentError(f"Rotate: {degrees} must be from 0 to 180 degrees")
+            raise ArgumentError(f"{CALLED}: {degrees} must be from 0 to 180 degrees")
         self.degrees = degrees
 
+    @guarded
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         """Return the turned images."""
-        images = _checked("Rotate", images)
+        images = _checked(images)
         angles = np.deg2rad(rng.uniform(-self.degrees, self.degrees, len(images)))
         turns = [np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]) for a in angles]
         return _moved(images, turns)
@@ -165,11 +170,12 @@ class Scale(Described):
     @guarded
     def __init__(self, amount: float) -> None:
         if not 0 <= amount < 1:
-            raise ArgumentError(f"Scale: {amount} must be in [0, 1)")
+            raise ArgumentError(f"{CALLED}: {amount} must be in [0, 1)")
         self.amount = amount
 
+    @guarded
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         """Return the scaled images."""
-        images = _checked("Scale", images)
+        images = _checked(images)
         factors = rng.uniform(1 - self.amount, 1 + self.amount, len(images))
         return _moved(images, [np.eye(2) / factor for factor in factors])

@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import function, guarded, several, whole
+from graphgrad.arguments import (
+    CALLED,
+    NonNegativeInt,
+    PositiveInt,
+    function,
+    guarded,
+    several,
+    whole,
+)
 from graphgrad.data.dataset import Dataset, checked
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.randomness import default_generator
@@ -50,42 +58,39 @@ class Batches(Described):
     Raises
     ------
     ArgumentError
-        If a batch is larger than the data, or a number too small.
+        If a batch is larger than the data.
     ShapeError
         If the dataset is empty, or lengths differ.
-    DtypeError
-        If ``batch_size`` or ``prefetch`` is no whole number.
     """
 
     @guarded
     def __init__(
         self,
         dataset: tuple[Any, Any],
-        batch_size: int,
+        batch_size: PositiveInt,
         *,
         rng: np.random.Generator | None = None,
         shuffle: bool = True,
         augment: Augmentation | Sequence[Augmentation] = (),
         drop_last: bool = False,
-        prefetch: int = 2,
+        prefetch: NonNegativeInt = 2,
     ) -> None:
         """Check the arguments and draw the seed."""
-        self.dataset = checked("Batches", dataset)
-        batch_size = whole("Batches", "batch_size", batch_size)
-        if not 1 <= batch_size <= self.dataset.size:
+        self.dataset = checked(dataset)
+        if batch_size > self.dataset.size:
             message = (
-                f"Batches: batch_size={batch_size} of {self.dataset.size} samples; it must be "
+                f"{CALLED}: batch_size={batch_size} of {self.dataset.size} samples; it must be "
                 "between 1 and their number"
             )
             raise ArgumentError(message)
         if callable(augment):
             augment = [augment]
-        changes = several("Batches", "augment", augment, "functions")
-        self.batch_size = batch_size
+        changes = several(CALLED, "augment", augment, "functions")
+        self.batch_size = int(batch_size)
         self.shuffle = shuffle
-        self.augment = [function("Batches", "an element of augment", change) for change in changes]
+        self.augment = [function(CALLED, "an element of augment", change) for change in changes]
         self.drop_last = drop_last
-        self.prefetch = whole("Batches", "prefetch", prefetch, 0)
+        self.prefetch = prefetch
         self.seed = int(default_generator(rng).integers(2**63))
         self.epoch = 0  # that of the next batch
         self.batch = 0  # how many of this epoch were handed out
@@ -136,6 +141,7 @@ class Batches(Described):
         """Return the three numbers that say which batch comes next."""
         return {"seed": self.seed, "epoch": self.epoch, "batch": self.batch}
 
+    @guarded
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Go on with the batch after the one at which the state was taken.
 
@@ -148,11 +154,11 @@ class Batches(Described):
         """
         names = ("seed", "epoch", "batch")
         if set(state) != set(names):
-            message = f"Batches: a state has {', '.join(names)}, not {', '.join(map(str, state))}"
+            message = f"{CALLED}: a state has {', '.join(names)}, not {', '.join(map(str, state))}"
             raise ShapeError(message)
-        seed, epoch, batch = (whole("Batches", f"{name} of a state", state[name]) for name in names)
+        seed, epoch, batch = (whole(CALLED, f"{name} of a state", state[name]) for name in names)
         if min(seed, epoch, batch) < 0 or max(seed, epoch) >= 2**63 or batch >= len(self):
-            message = f"Batches: the state {state} is of other data: {len(self)} batches here"
+            message = f"{CALLED}: the state {state} is of other data: {len(self)} batches here"
             raise ShapeError(message)
         self.seed, self.epoch, self.batch, self._resumed = seed, epoch, batch, True
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from graphgrad.arguments import RealDType, guarded, several
+from graphgrad.arguments import CALLED, RealDType, guarded, several
 from graphgrad.engine.integers import as_intp
 from graphgrad.engine.operands import as_array, as_plain, unwrapped
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
@@ -49,18 +49,18 @@ class Dataset(_Pair):
         return f"<Dataset: {', '.join(facts)}>"
 
 
-def checked(who: str, dataset: tuple[Any, Any]) -> Dataset:
+def checked(dataset: tuple[Any, Any]) -> Dataset:
     """Return a dataset, or say why this is none."""
-    pair = several(who, "dataset", dataset, "two arrays, (images, labels)")
+    pair = several(CALLED, "dataset", dataset, "two arrays, (images, labels)")
     if len(pair) != 2:
-        message = f"{who}: give (images, labels), not {len(pair)} things"
+        message = f"{CALLED}: give (images, labels), not {len(pair)} things"
         raise ShapeError(message)
     images, labels = (
-        as_plain(who, x, name) for x, name in zip(pair, ("images", "labels"), strict=True)
+        as_plain(CALLED, x, name) for x, name in zip(pair, ("images", "labels"), strict=True)
     )
     if not images.ndim or not labels.ndim or len(images) != len(labels) or not len(images):
         message = (
-            f"{who}: images {images.shape}, labels {labels.shape}; give one label per image, "
+            f"{CALLED}: images {images.shape}, labels {labels.shape}; give one label per image, "
             "and at least one"
         )
         raise ShapeError(message)
@@ -87,13 +87,13 @@ def one_hot(labels: Array, classes: int | None = None, dtype: RealDType = np.flo
     DtypeError
         If labels are not integers.
     """
-    labels = as_plain("one_hot", labels, "labels")
+    labels = as_plain(CALLED, labels, "labels")
     if labels.dtype.kind not in "iu":
-        raise DtypeError(f"one_hot: labels are {labels.dtype}; use .astype(int)")
-    labels = as_intp("one_hot: labels", labels)
+        raise DtypeError(f"{CALLED}: labels are {labels.dtype}; use .astype(int)")
+    labels = as_intp(f"{CALLED}: labels", labels)
     classes = int(labels.max(initial=-1)) + 1 if classes is None else classes
     if labels.min(initial=0) < 0 or labels.max(initial=-1) >= classes:
-        message = f"one_hot: labels from {labels.min()} to {labels.max()}, {classes} classes"
+        message = f"{CALLED}: labels from {labels.min()} to {labels.max()}, {classes} classes"
         raise ShapeError(message)
     return (labels[..., None] == np.arange(classes)).astype(dtype)
 
@@ -126,8 +126,8 @@ def split(
     ShapeError
         If a part would be empty, or a class too small to be in both.
     """
-    dataset = checked("split", dataset)
-    selection = _scikit_learn("split")
+    dataset = checked(dataset)
+    selection = _scikit_learn()
     try:
         rest, held = selection.train_test_split(
             np.arange(dataset.size),
@@ -136,7 +136,7 @@ def split(
             random_state=_seed(rng),
         )
     except ValueError as error:
-        message = f"split: share={share} of {dataset.size} samples: {error}"
+        message = f"{CALLED}: share={share} of {dataset.size} samples: {error}"
         raise ShapeError(message) from error
     return dataset.take(rest), dataset.take(held)
 
@@ -163,13 +163,13 @@ def k_folds(
     ShapeError
         If k is below 2, or above the number of samples of each class.
     """
-    dataset = checked("k_folds", dataset)
-    selection = _scikit_learn("k_folds")
+    dataset = checked(dataset)
+    selection = _scikit_learn()
     try:
         folds = selection.StratifiedKFold(k, shuffle=True, random_state=_seed(rng))
         parts = list(folds.split(dataset.labels, dataset.labels))
     except ValueError as error:
-        message = f"k_folds: k={k}, {dataset.size} samples: {error}"
+        message = f"{CALLED}: k={k}, {dataset.size} samples: {error}"
         raise ShapeError(message) from error
     return ((dataset.take(rest), dataset.take(held)) for rest, held in parts)
 
@@ -178,10 +178,10 @@ def _seed(rng: np.random.Generator | None) -> int:
     return int(default_generator(rng).integers(2**32))
 
 
-def _scikit_learn(who: str) -> Any:
+def _scikit_learn() -> Any:
     try:
         from sklearn import model_selection
     except ImportError as error:
-        message = f"{who} needs scikit-learn: pip install 'graphgrad[train]'"
+        message = f"{CALLED} needs scikit-learn: pip install 'graphgrad[train]'"
         raise UnsupportedError(message) from error
     return model_selection

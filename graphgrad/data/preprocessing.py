@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from graphgrad.arguments import guarded, positive, size
+from graphgrad.arguments import CALLED, NonNegativeFloat, Size, guarded
 from graphgrad.engine.operands import as_plain
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.ops.ranges import scale_of
@@ -29,25 +29,25 @@ class _Fitted(Described):
 
     def _refuse_unfitted(self) -> None:
         if self.mean is None:
-            message = f"{type(self).__name__}: nothing learnt yet; call .fit(training images) first"
+            message = f"{CALLED}: nothing learnt yet; call .fit(training images) first"
             raise GraphError(message)
 
     def _checked(self, images: Array) -> Array:
         self._refuse_unfitted()
-        images = as_plain(type(self).__name__, images, "images")
+        images = as_plain(CALLED, images, "images")
         if images.ndim < 1 or images.shape[1:] != self.mean.shape:
             fitted = ", ".join(["N", *map(str, self.mean.shape)])
-            message = f"{type(self).__name__}: images {images.shape}, fitted to ({fitted})"
+            message = f"{CALLED}: images {images.shape}, fitted to ({fitted})"
             raise ShapeError(message)
         return images
 
     def _training(self, images: Array) -> Array:
-        images = as_plain(type(self).__name__, images, "images")
+        images = as_plain(CALLED, images, "images")
         if images.ndim < 2 or not len(images):
-            message = f"{type(self).__name__}: images {images.shape}; give (N, …), N above 0"
+            message = f"{CALLED}: images {images.shape}; give (N, …), N above 0"
             raise ShapeError(message)
         if images.dtype.kind not in "fiu":
-            message = f"{type(self).__name__}: images of {images.dtype}; give floats or integers"
+            message = f"{CALLED}: images of {images.dtype}; give floats or integers"
             raise DtypeError(message)
         return images.astype(np.float64 if images.dtype == np.float64 else np.float32, copy=False)
 
@@ -60,11 +60,13 @@ def _mean(images: Array) -> Array:
 class Center(_Fitted):
     """Subtract the mean of each pixel over the training images."""
 
+    @guarded
     def fit(self, images: Array) -> Self:
         """Learn the means from images (N, …)."""
         self.mean = _mean(self._training(images))
         return self
 
+    @guarded
     def __call__(self, images: Array) -> Array:
         """Return images − mean."""
         return self._checked(images) - self.mean
@@ -76,6 +78,7 @@ class Standardize(_Fitted):
     A pixel that never changes in training is only centred.
     """
 
+    @guarded
     def fit(self, images: Array) -> Self:
         """Learn means and standard deviations from images (N, …)."""
         images = self._training(images)
@@ -88,6 +91,7 @@ class Standardize(_Fitted):
         self.mean, self.deviation = mean, np.where(still, np.ones_like(mean), deviation)
         return self
 
+    @guarded
     def __call__(self, images: Array) -> Array:
         """Return (images − mean) / deviation."""
         return (self._checked(images) - self.mean) / self.deviation
@@ -106,8 +110,6 @@ class PCA(_Fitted):
 
     Raises
     ------
-    ArgumentError
-        If fewer than one component is asked for.
     ShapeError
         If there are fewer axes than components.
     """
@@ -115,10 +117,10 @@ class PCA(_Fitted):
     epsilon: float | None = None
 
     @guarded
-    def __init__(self, components: int | None = None) -> None:
-        kept = components
-        self.components = None if kept is None else size(type(self).__name__, "components", kept)
+    def __init__(self, components: Size | None = None) -> None:
+        self.components = components
 
+    @guarded
     def fit(self, images: Array) -> Self:
         """Learn mean, axes and variances from images (N, …)."""
         images = self._training(images)
@@ -126,7 +128,7 @@ class PCA(_Fitted):
         axes_there = min(rows.shape)
         kept = axes_there if self.components is None else self.components
         if not 1 <= kept <= axes_there:
-            message = f"{type(self).__name__}: {kept} components of images {images.shape}, which"
+            message = f"{CALLED}: {kept} components of images {images.shape}, which"
             raise ShapeError(f"{message} have {axes_there} axes")
         mean = _mean(rows)
         _, singular, axes = np.linalg.svd(rows - mean, full_matrices=False)
@@ -141,6 +143,7 @@ class PCA(_Fitted):
         """The variance of each coordinate over the training images."""
         return np.square(self.deviations)
 
+    @guarded
     def __call__(self, images: Array) -> Array:
         """Return the coordinates (N, components)."""
         images = self._checked(images) - self.mean
@@ -153,12 +156,13 @@ class PCA(_Fitted):
         """Return √(variance + ε), without squaring."""
         return np.hypot(self.deviations, self.deviations.dtype.type(math.sqrt(self.epsilon or 0)))
 
+    @guarded
     def inverse(self, coordinates: Any) -> Array:
         """Return images (N, …) from coordinates; what was not kept is the mean's."""
         self._refuse_unfitted()
-        coordinates = as_plain(type(self).__name__, coordinates, "coordinates")
+        coordinates = as_plain(CALLED, coordinates, "coordinates")
         if coordinates.ndim != 2 or coordinates.shape[1:] != self.deviations.shape:
-            message = f"{type(self).__name__}.inverse: coordinates {coordinates.shape}; give "
+            message = f"{CALLED}: coordinates {coordinates.shape}; give "
             raise ShapeError(f"{message}(N, {len(self.deviations)})")
         if self.epsilon is not None:
             coordinates = coordinates * self._widths()
@@ -177,6 +181,6 @@ class Whiten(PCA):
     """
 
     @guarded
-    def __init__(self, components: int | None = None, epsilon: float = 1e-5) -> None:
+    def __init__(self, components: Size | None = None, epsilon: NonNegativeFloat = 1e-5) -> None:
         super().__init__(components)
-        self.epsilon = positive("Whiten", "epsilon", epsilon, zero=True)
+        self.epsilon = epsilon

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graphgrad.arguments import guarded, whole
+from graphgrad.arguments import CALLED, NonNegativeInt, guarded
 from graphgrad.data.dataset import Dataset, one_hot, split
 from graphgrad.data.downloads import Published, cache_folder, fetched
 from graphgrad.data.formats import cifar10_file, cifar10_files, read_idx
@@ -75,7 +75,7 @@ def load_digits(
     one_hot_label: bool = False,
     *,
     share: float = 0.2,
-    seed: int = 0,
+    seed: NonNegativeInt = 0,
 ) -> Pair:
     """Return scikit-learn's 1,797 real handwritten digits, 8×8; nothing is downloaded.
 
@@ -102,9 +102,9 @@ def load_digits(
     try:
         from sklearn import datasets
     except ImportError as error:
-        message = "load_digits needs scikit-learn: pip install 'graphgrad[train]'"
+        message = f"{CALLED} needs scikit-learn: pip install 'graphgrad[train]'"
         raise UnsupportedError(message) from error
-    rng = np.random.default_rng(whole("load_digits", "seed", seed, 0))
+    rng = np.random.default_rng(seed)
     pixels, labels = datasets.load_digits(return_X_y=True)
     digits = Dataset(pixels.astype(np.uint8).reshape(-1, 1, 8, 8), labels)
     train, test = split(digits, share, rng=rng)

@@ -47,6 +47,14 @@ def as_array(x: Array, who: str = "Tensor") -> Array:
     return x
 
 
+def as_floating(who: str, x: Array, name: str = "x") -> Array:
+    """Turn an operand into an array of floating numbers, or say that it is none."""
+    x = as_array(x, who)
+    if x.dtype.kind != "f":
+        raise DtypeError(f"{who}: {name} is {x.dtype}; use .astype(np.float32)")
+    return x
+
+
 def operand(x: Array, who: str) -> Array:
     """Return what an op computes with: as `as_array`, but a Python number stays one.
 

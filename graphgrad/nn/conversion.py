@@ -6,31 +6,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from graphgrad.arguments import sizes
 from graphgrad.engine.operands import shape_of
 from graphgrad.engine.recording import no_grad
-from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from graphgrad.errors import ShapeError, UnsupportedError
 from graphgrad.nn.functional.convolution import conv2d
-from graphgrad.nn.layers.activations import (
-    ELU,
-    GELU,
-    SELU,
-    Hardtanh,
-    Identity,
-    LeakyReLU,
-    LogSigmoid,
-    LogSoftmax,
-    PReLU,
-    ReLU,
-    ReLU6,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Step,
-    Tanh,
-)
+from graphgrad.nn.layers.activations import LogSoftmax, PReLU, Softmax
 from graphgrad.nn.layers.convolution import Conv2d
-from graphgrad.nn.layers.dropout import Dropout, VanillaDropout
 from graphgrad.nn.layers.linear import Linear
 from graphgrad.nn.layers.locally_connected import LocallyConnected2d
 from graphgrad.nn.layers.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
@@ -48,12 +30,6 @@ from graphgrad.typing import Array
 Shape = tuple[int, ...]
 M = TypeVar("M", bound=Module)
 
-# These treat every element alike, so that it does not matter where it lies.
-_ELEMENTWISE = (
-    *(ELU, GELU, Hardtanh, Identity, LeakyReLU, LogSigmoid, PReLU, ReLU, ReLU6, SELU, SiLU),
-    *(Sigmoid, Softplus, Step, Tanh),
-    *(Dropout, VanillaDropout),
-)
 _WHOLE = "it takes in the whole image, so a window of a larger one would come out differently"
 _ONE_SIZE = "it serves images of one size only"
 _NOT_LOCAL: dict[type[Module], str] = {
@@ -134,7 +110,7 @@ def to_affine(conv: Conv2d, input_shape: Shape | None = None) -> Linear:
     Returns
     -------
     Linear
-        ``affine(x.reshape(N, -1))`` is ``conv(x).reshape(N, -1)``.
+        ``linear(x.reshape(N, -1))`` is ``conv(x).reshape(N, -1)``.
 
     Raises
     ------
@@ -162,13 +138,13 @@ def to_affine(conv: Conv2d, input_shape: Shape | None = None) -> Linear:
         how = (conv.stride, conv.padding, conv.dilation, conv.groups)
         found: Any = conv2d(ones, weight, None, *how)
         matrix, places = found.reshape(len(ones), -1).T, math.prod(found.shape[2:])
-    affine = Linear(1, 1, conv.bias is not None, rng=np.random.default_rng(0))
-    affine.out_features, affine.in_features = matrix.shape
-    affine.weight = _parameter(matrix, conv.weight)
+    linear = Linear(1, 1, conv.bias is not None, rng=np.random.default_rng(0))
+    linear.out_features, linear.in_features = matrix.shape
+    linear.weight = _parameter(matrix, conv.weight)
     if conv.bias is not None:
-        affine.bias = _parameter(np.repeat(conv.bias.data, places), conv.bias)
-    affine.training = conv.training
-    return affine
+        linear.bias = _parameter(np.repeat(conv.bias.data, places), conv.bias)
+    linear.training = conv.training
+    return linear
 
 
 class _Walk:
@@ -225,8 +201,8 @@ class _Walk:
             self.shape = found.out_channels, 1, 1
             self.converted = True
             return found
-        alone = not isinstance(layer, PReLU) or layer.num_parameters == 1 or self.converted
-        if type(layer) in _ELEMENTWISE and alone:
+        by_channel = self.converted and isinstance(layer, PReLU)
+        if by_channel or getattr(layer, "elementwise", False):
             return copy.deepcopy(layer)
         if self.converted and type(layer) is BatchNorm1d:
             found_norm = BatchNorm2d(layer.num_features)
@@ -247,22 +223,22 @@ class _Walk:
         return UnsupportedError(message)
 
 
-def _convolution(name: str, affine: Linear, shape: Shape) -> Conv2d:
+def _convolution(name: str, linear: Linear, shape: Shape) -> Conv2d:
     """Return the convolution whose kernel covers images of that shape."""
     channels, height, width = shape
-    if affine.in_features != math.prod(shape):
+    if linear.in_features != math.prod(shape):
         message = (
-            f"to_convolution: {name}, {affine!r}, takes {affine.in_features} numbers, and gets "
+            f"to_convolution: {name}, {linear!r}, takes {linear.in_features} numbers, and gets "
             f"{math.prod(shape)} from images (C, H, W) of {shape}"
         )
         raise ShapeError(message)
     # Made for one channel, as the numbers drawn for it are replaced.
     conv = Conv2d(1, 1, (height, width), bias=False, rng=np.random.default_rng(0))
-    conv.in_channels, conv.out_channels = channels, affine.out_features
-    conv.weight = _parameter(affine.weight.data.reshape(-1, *shape), affine.weight)
-    if affine.bias is not None:
-        conv.bias = _parameter(affine.bias.data, affine.bias)
-    return _like(conv, affine)
+    conv.in_channels, conv.out_channels = channels, linear.out_features
+    conv.weight = _parameter(linear.weight.data.reshape(-1, *shape), linear.weight)
+    if linear.bias is not None:
+        conv.bias = _parameter(linear.bias.data, linear.bias)
+    return _like(conv, linear)
 
 
 def _parameter(array: Array, like: Parameter) -> Parameter:
@@ -277,10 +253,8 @@ def _like(module: M, other: Module) -> M:
 
 
 def _image_shape(name: str, shape: Any) -> Shape:
-    numbers = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
-    if not all(isinstance(n, int | np.integer) for n in numbers):
-        raise DtypeError(f"{name}: input_shape={shape!r} must be whole numbers")
-    if len(numbers) != 3 or min(numbers) < 1:
-        message = f"{name}: input_shape={shape!r} must be (C, H, W), without the batch, above 0"
+    found = sizes(name, "input_shape", shape)
+    if len(found) != 3:
+        message = f"{name}: input_shape={shape!r} must be (C, H, W), without the batch"
         raise ShapeError(message)
-    return tuple(map(int, numbers))
+    return found

@@ -1,10 +1,11 @@
 """Several models that decide together."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import CALLED, guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.modules.module import Module
@@ -20,9 +21,9 @@ class Ensemble(Module):
     softmax is the mean of the probabilities, so that losses and `accuracy` take them as those of
     one model. Its log-likelihood is never below the mean of theirs, for the logarithm is concave.
 
-    The models differ by their initial values, are checkpoints of one training, or have different
-    architectures; the more they differ, the more there is to gain. Saved and loaded as one model,
-    with the names ``models.0.…``.
+    The models differ by their initial values, are checkpoints of one training run, or have
+    different architectures; the more they differ, the more there is to gain. Saved and loaded as
+    one model, with the names ``models.0.…``.
 
     Shapes: x as the models take it; the output as theirs, (N, C) for scores.
 
@@ -36,21 +37,19 @@ class Ensemble(Module):
     Raises
     ------
     ArgumentError
-        If there is no model, or ``mean`` is another word.
+        If there is no model.
     ShapeError
         If outputs differ in shape.
     """
 
     @guarded
-    def __init__(self, models: Iterable[Module], mean: str = "probabilities") -> None:
+    def __init__(
+        self, models: Iterable[Module], mean: Literal["probabilities", "outputs"] = "probabilities"
+    ) -> None:
         self.models = list(models)
         self.mean = mean
-        if not self.models or mean not in ("probabilities", "outputs"):
-            message = (
-                f"Ensemble: {len(self.models)} models, mean={mean!r}; give at least one model, and "
-                "mean='probabilities' or 'outputs'"
-            )
-            raise ArgumentError(message)
+        if not self.models:
+            raise ArgumentError(f"{CALLED}: no models; give at least one")
 
     def forward(self, x: Array) -> Tensor:
         """Ask all of them."""

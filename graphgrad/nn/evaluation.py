@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import CALLED, PositiveInt, guarded
 from graphgrad.data.dataset import checked
 from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.recording import no_grad
@@ -48,7 +48,7 @@ def evaluating(model: Module) -> Iterator[None]:
 
 
 @guarded
-def predict(model: Module, images: Array, batch_size: int = 256) -> Array:
+def predict(model: Module, images: Array, batch_size: PositiveInt = 256) -> Array:
     """Return what a model makes of many images, a batch at a time, as one array.
 
     Memory is that of one batch. The model is in evaluation mode meanwhile.
@@ -65,18 +65,18 @@ def predict(model: Module, images: Array, batch_size: int = 256) -> Array:
     Raises
     ------
     ShapeError
-        If there are none, or ``batch_size`` is below 1.
+        If there are none.
     """
     images = unwrapped(as_array(images))
-    if not images.ndim or not len(images) or batch_size < 1:
-        message = f"predict: images {images.shape}, batch_size={batch_size}; give at least one"
-        raise ShapeError(message)
+    if not images.ndim or not len(images):
+        raise ShapeError(f"{CALLED}: images {images.shape}; give at least one")
     with evaluating(model):
         starts = range(0, len(images), batch_size)
         parts = [unwrapped(model(images[start : start + batch_size])) for start in starts]
     return np.concatenate(parts)
 
 
+@guarded
 def accuracy(scores: Array, labels: Array) -> float:
     """Return the share of samples whose highest score is the right class's.
 
@@ -96,7 +96,7 @@ def accuracy(scores: Array, labels: Array) -> float:
     scores = scores[0] if isinstance(scores, tuple) else scores
     scores, labels = unwrapped(as_array(scores)), unwrapped(as_array(labels))
     if scores.ndim != 2 or not len(scores) or labels.shape not in (scores.shape, scores.shape[:1]):
-        message = f"accuracy: scores {scores.shape}, labels {labels.shape}; they must be (N, C) "
+        message = f"{CALLED}: scores {scores.shape}, labels {labels.shape}; they must be (N, C) "
         raise ShapeError(f"{message}and (N,) or (N, C)")
     right = labels if labels.ndim == 1 else labels.argmax(axis=1)
     return float(np.count_nonzero(scores.argmax(axis=1) == right) / len(scores))
@@ -107,7 +107,7 @@ def evaluate(
     model: Module,
     dataset: tuple[Any, Any],
     metrics: Mapping[str, Metric],
-    batch_size: int = 256,
+    batch_size: PositiveInt = 256,
 ) -> dict[str, float]:
     """Return the mean of each metric over a dataset, a batch at a time, in evaluation mode.
 
@@ -127,7 +127,7 @@ def evaluate(
     ShapeError
         If the dataset is empty or its lengths differ.
     """
-    dataset = checked("evaluate", dataset)
+    dataset = checked(dataset)
     means = Means()
     with evaluating(model):
         for start in range(0, dataset.size, batch_size):

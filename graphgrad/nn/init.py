@@ -5,46 +5,47 @@ package's default generator, seeded by ``gg.manual_seed``; those that draw nothi
 that each can stand for another. A shape is (out, in), or (out, in, height, width) for a
 convolution, as ``weight`` is stored: n_in is the product of all lengths but the first, n_out the
 first times those after the second. The matrix of ``x @ W`` is the transpose:
-``he_normal((out, in)).T``. (A transposed convolution stores (in, out, …), and is taken for the
+``kaiming_normal((out, in)).T``. (A transposed convolution stores (in, out, …), and is taken for the
 convolution that it transposes.)
 """
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded, positive, wrong
+from graphgrad.arguments import CALLED, NonNegativeFloat, guarded, wrong
 from graphgrad.engine.operands import as_array
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.names import answer_for_names as _answer_for_names
 from graphgrad.nn.modules.module import Module, Parameter
+from graphgrad.pieces import FEW_ARRAYS, spans
 from graphgrad.randomness import default_generator
 from graphgrad.typing import Array
 
 Shape = tuple[int, ...]
 Generator = np.random.Generator
-BLOCK = 2**17  # numbers drawn at a time: 1 MiB of float64
 
 
 def _drawn_into(out: Array, draw: Callable[[int], Any]) -> Array:
-    """Fill an array with draws, block by block; the numbers are those of one draw of all.
+    """Fill an array with draws, piece by piece; the numbers are those of one draw of all.
 
     NumPy draws in float64: drawn at once, the weight of VGG-16's first affine layer, 392 MiB,
     would need 784 MiB besides.
     """
     flat = out.reshape(-1)
-    for start in range(0, flat.size, BLOCK):
-        flat[start : start + BLOCK] = draw(min(BLOCK, flat.size - start))
+    for piece in spans(flat.size, FEW_ARRAYS // 8):
+        flat[piece] = draw(piece.stop - piece.start)
     return out
 
 
 @guarded
-def uniform_parameter(shape: Shape, bound: float, *, rng: Generator, dtype: DTypeLike) -> Parameter:
+def uniform_parameter(
+    shape: Shape, bound: NonNegativeFloat, *, rng: Generator, dtype: DTypeLike
+) -> Parameter:
     """Make a parameter, even in ±bound, without a second copy of it: the layers' own default."""
-    bound = positive("uniform_parameter", "bound", bound, zero=True)
     p = Parameter(np.broadcast_to(np.zeros((), dtype), shape))  # which it copies
     _drawn_into(p.data, lambda count: rng.uniform(-bound, bound, count))
     return p
@@ -78,16 +79,15 @@ def normal(
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
     mean: float = 0.0,
-    std: float = 1.0,
+    std: NonNegativeFloat = 1.0,
 ) -> Array:
-    """Draw from N(mean, std²).
+    """Draw from N(mean, std²)."""
+    return _normal(shape, std, rng, dtype, mean)
 
-    Raises
-    ------
-    ArgumentError
-        If std is negative.
-    """
-    std = positive("normal", "std", std, zero=True)
+
+def _normal(
+    shape: Shape, std: float, rng: Generator | None, dtype: DTypeLike, mean: float = 0.0
+) -> Array:
     generator = default_generator(rng)
     return _drawn_into(
         np.empty(shape, dtype), lambda count: mean + std * generator.standard_normal(count)
@@ -111,16 +111,22 @@ def uniform(
         If low is above high.
     """
     if low > high:
-        raise ArgumentError(f"uniform: low={low} is above high={high}")
+        raise ArgumentError(f"{CALLED}: low={low} is above high={high}")
     generator = default_generator(rng)
     return _drawn_into(np.empty(shape, dtype), lambda count: generator.uniform(low, high, count))
+
+
+def _even(shape: Shape, std: float, rng: Generator | None, dtype: DTypeLike) -> Array:
+    """Draw evenly about 0, with a standard deviation."""
+    bound = math.sqrt(3) * abs(std)
+    return uniform(shape, rng=rng, dtype=dtype, low=-bound, high=bound)
 
 
 # ------------------------------------------------------------------------------- by the fan
 
 
 @guarded
-def fans(shape: Shape, who: str = "fans") -> tuple[int, int]:
+def fans(shape: Shape) -> tuple[int, int]:
     """Return (n_in, n_out) of a weight: how many inputs a unit sees, and how many units see one.
 
     Raises
@@ -128,30 +134,30 @@ def fans(shape: Shape, who: str = "fans") -> tuple[int, int]:
     ShapeError
         If the shape has fewer than two axes, or a length is 0.
     """
+    return _fans(shape)
+
+
+def _fans(shape: Shape) -> tuple[int, int]:
     if len(shape) < 2 or math.prod(shape) == 0:
-        message = f"{who}: shape {shape} has no inputs or no outputs; give (out, in, …)"
+        message = f"{CALLED}: shape {shape} has no inputs or no outputs; give (out, in, …)"
         raise ShapeError(message)
     return math.prod(shape[1:]), shape[0] * math.prod(shape[2:])
 
 
-def _units(who: str, shape: Shape, fan: str, *allowed: str) -> float:
+def _units(shape: Shape, fan: str) -> float:
     """Return the n of the variance 1 / n."""
-    if fan not in allowed:
-        options = " or ".join(map(repr, allowed))
-        raise ArgumentError(f"{who}: fan={fan!r}; it is {options}")
-    n_in, n_out = fans(shape, who)
+    n_in, n_out = _fans(shape)
     return {"in": n_in, "out": n_out, "average": (n_in + n_out) / 2}[fan]
 
 
-def _draw(shape: Shape, std: float, even: bool, rng: Generator | None, dtype: DTypeLike) -> Array:
-    """Draw with mean 0 and a standard deviation, normal or uniform."""
-    generator = default_generator(rng)
-    if even:
-        bound = math.sqrt(3) * abs(std)
-        return _drawn_into(
-            np.empty(shape, dtype), lambda count: generator.uniform(-bound, bound, count)
-        )
-    return _drawn_into(np.empty(shape, dtype), lambda count: std * generator.standard_normal(count))
+def _xavier(shape: Shape, fan: str, gain: float) -> float:
+    """Return the standard deviation gain / √n."""
+    return gain / math.sqrt(_units(shape, fan))
+
+
+def _kaiming(shape: Shape, fan: str, negative_slope: float) -> float:
+    """Return the standard deviation √(2 / ((1 + a²) n))."""
+    return math.sqrt(2 / _units(shape, fan)) / math.hypot(1, negative_slope)
 
 
 @guarded
@@ -160,7 +166,7 @@ def xavier_normal(
     *,
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
-    fan: str = "average",
+    fan: Literal["average", "in", "out"] = "average",
     gain: float = 1.0,
 ) -> Array:
     """Draw from N(0, gain² · 2 / (n_in + n_out)), or with ``fan="in"`` from N(0, gain² / n_in).
@@ -174,19 +180,16 @@ def xavier_normal(
     shape, rng, dtype
         See the module.
     fan
-        "average", "in" or "out".
+        n: of the inputs, the outputs, or their average.
     gain
         By how much the activation shrinks what it gets; 5/3 is usual for tanh.
 
     Raises
     ------
-    ArgumentError
-        If the fan has no such name.
     ShapeError
         If the shape has no fan.
     """
-    n = _units("xavier_normal", shape, fan, "average", "in", "out")
-    return _draw(shape, gain / math.sqrt(n), False, rng, dtype)
+    return _normal(shape, _xavier(shape, fan, gain), rng, dtype)
 
 
 @guarded
@@ -195,37 +198,25 @@ def xavier_uniform(
     *,
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
-    fan: str = "average",
+    fan: Literal["average", "in", "out"] = "average",
     gain: float = 1.0,
 ) -> Array:
-    """Draw evenly from ±gain · √(6 / (n_in + n_out)), or with ``fan="in"`` ±gain · √(3 / n_in).
-
-    The variances, and the arguments, of :func:`xavier_normal`.
-
-    Raises
-    ------
-    ArgumentError
-        If the fan has no such name.
-    ShapeError
-        If the shape has no fan.
-    """
-    n = _units("xavier_uniform", shape, fan, "average", "in", "out")
-    return _draw(shape, gain / math.sqrt(n), True, rng, dtype)
+    """Draw evenly from ±gain · √(3 / n), with the variance and arguments of `xavier_normal`."""
+    return _even(shape, _xavier(shape, fan, gain), rng, dtype)
 
 
 @guarded
-def he_normal(
+def kaiming_normal(
     shape: Shape,
     *,
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
-    fan: str = "in",
+    fan: Literal["in", "out"] = "in",
     negative_slope: float = 0.0,
 ) -> Array:
     """Draw from N(0, 2 / n_in), which keeps the variance through ReLU layers.
 
-    He et al., "Delving Deep into Rectifiers", 2015, equations 10 and 15; PyTorch's
-    ``kaiming_normal_``.
+    He et al., "Delving Deep into Rectifiers", 2015, equations 10 and 15.
 
     Parameters
     ----------
@@ -238,35 +229,26 @@ def he_normal(
 
     Raises
     ------
-    ArgumentError
-        If the fan has no such name.
     ShapeError
         If the shape has no fan.
     """
-    n = _units("he_normal", shape, fan, "in", "out")
-    return _draw(shape, math.sqrt(2 / n) / math.hypot(1, negative_slope), False, rng, dtype)
+    return _normal(shape, _kaiming(shape, fan, negative_slope), rng, dtype)
 
 
 @guarded
-def he_uniform(
+def kaiming_uniform(
     shape: Shape,
     *,
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
-    fan: str = "in",
+    fan: Literal["in", "out"] = "in",
     negative_slope: float = 0.0,
 ) -> Array:
-    """Draw evenly from ±√(6 / n_in): the variance, and the arguments, of :func:`he_normal`.
+    """Draw evenly from ±√(6 / n_in), with the variance and arguments of `kaiming_normal`."""
+    return _even(shape, _kaiming(shape, fan, negative_slope), rng, dtype)
 
-    Raises
-    ------
-    ArgumentError
-        If the fan has no such name.
-    ShapeError
-        If the shape has no fan.
-    """
-    n = _units("he_uniform", shape, fan, "in", "out")
-    return _draw(shape, math.sqrt(2 / n) / math.hypot(1, negative_slope), True, rng, dtype)
+
+he_normal, he_uniform = kaiming_normal, kaiming_uniform  # the name in Saito's book
 
 
 @guarded
@@ -276,29 +258,16 @@ def lecun_normal(
     """Draw from N(0, 1 / n_in), the 1/√n of the CS231n notes; ``xavier_normal(fan="in")`` too.
 
     LeCun et al., "Efficient BackProp", 1998, equation 16.
-
-    Raises
-    ------
-    ShapeError
-        If the shape has no fan.
     """
-    n = _units("lecun_normal", shape, "in", "in")
-    return _draw(shape, 1 / math.sqrt(n), False, rng, dtype)
+    return _normal(shape, _xavier(shape, "in", 1.0), rng, dtype)
 
 
 @guarded
 def lecun_uniform(
     shape: Shape, *, rng: Generator | None = None, dtype: DTypeLike = np.float32
 ) -> Array:
-    """Draw evenly from ±√(3 / n_in): the variance of :func:`lecun_normal`.
-
-    Raises
-    ------
-    ShapeError
-        If the shape has no fan.
-    """
-    n = _units("lecun_uniform", shape, "in", "in")
-    return _draw(shape, 1 / math.sqrt(n), True, rng, dtype)
+    """Draw evenly from ±√(3 / n_in), with the variance of `lecun_normal`."""
+    return _even(shape, _xavier(shape, "in", 1.0), rng, dtype)
 
 
 # ------------------------------------------------------------------------ by their structure
@@ -311,7 +280,7 @@ def sparse(
     rng: Generator | None = None,
     dtype: DTypeLike = np.float32,
     nonzero: int = 10,
-    std: float = 0.01,
+    std: NonNegativeFloat = 0.01,
 ) -> Array:
     """Connect each unit with a few of its inputs only, by weights from N(0, std²); the rest are 0.
 
@@ -329,14 +298,13 @@ def sparse(
     Raises
     ------
     ArgumentError
-        If a unit has fewer inputs than that, or std is negative.
+        If a unit has fewer inputs than that.
     ShapeError
         If the shape has no fan.
     """
-    std = positive("sparse", "std", std, zero=True)
-    n_in, _ = fans(shape, "sparse")
+    n_in, _ = _fans(shape)
     if not 0 < nonzero <= n_in:
-        message = f"sparse: nonzero={nonzero}; shape {shape} has {n_in} inputs"
+        message = f"{CALLED}: nonzero={nonzero}; shape {shape} has {n_in} inputs"
         raise ArgumentError(message)
     generator = default_generator(rng)
     order = np.argsort(generator.random((shape[0], n_in)), axis=1)[:, :nonzero]
@@ -371,7 +339,7 @@ def orthogonal(
     ShapeError
         If the shape has no fan.
     """
-    n_in, _ = fans(shape, "orthogonal")
+    n_in, _ = _fans(shape)
     size = (max(shape[0], n_in), min(shape[0], n_in))
     q, r = np.linalg.qr(default_generator(rng).standard_normal(size))
     q = q * (gain * np.copysign(1, np.diagonal(r)))
@@ -384,7 +352,7 @@ def orthogonal(
 def _check_classes(kinds: Any) -> None:
     for kind in kinds if isinstance(kinds, tuple) else (kinds,):
         if not isinstance(kind, type):
-            raise wrong("initialize", "kinds", kind, "a class of modules, or a tuple of such")
+            raise wrong(CALLED, "kinds", kind, "a class of modules, or a tuple of such")
 
 
 @guarded
@@ -401,7 +369,7 @@ def initialize(
 
     So::
 
-        nn.init.initialize(model, nn.init.he_normal, rng=rng)
+        nn.init.initialize(model, nn.init.kaiming_normal, rng=rng)
         nn.init.initialize(model, nn.init.normal, std=0.01, rng=rng)
 
     Weights are the parameters of two or more axes that are not called bias; the biases beside them

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from graphgrad.engine.op import op
-from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.elementwise import REAL, Elementary
+from graphgrad.pieces import in_pieces
 from graphgrad.typing import Array
 
 SLOPE = 2 / math.sqrt(math.pi)  # of erf at 0
@@ -99,7 +99,7 @@ def _erf(x: Array) -> Array:
         y *= near
         return np.copysign(y + far, x)
 
-    return in_blocks(piece, x)
+    return in_pieces(piece, x)
 
 
 @widened
@@ -121,7 +121,7 @@ def _erfc(x: Array) -> Array:
         y += 1 - sign  # 2 − erfc(−x) for negative x
         return y
 
-    return in_blocks(piece, x)
+    return in_pieces(piece, x)
 
 
 # An op of its own, for the product rule on exp(−x²) would make 0 · ∞ of its slope at ±∞.

@@ -1,17 +1,17 @@
 """Optimizers that give every element a rate of its own."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphgrad.optim import rules
-from graphgrad.optim.optimizer import Optimizer
+from graphgrad.optim.optimizer import Optimizer, Params
 
 
-class AdaGrad(Optimizer):
+class Adagrad(Optimizer):
     """h ← h + g², w ← w − η g / (√h + ε): what moved much moves less from now on.
 
     η = lr / (1 + (t − 1) · lr_decay) at step t; h starts at ``initial_accumulator_value``; g
-    includes λw. Duchi, Hazan and Singer (2011). In PyTorch `Adagrad`, which is a name here too.
+    includes λw. Duchi, Hazan and Singer (2011).
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class AdaGrad(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-2,
         lr_decay: float = 0.0,
         weight_decay: float = 0.0,
@@ -44,11 +44,11 @@ class AdaGrad(Optimizer):
         return rules.adagrad
 
 
-class AdaDelta(Optimizer):
+class Adadelta(Optimizer):
     """Steps measured by earlier steps: Δ = g √(u + ε) / √(v + ε), w ← w − lr · Δ.
 
     v ← ρv + (1 − ρ)g² and, after Δ, u ← ρu + (1 − ρ)Δ²; g includes λw. Zeiler (2012), algorithm
-    1, where lr = 1. In PyTorch `Adadelta`, which is a name here too.
+    1, where lr = 1.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class AdaDelta(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1.0,
         rho: float = 0.9,
         eps: float = 1e-6,
@@ -74,7 +74,7 @@ class AdaDelta(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """v ← αv + (1 − α)g², w ← w − η g / (√v + ε): AdaGrad that forgets.
+    """v ← αv + (1 − α)g², w ← w − η g / (√v + ε): Adagrad that forgets.
 
     With ``centered`` the root is of v − ḡ², ḡ ← αḡ + (1 − α)g; with momentum b ← μb + the
     fraction, w ← w − ηb; g includes λw. Hinton, lecture 6e (2012); centred: Graves (2013).
@@ -89,7 +89,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
@@ -133,7 +133,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -157,7 +157,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -171,5 +171,4 @@ class AdamW(Adam):
         return rules.amsgrad_w if options["amsgrad"] else rules.adamw
 
 
-Adagrad = AdaGrad  # as PyTorch spells them
-Adadelta = AdaDelta
+AdaGrad, AdaDelta = Adagrad, Adadelta  # as their papers and Saito's book spell them

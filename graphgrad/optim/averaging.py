@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import positive, whole
+from graphgrad.arguments import CALLED, NonNegativeFloat, guarded, whole
 from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
 from graphgrad.optim.arguments import check_names, leaves_of
-from graphgrad.optim.clipping import BLOCK
+from graphgrad.pieces import MANY_ARRAYS, pieces
 from graphgrad.reprs import counted
 
 
@@ -52,14 +52,14 @@ class RunningAverage:
         If the decay is out of range.
     """
 
-    def __init__(self, params: Tensor | Iterable[Tensor], decay: float | None = 0.999) -> None:
-        name = "RunningAverage"
-        self.params = leaves_of(name, params)
-        if decay is not None:
-            decay = positive(name, "decay", decay, zero=True)
-            if decay >= 1:
-                message = f"{name}: decay = {decay} must be below 1; None is the plain average"
-                raise ArgumentError(message)
+    @guarded
+    def __init__(
+        self, params: Tensor | Iterable[Tensor], decay: NonNegativeFloat | None = 0.999
+    ) -> None:
+        self.params = leaves_of(params)
+        if decay is not None and decay >= 1:
+            message = f"{CALLED}: decay = {decay} must be below 1; None is the plain average"
+            raise ArgumentError(message)
         self.decay = decay
         self.updates = 0
         self.averages = [np.zeros(p.shape, np.promote_types(p.dtype, "f4")) for p in self.params]
@@ -75,7 +75,8 @@ class RunningAverage:
         elif self.decay == 0:
             w = 1.0
         for average, p in zip(self.averages, self.params, strict=True):
-            _move(average.reshape(-1), np.ravel(p.data), w)
+            for a, now in pieces((average, p.data), MANY_ARRAYS):
+                np.add(a, w * (now - a), out=a)
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
@@ -120,6 +121,7 @@ class RunningAverage:
         averages = [a.copy() for a in self.averages] if copy else list(self.averages)
         return {"updates": self.updates, "averages": averages}
 
+    @guarded
     def load_state_dict(self, state: Mapping[str, Any], copy: bool = True) -> None:
         """Go on from where `state_dict` was taken.
 
@@ -130,14 +132,13 @@ class RunningAverage:
         ShapeError
             If names are missing or unknown, or shapes differ; nothing has changed then.
         """
-        name = "RunningAverage"
         self._refuse_lent("load_state_dict()")
-        check_names(name, self.state_dict(copy=False), state)
-        updates = whole(name, "updates", state["updates"], 0)
-        arrays = [as_plain(name, a, "averages") for a in state["averages"]]
+        check_names(self.state_dict(copy=False), state)
+        updates = whole(CALLED, "updates", state["updates"], 0)
+        arrays = [as_plain(CALLED, a, "averages") for a in state["averages"]]
         found, own = [a.shape for a in arrays], [a.shape for a in self.averages]
         if found != own:
-            message = f"{name}: the state has shapes {found}, the parameters {own}"
+            message = f"{CALLED}: the state has shapes {found}, the parameters {own}"
             raise ShapeError(message)
         self.averages = [
             np.array(array, average.dtype, copy=copy or None, order="C")
@@ -161,13 +162,3 @@ class RunningAverage:
         """Show what is averaged."""
         facts = f"decay={self.decay}, {counted(self.updates, 'update')}"
         return f"<RunningAverage of {counted(len(self.params), 'parameter')}, {facts}>"
-
-
-def _move(average: Any, towards: Any, w: float) -> None:
-    """Average += w (towards − average), a block at a time."""
-    buffer = np.empty(min(BLOCK, average.size), average.dtype)
-    for start in range(0, average.size, BLOCK):
-        a = average[start : start + BLOCK]
-        step = np.subtract(towards[start : start + BLOCK], a, out=buffer[: a.size])
-        step *= w
-        a += step

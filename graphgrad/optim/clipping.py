@@ -2,21 +2,28 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from graphgrad.arguments import number, positive
+from graphgrad.arguments import CALLED, Limit, PositiveFloat, guarded, number, positive
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphError, NonFiniteError
 from graphgrad.optim.arguments import tensors_of
+from graphgrad.pieces import flat_pieces
 from graphgrad.typing import Array
 
-BLOCK = 32_768  # elements that are worked on at once: temporaries stay in the cache
+
+def _power(who: str, what: str, value: Any) -> None:
+    if number(who, what, value, infinite=True) != math.inf:
+        positive(who, what, value)
 
 
+@guarded
 def clip_grad_norm(
-    params: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0
+    params: Tensor | Iterable[Tensor],
+    max_norm: PositiveFloat,
+    norm_type: Annotated[float, Limit("> 0, or inf", _power)] = 2.0,
 ) -> float:
     """Scale all gradients by one factor so that their norm, taken together, is ≤ max_norm.
 
@@ -46,17 +53,11 @@ def clip_grad_norm(
     NonFiniteError
         If a gradient holds NaN or infinity. Nothing has changed then, so that the step can be
         left out.
-    ArgumentError
-        If max_norm or norm_type is not positive.
     """
-    name = "clip_grad_norm"
-    max_norm = positive(name, "max_norm", max_norm)
-    p = number(name, "norm_type", norm_type, infinite=True)
-    p = p if p == math.inf else positive(name, "norm_type", p)
-    grads = _gradients(name, params)
-    norm = _norm(list(grads.values()), p)
+    grads = _gradients(params)
+    norm = _norm(list(grads.values()), float(norm_type))
     if not math.isfinite(norm):
-        raise NonFiniteError(f"{name}: {_culprit(list(grads))}; nothing was changed")
+        raise NonFiniteError(f"{CALLED}: {_culprit(list(grads))}; nothing was changed")
     if norm > max_norm:
         factor = max_norm / norm
         for g in grads.values():
@@ -64,29 +65,26 @@ def clip_grad_norm(
     return norm
 
 
-def clip_grad_value(params: Tensor | Iterable[Tensor], clip_value: float) -> None:
+@guarded
+def clip_grad_value(params: Tensor | Iterable[Tensor], clip_value: PositiveFloat) -> None:
     """Move every element of the gradients into [−clip_value, clip_value]; NaN stays NaN.
 
     Raises
     ------
     GraphError
         If no parameter has a gradient.
-    ArgumentError
-        If clip_value is not positive.
     """
-    name = "clip_grad_value"
-    bound = positive(name, "clip_value", clip_value)
-    for g in _gradients(name, params).values():
-        np.clip(g, -bound, bound, out=g)
+    for g in _gradients(params).values():
+        np.clip(g, -clip_value, clip_value, out=g)
 
 
-def _gradients(name: str, params: Tensor | Iterable[Tensor]) -> dict[Tensor, Any]:
+def _gradients(params: Tensor | Iterable[Tensor]) -> dict[Tensor, Any]:
     """Return the gradients there are; they belong to their tensors alone."""
-    tensors = tensors_of(name, params)
+    tensors = tensors_of(params)
     grads = {t: t.grad for t in tensors if t.grad is not None}
     if not grads:
         message = (
-            f"{name}: none of {len(tensors)} parameters has a gradient; call it after "
+            f"{CALLED}: none of {len(tensors)} parameters has a gradient; call it after "
             "loss.backward() and before zero_grad()"
         )
         raise GraphError(message)
@@ -108,23 +106,19 @@ def _culprit(tensors: list[Tensor]) -> str:
 # ---------------------------------------------------------------------------------- norms
 
 
-def blocks(array: Array, dtype: Any = None) -> Iterator[Any]:
-    """Yield all elements in flat pieces that fit into the cache; halves come widened."""
-    flat = np.ravel(array, order="K")
-    wide = dtype or (np.float32 if flat.dtype == np.float16 else flat.dtype)
-    for start in range(0, flat.size, BLOCK):
-        yield flat[start : start + BLOCK].astype(wide, copy=False)
-
-
 def square_sum(array: Array) -> float:
-    """Add up all squares: a block in the array's own precision, the blocks in double."""
+    """Add up all squares: a piece in the array's own precision, the pieces in double."""
     with np.errstate(all="ignore"):
-        return math.fsum(float(np.dot(block, block)) for block in blocks(array))
+        return math.fsum(float(np.dot(piece, piece)) for piece in _widened_pieces(array))
 
 
 def absolute_sum(array: Array) -> float:
     """Add up all absolute values, likewise."""
-    return math.fsum(float(np.sum(np.abs(block))) for block in blocks(array))
+    return math.fsum(float(np.sum(np.abs(piece))) for piece in _widened_pieces(array))
+
+
+def _widened_pieces(array: Array) -> Iterator[Any]:
+    return flat_pieces(array, np.promote_types(array.dtype, np.float32))
 
 
 def _largest(array: Array) -> float:
@@ -142,9 +136,9 @@ def _norm(arrays: list[Any], p: float) -> float:
         return scale
     power: Callable[[Any], Any] = np.square if p == 2 else lambda x: np.power(x, p)
     parts = (
-        float(np.sum(power(np.abs(block / scale))))
+        float(np.sum(power(np.abs(piece / scale))))
         for array in arrays
-        for block in blocks(array, np.float64)
+        for piece in flat_pieces(array, np.float64)
     )
     return float(scale * math.fsum(parts) ** (1 / p))
 

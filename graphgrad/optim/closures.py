@@ -57,12 +57,12 @@ class ClosureOptimizer(Optimizer):
         return loss
 
 
-def value_of(loss: Any) -> Any:
+def value_of(loss: Array) -> Any:
     """Return the plain array or number."""
     return loss.data if isinstance(loss, Tensor) else loss
 
 
-def number(loss: Any) -> float:
+def number(loss: Array) -> float:
     """Return the loss as Python's number."""
     return float(np.reshape(value_of(loss), ()))
 

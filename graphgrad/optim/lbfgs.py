@@ -1,35 +1,26 @@
 """L-BFGS: Newton's direction from the last few steps and what they did to the gradient."""
 
+import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from graphgrad.arguments import is_flag, shown
+from graphgrad.arguments import Check, choice, non_negative, whole
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphError
 from graphgrad.optim.closures import Closure, ClosureOptimizer, flat, number, place
-from graphgrad.optim.optimizer import NOT_NEGATIVE
+from graphgrad.optim.optimizer import CHECKS, Groups, Params
 from graphgrad.typing import Array
 
-COUNT = (
-    (lambda v: isinstance(v, int) and not is_flag(v) and 1 <= v < 2**63),
-    "a whole number of at least 1",
-)
-TOLERANCE = NOT_NEGATIVE
-SEARCHES = (
-    (lambda v: v is None or (isinstance(v, str) and v == "strong_wolfe")),
-    "None or 'strong_wolfe'",
-)
-CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "max_iter": COUNT,
-    "max_eval": COUNT,
-    "tolerance_grad": TOLERANCE,
-    "tolerance_change": TOLERANCE,
-    "history_size": COUNT,
-    "line_search_fn": SEARCHES,
-}
+
+def _search(who: str, what: str, value: Any) -> None:
+    if value is not None:
+        choice(who, what, value, ("strong_wolfe",))
+
+
+_at_least_one = functools.partial(whole, least=1)
 NUMBERS = {"n_iter": int, "func_evals": int, "t": float, "scale": float}
 VECTORS = {"direction", "gradient"}
 HISTORIES = {"changes", "steps"}
@@ -191,9 +182,19 @@ class LBFGS(ClosureOptimizer):
         If an option is out of range.
     """
 
+    checks: ClassVar[Mapping[str, Check]] = {
+        **CHECKS,
+        "max_iter": _at_least_one,
+        "max_eval": _at_least_one,
+        "tolerance_grad": non_negative,
+        "tolerance_change": non_negative,
+        "history_size": _at_least_one,
+        "line_search_fn": _search,
+    }
+
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1.0,
         max_iter: int = 20,
         max_eval: int | None = None,
@@ -215,18 +216,6 @@ class LBFGS(ClosureOptimizer):
             history_size=history_size,
             line_search_fn=line_search_fn,
         )
-
-    def _complaints(self, options: Mapping[str, Any]) -> list[str]:
-        found = super()._complaints(options)
-        for name in CHECKS.keys() & options.keys():
-            test, words = CHECKS[name]
-            try:
-                good = test(options[name])
-            except TypeError:
-                good = False
-            if not good:
-                found.append(f"{name} = {shown(options[name])}; it must be {words}")
-        return found
 
     def step(self, closure: Closure | None = None) -> Any:
         """Do up to ``max_iter`` steps; return the loss before the first one.
@@ -362,7 +351,7 @@ class LBFGS(ClosureOptimizer):
                 saved[name] = [v.copy() for v in saved[name]]
         return saved
 
-    def _state_differences(self, groups: Any, saved: Any) -> list[str]:  # noqa: ARG002
+    def _state_differences(self, groups: Groups, saved: Any) -> list[str]:  # noqa: ARG002
         if not isinstance(saved, Mapping):
             return ["the state is no dict"]
         started = NUMBERS.keys() | VECTORS | HISTORIES

@@ -1,6 +1,6 @@
 """Newton's method, for problems small enough to write down their Hessian."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.transforms import gradients
 from graphgrad.errors import GraphError, ShapeError
 from graphgrad.optim.closures import Closure, ClosureOptimizer, flat, place
+from graphgrad.optim.optimizer import Groups, Params
 
 MOST = 1000  # numbers in all parameters: a sweep for each, and a Hessian of 8 MB
 
@@ -38,7 +39,7 @@ class Newton(ClosureOptimizer):
         If an option is out of range.
     """
 
-    def __init__(self, params: Iterable[Any], lr: float = 1.0, damping: float = 0.0) -> None:
+    def __init__(self, params: Params, lr: float = 1.0, damping: float = 0.0) -> None:
         super().__init__(params, lr=lr, damping=damping)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
@@ -91,7 +92,7 @@ class Newton(ClosureOptimizer):
         place(params, flat([p.data for p in params]) - options["lr"] * d)
         return loss
 
-    def _state_differences(self, groups: Any, saved: Any) -> list[str]:  # noqa: ARG002
+    def _state_differences(self, groups: Groups, saved: Any) -> list[str]:  # noqa: ARG002
         """There is no state."""
         return ["Newton has no state"] if any(saved) else []
 

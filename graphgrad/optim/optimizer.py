@@ -1,8 +1,8 @@
 """The shell of the optimizers: groups of parameters, their state, and writing in place.
 
 What an optimizer does to the numbers is a pure rule (`graphgrad.optim.rules`); here it is fed
-with pieces that fit into the cache, and what it returns is written back. An optimizer of one's
-own is a rule and its options::
+with pieces that fit into the cache, and what it returns is written back. An optimizer of
+yours is a rule and its options::
 
     def sign_descent(w, g, *, lr):
         return lr * np.sign(g)
@@ -16,50 +16,72 @@ own is a rule and its options::
 """
 
 import inspect
-import math
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from graphgrad.arguments import is_flag, is_number, several, shown
+from graphgrad.arguments import (
+    CALLED,
+    Check,
+    flag,
+    non_negative,
+    positive,
+    several,
+    share,
+    wrong,
+)
 from graphgrad.engine.in_place import mark_changed, writable
 from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, GraphError, GraphgradError, ShapeError
+from graphgrad.pieces import MANY_ARRAYS, pieces
 from graphgrad.reprs import counted
 from graphgrad.typing import Array
 
-BLOCK = 1 << 16  # bytes of one array in a piece: a dozen of them stay in the second-level cache
-WHOLE = 4 * BLOCK  # cutting up less than this costs more than it saves
+WHOLE = 2 * MANY_ARRAYS  # bytes; cutting up less than this costs more than it saves
 
 Group = dict[str, Any]
+Groups = Sequence[Mapping[str, Any]]
+Params = Iterable[Tensor | Mapping[str, Any]]  # tensors, or groups of them with options
 
-NOT_NEGATIVE = (lambda v: is_number(v) and 0 <= v < math.inf), "finite and not negative"
-POSITIVE = (lambda v: is_number(v) and 0 < v < math.inf), "finite and positive"
-DECAY = (lambda v: is_number(v) and 0 <= v < 1), "from 0 to below 1"
-SWITCH = is_flag, "True or False"
-CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {  # by the name of an option
-    "alpha": DECAY,
-    "amsgrad": SWITCH,
-    "betas": ((lambda v: len(v) == 2 and all(map(DECAY[0], v))), "two numbers in [0, 1)"),
-    "centered": SWITCH,
-    "damping": NOT_NEGATIVE,
-    "dampening": ((lambda v: is_number(v) and 0 <= v <= 1), "from 0 to 1"),
-    "eps": POSITIVE,
-    "initial_accumulator_value": NOT_NEGATIVE,
-    "initial_lr": NOT_NEGATIVE,
-    "lr": NOT_NEGATIVE,
-    "lr_decay": NOT_NEGATIVE,
-    "lr_scale": NOT_NEGATIVE,
-    "momentum": NOT_NEGATIVE,
-    "nesterov": SWITCH,
-    "rho": DECAY,
-    "weight_decay": NOT_NEGATIVE,
+
+def _decay(who: str, what: str, value: Any) -> None:
+    if non_negative(who, what, value) >= 1:
+        raise ArgumentError(f"{who}: {what} = {value} must be below 1")
+
+
+def _betas(who: str, what: str, value: Any) -> None:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise wrong(who, what, value, "two numbers from 0 to below 1")
+    for beta in value:
+        _decay(who, f"an element of {what}", beta)
+
+
+CHECKS: dict[str, Check] = {  # by the name of an option
+    "alpha": _decay,
+    "amsgrad": flag,
+    "betas": _betas,
+    "centered": flag,
+    "damping": non_negative,
+    "dampening": share,
+    "eps": positive,
+    "initial_accumulator_value": non_negative,
+    "initial_lr": non_negative,
+    "lr": non_negative,
+    "lr_decay": non_negative,
+    "lr_scale": non_negative,
+    "momentum": non_negative,
+    "nesterov": flag,
+    "rho": _decay,
+    "weight_decay": non_negative,
 }
 # may stand in a group beside the options: for people, for schedules
 EXTRAS = {"name", "initial_lr", "lr_scale"}
+
+
+_RENAMED = {"AdaGrad": "Adagrad", "AdaDelta": "Adadelta"}  # in states saved before
 
 
 class Recipe(NamedTuple):
@@ -94,18 +116,6 @@ def _read(rule: Callable[..., Any]) -> Recipe:
 # ------------------------------------------------------------------------ writing in place
 
 
-def pieces(arrays: Sequence[Any], length: int) -> Iterator[Sequence[Any]]:
-    """Cut arrays of one shape at the same places, into views of about ``length`` elements."""
-    if all(a.flags.c_contiguous for a in arrays):
-        arrays = [a.reshape(-1) for a in arrays]
-    rows = max(1, length // max(1, arrays[0][0].size))
-    for i in range(0, len(arrays[0]), rows):
-        if rows == 1 and arrays[0].ndim > 1:
-            yield from pieces([a[i] for a in arrays], length)
-        else:
-            yield [a[i : i + rows] for a in arrays]
-
-
 def update(
     rule: Callable[..., Any], w: Array, g: Array, state: Sequence[Any], keywords: Mapping[str, Any]
 ) -> None:
@@ -114,7 +124,7 @@ def update(
     float16 is computed in float32, in which its state is, and rounded once.
     """
     if w.nbytes > WHOLE and isinstance(w, np.ndarray):
-        for w_, g_, *state_ in pieces((w, g, *state), BLOCK // w.itemsize):
+        for w_, g_, *state_ in pieces((w, g, *state), MANY_ARRAYS):
             _update(rule, w_, g_, state_, keywords)
     elif state or w.itemsize == 2:
         _update(rule, w, g, state, keywords)
@@ -164,14 +174,16 @@ class Optimizer:
         If an option is unknown or out of range.
     """
 
+    checks: ClassVar[Mapping[str, Check]] = CHECKS
     param_groups: list[Group]
     state: dict[Tensor, dict[str, Any]]
 
-    def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
+    def __init__(self, params: Params, **defaults: Any) -> None:
         """Check everything, then take the parameters."""
         self.defaults = defaults
         self.param_groups = []
         self.state = {}
+        self.scheduled_by: dict[str, int] = {}  # what schedules set, and the number of each
         self._checked: dict[int, Any] = {}  # by group: the options that were found good
         if isinstance(params, Tensor):
             raise GraphError(f"{self._name}: params is one tensor; give [tensor]")
@@ -254,16 +266,12 @@ class Optimizer:
     def _complaints(self, options: Mapping[str, Any]) -> list[str]:
         """Say which options are out of range."""
         found = []
-        for name, value in options.items():
-            if name in CHECKS:
-                test, words = CHECKS[name]
-                try:
-                    good = test(value)
-                except (TypeError, ValueError):
-                    good = False
-                if not good:
-                    found.append(f"{name} = {shown(value)}; it must be {words}")
-        return found
+        for name in self.checks.keys() & options.keys():
+            try:
+                self.checks[name](CALLED, name, options[name])
+            except GraphgradError as error:
+                found.append(error.message.removeprefix(f"{CALLED}: "))
+        return sorted(found)
 
     def _refuse(self, complaints: list[str], kind: type[GraphgradError] = ArgumentError) -> None:
         if complaints:
@@ -374,7 +382,7 @@ class Optimizer:
         wanted = {"optimizer", "param_groups", "state"}
         if not isinstance(saved, Mapping) or saved.keys() != wanted:
             return [f"this is no state_dict of an optimizer, whose keys are {sorted(wanted)}"]
-        if saved["optimizer"] != self._name:
+        if _RENAMED.get(saved["optimizer"], saved["optimizer"]) != self._name:
             return [f"the state is of {saved['optimizer']}"]
         groups = saved["param_groups"]
         counts = [len(group["params"]) for group in self.param_groups]
@@ -403,7 +411,7 @@ class Optimizer:
             for p in self.params
         ]
 
-    def _state_differences(self, groups: Sequence[Mapping[str, Any]], saved: Any) -> list[str]:
+    def _state_differences(self, groups: Groups, saved: Any) -> list[str]:
         params = self.params
         if len(saved) != len(params):
             return [f"the state is of {len(saved)} parameters, there are {len(params)}"]

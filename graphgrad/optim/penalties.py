@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import is_flag, positive, wrong
+from graphgrad.arguments import CALLED, NonNegativeFloat, PositiveFloat, guarded
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.record import record
@@ -52,7 +52,10 @@ PENALTY: Op[Tensor] = op(
 )
 
 
-def elastic_penalty(params: Tensor | Iterable[Tensor], l1: float, l2: float) -> Tensor:
+@guarded
+def elastic_penalty(
+    params: Tensor | Iterable[Tensor], l1: NonNegativeFloat, l2: NonNegativeFloat
+) -> Tensor:
     """Return l1 Σ|w| + ½ l2 Σw² over all elements of all parameters, to add to a loss.
 
     The elastic net: the sum of `l1_penalty` and `l2_penalty`, in one node of the graph. Its
@@ -71,13 +74,12 @@ def elastic_penalty(params: Tensor | Iterable[Tensor], l1: float, l2: float) -> 
     ------
     GraphError
         If there are no parameters.
-    ArgumentError
-        If a strength is negative or not finite.
     """
-    return _penalise("elastic_penalty", params, l1, l2)
+    return _penalise(params, l1, l2)
 
 
-def l2_penalty(params: Tensor | Iterable[Tensor], strength: float) -> Tensor:
+@guarded
+def l2_penalty(params: Tensor | Iterable[Tensor], strength: NonNegativeFloat) -> Tensor:
     """Return ½ λ Σw² over all elements of all parameters, to add to a loss.
 
     Its gradient is λw, hence the half. For plain SGD, with momentum or without, that is the
@@ -88,10 +90,11 @@ def l2_penalty(params: Tensor | Iterable[Tensor], strength: float) -> Tensor:
 
     Parameters and errors are those of `elastic_penalty`.
     """
-    return _penalise("l2_penalty", params, 0.0, strength)
+    return _penalise(params, 0.0, strength)
 
 
-def l1_penalty(params: Tensor | Iterable[Tensor], strength: float) -> Tensor:
+@guarded
+def l1_penalty(params: Tensor | Iterable[Tensor], strength: NonNegativeFloat) -> Tensor:
     """Return λ Σ|w| over all elements of all parameters, to add to a loss.
 
     Its gradient is λ sign(w), 0 at w = 0: it pulls small weights as hard as large ones, to
@@ -100,18 +103,19 @@ def l1_penalty(params: Tensor | Iterable[Tensor], strength: float) -> Tensor:
 
     Parameters and errors are those of `elastic_penalty`.
     """
-    return _penalise("l1_penalty", params, strength, 0.0)
+    return _penalise(params, strength, 0.0)
 
 
-def _penalise(name: str, params: Any, l1: float, l2: float) -> Tensor:
-    l1 = positive(name, "l1" if name[0] == "e" else "strength", l1, zero=True)
-    l2 = positive(name, "l2" if name[0] == "e" else "strength", l2, zero=True)
-    tensors = tensors_of(name, params)
-    return record(PENALTY, tuple(tensors), (l1, l2))  # type: ignore[no-any-return]
+def _penalise(params: Tensor | Iterable[Tensor], l1: float, l2: float) -> Tensor:
+    strengths = (float(l1), float(l2))
+    return record(PENALTY, tuple(tensors_of(params)), strengths)  # type: ignore[no-any-return]
 
 
+@guarded
 def max_norm_(
-    params: Tensor | Iterable[Tensor], limit: float, axis: int | tuple[int, ...] | None = None
+    params: Tensor | Iterable[Tensor],
+    limit: PositiveFloat,
+    axis: int | tuple[int, ...] | None = None,
 ) -> None:
     """Pull the weight vector of every unit back into the ball of radius ``limit``, in place.
 
@@ -135,14 +139,10 @@ def max_norm_(
     ------
     GraphError
         If a parameter is no leaf, or there are none.
-    ArgumentError
-        If the limit is not positive.
     ShapeError
         If a parameter has no such axis; nothing has changed then.
     """
-    name = "max_norm_"
-    limit = positive(name, "limit", limit)
-    tensors = leaves_of(name, params)
+    tensors = leaves_of(params)
     factors = [_within(p, limit, _unit_axes(p, axis, i)) for i, p in enumerate(tensors)]
     for p, factor in zip(tensors, factors, strict=True):
         if factor is not None:
@@ -153,18 +153,16 @@ def _unit_axes(p: Tensor, axis: Any, i: int) -> tuple[int, ...]:
     """Return the axes of one unit's weights."""
     if axis is None and p.ndim < 2:
         message = (
-            f"max_norm_: parameter {i} {p.shape} has no axis of inputs; leave out the biases: "
+            f"{CALLED}: parameter {i} {p.shape} has no axis of inputs; leave out the biases: "
             "[p for p in model.parameters() if p.ndim > 1]"
         )
         raise ShapeError(message)
-    if is_flag(axis):
-        raise wrong("max_norm_", "axis", axis, "a whole number, several or None")
     given = tuple(range(1, p.ndim)) if axis is None else axis
     try:
         return np.lib.array_utils.normalize_axis_tuple(given, p.ndim)
     except (ValueError, TypeError, OverflowError) as error:
         kind = translate(error) or ShapeError
-        message = f"max_norm_: parameter {i} {p.shape}: axis {axis}: {error}"
+        message = f"{CALLED}: parameter {i} {p.shape}: axis {axis}: {error}"
         raise kind(message) from error
 
 

@@ -2,12 +2,22 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
-from graphgrad.arguments import choice, positive, share, whole
+from graphgrad.arguments import (
+    CALLED,
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    guarded,
+    non_negative,
+    positive,
+    whole,
+)
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import ArgumentError, NonFiniteError, ShapeError
-from graphgrad.optim.arguments import check_names, groups_of
+from graphgrad.errors import ArgumentError, NonFiniteError
+from graphgrad.optim.arguments import check_names, groups_of, rates_of
+from graphgrad.optim.optimizer import Optimizer
 from graphgrad.optim.schedules import now
 from graphgrad.reprs import Described
 
@@ -30,43 +40,37 @@ class ReduceLROnPlateau(Described):
     ------
     GraphError
         For an optimizer without param_groups.
-    ArgumentError
-        For arguments out of range.
     NonFiniteError
         From ``step``, for NaN.
     """
 
+    @guarded
     def __init__(
         self,
-        optimizer: Any,
-        mode: str = "min",
-        factor: float = 0.1,
-        patience: int = 10,
-        threshold: float = 1e-4,
-        threshold_mode: str = "rel",
-        cooldown: int = 0,
+        optimizer: Optimizer,
+        mode: Literal["min", "max"] = "min",
+        factor: Fraction = 0.1,
+        patience: NonNegativeInt = 10,
+        threshold: NonNegativeFloat = 1e-4,
+        threshold_mode: Literal["rel", "abs"] = "rel",
+        cooldown: NonNegativeInt = 0,
         min_lr: float | Sequence[float] = 0.0,
-        eps: float = 1e-8,
+        eps: NonNegativeFloat = 1e-8,
     ) -> None:
         """Check all of it; nothing is written before the first drop."""
-        name = "ReduceLROnPlateau"
-        groups = groups_of(name, optimizer)
-        self.mode = choice(name, "mode", mode, ("min", "max"))
-        self.threshold_mode = choice(name, "threshold_mode", threshold_mode, ("rel", "abs"))
+        groups = groups_of(optimizer)
+        if factor == 1:
+            raise ArgumentError(f"{CALLED}: factor = 1 changes nothing")
         self.optimizer = optimizer
-        self.factor = share(name, "factor", positive(name, "factor", factor))
-        if self.factor == 1:
-            raise ArgumentError(f"{name}: factor = 1 changes nothing")
-        self.patience = whole(name, "patience", patience, 0)
-        self.threshold = positive(name, "threshold", threshold, zero=True)
-        self.cooldown = whole(name, "cooldown", cooldown, 0)
-        floors = list(min_lr) if isinstance(min_lr, Sequence) else [min_lr] * len(groups)
-        if len(floors) != len(groups):
-            message = f"{name}: {len(floors)} rates in min_lr for {len(groups)} groups"
-            raise ShapeError(message)
+        self.mode = mode
+        self.factor = positive(CALLED, "factor", factor)
+        self.patience = patience
+        self.threshold = threshold
+        self.threshold_mode = threshold_mode
+        self.cooldown = cooldown
         self.min_lr = min_lr
-        self.min_lrs = [positive(name, "min_lr", floor, zero=True) for floor in floors]
-        self.eps = positive(name, "eps", eps, zero=True)
+        self.min_lrs = rates_of(groups, "min_lr", min_lr, non_negative)
+        self.eps = eps
         self.best = math.inf if mode == "min" else -math.inf
         self.bad_steps = 0
         self.cooldown_left = 0
@@ -118,6 +122,7 @@ class ReduceLROnPlateau(Described):
             "lrs": self.get_last_lr(),
         }
 
+    @guarded
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from where `state_dict` was taken, with the rates of then.
 
@@ -126,17 +131,11 @@ class ReduceLROnPlateau(Described):
         ShapeError
             If names are missing or unknown, or the number of groups differs; nothing changed.
         """
-        name = "ReduceLROnPlateau"
-        check_names(name, self.state_dict(), state)
-        groups = groups_of(name, self.optimizer)
-        rates = [positive(name, "lrs", rate, zero=True) for rate in state["lrs"]]
-        if len(rates) != len(groups):
-            message = (
-                f"{name}: the state is of {len(rates)} groups, the optimizer has {len(groups)}"
-            )
-            raise ShapeError(message)
-        bad = whole(name, "bad_steps", state["bad_steps"], 0)
-        left = whole(name, "cooldown_left", state["cooldown_left"], 0)
+        check_names(self.state_dict(), state)
+        groups = groups_of(self.optimizer)
+        rates = rates_of(groups, "lrs", list(state["lrs"]), non_negative)
+        bad = whole(CALLED, "bad_steps", state["bad_steps"], 0)
+        left = whole(CALLED, "cooldown_left", state["cooldown_left"], 0)
         self.best, self.bad_steps, self.cooldown_left = float(state["best"]), bad, left
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate

@@ -12,7 +12,9 @@ what stands after ``w, g`` names the state, the keywords name the options of a g
 Every ``weight_decay`` but AdamW's adds λw to the gradient: the gradient of λ‖w‖²/2.
 """
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -161,6 +163,24 @@ def rmsprop_centered_momentum(
     return lr * b, v, mean, b
 
 
+def _moments(
+    w: Array, g: Array, m: Array, v: Array, betas: tuple[float, float], weight_decay: float
+) -> tuple[Any, Any]:
+    """Return the running means of the gradient and of its square."""
+    b1, b2 = betas
+    g = _decayed(w, g, weight_decay)
+    return b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * (g * g)
+
+
+def _adam_step(
+    m: Array, v: Array, step: int, lr: float, betas: tuple[float, float], eps: float
+) -> Array:
+    """Return ηm̂ / (√v̂ + ε), m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)."""
+    # numerator and denominator times √(1 − β₂ᵗ): numbers are gathered, arrays passed over less
+    root = math.sqrt(1 - betas[1] ** step)
+    return (lr * root / (1 - betas[0] ** step)) * m / (np.sqrt(v) + eps * root)
+
+
 def adam(
     w: Array,
     g: Array,
@@ -174,13 +194,8 @@ def adam(
     weight_decay: float,
 ) -> tuple[Any, Any, Any]:
     """Means: d = ηm̂ / (√v̂ + ε), m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ) (Kingma, algorithm 1)."""
-    b1, b2 = betas
-    g = _decayed(w, g, weight_decay)
-    m = b1 * m + (1 - b1) * g
-    v = b2 * v + (1 - b2) * (g * g)
-    # numerator and denominator times √(1 − β₂ᵗ): numbers are gathered, arrays passed over less
-    root = math.sqrt(1 - b2**step)
-    return (lr * root / (1 - b1**step)) * m / (np.sqrt(v) + eps * root), m, v
+    m, v = _moments(w, g, m, v, betas, weight_decay)
+    return _adam_step(m, v, step, lr, betas, eps), m, v
 
 
 def amsgrad(
@@ -197,47 +212,22 @@ def amsgrad(
     weight_decay: float,
 ) -> tuple[Any, Any, Any, Any]:
     """`adam` with the largest v so far in the denominator (Reddi et al. 2018, as PyTorch)."""
-    b1, b2 = betas
-    g = _decayed(w, g, weight_decay)
-    m = b1 * m + (1 - b1) * g
-    v = b2 * v + (1 - b2) * (g * g)
+    m, v = _moments(w, g, m, v, betas, weight_decay)
     v_max = np.maximum(v_max, v)
-    root = math.sqrt(1 - b2**step)
-    return (lr * root / (1 - b1**step)) * m / (np.sqrt(v_max) + eps * root), m, v, v_max
+    return _adam_step(m, v_max, step, lr, betas, eps), m, v, v_max
 
 
-def adamw(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    *,
-    step: int,
-    lr: float,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
-) -> tuple[Any, Any, Any]:
-    """Decoupled: d = ηλw + `adam`'s d without decay (Loshchilov and Hutter 2019, algorithm 2)."""
-    d, m, v = adam(w, g, m, v, step=step, lr=lr, betas=betas, eps=eps, weight_decay=0.0)
-    return d + (lr * weight_decay) * w, m, v
+def decoupled(rule: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """Decay apart from the rule: d = ηλw + the rule's d (Loshchilov and Hutter 2019)."""
+
+    @functools.wraps(rule)  # which also has the arguments that name state and options
+    def with_decay(
+        w: Array, g: Array, *state: Any, lr: float, weight_decay: float, **options: Any
+    ) -> tuple[Any, ...]:
+        d, *state_now = rule(w, g, *state, lr=lr, weight_decay=0.0, **options)
+        return d + (lr * weight_decay) * w, *state_now
+
+    return with_decay
 
 
-def amsgrad_w(
-    w: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    v_max: Array,
-    *,
-    step: int,
-    lr: float,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
-) -> tuple[Any, Any, Any, Any]:
-    """Decoupled: d = ηλw + `amsgrad`'s d without decay."""
-    d, m, v, v_max = amsgrad(
-        w, g, m, v, v_max, step=step, lr=lr, betas=betas, eps=eps, weight_decay=0.0
-    )
-    return d + (lr * weight_decay) * w, m, v, v_max
+adamw, amsgrad_w = decoupled(adam), decoupled(amsgrad)

@@ -21,29 +21,41 @@ a module of its own, depends on how the training goes. It works beside a schedul
 in the entry ``"lr_scale"`` of a group, by which every schedule multiplies its rates.
 """
 
+import itertools
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from graphgrad.arguments import function, increasing, positive, several, whole
+from graphgrad.arguments import (
+    CALLED,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    guarded,
+    non_negative,
+    several,
+    whole,
+)
 from graphgrad.engine.graph import tick
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
-from graphgrad.optim.arguments import check_names, groups_of
+from graphgrad.optim.arguments import check_names, groups_of, rates_of
+from graphgrad.optim.optimizer import Optimizer
 from graphgrad.reprs import Described, counted
 
 
 class Schedule(Described):
     """What all schedules share: the number of steps taken, and the groups they write to.
 
-    A schedule of one's own gives `values`. Raises GraphError for an optimizer without
-    ``param_groups``, ArgumentError for arguments out of range.
+    The groups get the values of t = 0 at once. A schedule of yours gives `values`.
     """
 
     t: int  # the number of steps taken
 
-    def __init__(self, optimizer: Any) -> None:
-        """Take the optimizer; its groups get the values of t = 0 at once."""
+    @guarded
+    def __init__(self, optimizer: Optimizer) -> None:
+        groups_of(optimizer)
         self.optimizer = optimizer
         self.initial_lrs: list[float] = []
         self.t = 0
@@ -52,8 +64,7 @@ class Schedule(Described):
         everything = self._all_values(0)
         self._writes = sorted({key for values in everything for key in values})
         # numbers, not the schedules themselves: no reference leads back from the optimizer
-        followed = {**getattr(optimizer, "scheduled_by", {})}
-        optimizer.scheduled_by = followed | dict.fromkeys(self._writes, self._number)
+        optimizer.scheduled_by |= dict.fromkeys(self._writes, self._number)
         self._write(everything)
 
     def values(self, t: int, group: int, initial_lr: float) -> dict[str, float]:
@@ -93,6 +104,7 @@ class Schedule(Described):
         """Return what `load_state_dict` needs to go on from here."""
         return {"t": self.t, "initial_lrs": list(self.initial_lrs)}
 
+    @guarded
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from where `state_dict` was taken, and write the values into the groups.
 
@@ -101,27 +113,28 @@ class Schedule(Described):
         ShapeError
             If names are missing or unknown, or the number of groups differs; nothing changed.
         """
-        name = type(self).__name__
         self.check_followed()
-        check_names(name, self.state_dict(), state)
-        rates = list(state["initial_lrs"])
-        if len(rates) != len(self.optimizer.param_groups):
-            message = (
-                f"{name}: the state is of {len(rates)} groups, the optimizer has "
-                f"{len(self.optimizer.param_groups)}"
-            )
-            raise ShapeError(message)
-        t = whole(name, "t", state["t"], 0)
-        rates = [positive(name, "initial_lrs", rate, zero=True) for rate in rates]
-        self.initial_lrs, self.t = rates, t
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+        check_names(self.state_dict(), state)
+        groups = self.optimizer.param_groups
+        rates = rates_of(groups, "initial_lrs", list(state["initial_lrs"]), non_negative)
+        self.t = whole(CALLED, "t", state["t"], 0)
+        self.initial_lrs = rates
+        for group, rate in zip(groups, rates, strict=True):
             group["initial_lr"] = rate
         self._write()
 
+    def _value_at(self, key: str, t: int, group: int) -> float:
+        """Return one value after t steps."""
+        if group >= len(self.initial_lrs):
+            raise ArgumentError(f"{CALLED}: group {group} of {len(self.initial_lrs)}")
+        values = self.values(t, group, self.initial_lrs[group])
+        if key not in values:
+            raise ArgumentError(f"{CALLED}: it does not change the {key}")
+        return values[key]
+
     def _meet_groups(self) -> None:
         """Note the initial rates, also of groups that were added since."""
-        groups = groups_of(type(self).__name__, self.optimizer)
-        for group in groups[len(self.initial_lrs) :]:
+        for group in self.optimizer.param_groups[len(self.initial_lrs) :]:
             undropped = group["lr"] / (group.get("lr_scale", 1.0) or 1.0)  # by a plateau
             self.initial_lrs.append(float(group.get("initial_lr", undropped)))
 
@@ -159,8 +172,9 @@ class RateSchedule(Schedule):
     waste a step.
     """
 
-    def __init__(self, optimizer: Any, warmup: int = 0) -> None:
-        self.warmup = whole(type(self).__name__, "warmup", warmup, 0)
+    @guarded
+    def __init__(self, optimizer: Optimizer, warmup: NonNegativeInt = 0) -> None:
+        self.warmup = warmup
         super().__init__(optimizer)
 
     def rate(self, t: int, initial_lr: float) -> float:
@@ -171,11 +185,12 @@ class RateSchedule(Schedule):
         """Put the warm-up in front of the rate."""
         late = max(t - self.warmup, 0)
         early = min(1.0, (t + 1) / (self.warmup + 1))
-        return {"lr": early * self.rate(late, initial_lr)}
+        return {"lr": float(early * self.rate(late, initial_lr))}
 
-    def lr_at(self, t: int, group: int = 0) -> float:
+    @guarded
+    def lr_at(self, t: NonNegativeInt, group: NonNegativeInt = 0) -> float:
         """Return the learning rate after ``t`` steps, whatever was done so far."""
-        return value_at(self, "lr", t, group)
+        return self._value_at("lr", t, group)
 
     def get_last_lr(self) -> list[float]:
         """Return the learning rate of each group now."""
@@ -188,12 +203,17 @@ class StepLR(RateSchedule):
     The CS231n notes name a half every 5 epochs, a tenth every 20.
     """
 
+    @guarded
     def __init__(
-        self, optimizer: Any, step_size: int, gamma: float = 0.1, *, warmup: int = 0
+        self,
+        optimizer: Optimizer,
+        step_size: PositiveInt,
+        gamma: PositiveFloat = 0.1,
+        *,
+        warmup: NonNegativeInt = 0,
     ) -> None:
-        """Take the number of steps between drops, and what each multiplies by (> 0)."""
-        self.step_size = whole("StepLR", "step_size", step_size, 1)
-        self.gamma = positive("StepLR", "gamma", gamma)
+        self.step_size = step_size
+        self.gamma = gamma
         super().__init__(optimizer, warmup)
 
     def rate(self, t: int, initial_lr: float) -> float:
@@ -204,12 +224,17 @@ class StepLR(RateSchedule):
 class MultiStepLR(RateSchedule):
     """A drop at each milestone: lr = lr₀ γ^(number of milestones ≤ t)."""
 
+    @guarded
     def __init__(
-        self, optimizer: Any, milestones: Sequence[int], gamma: float = 0.1, *, warmup: int = 0
+        self,
+        optimizer: Optimizer,
+        milestones: Sequence[int],
+        gamma: PositiveFloat = 0.1,
+        *,
+        warmup: NonNegativeInt = 0,
     ) -> None:
-        """Take the increasing numbers of steps, and what each drop multiplies by (> 0)."""
-        self.milestones = increasing("MultiStepLR", milestones)
-        self.gamma = positive("MultiStepLR", "gamma", gamma)
+        self.milestones = increasing(milestones)
+        self.gamma = gamma
         super().__init__(optimizer, warmup)
 
     def rate(self, t: int, initial_lr: float) -> float:
@@ -220,9 +245,11 @@ class MultiStepLR(RateSchedule):
 class ExponentialLR(RateSchedule):
     """Exponential decay: lr = lr₀ γ^t; for the CS231n notes' lr₀ e^(−kt) give γ = e^(−k)."""
 
-    def __init__(self, optimizer: Any, gamma: float, *, warmup: int = 0) -> None:
-        """Take what each step multiplies by (> 0)."""
-        self.gamma = positive("ExponentialLR", "gamma", gamma)
+    @guarded
+    def __init__(
+        self, optimizer: Optimizer, gamma: PositiveFloat, *, warmup: NonNegativeInt = 0
+    ) -> None:
+        self.gamma = gamma
         super().__init__(optimizer, warmup)
 
     def rate(self, t: int, initial_lr: float) -> float:
@@ -231,11 +258,13 @@ class ExponentialLR(RateSchedule):
 
 
 class InverseTimeLR(RateSchedule):
-    """1/t decay: lr = lr₀ / (1 + kt), as the CS231n notes write it; PyTorch has none."""
+    """1/t decay: lr = lr₀ / (1 + kt), halved after 1/k steps, as in the CS231n notes."""
 
-    def __init__(self, optimizer: Any, k: float, *, warmup: int = 0) -> None:
-        """Take the speed k ≥ 0: after 1/k steps the rate is halved."""
-        self.k = positive("InverseTimeLR", "k", k, zero=True)
+    @guarded
+    def __init__(
+        self, optimizer: Optimizer, k: NonNegativeFloat, *, warmup: NonNegativeInt = 0
+    ) -> None:
+        self.k = k
         super().__init__(optimizer, warmup)
 
     def rate(self, t: int, initial_lr: float) -> float:
@@ -251,12 +280,17 @@ class CosineAnnealingLR(RateSchedule):
     steps of ``warmup``.
     """
 
+    @guarded
     def __init__(
-        self, optimizer: Any, T_max: int, eta_min: float = 0.0, *, warmup: int = 0
+        self,
+        optimizer: Optimizer,
+        T_max: PositiveInt,
+        eta_min: NonNegativeFloat = 0.0,
+        *,
+        warmup: NonNegativeInt = 0,
     ) -> None:
-        """Take the number of steps down, and the lowest rate (≥ 0)."""
-        self.T_max = whole("CosineAnnealingLR", "T_max", T_max, 1)
-        self.eta_min = positive("CosineAnnealingLR", "eta_min", eta_min, zero=True)
+        self.T_max = T_max
+        self.eta_min = eta_min
         super().__init__(optimizer, warmup)
 
     def rate(self, t: int, initial_lr: float) -> float:
@@ -271,19 +305,19 @@ class LinearLR(RateSchedule):
     ``warmup=`` of the other schedules is the shorter way.
     """
 
+    @guarded
     def __init__(
         self,
-        optimizer: Any,
-        start_factor: float = 1 / 3,
-        end_factor: float = 1.0,
-        total_iters: int = 5,
+        optimizer: Optimizer,
+        start_factor: PositiveFloat = 1 / 3,
+        end_factor: NonNegativeFloat = 1.0,
+        total_iters: PositiveInt = 5,
         *,
-        warmup: int = 0,
+        warmup: NonNegativeInt = 0,
     ) -> None:
-        """Take the factors at both ends (start > 0, end ≥ 0), and the steps between."""
-        self.start_factor = positive("LinearLR", "start_factor", start_factor)
-        self.end_factor = positive("LinearLR", "end_factor", end_factor, zero=True)
-        self.total_iters = whole("LinearLR", "total_iters", total_iters, 1)
+        self.start_factor = start_factor
+        self.end_factor = end_factor
+        self.total_iters = total_iters
         super().__init__(optimizer, warmup)
 
     def rate(self, t: int, initial_lr: float) -> float:
@@ -292,18 +326,22 @@ class LinearLR(RateSchedule):
 
 
 class LambdaLR(RateSchedule):
-    """A schedule of one's own: lr = lr₀ f(t)."""
+    """A schedule by a function of yours, which is no part of the state: lr = lr₀ f(t)."""
 
+    @guarded
     def __init__(
-        self, optimizer: Any, lr_lambda: Callable[[int], float], *, warmup: int = 0
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float],
+        *,
+        warmup: NonNegativeInt = 0,
     ) -> None:
-        """Take a function of the number of steps; it is no part of the state."""
-        self.lr_lambda = function("LambdaLR", "lr_lambda", lr_lambda)
+        self.lr_lambda = lr_lambda
         super().__init__(optimizer, warmup)
 
     def rate(self, t: int, initial_lr: float) -> float:
         """Lr = lr₀ f(t)."""
-        return initial_lr * positive("LambdaLR", f"lr_lambda({t})", self.lr_lambda(t), zero=True)
+        return initial_lr * non_negative("LambdaLR", f"lr_lambda({t})", self.lr_lambda(t))
 
 
 class SequentialLR(RateSchedule):
@@ -313,18 +351,16 @@ class SequentialLR(RateSchedule):
         cool = optim.CosineAnnealingLR(optimizer, T_max=95)
         schedule = optim.SequentialLR(optimizer, [warm, cool], milestones=[5])
 
-    Each starts from the initial rate, not from where the one before it ended. Only this one
-    is stepped and saved.
+    All are of this optimizer. Each starts from the initial rate, not from where the one before
+    it ended. Only this one is stepped and saved.
     """
 
+    @guarded
     def __init__(
-        self, optimizer: Any, schedulers: Sequence[RateSchedule], milestones: Sequence[int]
+        self, optimizer: Optimizer, schedulers: Sequence[RateSchedule], milestones: Sequence[int]
     ) -> None:
-        """Take the schedules, all of this optimizer, and one milestone fewer than those."""
-        self.schedulers: list[RateSchedule] = several(
-            "SequentialLR", "schedulers", schedulers, "schedules"
-        )
-        self.milestones = increasing("SequentialLR", milestones)
+        self.schedulers = list(schedulers)
+        self.milestones = increasing(milestones)
         if len(self.schedulers) != len(self.milestones) + 1:
             message = (
                 f"SequentialLR: {len(self.schedulers)} schedules and {len(self.milestones)} "
@@ -360,7 +396,7 @@ def cosine(start: float, end: float, passed: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * passed)) / 2
 
 
-def now(optimizer: Any, keys: Sequence[str]) -> list[str]:
+def now(optimizer: Optimizer, keys: Sequence[str]) -> list[str]:
     """Write what stands in the groups of an optimizer: ``["lr 0.1, 0.01", "momentum 0.9"]``."""
     found = []
     for key in keys:
@@ -369,15 +405,10 @@ def now(optimizer: Any, keys: Sequence[str]) -> list[str]:
     return found
 
 
-def value_at(schedule: Schedule, key: str, t: int, group: int) -> float:
-    """Return one value of a schedule after t steps."""
-    name = type(schedule).__name__
-    t = whole(name, "t", t, 0)
-    count = len(schedule.initial_lrs)
-    group = whole(name, "group", group, 0)
-    if group >= count:
-        raise ArgumentError(f"{name}: group {group} of {count}")
-    values = schedule.values(t, group, schedule.initial_lrs[group])
-    if key not in values:
-        raise ArgumentError(f"{name}: it does not change the {key}")
-    return values[key]
+def increasing(milestones: Iterable[int]) -> list[int]:
+    """Require whole numbers, each above the one before it and above 0."""
+    given = several(CALLED, "milestones", milestones, "numbers of steps")
+    checked = [whole(CALLED, "a milestone", m, 1) for m in given]
+    if any(a >= b for a, b in itertools.pairwise(checked)):
+        raise ArgumentError(f"{CALLED}: milestones {checked} must increase")
+    return checked

@@ -1,10 +1,10 @@
 """Stochastic gradient descent: plain, with momentum, with Nesterov's momentum."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphgrad.optim import rules
-from graphgrad.optim.optimizer import Optimizer
+from graphgrad.optim.optimizer import Optimizer, Params
 
 
 class SGD(Optimizer):
@@ -34,7 +34,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
@@ -75,7 +75,7 @@ class Momentum(SGD):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         momentum: float = 0.9,
         dampening: float = 0.0,
@@ -97,7 +97,7 @@ class Nesterov(SGD):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         momentum: float = 0.9,
         dampening: float = 0.0,

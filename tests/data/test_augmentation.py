@@ -22,20 +22,18 @@ DTYPES = [np.float16, np.float32, np.float64, np.uint8, np.int16, np.int32]
 SHAPES = st.sampled_from([(3, 7, 6), (2, 1, 7, 6), (3, 2, 7, 6), (0, 1, 7, 6), (1, 3, 7, 6)])
 
 
-class Extreme:
-    """Stands in for a generator: always draws the largest number, or the smallest."""
+class Extreme(np.random.Generator):
+    """A generator that always draws the largest number, or the smallest."""
 
     def __init__(self, *, largest: bool) -> None:
+        super().__init__(np.random.PCG64(0))
         self.largest = largest
 
-    def uniform(self, low: float, high: float, size: int) -> Any:
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
         return np.full(size, high if self.largest else low)
 
-    def integers(self, low: int, high: int, size: int) -> Any:
+    def integers(self, low: Any, high: Any = None, size: Any = None, *_: Any, **__: Any) -> Any:
         return np.full(size, high - 1 if self.largest else low)
-
-
-extreme: Any = Extreme
 
 
 def drawn(shape: tuple[int, ...], dtype: Any, seed: int = 0) -> Any:
@@ -98,7 +96,7 @@ def test_a_shift_takes_every_place_and_fills_with_zeros() -> None:
     kinds, counts = np.unique(moved, axis=0, return_counts=True)
     assert len(kinds) == 9
     assert counts.min() > 150  # 222 each on average
-    gone = data.Shift(3)(images[:1], extreme(largest=True))
+    gone = data.Shift(3)(images[:1], Extreme(largest=True))
     np.testing.assert_array_equal(gone, 0)  # moved by its whole width
 
 
@@ -110,7 +108,7 @@ def test_a_crop_is_a_window_of_the_image(seed: int, padding: int) -> None:
     for image, window in zip(padded, cut, strict=True):
         places = np.lib.stride_tricks.sliding_window_view(image, window.shape)
         assert (places == window).all(axis=(-1, -2, -3)).any()
-    corner = data.Crop(3, 4)(images, extreme(largest=True))
+    corner = data.Crop(3, 4)(images, Extreme(largest=True))
     np.testing.assert_array_equal(corner, images[..., 3:, 1:])
 
 
@@ -133,9 +131,9 @@ def test_brightness_is_one_factor_per_image() -> None:
 
 def test_brightness_keeps_integers_in_their_range() -> None:
     images = np.array([[[0, 1, 100, 200, 255]]], np.uint8)
-    bright = data.Brightness(0.5)(images, extreme(largest=True))
+    bright = data.Brightness(0.5)(images, Extreme(largest=True))
     np.testing.assert_array_equal(bright, [[[0, 2, 150, 255, 255]]])  # 1.5 rounds to even
-    dark = data.Brightness(1)(images, extreme(largest=False))
+    dark = data.Brightness(1)(images, Extreme(largest=False))
     np.testing.assert_array_equal(dark, 0)
 
 
@@ -145,7 +143,7 @@ def test_brightness_keeps_integers_in_their_range() -> None:
 def test_quarter_turns_are_exact_at_the_edges_too(side: int, degrees: int, dtype: Any) -> None:
     images = drawn((2, 3, side, side), dtype) + dtype(1)
     for largest, sign in ((True, 1), (False, -1)):
-        turned = data.Rotate(degrees)(images, extreme(largest=largest))
+        turned = data.Rotate(degrees)(images, Extreme(largest=largest))
         expected = np.rot90(images, sign * degrees // 90, axes=(-2, -1))
         np.testing.assert_allclose(turned, expected, rtol=1e-12)
 
@@ -154,8 +152,8 @@ def test_a_turn_there_and_back_is_nearly_the_image() -> None:
     """A smooth blob is turned by the angle that was asked for, about the middle."""
     rows, columns = np.mgrid[:21, :21] - 10.0
     image = np.exp(-((rows - 2) ** 2 + (columns - 5) ** 2) / 18)[None]
-    there = data.Rotate(30)(image, extreme(largest=True))
-    back = data.Rotate(30)(there, extreme(largest=False))
+    there = data.Rotate(30)(image, Extreme(largest=True))
+    back = data.Rotate(30)(there, Extreme(largest=False))
     assert np.abs(back - image)[:, 6:15, 6:15].max() < 0.05  # bilinear twice
     middle = [(there[0] * place).sum() / there.sum() for place in (rows, columns)]
     before = [(image[0] * place).sum() / image.sum() for place in (rows, columns)]
@@ -168,7 +166,7 @@ def test_a_turn_there_and_back_is_nearly_the_image() -> None:
 def test_scaling_stretches_about_the_middle(factor: float) -> None:
     rows, columns = np.mgrid[:41, :41] - 20.0
     image = np.exp(-(rows**2 + 2 * columns**2) / 32)[None]
-    scaled = data.Scale(0.5)(image, extreme(largest=factor > 1))
+    scaled = data.Scale(0.5)(image, Extreme(largest=factor > 1))
     expected = np.exp(-(rows**2 + 2 * columns**2) / (32 * factor**2))
     np.testing.assert_allclose(scaled[0], expected, atol=0.02)
 

@@ -238,7 +238,7 @@ def test_several_augmentations_are_applied_in_their_order() -> None:
 def test_a_state_of_other_data_is_refused(state: Any, error: type[Exception]) -> None:
     ours = batches()
     before = ours.state_dict()
-    with pytest.raises(error, match="Batches: "):
+    with pytest.raises(error, match=r"Batches\.load_state_dict: "):
         ours.load_state_dict(state)
     assert ours.state_dict() == before
 

@@ -133,7 +133,7 @@ def test_images_that_do_not_fit_are_refused(name: str) -> None:
         (np.zeros(4), ShapeError, "images .*N above 0"),
         (cloud() * 1j, DtypeError, "dtype complex128"),
     ):
-        with pytest.raises(kind, match=f"{name}: {says}"):
+        with pytest.raises(kind, match=rf"{name}\.fit: {says}"):
             transform.fit(images)
     with pytest.raises(GraphError, match=rf"{name}: nothing learnt yet; call \.fit\(training"):
         transform(cloud())

@@ -107,6 +107,7 @@ def test_dropout_scales_what_is_left_and_is_differentiated_as_it_was_drawn() -> 
     weights, kept = by_definition(gg.Tensor(q), k, v)[1].numpy(), run(q, k, v)[1]
     assert np.all((kept == 0) | np.isclose(kept, 2 * weights))
     assert 0 < np.sum(kept == 0) < kept.size
+    assert not np.any(attend(q, k, v, dropout_p=1.0)), "zeros, where 1 / (1 − p) is infinite"
     assert_equals_composition(
         lambda *x: run(*x)[0],
         lambda *x: (by_definition(*x)[1] * (2.0 * (kept > 0))) @ x[2],

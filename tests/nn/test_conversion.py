@@ -179,7 +179,7 @@ REFUSED: Refusals = {
         "to_affine: .*give their shape": lambda: nn.to_affine(nn.Conv2d(1, 1, 3, padding=1)),
         r"has 1 channels, .* wants 3": converted(nn.Conv2d(3, 2, 3), FLATTEN, AFFINE),
     },
-    DtypeError: {"must be whole numbers": lambda: nn.to_convolution(AFFINE, FRACTION)},
+    DtypeError: {"4.0 must be a whole number": lambda: nn.to_convolution(AFFINE, FRACTION)},
     UnsupportedError: {
         "ReLU is neither": lambda: nn.to_convolution(nn.ReLU(), (1, 4, 4)),
         "no Flatten and Linear": converted(nn.ReLU()),

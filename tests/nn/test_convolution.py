@@ -60,7 +60,7 @@ def test_conv2d_is_its_composition_to_second_order(
 ) -> None:
     """Whichever way it goes and however it is cut into blocks; strides only go by windows."""
     x, weight, stride, padding, dilation, groups = CASES[name]
-    monkeypatch.setattr(correlation, "BLOCK_BYTES", BLOCK_SIZES[block])
+    monkeypatch.setattr(correlation, "COLUMNS", BLOCK_SIZES[block])
     monkeypatch.setattr(correlation, "LEAST_PLACES", 1)
     monkeypatch.setattr(
         correlation,
@@ -145,7 +145,7 @@ def test_a_single_image_needs_no_batch(function: Any, x: Any, weight: Any) -> No
 
 def test_columns_are_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """In and out are 512 KB each; the columns of all images would be 4.6 MB."""
-    monkeypatch.setattr(correlation, "BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(correlation, "COLUMNS", 1 << 16)
     monkeypatch.setattr(correlation, "LEAST_PLACES", 1)
     images, weights = drawn((8, 16, 32, 32), (16, 16, 3, 3))
     x = gg.Tensor(images, dtype=np.float32, requires_grad=True)
@@ -170,14 +170,14 @@ REFUSED: Refusals = {
             IMAGE, KERNEL, groups=2
         ),
         "groups=3 must divide the 4 of weight": lambda: F.conv2d(IMAGE, KERNEL, groups=3),
-        r"is \(10, 2\) with its padding, and the kernel spans \(5, 5\): pad more": lambda: F.conv2d(
+        r"is \(10, 2\) with its padding, and the kernel spans \(5, 5\)": lambda: F.conv2d(
             IMAGE[..., :2], KERNEL, dilation=2, padding=(1, 0)
         ),
         r"x must be \(N, C, H, W\) or": lambda: F.conv2d(IMAGE[0, 0], KERNEL),
         r"x must be \(N, C, L\) or \(C, L\), and weight have 3 axes": lambda: F.conv1d(
             IMAGE, KERNEL
         ),
-        r"bias \(3,\), weight \(4, 3, 3, 3\) wants \(4,\)": lambda: F.conv2d(
+        r"bias \(3,\); weight \(4, 3, 3, 3\) needs \(4,\)": lambda: F.conv2d(
             IMAGE, KERNEL, np.zeros(3)
         ),
         r"padding=\(6, 6\) leaves \(-2, -2\): pad less": lambda: F.conv_transpose2d(

@@ -31,10 +31,10 @@ DRAWS: dict[str, tuple[Callable[..., Any], float, bool]] = {
     "xavier_normal, Caffe's": (partial(init.xavier_normal, fan="in"), 1 / 360, False),
     "xavier_uniform, Caffe's": (partial(init.xavier_uniform, fan="in"), 1 / 360, True),
     "xavier_normal for tanh": (partial(init.xavier_normal, gain=5 / 3), 50 / 8100, False),
-    "he_normal": (init.he_normal, 2 / 360, False),
-    "he_uniform": (init.he_uniform, 2 / 360, True),
-    "he_normal, gradients": (partial(init.he_normal, fan="out"), 2 / 540, False),
-    "he_uniform, leaky": (partial(init.he_uniform, negative_slope=1), 1 / 360, True),
+    "kaiming_normal": (init.kaiming_normal, 2 / 360, False),
+    "kaiming_uniform": (init.kaiming_uniform, 2 / 360, True),
+    "kaiming_normal, gradients": (partial(init.kaiming_normal, fan="out"), 2 / 540, False),
+    "kaiming_uniform, leaky": (partial(init.kaiming_uniform, negative_slope=1), 1 / 360, True),
     "lecun_normal": (init.lecun_normal, 1 / 360, False),
     "lecun_uniform": (init.lecun_uniform, 1 / 360, True),
 }
@@ -148,7 +148,7 @@ class Net(nn.Module):
 
 def test_one_line_draws_every_weight_by_its_own_fan() -> None:
     model = Net().astype(np.float64)
-    init.initialize(model, init.he_normal, rng=seeded())
+    init.initialize(model, init.kaiming_normal, rng=seeded())
     assert {p.dtype for p in model.parameters() if p.requires_grad} == {np.dtype(float)}
     for weight, n_in in ((model.hidden.weight, 30), (model.filters.weight, 75)):
         assert weight.data.var() == pytest.approx(2 / n_in, rel=5 * math.sqrt(2 / weight.size))
@@ -160,7 +160,7 @@ def test_one_line_draws_every_weight_by_its_own_fan() -> None:
     rng = seeded()
     for layer in (model.hidden, model.filters, model.scores):  # each once, in order
         np.testing.assert_array_equal(
-            layer.weight.data, init.he_normal(layer.weight.shape, rng=rng, dtype=np.float64)
+            layer.weight.data, init.kaiming_normal(layer.weight.shape, rng=rng, dtype=np.float64)
         )
 
 
@@ -186,7 +186,7 @@ def test_only_some_kinds_and_nothing_frozen() -> None:
 
 
 FANNED = [
-    *(init.xavier_normal, init.xavier_uniform, init.he_normal, init.he_uniform),
+    *(init.xavier_normal, init.xavier_uniform, init.kaiming_normal, init.kaiming_uniform),
     *(init.lecun_normal, init.lecun_uniform, init.sparse, init.orthogonal),
 ]
 

@@ -84,6 +84,14 @@ def test_what_the_function_refuses_the_layer_refuses_when_it_is_made(kind: Any) 
                     kind(**given)
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_help_of_a_function_explains_all_parameters_or_none(name: str) -> None:
+    _, title, rest = inspect.getdoc(FUNCTIONS[name]).partition("\nParameters\n----------\n")  # type: ignore[union-attr]
+    entries = re.findall(r"^(\w.*)$", rest.partition("\n\n")[0], re.MULTILINE)
+    explained = {part for entry in entries for part in entry.split(", ")}
+    assert explained == (set(inspect.signature(FUNCTIONS[name]).parameters) if title else set())
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_the_help_of_a_layer_ends_with_that_of_its_function(name: str) -> None:
     text, said = inspect.getdoc(LAYERS[name]), inspect.getdoc(LAYERS[name]._function)

@@ -83,7 +83,7 @@ REFUSED: Refusals = {
         "has 5 × 3 places, .* 5 × 4: it serves one size": lambda: F.locally_connected2d(
             X[..., :4], W
         ),
-        r"bias \(2,\), weight .* wants \(2, 5, 4\)": lambda: F.locally_connected2d(
+        r"bias \(2,\); weight .* needs \(2, 5, 4\)": lambda: F.locally_connected2d(
             X, W, np.zeros(2)
         ),
         r"x \(6, 5\) must be \(N, C": lambda: F.locally_connected2d(X[0, 0], W),

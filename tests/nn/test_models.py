@@ -296,7 +296,9 @@ def test_the_smallest_image_is_the_smallest(name: str, smallest: int, monkeypatc
     model = small(name).eval()
     assert model(np.zeros((1, 3, smallest, smallest), np.float32)).shape == (1, 5)
     if smallest > 1:
-        monkeypatch.setattr("graphgrad.nn.models.inception.SMALLEST", 1)
+        with pytest.raises(ShapeError, match=f"too small.*{smallest}×{smallest} or more"):
+            model(np.zeros((1, 3, smallest - 1, smallest - 1), np.float32))
+        monkeypatch.setattr(type(model), "smallest", 1)
         layers = getattr(model, "features", model)  # what looks at sizes stands before these
         with pytest.raises(ShapeError, match=r"(conv|pool)2d"):
             layers(np.zeros((1, 3, smallest - 1, smallest - 1), np.float32))

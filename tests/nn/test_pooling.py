@@ -56,7 +56,7 @@ undilated = pytest.mark.parametrize(
 
 @pytest.fixture(params=[1, 1 << 18], ids=["an image at a time", "all in one block"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pooling_ops, "BLOCK_BYTES", request.param)
+    monkeypatch.setattr(pooling_ops, "FEW_ARRAYS", request.param)
 
 
 @pytest.mark.usefixtures("blocks")
@@ -236,7 +236,7 @@ REFUSED: Refusals = {
         r"x \(1, 2, 4, 5\) is \(4, 5\) with its padding, and the window spans \(5, 2\)": lambda: (
             F.max_pool2d(IMAGE, (5, 2))
         ),
-        r"max_pool2d: .* spans \(5, 5\): take a smaller window": lambda: nn.MaxPool2d(
+        r"max_pool2d: .* spans \(5, 5\): take a smaller kernel": lambda: nn.MaxPool2d(
             3, dilation=2
         )(IMAGE),
         r"max_pool2d: x \(4, 4\) must be \(N, C, H, W\) or \(C, H, W\)": lambda: F.max_pool2d(

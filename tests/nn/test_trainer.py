@@ -443,7 +443,7 @@ def test_a_checkpoint_of_another_training_changes_nothing(tmp_path: Path, words:
     model, how = OTHERS[words]
     other = trainer(model, **how(model.parameters()))
     before = repr(other.state_dict())
-    with pytest.raises(FileFormatError, match=f"x is of another training: .*{words}"):
+    with pytest.raises(FileFormatError, match=f"x is of another training run: .*{words}"):
         other.load(tmp_path / "x")
     assert repr(other.state_dict()) == before
 

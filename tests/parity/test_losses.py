@@ -70,7 +70,7 @@ def test_cross_entropy_of_distributions(problem: Any, reduction: str, smoothing:
 )
 @settings(max_examples=40)
 def test_binary_cross_entropy(
-    seed: int, shape: tuple[int, ...], reduction: str, weighted: bool, pos_weighted: bool
+    seed: int, shape: tuple[int, ...], reduction: Any, weighted: bool, pos_weighted: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     x, t = rng.uniform(-5, 5, shape), rng.integers(0, 3, shape) / 2
@@ -84,7 +84,7 @@ def test_binary_cross_entropy(
 @pytest.mark.filterwarnings("ignore:reduction")
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none", "batchmean"])
 @pytest.mark.parametrize("log_target", [False, True])
-def test_divergence(log_target: bool, reduction: str) -> None:
+def test_divergence(log_target: bool, reduction: Any) -> None:
     x, t = np.random.default_rng(0).uniform(0.1, 2, (2, 3, 4))
     options: dict[str, Any] = {"reduction": reduction, "log_target": log_target}
     agree(lambda x, t: F.kl_div(x, t, **options), lambda x, t: T.kl_div(x, t, **options), x, t)
@@ -92,7 +92,7 @@ def test_divergence(log_target: bool, reduction: str) -> None:
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("p", [1, 2])
-def test_multi_margin_loss_and_what_the_hinge_loss_is_to_it(p: int, reduction: str) -> None:
+def test_multi_margin_loss_and_what_the_hinge_loss_is_to_it(p: int, reduction: Any) -> None:
     """Its second derivative is not implemented there."""
     rng = np.random.default_rng(0)
     x, labels, weight = rng.uniform(-1, 1, (5, 4)), rng.integers(0, 4, 5), rng.uniform(0.1, 2, 4)

@@ -16,7 +16,7 @@ from graphgrad.engine.record import record
 from graphgrad.nn.functional.activations import _ELU, _LEAKY
 from graphgrad.nn.functional.linear_units import _GELU
 from graphgrad.nn.functional.losses.classification import _CROSS_ENTROPY
-from graphgrad.nn.functional.matrix_products import _AFFINE
+from graphgrad.nn.functional.matrix_products import _LINEAR
 from graphgrad.nn.kernels.convolution import CONV2D
 from graphgrad.viz.formulas.node_formulas import derived, formula_of, formulas_of, local_gradients
 from graphgrad.viz.formulas.number_format import signed
@@ -148,7 +148,7 @@ ARRAYS = (
     *("nanmin", "nanvar", "transpose", "swapaxes", "moveaxis", "reshape"),
     *("ravel", "expand_dims", "squeeze", "flip", "fliplr", "flipud"),
     *("rot90", "roll", "tril", "triu", "cumsum", "getitem"),
-    *("take", "softmax", "log_softmax", "logsumexp", "affine", "det"),
+    *("take", "softmax", "log_softmax", "logsumexp", "linear", "det"),
     *("cofactors", "solve", "concatenate", "stack", "vecdot", "cross"),
     *("tile", "repeat", "dot", "vdot", "broadcast_to", "dropout"),
     *("cross_entropy",),
@@ -378,7 +378,7 @@ IN_NUMBERS: list[tuple[Any, tuple[Any, ...], str]] = [
     (np.transpose, (np.ones((4, 3)),), "(4×3)ᵀ → 3×4"),
     (lambda x: x[1:, -1], (np.ones((4, 3)),), "(4×3)[index] → (3,)"),
     (np.sum, (np.ones((4, 3)),), "Σ(4×3) = 12"),
-    (nn.functional.affine, (np.ones((5, 3)), np.ones((2, 3)), X2), "5×3 @ (2×3)ᵀ + (2,) → 5×2"),
+    (nn.functional.linear, (np.ones((5, 3)), np.ones((2, 3)), X2), "5×3 @ (2×3)ᵀ + (2,) → 5×2"),
     (lambda *xs: np.concatenate(xs), (np.ones((2, 3)), np.ones((1, 3))), "concatenate(2×3, 1×3) → 3×3"),  # noqa: E501
 ]
 # fmt: on
@@ -470,8 +470,8 @@ def test_heavy_ops() -> None:
         shapes = keywords.pop("shapes", None)
         return local_gradients(op, names, keywords, None, shapes)
 
-    assert formula_of(_AFFINE, ("x", "W", "b")) == "x @ Wᵀ + b"
-    assert sent(_AFFINE, "x", "W", "b", shapes=[(5, 3), (2, 3), (2,)]) == (
+    assert formula_of(_LINEAR, ("x", "W", "b")) == "x @ Wᵀ + b"
+    assert sent(_LINEAR, "x", "W", "b", shapes=[(5, 3), (2, 3), (2,)]) == (
         "g @ W",
         "gᵀ @ x",
         "Σ(g, axis=0)",

@@ -1,1 +1,1 @@
-"""Looking into a training: what each layer does, what is unusual, and checks before it."""
+"""Looking into a training run: what each layer does, what is unusual, and checks before it."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.pieces import flat_pieces
 from graphgrad.typing import Array
 
 BINS = 40
 _quiet = np.errstate(all="ignore")  # what is measured may have overflowed, and may here
-_BLOCK = 1 << 16  # elements that are taken at a time, as float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +73,21 @@ class Record:
 
 @_quiet
 def distribution(x: Array) -> Distribution:
-    """Measure an array of any shape and size, by blocks, so that no copy of it is made."""
+    """Measure an array of any shape and size, by pieces, so that no copy of it is made."""
     count, total, low, high = 0, 0.0, math.inf, -math.inf
-    for block in _finite(x):
-        count += block.size
-        total += float(block.sum())
-        low = min(low, float(block.min(initial=math.inf)))
-        high = max(high, float(block.max(initial=-math.inf)))
+    for piece in _finite(x):
+        count += piece.size
+        total += float(piece.sum())
+        low = min(low, float(piece.min(initial=math.inf)))
+        high = max(high, float(piece.max(initial=-math.inf)))
     counts = np.zeros(BINS, np.int64)
     if not count:
         return Distribution(math.nan, math.nan, 0.0, 1.0, counts, float(x.size > 0))
     mean, squares = total / count, 0.0
-    for block in _finite(x):
-        squares += float(np.square(block - mean).sum())
+    for piece in _finite(x):
+        squares += float(np.square(piece - mean).sum())
         if low < high:  # division first: the width may be too small to divide by
-            place = ((block - low) / (high - low) * BINS).astype(np.intp)
+            place = ((piece - low) / (high - low) * BINS).astype(np.intp)
             counts += np.bincount(place.clip(0, BINS - 1), minlength=BINS)
     if low == high:
         counts[BINS // 2] = count
@@ -99,26 +99,22 @@ def distribution(x: Array) -> Distribution:
 @_quiet
 def norm(x: Array) -> float:
     """Return the Euclidean norm of an array of any shape; NaN if it holds NaN."""
-    return math.sqrt(sum(float(np.square(block).sum()) for block in _blocks(x)))
+    return math.sqrt(sum(float(np.square(piece).sum()) for piece in flat_pieces(x, np.float64)))
 
 
 @_quiet
-def saturated(values: Array) -> float:
-    """Return the share of values of a tanh where its slope, 1 − y², is below 5 % of that at 0.
+def saturated(values: Array, low: float, high: float) -> float:
+    """Return the share of values of a tanh between limits where its slope is below 5 % of the most.
 
-    The threshold is ours. σ(x) = (1 + tanh(x / 2)) / 2 has the same share for 2σ − 1.
+    The threshold is ours. At y of a tanh between −1 and 1 the slope is 1 − y².
     """
-    far = sum(int((np.square(block) > 0.95).sum()) for block in _blocks(values))
+    middle, half = (low + high) / 2, (high - low) / 2
+    pieces = flat_pieces(values, np.float64)
+    far = sum(int((np.square((piece - middle) / half) > 0.95).sum()) for piece in pieces)
     return far / max(int(values.size), 1)
 
 
-def _blocks(x: Array) -> Iterator[Any]:
-    flat = np.asarray(x).reshape(-1)
-    for start in range(0, flat.size, _BLOCK):
-        yield flat[start : start + _BLOCK].astype(np.float64)
-
-
 def _finite(x: Array) -> Iterator[Any]:
-    for block in _blocks(x):
-        good = np.isfinite(block)
-        yield block if good.all() else block[good]
+    for piece in flat_pieces(x, np.float64):
+        good = np.isfinite(piece)
+        yield piece if good.all() else piece[good]

@@ -1,4 +1,4 @@
-"""Checks before a long training: CS231n, "Neural Networks Part 3", sanity checks."""
+"""Checks before a long training run: CS231n, "Neural Networks Part 3", sanity checks."""
 
 import copy
 import itertools
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, is_number, positive, whole, wrong
+from graphgrad.arguments import PositiveFloat, PositiveInt, guarded, is_number, wrong
 from graphgrad.data.dataset import checked
 from graphgrad.engine.recording import no_grad
 from graphgrad.errors import ShapeError
@@ -75,15 +75,15 @@ def sanity_checks(
     loss: Callable[..., Any] = cross_entropy,
     *,
     expected: float | None = None,
-    tolerance: float = 0.3,
+    tolerance: PositiveFloat = 0.3,
     penalty: Callable[[list[Any], float], Any] | None = None,
-    samples: int = 20,
-    steps: int = 1000,
-    lr: float = 3e-3,
-    goal: float = 0.01,
+    samples: PositiveInt = 20,
+    steps: PositiveInt = 1000,
+    lr: PositiveFloat = 3e-3,
+    goal: PositiveFloat = 0.01,
     rng: np.random.Generator | None = None,
 ) -> SanityReport:
-    """Check that an untrained model starts and learns as it should, before a long training.
+    """Check that an untrained model starts and learns as it should, before a long training run.
 
     - "initial loss": near what it is when nothing is known and all scores are about 0.
     - "penalty": the loss with regularisation rises with the strength of it.
@@ -125,11 +125,7 @@ def sanity_checks(
     ShapeError
         If images and labels do not belong together, or the loss is not one number.
     """
-    data = checked("sanity_checks", dataset)
-    whole("sanity_checks", "samples", samples, 1)
-    whole("sanity_checks", "steps", steps, 1)
-    for name, value in {"tolerance": tolerance, "lr": lr, "goal": goal}.items():
-        positive("sanity_checks", name, value)
+    data = checked(dataset)
     order = (rng or np.random.default_rng(0)).permutation(data.size)[:_FIRST_LOSS]
     many, few = data.take(order), data.take(order[:samples])
     with _generator_restored(), np.errstate(all="ignore"):

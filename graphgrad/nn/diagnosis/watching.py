@@ -24,7 +24,7 @@ from graphgrad.nn.diagnosis.measurements import (
     saturated,
 )
 from graphgrad.nn.diagnosis.symptoms import dead_share, findings
-from graphgrad.nn.layers.activations import Identity, ReLU, Sigmoid, Tanh
+from graphgrad.nn.layers.activations import Identity, ReLU
 from graphgrad.nn.layers.shape import Flatten
 from graphgrad.nn.modules.module import Module, Parameter
 from graphgrad.typing import Array
@@ -316,10 +316,8 @@ class _Watched:
         axis = -1 if self.units_last or values.ndim < 2 else 1
         part = self.parts[name] = {"kind": type(module).__name__, "weighted": bool(matrices)}
         part["activations"] = distribution(values)
-        if isinstance(module, Tanh):
-            part["saturated"] = saturated(values)
-        elif isinstance(module, Sigmoid):
-            part["saturated"] = saturated(2 * values - 1)
+        if limits := getattr(module, "saturates_at", None):
+            part["saturated"] = saturated(values, *limits)
         if isinstance(module, ReLU):
             part["dead"] = _for_all(values == 0, axis)
         elif getattr(tensor, "requires_grad", False):

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, positive
+from graphgrad.arguments import CALLED, PositiveFloat, guarded
 from graphgrad.engine.domains import Cases, call, elementwise
 from graphgrad.engine.op import op
 from graphgrad.engine.operands import as_array, operand, shape_of, unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.choice import keep, where
 from graphgrad.ops.elementwise import Elementary
 from graphgrad.ops.gaussian import widened
@@ -27,6 +26,7 @@ from graphgrad.ops.transcendental import (
     softplus as _softplus,
     tanh as tanh,
 )
+from graphgrad.pieces import in_pieces
 from graphgrad.typing import Array
 
 # -------------------------------------------------------------------------------- the simplest
@@ -58,14 +58,14 @@ def hardtanh(x: Array, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     ArgumentError
         If they are not in this order.
     """
-    check_interval("hardtanh", min_val, max_val)
+    check_interval(min_val, max_val)
     return clip(operand(x, "hardtanh"), min_val, max_val)
 
 
-def check_interval(who: str, min_val: float, max_val: float) -> None:
+def check_interval(min_val: float, max_val: float) -> None:
     """Refuse an interval without an inside."""
     if not min_val < max_val:
-        raise ArgumentError(f"{who}: min_val={min_val} must be below max_val={max_val}")
+        raise ArgumentError(f"{CALLED}: min_val={min_val} must be below max_val={max_val}")
 
 
 def relu6(x: Array) -> Tensor:
@@ -74,7 +74,7 @@ def relu6(x: Array) -> Tensor:
 
 
 @guarded
-def softplus(x: Array, beta: float = 1.0, threshold: float | None = None) -> Tensor:
+def softplus(x: Array, beta: PositiveFloat = 1.0, threshold: float | None = None) -> Tensor:
     """Return log(1 + exp(βx)) / β, exact for x of any size. Gradient: g · σ(βx).
 
     Parameters
@@ -86,13 +86,8 @@ def softplus(x: Array, beta: float = 1.0, threshold: float | None = None) -> Ten
     threshold
         Where βx is larger than this, return x. PyTorch has 20, which is wrong by 2e-9 there; no
         number needs it.
-
-    Raises
-    ------
-    ArgumentError
-        If beta is not above 0.
     """
-    beta = positive("softplus", "beta", beta)
+    beta = float(beta)
     out: Any = _softplus(x) if beta == 1 else _softplus(beta * as_array(x)) / beta
     if threshold is None:
         return out  # type: ignore[no-any-return]
@@ -166,6 +161,7 @@ _PRELU: Elementary = op(
 )
 
 
+@guarded
 def prelu(x: Array, weight: Array) -> Tensor:
     """Return x where x > 0, else w · x with a slope w that is learnt.
 
@@ -192,7 +188,7 @@ def prelu(x: Array, weight: Array) -> Tensor:
     channels = shape[1] if len(shape) > 1 else None
     if slopes != (channels,):
         message = (
-            f"prelu: x {shape}, weight {slopes}; there must be one slope, or one for each "
+            f"{CALLED}: x {shape}, weight {slopes}; there must be one slope, or one for each "
             "channel of x (N, C, …)"
         )
         raise ShapeError(message)
@@ -210,7 +206,7 @@ def _elu(x: Array, alpha: float) -> Array:
         y += np.clip(x, 0, np.inf)
         return y
 
-    return in_blocks(piece, x)
+    return in_pieces(piece, x)
 
 
 @widened
@@ -224,7 +220,7 @@ def _elu_slope(x: Array, alpha: float) -> Array:
             y += right
         return y * (x != 0) if alpha < 0 else y
 
-    return in_blocks(piece, x)
+    return in_pieces(piece, x)
 
 
 _ELU_SLOPE: Elementary = op(
@@ -294,7 +290,7 @@ def maxout(x: Array, pieces: int, axis: int = -1) -> Tensor:
     pieces
         The size k of a group. The output is (…, C / k, …).
     axis
-        -1 for the output of ``affine``, 1 for that of a convolution.
+        -1 for the output of ``linear``, 1 for that of a convolution.
 
     Raises
     ------
@@ -304,7 +300,7 @@ def maxout(x: Array, pieces: int, axis: int = -1) -> Tensor:
     shape = shape_of(x, "maxout")
     if not -len(shape) <= axis < len(shape) or pieces < 1 or shape[axis] % pieces:
         message = (
-            f"maxout: x {shape}, pieces={pieces}, axis={axis}; the length of that axis must be "
+            f"{CALLED}: x {shape}, pieces={pieces}, axis={axis}; the length of that axis must be "
             "a multiple of pieces"
         )
         raise ShapeError(message)

@@ -6,19 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import guarded, share
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.graph import Absent
 from graphgrad.engine.op import Op, op
-from graphgrad.engine.operands import as_array, unwrapped
+from graphgrad.engine.operands import as_array, as_floating, unwrapped
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.nn.functional.dropouts import kept
+from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.nn.functional.docstrings import like
+from graphgrad.nn.functional.dropouts import dropout
 from graphgrad.typing import Array
 
 Shape = tuple[int, ...]
-
-_WIDER = {np.dtype(np.float16): np.float32}
 
 
 def _weights(scores: Array) -> Array:
@@ -27,7 +26,7 @@ def _weights(scores: Array) -> Array:
     largest = np.where(largest == -np.inf, largest.dtype.type(0), largest)
     scores -= largest
     np.exp(scores, out=scores)
-    total = np.add.reduce(scores, -1, _WIDER.get(scores.dtype), keepdims=True)
+    total = np.add.reduce(scores, -1, np.promote_types(scores.dtype, np.float32), keepdims=True)
     scores /= np.where(total == 0, total.dtype.type(1), total).astype(scores.dtype, copy=False)
     return scores
 
@@ -93,54 +92,6 @@ def causal_mask(queries: int, keys: int) -> Array:
 
 
 @guarded
-def attention_weights(
-    query: Array,
-    key: Array,
-    value: Array,
-    attn_mask: Array = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    *,
-    rng: np.random.Generator | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Return scaled dot-product attention together with its weights, (…, L, S).
-
-    See :func:`scaled_dot_product_attention`. The weights are those that multiplied the values:
-    after dropout.
-    """
-    query, key, value = map(as_array, (query, key, value))
-    if query.dtype.kind != "f":
-        message = f"attention: query is {query.dtype}; use .astype(np.float32)"
-        raise DtypeError(message)
-    mask = _mask(query, key, value, attn_mask)
-    if not 0 <= dropout_p < 1:
-        message = f"attention: dropout_p {dropout_p} must be at least 0 and below 1"
-        raise ArgumentError(message)
-    length, size = query.shape[-2:]
-    if is_causal:
-        ahead = causal_mask(length, key.shape[-2])
-        if mask is None:
-            mask = ahead
-        elif mask.dtype == bool:
-            mask = mask & ahead
-        else:
-            mask = np.where(ahead, mask, mask.dtype.type(-np.inf))
-    dropped = None
-    if dropout_p:
-        batch = np.broadcast_shapes(
-            query.shape[:-2], key.shape[:-2], () if mask is None else mask.shape[:-2]
-        )
-        mask_of_weights = kept((*batch, length, key.shape[-2]), dropout_p, rng)
-        dropped = mask_of_weights * query.dtype.type(1 / (1 - dropout_p))
-        dropped.flags.writeable = False  # so that no graph copies it
-    factor = (1 / math.sqrt(size) if size else 1.0) if scale is None else float(scale)
-    mask = Absent(0.0) if mask is None else mask
-    out, weights = _ATTENTION(query, key, value, mask, dropped, factor)
-    return out, weights if dropped is None else weights * dropped
-
-
-@guarded
 def scaled_dot_product_attention(
     query: Array,
     key: Array,
@@ -176,13 +127,56 @@ def scaled_dot_product_attention(
     Raises
     ------
     ArgumentError
-        If ``dropout_p`` is not in [0, 1).
+        If ``dropout_p`` is not from 0 to 1.
     ShapeError
         If shapes do not fit.
     DtypeError
         If the mask is neither bool nor floating.
     """
     return attention_weights(query, key, value, attn_mask, dropout_p, is_causal, scale, rng=rng)[0]
+
+
+@like(scaled_dot_product_attention)
+@guarded
+def attention_weights(
+    query: Array,
+    key: Array,
+    value: Array,
+    attn_mask: Array = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    *,
+    rng: np.random.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return `scaled_dot_product_attention` together with its weights, (…, L, S).
+
+    The weights are those that multiplied the values: after dropout.
+    """
+    query, key, value = as_floating("attention", query, "query"), as_array(key), as_array(value)
+    mask = _mask(query, key, value, attn_mask)
+    share("attention", "dropout_p", dropout_p)
+    length, size = query.shape[-2:]
+    if is_causal:
+        ahead = causal_mask(length, key.shape[-2])
+        if mask is None:
+            mask = ahead
+        elif mask.dtype == bool:
+            mask = mask & ahead
+        else:
+            mask = np.where(ahead, mask, mask.dtype.type(-np.inf))
+    dropped = None
+    if dropout_p:
+        batch = np.broadcast_shapes(
+            query.shape[:-2], key.shape[:-2], () if mask is None else mask.shape[:-2]
+        )
+        ones = np.ones((*batch, length, key.shape[-2]), query.dtype)
+        dropped = unwrapped(dropout(ones, dropout_p, rng=rng))
+        dropped.flags.writeable = False  # so that no graph copies it
+    factor = (1 / math.sqrt(size) if size else 1.0) if scale is None else float(scale)
+    mask = Absent(0.0) if mask is None else mask
+    out, weights = _ATTENTION(query, key, value, mask, dropped, factor)
+    return out, weights if dropped is None else weights * dropped
 
 
 def _mask(query: Array, key: Array, value: Array, mask: Array) -> Array:

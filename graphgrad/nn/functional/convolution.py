@@ -3,20 +3,15 @@
 from typing import Any
 
 from graphgrad.arguments import guarded, size as size_of
-from graphgrad.engine.graph import Absent
-from graphgrad.engine.operands import as_array, shape_of
+from graphgrad.engine.op import Op
+from graphgrad.engine.operands import as_array
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.nn.kernels.convolution import (
-    CONV2D,
-    CONV_TRANSPOSE2D,
-    Pair,
-    out_size,
-)
-from graphgrad.nn.kernels.geometry import numbers_of
+from graphgrad.nn.functional.docstrings import like
+from graphgrad.nn.functional.matrix_products import bias_of
+from graphgrad.nn.kernels.convolution import CONV2D, CONV_TRANSPOSE2D, Pair
+from graphgrad.nn.kernels.geometry import LAYOUTS, numbers_of, windows_on
 from graphgrad.typing import Array
-
-_LAYOUTS = {1: "(N, C, L) or (C, L)", 2: "(N, C, H, W) or (C, H, W)"}
 
 
 @guarded
@@ -44,10 +39,10 @@ def conv2d(
     bias
         (O,), or None.
     stride, dilation
-        A number or (down, across), above 0.
+        A number, or one for each axis, above 0.
     padding
-        Zeros at both ends: a number or (down, across); "valid" for none, "same" for an output
-        of the size of x (stride 1 only; where the sum is odd the end gets one more).
+        Zeros at both ends: a number, or one for each axis; "valid" for none, "same" for an
+        output of the size of x (stride 1 only; where the sum is odd the end gets one more).
     groups
         Into how many parts channels and outputs are split, each part seeing only its own.
 
@@ -60,9 +55,10 @@ def conv2d(
     DtypeError
         If a number is not whole.
     """
-    return _convolution("conv2d", x, weight, bias, stride, padding, dilation, groups, 2)
+    return _convolution(2, x, weight, bias, stride, padding, dilation, groups)
 
 
+@like(conv2d)
 @guarded
 def conv1d(
     x: Array,
@@ -75,12 +71,19 @@ def conv1d(
 ) -> Tensor:
     """Correlate sequences with a kernel: y[n, o, i] = b[o] + Σ W[o, c, k] x[n, c, …].
 
-    x is (N, C, L), or (C, L) for a single sequence, weight (O, C / groups, k); the rest is as in
-    `conv2d`, which it is on images of one row.
+    It is `conv2d` on images of one row.
+
+    Parameters
+    ----------
+    x
+        (N, C, L), or (C, L) for a single sequence.
+    weight
+        (O, C / groups, k).
     """
-    return _convolution("conv1d", x, weight, bias, stride, padding, dilation, groups, 1)
+    return _convolution(1, x, weight, bias, stride, padding, dilation, groups)
 
 
+@like(conv2d)
 @guarded
 def conv_transpose2d(
     x: Array,
@@ -98,35 +101,25 @@ def conv_transpose2d(
 
     Parameters
     ----------
-    x
-        (N, C, H, W), or (C, H, W) for a single image.
     weight
         (C, O / groups, kh, kw): that of the `conv2d` from O to C channels.
-    bias
-        (O,), or None.
-    stride, dilation
-        A number or (down, across), above 0.
     padding
-        What is cut off at both ends: a number or (down, across).
+        What is cut off at both ends: a number, or one for each axis.
     output_padding
-        Rows and columns to add at the end, fewer than stride or dilation: with a stride, a `conv2d`
-        gives images of several sizes the same output; this chooses among them.
-    groups
-        Into how many parts channels and outputs are split.
+        What is added at the end, less than stride or dilation: with a stride, a convolution gives
+        inputs of several sizes the same output; this chooses among them.
 
     Raises
     ------
     ArgumentError
-        If a number is too small.
+        If a number is too small, or output_padding too large.
     ShapeError
         If the arguments do not fit, or nothing of the output is left.
-    DtypeError
-        If a number is not whole.
     """
-    how = (stride, padding, output_padding, dilation)
-    return _transposed("conv_transpose2d", x, weight, bias, how, groups, 2)
+    return _transposed(2, x, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+@like(conv1d, conv_transpose2d)
 @guarded
 def conv_transpose1d(
     x: Array,
@@ -140,18 +133,23 @@ def conv_transpose1d(
 ) -> Tensor:
     """Spread each element of x over its neighbourhood: the gradient of `conv1d` in its input.
 
-    x is (N, C, L), or (C, L) for a single sequence, weight (C, O / groups, k); the rest is as in
-    `conv_transpose2d`, which it is on images of one row.
+    It is `conv_transpose2d` on images of one row.
+
+    Parameters
+    ----------
+    x
+        (N, C, L), or (C, L) for a single sequence.
+    weight
+        (C, O / groups, k): that of the `conv1d` from O to C channels.
     """
-    how = (stride, padding, output_padding, dilation)
-    return _transposed("conv_transpose1d", x, weight, bias, how, groups, 1)
+    return _transposed(1, x, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 # ------------------------------------------------------------------------ checked, then run
 
 
 def _convolution(
-    name: str,
+    axes: int,
     x: Array,
     weight: Array,
     bias: Array,
@@ -159,68 +157,63 @@ def _convolution(
     padding: Any,
     dilation: Any,
     groups: int,
-    axes: int,
 ) -> Tensor:
+    name = f"conv{axes}d"
     x, weight = _arrays(name, x, weight, axes)
     groups = size_of(name, "groups", groups)
     stride = numbers_of(name, "stride", stride, 1, axes)
     dilation = numbers_of(name, "dilation", dilation, 1, axes)
-    kernel = weight.shape[2:]
-    margins = margins_of(name, padding, kernel, stride, dilation)
+    paddings = padding_of(name, padding, weight.shape[2:], stride, dilation)
     _check_channels(name, x, weight, groups, len(weight), weight.shape[1] * groups, axes)
-    bias = _bias(name, bias, weight, len(weight))
-    sizes = x.shape[-axes:]
-    for how in zip(sizes, kernel, stride, margins, dilation, strict=True):
-        if out_size(*how) < 1:
-            spans = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
-            padded = tuple(n + sum(m) for n, m in zip(sizes, margins, strict=True))
-            message = (
-                f"{name}: x {x.shape} is {padded} with its padding, and the kernel spans {spans}: "
-                "pad more, or take a smaller kernel"
-            )
-            raise ShapeError(message)
-    single = x.ndim == axes + 1
-    x = x[None] if single else x
-    if axes == 1:
-        x, weight = x[:, :, None], weight[:, :, None]
-        stride, dilation, margins = (1, *stride), (1, *dilation), ((0, 0), *margins)
-    out = CONV2D(x, weight, bias, stride, margins, dilation, groups)
-    return _without(out, single, axes)
+    bias = bias_of(name, bias, weight.shape, (len(weight),))
+    windows_on(name, x.shape, weight.shape[2:], stride, paddings, dilation)
+    return _on_images(CONV2D, x, weight, bias, (stride, paddings, dilation), groups)
 
 
 def _transposed(
-    name: str, x: Array, weight: Array, bias: Array, how: tuple[Any, ...], groups: int, axes: int
+    axes: int,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: int,
+    dilation: Any,
 ) -> Tensor:
+    name = f"conv_transpose{axes}d"
     x, weight = _arrays(name, x, weight, axes)
     groups = size_of(name, "groups", groups)
-    stride = numbers_of(name, "stride", how[0], 1, axes)
-    padding = numbers_of(name, "padding", how[1], 0, axes)
-    extra = numbers_of(name, "output_padding", how[2], 0, axes)
-    dilation = numbers_of(name, "dilation", how[3], 1, axes)
+    stride = numbers_of(name, "stride", stride, 1, axes)
+    padding = numbers_of(name, "padding", padding, 0, axes)
+    extra = numbers_of(name, "output_padding", output_padding, 0, axes)
+    dilation = numbers_of(name, "dilation", dilation, 1, axes)
     check_output_padding(name, extra, stride, dilation)
     _check_channels(name, x, weight, groups, len(weight), len(weight), axes)
-    bias = _bias(name, bias, weight, weight.shape[1] * groups)
+    bias = bias_of(name, bias, weight.shape, (weight.shape[1] * groups,))
     lengths = zip(x.shape[-axes:], weight.shape[2:], stride, padding, extra, dilation, strict=True)
     size = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, e, d in lengths)
     if min(size) < 1:
         message = f"{name}: x {x.shape}, weight {weight.shape}: padding={padding} leaves {size}"
         raise ShapeError(f"{message}: pad less")
-    single = x.ndim == axes + 1
-    x = x[None] if single else x
     # A convolution of what comes out reaches no further than x: of output_padding only what is
     # less than a stride stays in its remainder.
     steps = zip(padding, extra, stride, strict=True)
-    margins = tuple((p, p - e // s * s) for p, e, s in steps)
+    paddings = tuple((p, p - e // s * s) for p, e, s in steps)
+    return _on_images(CONV_TRANSPOSE2D, x, weight, bias, (size, stride, paddings, dilation), groups)
+
+
+def _on_images(
+    op: Op[Tensor], x: Array, weight: Array, bias: Array, per_axis: tuple[Any, ...], groups: int
+) -> Tensor:
+    """Call an op that takes many images: one is a batch of one, a sequence an image of one row."""
+    axes = weight.ndim - 2
+    single = x.ndim == axes + 1
+    x = x[None] if single else x
     if axes == 1:
         x, weight = x[:, :, None], weight[:, :, None]
-        stride, dilation, margins = (1, *stride), (1, *dilation), ((0, 0), *margins)
-        size = (1, *size)
-    out = CONV_TRANSPOSE2D(x, weight, bias, size, stride, margins, dilation, groups)
-    return _without(out, single, axes)
-
-
-def _without(out: Array, single: bool, axes: int) -> Tensor:
-    """Take off the axes that were put on."""
+        per_axis = tuple(((0, 0) if isinstance(v[0], tuple) else 1, *v) for v in per_axis)
+    out: Any = op(x, weight, bias, *per_axis, groups)
     if axes == 1:
         out = out[:, :, 0]
     return out[0] if single else out  # type: ignore[no-any-return]
@@ -229,7 +222,7 @@ def _without(out: Array, single: bool, axes: int) -> Tensor:
 # -------------------------------------------------------------------------------- checking
 
 
-def margins_of(
+def padding_of(
     name: str, padding: Any, kernel: Array, stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> tuple[Pair, ...]:
     """Return the zeros before and after, per axis, or say what is wrong."""
@@ -260,7 +253,7 @@ def _arrays(name: str, x: Array, weight: Array, axes: int) -> tuple[Array, Array
     x, weight = as_array(x), as_array(weight)
     if x.ndim - axes not in (1, 2) or weight.ndim != axes + 2 or 0 in weight.shape:
         message = (
-            f"{name}: x {x.shape}, weight {weight.shape}; x must be {_LAYOUTS[axes]}, and weight "
+            f"{name}: x {x.shape}, weight {weight.shape}; x must be {LAYOUTS[axes]}, and weight "
             f"have {axes + 2} axes, none of them 0"
         )
         raise ShapeError(message)
@@ -278,12 +271,3 @@ def _check_channels(
         within = f" in {groups} groups" if groups > 1 else ""
         message = f"{name}: x {x.shape} has {channels} channels, weight {weight.shape}{within} "
         raise ShapeError(f"{message}wants {wanted}")
-
-
-def _bias(name: str, bias: Array, weight: Array, outputs: int) -> Array:
-    if bias is None:
-        return Absent(0.0)
-    if shape_of(bias, name) != (outputs,):
-        message = f"{name}: bias {shape_of(bias)}, weight {weight.shape} wants ({outputs},)"
-        raise ShapeError(message)
-    return bias

@@ -1,11 +1,10 @@
 """Setting elements to 0 by chance."""
 
 import math
-from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, share
+from graphgrad.arguments import CALLED, Fraction, guarded
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_array
@@ -59,13 +58,14 @@ _DROPOUT: Op[Tensor] = op(
 )
 
 
-def _checked(who: str, x: Array, p: float) -> Array:
-    share(who, "p", p)
+def _floating(x: Array) -> Array:
     x = as_array(x)
     return x if x.dtype.kind == "f" else x.astype(float)
 
 
-def _dropped(x: Array, p: float, shape: tuple[int, ...], rng: Any, *, inverted: bool) -> Tensor:
+def _dropped(
+    x: Array, p: float, shape: tuple[int, ...], rng: np.random.Generator | None, *, inverted: bool
+) -> Tensor:
     if p == 0:
         return x  # type: ignore[no-any-return]
     scale = 1 / (1 - p) if inverted and p < 1 else 1.0
@@ -74,7 +74,7 @@ def _dropped(x: Array, p: float, shape: tuple[int, ...], rng: Any, *, inverted: 
 
 @guarded
 def dropout(
-    x: Array, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
+    x: Array, p: Fraction = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
 ) -> Tensor:
     """Set each element to 0 with probability p, and divide the others by 1 − p.
 
@@ -92,19 +92,14 @@ def dropout(
         Whether to drop at all.
     rng
         None is the package's default generator.
-
-    Raises
-    ------
-    ArgumentError
-        If p is not in 0 … 1.
     """
-    x = _checked("dropout", x, p)
+    x = _floating(x)
     return _dropped(x, p, x.shape, rng, inverted=True) if training else x
 
 
 @guarded
 def dropout2d(
-    x: Array, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
+    x: Array, p: Fraction = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
 ) -> Tensor:
     """Set whole channels to 0 with probability p, and divide the others by 1 − p.
 
@@ -120,21 +115,19 @@ def dropout2d(
 
     Raises
     ------
-    ArgumentError
-        If p is not in 0 … 1.
     ShapeError
         If x is not (N, C, H, W).
     """
-    x = _checked("dropout2d", x, p)
+    x = _floating(x)
     if x.ndim != 4:
-        message = f"dropout2d: x {x.shape} is not (N, C, H, W); add the axes that are missing"
+        message = f"{CALLED}: x {x.shape} is not (N, C, H, W); add the axes that are missing"
         raise ArgumentError(message)
     return _dropped(x, p, (*x.shape[:2], 1, 1), rng, inverted=True) if training else x
 
 
 @guarded
 def vanilla_dropout(
-    x: Array, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
+    x: Array, p: Fraction = 0.5, training: bool = True, *, rng: np.random.Generator | None = None
 ) -> Tensor:
     """Set each element to 0 with probability p; when not training, multiply by 1 − p instead.
 
@@ -147,13 +140,8 @@ def vanilla_dropout(
         An array of any shape.
     p, training, rng
         As in :func:`dropout`.
-
-    Raises
-    ------
-    ArgumentError
-        If p is not in 0 … 1.
     """
-    x = _checked("vanilla_dropout", x, p)
+    x = _floating(x)
     if training:
         return _dropped(x, p, x.shape, rng, inverted=False)
     return x * (1 - float(p))  # type: ignore[no-any-return]

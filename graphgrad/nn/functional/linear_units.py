@@ -11,16 +11,14 @@ from graphgrad.arguments import choice, guarded
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import op
 from graphgrad.engine.tensor import Tensor
-from graphgrad.ops.blocks import in_blocks
 from graphgrad.ops.elementwise import REAL, Elementary
 from graphgrad.ops.gaussian import bell, past_underflow, scaled_erfc, widened
 from graphgrad.ops.transcendental import sigmoid
+from graphgrad.pieces import in_pieces
 from graphgrad.typing import Array
 
 _FAR = 1000.0  # where the logistic function is 0 or 1 in every dtype
-_NEAR = (
-    22.0  # where it is 0 or 1 of the polynomial in GELU's approximation, whose square float16 has
-)
+_NEAR = 22.0  # where that of GELU's polynomial is 0 or 1; float16 has the square of 22
 
 
 @widened
@@ -32,7 +30,7 @@ def _silu(x: Array) -> Array:
         return below / y
 
     with np.errstate(over="ignore"):
-        return in_blocks(piece, x)
+        return in_pieces(piece, x)
 
 
 @widened
@@ -49,7 +47,7 @@ def _silu_slope(x: Array) -> Array:
         return y
 
     with np.errstate(over="ignore"):
-        return in_blocks(piece, x)
+        return in_pieces(piece, x)
 
 
 def _silu_curvature(x: Array) -> Array:
@@ -158,12 +156,12 @@ def _tanh_gelu_slope_piece(x: Array) -> Array:
 
 @widened
 def _gelu(x: Array, approximate: str) -> Array:
-    return in_blocks(_gelu_piece if approximate == "none" else _tanh_gelu_piece, x)
+    return in_pieces(_gelu_piece if approximate == "none" else _tanh_gelu_piece, x)
 
 
 @widened
 def _gelu_slope(x: Array, approximate: str) -> Array:
-    return in_blocks(_gelu_slope_piece if approximate == "none" else _tanh_gelu_slope_piece, x)
+    return in_pieces(_gelu_slope_piece if approximate == "none" else _tanh_gelu_slope_piece, x)
 
 
 def _gelu_curvature(x: Array, approximate: str) -> Array:

@@ -14,9 +14,10 @@ from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
+from graphgrad.nn.functional.matrix_products import bias_of
 from graphgrad.nn.functional.windows import windows_added, windows_of
 from graphgrad.nn.kernels.correlation import Axis
-from graphgrad.nn.kernels.geometry import image_of, numbers_of, windows_on
+from graphgrad.nn.kernels.geometry import image_of, window_sizes, windows_on
 from graphgrad.typing import Array
 
 # Of arrays: x (N, C, H, W), y (N, O, OH, OW), weight (OH, OW, O, C, KH, KW). A product per place.
@@ -147,9 +148,9 @@ def locally_connected2d(
     bias
         (O, OH, OW), or None.
     stride
-        A number or (down, across), above 0.
+        A number, or one for each axis, above 0.
     padding
-        Zeros at both ends: a number or (down, across).
+        Zeros at both ends: a number, or one for each axis.
 
     Returns
     -------
@@ -172,21 +173,15 @@ def locally_connected2d(
     if x.shape[-3] != shape[3]:
         message = f"{name}: x {x.shape} has {x.shape[-3]} channels, weight {shape} wants"
         raise ShapeError(f"{message} {shape[3]}")
-    stride = numbers_of(name, "stride", stride, 1, 2)
-    padding = numbers_of(name, "padding", padding, 0, 2)
-    down, across = windows_on(name, x.shape, shape[4:], stride, padding, (1, 1))
+    sizes = window_sizes(name, 2, shape[4:], stride, padding)
+    down, across = windows_on(name, x.shape, *sizes)
     if (down.out, across.out) != shape[:2]:
         message = (
             f"{name}: x {x.shape} has {down.out} × {across.out} places, weight {shape} one kernel "
             f"for each of {shape[0]} × {shape[1]}: it serves one size of image"
         )
         raise ShapeError(message)
-    wanted = (shape[2], *shape[:2])
-    if bias is None:
-        bias = Absent(0.0)
-    elif shape_of(bias, name) != wanted:
-        message = f"{name}: bias {shape_of(bias)}, weight {shape} wants {wanted}"
-        raise ShapeError(message)
+    bias = bias_of(name, bias, shape, (shape[2], *shape[:2]))
     single = x.ndim == 3
     out = _LOCALLY_CONNECTED2D(x[None] if single else x, weight, bias, down, across)
     return out[0] if single else out

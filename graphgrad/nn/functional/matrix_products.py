@@ -18,19 +18,19 @@ def _rows(x: Array) -> Array:
     return x if x.ndim == 2 else np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-def _affine(x: Array, weight: Array, bias: Array) -> Array:
+def _linear(x: Array, weight: Array, bias: Array) -> Array:
     out = _rows(x) @ weight.T
     if getattr(bias, "ndim", 0):
         out += bias
     return out if x.ndim == 2 else out.reshape(*x.shape[:-1], len(weight))
 
 
-_AFFINE: Op[Tensor] = op(
-    _affine,
+_LINEAR: Op[Tensor] = op(
+    _linear,
     lambda g, weight: g @ weight,
     lambda g, x: _rows(g).T @ _rows(x),
     lambda g: _rows(g).sum(axis=0),
-    name="affine",
+    name="linear",
     symbol="x Wᵀ + b",
     domain=Cases(
         lambda r: call(r(2, 3), r(2, 3), r(2)),
@@ -67,12 +67,16 @@ def linear(x: Array, weight: Array, bias: Array = None) -> Tensor:
             "weight (outputs, inputs): flatten x, or transpose the weight?"
         )
         raise ShapeError(message)
+    return _LINEAR(x, weight, bias_of("linear", bias, shape, shape[:1]))
+
+
+def bias_of(name: str, bias: Array, weight: tuple[int, ...], wanted: tuple[int, ...]) -> Array:
+    """Return a bias, zero for None, or say that it does not fit the shape of its weight."""
     if bias is None:
-        return _AFFINE(x, weight, Absent(0.0))
-    if shape_of(bias, "linear") != shape[:1]:
-        message = f"linear: bias {shape_of(bias)}; weight {shape} needs {shape[:1]}"
-        raise ShapeError(message)
-    return _AFFINE(x, weight, bias)
+        return Absent(0.0)
+    if shape_of(bias, name) != wanted:
+        raise ShapeError(f"{name}: bias {shape_of(bias)}; weight {weight} needs {wanted}")
+    return bias
 
 
 affine = linear  # its name in Saito's book

@@ -5,16 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, is_number, size, sizes
+from graphgrad.arguments import guarded, is_number, non_negative, share, size, sizes
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.graph import Absent, Recorded, array_of
 from graphgrad.engine.in_place import mark_changed, writable
 from graphgrad.engine.memory import note_write
 from graphgrad.engine.op import Op, op
-from graphgrad.engine.operands import as_array, operand, shape_of
+from graphgrad.engine.operands import as_floating, operand, shape_of
 from graphgrad.engine.recording import note_change
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import ArgumentError, DtypeError, ShapeError
+from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.kernels.moments import (
     Layout,
     Moments,
@@ -221,10 +221,10 @@ def batch_norm(
     DtypeError
         If x or a running statistic is not floating.
     """
-    shape = _floating("batch_norm", x)
+    shape = as_floating("batch_norm", x).shape
     if len(shape) < 2:
         raise ShapeError(f"batch_norm: x {shape}; it must be (N, C) or (N, C, …)")
-    _check_numbers("batch_norm", shape, shape[1:2], eps, weight, bias)
+    weight, bias = _parameters("batch_norm", shape, shape[1:2], eps, weight, bias)
     tracked = running_mean is not None and running_var is not None
     if tracked:
         _check_running(shape, running_mean, running_var)
@@ -233,7 +233,6 @@ def batch_norm(
             "batch_norm: running_mean and running_var must both be given, or in training neither"
         )
         raise ShapeError(message)
-    weight, bias = _given(weight, 1.0), _given(bias, 0.0)
     if not training:  # copies, for a later training step overwrites them
         mean, var = (np.array(_plain(v)) for v in (running_mean, running_var))
         return _RUNNING_NORM(x, weight, bias, mean, var, eps)
@@ -244,9 +243,8 @@ def batch_norm(
             "2 to have a variance: use a larger batch, or eval()"
         )
         raise ShapeError(message)
-    if tracked and not 0 <= momentum <= 1:
-        message = f"batch_norm: momentum = {momentum}; it must be from 0 to 1"
-        raise ArgumentError(message)
+    if tracked:
+        share("batch_norm", "momentum", momentum)
     normal, moments, variance = _normalised(_plain(x), _plain(weight), _plain(bias), eps)
     if tracked:  # before there is a node, which need not ask then whether this concerns it
         _move(running_mean, moments.shift + moments.rest, momentum)
@@ -373,7 +371,7 @@ def layer_norm(
     DtypeError
         If x is not floating.
     """
-    shape = _floating("layer_norm", x)
+    shape = as_floating("layer_norm", x).shape
     one = is_number(normalized_shape)
     given = (normalized_shape,) if one else normalized_shape
     given = sizes("layer_norm", "normalized_shape", given, 0)
@@ -383,8 +381,7 @@ def layer_norm(
             "give the lengths of its last axes"
         )
         raise ShapeError(message)
-    _check_numbers("layer_norm", shape, given, eps, weight, bias)
-    weight, bias = _given(weight, 1.0), _given(bias, 0.0)
+    weight, bias = _parameters("layer_norm", shape, given, eps, weight, bias)
     return _LAYER_NORM(x, weight, bias, len(given), eps)
 
 
@@ -417,7 +414,7 @@ def group_norm(
     DtypeError
         If x is not floating.
     """
-    shape = _floating("group_norm", x)
+    shape = as_floating("group_norm", x).shape
     num_groups = size("group_norm", "num_groups", num_groups)
     if len(shape) < 2 or shape[1] % num_groups:
         message = (
@@ -425,16 +422,11 @@ def group_norm(
             "of num_groups"
         )
         raise ShapeError(message)
-    _check_numbers("group_norm", shape, shape[1:2], eps, weight, bias)
-    weight, bias = _given(weight, 1.0), _given(bias, 0.0)
+    weight, bias = _parameters("group_norm", shape, shape[1:2], eps, weight, bias)
     return _GROUP_NORM(x, weight, bias, num_groups, eps)
 
 
 # ---------------------------------------------------------------------------- what is checked
-
-
-def _given(x: Array, otherwise: float) -> Array:
-    return Absent(otherwise) if x is None else x
 
 
 def _plain(x: Array) -> Array:
@@ -443,30 +435,21 @@ def _plain(x: Array) -> Array:
     return x.value if isinstance(x, Absent) else operand(x, "normalization")
 
 
-def _floating(name: str, x: Array) -> tuple[int, ...]:
-    """Return the shape of x, or say that it is not floating."""
-    dtype = as_array(x, name).dtype
-    if dtype.kind != "f":
-        raise DtypeError(f"{name}: x is {dtype}; use .astype(np.float32)")
-    return shape_of(x)
-
-
-def _check_numbers(
+def _parameters(
     name: str,
     shape: tuple[int, ...],
     wanted: tuple[int, ...],
     eps: float,
     weight: Array,
     bias: Array,
-) -> None:
-    """Refuse parameters of another shape than is wanted, and an ε that is none."""
-    if not 0 <= eps < math.inf:
-        message = f"{name}: eps = {eps}; it must be finite and not negative"
-        raise ArgumentError(message)
+) -> tuple[Array, Array]:
+    """Return weight and bias, 1 and 0 for None; refuse what does not fit, and a bad ε."""
+    non_negative(name, "eps", eps)
     for what, values in (("weight", weight), ("bias", bias)):
         if values is not None and shape_of(values, name) != wanted:
             message = f"{name}: {what} {shape_of(values)}; x {shape} needs {wanted}"
             raise ShapeError(message)
+    return Absent(1.0) if weight is None else weight, Absent(0.0) if bias is None else bias
 
 
 def _check_running(shape: tuple[int, ...], mean: Array, var: Any) -> None:

@@ -1,6 +1,7 @@
 """Pooling: one number for every window of an image."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,15 @@ from graphgrad.engine.op import Op
 from graphgrad.engine.operands import unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from graphgrad.nn.kernels.geometry import Axes, image_of, numbers_of, windows_on
+from graphgrad.nn.functional.docstrings import like
+from graphgrad.nn.kernels.geometry import (
+    Axes,
+    WindowSizes,
+    image_of,
+    numbers_of,
+    window_sizes,
+    windows_on,
+)
 from graphgrad.nn.kernels.pooling import (
     BIN_MEAN,
     LP_POOL,
@@ -42,10 +51,9 @@ def max_pool2d(
     x
         (N, C, H, W), or (C, H, W) for a single image.
     kernel_size, stride, dilation
-        A number or (down, across), above 0; a stride of None is the kernel size.
+        A number, or one for each axis, above 0; a stride of None is the kernel size.
     padding
-        Rows and columns at both ends: a number or (down, across), at most half of the
-        kernel.
+        What is added at both ends: a number, or one for each axis, at most half of the kernel.
     ceil_mode
         Whether a last window that is only partly over the image is there.
 
@@ -57,18 +65,19 @@ def max_pool2d(
     Raises
     ------
     ArgumentError
-        If a number is too small, or the padding over half of the window.
+        If a number is too small.
     ShapeError
-        If x is no image, or the window larger than it.
+        If x does not have these axes, the kernel is larger than it, or the padding is over half of
+        the kernel.
     DtypeError
         If a number is not whole.
     """
-    who = "max_pool2d"
-    return _pooled(
-        MAX_POOL, *_windows(who, x, 2, kernel_size, stride, padding, dilation, ceil_mode)
-    )
+    name = "max_pool2d"
+    sizes = pool_sizes(name, 2, kernel_size, stride, padding, dilation)
+    return _pooled(name, MAX_POOL, x, sizes, ceil_mode)
 
 
+@like(max_pool2d)
 @guarded
 def max_pool1d(
     x: Array,
@@ -78,16 +87,19 @@ def max_pool1d(
     dilation: Any = 1,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """Return the largest element of each window of sequences, (N, C, L) or (C, L).
+    """Return the largest element of each window of sequences: `max_pool2d` on images of one row.
 
-    The rest is as in `max_pool2d`, which it is on images of one row.
+    Parameters
+    ----------
+    x
+        (N, C, L), or (C, L) for a single sequence.
     """
-    who = "max_pool1d"
-    return _pooled(
-        MAX_POOL, *_windows(who, x, 1, kernel_size, stride, padding, dilation, ceil_mode)
-    )
+    name = "max_pool1d"
+    sizes = pool_sizes(name, 1, kernel_size, stride, padding, dilation)
+    return _pooled(name, MAX_POOL, x, sizes, ceil_mode)
 
 
+@like(max_pool2d)
 @guarded
 def avg_pool2d(
     x: Array,
@@ -104,10 +116,6 @@ def avg_pool2d(
 
     Parameters
     ----------
-    x
-        (N, C, H, W), or (C, H, W) for a single image.
-    kernel_size, stride, padding, ceil_mode
-        As in `max_pool2d`.
     count_include_pad
         Whether the zeros of the padding count as elements.
     divisor_override
@@ -116,16 +124,19 @@ def avg_pool2d(
     Raises
     ------
     ArgumentError
-        As `max_pool2d`, or if the divisor is 0.
-    ShapeError
-        As `max_pool2d`.
-    DtypeError
-        If a number is not whole.
+        If a number is too small, or the divisor is 0.
     """
-    how = (kernel_size, stride, padding, ceil_mode)
-    return _averaged("avg_pool2d", x, 2, *how, count_include_pad, divisor_override)
+    name = "avg_pool2d"
+    divisor = check_divisor(name, divisor_override)
+    sizes = pool_sizes(name, 2, kernel_size, stride, padding)
+
+    def count(windows: Axes) -> Array:
+        return float(divisor) if divisor else _counts(windows, count_include_pad)
+
+    return _pooled(name, WINDOW_MEAN, x, sizes, ceil_mode, count)
 
 
+@like(avg_pool2d, max_pool1d)
 @guarded
 def avg_pool1d(
     x: Array,
@@ -135,14 +146,15 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """Return the mean of each window of sequences, (N, C, L) or (C, L).
+    """Return the mean of each window of sequences: `avg_pool2d` on images of one row."""
+    name = "avg_pool1d"
+    sizes = pool_sizes(name, 1, kernel_size, stride, padding)
+    return _pooled(
+        name, WINDOW_MEAN, x, sizes, ceil_mode, lambda axes: _counts(axes, count_include_pad)
+    )
 
-    The rest is as in `avg_pool2d`, which it is on images of one row.
-    """
-    how = (kernel_size, stride, padding, ceil_mode)
-    return _averaged("avg_pool1d", x, 1, *how, count_include_pad, None)
 
-
+@like(max_pool2d)
 @guarded
 def lp_pool2d(
     x: Array, norm_type: Any, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
@@ -155,23 +167,20 @@ def lp_pool2d(
 
     Parameters
     ----------
-    x
-        (N, C, H, W), or (C, H, W) for a single image.
     norm_type
         p, a number from 1 on.
-    kernel_size, stride, ceil_mode
-        As in `max_pool2d`.
 
     Raises
     ------
     ArgumentError
-        As `max_pool2d`, or if p is less than 1 or infinite.
+        If a number is too small, or p is less than 1 or infinite.
     ShapeError
-        As `max_pool2d`.
+        If x does not have these axes, or the kernel is larger than it.
     """
-    power = check_norm_type("lp_pool2d", norm_type)
-    x, axes, single = _windows("lp_pool2d", x, 2, kernel_size, stride, 0, 1, ceil_mode)
-    return _pooled(LP_POOL, _floating(x), axes, single, power)
+    name = "lp_pool2d"
+    power = check_norm_type(name, norm_type)
+    sizes = pool_sizes(name, 2, kernel_size, stride)
+    return _pooled(name, LP_POOL, x, sizes, ceil_mode, lambda _: power)
 
 
 def adaptive_avg_pool2d(x: Array, output_size: Any) -> Tensor:
@@ -184,41 +193,26 @@ def adaptive_avg_pool2d(x: Array, output_size: Any) -> Tensor:
     x
         (N, C, H, W), or (C, H, W) for a single image.
     output_size
-        How many bins: a number or (down, across), above 0; None keeps the size of x.
+        How many bins: a number, or one for each axis, above 0; None keeps the size of x.
 
     Raises
     ------
     ArgumentError
         If a number is not above 0.
     ShapeError
-        If x is no image or has no elements along an axis.
+        If x does not have these axes, or no elements along one.
     DtypeError
         If a number is not whole.
     """
     x, (down, across) = _bins("adaptive_avg_pool2d", x, output_size)
-    return BIN_MEAN(_floating(x), bins_of(x.shape[-2], down), bins_of(x.shape[-1], across))
+    return BIN_MEAN(x, bins_of(x.shape[-2], down), bins_of(x.shape[-1], across))
 
 
+@like(adaptive_avg_pool2d)
 def adaptive_max_pool2d(x: Array, output_size: Any) -> Tensor:
     """Return the maxima of bins that divide an image of any size into a given number.
 
     The bins are those of `adaptive_avg_pool2d`; the gradient goes to the first of equal maxima.
-
-    Parameters
-    ----------
-    x
-        (N, C, H, W), or (C, H, W) for a single image.
-    output_size
-        How many bins: a number or (down, across), above 0; None keeps the size of x.
-
-    Raises
-    ------
-    ArgumentError
-        If a number is not above 0.
-    ShapeError
-        If x is no image or has no elements along an axis.
-    DtypeError
-        If a number is not whole.
     """
     x, (down, across) = _bins("adaptive_max_pool2d", x, output_size)
     height, width = x.shape[-2:]
@@ -253,30 +247,18 @@ def global_max_pool2d(x: Array) -> Tensor:
 # ------------------------------------------------------------------------ checked, then run
 
 
-class Numbers:
-    """The checked numbers of a pooling layer or function."""
-
-    __slots__ = ("dilation", "kernel", "padding", "stride")
-
-    @guarded
-    def __init__(
-        self,
-        name: str,
-        axes: int,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-    ) -> None:
-        self.kernel = numbers_of(name, "kernel_size", kernel_size, 1, axes)
-        self.stride = self.kernel if stride is None else numbers_of(name, "stride", stride, 1, axes)
-        self.padding = numbers_of(name, "padding", padding, 0, axes)
-        self.dilation = numbers_of(name, "dilation", dilation, 1, axes)
-        if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
-            raise ShapeError(
-                f"{name}: padding={padding!r} is over half of kernel_size={kernel_size!r}: some "
-                "windows would hold nothing of x; pad less"
-            )
+def pool_sizes(
+    name: str, axes: int, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1
+) -> WindowSizes:
+    """Check the sizes of windows; each must hold some of x. A stride of None is the kernel size."""
+    stride = kernel_size if stride is None else stride
+    sizes = window_sizes(name, axes, kernel_size, stride, padding, dilation)
+    if any(2 * p > k for p, k in zip(sizes.padding, sizes.kernel, strict=True)):
+        raise ShapeError(
+            f"{name}: padding={padding!r} is over half of kernel_size={kernel_size!r}: some "
+            "windows would hold nothing of x; pad less"
+        )
+    return sizes
 
 
 def check_norm_type(name: str, norm_type: Any) -> float:
@@ -289,11 +271,14 @@ def check_norm_type(name: str, norm_type: Any) -> float:
     return float(norm_type)
 
 
-def check_divisor(name: str, divisor: Any) -> None:
-    """Say so if it is 0."""
-    if divisor is not None and whole(name, "divisor_override", divisor) == 0:
-        message = f"{name}: divisor_override=0; nothing can be divided by it"
-        raise ArgumentError(message)
+def check_divisor(name: str, divisor: Any) -> int | None:
+    """Return it as an int, or say that it is 0."""
+    if divisor is None:
+        return None
+    count = whole(name, "divisor_override", divisor)
+    if count == 0:
+        raise ArgumentError(f"{name}: divisor_override=0; nothing can be divided by it")
+    return count
 
 
 def bin_counts(name: str, output_size: Any) -> tuple[int | None, ...]:
@@ -303,44 +288,21 @@ def bin_counts(name: str, output_size: Any) -> tuple[int | None, ...]:
     return tuple(n if n is None else count for n, count in zip(wanted, counts, strict=True))
 
 
-def _windows(
+def _pooled(
     name: str,
+    op: Op[Tensor],
     x: Array,
-    axes: int,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
+    sizes: WindowSizes,
     ceil_mode: bool,
-) -> tuple[Any, Axes, int]:
-    """Check everything; return x as images, the windows, and how many axes to take off again."""
-    n = Numbers(name, axes, kernel_size, stride, padding, dilation)
-    x = _numeric(name, image_of(name, x, axes))
-    _check_elements(name, x, axes)
-    windows = windows_on(name, x.shape, n.kernel, n.stride, n.padding, n.dilation, ceil_mode)
-    return (x[..., None, :] if axes == 1 else x), windows, axes
-
-
-def _pooled(op: Op[Tensor], x: Array, windows: Axes, axes: int, *params: Array) -> Tensor:
-    out: Any = op(x, *windows, *params)
-    return out[..., 0, :] if axes == 1 else out  # type: ignore[no-any-return]
-
-
-def _averaged(
-    name: str,
-    x: Array,
-    axes: int,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor: int | None,
+    parameter: Callable[[Axes], Array] | None = None,
 ) -> Tensor:
-    check_divisor(name, divisor)
-    x, windows, axes = _windows(name, x, axes, kernel_size, stride, padding, 1, ceil_mode)
-    counts = _counts(windows, count_include_pad) if divisor is None else float(divisor)
-    return _pooled(WINDOW_MEAN, _floating(x), windows, axes, counts)
+    """Call an op with the windows and, where it takes one, a parameter that depends on them."""
+    axes = len(sizes.kernel)
+    x = _image(name, x, axes)
+    windows = windows_on(name, x.shape, *sizes, ceil_mode=ceil_mode)
+    params = windows if parameter is None else (*windows, parameter(windows))
+    out: Any = op(x[..., None, :] if axes == 1 else x, *params)
+    return out[..., 0, :] if axes == 1 else out  # type: ignore[no-any-return]
 
 
 def _counts(windows: Axes, count_include_pad: bool) -> Array:
@@ -348,9 +310,9 @@ def _counts(windows: Axes, count_include_pad: bool) -> Array:
     sizes = []
     for a in windows:
         start = a.stride * np.arange(a.out) - a.before
-        margin = a.before if count_include_pad else 0
-        end = np.minimum(start + a.kernel, a.size + margin)
-        sizes.append(end - np.maximum(start, -margin))
+        beyond = a.before if count_include_pad else 0
+        end = np.minimum(start + a.kernel, a.size + beyond)
+        sizes.append(end - np.maximum(start, -beyond))
     if all((n == n[0]).all() for n in sizes):
         return float(sizes[0][0] * sizes[1][0])
     return np.outer(*sizes).astype(np.float32)  # whole numbers: exact, and float32 stays it
@@ -362,22 +324,10 @@ def _bins(name: str, x: Array, output_size: Any) -> tuple[Any, tuple[int, ...]]:
     return x, tuple(size if count is None else count for count, size in counts)
 
 
-def _image(name: str, x: Array) -> Array:
-    x = _numeric(name, image_of(name, x))
-    _check_elements(name, x, 2)
-    return x
-
-
-def _check_elements(name: str, x: Array, axes: int) -> None:
-    if 0 in x.shape[-axes:]:
-        raise ShapeError(f"{name}: x {x.shape} has no elements to pool")
-
-
-def _numeric(name: str, x: Array) -> Array:
+def _image(name: str, x: Array, axes: int = 2) -> Array:
+    x = image_of(name, x, axes)
     if x.dtype.kind not in "fiu":
         raise DtypeError(f"{name}: x is {x.dtype}, pooling takes real numbers")
+    if 0 in x.shape[-axes:]:
+        raise ShapeError(f"{name}: x {x.shape} has no elements to pool")
     return x
-
-
-def _floating(x: Array) -> Array:
-    return x if x.dtype.kind == "f" else x.astype(float)

@@ -4,10 +4,11 @@ from typing import Any
 
 from graphgrad.arguments import choice, guarded
 from graphgrad.engine.graph import Absent
-from graphgrad.engine.operands import as_array, shape_of
+from graphgrad.engine.operands import as_array, as_floating, shape_of
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import DtypeError, ShapeError
-from graphgrad.nn.functional.matrix_products import affine
+from graphgrad.errors import ShapeError
+from graphgrad.nn.functional.docstrings import like
+from graphgrad.nn.functional.matrix_products import linear
 from graphgrad.nn.kernels.recurrence import GRU_STEPS, LSTM_STEPS, RNN_STEPS
 from graphgrad.typing import Array
 
@@ -37,8 +38,7 @@ def _check(
     if problem:
         shapes = f"x {x_shape}, w_ih {outer}, w_hh {inner}"
         raise ShapeError(f"{name}: {problem}: {shapes}")
-    if x.dtype.kind != "f":
-        raise DtypeError(f"{name}: x is {x.dtype}; use .astype(np.float32)")
+    as_floating(name, x)
 
 
 def _sum(b_ih: Array, b_hh: Array) -> Array:
@@ -78,7 +78,7 @@ def rnn_layer(
     b_ih, b_hh
         (H,), or None.
     nonlinearity
-        φ: "tanh" or "relu" (0 at 0).
+        φ: "tanh" or "relu" (0 at 0); anything else is an ArgumentError.
     reverse
         Run from the last step to the first; the output keeps the order of x.
 
@@ -89,8 +89,6 @@ def rnn_layer(
 
     Raises
     ------
-    ArgumentError
-        If the nonlinearity is unknown.
     ShapeError
         If shapes do not fit, or there is no step.
     DtypeError
@@ -99,11 +97,12 @@ def rnn_layer(
     choice("rnn_layer", "nonlinearity", nonlinearity, NONLINEARITIES)
     x = as_array(x)
     _check("rnn_layer", x, {"h0": h0}, (w_ih, w_hh, b_ih, b_hh), 1)
-    z = affine(x, w_ih, _sum(b_ih, b_hh))
+    z = linear(x, w_ih, _sum(b_ih, b_hh))
     hs = RNN_STEPS(z, _start(h0, x, w_hh), w_hh, nonlinearity, reverse)
     return hs, hs[0 if reverse else -1]
 
 
+@like(rnn_layer)
 @guarded
 def lstm_layer(
     x: Array,
@@ -128,37 +127,27 @@ def lstm_layer(
 
     Parameters
     ----------
-    x
-        (T, N, D).
     h0, c0
         The states before the first step, (N, H); None is zeros.
     w_ih, w_hh
         (4H, D) and (4H, H), rows in the order i, f, g, o.
     b_ih, b_hh
         (4H,), or None.
-    reverse
-        Run from the last step to the first; the output keeps the order of x.
 
     Returns
     -------
     tuple
         All hidden states (T, N, H), and h and c after the run (N, H).
-
-    Raises
-    ------
-    ShapeError
-        If shapes do not fit, or there is no step.
-    DtypeError
-        If x is not floating.
     """
     x = as_array(x)
     _check("lstm_layer", x, {"h0": h0, "c0": c0}, (w_ih, w_hh, b_ih, b_hh), 4)
-    z = affine(x, w_ih, _sum(b_ih, b_hh))
+    z = linear(x, w_ih, _sum(b_ih, b_hh))
     hs, cs, _ = LSTM_STEPS(z, _start(h0, x, w_hh), _start(c0, x, w_hh), w_hh, reverse)
     last = 0 if reverse else -1
     return hs, hs[last], cs[last]
 
 
+@like(rnn_layer)
 @guarded
 def gru_layer(
     x: Array,
@@ -183,32 +172,19 @@ def gru_layer(
 
     Parameters
     ----------
-    x
-        (T, N, D).
-    h0
-        The state before the first step, (N, H); None is zeros.
     w_ih, w_hh
         (3H, D) and (3H, H), rows in the order r, y, n.
     b_ih, b_hh
         (3H,), or None.
-    reverse
-        Run from the last step to the first; the output keeps the order of x.
 
     Returns
     -------
     tuple
         All states (T, N, H), and the last of the run (N, H).
-
-    Raises
-    ------
-    ShapeError
-        If shapes do not fit, or there is no step.
-    DtypeError
-        If x is not floating.
     """
     x = as_array(x)
     _check("gru_layer", x, {"h0": h0}, (w_ih, w_hh, b_ih, b_hh), 3)
-    z = affine(x, w_ih, b_ih)
+    z = linear(x, w_ih, b_ih)
     b_hh = Absent(0.0) if b_hh is None else b_hh
     hs, _, _ = GRU_STEPS(z, _start(h0, x, w_hh), w_hh, b_hh, reverse)
     return hs, hs[0 if reverse else -1]

@@ -8,10 +8,10 @@ from graphgrad.arguments import guarded, size as size_of
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.op import Op, op
-from graphgrad.engine.operands import as_array, shape_of
+from graphgrad.engine.operands import as_floating, shape_of
 from graphgrad.engine.plan import HALF
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.errors import ShapeError
 from graphgrad.typing import Array
 
 
@@ -63,10 +63,8 @@ def _local_response_rule(
     g: Array, x: Array, saved: Any, size: int, alpha: float, beta: float, k: float
 ) -> Array:
     """Take the denominator from the forward; a graph of the gradient needs it as one of x."""
-    total = saved
     recorded = isinstance(x, Recorded)
-    if recorded:
-        total = _denominator(x, size, alpha, k)
+    total = _denominator(x, size, alpha, k) if recorded else saved
     direct = g * total**-beta
     before, after = _margins(size)
     spread = neighbours(direct * x / total, after, before)
@@ -122,10 +120,7 @@ def local_response_norm(
     DtypeError
         If x is not floating.
     """
-    dtype = as_array(x, "local_response_norm").dtype
-    if dtype.kind != "f":
-        message = f"local_response_norm: x is {dtype}; use .astype(np.float32)"
-        raise DtypeError(message)
+    as_floating("local_response_norm", x)
     size = size_of("local_response_norm", "size", size)
     if len(shape_of(x)) < 2:
         message = f"local_response_norm: x {shape_of(x)}, size {size}; x must be (N, C, …)"

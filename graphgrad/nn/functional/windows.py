@@ -9,27 +9,26 @@ from graphgrad.arguments import sizes
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_array, shape_of
-from graphgrad.engine.plan import HALF
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
+from graphgrad.nn.functional.docstrings import like
 from graphgrad.nn.kernels.correlation import Axis
 from graphgrad.nn.kernels.geometry import (
-    Axes,
+    crop,
     image_of,
-    numbers_of,
-    room_of,
+    pad,
+    padded_size,
     tap_of,
+    window_sizes,
     windows_on,
-    with_margins,
-    without_margins,
 )
 from graphgrad.typing import Array
 
 
 def windows_of(x: Array, down: Axis, across: Axis) -> Array:
-    """See every window of images (…, H, W): (…, OH, OW, KH, KW), a view but for the margins."""
-    laid = with_margins(x, down, across)
-    seen = sliding_window_view(laid, (down.reach + 1, across.reach + 1), (-2, -1))
+    """See every window of images (…, H, W): (…, OH, OW, KH, KW), a view but for the padding."""
+    padded = pad(x, down, across)
+    seen = sliding_window_view(padded, (down.reach + 1, across.reach + 1), (-2, -1))
     seen = seen[..., : down.stride * (down.out - 1) + 1 : down.stride, :, :, :]
     seen = seen[..., : across.stride * (across.out - 1) + 1 : across.stride, :, :]
     return seen[..., :: down.dilation, :: across.dilation]
@@ -37,13 +36,12 @@ def windows_of(x: Array, down: Axis, across: Axis) -> Array:
 
 def windows_added(windows: Array, down: Axis, across: Axis) -> Array:
     """Add windows (…, OH, OW, KH, KW) up where they meet: the adjoint of `windows_of`."""
-    wide = np.float32 if windows.dtype == HALF else windows.dtype
-    room = room_of(down, across)
-    laid = np.zeros_like(windows, wide, shape=(*windows.shape[:-4], *room))
+    wide = np.promote_types(windows.dtype, np.float32)
+    padded = np.zeros_like(windows, wide, shape=(*windows.shape[:-4], *padded_size(down, across)))
     for i in range(down.kernel):
         for j in range(across.kernel):
-            laid[..., tap_of(down, i), tap_of(across, j)] += windows[..., i, j]
-    return without_margins(laid, down, across).astype(windows.dtype, copy=False)
+            padded[..., tap_of(down, i), tap_of(across, j)] += windows[..., i, j]
+    return crop(padded, down, across).astype(windows.dtype, copy=False)
 
 
 def _im2col(x: Array, down: Axis, across: Axis) -> Array:
@@ -109,21 +107,25 @@ def im2col(
     x
         (N, C, H, W), or (C, H, W) for a single image.
     kernel_size, stride, dilation
-        A number or (down, across), above 0.
+        A number, or one for each axis, above 0.
     padding
-        Zeros at both ends: a number or (down, across).
+        Zeros at both ends: a number, or one for each axis.
 
     Raises
     ------
+    ArgumentError
+        If a number is too small.
     ShapeError
-        If x is no image, or the window larger than it.
+        If x does not have these axes, or the kernel is larger than it.
     DtypeError
         If a number is not whole.
     """
     x = image_of("im2col", x)
-    return _IM2COL(x, *_axes("im2col", x.shape, kernel_size, stride, padding, dilation))
+    sizes = window_sizes("im2col", 2, kernel_size, stride, padding, dilation)
+    return _IM2COL(x, *windows_on("im2col", x.shape, *sizes))
 
 
+@like(im2col)
 def col2im(
     columns: Any,
     image_shape: tuple[int, ...],
@@ -143,8 +145,6 @@ def col2im(
         (N · OH · OW, C · KH · KW).
     image_shape
         (N, C, H, W), or (C, H, W).
-    kernel_size, stride, padding, dilation
-        As in `im2col`.
 
     Returns
     -------
@@ -155,14 +155,13 @@ def col2im(
     ------
     ShapeError
         If the columns are not those of such windows on such images.
-    DtypeError
-        If a number is not whole.
     """
     shape = sizes("col2im", "image_shape", image_shape, 0)
     if len(shape) not in (3, 4):
         message = f"col2im: image_shape={image_shape} must be (N, C, H, W) or (C, H, W)"
         raise ShapeError(message)
-    axes = _axes("col2im", shape, kernel_size, stride, padding, dilation)
+    sizes_of = window_sizes("col2im", 2, kernel_size, stride, padding, dilation)
+    axes = windows_on("col2im", shape, *sizes_of)
     columns = as_array(columns, "col2im")
     wanted = _columns_shape(shape, *axes)
     if shape_of(columns) != wanted:
@@ -172,11 +171,3 @@ def col2im(
         )
         raise ShapeError(message)
     return _COL2IM(columns, shape, *axes)
-
-
-def _axes(name: str, shape: tuple[int, ...], *how: Any) -> Axes:
-    kernel, stride, padding, dilation = (
-        numbers_of(name, what, value, int(what != "padding"), 2)
-        for what, value in zip(("kernel_size", "stride", "padding", "dilation"), how, strict=True)
-    )
-    return windows_on(name, shape, kernel, stride, padding, dilation)

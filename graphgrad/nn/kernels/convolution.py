@@ -5,7 +5,7 @@ to every order: x, W → y (convolution), y, W → x (transposed convolution), x
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,21 +14,17 @@ from graphgrad.engine.graph import Absent
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.kernels.correlation import Axis, correlate, correlate_with
+from graphgrad.nn.kernels.geometry import windows_on
 from graphgrad.typing import Array
 
 Pair = tuple[int, int]
-Margins = tuple[Pair, Pair]  # (top, bottom), (left, right)
+Padding = tuple[Pair, Pair]  # (top, bottom), (left, right)
 
 # ------------------------------------------------------------------------------ three maps
 
 
-def out_size(size: int, kernel: int, stride: int, margins: Pair, dilation: int) -> int:
-    """Return ⌊(W − F + P_before + P_after) / S⌋ + 1, F the reach of the dilated kernel."""
-    return (size + sum(margins) - dilation * (kernel - 1) - 1) // stride + 1
-
-
 def _axes(
-    sizes: Any, outs: Any, kernel: Array, stride: Pair, padding: Margins, dilation: Pair
+    sizes: Any, outs: Any, kernel: Array, stride: Pair, padding: Padding, dilation: Pair
 ) -> list[Axis]:
     return [
         Axis(sizes[i], outs[i], kernel[i], stride[i], dilation[i], padding[i][0]) for i in (0, 1)
@@ -40,15 +36,13 @@ def _conv2d(
     weight: Array,
     bias: Array,
     stride: Pair,
-    padding: Margins,
+    padding: Padding,
     dilation: Pair,
     groups: int,
 ) -> Array:
-    sizes, kernel = x.shape[2:], weight.shape[2:]
-    outs = [out_size(sizes[i], kernel[i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
+    down, across = windows_on("conv2d", x.shape, weight.shape[2:], stride, padding, dilation)
     dtype = np.result_type(x, weight, bias)
-    out = np.empty_like(x, dtype, shape=(len(x), len(weight), *outs))
-    down, across = _axes(sizes, outs, kernel, stride, padding, dilation)
+    out = np.empty_like(x, dtype, shape=(len(x), len(weight), down.out, across.out))
     correlate(x, weight, bias, out, down, across, groups)
     return out
 
@@ -86,7 +80,7 @@ def _conv_transpose2d(
     bias: Array,
     size: Pair,
     stride: Pair,
-    padding: Margins,
+    padding: Padding,
     dilation: Pair,
     groups: int,
 ) -> Array:
@@ -112,7 +106,7 @@ def _conv_transpose2d(
 
 
 def _conv2d_weight_grad(
-    x: Array, y: Array, kernel: Pair, stride: Pair, padding: Margins, dilation: Pair, groups: int
+    x: Array, y: Array, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int
 ) -> Array:
     down, across = _axes(x.shape[2:], y.shape[2:], kernel, stride, padding, dilation)
     return correlate_with(x, y, down, across, groups).astype(np.result_type(x, y), copy=False)
@@ -122,26 +116,37 @@ def _over_images(g: Array) -> Array:
     return np.sum(g, axis=(0, 2, 3))
 
 
-def _cases(make: Any, kinds: Any) -> Cases:
-    """Make a typical call for each kind of convolution."""
-    return Cases(*[lambda r, k=k: call(*make(r, *k)) for k in kinds])
+class _Kind(NamedTuple):
+    """The shapes of a convolution, and how it is done."""
+
+    x: tuple[int, ...]
+    weight: tuple[int, ...]
+    stride: Pair = (1, 1)
+    padding: Padding = ((0, 0), (0, 0))
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    @property
+    def y(self) -> tuple[int, ...]:
+        """The shape of the output."""
+        down, across = windows_on("conv2d", self.x, self.weight[2:], *self[2:5])
+        return (self.x[0], self.weight[0], down.out, across.out)
 
 
-_NONE = ((0, 0), (0, 0))
-_KINDS = (  # x, weight, stride, padding, dilation, groups
-    ((2, 1, 3, 3), (2, 1, 2, 2), (1, 1), _NONE, (1, 1), 1),
-    ((1, 2, 4, 3), (1, 2, 2, 3), (2, 1), ((1, 1), (1, 1)), (1, 1), 1),
-    ((1, 2, 3, 5), (2, 1, 2, 2), (1, 2), ((0, 1), (1, 0)), (2, 3), 2),
-    ((2, 2, 2, 3), (1, 2, 1, 1), (1, 1), _NONE, (1, 1), 1),
-    ((1, 2, 5, 5), (2, 2, 1, 2), (3, 3), ((0, 0), (2, 2)), (1, 2), 1),
-    ((0, 1, 3, 3), (1, 1, 2, 2), (1, 1), _NONE, (1, 1), 1),
-    ((1, 1, 2, 2), (1, 1, 1, 2), (1, 1), _NONE, (1, 1), 1),
+_KINDS = (
+    _Kind((2, 1, 3, 3), (2, 1, 2, 2)),
+    _Kind((1, 2, 4, 3), (1, 2, 2, 3), (2, 1), ((1, 1), (1, 1))),
+    _Kind((1, 2, 3, 5), (2, 1, 2, 2), (1, 2), ((0, 1), (1, 0)), (2, 3), 2),
+    _Kind((2, 2, 2, 3), (1, 2, 1, 1)),
+    _Kind((1, 2, 5, 5), (2, 2, 1, 2), (3, 3), ((0, 0), (2, 2)), (1, 2)),
+    _Kind((0, 1, 3, 3), (1, 1, 2, 2)),
+    _Kind((1, 1, 2, 2), (1, 1, 1, 2)),
 )
 
 
-def _result(x: Array, w: Array, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
-    outs = [out_size(x[2 + i], w[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
-    return (x[0], w[0], *outs)
+def _cases(make: Any) -> Cases:
+    """Make a typical call for each kind of convolution."""
+    return Cases(*[lambda r, k=k: call(*make(r, k), *k[2:]) for k in _KINDS])
 
 
 CONV2D: Op[Tensor] = op(
@@ -155,7 +160,7 @@ CONV2D: Op[Tensor] = op(
     _over_images,
     name="conv2d",
     symbol="conv2d",
-    domain=_cases(lambda r, x, w, *how: (r(*x), r(*w), r(w[0]), *how), _KINDS),
+    domain=_cases(lambda r, k: (r(*k.x), r(*k.weight), r(k.weight[0]))),
     doc="x correlated with the weight, + bias. Gradients: the other two maps of the family.",
 )
 CONV_TRANSPOSE2D: Op[Tensor] = op(
@@ -169,10 +174,7 @@ CONV_TRANSPOSE2D: Op[Tensor] = op(
     _over_images,
     name="conv_transpose2d",
     symbol="conv2dᵀ",
-    domain=_cases(
-        lambda r, x, w, *how: (r(*_result(x, w, *how[:3])), r(*w), r(w[1] * how[3]), x[2:], *how),
-        _KINDS,
-    ),
+    domain=_cases(lambda r, k: (r(*k.y), r(*k.weight), r(k.weight[1] * k.groups), k.x[2:])),
     doc="The gradient of conv2d in x, + bias. Gradients: conv2d, and its gradient in the weight.",
 )
 CONV2D_WEIGHT_GRAD: Op[Tensor] = op(
@@ -185,6 +187,6 @@ CONV2D_WEIGHT_GRAD: Op[Tensor] = op(
     ),
     name="conv2d_weight_grad",
     symbol="conv2d ∂W",
-    domain=_cases(lambda r, x, w, *how: (r(*x), r(*_result(x, w, *how[:3])), w[2:], *how), _KINDS),
+    domain=_cases(lambda r, k: (r(*k.x), r(*k.y), k.weight[2:])),
     doc="The gradient of conv2d in the weight. Gradients: conv2d and conv_transpose2d with g.",
 )

@@ -22,9 +22,10 @@ import numpy as np
 
 from graphgrad.engine.errstate import ignore_warnings, restore_warnings
 from graphgrad.ops.ranges import bounds, scale_of
+from graphgrad.pieces import FEW_ARRAYS, spans
 from graphgrad.typing import Array
 
-BLOCK = 1 << 17  # elements in a block: two or three of them fit into a core's cache
+BLOCK = FEW_ARRAYS // 4  # elements
 _KEPT = 1 << 17  # ones, of each dtype
 _LONG = 32  # places that are worth an inner loop of their own
 
@@ -86,22 +87,20 @@ def _blocks(layout: Layout) -> list[tuple[slice, slice]]:
     size = channels * places
     step = BLOCK // max(1, groups * size)
     if step or not samples:
-        return [(slice(i, i + step), slice(0, groups)) for i in range(0, samples, step or 1)]
-    wide = max(1, BLOCK // size)
-    pieces = [slice(j, min(j + wide, groups)) for j in range(0, groups, wide)]
-    return [(slice(i, i + 1), piece) for i in range(samples) for piece in pieces]
+        return [(span, slice(0, groups)) for span in spans(samples, step)]
+    return [(one, span) for one in spans(samples, 1) for span in spans(groups, BLOCK // size)]
 
 
-def _room(layout: Layout, like: Array) -> Array:
+def _buffer(layout: Layout, like: Array) -> Array:
     """Make a buffer for any block, shaped (N, G, K · L)."""
     first = _blocks(layout)[:1]
     samples, groups = (first[0][0].stop, first[0][1].stop) if first else (0, 0)
     return np.empty_like(like, shape=(samples, groups, layout.channels * layout.places))
 
 
-def _piece(room: Any, like: Array) -> Array:
+def _piece(buffer: Any, like: Array) -> Array:
     """Return as much of a buffer as a block fills; only the last is smaller."""
-    return room[: like.shape[0], : like.shape[1]]
+    return buffer[: like.shape[0], : like.shape[1]]
 
 
 def _spread(values: Array, places: int, dtype: Any) -> Array:
@@ -233,11 +232,11 @@ def batch_gradients(
     shift, rest, inverse = moments
     shift = _spread(shift, places, x.dtype)
     blocks = _blocks(layout)
-    room = _room(layout, x) if out is None else None
+    buffer = _buffer(layout, x) if out is None else None
     total, slope = np.zeros((2, c))
     for block in blocks:
         piece, up, channels = x[block], g[block], block[1]
-        into = _piece(room, piece) if out is None else out[block]
+        into = _piece(buffer, piece) if out is None else out[block]
         below = np.subtract(piece, shift[channels], out=into)
         total[channels] += _sum(up)
         slope[channels] += _dot(up, below)
@@ -329,7 +328,7 @@ def group_gradients(
     rows, up = x.reshape(shape), g.reshape(shape)
     whole = np.empty_like(x)
     out = whole.reshape(shape)
-    room = _room(layout, x)
+    buffer = _buffer(layout, x)
     scale = _of_group(weight, layout, x.dtype)
     slopes, totals = np.zeros((2, groups, channels))
     for block in _blocks(layout):
@@ -343,7 +342,7 @@ def group_gradients(
         totals[block[1]] += _sum(ups).reshape(count, channels)
         pulled = up[block]
         if scale is not None:
-            pulled = _piece(room, below)
+            pulled = _piece(buffer, below)
             seen = (n, count, channels, places)
             np.multiply(up[block].reshape(seen), scale[block[1]], out=pulled.reshape(seen))
         mean = _means(pulled)

@@ -5,7 +5,7 @@ rows, so that a window of 3 × 3 takes 2 + 2 comparisons. For the gradient of a 
 number of the winner is kept, one byte to a window, not the image.
 """
 
-from collections.abc import Iterator
+import math
 from typing import Any
 
 import numpy as np
@@ -17,18 +17,18 @@ from graphgrad.engine.operands import unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.kernels.correlation import Axis
 from graphgrad.nn.kernels.geometry import (
+    crop,
     fits,
     overlaps,
-    room_of,
+    pad,
+    padded_size,
     tap_of,
-    with_margins,
-    without_margins,
 )
 from graphgrad.ops.choice import keep
 from graphgrad.ops.ranges import bounds, has_its_digits, has_value, scale_of
+from graphgrad.pieces import FEW_ARRAYS, spans
 from graphgrad.typing import Array
 
-BLOCK_BYTES = 1 << 18  # of images
 FEW_TAPS = 6  # up to which the gradient of windows side by side goes tap by tap
 _WORDS = {2: np.int16, 4: np.int32, 8: np.int64}
 
@@ -38,15 +38,8 @@ def _planes(x: Array) -> Array:
     return x.reshape(-1, *x.shape[-2:]) if x.size else x.reshape(0, *x.shape[-2:])
 
 
-def _blocks(planes: int, down: Axis, across: Axis, itemsize: int) -> Iterator[slice]:
-    height, width = room_of(down, across)
-    step = max(1, BLOCK_BYTES // (height * width * itemsize))
-    return (slice(i, min(i + step, planes)) for i in range(0, planes, step))
-
-
-def _wide(dtype: Any) -> Array:
-    """Return the dtype to add up in: single precision for halves."""
-    return np.promote_types(dtype, np.float32)
+def _blocks(planes: int, down: Axis, across: Axis, itemsize: int) -> list[slice]:
+    return spans(planes, FEW_ARRAYS // (math.prod(padded_size(down, across)) * itemsize))
 
 
 # ------------------------------------------------------------------------------- maximum
@@ -60,10 +53,10 @@ def _max_pool(x: Array, down: Axis, across: Axis) -> tuple[Array, Array]:
     floating = x.dtype.kind == "f"
     lowest = -np.inf if floating else np.iinfo(x.dtype).min
     for block in _blocks(len(planes), down, across, x.dtype.itemsize):
-        laid = with_margins(planes[block], down, across, lowest)
-        _max_of_block(laid, down, across, out[block], winners[block])
+        padded = pad(planes[block], down, across, lowest)
+        _max_of_block(padded, down, across, out[block], winners[block])
     if floating:
-        # NaN is larger than any other; and where all are −∞ the winner is no margin
+        # NaN is larger than any other; and where all are −∞ the winner is no padding
         odd = np.isnan(out) if fits(down, across) else ~(out > -np.inf)
         if odd.any():
             _find_again(planes, down, across, odd, winners)
@@ -71,14 +64,14 @@ def _max_pool(x: Array, down: Axis, across: Axis) -> tuple[Array, Array]:
     return out.reshape(shape), winners.reshape(shape)
 
 
-def _max_of_block(laid: Any, down: Axis, across: Axis, out: Array, winners: Array) -> None:
+def _max_of_block(padded: Any, down: Axis, across: Axis, out: Array, winners: Array) -> None:
     """Let the columns of each window compete, then its rows: the first of equals wins.
 
     A later tap has a larger number, so the last to have won is the maximum of all numbers
     times whether they won: by integer arithmetic, for branches on such masks are slow.
     """
     number = winners.dtype.type
-    lines = laid[..., : down.length(down.out), :]
+    lines = padded[..., : down.length(down.out), :]
     best = np.ascontiguousarray(lines[..., tap_of(across, 0)])
     column = np.zeros_like(best, winners.dtype)
     for j in range(1, across.kernel):
@@ -98,7 +91,7 @@ def _max_of_block(laid: Any, down: Axis, across: Axis, out: Array, winners: Arra
 
 
 def _find_again(planes: Any, down: Axis, across: Axis, odd: Any, winners: Array) -> None:
-    """Correct some winners: the first NaN, or without one the first that is no margin."""
+    """Correct some winners: the first NaN, or without one the first that is no padding."""
     plane, *places = np.nonzero(odd)
     axes = (down, across)
     met = [
@@ -115,8 +108,8 @@ def _find_again(planes: Any, down: Axis, across: Axis, odd: Any, winners: Array)
 
 
 def _elements(winners: Array, down: Axis, across: Axis) -> Array:
-    """Return where in a block of images, margins included, the winners stand."""
-    height, width = room_of(down, across)
+    """Return where in a block of images, padding included, the winners stand."""
+    height, width = padded_size(down, across)
     rows, columns = (
         down.dilation * np.arange(down.kernel),
         across.dilation * np.arange(across.kernel),
@@ -136,34 +129,33 @@ def _unpool(g: Array, winners: Array, down: Axis, across: Axis) -> Array:
     side_by_side = not (overlaps(down) or overlaps(across))
     by_taps = side_by_side and down.kernel * across.kernel <= FEW_TAPS
     out = np.empty_like(g, shape=(len(planes), down.size, across.size))
-    room = room_of(down, across)
     for block in _blocks(len(planes), down, across, g.dtype.itemsize):
         part, number, target = planes[block], numbers[block], out[block]
         same = fits(down, across)
-        laid = target if same else np.empty_like(g, shape=(len(part), *room))
-        laid[...] = 0
+        padded = target if same else np.empty_like(g, shape=(len(part), *padded_size(down, across)))
+        padded[...] = 0
         if by_taps:
             word = _WORDS[g.dtype.itemsize]
             bits = part.view(word)
             for k in range(down.kernel * across.kernel):
                 i, j = divmod(k, across.kernel)
-                met = laid[:, tap_of(down, i), tap_of(across, j)]
+                met = padded[:, tap_of(down, i), tap_of(across, j)]
                 np.multiply(bits, number == k, out=met.view(word))
         else:
             places = _elements(number, down, across).reshape(-1)
-            scatter_add(laid.reshape(-1), places, part.reshape(-1))
+            scatter_add(padded.reshape(-1), places, part.reshape(-1))
         if not same:
-            target[...] = without_margins(laid, down, across)
+            target[...] = crop(padded, down, across)
     return out.reshape(*g.shape[:-2], down.size, across.size)
 
 
 def _pick(x: Array, winners: Array, down: Axis, across: Axis) -> Array:
-    """Return of each window the element of a number; in a margin it is 0."""
+    """Return of each window the element of a number; in the padding it is 0."""
     planes, numbers = _planes(x), _planes(winners)
     out = np.empty_like(x, shape=numbers.shape)
     for block in _blocks(len(planes), down, across, x.dtype.itemsize):
-        laid = with_margins(planes[block], down, across)
-        out[block] = np.take(laid.reshape(-1), _elements(numbers[block], down, across))
+        padded = pad(planes[block], down, across)
+        out[block] = np.take(padded.reshape(-1), _elements(numbers[block], down, across))
     return out.reshape(winners.shape)
 
 
@@ -173,9 +165,10 @@ def _pick(x: Array, winners: Array, down: Axis, across: Axis) -> Array:
 def _sums(x: Array, down: Axis, across: Axis) -> Array:
     """Add up the columns of every window, then its rows; in single precision for halves."""
     planes = _planes(x)
-    out = np.empty_like(x, _wide(x.dtype), shape=(len(planes), down.out, across.out))
+    wide = np.promote_types(x.dtype, np.float32)
+    out = np.empty_like(x, wide, shape=(len(planes), down.out, across.out))
     for block in _blocks(len(planes), down, across, x.dtype.itemsize):
-        lines = with_margins(planes[block], down, across)[..., : down.length(down.out), :]
+        lines = pad(planes[block], down, across)[..., : down.length(down.out), :]
         total = lines[..., tap_of(across, 0)].astype(out.dtype)
         for j in range(1, across.kernel):
             total += lines[..., tap_of(across, j)]
@@ -196,22 +189,23 @@ def _spread(g: Array, down: Axis, across: Axis, counts: Array) -> Array:
     """Give each element of a window its share, g over the count, added up where windows meet."""
     planes = _planes(g)
     out = np.empty_like(g, shape=(len(planes), down.size, across.size))
-    height, width = room_of(down, across)
+    height, width = padded_size(down, across)
     shares = counts if np.ndim(counts) else float(counts)
     for block in _blocks(len(planes), down, across, g.dtype.itemsize):
         share = planes[block] / shares
         lines = np.zeros_like(share, shape=(len(share), height, across.out))
         for i in range(down.kernel):
             lines[:, tap_of(down, i)] += share
-        laid = np.zeros_like(share, shape=(len(share), height, width))
+        padded = np.zeros_like(share, shape=(len(share), height, width))
         for j in range(across.kernel):
-            laid[..., tap_of(across, j)] += lines
-        out[block] = without_margins(laid, down, across)
+            padded[..., tap_of(across, j)] += lines
+        out[block] = crop(padded, down, across)
     return out.reshape(*g.shape[:-2], down.size, across.size)
 
 
 def _power_mean(x: Array, down: Axis, across: Axis, power: float) -> Array:
-    wide = x.astype(_wide(x.dtype), copy=False)  # the square of a half soon overflows
+    # the square of a half soon overflows
+    wide = x.astype(np.promote_types(x.dtype, np.float32), copy=False)
     total = _sums(wide * wide if power == 2 else wide**power, down, across)
     root = np.sqrt(total) if power == 2 else total if power == 1 else total ** (1 / power)
     return root.astype(x.dtype, copy=False)
@@ -254,7 +248,7 @@ def bins_of(size: int, out: int) -> Bins:
 
 
 def _bin_mean(x: Array, down: Bins, across: Bins) -> Array:
-    wide = _wide(x.dtype)
+    wide = np.promote_types(x.dtype, np.float32)
     if len(down) == len(across) == 1:  # one long sum is several times faster than two short ones
         size = down[0][1] * across[0][1]
         total = np.add.reduce(x.reshape(*x.shape[:-2], size), -1, wide) / size
@@ -304,7 +298,7 @@ _KINDS = (  # image, windows
     ((1, 1, 5, 3), Axis(5, 3, 3, 2, 1, 1), Axis(3, 3, 2, 1, 2, 1)),
     ((1, 2, 3, 5), Axis(3, 2, 2, 2), Axis(5, 2, 2, 3)),
     ((2, 1, 6, 3), Axis(6, 2, 4, 3, 1, 1), Axis(3, 3, 1)),
-    ((2, 2, 6, 5), Axis(6, 2, 2, 3, 2, 1), Axis(5, 1, 3, 3, 2, 1)),  # margins, but no larger
+    ((2, 2, 6, 5), Axis(6, 2, 2, 3, 2, 1), Axis(5, 1, 3, 3, 2, 1)),  # padded, but no larger
     ((0, 2, 3, 3), Axis(3, 2, 2), Axis(3, 1, 3)),
     ((1, 1, 2, 3), Axis(2, 1, 2, 2), Axis(3, 2, 2)),
 )
@@ -419,7 +413,7 @@ BIN_SPREAD: Op[Tensor] = op(
 
 
 def _counts(down: Axis, across: Axis) -> Array:
-    """Return a number for square windows, for the others one for each, as at margins."""
+    """Return a number for square windows, for the others one for each, as with padding."""
     if down.kernel == across.kernel:
         return float(down.kernel**2)
     return 1.0 + np.arange(down.out * across.out).reshape(down.out, across.out)

@@ -1,7 +1,5 @@
 """Activations as modules, thin over the functions."""
 
-import math
-
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -29,50 +27,59 @@ from graphgrad.nn.functional.activations import (
 )
 from graphgrad.nn.functional.linear_units import FORMS, gelu, silu
 from graphgrad.nn.functional.matrix_products import linear
-from graphgrad.nn.init import uniform_parameter
-from graphgrad.nn.layers.function_layers import FunctionLayer, Layer, computes, layer_of
+from graphgrad.nn.layers.function_layers import (
+    ElementwiseLayer,
+    FunctionLayer,
+    Layer,
+    WeightedLayer,
+    computes,
+    layer_of,
+)
 from graphgrad.nn.modules.module import Parameter
-from graphgrad.randomness import default_generator
 from graphgrad.typing import Array
 
 
 @layer_of(step)
-class Step(FunctionLayer):
+class Step(ElementwiseLayer):
     """1 where x > 0, else 0, as in a perceptron: nothing below it learns."""
 
 
 @layer_of(identity)
-class Identity(FunctionLayer):
+class Identity(ElementwiseLayer):
     """x itself: what regression has behind its last layer."""
 
 
 @layer_of(sigmoid)
-class Sigmoid(FunctionLayer):
+class Sigmoid(ElementwiseLayer):
     """σ(x) = 1 / (1 + e⁻ˣ), between 0 and 1."""
+
+    saturates_at = (0, 1)
 
 
 @layer_of(logsigmoid)
-class LogSigmoid(FunctionLayer):
+class LogSigmoid(ElementwiseLayer):
     """log σ(x), for x of any size."""
 
 
 @layer_of(tanh)
-class Tanh(FunctionLayer):
+class Tanh(ElementwiseLayer):
     """tanh(x) = 2σ(2x) − 1, between −1 and 1."""
+
+    saturates_at = (-1, 1)
 
 
 @layer_of(relu)
-class ReLU(FunctionLayer):
+class ReLU(ElementwiseLayer):
     """max(x, 0)."""
 
 
 @layer_of(relu6)
-class ReLU6(FunctionLayer):
+class ReLU6(ElementwiseLayer):
     """min(max(x, 0), 6)."""
 
 
 @layer_of(hardtanh)
-class Hardtanh(FunctionLayer):
+class Hardtanh(ElementwiseLayer):
     """x limited to an interval: ``nn.functional.hardtanh``."""
 
     min_val: float = -1.0
@@ -80,11 +87,11 @@ class Hardtanh(FunctionLayer):
 
     def __post_init__(self) -> None:
         """Check the interval."""
-        check_interval("Hardtanh", self.min_val, self.max_val)
+        check_interval(self.min_val, self.max_val)
 
 
 @layer_of(leaky_relu)
-class LeakyReLU(FunctionLayer):
+class LeakyReLU(ElementwiseLayer):
     """x where x > 0, else a · x with a fixed slope a: ``nn.functional.leaky_relu``."""
 
     negative_slope: float = 0.01
@@ -103,6 +110,7 @@ class PReLU(Layer):
         self, num_parameters: int = 1, init: float = 0.25, *, dtype: DTypeLike = np.float32
     ) -> None:
         self.num_parameters = size("PReLU", "num_parameters", num_parameters)
+        self.elementwise = self.num_parameters == 1
         self.init = float(init)
         self.weight = Parameter(np.full(self.num_parameters, init, dtype))
 
@@ -112,19 +120,19 @@ class PReLU(Layer):
 
 
 @layer_of(elu)
-class ELU(FunctionLayer):
+class ELU(ElementwiseLayer):
     """x where x > 0, else α (eˣ − 1): ``nn.functional.elu``."""
 
     alpha: float = 1.0
 
 
 @layer_of(selu)
-class SELU(FunctionLayer):
+class SELU(ElementwiseLayer):
     """λ · elu(x, α), which keeps mean 0 and variance 1: ``nn.functional.selu``."""
 
 
 @layer_of(gelu)
-class GELU(FunctionLayer):
+class GELU(ElementwiseLayer):
     """x · Φ(x), Φ the normal distribution function: ``nn.functional.gelu``."""
 
     approximate: str = "none"
@@ -135,12 +143,12 @@ class GELU(FunctionLayer):
 
 
 @layer_of(silu)
-class SiLU(FunctionLayer):
+class SiLU(ElementwiseLayer):
     """x · σ(x), also called swish: ``nn.functional.silu``."""
 
 
 @layer_of(softplus)
-class Softplus(FunctionLayer):
+class Softplus(ElementwiseLayer):
     """log(1 + exp(βx)) / β, a smooth ReLU: ``nn.functional.softplus``."""
 
     beta: float = 1.0
@@ -152,7 +160,7 @@ class Softplus(FunctionLayer):
 
 
 @computes(maxout)
-class Maxout(Layer):
+class Maxout(WeightedLayer):
     """The largest of k affine functions of x for each output, max over j of x W_jᵀ + b_j.
 
     ``nn.functional.maxout`` after a ``Linear`` of k times as many outputs. With two pieces, one of
@@ -160,8 +168,6 @@ class Maxout(Layer):
     one below the other; ``bias`` is (out_features · pieces,). Both start uniform in
     ±1/√in_features. x is (…, in_features), the output (…, out_features).
     """
-
-    bias: Parameter | None
 
     @guarded
     def __init__(
@@ -180,18 +186,12 @@ class Maxout(Layer):
         self.in_features = in_features
         self.out_features = out_features
         self.pieces = pieces
-        rng = default_generator(rng)
-        bound, rows = 1 / math.sqrt(in_features), out_features * pieces
-        self.weight = uniform_parameter((rows, in_features), bound, rng=rng, dtype=dtype)
-        self.bias = uniform_parameter((rows,), bound, rng=rng, dtype=dtype) if bias else None
+        rows = out_features * pieces
+        self._draw((rows, in_features), (rows,) if bias else None, in_features, rng, dtype)
 
     def forward(self, x: Array) -> Tensor:
         """Return the largest piece of each output."""
         return maxout(linear(x, self.weight, self.bias), self.pieces)
-
-    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
-        """Count outputs · pieces · inputs for each sample."""
-        return int(math.prod(output) * self.pieces * self.in_features)
 
 
 class _AlongAxis(FunctionLayer):

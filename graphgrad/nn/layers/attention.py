@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import counts, guarded
+from graphgrad.arguments import counts, guarded, share
 from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn.functional.attention import attention_weights
 from graphgrad.nn.functional.matrix_products import linear
+from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.layers.function_layers import Layer
 from graphgrad.nn.layers.linear import Linear
 from graphgrad.nn.modules.module import Parameter
@@ -74,21 +75,18 @@ class MultiheadAttention(Layer):
         embed_dim, num_heads = counts(
             "MultiheadAttention", embed_dim=embed_dim, num_heads=num_heads
         )
-        if embed_dim % num_heads or not 0 <= dropout < 1:
-            message = (
-                f"MultiheadAttention: embed_dim {embed_dim} must be a multiple of num_heads "
-                f"{num_heads}, dropout {dropout} at least 0 and below 1"
-            )
-            raise ArgumentError(message)
+        if embed_dim % num_heads:
+            message = f"MultiheadAttention: embed_dim {embed_dim} must be a multiple of num_heads"
+            raise ArgumentError(f"{message} {num_heads}")
         self.embed_dim = embed_dim
         self.num_heads = num_heads
-        self.dropout = dropout
+        self.dropout = share("MultiheadAttention", "dropout", dropout)
         self.bias = bias
         self.batch_first = batch_first
         self.rng = rng
-        bound = math.sqrt(6 / (4 * embed_dim))
-        draw = default_generator(rng).uniform(-bound, bound, (3 * embed_dim, embed_dim))
-        self.in_proj_weight = Parameter(draw.astype(dtype))
+        bound, shape = math.sqrt(6 / (4 * embed_dim)), (3 * embed_dim, embed_dim)
+        drawn = default_generator(rng)
+        self.in_proj_weight = uniform_parameter(shape, bound, rng=drawn, dtype=dtype)
         self.in_proj_bias = Parameter(np.zeros(3 * embed_dim, dtype)) if bias else None
         self.out_proj = Linear(embed_dim, embed_dim, bias, rng=rng, dtype=dtype)
         if self.out_proj.bias is not None:

@@ -15,17 +15,14 @@ from graphgrad.nn.functional.convolution import (
     conv2d,
     conv_transpose1d,
     conv_transpose2d,
-    margins_of,
+    padding_of,
 )
-from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.kernels.geometry import numbers_of
-from graphgrad.nn.layers.function_layers import Layer, computes
-from graphgrad.nn.modules.module import Parameter
-from graphgrad.randomness import default_generator
+from graphgrad.nn.layers.function_layers import WeightedLayer, computes
 from graphgrad.typing import Array
 
 
-class _Convolution(Layer):
+class _Convolution(WeightedLayer):
     """What the layers share: arguments, initial values, repr."""
 
     axes: ClassVar[int] = 2
@@ -35,7 +32,6 @@ class _Convolution(Layer):
     stride: tuple[int, ...]
     dilation: tuple[int, ...]
     padding: Any  # one number for each axis, or a word
-    bias: Parameter | None
 
     def _keep(self, in_channels: int, out_channels: int, groups: int, **sizes: Any) -> None:
         """Check the arguments and keep them, the sizes as one number for each axis."""
@@ -53,14 +49,11 @@ class _Convolution(Layer):
             least = 0 if "padding" in what else 1
             setattr(self, what, numbers_of(name, what, value, least, axes))
 
-    def _draw(self, bias: bool, rng: np.random.Generator | None, dtype: DTypeLike) -> None:
-        """Draw weights and bias, uniform in ±1/√fan_in."""
+    def _draw_kernel(self, bias: bool, rng: np.random.Generator | None, dtype: DTypeLike) -> None:
         inputs, outputs = self.in_channels, self.out_channels
         first, second = (inputs, outputs) if self.transposed else (outputs, inputs)
-        shape = (first, second // self.groups, *self.kernel_size)
-        bound, rng = 1 / math.sqrt(math.prod(shape[1:])), default_generator(rng)
-        self.weight = uniform_parameter(shape, bound, rng=rng, dtype=dtype)
-        self.bias = uniform_parameter((outputs,), bound, rng=rng, dtype=dtype) if bias else None
+        kernel = (second // self.groups, *self.kernel_size)
+        self._draw((first, *kernel), (outputs,) if bias else None, math.prod(kernel), rng, dtype)
 
     def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:
         """Count one for each weight and each place where the kernel is laid."""
@@ -88,18 +81,16 @@ class _Correlation(_Convolution):
     ) -> None:
         sizes = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
         self._keep(in_channels, out_channels, groups, **sizes)
-        name, how = type(self).__name__, (self.kernel_size, self.stride, self.dilation)
-        margins = margins_of(name, padding, *how)
-        self.padding = (
-            padding if isinstance(padding, str) else tuple(before for before, _ in margins)
-        )
-        self._draw(bias, rng, dtype)
+        name = type(self).__name__
+        pairs = padding_of(name, padding, self.kernel_size, self.stride, self.dilation)
+        self.padding = padding if isinstance(padding, str) else tuple(before for before, _ in pairs)
+        self._draw_kernel(bias, rng, dtype)
 
     def forward(self, x: Array) -> Tensor:
         """Convolve."""
-        convolve = conv1d if self.axes == 1 else conv2d
-        how = (self.stride, self.padding, self.dilation, self.groups)
-        return convolve(x, self.weight, self.bias, *how)
+        return self._function(  # type: ignore[no-any-return]
+            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
 
 
 @computes(conv1d)
@@ -147,17 +138,23 @@ class _Transposed(_Convolution):
         dtype: DTypeLike = np.float32,
     ) -> None:
         sizes = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
-        margins = {"padding": padding, "output_padding": output_padding}
-        self._keep(in_channels, out_channels, groups, **sizes, **margins)
-        name, steps = type(self).__name__, (self.stride, self.dilation)
-        check_output_padding(name, self.output_padding, *steps)
-        self._draw(bias, rng, dtype)
+        paddings = {"padding": padding, "output_padding": output_padding}
+        self._keep(in_channels, out_channels, groups, **sizes, **paddings)
+        check_output_padding(type(self).__name__, self.output_padding, self.stride, self.dilation)
+        self._draw_kernel(bias, rng, dtype)
 
     def forward(self, x: Array) -> Tensor:
         """Spread x."""
-        spread = conv_transpose1d if self.axes == 1 else conv_transpose2d
-        how = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)
-        return spread(x, self.weight, self.bias, *how)
+        return self._function(  # type: ignore[no-any-return]
+            x,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self.output_padding,
+            self.groups,
+            self.dilation,
+        )
 
 
 @computes(conv_transpose1d)

@@ -5,35 +5,33 @@ from dataclasses import KW_ONLY
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded, share
+from graphgrad.arguments import Fraction, guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.functional.dropouts import dropout, dropout2d, vanilla_dropout
 from graphgrad.nn.functional.matrix_products import linear
-from graphgrad.nn.layers.function_layers import FunctionLayer, computes, layer_of
+from graphgrad.nn.layers.function_layers import ElementwiseLayer, computes, layer_of
 from graphgrad.nn.layers.linear import Linear
 from graphgrad.typing import Array
 
 
 @layer_of(dropout, "training")
-class Dropout(FunctionLayer):
+class Dropout(ElementwiseLayer):
     """In training sets elements to 0 by chance: ``nn.functional.dropout``.
 
     In evaluation it passes its input on. For ``gg.recompute``, give the generator in ``rngs=``
     unless it is the default one.
     """
 
-    p: float = 0.5
+    p: Fraction = 0.5
     _: KW_ONLY
     rng: np.random.Generator | None = None
-
-    def __post_init__(self) -> None:
-        """Check the probability."""
-        share(type(self).__name__, "p", self.p)
 
 
 @layer_of(dropout2d, "training")
 class Dropout2d(Dropout):
     """In training sets whole channels to 0 by chance: ``nn.functional.dropout2d``."""
+
+    elementwise = False
 
 
 @layer_of(vanilla_dropout, "training")
@@ -62,13 +60,13 @@ class DropConnect(Linear):
         self,
         in_features: int,
         out_features: int,
-        p: float = 0.5,
+        p: Fraction = 0.5,
         bias: bool = True,
         *,
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        self.p = share("DropConnect", "p", p)
+        self.p = p
         super().__init__(in_features, out_features, bias, rng=rng, dtype=dtype)
         self.rng = rng
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from graphgrad.arguments import counts, guarded, whole
+from graphgrad.arguments import CALLED, Size, guarded
 from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
@@ -26,24 +26,19 @@ class Embedding(Layer):
     @guarded
     def __init__(
         self,
-        num_embeddings: int,
-        embedding_dim: int,
+        num_embeddings: Size,
+        embedding_dim: Size,
         padding_idx: int | None = None,
         *,
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        num_embeddings, embedding_dim = counts(
-            "Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim
-        )
-        if padding_idx is not None:
-            padding_idx = whole("Embedding", "padding_idx", padding_idx)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            message = f"Embedding: padding_idx {padding_idx} is none of {num_embeddings} rows"
+            message = f"{CALLED}: padding_idx {padding_idx} is none of {num_embeddings} rows"
             raise ArgumentError(message)
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
-        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        self.padding_idx = None if padding_idx is None else int(padding_idx) % num_embeddings
         draw = default_generator(rng).standard_normal((num_embeddings, embedding_dim))
         if self.padding_idx is not None:
             draw[self.padding_idx] = 0

@@ -1,16 +1,20 @@
 """Layers over functions: what they show, and those that only keep the arguments of a function."""
 
 import inspect
+import math
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from graphgrad.arguments import guarded
 from graphgrad.engine.tensor import Tensor
-from graphgrad.nn.modules.module import Module
+from graphgrad.nn.init import uniform_parameter
+from graphgrad.nn.modules.module import Module, Parameter
+from graphgrad.randomness import default_generator
 from graphgrad.typing import Array
 
 M = TypeVar("M", bound=type[Module])
@@ -21,6 +25,10 @@ class Layer(Module):
     """A module whose repr is the call that made it, from the arguments that it keeps."""
 
     by_name: ClassVar[tuple[str, ...]] = ()  # arguments without a default that show their names
+    elementwise = False  # whether it treats all elements of x alike, wherever they lie
+    # What the output tends to at both ends, where it is a tanh that is scaled and moved.
+    saturates_at: ClassVar[tuple[float, float] | None] = None
+    _function: ClassVar[Callable[..., Any]]  # set by `computes`
 
     def extra_repr(self) -> str:
         """Return the arguments, those that have their defaults left out."""
@@ -52,10 +60,34 @@ def _typed(value: Array) -> Array:
     return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 
+class WeightedLayer(Layer):
+    """A layer with a weight and perhaps a bias."""
+
+    axes_of_sample: ClassVar[int] = 1  # of the output
+    weight: Parameter
+    bias: Parameter | None
+
+    def _draw(
+        self,
+        weight: tuple[int, ...],
+        bias: tuple[int, ...] | None,
+        fan_in: int,
+        rng: np.random.Generator | None,
+        dtype: DTypeLike,
+    ) -> None:
+        """Draw both, of these shapes, uniform in ±1/√fan_in as in PyTorch."""
+        bound, rng = 1 / math.sqrt(fan_in), default_generator(rng)
+        self.weight = uniform_parameter(weight, bound, rng=rng, dtype=dtype)
+        self.bias = None if bias is None else uniform_parameter(bias, bound, rng=rng, dtype=dtype)
+
+    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
+        """Count one for each weight and sample."""
+        return int(self.weight.size * math.prod(output[: -self.axes_of_sample]))
+
+
 class FunctionLayer(Layer):
     """A layer that computes one function, whose further arguments it keeps: see `layer_of`."""
 
-    _function: ClassVar[Callable[..., Any]]
     _arguments: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
@@ -69,6 +101,12 @@ class FunctionLayer(Layer):
         kept = {name: getattr(self, name) for name in self._arguments}
         out: Tensor = self._function(*inputs, **kept)
         return out
+
+
+class ElementwiseLayer(FunctionLayer):
+    """A function layer that treats all elements of x alike, as most activations do."""
+
+    elementwise = True
 
 
 F = TypeVar("F", bound=type[FunctionLayer])

@@ -1,7 +1,5 @@
 """The fully connected layer."""
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -10,23 +8,19 @@ from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.matrix_products import linear
-from graphgrad.nn.init import uniform_parameter
-from graphgrad.nn.layers.function_layers import Layer, computes
+from graphgrad.nn.layers.function_layers import WeightedLayer, computes
 from graphgrad.nn.modules.module import Parameter
-from graphgrad.randomness import default_generator
 from graphgrad.typing import Array
 
 
 @computes(linear)
-class Linear(Layer):
+class Linear(WeightedLayer):
     """A fully connected layer, y = x Wᵀ + b: ``nn.functional.linear``.
 
     ``weight`` is (out_features, in_features), as PyTorch stores it, and ``bias`` (out_features,);
     both start uniform in ±1/√in_features. The W of Saito's book is ``weight.T``, which
     :meth:`from_matrix` takes. `Affine`, its name in that book, is the same class.
     """
-
-    bias: Parameter | None
 
     @guarded
     def __init__(
@@ -43,12 +37,8 @@ class Linear(Layer):
         )
         self.in_features = in_features
         self.out_features = out_features
-        rng = default_generator(rng)
-        bound = 1 / math.sqrt(in_features)
-        self.weight = uniform_parameter((out_features, in_features), bound, rng=rng, dtype=dtype)
-        self.bias = (
-            uniform_parameter((out_features,), bound, rng=rng, dtype=dtype) if bias else None
-        )
+        shape = (out_features, in_features)
+        self._draw(shape, (out_features,) if bias else None, in_features, rng, dtype)
 
     @classmethod
     def from_matrix(cls, W: ArrayLike, b: ArrayLike | None = None) -> "Linear":
@@ -72,10 +62,6 @@ class Linear(Layer):
     def forward(self, x: Array) -> Tensor:
         """Return x Wᵀ + b."""
         return linear(x, self.weight, self.bias)
-
-    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
-        """Count outputs · inputs for each sample."""
-        return int(math.prod(output) * self.in_features)
 
 
 Affine = Linear

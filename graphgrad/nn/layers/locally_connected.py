@@ -9,16 +9,13 @@ from numpy.typing import DTypeLike
 from graphgrad.arguments import counts, guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.nn.functional.local import locally_connected2d
-from graphgrad.nn.init import uniform_parameter
-from graphgrad.nn.kernels.geometry import numbers_of, windows_on
-from graphgrad.nn.layers.function_layers import Layer, computes
-from graphgrad.nn.modules.module import Parameter
-from graphgrad.randomness import default_generator
+from graphgrad.nn.kernels.geometry import numbers_of, window_sizes, windows_on
+from graphgrad.nn.layers.function_layers import WeightedLayer, computes
 from graphgrad.typing import Array
 
 
 @computes(locally_connected2d)
-class LocallyConnected2d(Layer):
+class LocallyConnected2d(WeightedLayer):
     """A convolution that shares nothing: ``nn.functional.locally_connected2d``.
 
     For images in which every place has its own meaning, such as faces that were all brought into
@@ -30,8 +27,7 @@ class LocallyConnected2d(Layer):
     """
 
     by_name = ("input_size", "kernel_size")
-
-    bias: Parameter | None
+    axes_of_sample = 3
 
     @guarded
     def __init__(
@@ -52,24 +48,14 @@ class LocallyConnected2d(Layer):
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.input_size = numbers_of(name, "input_size", input_size, 1, 2)
-        self.kernel_size = numbers_of(name, "kernel_size", kernel_size, 1, 2)
-        self.stride = numbers_of(name, "stride", stride, 1, 2)
-        self.padding = numbers_of(name, "padding", padding, 0, 2)
-        image = (in_channels, *self.input_size)
-        axes = windows_on(name, image, self.kernel_size, self.stride, self.padding, (1, 1))
+        sizes = window_sizes(name, 2, kernel_size, stride, padding)
+        self.kernel_size, self.stride, self.padding, _ = sizes
+        axes = windows_on(name, (in_channels, *self.input_size), *sizes)
         places = tuple(axis.out for axis in axes)
-        rng = default_generator(rng)
-        bound = 1 / math.sqrt(in_channels * math.prod(self.kernel_size))
-        shape = (*places, out_channels, in_channels, *self.kernel_size)
-        self.weight = uniform_parameter(shape, bound, rng=rng, dtype=dtype)
-        self.bias = None
-        if bias:
-            self.bias = uniform_parameter((out_channels, *places), bound, rng=rng, dtype=dtype)
+        kernel = (in_channels, *self.kernel_size)
+        biases = (out_channels, *places) if bias else None
+        self._draw((*places, out_channels, *kernel), biases, math.prod(kernel), rng, dtype)
 
     def forward(self, x: Array) -> Tensor:
         """Score every window with the kernel of its place."""
         return locally_connected2d(x, self.weight, self.bias, self.stride, self.padding)
-
-    def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
-        """Count one for each weight and image."""
-        return int(self.weight.size * math.prod(output[:-3]))

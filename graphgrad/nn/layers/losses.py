@@ -1,22 +1,22 @@
 """Losses as modules: the functions of ``nn.functional``, their options remembered."""
 
 from dataclasses import KW_ONLY
-from typing import Any, ClassVar
+from typing import Any
 
-from graphgrad.arguments import positive, share, whole
+from graphgrad.arguments import CALLED, Fraction, PositiveFloat
 from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.nn.functional.losses.checks import REDUCTIONS, check_reduction
+from graphgrad.nn.functional.losses.checks import Reduction
 from graphgrad.nn.functional.losses.classification import cross_entropy, nll_loss
 from graphgrad.nn.functional.losses.distributions import (
-    KL_REDUCTIONS,
+    KLReduction,
     binary_cross_entropy_with_logits,
     kl_div,
 )
 from graphgrad.nn.functional.losses.margins import (
+    Power,
     attribute_hinge_loss,
-    check_power,
     hinge_loss,
     multi_margin_loss,
 )
@@ -34,21 +34,16 @@ from graphgrad.typing import Array
 class Loss(FunctionLayer):
     """What all losses share: two inputs, and weights that are buffers, as PyTorch has them."""
 
-    reductions: ClassVar[tuple[str, ...]] = REDUCTIONS
-    reduction: str
-
     def __post_init__(self) -> None:
-        """Check the reduction, and make buffers of weights."""
-        check_reduction(type(self).__name__, self.reduction, self.reductions)
+        """Make buffers of weights."""
         for name in ("weight", "pos_weight"):
             if getattr(self, name, None) is not None:
                 setattr(self, name, self._weights(name))
 
     def _weights(self, name: str) -> Buffer:
-        who = type(self).__name__
-        weights = as_plain(who, getattr(self, name), name)
+        weights = as_plain(CALLED, getattr(self, name), name)
         if not weights.ndim and name == "weight":
-            raise ShapeError(f"{who}: {name} is a number; give an array")
+            raise ShapeError(f"{CALLED}: {name} is a number; give an array")
         return Buffer(weights if weights.dtype.kind == "f" else weights.astype(float))
 
     def forward(self, x: Array, target: Array) -> Tensor:  # type: ignore[override] # of two inputs
@@ -61,7 +56,7 @@ class MSELoss(Loss):
     """The mean of (x − target)² over all elements: ``nn.functional.mse_loss``."""
 
     _: KW_ONLY
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 @layer_of(half_squared_error)
@@ -69,7 +64,7 @@ class HalfSquaredError(Loss):
     """Half the sum of squares of each sample: ``nn.functional.half_squared_error``."""
 
     _: KW_ONLY
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 @layer_of(l1_loss)
@@ -77,7 +72,7 @@ class L1Loss(Loss):
     """The mean of |x − target| over all elements: ``nn.functional.l1_loss``."""
 
     _: KW_ONLY
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 @layer_of(huber_loss)
@@ -85,13 +80,8 @@ class HuberLoss(Loss):
     """Half the square, but linear for outliers: ``nn.functional.huber_loss``."""
 
     _: KW_ONLY
-    reduction: str = "mean"
-    delta: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check δ too."""
-        super().__post_init__()
-        positive("HuberLoss", "delta", self.delta)
+    reduction: Reduction = "mean"
+    delta: PositiveFloat = 1.0
 
 
 @layer_of(cross_entropy)
@@ -104,14 +94,8 @@ class CrossEntropyLoss(Loss):
     weight: Any = None
     _: KW_ONLY
     ignore_index: int = -100
-    reduction: str = "mean"
-    label_smoothing: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the numbers too."""
-        super().__post_init__()
-        self.ignore_index = whole("CrossEntropyLoss", "ignore_index", self.ignore_index)
-        share("CrossEntropyLoss", "label_smoothing", self.label_smoothing)
+    reduction: Reduction = "mean"
+    label_smoothing: Fraction = 0.0
 
 
 @layer_of(nll_loss)
@@ -124,12 +108,7 @@ class NLLLoss(Loss):
     weight: Any = None
     _: KW_ONLY
     ignore_index: int = -100
-    reduction: str = "mean"
-
-    def __post_init__(self) -> None:
-        """Check the number too."""
-        super().__post_init__()
-        self.ignore_index = whole("NLLLoss", "ignore_index", self.ignore_index)
+    reduction: Reduction = "mean"
 
 
 @layer_of(binary_cross_entropy_with_logits)
@@ -141,7 +120,7 @@ class BCEWithLogitsLoss(Loss):
 
     weight: Any = None
     _: KW_ONLY
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
     pos_weight: Any = None
 
 
@@ -149,9 +128,8 @@ class BCEWithLogitsLoss(Loss):
 class KLDivLoss(Loss):
     """How far a distribution is from the target: ``nn.functional.kl_div``."""
 
-    reductions = KL_REDUCTIONS
     _: KW_ONLY
-    reduction: str = "mean"
+    reduction: KLReduction = "mean"
     log_target: bool = False
 
 
@@ -162,7 +140,7 @@ class HingeLoss(Loss):
     delta: float = 1.0
     _: KW_ONLY
     squared: bool = False
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 @layer_of(attribute_hinge_loss)
@@ -172,7 +150,7 @@ class AttributeHingeLoss(Loss):
     delta: float = 1.0
     _: KW_ONLY
     squared: bool = False
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 @layer_of(multi_margin_loss)
@@ -182,14 +160,8 @@ class MultiMarginLoss(Loss):
     The weight of each class is a buffer.
     """
 
-    p: int = 1
+    p: Power = 1
     margin: float = 1.0
     weight: Any = None
     _: KW_ONLY
-    reduction: str = "mean"
-
-    def __post_init__(self) -> None:
-        """Check p too."""
-        super().__post_init__()
-        check_power("MultiMarginLoss", self.p)
-        self.p = int(self.p)
+    reduction: Reduction = "mean"

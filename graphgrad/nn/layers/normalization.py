@@ -1,12 +1,19 @@
 """Layers that normalise: by the batch, within a sample, by neighbouring channels."""
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import counts, guarded, size as size_of
+from graphgrad.arguments import (
+    counts,
+    guarded,
+    is_number,
+    non_negative,
+    share,
+    size as size_of,
+    sizes,
+)
 from graphgrad.engine.operands import shape_of
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
@@ -38,16 +45,10 @@ class _BatchNorm(Layer):
         *,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        num_features = size_of(type(self).__name__, "num_features", num_features)
-        problem = _eps_problem(eps)
-        if momentum is not None and not 0 <= momentum <= 1:
-            problem = f"momentum = {momentum} must be from 0 to 1, or None"
-        if problem:
-            message = f"{type(self).__name__}({num_features}): {problem}"
-            raise ArgumentError(message)
-        self.num_features = num_features
-        self.eps = float(eps)
-        self.momentum = momentum
+        name = type(self).__name__
+        self.num_features = size_of(name, "num_features", num_features)
+        self.eps = non_negative(name, "eps", eps)
+        self.momentum = None if momentum is None else share(name, "momentum", momentum)
         self.affine = affine
         self.track_running_stats = track_running_stats
         self.weight = Parameter(np.ones(num_features, dtype)) if affine else None
@@ -126,15 +127,12 @@ class LayerNorm(Layer):
         *,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        given = normalized_shape
-        shape = (given,) if isinstance(given, int | np.integer) else tuple(given)
-        problem = _eps_problem(eps)
-        if not shape or min(shape) < 1:
-            problem = "every length must be above 0"
-        if problem:
-            raise ArgumentError(f"LayerNorm({normalized_shape}): {problem}")
-        self.normalized_shape = tuple(int(n) for n in shape)
-        self.eps = float(eps)
+        given = (normalized_shape,) if is_number(normalized_shape) else normalized_shape
+        shape = sizes("LayerNorm", "normalized_shape", given)
+        if not shape:
+            raise ArgumentError("LayerNorm: normalized_shape = () has no axis to normalise over")
+        self.normalized_shape = shape
+        self.eps = non_negative("LayerNorm", "eps", eps)
         self.elementwise_affine = elementwise_affine
         self.weight = Parameter(np.ones(shape, dtype)) if elementwise_affine else None
         self.bias = Parameter(np.zeros(shape, dtype)) if elementwise_affine and bias else None
@@ -172,14 +170,12 @@ class GroupNorm(Layer):
         num_groups, num_channels = counts(
             "GroupNorm", num_groups=num_groups, num_channels=num_channels
         )
-        problem = _eps_problem(eps)
         if num_channels % num_groups:
-            problem = "num_channels must be a multiple of num_groups"
-        if problem:
-            raise ArgumentError(f"GroupNorm({num_groups}, {num_channels}): {problem}")
+            message = f"GroupNorm: num_channels = {num_channels} must be a multiple of num_groups"
+            raise ArgumentError(f"{message} = {num_groups}")
         self.num_groups = num_groups
         self.num_channels = num_channels
-        self.eps = float(eps)
+        self.eps = non_negative("GroupNorm", "eps", eps)
         self.affine = affine
         self.weight = Parameter(np.ones(num_channels, dtype)) if affine else None
         self.bias = Parameter(np.zeros(num_channels, dtype)) if affine else None
@@ -208,7 +204,3 @@ class LocalResponseNorm(FunctionLayer):
     def __post_init__(self) -> None:
         """Check the number of channels."""
         self.size = size_of("LocalResponseNorm", "size", self.size)
-
-
-def _eps_problem(eps: float) -> str:
-    return "" if 0 <= eps < math.inf else f"eps = {eps} must be finite and not negative"

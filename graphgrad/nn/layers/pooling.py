@@ -3,9 +3,7 @@
 from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
-from graphgrad.engine.integers import as_whole_numbers
 from graphgrad.nn.functional.pooling import (
-    Numbers,
     adaptive_avg_pool2d,
     adaptive_max_pool2d,
     avg_pool1d,
@@ -18,6 +16,7 @@ from graphgrad.nn.functional.pooling import (
     lp_pool2d,
     max_pool1d,
     max_pool2d,
+    pool_sizes,
 )
 from graphgrad.nn.layers.function_layers import FunctionLayer, layer_of
 
@@ -34,9 +33,8 @@ class _Pool(FunctionLayer):
     def __post_init__(self) -> None:
         """Write each size out per axis."""
         given = self.kernel_size, self.stride, self.padding, self.dilation
-        n = Numbers(type(self).__name__, self.axes, *given)
-        self.kernel_size, self.stride = n.kernel, n.stride
-        self.padding, self.dilation = n.padding, n.dilation
+        sizes = pool_sizes(type(self).__name__, self.axes, *given)
+        self.kernel_size, self.stride, self.padding, self.dilation = sizes
 
     def usual(self) -> dict[str, Any]:
         """Say that a stride of None is the kernel size."""
@@ -82,9 +80,7 @@ class AvgPool2d(_Pool):
     def __post_init__(self) -> None:
         """Check the divisor too."""
         super().__post_init__()
-        check_divisor("AvgPool2d", self.divisor_override)
-        given = self.divisor_override
-        self.divisor_override = as_whole_numbers("AvgPool2d", "divisor_override", given)
+        self.divisor_override = check_divisor("AvgPool2d", self.divisor_override)
 
 
 @layer_of(avg_pool1d)

@@ -1,32 +1,47 @@
 """Recurrent layers: several stacked, in one direction or both, and single cells."""
 
+import functools
 import math
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import DEEPEST, choice, counts, guarded, whole
-from graphgrad.engine.operands import as_array, shape_of
+from graphgrad.arguments import DEEPEST, choice, counts, guarded, share, whole
+from graphgrad.engine.operands import as_array, as_floating, shape_of
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import ArgumentError, DtypeError, ShapeError
+from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.dropouts import dropout
 from graphgrad.nn.functional.recurrence import NONLINEARITIES, gru_layer, lstm_layer, rnn_layer
+from graphgrad.nn.init import uniform_parameter
 from graphgrad.nn.layers.function_layers import Layer, computes
-from graphgrad.nn.modules.module import Parameter
 from graphgrad.randomness import default_generator
 from graphgrad.typing import Array
 
 
-def _draw(rng: np.random.Generator, size: int, dtype: DTypeLike, *shape: int) -> Parameter:
-    bound = 1 / math.sqrt(size)
-    return Parameter(rng.uniform(-bound, bound, shape).astype(dtype))
-
-
-class _Recurrent(Layer):
-    """What RNN, LSTM and GRU share: layers, directions, the order of axes."""
+class _Steps(Layer):
+    """What layers and cells share."""
 
     gates: ClassVar[int]
+
+    def _layer(self, *inputs: Any, **options: Any) -> tuple[Array, ...]:
+        """Run one layer in one direction."""
+        return self._function(*inputs, **options)  # type: ignore[no-any-return]
+
+
+class _Simple(_Steps):
+    """What RNN and RNNCell share."""
+
+    gates = 1
+    nonlinearity: str
+
+    def _layer(self, *inputs: Any, **options: Any) -> tuple[Array, ...]:
+        return super()._layer(*inputs, nonlinearity=self.nonlinearity, **options)
+
+
+class _Recurrent(_Steps):
+    """What RNN, LSTM and GRU share: layers, directions, the order of axes."""
+
     states: ClassVar[tuple[str, ...]] = ("h",)
 
     @guarded
@@ -46,18 +61,15 @@ class _Recurrent(Layer):
         name = type(self).__name__
         input_size, hidden_size = counts(name, input_size=input_size, hidden_size=hidden_size)
         num_layers = whole(name, "num_layers", num_layers, 1, DEEPEST)
-        if not 0 <= dropout < 1:
-            message = f"{name}: dropout {dropout} must be at least 0 and below 1"
-            raise ArgumentError(message)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.batch_first = batch_first
-        self.dropout = dropout
+        self.dropout = share(name, "dropout", dropout)
         self.bidirectional = bidirectional
         self.bias = bias
         self.rng = rng
-        generator = default_generator(rng)
+        generator, bound = default_generator(rng), 1 / math.sqrt(hidden_size)
         rows = self.gates * hidden_size
         for layer in range(num_layers):
             inputs = input_size if layer == 0 else hidden_size * self.directions
@@ -69,7 +81,7 @@ class _Recurrent(Layer):
                 if bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
                 for name, shape in shapes.items():
-                    parameter = _draw(generator, hidden_size, dtype, *shape)
+                    parameter = uniform_parameter(shape, bound, rng=generator, dtype=dtype)
                     setattr(self, _name(name, layer, reverse), parameter)
 
     @property
@@ -81,12 +93,6 @@ class _Recurrent(Layer):
         """Return w_ih, w_hh, b_ih, b_hh of a layer in a direction; None for missing biases."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         return tuple(getattr(self, _name(n, layer, reverse), None) for n in names)  # type: ignore[return-value]
-
-    def run(
-        self, x: Array, states: tuple[Array, ...], layer: int, reverse: int
-    ) -> tuple[Array, ...]:
-        """Run one layer in one direction; every kind writes its own."""
-        raise NotImplementedError
 
     def forward(self, x: Array, hx: Array = None) -> tuple[Tensor, Any]:
         """Return the states of the last layer, and the last state of each layer."""
@@ -106,7 +112,8 @@ class _Recurrent(Layer):
                 first = tuple(
                     None if s is None else s[number] if batched else s[number][None] for s in given
                 )
-                out, *last = self.run(x, first, layer, reverse)
+                weights = self.weights(layer, reverse)
+                out, *last = self._layer(x, *first, *weights, reverse=bool(reverse))
                 outputs.append(out)
                 ends.append(last)
             x = np.concatenate(outputs, axis=-1) if self.bidirectional else outputs[0]
@@ -129,8 +136,7 @@ class _Recurrent(Layer):
                 f"D = {self.input_size}"
             )
             raise ShapeError(message)
-        if x.dtype.kind != "f":
-            raise DtypeError(f"{who}: x is {x.dtype}; use .astype(np.float32)")
+        as_floating(who, x)
         if hx is None:
             return (None,) * len(self.states)
         if not isinstance(hx, tuple | list) or len(hx) != len(self.states):
@@ -158,7 +164,7 @@ def _name(name: str, layer: int, reverse: int) -> str:
 
 
 @computes(rnn_layer)
-class RNN(_Recurrent):
+class RNN(_Simple, _Recurrent):
     """Simple recurrent layers (Elman, 1990), each ``nn.functional.rnn_layer``.
 
     Each further layer reads the states of the one below. Both directions have weights of their
@@ -172,8 +178,6 @@ class RNN(_Recurrent):
     batch_first. ``dropout`` is the share of the outputs of each layer but the last that training
     sets to 0.
     """
-
-    gates = 1
 
     @guarded
     def __init__(
@@ -203,13 +207,6 @@ class RNN(_Recurrent):
             dtype=dtype,
         )
 
-    def run(
-        self, x: Array, states: tuple[Array, ...], layer: int, reverse: int
-    ) -> tuple[Array, ...]:
-        """Run one layer in one direction."""
-        (h0,), weights = states, self.weights(layer, reverse)
-        return rnn_layer(x, h0, *weights, nonlinearity=self.nonlinearity, reverse=bool(reverse))
-
 
 @computes(lstm_layer)
 class LSTM(_Recurrent):
@@ -222,13 +219,6 @@ class LSTM(_Recurrent):
     gates = 4
     states = ("h", "c")
 
-    def run(
-        self, x: Array, states: tuple[Array, ...], layer: int, reverse: int
-    ) -> tuple[Array, ...]:
-        """Run one layer in one direction."""
-        h0, c0 = states
-        return lstm_layer(x, h0, c0, *self.weights(layer, reverse), reverse=bool(reverse))
-
 
 @computes(gru_layer)
 class GRU(_Recurrent):
@@ -239,21 +229,13 @@ class GRU(_Recurrent):
 
     gates = 3
 
-    def run(
-        self, x: Array, states: tuple[Array, ...], layer: int, reverse: int
-    ) -> tuple[Array, ...]:
-        """Run one layer in one direction."""
-        (h0,) = states
-        return gru_layer(x, h0, *self.weights(layer, reverse), reverse=bool(reverse))
-
 
 # ----------------------------------------------------------------------------------- cells
 
 
-class _Cell(Layer):
+class _Cell(_Steps):
     """What the cells share: one step of one layer."""
 
-    gates: ClassVar[int]
     states: ClassVar[int] = 1
 
     @guarded
@@ -272,16 +254,15 @@ class _Cell(Layer):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        generator = default_generator(rng)
         rows = self.gates * hidden_size
-        self.weight_ih = _draw(generator, hidden_size, dtype, rows, input_size)
-        self.weight_hh = _draw(generator, hidden_size, dtype, rows, hidden_size)
-        self.bias_ih = _draw(generator, hidden_size, dtype, rows) if bias else None
-        self.bias_hh = _draw(generator, hidden_size, dtype, rows) if bias else None
-
-    def step(self, x: Array, states: tuple[Array, ...]) -> tuple[Array, ...]:
-        """Run a layer over the only step; every kind writes its own."""
-        raise NotImplementedError
+        drawn = functools.partial(
+            uniform_parameter,
+            bound=1 / math.sqrt(hidden_size),
+            rng=default_generator(rng),
+            dtype=dtype,
+        )
+        self.weight_ih, self.weight_hh = drawn((rows, input_size)), drawn((rows, hidden_size))
+        self.bias_ih, self.bias_hh = (drawn((rows,)) if bias else None for _ in range(2))
 
     def weights(self) -> tuple[Array, Array, Array, Array]:
         """Return w_ih, w_hh, b_ih, b_hh; None for missing biases."""
@@ -306,9 +287,9 @@ class _Cell(Layer):
             given = tuple(as_array(s, who) for s in given)
         if x.ndim == 1:
             first = tuple(s if s is None else s[None] for s in given)
-            after = tuple(s[0] for s in self.step(x[None, None], first)[1:])
+            after = tuple(s[0] for s in self._layer(x[None, None], *first, *self.weights())[1:])
         else:
-            after = self.step(x[None], given)[1:]
+            after = self._layer(x[None], *given, *self.weights())[1:]
         return after if self.states > 1 else after[0]
 
     def multiply_adds(self, inputs: tuple[Array, ...], output: Array) -> int:  # noqa: ARG002
@@ -317,14 +298,12 @@ class _Cell(Layer):
 
 
 @computes(rnn_layer)
-class RNNCell(_Cell):
+class RNNCell(_Simple, _Cell):
     """One step of an :class:`RNN`: ``h = cell(x, h0)``, x (N, D) or (D,), h0 (N, H) or (H,).
 
     ``weight_ih`` is (H, D), ``weight_hh`` (H, H), ``bias_ih`` and ``bias_hh`` (H,), all uniform in
     ±1/√H.
     """
-
-    gates = 1
 
     @guarded
     def __init__(
@@ -340,11 +319,6 @@ class RNNCell(_Cell):
         self.nonlinearity = choice("RNNCell", "nonlinearity", nonlinearity, NONLINEARITIES)
         super().__init__(input_size, hidden_size, bias, rng=rng, dtype=dtype)
 
-    def step(self, x: Array, states: tuple[Array, ...]) -> tuple[Array, ...]:
-        """Run a layer over the only step."""
-        (h0,) = states
-        return rnn_layer(x, h0, *self.weights(), nonlinearity=self.nonlinearity)
-
 
 @computes(lstm_layer)
 class LSTMCell(_Cell):
@@ -353,19 +327,9 @@ class LSTMCell(_Cell):
     gates = 4
     states = 2
 
-    def step(self, x: Array, states: tuple[Array, ...]) -> tuple[Array, ...]:
-        """Run a layer over the only step."""
-        h0, c0 = states
-        return lstm_layer(x, h0, c0, *self.weights())
-
 
 @computes(gru_layer)
 class GRUCell(_Cell):
     """One step of a :class:`GRU`: ``h = cell(x, h0)``; weights have 3H rows."""
 
     gates = 3
-
-    def step(self, x: Array, states: tuple[Array, ...]) -> tuple[Array, ...]:
-        """Run a layer over the only step."""
-        (h0,) = states
-        return gru_layer(x, h0, *self.weights())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import DEEPEST, function, guarded, size, whole
+from graphgrad.arguments import CALLED, DEEPEST, Fraction, Size, function, guarded, whole
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
@@ -90,10 +90,10 @@ class TransformerEncoderLayer(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         if not isinstance(activation, str):
-            function("TransformerEncoderLayer", "activation", activation)
+            function(CALLED, "activation", activation)
         elif activation not in ACTIVATIONS:
             message = (
-                f"TransformerEncoderLayer: activation {activation!r}; there are "
+                f"{CALLED}: activation {activation!r}; there are "
                 f"{', '.join(ACTIVATIONS)}, or give a function"
             )
             raise ArgumentError(message)
@@ -170,18 +170,13 @@ class TransformerEncoder(Module):
         How many copies, above 0.
     norm
         A module for the output, such as LayerNorm; advisable behind layers with ``norm_first``.
-
-    Raises
-    ------
-    ArgumentError
-        If there are no layers.
     """
 
     @guarded
     def __init__(
         self, encoder_layer: TransformerEncoderLayer, num_layers: int, norm: Module | None = None
     ) -> None:
-        whole("TransformerEncoder", "num_layers", num_layers, 1, DEEPEST)
+        whole(CALLED, "num_layers", num_layers, 1, DEEPEST)
         generators = [vars(m).get("rng") for m in encoder_layer.modules()]
         shared = {id(rng): rng for rng in generators}
         self.layers = ModuleList(
@@ -213,16 +208,12 @@ class PositionalEncoding(Layer):
     @guarded
     def __init__(
         self,
-        d_model: int,
-        dropout: float = 0.0,
+        d_model: Size,
+        dropout: Fraction = 0.0,
         batch_first: bool = False,
         *,
         rng: np.random.Generator | None = None,
     ) -> None:
-        d_model = size("PositionalEncoding", "d_model", d_model)
-        if not 0 <= dropout < 1:
-            message = f"PositionalEncoding: dropout {dropout} must be at least 0 and below 1"
-            raise ArgumentError(message)
         self.d_model = d_model
         self.dropout = dropout
         self.batch_first = batch_first

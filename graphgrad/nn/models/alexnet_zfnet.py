@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded
-from graphgrad.engine.tensor import Tensor
+from graphgrad.arguments import CALLED, PositiveFloat, guarded
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.layers.activations import ReLU
 from graphgrad.nn.layers.convolution import Conv2d
@@ -14,11 +13,10 @@ from graphgrad.nn.layers.dropout import Dropout
 from graphgrad.nn.layers.linear import Linear
 from graphgrad.nn.layers.normalization import LocalResponseNorm
 from graphgrad.nn.layers.pooling import AdaptiveAvgPool2d, MaxPool2d
-from graphgrad.nn.models.images import flat, images_of, scaled
+from graphgrad.nn.models.base import ImageClassifier, scaled
 from graphgrad.nn.modules.containers import Sequential
 from graphgrad.nn.modules.module import Module
 from graphgrad.randomness import default_generator
-from graphgrad.typing import Array
 
 PLACES = 6  # height and width of the maps that the first affine layer sees
 
@@ -30,16 +28,12 @@ class Geometry(NamedTuple):
     second: tuple[int, int, int]  # and of the second
     pooling: int  # padding of the pooling after them
     pooled_first: bool  # whether that comes before local response normalisation
-    smallest: int  # height and width of images of which something is left
 
 
-class _FiveConvolutions(Module):
+class _FiveConvolutions(ImageClassifier):
     """Five convolutions, the last three of 3×3; pooling after the first, second and fifth."""
 
     geometry: Geometry
-    features: Sequential
-    avgpool: AdaptiveAvgPool2d
-    classifier: Sequential
 
     def _build(
         self,
@@ -52,12 +46,11 @@ class _FiveConvolutions(Module):
         rng: np.random.Generator | None,
         dtype: DTypeLike,
     ) -> None:
-        who = type(self).__name__
         if len(maps) != 5:
-            message = f"{who}: maps={maps}; five convolutions need five numbers"
+            message = f"{CALLED}: maps={maps}; five convolutions need five numbers"
             raise ArgumentError(message)
-        counts = [scaled(who, count, width) for count in maps]
-        hidden = scaled(who, 4096, width)
+        counts = [scaled(count, width) for count in maps]
+        hidden = scaled(4096, width)
         how: dict[str, Any] = {"rng": default_generator(rng), "dtype": dtype}
         small = (3, 1, 1)
         kernels = (self.geometry.first, self.geometry.second, small, small, small)
@@ -93,11 +86,6 @@ class _FiveConvolutions(Module):
             ReLU(),
             Linear(hidden, num_classes, **how),
         )
-
-    def forward(self, x: Array) -> Tensor:
-        """Return scores (N, num_classes)."""
-        x = images_of(type(self).__name__, x, self.in_channels, self.geometry.smallest)
-        return self.classifier(flat(self.avgpool(self.features(x))))
 
 
 class AlexNet(_FiveConvolutions):
@@ -138,13 +126,12 @@ class AlexNet(_FiveConvolutions):
 
     Raises
     ------
-    ArgumentError
-        If an argument makes no sense.
     ShapeError
         If the images given are too small or of other channels.
     """
 
-    geometry = Geometry((11, 4, 2), (5, 1, 2), pooling=0, pooled_first=False, smallest=63)
+    geometry = Geometry((11, 4, 2), (5, 1, 2), pooling=0, pooled_first=False)
+    smallest = 63
 
     @guarded
     def __init__(
@@ -154,7 +141,7 @@ class AlexNet(_FiveConvolutions):
         *,
         channels: int = 3,
         maps: tuple[int, ...] = (64, 192, 384, 256, 256),
-        width: float = 1.0,
+        width: PositiveFloat = 1.0,
         local_response: bool = False,
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
@@ -184,13 +171,12 @@ class ZFNet(_FiveConvolutions):
 
     Raises
     ------
-    ArgumentError
-        If an argument makes no sense.
     ShapeError
         If the images given are too small or of other channels.
     """
 
-    geometry = Geometry((7, 2, 1), (5, 2, 0), pooling=1, pooled_first=True, smallest=53)
+    geometry = Geometry((7, 2, 1), (5, 2, 0), pooling=1, pooled_first=True)
+    smallest = 53
 
     @guarded
     def __init__(
@@ -200,7 +186,7 @@ class ZFNet(_FiveConvolutions):
         *,
         channels: int = 3,
         maps: tuple[int, ...] = (96, 256, 512, 1024, 512),
-        width: float = 1.0,
+        width: PositiveFloat = 1.0,
         local_response: bool = True,
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,

@@ -1,26 +1,26 @@
 """GoogLeNet: modules that look with several kernels side by side."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded, positive
+from graphgrad.arguments import CALLED, NonNegativeFloat, PositiveFloat, guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.functional.losses.classification import cross_entropy
-from graphgrad.nn.init import initialize, normal
+from graphgrad.nn.init import normal
 from graphgrad.nn.layers.activations import ReLU
 from graphgrad.nn.layers.convolution import Conv2d
 from graphgrad.nn.layers.dropout import Dropout
 from graphgrad.nn.layers.linear import Linear
 from graphgrad.nn.layers.normalization import BatchNorm2d
 from graphgrad.nn.layers.pooling import AdaptiveAvgPool2d, MaxPool2d
-from graphgrad.nn.models.images import flat, images_of, overwritten, scaled
+from graphgrad.nn.models.base import draw, flat, images_of, overwritten, scaled
 from graphgrad.nn.modules.containers import Sequential
 from graphgrad.nn.modules.module import Module
 from graphgrad.ops.join import concatenate
-from graphgrad.randomness import default_generator
 from graphgrad.typing import Array
 
 # Of each module the channels: 1×1; 1×1 before 3×3, 3×3; 1×1 before "5×5", "5×5"; 1×1 after pooling.
@@ -36,7 +36,6 @@ CHANNELS = {
     "5a": (256, 160, 320, 32, 128, 128),
     "5b": (384, 192, 384, 48, 128, 128),
 }
-SMALLEST = 15  # height and width of images of which something is left
 
 # What torchvision's trained weights expect: images in −1 … 1, made from images that were
 # normalised by the means and deviations of ImageNet's three channels.
@@ -53,13 +52,12 @@ class Scores(NamedTuple):
 
 
 @guarded
-def auxiliary_cross_entropy(scores: Array, target: Array, weight: float = 0.3) -> Array:
+def auxiliary_cross_entropy(scores: Array, target: Array, weight: NonNegativeFloat = 0.3) -> Array:
     """Return the cross-entropy of the scores, and ``weight`` times those of the auxiliary ones.
 
     Szegedy et al., 2014, section 5. Scores without auxiliary ones, as in evaluation, are taken
     for what they are.
     """
-    weight = positive("auxiliary_cross_entropy", "weight", weight, zero=True)
     if not isinstance(scores, Scores):
         return cross_entropy(scores, target)
     auxiliary = cross_entropy(scores.aux_logits1, target)
@@ -132,7 +130,7 @@ class Inception(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         if len(channels) != 6 or min(channels) < 1:
-            message = f"Inception: channels={channels}; six numbers above 0"
+            message = f"{CALLED}: channels={channels}; six numbers above 0"
             raise ArgumentError(message)
         one, before_three, three, before_five, five, pooled = channels
         how: dict[str, Any] = {"rng": rng, "dtype": dtype}
@@ -169,11 +167,11 @@ class AuxiliaryClassifier(Module):
         num_classes: int,
         dropout: float = 0.7,
         *,
-        width: float = 1.0,
+        width: PositiveFloat = 1.0,
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        maps, hidden = (scaled("GoogLeNet", count, width) for count in (128, 1024))
+        maps, hidden = (scaled(count, width) for count in (128, 1024))
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
         self.avgpool = AdaptiveAvgPool2d(4)
         self.conv = NormalizedConv2d(inputs, maps, 1, **how)
@@ -228,11 +226,11 @@ class GoogLeNet(Module):
 
     Raises
     ------
-    ArgumentError
-        If an argument makes no sense.
     ShapeError
         If the images given are too small or of other channels.
     """
+
+    smallest = 15  # height and width of images of which something is left
 
     @guarded
     def __init__(
@@ -244,17 +242,16 @@ class GoogLeNet(Module):
         dropout_aux: float = 0.7,
         *,
         channels: int = 3,
-        width: float = 1.0,
+        width: PositiveFloat = 1.0,
         init_weights: bool = True,
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
         if transform_input and channels != 3:
-            message = f"GoogLeNet: channels={channels}; transform_input is for red, green and blue"
+            message = f"{CALLED}: channels={channels}; transform_input is for red, green and blue"
             raise ArgumentError(message)
-        who = type(self).__name__
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
-        first, third = (scaled(who, count, width) for count in (64, 192))
+        first, third = (scaled(count, width) for count in (64, 192))
         self.in_channels = channels
         self.transform_input = transform_input
         self.conv1 = NormalizedConv2d(channels, first, 7, 2, 3, **how)
@@ -267,7 +264,7 @@ class GoogLeNet(Module):
 
         def inception(name: str) -> Inception:
             nonlocal inputs
-            counts = tuple(scaled(who, count, width) for count in CHANNELS[name])
+            counts = tuple(scaled(count, width) for count in CHANNELS[name])
             module = Inception(inputs, counts, **how)
             inputs = outputs[name] = module.outputs
             return module
@@ -292,16 +289,13 @@ class GoogLeNet(Module):
         self.avgpool = AdaptiveAvgPool2d(1)
         self.dropout = Dropout(dropout, rng=rng)
         self.fc = Linear(inputs, num_classes, **how)
-        if not init_weights:
-            return
-        generator = default_generator(rng)
-        for layer in self.modules():  # one by one: no second copy of all the weights
-            if isinstance(layer, Conv2d | Linear):
-                initialize(layer, normal, std=0.01, rng=generator)
+        if init_weights:
+            draw(self, dict.fromkeys((Conv2d, Linear), partial(normal, std=0.01)), rng)
 
+    @guarded
     def forward(self, x: Array) -> Tensor | Any:
         """Return scores (N, num_classes), in training the auxiliary ones beside them."""
-        x = images_of("GoogLeNet", x, self.in_channels, SMALLEST)
+        x = images_of(x, self.in_channels, self.smallest)
         if self.transform_input:
             factor = np.reshape(_DEVIATIONS, (3, 1, 1)) / 0.5
             shift = (np.reshape(_MEANS, (3, 1, 1)) - 0.5) / 0.5

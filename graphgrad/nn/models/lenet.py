@@ -10,7 +10,7 @@ from graphgrad.nn.layers.activations import Sigmoid
 from graphgrad.nn.layers.convolution import Conv2d
 from graphgrad.nn.layers.linear import Linear
 from graphgrad.nn.layers.pooling import AvgPool2d
-from graphgrad.nn.models.images import FixedSize, Shape, image_shape, size_after
+from graphgrad.nn.models.base import FixedSize, Shape, image_shape, size_after
 from graphgrad.nn.modules.containers import Sequential
 from graphgrad.nn.modules.module import Module
 from graphgrad.randomness import default_generator
@@ -70,7 +70,7 @@ class LeNet5(FixedSize):
         dtype: DTypeLike = np.float32,
     ) -> None:
         rng = default_generator(rng)
-        self.input_shape = image_shape("LeNet5", input_shape)
+        self.input_shape = image_shape(input_shape)
         self.features = Sequential(
             Conv2d(input_shape[0], 6, 5, padding=padding, rng=rng, dtype=dtype),
             activation(),
@@ -79,7 +79,7 @@ class LeNet5(FixedSize):
             activation(),
             pooling(2),
         )
-        height, width = size_after("LeNet5", self.features, self.input_shape)
+        height, width = size_after(self.features, self.input_shape)
         self.classifier = Sequential(
             Linear(16 * height * width, 120, rng=rng, dtype=dtype),
             activation(),

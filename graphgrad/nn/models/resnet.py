@@ -1,20 +1,21 @@
 """ResNet: layers that learn what to add to their input."""
 
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import CALLED, PositiveFloat, guarded
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, DtypeError
-from graphgrad.nn.init import he_normal, initialize
+from graphgrad.nn.init import kaiming_normal
 from graphgrad.nn.layers.activations import Identity, ReLU
 from graphgrad.nn.layers.convolution import Conv2d
 from graphgrad.nn.layers.linear import Linear
 from graphgrad.nn.layers.normalization import BatchNorm2d
 from graphgrad.nn.layers.pooling import AdaptiveAvgPool2d, MaxPool2d
-from graphgrad.nn.models.images import flat, images_of, overwritten, scaled
+from graphgrad.nn.models.base import draw, flat, images_of, overwritten, scaled
 from graphgrad.nn.modules.containers import Sequential
 from graphgrad.nn.modules.module import Module
 from graphgrad.randomness import default_generator
@@ -183,8 +184,6 @@ class ResNet(Module):
 
     Raises
     ------
-    ArgumentError
-        If an argument makes no sense.
     ShapeError
         If the images given have other channels.
     DtypeError
@@ -200,20 +199,20 @@ class ResNet(Module):
         zero_init_residual: bool = False,
         *,
         channels: int = 3,
-        width: float = 1.0,
+        width: PositiveFloat = 1.0,
         small_images: bool = False,
         init_weights: bool = True,
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
         if not (isinstance(block, type) and issubclass(block, _Block)):
-            message = f"ResNet: block={block!r}; it is BasicBlock or Bottleneck"
+            message = f"{CALLED}: block={block!r}; it is BasicBlock or Bottleneck"
             raise DtypeError(message)
         counts = tuple(layers)
         if not counts or min(counts) < 1:
-            message = f"ResNet: layers={layers}; numbers of blocks, (2, 2, 2, 2) is ResNet-18"
+            message = f"{CALLED}: layers={layers}; numbers of blocks, (2, 2, 2, 2) is ResNet-18"
             raise ArgumentError(message)
-        inputs = scaled("ResNet", 64, width)
+        inputs = scaled(64, width)
         self.in_channels = channels
         stem = (3, 1, 1) if small_images else (7, 2, 3)
         self.conv1 = Conv2d(channels, inputs, *stem, bias=False, rng=overwritten(), dtype=dtype)
@@ -222,7 +221,7 @@ class ResNet(Module):
         self.maxpool = Identity() if small_images else MaxPool2d(3, 2, 1)
         self.stages = len(counts)
         for number, count in enumerate(counts):
-            planes = scaled("ResNet", 64 * 2**number, width)
+            planes = scaled(64 * 2**number, width)
             stage = Sequential()
             for i in range(count):
                 stride = 2 if i == 0 and number > 0 else 1
@@ -236,14 +235,13 @@ class ResNet(Module):
                 gain.data = np.zeros_like(gain.data)
         generator = default_generator(rng) if init_weights else overwritten()
         if init_weights:
-            for layer in self.modules():  # one by one: no second copy of all the weights
-                if isinstance(layer, Conv2d):
-                    initialize(layer, he_normal, fan="out", rng=generator)
+            draw(self, {Conv2d: partial(kaiming_normal, fan="out")}, generator)
         self.fc = Linear(inputs, num_classes, rng=generator, dtype=dtype)
 
+    @guarded
     def forward(self, x: Array) -> Tensor:
         """Return scores (N, num_classes)."""
-        x = images_of("ResNet", x, self.in_channels, 1)
+        x = images_of(x, self.in_channels, 1)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for number in range(1, self.stages + 1):
             x = getattr(self, f"layer{number}")(x)

@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import CALLED, guarded
 from graphgrad.errors import ArgumentError
-from graphgrad.nn.init import he_normal, initialize
+from graphgrad.nn.init import initialize, kaiming_normal
 from graphgrad.nn.layers.activations import ReLU
 from graphgrad.nn.layers.convolution import Conv2d
 from graphgrad.nn.layers.dropout import Dropout
 from graphgrad.nn.layers.linear import Linear
 from graphgrad.nn.layers.pooling import MaxPool2d
-from graphgrad.nn.models.images import FixedSize, Shape, image_shape, overwritten, size_after
+from graphgrad.nn.models.base import FixedSize, Shape, image_shape, overwritten, size_after
 from graphgrad.nn.modules.containers import Sequential
 
 
@@ -65,19 +65,19 @@ class SimpleConvNet(FixedSize):
         dtype: DTypeLike = np.float32,
     ) -> None:
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
-        self.input_shape = image_shape("SimpleConvNet", input_shape)
+        self.input_shape = image_shape(input_shape)
         self.features = Sequential(
             Conv2d(input_shape[0], filters, kernel_size, stride, padding, **how),
             ReLU(),
             MaxPool2d(2),
         )
-        height, width = size_after("SimpleConvNet", self.features, self.input_shape)
+        height, width = size_after(self.features, self.input_shape)
         self.classifier = Sequential(
             Linear(filters * height * width, hidden, **how),
             ReLU(),
             Linear(hidden, num_classes, **how),
         )
-        initialize(self, he_normal, rng=rng)
+        initialize(self, kaiming_normal, rng=rng)
 
 
 class DeepConvNet(FixedSize):
@@ -129,20 +129,20 @@ class DeepConvNet(FixedSize):
         dtype: DTypeLike = np.float32,
     ) -> None:
         if len(maps) != 6:
-            message = f"DeepConvNet: maps={maps}; six convolutions need six numbers"
+            message = f"{CALLED}: maps={maps}; six convolutions need six numbers"
             raise ArgumentError(message)
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
-        self.input_shape = image_shape("DeepConvNet", input_shape)
+        self.input_shape = image_shape(input_shape)
         self.features = Sequential()
         channels = input_shape[0]
         fourth = tuple(2 if n // 2 % 4 == 2 else 1 for n in input_shape[1:])  # 14 → 16
         for i, count in enumerate(maps):
-            padding: Any = fourth if i == 3 else 1
+            padding = fourth if i == 3 else 1
             self.features.append(Conv2d(channels, count, 3, padding=padding, **how)).append(ReLU())
             if i % 2:
                 self.features.append(MaxPool2d(2))
             channels = count
-        height, width = size_after("DeepConvNet", self.features, self.input_shape)
+        height, width = size_after(self.features, self.input_shape)
         self.classifier = Sequential(
             Linear(channels * height * width, hidden, **how),
             ReLU(),
@@ -150,4 +150,4 @@ class DeepConvNet(FixedSize):
             Linear(hidden, num_classes, **how),
             Dropout(dropout, rng=rng),
         )
-        initialize(self, he_normal, rng=rng)
+        initialize(self, kaiming_normal, rng=rng)

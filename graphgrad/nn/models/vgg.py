@@ -1,30 +1,27 @@
 """VGG: depth from the smallest kernels."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from graphgrad.arguments import guarded
-from graphgrad.engine.tensor import Tensor
+from graphgrad.arguments import CALLED, PositiveFloat, guarded
 from graphgrad.errors import ArgumentError
-from graphgrad.nn.init import he_normal, initialize, normal
+from graphgrad.nn.init import kaiming_normal, normal
 from graphgrad.nn.layers.activations import ReLU
 from graphgrad.nn.layers.convolution import Conv2d
 from graphgrad.nn.layers.dropout import Dropout
 from graphgrad.nn.layers.linear import Linear
 from graphgrad.nn.layers.pooling import AdaptiveAvgPool2d, MaxPool2d
-from graphgrad.nn.models.images import flat, images_of, overwritten, scaled
+from graphgrad.nn.models.base import ImageClassifier, draw, overwritten, scaled
 from graphgrad.nn.modules.containers import Sequential
-from graphgrad.nn.modules.module import Module
-from graphgrad.randomness import default_generator
-from graphgrad.typing import Array
 
 MAPS = (64, 128, 256, 512, 512)  # of the five stages
 PLACES = 7  # height and width of the maps that the first affine layer sees
 
 
-class VGG(Module):
+class VGG(ImageClassifier):
     """Convolutions of 3×3 alone, two to four in a row, then pooling by 2; five such stages.
 
     Two 3×3 kernels in a row see 5×5 pixels, three see 7×7, with fewer weights and a ReLU between
@@ -67,11 +64,11 @@ class VGG(Module):
 
     Raises
     ------
-    ArgumentError
-        If an argument makes no sense.
     ShapeError
         If the images given are too small or of other channels.
     """
+
+    smallest = 2 ** len(MAPS)
 
     @guarded
     def __init__(
@@ -81,24 +78,24 @@ class VGG(Module):
         dropout: float = 0.5,
         *,
         channels: int = 3,
-        width: float = 1.0,
+        width: PositiveFloat = 1.0,
         init_weights: bool = True,
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
         if len(stages) != len(MAPS) or min(stages) < 1:
-            message = f"VGG: stages={stages}; five numbers above 0, (2, 2, 3, 3, 3) is VGG-16"
+            message = f"{CALLED}: stages={stages}; five numbers above 0, (2, 2, 3, 3, 3) is VGG-16"
             raise ArgumentError(message)
         how: dict[str, Any] = {"rng": overwritten(), "dtype": dtype}
         self.features = Sequential()
         inputs = channels
         for count, maps in zip(stages, MAPS, strict=True):
             for _ in range(count):
-                outputs = scaled("VGG", maps, width)
+                outputs = scaled(maps, width)
                 self.features.append(Conv2d(inputs, outputs, 3, padding=1, **how)).append(ReLU())
                 inputs = outputs
             self.features.append(MaxPool2d(2))
-        hidden = scaled("VGG", 4096, width)
+        hidden = scaled(4096, width)
         self.in_channels = channels
         self.avgpool = AdaptiveAvgPool2d(PLACES)
         self.classifier = Sequential(
@@ -110,19 +107,9 @@ class VGG(Module):
             Dropout(dropout, rng=rng),
             Linear(hidden, num_classes, **how),
         )
-        if not init_weights:
-            return
-        generator = default_generator(rng)
-        for layer in self.modules():  # one by one: no second copy of all the weights
-            if isinstance(layer, Conv2d):
-                initialize(layer, he_normal, fan="out", rng=generator)
-            elif isinstance(layer, Linear):
-                initialize(layer, normal, std=0.01, rng=generator)
-
-    def forward(self, x: Array) -> Tensor:
-        """Return scores (N, num_classes)."""
-        x = images_of("VGG", x, self.in_channels, 2 ** len(MAPS))
-        return self.classifier(flat(self.avgpool(self.features(x))))
+        if init_weights:
+            convolutions = partial(kaiming_normal, fan="out")
+            draw(self, {Conv2d: convolutions, Linear: partial(normal, std=0.01)}, rng)
 
 
 @guarded

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import RealDType, guarded, sizes
+from graphgrad.arguments import CALLED, RealDType, guarded, sizes
 from graphgrad.errors import ArgumentError
 from graphgrad.nn.evaluation import evaluating
 from graphgrad.nn.modules.module import Module, Parameter
@@ -115,8 +115,8 @@ def summary(
     """
     given = input_shape if isinstance(input_shape, list) else [input_shape]
     if not given:
-        raise ArgumentError("summary: input_shape = [] names no input")
-    shapes = [sizes("summary", "input_shape", shape, 0) for shape in given]
+        raise ArgumentError(f"{CALLED}: input_shape = [] names no input")
+    shapes = [sizes(CALLED, "input_shape", shape, 0) for shape in given]
     if dtype is None:
         dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float32))
     samples = [np.zeros((1, *shape), dtype) for shape in shapes]

@@ -1,4 +1,4 @@
-"""Files from which a training goes on as if it had never been interrupted.
+"""Files from which a training run goes on as if it had never been interrupted.
 
 A checkpoint is one safetensors file: its arrays are arrays in it, everything else is JSON in its
 metadata. So other tools read the weights, and nothing in it is ever executed.
@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded
-from graphgrad.errors import ArgumentError, DtypeError, FileFormatError, StorageError
+from graphgrad.arguments import PositiveInt, guarded
+from graphgrad.errors import DtypeError, FileFormatError, StorageError
 from graphgrad.files import UNFINISHED, owned, replacing
 from graphgrad.nn.storage import CHECKPOINT, read, write
 from graphgrad.reprs import counted
@@ -44,23 +44,17 @@ class Checkpoints:
     Parameters
     ----------
     folder
-        Where to; made when the training begins. One training to a folder.
+        Where to; made when training begins. One run to a folder.
     keep
         How many to keep, the newest ones; the best is kept besides.
     every
         Write also after this many batches; None is at the end of each epoch only.
-
-    Raises
-    ------
-    ArgumentError
-        If ``keep`` or ``every`` is below 1.
     """
 
     @guarded
-    def __init__(self, folder: str | Path, keep: int = 3, every: int | None = None) -> None:
-        if keep < 1 or (every is not None and every < 1):
-            message = f"Checkpoints: keep={keep}, every={every}; both must be at least 1"
-            raise ArgumentError(message)
+    def __init__(
+        self, folder: str | Path, keep: PositiveInt = 3, every: PositiveInt | None = None
+    ) -> None:
         self.folder = Path(folder).expanduser()
         self.keep = keep
         self.every = every
@@ -84,14 +78,14 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """Make the folder and be the only training that writes to it, inside the ``with``.
+        """Make the folder and be the only training run that writes to it, inside the ``with``.
 
         What a killed process left half written is cleared away.
 
         Raises
         ------
         StorageError
-            If it cannot be written, or another training writes to it.
+            If it cannot be written, or another training run writes to it.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +98,7 @@ class Checkpoints:
             try:
                 stack.enter_context(owned(self.folder / ".lock"))
             except BlockingIOError as error:
-                message = f"another training writes its checkpoints to {self.folder}"
+                message = f"another training run writes its checkpoints to {self.folder}"
                 raise StorageError(f"{message}; name another folder") from error
             except (OSError, ImportError):
                 pass  # a file system without locks: what others may be writing is left alone

@@ -65,7 +65,7 @@ class History(Mapping[str, list[float]]):
         """Say in words what is unusual, in which epochs, and what helps; [] if nothing is.
 
         A loss that stays where it began, stands on a plateau, rises, swings or is NaN; validation
-        that parts from the training. The limits stand in ``graphgrad/judging/limits.py``.
+        that parts from the training loss. The limits stand in ``graphgrad/judging/limits.py``.
 
         ::
 

@@ -1,4 +1,4 @@
-"""Where a NaN or infinity in a training comes from."""
+"""Where a NaN or infinity in a training run comes from."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 
 from graphgrad.engine.anomaly import detect_anomaly
 from graphgrad.engine.operands import unwrapped
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import NonFiniteError
 from graphgrad.nn.modules.module import Module
 from graphgrad.typing import Array
@@ -18,7 +19,7 @@ def nonfinite_member(model: Module) -> str | None:
     return next((name for name, x in tensors if not np.isfinite(x.data).all()), None)
 
 
-def cause_of(loss: Any, model: Module, again: Callable[[], Any], images: Array) -> str:
+def cause_of(loss: Tensor, model: Module, again: Callable[[], Any], images: Array) -> str:
     """Say what made a loss NaN or infinite: weights, data, or an op in a layer.
 
     Parameters

@@ -1,7 +1,7 @@
-"""What a training is at a moment: its parts, how far it is, and how both are kept in files."""
+"""What a training run is at a moment: its parts, how far it is, and how both are kept in files."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from graphgrad.errors import (
     ShapeError,
     StorageError,
 )
-from graphgrad.nn.evaluation import Means
+from graphgrad.nn.evaluation import Means, Metric
 from graphgrad.nn.modules.module import Module
 from graphgrad.nn.training.checkpoints import Checkpoints, read_state, write_state
 from graphgrad.nn.training.generators import Random, generators_of, restore, state_of
@@ -29,9 +29,11 @@ from graphgrad.optim.plateau import ReduceLROnPlateau
 from graphgrad.optim.schedules import Schedule
 from graphgrad.randomness import default_generator
 
+Loss = Callable[[Any, Any], Any]  # scores, labels → one number, the mean over the samples
+
 
 class Training:
-    """The parts of a training that have a state, and its counters; `Trainer` moves them on."""
+    """The parts of a training run that have a state, and its counters; `Trainer` moves them on."""
 
     def __init__(
         self,
@@ -43,8 +45,8 @@ class Training:
         rngs: Sequence[Random],
         checkpoints: Checkpoints | None,
         monitor: str,
-        loss: Any,
-        metrics: Mapping[str, Any],
+        loss: Loss,
+        metrics: Mapping[str, Metric],
     ) -> None:
         """Take the parts; nothing has been learned yet.
 
@@ -71,7 +73,7 @@ class Training:
         self.step = 0  # updates so far
         self.epoch = 0  # whole epochs so far
         self.means = Means()  # over the epoch at hand
-        self._opened = False  # whether the checkpoints in the folder are of this training
+        self._opened = False  # whether the checkpoints in the folder are of this run
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint of this moment into a file of its own; see `load`."""
@@ -89,7 +91,7 @@ class Training:
         try:
             self._load(state, copy=False)
         except GraphgradError as error:
-            raise FileFormatError(f"{path} is of another training: {error.message}") from error
+            raise FileFormatError(f"{path} is of another training run: {error.message}") from error
 
     def state_dict(self, copy: bool = True) -> dict[str, Any]:
         """Return copies of everything that `load_state_dict` needs to go on, bit for bit.
@@ -128,7 +130,7 @@ class Training:
         Raises
         ------
         GraphgradError
-            If it is of another training: nothing changed then.
+            If it is of another training run: nothing changed then.
         """
         self._load(state, copy=True)
 
@@ -169,7 +171,7 @@ class Training:
         return [(name, judge) for name, judge in self.metrics.items() if isinstance(judge, Module)]
 
     def _generators(self) -> dict[str, Random]:
-        """Name every generator that the training may draw from."""
+        """Name every generator that the training run may draw from."""
         found = {"default": default_generator(), **generators_of("model", self.model)}
         for name, judge in self.metrics.items():
             found |= generators_of(f"losses.{name}", judge)
@@ -186,9 +188,9 @@ class Training:
         latest = self.checkpoints.latest
         if latest and not (resume or self._opened):
             message = (
-                f"Trainer.fit: {self.checkpoints.folder} has checkpoints of an earlier training; "
-                f"resume=True goes on from {latest.name}, name another folder, or "
-                "delete this one"
+                f"Trainer.fit: {self.checkpoints.folder} has checkpoints of an earlier training "
+                f"run; resume=True goes on from {latest.name}, name another folder, or delete this "
+                "one"
             )
             raise StorageError(message)
         stack.enter_context(self.checkpoints.opened())
@@ -219,7 +221,7 @@ class Training:
 
 
 def _check_parts(own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Refuse a state of a training with other parts."""
+    """Refuse a state of a training run with other parts."""
     for what, ours, theirs in (
         ("parts", sorted(own), sorted(state)),
         ("generators", sorted(own["generators"]), sorted(state.get("generators", ()))),

@@ -5,14 +5,15 @@ import math
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
-from graphgrad.arguments import choice, guarded, positive, several, whole, wrong
+from graphgrad.arguments import CALLED, PositiveFloat, PositiveInt, guarded, several, wrong
 from graphgrad.data.batches import Batches
 from graphgrad.data.dataset import Dataset, checked
+from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import (
     ArgumentError,
     GraphError,
@@ -28,7 +29,7 @@ from graphgrad.nn.training.generators import Random
 from graphgrad.nn.training.history import History
 from graphgrad.nn.training.nonfinite import cause_of
 from graphgrad.nn.training.progress import progress_bar
-from graphgrad.nn.training.state import Training
+from graphgrad.nn.training.state import Loss, Training
 from graphgrad.optim.averaging import RunningAverage
 from graphgrad.optim.clipping import clip_grad_norm
 from graphgrad.optim.closures import ClosureOptimizer
@@ -37,8 +38,6 @@ from graphgrad.optim.plateau import ReduceLROnPlateau
 from graphgrad.optim.schedules import Schedule
 from graphgrad.reprs import counted
 from graphgrad.typing import Array
-
-Loss = Callable[[Any, Any], Any]  # scores, labels → one number, the mean over the samples
 
 
 class Trainer(Training):
@@ -108,8 +107,6 @@ class Trainer(Training):
     GraphError
         If the optimizer or the average has parameters that the model has not, or a schedule is of
         another optimizer.
-    ArgumentError
-        If an argument is out of range.
     ShapeError
         If the validation data are empty or of two lengths.
     UnsupportedError
@@ -127,10 +124,10 @@ class Trainer(Training):
         validation: tuple[Any, Any] | None = None,
         metrics: Mapping[str, Metric] | None = None,
         schedule: Schedule | ReduceLROnPlateau | Sequence[Schedule | ReduceLROnPlateau] = (),
-        schedule_each: str = "batch",
+        schedule_each: Literal["batch", "epoch"] = "batch",
         average: RunningAverage | None = None,
-        clip_norm: float | None = None,
-        patience: int | None = None,
+        clip_norm: PositiveFloat | None = None,
+        patience: PositiveInt | None = None,
         monitor: str | None = None,
         checkpoints: Checkpoints | None = None,
         diagnosis: Diagnosis | None = None,
@@ -139,15 +136,12 @@ class Trainer(Training):
     ) -> None:
         schedules = _schedules(schedule)
         _check_parts(model, optimizer, schedules, average)
-        choice("Trainer", "schedule_each", schedule_each, ("batch", "epoch"))
         if metrics is None:
             metrics = {"accuracy": accuracy} if _classes(batches.dataset) else {}
-        self.validation = None if validation is None else checked("Trainer", validation)
+        self.validation = None if validation is None else checked(validation)
         self.schedule_each = schedule_each
-        if clip_norm is not None:
-            positive("Trainer", "clip_norm", clip_norm)
         self.clip_norm = clip_norm
-        self.patience = None if patience is None else whole("Trainer", "patience", patience, 1)
+        self.patience = patience
         self.diagnosis = diagnosis
         self.progress = progress
         self.interrupted = False  # whether Ctrl-C ended the last fit
@@ -157,7 +151,7 @@ class Trainer(Training):
         measured = ["loss", *metrics]
         known = [*measured, *(f"validation_{m}" for m in measured if self.validation), "lr"]
         if monitor not in known:
-            message = f"Trainer: monitor={monitor!r}; the columns are {', '.join(known)}"
+            message = f"{CALLED}: monitor={monitor!r}; the columns are {', '.join(known)}"
             raise ArgumentError(message)
         super().__init__(
             model,
@@ -174,7 +168,8 @@ class Trainer(Training):
 
     # ----------------------------------------------------------------------------- learning
 
-    def fit(self, epochs: int, *, resume: bool = False) -> History:
+    @guarded
+    def fit(self, epochs: PositiveInt, *, resume: bool = False) -> History:
         """Learn until ``epochs`` epochs are done in all; return the history of all of them.
 
         Parameters
@@ -193,9 +188,8 @@ class Trainer(Training):
         StorageError
             If checkpoints cannot be written, or are there already and ``resume`` is False.
         FileFormatError
-            If the newest checkpoint is damaged or of another training.
+            If the newest checkpoint is damaged or of another training run.
         """
-        epochs = whole("Trainer.fit", "epochs", epochs, 1)
         with contextlib.ExitStack() as stack:
             self._open_checkpoints(stack, resume=resume)
             if self.epoch >= epochs:
@@ -329,7 +323,7 @@ class Trainer(Training):
 
     # ------------------------------------------------------------------- what is not finite
 
-    def _diagnosed(self, loss: Any, value: float, images: Array, labels: Array) -> str:
+    def _diagnosed(self, loss: Tensor, value: float, images: Array, labels: Array) -> str:
         """Say where a loss that is not finite comes from, and what to do."""
         cause = cause_of(loss, self.model, lambda: self.loss(self.model(images), labels), images)
         where = f"epoch {self.epoch + 1}, batch {self.batches.batch or len(self.batches)}"
@@ -348,10 +342,10 @@ def _schedules(given: Any) -> list[Schedule | ReduceLROnPlateau]:
     kinds = Schedule | ReduceLROnPlateau
     if isinstance(given, kinds):
         return [given]
-    schedules = several("Trainer", "schedule", given, "schedules")
+    schedules = several(CALLED, "schedule", given, "schedules")
     for schedule in schedules:
         if not isinstance(schedule, kinds):
-            raise wrong("Trainer", "schedule", schedule, "a Schedule or ReduceLROnPlateau")
+            raise wrong(CALLED, "schedule", schedule, "a Schedule or ReduceLROnPlateau")
     return schedules
 
 
@@ -364,7 +358,7 @@ def _check_parts(
     """Refuse parts that belong to another model or optimizer."""
     if isinstance(optimizer, ClosureOptimizer):
         name = type(optimizer).__name__
-        message = f"Trainer: {name} asks for the loss several times a step; write its loop"
+        message = f"{CALLED}: {name} asks for the loss several times a step; write its loop"
         raise UnsupportedError(f"{message}: optimizer.step(closure)")
     own = set(model.parameters())
     for what, params in (
@@ -373,13 +367,13 @@ def _check_parts(
     ):
         if foreign := sum(p not in own for p in params):
             message = (
-                f"Trainer: {foreign} of the {what}'s {len(params)} parameters are not this "
+                f"{CALLED}: {foreign} of the {what}'s {len(params)} parameters are not this "
                 "model's; make it with model.parameters()"
             )
             raise GraphError(message)
     for schedule in schedules:
         if schedule.optimizer is not optimizer:
-            message = f"Trainer: {schedule!r} is of another optimizer; make it with this one"
+            message = f"{CALLED}: {schedule!r} is of another optimizer; make it with this one"
             raise GraphError(message)
         if isinstance(schedule, Schedule):
             schedule.check_followed()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graphgrad.errors import ArgumentError
+from graphgrad.arguments import PositiveFloat, PositiveInt, guarded
 from graphgrad.nn.tuning.ranges import Choice, Range
 from graphgrad.typing import Array
 
@@ -87,8 +87,9 @@ class SearchResult:
                 )
         return found
 
+    @guarded
     def narrowed(
-        self, best: int = 5, *, margin: float = 0.1, beyond: bool = False
+        self, best: PositiveInt = 5, *, margin: PositiveFloat = 0.1, beyond: bool = False
     ) -> dict[str, Range | Choice]:
         """Return the ranges that hold the best points, for a finer search.
 
@@ -102,15 +103,7 @@ class SearchResult:
             Added at both ends, as a share of the range, on its own scale.
         beyond
             Whether the margin may lead out of the first range.
-
-        Raises
-        ------
-        ArgumentError
-            If ``best`` is below 1 or ``margin`` not positive.
         """
-        if best < 1 or not margin > 0:
-            message = f"narrowed: best={best} must be at least 1, margin={margin} above 0"
-            raise ArgumentError(message)
         points = [trial.point for trial in self.trials if trial.state == "complete"][:best]
         return {
             name: range_.around([point[name] for point in points], margin, beyond=beyond)

@@ -6,13 +6,14 @@ try points and answer. So a point depends on its number alone, and the file is n
 
 import pickle
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, whole, wrong
+from graphgrad.arguments import CALLED, Limit, PositiveInt, guarded, whole, wrong
 from graphgrad.errors import DtypeError, SearchError
 from graphgrad.nn.tuning.findings import SearchResult, TrialResult
 from graphgrad.nn.tuning.ranges import Choice, Range
@@ -28,10 +29,10 @@ def search(
     objective: Objective,
     space: Space,
     *,
-    trials: int,
+    trials: Annotated[int, Limit("1 … 10⁶", partial(whole, least=1, most=1_000_000))],
     maximize: bool,
     storage: str | Path | None = None,
-    workers: int = 1,
+    workers: PositiveInt = 1,
     rng: np.random.Generator | None = None,
     sampler: Any = None,
     pruner: Any = None,
@@ -94,12 +95,12 @@ def search(
     ----------
     Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, 2012.
     """
-    pickled = _checked(objective, space, trials, workers)
+    pickled = _checked(objective, space, workers)
     optuna = import_optuna()
     if not isinstance(sampler, optuna.samplers.BaseSampler | None):
-        raise wrong("search", "sampler", sampler, "a sampler of Optuna's, or None")
+        raise wrong(CALLED, "sampler", sampler, "a sampler of Optuna's, or None")
     if not isinstance(pruner, optuna.pruners.BasePruner | None):
-        raise wrong("search", "pruner", pruner, "a pruner of Optuna's, or None")
+        raise wrong(CALLED, "pruner", pruner, "a pruner of Optuna's, or None")
     folder = None if checkpoints is None else Path(checkpoints)
     seed = int(default_generator(rng).integers(2**63))
     file = opened(optuna, storage, space, maximize, seed, folder)
@@ -118,7 +119,7 @@ def search(
     if not complete:
         first = next((f": {r.error}\n{r.traceback or ''}" for r in results if r.error), "")
         kept = f"; to try again, delete {storage}" if storage else ""
-        message = f"search: none of {len(results)} trials came to its end{kept}"
+        message = f"{CALLED}: none of {len(results)} trials came to its end{kept}"
         raise SearchError(message + (f"; the first failed{first}" if first else ""))
     complete.sort(key=lambda result: _ranked(result, maximize=maximize))
     rest = [result for state in ("pruned", "failed") for result in results if result.state == state]
@@ -130,25 +131,21 @@ def _ranked(result: TrialResult, *, maximize: bool) -> float:
     return -value if maximize else value
 
 
-def _checked(objective: Any, space: Any, trials: int, workers: int) -> bytes:
+def _checked(objective: Objective, space: Space, workers: int) -> bytes:
     """Return the objective pickled, where workers need it."""
-    if not isinstance(space, Mapping) or not space:
-        raise DtypeError(f"search: {space!r} is no Range or Choice by name")
+    if not space:
+        raise DtypeError(f"{CALLED}: {space!r} is no Range or Choice by name")
     for name, range_ in space.items():
         if not isinstance(name, str) or not isinstance(range_, Range | Choice):
-            message = f"search: {name!r}: {range_!r} is no Range or Choice by name"
+            message = f"{CALLED}: {name!r}: {range_!r} is no Range or Choice by name"
             raise DtypeError(f"{message}; write 'lr': nn.Range(1e-6, 1e-2, log=True)")
-    whole("search", "trials", trials, 1, 1_000_000)
-    whole("search", "workers", workers, 1)
-    if not callable(objective):
-        raise DtypeError(f"search: {objective!r} cannot be called")
     if workers == 1:
         return b""
     try:
         return pickle.dumps(objective)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         message = (
-            f"search: {objective!r} cannot be sent to worker processes; define it at the top "
+            f"{CALLED}: {objective!r} cannot be sent to worker processes; define it at the top "
             "level of a file, or use workers=1"
         )
         raise DtypeError(message) from error

@@ -92,7 +92,7 @@ _WORDS: dict[str, Callable[..., Any]] = {
     "real": lambda x: x,
     "copy": lambda x: x,
     "astype": lambda x, _: x,
-    "affine": lambda x, weight, bias: x @ weight.T + bias,
+    "linear": lambda x, weight, bias: x @ weight.T + bias,
     "kl_div": lambda x, target: target * (np.log(target) - x),
     "kl_div of logarithms": lambda x, target: np.exp(target) * (target - x),
     "binary_cross_entropy_with_logits": lambda x, target, pos_weight: (

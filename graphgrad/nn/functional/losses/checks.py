@@ -1,10 +1,10 @@
 """What every loss asks of its arguments, and how it puts the samples together."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from graphgrad.arguments import choice
+from graphgrad.arguments import CALLED
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.integers import as_intp
 from graphgrad.engine.operands import as_array, as_plain, needs_gradient
@@ -13,13 +13,13 @@ from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.ops.reduce import mean, sum as total
 from graphgrad.typing import Array
 
-REDUCTIONS = ("mean", "sum", "none")
+Reduction = Literal["mean", "sum", "none"]
 
 
-def labels_of(who: str, labels: Array) -> Array:
+def labels_of(labels: Array) -> Array:
     """Return class numbers as integers that can be computed with; other targets as they are."""
-    labels = as_plain(who, labels, "labels")
-    return as_intp(f"{who}: labels", labels) if labels.dtype.kind in "iu" else labels
+    labels = as_plain(CALLED, labels, "labels")
+    return as_intp(f"{CALLED}: labels", labels) if labels.dtype.kind in "iu" else labels
 
 
 def in_dtype_of(x: Array, array: Array) -> Array:
@@ -32,11 +32,6 @@ def in_dtype_of(x: Array, array: Array) -> Array:
     return array.astype(x.dtype)
 
 
-def check_reduction(who: str, reduction: str, allowed: tuple[str, ...] = REDUCTIONS) -> None:
-    """Refuse a reduction that does not exist."""
-    choice(who, "reduction", reduction, allowed)
-
-
 def reduced(losses: Any, reduction: str, factor: float = 1.0) -> Tensor:
     """Take the mean, times a factor, or the sum, or neither."""
     if reduction == "none":
@@ -46,19 +41,11 @@ def reduced(losses: Any, reduction: str, factor: float = 1.0) -> Tensor:
     return mean(losses) if factor == 1 else mean(losses) * factor
 
 
-def matched(
-    who: str,
-    x: Array,
-    target: Array,
-    reduction: str,
-    name: str = "x",
-    allowed: tuple[str, ...] = REDUCTIONS,
-) -> tuple[Array, Array]:
+def matched(x: Array, target: Array, reduction: str, name: str = "x") -> tuple[Array, Array]:
     """Return two arrays of one shape, or say how to give them one: nothing is broadcast here."""
-    check_reduction(who, reduction, allowed)
     x, target = as_array(x), as_array(target)
     if x.shape != target.shape:
-        message = f"{who}: {name} {x.shape}, target {target.shape}: the shapes must be equal"
+        message = f"{CALLED}: {name} {x.shape}, target {target.shape}: the shapes must be equal"
         if x.shape == (*target.shape, 1):
             message += f"; use {name}[..., 0], or target[..., None]"
         elif target.shape == (*x.shape, 1):
@@ -67,14 +54,12 @@ def matched(
             message += "; nothing is broadcast, use gg.broadcast_to where that is meant"
         raise ShapeError(message)
     if not x.size and "mean" in reduction:
-        message = f"{who}: {name} {x.shape} is empty, and the mean of nothing is undefined"
+        message = f"{CALLED}: {name} {x.shape} is empty, and the mean of nothing is undefined"
         raise ShapeError(f"{message}; leave the batch out, or use reduction='sum'")
     return x, in_dtype_of(x, target)
 
 
-def check_labels(
-    who: str, labels: Array, shape: tuple[int, ...], ignore_index: int | None = None
-) -> Array:
+def check_labels(labels: Array, shape: tuple[int, ...], ignore_index: int | None = None) -> Array:
     """Refuse class numbers that do not fit scores of a shape; return the mask of the ignored.
 
     The classes stand on axis 1, or on the only one. None means that none is ignored.
@@ -95,7 +80,7 @@ def check_labels(
         if low >= 0 and high < classes:
             return ignored
         problem = f"class numbers from {low} to {high}, allowed are 0 to {classes - 1}"
-    raise error(f"{who}: {problem}: {facts(shape, labels)}")
+    raise error(f"{CALLED}: {problem}: {facts(shape, labels)}")
 
 
 def facts(shape: tuple[int, ...], labels: Array) -> str:
@@ -103,13 +88,13 @@ def facts(shape: tuple[int, ...], labels: Array) -> str:
     return f"scores {shape}, labels {labels.shape} {labels.dtype}"
 
 
-def class_weights(who: str, weight: Array, x: Array, classes: int) -> Array:
+def class_weights(weight: Array, x: Array, classes: int) -> Array:
     """Return the weights of the classes as an array of the dtype of x; None stays None."""
     if weight is None:
         return None
-    weight = in_dtype_of(x, as_plain(who, weight, "weight"))
+    weight = in_dtype_of(x, as_plain(CALLED, weight, "weight"))
     if weight.shape != (classes,):
-        message = f"{who}: weight {weight.shape}, for {classes} classes it is ({classes},)"
+        message = f"{CALLED}: weight {weight.shape}, for {classes} classes it is ({classes},)"
         raise ShapeError(message)
     return weight
 
@@ -120,11 +105,13 @@ def share_of(weight: Array, labels: Array, dtype: Any) -> Array:
     return counted if weight is None else counted * weight[np.maximum(labels, 0)]
 
 
-def mean_factor(who: str, shares: Any) -> float:
+def mean_factor(shares: Any) -> float:
     """Return what turns the mean of losses into their sum over the sum of their shares."""
     count = float(np.sum(shares, dtype=np.float64))
     if count:
         return float(shares.size / count)
-    message = f"{who}: no sample counts, as the batch is empty or each label ignored or of weight 0"
+    message = (
+        f"{CALLED}: no sample counts, as the batch is empty or each label ignored or of weight 0"
+    )
     remedy = "leave the batch out, or use reduction='sum'"
     raise ShapeError(f"{message}; the mean of nothing is undefined: {remedy}")

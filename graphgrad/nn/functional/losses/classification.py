@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, share, whole
+from graphgrad.arguments import CALLED, Fraction, guarded
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.op import Op, op
@@ -13,8 +13,8 @@ from graphgrad.engine.operands import as_array
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.losses.checks import (
+    Reduction,
     check_labels,
-    check_reduction,
     class_weights,
     facts,
     labels_of,
@@ -189,8 +189,8 @@ def cross_entropy(
     weight: Array = None,
     *,
     ignore_index: int = -100,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
+    reduction: Reduction = "mean",
+    label_smoothing: Fraction = 0.0,
 ) -> Tensor:
     """Return the mean over the batch of −log softmax(logits) at the label.
 
@@ -218,16 +218,14 @@ def cross_entropy(
 
     Raises
     ------
-    ArgumentError
-        If an argument has a value that it cannot have.
     ShapeError
         If the shapes do not fit, a label is outside 0 … C−1, a row is no distribution, or there
         is nothing to take the mean of: an empty batch, or labels that are all ignored.
     DtypeError
         If class numbers are not integers.
     """
-    labels = labels_of("cross_entropy", labels)
-    ignore_index = whole("cross_entropy", "ignore_index", ignore_index)
+    labels = labels_of(labels)
+    ignore_index = int(ignore_index)
     logits = as_array(logits)
     shape = logits.shape
     plain = weight is None and reduction == "mean" and not label_smoothing
@@ -261,20 +259,17 @@ def _optional_cross_entropy(
     logits: Array, labels: Array, weight: Array, ignored: Any, reduction: str, smoothing: float
 ) -> Tensor:
     """Return the cross-entropy with whatever option there is."""
-    who = "cross_entropy"
-    check_reduction(who, reduction)
-    share(who, "label_smoothing", smoothing)
     if logits.dtype.kind != "f":
         logits = logits.astype(float)
     axis = 1 if logits.ndim > 1 else 0
-    weight = class_weights(who, weight, logits, logits.shape[axis])
+    weight = class_weights(weight, logits, logits.shape[axis])
     if ignored is not None:
         labels = np.where(ignored, -1, labels)
     factor = 1.0
     if reduction == "mean":
         dense = labels.ndim == logits.ndim
         shares = np.ones(len(labels)) if dense else share_of(weight, labels, logits.dtype)
-        factor = mean_factor(who, shares)
+        factor = mean_factor(shares)
     losses = _EACH_CROSS_ENTROPY(logits, labels, weight, smoothing, axis)
     return reduced(losses, reduction, factor)
 
@@ -291,11 +286,11 @@ def _check(labels: Array, shape: tuple[int, ...], ignore_index: int) -> Array:
             return None
         problem = "each row of labels must be ≥ 0 and sum to 1"
     elif labels.shape == (shape[:1] + shape[2:] if len(shape) > 1 else ()):
-        return check_labels("cross_entropy", labels, shape, ignore_index)
+        return check_labels(labels, shape, ignore_index)
     else:
         classes = shape[:1] + shape[2:] if len(shape) > 1 else ()
         problem = f"labels must be {classes} classes or {shape} one-hot"
-    raise ShapeError(f"cross_entropy: {problem}: {facts(shape, labels)}")
+    raise ShapeError(f"{CALLED}: {problem}: {facts(shape, labels)}")
 
 
 # ---------------------------------------------------------------- negative log-likelihood
@@ -303,12 +298,12 @@ def _check(labels: Array, shape: tuple[int, ...], ignore_index: int) -> Array:
 
 @guarded
 def nll_loss(
-    log_probabilities: Any,
+    log_probabilities: Array,
     labels: Array,
     weight: Array = None,
     *,
     ignore_index: int = -100,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Return the mean over the batch of −log_probabilities at the label.
 
@@ -329,22 +324,20 @@ def nll_loss(
     ArgumentError, ShapeError, DtypeError
         As :func:`cross_entropy`.
     """
-    who = "nll_loss"
-    check_reduction(who, reduction)
-    labels, x = labels_of(who, labels), as_array(log_probabilities)
-    ignore_index = whole(who, "ignore_index", ignore_index)
+    labels, x = labels_of(labels), as_array(log_probabilities)
+    ignore_index = int(ignore_index)
     shape = x.shape
     places = shape[:1] + shape[2:] if len(shape) > 1 else ()
     if not shape or labels.shape != places:
         wanted = f"log-probabilities (N, C), (C,) or (N, C, …) want labels {places}"
-        raise ShapeError(f"{who}: {wanted}: {facts(shape, labels)}")
-    ignored = check_labels(who, labels, shape, ignore_index)
+        raise ShapeError(f"{CALLED}: {wanted}: {facts(shape, labels)}")
+    ignored = check_labels(labels, shape, ignore_index)
     axis = 1 if len(shape) > 1 else 0
-    weight = class_weights(who, weight, x, shape[axis])
+    weight = class_weights(weight, x, shape[axis])
     if ignored is not None:
         labels = np.where(ignored, -1, labels)
     share = share_of(weight, labels, x.dtype if x.dtype.kind == "f" else float)
-    factor = mean_factor(who, share) if reduction == "mean" else 1.0
+    factor = mean_factor(share) if reduction == "mean" else 1.0
     index = np.maximum(np.expand_dims(labels, axis), 0)
     losses = -squeeze(take_along_axis(x, index, axis), axis)
     if weight is not None or ignored is not None:

@@ -1,17 +1,17 @@
 """Binary cross-entropy on logits, and the divergence of distributions."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import CALLED, guarded
 from graphgrad.engine.domains import elementwise
 from graphgrad.engine.graph import Absent, Recorded
 from graphgrad.engine.op import op
 from graphgrad.engine.operands import as_plain, unwrapped
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.nn.functional.losses.checks import REDUCTIONS, in_dtype_of, matched, reduced
+from graphgrad.nn.functional.losses.checks import Reduction, in_dtype_of, matched, reduced
 from graphgrad.ops.choice import keep
 from graphgrad.ops.elementwise import Elementary
 from graphgrad.ops.reduce import sum as total
@@ -73,7 +73,7 @@ def binary_cross_entropy_with_logits(
     target: Array,
     weight: Array = None,
     *,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     pos_weight: Array = None,
 ) -> Tensor:
     """Return the mean of −t log σ(x) − (1 − t) log σ(−x), exact for logits of any size.
@@ -102,18 +102,19 @@ def binary_cross_entropy_with_logits(
     ShapeError
         If the shapes do not fit, or there is nothing to take the mean of.
     """
-    who = "binary_cross_entropy_with_logits"
-    target = as_plain(who, target, "target")
-    x, target = matched(who, logits, target, reduction, "logits")
+    target = as_plain(CALLED, target, "target")
+    x, target = matched(logits, target, reduction, "logits")
     if target.size and not (target.min() >= 0 and target.max() <= 1):
         problem = f"targets from {target.min()} to {target.max()}, allowed are 0 to 1"
-        raise ArgumentError(f"{who}: {problem}")
+        raise ArgumentError(f"{CALLED}: {problem}")
     factors = []
     for name, factor in (("weight", weight), ("pos_weight", pos_weight)):
-        array: Any = Absent(1.0) if factor is None else in_dtype_of(x, as_plain(who, factor, name))
+        array: Any = (
+            Absent(1.0) if factor is None else in_dtype_of(x, as_plain(CALLED, factor, name))
+        )
         if factor is not None and not _fits(array.shape, x.shape):
             problem = f"{name} {array.shape} does not broadcast to the logits {x.shape}"
-            raise ShapeError(f"{who}: {problem}")
+            raise ShapeError(f"{CALLED}: {problem}")
         factors.append(array)
     losses = _BINARY(x, target, factors[1])
     return reduced(losses if weight is None else losses * factors[0], reduction)
@@ -162,12 +163,16 @@ _LOG_DIVERGENCE: Elementary = op(
 )
 
 
-KL_REDUCTIONS = (*REDUCTIONS, "batchmean")
+KLReduction = Literal["mean", "sum", "none", "batchmean"]
 
 
 @guarded
 def kl_div(
-    log_probabilities: Any, target: Array, *, reduction: str = "mean", log_target: bool = False
+    log_probabilities: Array,
+    target: Array,
+    *,
+    reduction: KLReduction = "mean",
+    log_target: bool = False,
 ) -> Tensor:
     """Return how far a distribution is from the target: t (log t − x), element by element.
 
@@ -193,11 +198,9 @@ def kl_div(
     ShapeError
         If the shapes differ, or there is nothing to take the mean of.
     """
-    who = "kl_div"
-    x, target = matched(who, log_probabilities, target, reduction, allowed=KL_REDUCTIONS)
+    x, target = matched(log_probabilities, target, reduction)
     if not log_target and target.size and not np.min(unwrapped(target)) >= 0:
-        message = f"{who}: targets below 0; for logarithms say log_target=True"
-        raise ArgumentError(message)
+        raise ArgumentError(f"{CALLED}: targets below 0; for logarithms say log_target=True")
     losses = (_LOG_DIVERGENCE if log_target else _DIVERGENCE)(x, target)
     if reduction == "batchmean":
         return total(losses) / (x.shape[0] if x.ndim else 1)

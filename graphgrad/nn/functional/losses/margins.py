@@ -1,18 +1,18 @@
 """Losses of margins: support vector machines."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import CALLED, Limit, guarded, whole
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_array, as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.losses.checks import (
+    Reduction,
     check_labels,
-    check_reduction,
     class_weights,
     facts,
     in_dtype_of,
@@ -65,17 +65,16 @@ _MARGINS: Op[Tensor] = op(
 )
 
 
-def _violations(who: str, scores: Array, labels: Array, delta: float, reduction: str) -> Array:
+def _violations(scores: Array, labels: Array, delta: float, reduction: str) -> Array:
     """Check the arguments and return the margins that are violated, (N, C) or (C,)."""
-    check_reduction(who, reduction)
-    labels, scores = labels_of(who, labels), as_array(scores)
+    labels, scores = labels_of(labels), as_array(scores)
     shape = scores.shape
     if len(shape) not in (1, 2) or not shape[-1] or labels.shape != shape[:-1]:
         wanted = "scores (N, C) want labels (N,), scores (C,) one label"
-        raise ShapeError(f"{who}: {wanted}: {facts(shape, labels)}")
-    check_labels(who, labels, shape)
+        raise ShapeError(f"{CALLED}: {wanted}: {facts(shape, labels)}")
+    check_labels(labels, shape)
     if reduction == "mean":
-        mean_factor(who, np.ones(labels.shape))
+        mean_factor(np.ones(labels.shape))
     if scores.dtype.kind != "f":
         scores = scores.astype(float)
     return _MARGINS(scores, labels, float(delta))
@@ -88,7 +87,7 @@ def hinge_loss(
     *,
     delta: float = 1.0,
     squared: bool = False,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Return the multiclass hinge loss Σ_j max(0, s_j − s_label + Δ), j not the label.
 
@@ -118,25 +117,28 @@ def hinge_loss(
     DtypeError
         If class numbers are not integers.
     """
-    margins = _violations("hinge_loss", scores, labels, delta, reduction)
+    margins = _violations(scores, labels, delta, reduction)
     return reduced(total(square(margins) if squared else margins, -1), reduction)
 
 
-def check_power(who: str, p: int) -> None:
-    """Refuse any power but 1 and 2."""
-    if p not in (1, 2):
-        raise ArgumentError(f"{who}: p={p} is neither 1 nor 2")
+def power(who: str, what: str, value: Any) -> None:
+    """Require 1 or 2."""
+    if whole(who, what, value) not in (1, 2):
+        raise ArgumentError(f"{who}: {what}={value} is neither 1 nor 2")
+
+
+Power = Annotated[int, Limit("1 or 2", power)]
 
 
 @guarded
 def multi_margin_loss(
     scores: Array,
     labels: Array,
-    p: int = 1,
+    p: Power = 1,
     margin: float = 1.0,
     weight: Array = None,
     *,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Return PyTorch's hinge loss w_label / C · Σ_j max(0, s_j − s_label + margin)^p.
 
@@ -160,21 +162,17 @@ def multi_margin_loss(
 
     Raises
     ------
-    ArgumentError
-        If p is neither 1 nor 2.
     ShapeError
         As :func:`hinge_loss`.
     DtypeError
         If class numbers are not integers.
     """
-    who = "multi_margin_loss"
-    check_power(who, p)
-    margins = _violations(who, scores, labels, margin, reduction)
+    margins = _violations(scores, labels, margin, reduction)
     classes = margins.shape[-1]
-    weight = class_weights(who, weight, margins, classes)
+    weight = class_weights(weight, margins, classes)
     losses = total(square(margins) if p == 2 else margins, -1) / classes
     if weight is not None:
-        losses = losses * weight[labels_of(who, labels)]
+        losses = losses * weight[labels_of(labels)]
     return reduced(losses, reduction)
 
 
@@ -185,7 +183,7 @@ def attribute_hinge_loss(
     *,
     delta: float = 1.0,
     squared: bool = False,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Return Σ_j max(0, Δ − t_j s_j) of each sample: a binary SVM for each attribute.
 
@@ -212,12 +210,13 @@ def attribute_hinge_loss(
         If the shapes differ, a target is neither 1 nor −1, or there is nothing to take the
         mean of.
     """
-    who = "attribute_hinge_loss"
-    target = as_plain(who, target, "target")
-    scores, target = matched(who, scores, target, reduction, "scores")
+    target = as_plain(CALLED, target, "target")
+    scores, target = matched(scores, target, reduction, "scores")
     if not scores.ndim or not np.all(np.abs(target) == 1):
         problem = "scores are (A,) or (…, A), targets 1 and −1 (from 0 and 1: 2 * target - 1)"
-        message = f"{who}: {problem}: scores {scores.shape}, target {target.shape} {target.dtype}"
+        message = (
+            f"{CALLED}: {problem}: scores {scores.shape}, target {target.shape} {target.dtype}"
+        )
         raise ShapeError(message)
     kept = relu(float(delta) - scores * in_dtype_of(scores, target))
     return reduced(total(square(kept) if squared else kept, -1), reduction)

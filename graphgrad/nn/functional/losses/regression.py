@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.arguments import guarded, positive
+from graphgrad.arguments import PositiveFloat, guarded
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import op
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
-from graphgrad.nn.functional.losses.checks import matched, reduced
+from graphgrad.nn.functional.losses.checks import Reduction, matched, reduced
 from graphgrad.ops.elementwise import Elementary, square
 from graphgrad.ops.piecewise import absolute
 from graphgrad.ops.reduce import sum as total
@@ -17,7 +17,7 @@ from graphgrad.typing import Array
 
 
 @guarded
-def mse_loss(x: Array, target: Array, *, reduction: str = "mean") -> Tensor:
+def mse_loss(x: Array, target: Array, *, reduction: Reduction = "mean") -> Tensor:
     """Return the mean of (x − target)², over all elements.
 
     Its gradient is 2 (x − target) / count; that of :func:`half_squared_error` has no 2, and N
@@ -35,12 +35,12 @@ def mse_loss(x: Array, target: Array, *, reduction: str = "mean") -> Tensor:
     ShapeError
         If the shapes differ, or there is nothing to take the mean of.
     """
-    x, target = matched("mse_loss", x, target, reduction)
+    x, target = matched(x, target, reduction)
     return reduced(square(x - target), reduction)
 
 
 @guarded
-def half_squared_error(x: Array, target: Array, *, reduction: str = "mean") -> Tensor:
+def half_squared_error(x: Array, target: Array, *, reduction: Reduction = "mean") -> Tensor:
     """Return ½ Σ (x − target)² of each sample, averaged over the batch.
 
     The sum runs over the last axis, the features; all others count samples. The gradient is
@@ -59,7 +59,7 @@ def half_squared_error(x: Array, target: Array, *, reduction: str = "mean") -> T
     ShapeError
         If the shapes differ or are (), or there is nothing to take the mean of.
     """
-    x, target = matched("half_squared_error", x, target, reduction)
+    x, target = matched(x, target, reduction)
     if not x.ndim:
         message = "half_squared_error: a number has no features to sum over; give (D,) or (…, D)"
         raise ShapeError(message)
@@ -67,7 +67,7 @@ def half_squared_error(x: Array, target: Array, *, reduction: str = "mean") -> T
 
 
 @guarded
-def l1_loss(x: Array, target: Array, *, reduction: str = "mean") -> Tensor:
+def l1_loss(x: Array, target: Array, *, reduction: Reduction = "mean") -> Tensor:
     """Return the mean of |x − target|, over all elements.
 
     The gradient is sign(x − target) / count, 0 where they are equal.
@@ -84,7 +84,7 @@ def l1_loss(x: Array, target: Array, *, reduction: str = "mean") -> Tensor:
     ShapeError
         If the shapes differ, or there is nothing to take the mean of.
     """
-    x, target = matched("l1_loss", x, target, reduction)
+    x, target = matched(x, target, reduction)
     return reduced(absolute(x - target), reduction)
 
 
@@ -110,7 +110,9 @@ _HUBER: Elementary = op(
 
 
 @guarded
-def huber_loss(x: Array, target: Array, *, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+def huber_loss(
+    x: Array, target: Array, *, reduction: Reduction = "mean", delta: PositiveFloat = 1.0
+) -> Tensor:
     """Return the mean of ½ d² where |d| ≤ δ, else δ (|d| − ½ δ), with d = x − target.
 
     Outliers pull with the force δ, not more: the gradient is d limited to ±δ, over the count.
@@ -127,11 +129,8 @@ def huber_loss(x: Array, target: Array, *, reduction: str = "mean", delta: float
 
     Raises
     ------
-    ArgumentError
-        If δ is not above 0.
     ShapeError
         If the shapes differ, or there is nothing to take the mean of.
     """
-    delta = positive("huber_loss", "delta", delta)
-    x, target = matched("huber_loss", x, target, reduction)
-    return reduced(_HUBER(x - target, delta), reduction)
+    x, target = matched(x, target, reduction)
+    return reduced(_HUBER(x - target, float(delta)), reduction)

@@ -1,32 +1,27 @@
-"""What the models share: checking images before anything is computed, and sizes in proportion."""
+"""What the models share: checking images before anything is computed, and initial values."""
 
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
-from graphgrad.arguments import guarded
+from graphgrad.arguments import CALLED, guarded
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
+from graphgrad.nn.init import initialize
+from graphgrad.nn.layers.pooling import AdaptiveAvgPool2d
 from graphgrad.nn.modules.containers import Sequential
 from graphgrad.nn.modules.module import Module
+from graphgrad.randomness import default_generator
 from graphgrad.typing import Array
 
 Shape = tuple[int, ...]
 
 
-@guarded
-def scaled(who: str, count: int, width: float) -> int:
-    """Return a number of channels or units in a model of another width, at least 1.
-
-    Raises
-    ------
-    ArgumentError
-        If the width is not above 0.
-    """
-    if not width > 0:
-        raise ArgumentError(f"{who}: width={width}; it must be above 0, 1 is the original")
+def scaled(count: int, width: float) -> int:
+    """Return a number of channels or units in a model of another width, at least 1."""
     return max(1, round(count * width))
 
 
@@ -43,8 +38,20 @@ def overwritten() -> np.random.Generator:
     return _Zeros(np.random.PCG64(0))
 
 
-@guarded
-def images_of(who: str, x: Array, channels: int, smallest: int) -> Array:
+def draw(
+    model: Module,
+    functions: Mapping[type[Module], Callable[..., Any]],
+    rng: np.random.Generator | None,
+) -> None:
+    """Draw the weights of the layers of each class, layer by layer: no second copy of them all."""
+    generator = default_generator(rng)
+    for layer in model.modules():
+        for kind, function in functions.items():
+            if isinstance(layer, kind):
+                initialize(layer, function, rng=generator)
+
+
+def images_of(x: Array, channels: int, smallest: int) -> Array:
     """Return the input as an array or tensor, once it is known to be a batch of fitting images.
 
     Raises
@@ -56,25 +63,24 @@ def images_of(who: str, x: Array, channels: int, smallest: int) -> Array:
     shape = x.shape
     if len(shape) != 4:
         remedy = "x[None] is a batch of one" if len(shape) == 3 else "see np.reshape"
-        raise ShapeError(f"{who}: x {shape}; images are (N, C, H, W): {remedy}")
+        raise ShapeError(f"{CALLED}: x {shape}; images are (N, C, H, W): {remedy}")
     if shape[1] != channels:
         same = f"np.repeat(x, {channels}, axis=1)" if shape[1] == 1 else "convert the images"
         message = (
-            f"{who}: x {shape} has {shape[1]} channels, this model wants {channels}: {same}, or "
+            f"{CALLED}: x {shape} has {shape[1]} channels, this model wants {channels}: {same}, or "
             f"make the model with channels={shape[1]}"
         )
         raise ShapeError(message)
     if min(shape[2:]) < smallest:
         message = (
-            f"{who}: x {shape}; images of {shape[2]}×{shape[3]} are too small, the layers shrink "
-            f"them to nothing: enlarge them to {smallest}×{smallest} or more"
+            f"{CALLED}: x {shape}; images of {shape[2]}×{shape[3]} are too small, the layers "
+            f"shrink them to nothing: enlarge them to {smallest}×{smallest} or more"
         )
         raise ShapeError(message)
     return x
 
 
-@guarded
-def image_shape(who: str, shape: Any) -> Shape:
+def image_shape(shape: Any) -> Shape:
     """Return the shape of an image, once it is known to be one.
 
     Raises
@@ -83,13 +89,12 @@ def image_shape(who: str, shape: Any) -> Shape:
         If it is not (channels, height, width), all above 0.
     """
     if not isinstance(shape, tuple | list) or len(shape) != 3 or min(shape) < 1:
-        message = f"{who}: input_shape={shape!r}; it is (channels, height, width), all above 0"
+        message = f"{CALLED}: input_shape={shape!r}; it is (channels, height, width), all above 0"
         raise ArgumentError(message)
     return tuple(map(int, shape))
 
 
-@guarded
-def size_after(who: str, layers: Sequential, input_shape: Shape) -> Shape:
+def size_after(layers: Sequential, input_shape: Shape) -> Shape:
     """Return height and width of what convolutions and pooling leave of an image.
 
     Raises
@@ -105,7 +110,7 @@ def size_after(who: str, layers: Sequential, input_shape: Shape) -> Shape:
             left = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in of)
             if min(left) < 1:
                 message = (
-                    f"{who}: input_shape={input_shape} is too small: {layer!r} gets "
+                    f"{CALLED}: input_shape={input_shape} is too small: {layer!r} gets "
                     f"{size[0]}×{size[1]}; enlarge the images, or choose a smaller kernel or more "
                     "padding"
                 )
@@ -119,6 +124,25 @@ def flat(maps: Any) -> Array:
     return maps.reshape(maps.shape[0], math.prod(maps.shape[1:]))
 
 
+class ImageClassifier(Module):
+    """A model for images of any size, whose last maps are averaged to one size.
+
+    ``features``, then ``avgpool``, flattened, then ``classifier``.
+    """
+
+    smallest: ClassVar[int]  # height and width of images of which something is left
+    in_channels: int
+    features: Sequential
+    avgpool: AdaptiveAvgPool2d
+    classifier: Sequential
+
+    @guarded
+    def forward(self, x: Array) -> Tensor:
+        """Return scores (N, num_classes)."""
+        x = images_of(x, self.in_channels, self.smallest)
+        return self.classifier(flat(self.avgpool(self.features(x))))
+
+
 class FixedSize(Module):
     """A model for images of one size: ``features``, flattened, then ``classifier``."""
 
@@ -126,17 +150,18 @@ class FixedSize(Module):
     features: Sequential
     classifier: Sequential
 
+    @guarded
     def forward(self, x: Array) -> Tensor:
         """Return scores (N, num_classes)."""
         x = as_array(x)
         if x.shape[1:] != self.input_shape or x.ndim != 4:
-            who, sizes = type(self).__name__, ", ".join(map(str, self.input_shape))
+            sizes = ", ".join(map(str, self.input_shape))
             if x.ndim == 4:
                 remedy = f"resize the images, or make the model with input_shape={x.shape[1:]}"
             elif x.shape == self.input_shape:
                 remedy = "x[None] is a batch of one"
             else:
                 remedy = f"x.reshape(-1, {sizes}), if that is what it holds"
-            message = f"{who}: x {x.shape}; this model is for images (N, {sizes}): {remedy}"
+            message = f"{CALLED}: x {x.shape}; this model is for images (N, {sizes}): {remedy}"
             raise ShapeError(message)
         return self.classifier(flat(self.features(x)))
