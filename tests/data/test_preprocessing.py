@@ -146,7 +146,7 @@ def test_images_that_do_not_fit_are_refused(name: str) -> None:
 REFUSED: Refusals = {
     ArgumentError: {},
     ShapeError: {
-        "PCA: 5 components .* have 4 axes": lambda: data.PCA(5).fit(cloud()),
+        r"PCA\.fit: 5 components .* have 4 axes": lambda: data.PCA(5).fit(cloud()),
         r"PCA\.inverse: coordinates \(1, 3\); give \(N, 4\)": lambda: (
             data.PCA().fit(cloud()).inverse(np.zeros((1, 3)))
         ),

@@ -13,7 +13,6 @@ import pytest
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, ShapeError
-from graphgrad.ops.blocks import in_blocks
 from tests.builders import Refusals, refuses
 from tests.equality import assert_equals_composition
 
@@ -179,20 +178,6 @@ def test_erf_and_erfc_of_extremes(dtype: str) -> None:
     np.testing.assert_array_equal(gg.erf(x), np.array([-1, -1, 0, 0, 1, 1, NAN], dtype))
     np.testing.assert_array_equal(gg.erfc(x), np.array([2, 2, 1, 1, 0, 0, NAN], dtype))
     assert np.signbit(gg.erf(x)[2])
-
-
-@given(st.integers(1, 40), st.integers(1, 2000), st.booleans())
-def test_blocks_are_as_good_as_the_whole(rows: int, columns: int, transposed: bool) -> None:
-    x = np.random.default_rng(0).standard_normal((rows, columns))
-    x = x.T if transposed else x
-    calls = []
-
-    def noted(a: Any, b: Any) -> Any:
-        calls.append(a.nbytes)
-        return a * b + 1
-
-    np.testing.assert_array_equal(in_blocks(noted, x, x), x * x + 1)
-    assert max(calls) <= 1 << 16, "pieces fit the cache"
 
 
 REFUSED: Refusals = {

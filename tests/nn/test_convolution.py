@@ -196,7 +196,7 @@ REFUSED: Refusals = {
         'Conv2d: padding="same"': lambda: nn.Conv2d(4, 6, 3, stride=2, padding="same"),
     },
     DtypeError: {
-        "padding='same' must be a whole": lambda: nn.ConvTranspose2d(4, 6, 3, padding="same"),
+        "padding = 'same' must be a whole": lambda: nn.ConvTranspose2d(4, 6, 3, padding="same"),
     },
 }
 test_what_does_not_fit_is_refused = refuses(REFUSED)

@@ -54,6 +54,20 @@ def test_a_state_dict_carries_what_another_seed_drew(example: Example) -> None:
 
 
 @every_example
+def test_elementwise_layers_say_so(example: Example) -> None:
+    module, (x, *others) = made(example).eval(), inputs_of(example)
+    rng = np.random.default_rng(2)
+    for p in module.parameters():
+        p.data = rng.standard_normal(p.shape)
+    order = rng.permutation(x.size)
+    moved = x.reshape(-1)[order].reshape(x.shape)
+    y, z = (unwrapped(outputs(module(v, *others))[0]) for v in (x, moved))
+    same = y.shape == x.shape and bool((y.reshape(-1)[order] == z.reshape(-1)).all())
+    only_in_evaluation = isinstance(module, nn.BatchNorm2d | nn.Dropout2d)
+    assert getattr(module, "elementwise", False) == (same and not others and not only_in_evaluation)
+
+
+@every_example
 def test_its_repr_is_what_one_would_type(example: Example) -> None:
     module = made(example)
     if next(module.children(), None) is not None:

@@ -265,7 +265,7 @@ def test_a_step_is_reported_once() -> None:
 
 REFUSED: Refusals = {
     ArgumentError: {
-        "both finite": lambda: nn.Range(0, math.inf),
+        "high = inf must be a finite number": lambda: nn.Range(0, math.inf),
         "low must be above 0": lambda: nn.Range(0, 1, log=True),
         "each once": lambda: nn.Choice([1, 1.0]),
         "narrowed: .*best": lambda: found({"x": RATE}, {"x": 1e-4}).narrowed(best=0),

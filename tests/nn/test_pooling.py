@@ -233,7 +233,7 @@ REFUSED: Refusals = {
         r"max_pool2d: padding=2 is over half .*kernel_size=3.*pad less": lambda: F.max_pool2d(
             IMAGE, 3, padding=2
         ),
-        r"x \(1, 2, 4, 5\) is \(4, 5\) with its padding, and the window spans \(5, 2\)": lambda: (
+        r"x \(1, 2, 4, 5\) is \(4, 5\) with its padding, and the kernel spans \(5, 2\)": lambda: (
             F.max_pool2d(IMAGE, (5, 2))
         ),
         r"max_pool2d: .* spans \(5, 5\): take a smaller kernel": lambda: nn.MaxPool2d(
@@ -255,7 +255,7 @@ REFUSED: Refusals = {
         ),
     },
     DtypeError: {
-        r"LPPool2d: kernel_size=2\.5 must be a whole number or a pair": lambda: nn.LPPool2d(2, 2.5),
+        r"LPPool2d: kernel_size = 2\.5 must be a whole number": lambda: nn.LPPool2d(2, 2.5),
         "max_pool2d: x is bool, pooling takes real numbers": lambda: F.max_pool2d(IMAGE > 0, 2),
     },
 }

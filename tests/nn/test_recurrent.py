@@ -95,6 +95,18 @@ def test_one_sequence_is_a_batch_of_one(kind: Any) -> None:
     np.testing.assert_array_equal(np.stack(end), np.stack(ends)[..., 0, :])
 
 
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_layer_and_cell_have_the_nonlinearity_that_was_asked_for(nonlinearity: str) -> None:
+    rng = np.random.default_rng(0)
+    options: dict[str, Any] = {"nonlinearity": nonlinearity, "rng": rng, "dtype": float}
+    layer: Any = nn.RNN(D, H, **options)
+    cell: Any = nn.RNNCell(D, H, **options)
+    x, h = rng.standard_normal((1, N, D)), rng.standard_normal((N, H))
+    for net, found in ((layer, layer(x, h[None])[0][0]), (cell, cell(x[0], h))):
+        wanted = F.rnn_layer(x, h, *net.parameters(), nonlinearity=nonlinearity)[1]
+        np.testing.assert_array_equal(found.numpy(), wanted.numpy())
+
+
 def test_dropout_lies_between_layers_in_training_only() -> None:
     """The first layer's states are what they were, and evaluation drops nothing."""
     x = np.random.default_rng(4).standard_normal((T, N, D))

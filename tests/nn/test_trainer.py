@@ -594,7 +594,7 @@ def test_one_training_at_a_time_writes_to_a_folder(tmp_path: Path) -> None:
     half = tmp_path / ".step-00000003.safetensors.1-ab.unfinished"
     with checkpoints.opened():
         half.write_text("half")  # as the owner is writing it
-        with pytest.raises(StorageError, match=r"another training writes .*at test_trainer"):
+        with pytest.raises(StorageError, match=r"another training run writes .*at test_trainer"):
             trainer(folder=tmp_path).fit(1)
         assert half.exists()
     trainer(checkpoints=checkpoints).fit(1)
