@@ -187,7 +187,7 @@ test_losses: cross_entropy, each_cross_entropy (cross_entropies), huber, diverge
 test_losses: binary (binary_cross_entropy_with_logits), margins
 test_losses: log_divergence (kl_div of logarithms)
 test_recurrent: rnn_steps (rnn), lstm_steps (lstm), gru_steps (gru)
-test_modules: attention, embedding, affine, leaky (leaky_relu)
+test_modules: attention, embedding, linear, leaky (leaky_relu)
 its own mask: dropout
 """
 ABSENT = {
