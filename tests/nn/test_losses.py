@@ -345,8 +345,8 @@ REFUSED: Refusals = {
     },
     DtypeError: {r"astype\(int\)": lambda: F.cross_entropy(X, [0.0, 1.0, 1.0, 2.0])},
     ArgumentError: {
-        "'mean', 'sum'": lambda: F.mse_loss(X, LOGITS, reduction="max"),
-        "MSELoss: reduction='batchmean'": lambda: nn.MSELoss(reduction="batchmean"),
+        "'mean', 'sum'": lambda: F.mse_loss(X, LOGITS, reduction="max"),  # type: ignore[arg-type]
+        "MSELoss: reduction='batchmean'": lambda: nn.MSELoss(reduction="batchmean"),  # type: ignore[arg-type]
         "0 to 1": lambda: F.binary_cross_entropy_with_logits(X, 2 * SOFT),
         "log_target": lambda: F.kl_div(X, np.log(SOFT + 1e-9)),
     },
