@@ -24,6 +24,7 @@ from graphgrad.engine.op import Op
 from graphgrad.nn import functional as F, init, models  # noqa: N812
 from graphgrad.testing import typical_calls
 from graphgrad.viz import plots
+from tests.builders import leaf
 from tests.every_module import EXAMPLES, Example
 from tests.optimizer_cases import CASES, START
 
@@ -125,9 +126,6 @@ def public() -> dict[str, Any]:
     return {name: found[name] for name in sorted(found) if name not in RECORDS}
 
 
-# --------------------------------------------------------------------- calls that are made
-
-
 def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a list of calls
     """Call what no table calls, one after another."""
     rng = np.random.default_rng(0)
@@ -135,7 +133,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     from tests.examples.test_training_scripts import write_cifar10, write_mnist
     from tests.search_objectives import distance
 
-    x = gg.Tensor(rng.standard_normal((2, 3)), requires_grad=True, name="x")
+    x = leaf(rng.standard_normal((2, 3)), name="x")
     image = rng.random((4, 3, 8, 8)).astype(np.float32)
     f = lambda a: (a * a).sum()  # noqa: E731
     points = np.array([1.0, 2.0])
@@ -382,7 +380,7 @@ def _bound(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, 
             given[name] = kwargs[name]
     for name, value in given.items():
         if getattr(getattr(value, "dtype", None), "kind", "") == "f":
-            given[name] = gg.Tensor(value, requires_grad=True)
+            given[name] = leaf(value)
             break
         if isinstance(value, list | tuple) and value and hasattr(value[0], "dtype"):
             given[name] = type(value)(map(gg.Tensor, value))

@@ -11,6 +11,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import GraphgradError
 from graphgrad.viz import tracing
+from tests.builders import leaf
 from tests.random_programs import halves
 
 SHAPES: list[tuple[int, ...]] = [(), (1,), (3,), (4,), (20,), (2, 2), (0, 3), (2, 3, 2)]
@@ -99,8 +100,8 @@ def run(seed: int) -> gg.Tensor:
     draw = np.random.default_rng(seed)
     shape, dtype = SHAPES[draw.integers(len(SHAPES))], DTYPES[draw.integers(len(DTYPES))]
     values: list[Any] = [
-        gg.Tensor(draw.normal(size=shape).astype(dtype), requires_grad=True, name="x"),
-        gg.Tensor(draw.normal(size=shape).astype(dtype), requires_grad=True, name="x"),
+        leaf(draw.normal(size=shape).astype(dtype), name="x"),
+        leaf(draw.normal(size=shape).astype(dtype), name="x"),
         gg.Tensor(draw.integers(1, 5, size=shape)),
         gg.Tensor(draw.random(size=shape) < 0.5),
     ]

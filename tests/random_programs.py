@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.viz import Graph
+from tests.builders import leaf
 
 UNARY: list[Any] = [gg.sin, gg.tanh, lambda x: x * 0.5, lambda x: x[::-1]]
 BINARY: list[Any] = [gg.add, gg.multiply, gg.subtract, gg.maximum]
@@ -68,8 +69,8 @@ def run(moves: list[Move]) -> Graph:
     """The graph of a program: each move takes any of the values before it."""
     draw = np.random.default_rng(0)
     values: list[Any] = [
-        gg.Tensor(draw.normal(size=4), requires_grad=True, name="x"),
-        gg.Tensor(draw.normal(size=4), requires_grad=True, name="y"),
+        leaf(draw.normal(size=4), name="x"),
+        leaf(draw.normal(size=4), name="y"),
         gg.Tensor(draw.normal(size=4), name="c"),
     ]
     with gg.viz.tracing():

@@ -61,8 +61,6 @@ def test_a_generator_is_given_by_name() -> None:
     assert [n for n, rng in found.items() if rng.kind is not rng.KEYWORD_ONLY] == []
 
 
-# ------------------------------------------------------------------------- the checks themselves
-
 CHECKS: dict[str, tuple[Any, list[Any], list[str]]] = {  # a check, good values, which are refused
     "whole": (arguments.whole, [0, -1, 10**12, np.int64(3)], ["1.5", "True", "nan", "text", "3-d"]),
     "size": (arguments.size, [1, np.uint8(3)], ["0", "-1", "10**12", "1.5", "True"]),

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from tests.builders import leaf
 from tests.special_points import POINTS
 
 HERE = Path(__file__).resolve().parent
@@ -59,8 +60,7 @@ def test_every_row_has_tests_that_pytest_collects() -> None:
 
 
 def derivatives(f: Callable[..., Any], at: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
-    """Return the gradients, and the gradients of their sum."""
-    variables = [gg.Tensor(np.array(x, float), requires_grad=True) for x in at]
+    variables = [leaf(np.array(x, float)) for x in at]
     with np.errstate(all="ignore"):
         first = gg.gradients(gg.sum(f(gg, *variables)), variables, create_graph=True)
         total = sum(gg.sum(g) for g in first)
@@ -84,14 +84,12 @@ def test_special_point(name: str) -> None:
 def test_the_plain_sweep_agrees_at_special_points(name: str) -> None:
     """backward() feeds rules plain arrays: there too, NaN and infinity must be where they are."""
     point = POINTS[name]
-    variables = [gg.Tensor(np.array(x, float), requires_grad=True) for x in point.at]
+    variables = [leaf(np.array(x, float)) for x in point.at]
     with np.errstate(all="ignore"):
         gg.sum(point.f(gg, *variables)).backward()
     for t, expected in zip(variables, point.first, strict=True):
         np.testing.assert_allclose(t.grad, expected, rtol=1e-14)
 
-
-# ------------------------------------------------------------------------ dtypes of gradients
 
 MIXED: dict[str, Callable[[Any], Any]] = {
     "Python scalars": lambda x: (2 * x + 1) ** 2 / 3,
@@ -107,7 +105,7 @@ MIXED: dict[str, Callable[[Any], Any]] = {
 def test_forward_promotes_as_numpy_and_gradients_have_their_tensors_dtype(
     name: str, dtype: str
 ) -> None:
-    f, x = MIXED[name], gg.Tensor(np.arange(1.0, 4.0).astype(dtype), requires_grad=True)
+    f, x = MIXED[name], leaf(np.arange(1.0, 4.0).astype(dtype))
     y = f(x)
     assert y.dtype == f(x.data).dtype
     (first,) = gg.gradients([gg.sum(y * y)], [x], create_graph=True)
@@ -118,11 +116,8 @@ def test_forward_promotes_as_numpy_and_gradients_have_their_tensors_dtype(
     assert x.grad.dtype == dtype
 
 
-# ------------------------------------------------------------- what is refused, what is plain
-
-
 def test_questions_about_an_array_are_answered_plainly() -> None:
-    t = gg.Tensor([1.0, np.nan, 2.0], requires_grad=True)
+    t = leaf([1.0, np.nan, 2.0])
     assert np.shape(t) == (3,)
     assert np.ndim(t) == 1
     assert np.size(t) == 3

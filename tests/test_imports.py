@@ -18,7 +18,6 @@ PACKAGE = Path(gg.__file__).resolve().parent
 
 
 def module_files() -> dict[str, Path]:
-    """Every module of the package by its name, `__init__` files under the name of their package."""
     files = {}
     for path in PACKAGE.rglob("*.py"):
         parts = ("graphgrad", *path.relative_to(PACKAGE).with_suffix("").parts)
@@ -50,7 +49,6 @@ IMPORTS = {name: imported_by(path.read_text("utf-8")) for name, path in FILES.it
 
 
 def parents(name: str) -> set[str]:
-    """Name the packages whose `__init__` file runs before the module does."""
     parts = name.split(".")
     return {".".join(parts[:length]) for length in range(1, len(parts))}
 

@@ -304,9 +304,6 @@ def test_a_child_forked_while_a_thread_adds_gradients_can_add_its_own() -> None:
     assert statuses == [0] * 10
 
 
-# ------------------------------------------------------------------- changes in place
-
-
 def test_an_overwritten_value_that_is_not_needed_is_no_error() -> None:
     w, x = leaf([1.0, 2.0]), leaf([3.0, 4.0])
     y = (w + x).sum()
@@ -323,7 +320,7 @@ def test_the_rule_of_an_input_may_ask_for_all_inputs_and_for_more_than_two_value
         lambda g, out, x, y, z: g * out / z + 0 * (x + y),
         name="product",
     )
-    x, y, z = (gg.Tensor(v, requires_grad=True) for v in (2.0, 3.0, 5.0))
+    x, y, z = (leaf(v) for v in (2.0, 3.0, 5.0))
     product(x, y, z).backward()
     assert [float(t.grad) for t in (x, y, z)] == [15.0, 10.0, 6.0]
     assert gg.grad(gg.grad(product), 1)(2.0, 3.0, 5.0) == 5.0
@@ -333,4 +330,4 @@ def test_a_rule_of_a_transposing_op_must_transpose_back() -> None:
     """(3, 2) for an input of (2, 3): of as many axes, and neither broadcasts to the other."""
     turned = gg.op(lambda a: a.T * 1, lambda g: g, name="turned")
     with pytest.raises(ShapeError, match=r"turned.*returned shape \(3, 2\).*\(2, 3\)"):
-        turned(gg.Tensor(np.ones((2, 3)), requires_grad=True)).sum().backward()
+        turned(leaf(np.ones((2, 3)))).sum().backward()

@@ -18,6 +18,7 @@ from graphgrad.errors import ArgumentError, IndexingError
 from graphgrad.nn import functional
 from graphgrad.testing import typical_calls
 from tests import every_module
+from tests.builders import leaf
 from tests.every_op import EVERY_OP
 from tests.sampling import every
 
@@ -52,11 +53,7 @@ def narrowed(tree: Any, dtype: Any, array: Callable[..., Any] | None = None) -> 
 
 
 def everything(function: Callable[..., Any], inputs: Sequence[Any], learned: Any = ()) -> list[Any]:
-    """Return the values, and the gradients of the floating inputs and of what is learned."""
-    given = [
-        gg.Tensor(x, requires_grad=True) if getattr(x, "dtype", None) == np.float64 else x
-        for x in inputs
-    ]
+    given = [leaf(x) if getattr(x, "dtype", None) == np.float64 else x for x in inputs]
     with np.errstate(all="ignore"):  # of the logarithm of −100, say
         outs = flatten(function(*given))[0]
         recorded = [y for y in outs if isinstance(y, gg.Tensor) and y.requires_grad]
@@ -76,8 +73,6 @@ def require_same(got: list[Any], wanted: list[Any], what: str) -> None:
             np.testing.assert_array_equal(a, b, err_msg=what)
             assert a.dtype.kind != "f" or a.dtype == b.dtype, what
 
-
-# --------------------------------------------------------------------------- parameters of ops
 
 NO_COUNTS = {
     # values, not counts: NumPy decides by their dtype what the result's is
@@ -120,8 +115,7 @@ def test_every_integer_parameter_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "array"),
-    every(5, [*((t, None) for t in INTEGERS), *((t, np.array) for t in NARROW)]),
+    ("dtype", "array"), every(5, [*((t, None) for t in INTEGERS), *((t, np.array) for t in NARROW)])
 )
 def test_parameters_of_ops(dtype: Any, array: Any) -> None:
     for name, op, call in CALLS:
@@ -150,9 +144,6 @@ def test_parameters_of_ops(dtype: Any, array: Any) -> None:
             n: narrowed(x, dtype, array) if n in places else x for n, x in call.kwargs.items()
         }
         require_same(run(Call(tuple(args), kwargs)), run(call), f"{name} {case} {dtype.__name__}")
-
-
-# ----------------------------------------------------------------------------------- operands
 
 
 def mixed() -> Iterator[tuple[str, Case, list[int]]]:
@@ -198,9 +189,6 @@ def test_operands(dtype: Any, lowest: int) -> None:
             return everything(on, [leaves[p] for p in rest])
 
         require_same(run(dtype), run(np.int64), f"{name} {case} {places}")
-
-
-# ---------------------------------------------------------------------- modules and functions
 
 
 class Narrow:
@@ -358,8 +346,6 @@ def test_functions(name: str) -> None:
         require_same(run(dtype), wanted, f"{name} {dtype.__name__}")
 
 
-# -------------------------------------------------------------------------- what fits nowhere
-
 HUGE = np.array([2**64 - 1], np.uint64)  # as 64 bits with a sign: −1
 REFUSED: dict[str, tuple[Callable[[Any], Any], type[Exception]]] = {
     "an index": (lambda x: x[HUGE], IndexingError),
@@ -379,7 +365,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], type[Exception]]] = {
 def test_what_does_not_fit_is_refused(name: str) -> None:
     call, error = REFUSED[name]
     with pytest.raises(error, match=r"\(at test_integers.py:\d+\)"):
-        call(gg.Tensor([1.0, 2.0, 3.0], requires_grad=True))
+        call(leaf([1.0, 2.0, 3.0]))
 
 
 def test_whole_numbers_inside_of_lists() -> None:

@@ -278,9 +278,6 @@ def test_no_function_loses_an_imaginary_part(space: Any) -> None:
                 assert callable(found) or found is args[0], name
 
 
-# ----------------------------------------------------------------------- what is taken
-
-
 class Number(enum.IntEnum):
     TWO = 2
 
@@ -341,9 +338,6 @@ def test_a_long_double_computes_and_cannot_be_a_leaf_that_learns() -> None:
         )
 
 
-# ------------------------------------------- a Tensor that would leave the graph on the way
-
-
 @pytest.mark.parametrize(
     "place",
     [
@@ -375,9 +369,6 @@ def test_plain_tensors_are_taken_there() -> None:
     np.testing.assert_array_equal(x.grad, 2 * BASE)
     assert np.histogram(t, 3)[1].tolist() == [1, 2, 3, 4]
     assert np.histogram(x, [0.0, 2.5, 5.0])[0].tolist() == [2, 2]
-
-
-# -------------------------------------------------------------- what a forward returns
 
 
 @pytest.mark.parametrize(("number", "dtype"), [(2.5, float), (np.float32(2.5), np.float32)])
@@ -414,8 +405,6 @@ def test_several_outputs_are_a_tuple_of_arrays(answer: Any, needs: bool) -> None
     with pytest.raises(DtypeError, match=r"own: .*forward returned"):
         own(gg.Tensor(BASE, requires_grad=needs))
 
-
-# ----------------------------------------------------------------------- out= and where=
 
 QUESTIONS: dict[str, Callable[..., Any]] = {
     "isnan": np.isnan,
@@ -480,9 +469,6 @@ def test_where_recorded() -> None:
             call()
     plain = gg.Tensor(BASE > 1)
     assert np.all(leaf() > 1, where=plain)
-
-
-# ------------------------------------------------------------------------- unique values
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1])

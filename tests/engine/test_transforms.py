@@ -292,9 +292,6 @@ def test_gradients_of_recorded_tensors() -> None:
         gg.gradients(once, x)
 
 
-# -------------------------------------------------------------------------- recompute
-
-
 def test_recompute_keeps_nothing_of_the_inside() -> None:
     import tracemalloc
 
@@ -376,8 +373,6 @@ def test_recompute_notices_tensors_that_took_the_place_of_others() -> None:
 
 
 class Calling(nn.Module):
-    """A layer that is called in a way of one's own."""
-
     def __init__(self, layer: nn.Module, call: Any) -> None:
         self.layer, self.call = layer, call
 
@@ -390,9 +385,6 @@ def test_recompute_of_an_input_that_is_also_closed_over() -> None:
     y = x * 2
     (gg.recompute(lambda t: t * y * x, y) + y).backward()
     assert x.grad == pytest.approx(12 * 9 + 2)
-
-
-# --------------------------------------------------------------------------- ops of users
 
 
 def test_an_op_with_the_wrong_number_of_rules_or_names_says_so() -> None:

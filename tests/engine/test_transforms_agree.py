@@ -32,8 +32,6 @@ def container(rng: np.random.Generator, leaves: list[Any], depth: int = 2) -> An
 
 
 class Program:
-    """A smooth function of containers that returns a container."""
-
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         arrays = [rng.uniform(-1, 1, SHAPES[rng.integers(len(SHAPES))])[()] for _ in range(4)]
@@ -72,7 +70,6 @@ def joined(leaves: list[Any]) -> Any:
 
 
 def matrix(jacobian: Any, outputs: list[Any], inputs: list[Any]) -> Any:
-    """The blocks of a Jacobian as one matrix."""
     rows, blocks = [], flatten(jacobian)[0]
     for i, y in enumerate(outputs):
         mine = blocks[i * len(inputs) : (i + 1) * len(inputs)]
@@ -85,13 +82,11 @@ def matrix(jacobian: Any, outputs: list[Any], inputs: list[Any]) -> Any:
 
 
 def split(row: Any, leaves: list[Any]) -> list[Any]:
-    """A row cut into arrays of the shapes of the leaves."""
     ends = np.cumsum([np.size(x) for x in leaves])[:-1]
     return [np.reshape(p, np.shape(x)) for p, x in zip(np.split(row, ends), leaves, strict=True)]
 
 
 def slopes(f: Callable[[Any], Any], point: Any, eps: float = 1e-6) -> Any:
-    """The Jacobian by central differences."""
     steps = eps * np.eye(point.size)
     return np.array([f(point + s) - f(point - s) for s in steps]).T / (2 * eps)
 

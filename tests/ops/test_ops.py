@@ -93,7 +93,6 @@ def test_is_there(name: str) -> None:
 
 
 def test_unstack_is_there_too() -> None:
-    """NumPy has it since 2.1 only."""
     assert isinstance(gg.unstack, Op | Composite)
     assert not hasattr(np, "unstack") or TABLE[np.unstack] is gg.unstack
 
@@ -124,7 +123,6 @@ def test_every_alias_of_numpys_is_ours() -> None:
 
 
 def tensor_call(op: AnyOp, call: Call) -> tuple[Case, Any]:
-    """Put recorded Tensors into a call."""
     case = Case(op, call)
     return case, case.arguments([gg.Tensor(p, requires_grad=True) for p in case.points])
 

@@ -104,7 +104,6 @@ CALLS: list[tuple[Any, tuple[Any, ...]]] = [
 
 
 def plain_parts(answer: Any) -> Iterator[Any]:
-    """Go through what is inside tuples and lists."""
     if isinstance(answer, tuple | list):
         for part in answer:
             yield from plain_parts(part)

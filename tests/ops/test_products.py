@@ -46,9 +46,6 @@ def check_product(f: Product, *shapes: Shape) -> None:
             np.testing.assert_array_equal(a, b)
 
 
-# ------------------------------------------------------------------------------- products
-
-
 def test_cross_along_any_axes() -> None:
     check_product(lambda x, y: np.cross(x, y, 0, 1, -2), (3, 2), (2, 3))
     check_product(lambda x, y: np.cross(x, y, -1, 0, 1), (4, 2, 3), (3, 2))
@@ -87,9 +84,6 @@ def test_one_matrix_for_a_batch_needs_no_batch_of_gradients() -> None:
         rule(g.view(Spy), x.view(Spy), w.shape), np.einsum("bti,bto->io", x, g)
     )
     assert (4, 3, 2) not in made
-
-
-# --------------------------------------------------------------------------------- einsum
 
 
 @st.composite

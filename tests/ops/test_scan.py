@@ -20,8 +20,6 @@ nan = np.nan
 num: Any = np  # NumPy's stubs know no Tensor
 Function = Callable[..., Any]
 
-# ------------------------------------------------------------------------------------- sums
-
 
 def test_the_names_of_the_array_api_work_on_every_numpy() -> None:
     x = np.array([1.0, 2, 4])
@@ -40,11 +38,7 @@ def test_nan_is_passed_over() -> None:
         np.testing.assert_array_equal(jacobian[np.ix_(there, there)], gg.jacobian(g)(x[there]))
 
 
-# --------------------------------------------------------------------------------- products
-
-
 def exact_derivative(x: list[float], order: int) -> Any:
-    """All partial derivatives of running products."""
     n = len(x)
     result = np.zeros((n,) * (order + 1))
     for index in np.ndindex(result.shape):
@@ -87,9 +81,6 @@ def test_a_long_product_is_fast() -> None:
     assert np.count_nonzero(g) == 1
 
 
-# ------------------------------------------------------------------- differences, integrals
-
-
 def test_differences_of_an_order_beyond_the_length_are_empty() -> None:
     x = leaf(np.ones((2, 3)))
     assert np.diff(x, 3).shape == np.diff(x, 10**9).shape == (2, 0)
@@ -130,12 +121,9 @@ def test_errors_name_the_remedy(attempt: Function, error: type[Exception], words
         attempt(leaf([0.0, 1.0]))
 
 
-# --------------------------------------------------------------------------------- sorting
-
-
 def test_the_method_sort_returns_a_copy() -> None:
     """Where ndarray's own sorts in place, and returns None."""
-    t = gg.Tensor([3.0, 1.0, 2.0], requires_grad=True)
+    t = leaf([3.0, 1.0, 2.0])
     y = t.sort()
     assert y.tolist() == [1, 2, 3]
     assert t.tolist() == [3, 1, 2]
@@ -144,12 +132,10 @@ def test_the_method_sort_returns_a_copy() -> None:
 
 
 def test_equals_keep_their_order_and_nans_come_last() -> None:
-    t = gg.Tensor([2.0, nan, 1.0, 2.0, nan], requires_grad=True)
+    t = leaf([2.0, nan, 1.0, 2.0, nan])
     t.sort().backward(np.arange(5.0))
     np.testing.assert_array_equal(t.grad, [1, 3, 0, 2, 4])
 
-
-# ------------------------------------------------------------------------- order statistics
 
 METHODS = [
     "linear", "lower", "higher", "midpoint", "nearest", "inverted_cdf", "averaged_inverted_cdf",

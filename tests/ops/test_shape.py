@@ -21,9 +21,6 @@ from tests.linear import check_linear, whole
 solid = hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4)
 
 
-# --------------------------------------------------------------------------------- joining
-
-
 def test_an_axis_rolls_to_every_place() -> None:
     for axis, start in itertools.product(range(-3, 3), range(-3, 4)):
         check_linear(lambda a, i=axis, j=start: np.rollaxis(a, i, j), (2, 3, 4))
@@ -75,7 +72,7 @@ def test_lists_with_any_of_their_inputs_wanted(operation: Op[Any]) -> None:
         wanted = rng.random(count) < 0.5
         wanted[rng.integers(count)] = True
         inputs = [
-            gg.Tensor(a, requires_grad=True) if want else gg.Tensor(a) if a[0] > 0 else a
+            leaf(a) if want else gg.Tensor(a) if a[0] > 0 else a
             for a, want in zip(arrays, wanted, strict=True)
         ]
         params = (0.0, 1.0) if operation is PENALTY else ()
@@ -101,7 +98,7 @@ def test_a_tensor_stands_for_the_sequence_of_its_rows() -> None:
 
 
 def test_only_wanted_inputs_get_a_gradient_and_the_same_one_twice_gets_the_sum() -> None:
-    x, y = gg.Tensor([1.0, 2.0], requires_grad=True), gg.Tensor([3.0, 4.0])
+    x, y = leaf([1.0, 2.0]), gg.Tensor([3.0, 4.0])
     joined = gg.concatenate([x, [5.0], y, x])
     joined.backward(np.arange(1.0, 8.0))
     np.testing.assert_array_equal(x.grad, [1 + 6, 2 + 7])
@@ -134,9 +131,6 @@ def test_insert(obj: Any, values: tuple[int, ...], axis: int | None) -> None:
     check_linear(lambda a, v: np.insert(a, obj, v, axis), (2, 3), values)
 
 
-# ------------------------------------------------------------------------------- diagonals
-
-
 @given(
     hnp.array_shapes(min_dims=2, max_dims=4, min_side=0, max_side=3), st.integers(-4, 4), st.data()
 )
@@ -152,9 +146,6 @@ def test_diagonals(old: tuple[int, ...], k: int, data: st.DataObject) -> None:
     check_linear(lambda a: np.diag(a, k), old[:1])
     check_linear(lambda a: np.diagflat(a, k), old[:2])
     check_linear(lambda a: np.tril(a, k), (3,))
-
-
-# --------------------------------------------------------------------------------- windows
 
 
 @given(st.data(), hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=5))
@@ -191,8 +182,6 @@ def test_pad_of_nothing_and_by_axis() -> None:
     padded.backward(np.ones((2, 6)))
     np.testing.assert_array_equal(x.grad, [[2, 1, 3]] * 2)
 
-
-# --------------------------------------------------------------------------------- views
 
 VIEWS: dict[str, Callable[[Any], Any]] = {
     "reshape": lambda t: np.reshape(t, (3, 2)),
@@ -239,9 +228,6 @@ def test_a_leaf_overwritten_through_its_view_is_noticed(name: str) -> None:
             y.backward(np.ones((2, 3)))
 
 
-# ------------------------------------------------------------------------------- bad input
-
-
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -285,4 +271,4 @@ def test_errors_name_the_op_the_remedy_and_this_line(
 
 def test_unstack_along_an_axis_that_is_not_there() -> None:
     with pytest.raises(ShapeError, match=r"unstack.*axis"):
-        gg.unstack(gg.Tensor(np.ones((2, 3)), requires_grad=True), axis=2)
+        gg.unstack(leaf(np.ones((2, 3))), axis=2)

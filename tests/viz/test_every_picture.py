@@ -36,7 +36,6 @@ LOOKS: list[dict[str, Any]] = [
 
 
 def squared(results: Iterable[Any]) -> Any:
-    """One number that depends on all floating results."""
     floating = (y for y in results if getattr(y, "dtype", np.dtype(bool)).kind == "f")
     return sum(((y * y).sum() for y in floating), gg.Tensor(0.0))
 
@@ -87,7 +86,6 @@ def check_pictures(graphs: Iterable[Graph]) -> None:
 
 
 def test_every_op() -> None:
-    """Of some the graph of their gradient, too."""
     graphs = []
     for number, op in enumerate(EVERY_OP.values()):
         case = Case(op, typical_calls(op)[0])

@@ -29,7 +29,6 @@ MATRIX, VECTOR = (2, 3), (3,)
 
 
 def calls_of(op: Op[Any]) -> list[Call]:
-    """Typical calls of an op."""
     rng = np.random.default_rng(0)
     domain: Any = op.domain
 
@@ -46,15 +45,11 @@ def calls_of(op: Op[Any]) -> list[Call]:
 
 
 def uses_of(op: Op[Any]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """The inputs and keywords of typical calls."""
     found = []
     for args, kwargs in calls_of(op):
         inputs, params = op.bind(args, kwargs)
         found.append((inputs, dict(zip(op.order[op.inputs :], params, strict=True))))
     return found
-
-
-# --------------------------------------------------------------------------------- every op
 
 
 @pytest.mark.parametrize("op", OPS.values(), ids=OPS)
@@ -76,7 +71,6 @@ def test_every_op_is_told(op: Op[Any]) -> None:
 
 
 def test_most_ops_are_told_by_their_rules() -> None:
-    """The share that the docstrings stand in for must not grow unseen."""
     assert len(ELEMENTWISE) > 80
     by_rule = 0
     for op in OPS.values():
@@ -85,8 +79,6 @@ def test_most_ops_are_told_by_their_rules() -> None:
         by_rule += all(derived(op, keywords, [np.shape(x) for x in inputs]))
     assert by_rule >= 0.8 * len(OPS)
 
-
-# ------------------------------------------------------------------------ the text is true
 
 OTHERS: dict[str, Any] = {
     "σ": gg.sigmoid,
@@ -241,15 +233,11 @@ def computed(text: str, known: dict[str, Any], shape: Any) -> Any:
 
 
 class Index:
-    """Gives back an index as it was typed."""
-
     def __getitem__(self, index: Any) -> Any:
         return index
 
 
 def slope(op: Op[Any], points: list[float], i: int) -> float:
-    """The derivative of an op in one of its inputs, by differences."""
-
     def along(x: Any) -> Any:
         return op(*points[:i], x, *points[i + 1 :])
 
@@ -294,11 +282,7 @@ def test_local_numbers_are_left_out_where_they_would_be_wrong() -> None:
     assert numbers_of(square) == (None, None), "overwritten since"
 
 
-# ------------------------------------------------------------------------- numbers put in
-
-
 def leaf(x: Any, scalar: int | None) -> Any:
-    """A leaf for a floating array, or for one element of it."""
     if not isinstance(x, float | np.ndarray) or np.asarray(x).dtype.kind != "f":
         return x
     if scalar is not None and np.size(x):
@@ -307,7 +291,6 @@ def leaf(x: Any, scalar: int | None) -> Any:
 
 
 def graph_of(op: Op[Any], args: Any, scalar: int | None, **keywords: Any) -> Any:
-    """The values of the graph of a call, and that of the op."""
     inputs, params = op.bind(args, keywords)
     able = [True] * len(inputs) if op.joint else [rule is not None for rule in op.rules]
     out: Any = record(
@@ -347,7 +330,6 @@ def test_numbers_are_put_in_for_every_op(op: Op[Any]) -> None:
 
 @pytest.mark.parametrize("op", ELEMENTWISE.values(), ids=ELEMENTWISE)
 def test_numbers_put_in_give_the_result(op: Op[Any]) -> None:
-    """What stands on the left of the sign of equality, computed, is what stands on the right."""
     for args, keywords in calls_of(op):
         for scalar in (0, 1):
             _, value = graph_of(op, args, scalar, **keywords)
@@ -405,8 +387,6 @@ def test_what_was_overwritten_is_not_put_in() -> None:
     w.data -= 1.0
     assert gg.graph(y).snapshot.result.in_numbers == "w × 2 = 6"
 
-
-# ------------------------------------------------------------------------------ typography
 
 X, XY, A = ("x",), ("x", "y"), ("A",)
 # fmt: off
@@ -484,9 +464,6 @@ def test_heavy_ops() -> None:
     (text,) = sent(_CROSS_ENTROPY, "x", labels=labels, shapes=[(3, 4)])
     assert text == "g · (softmax(x) − onehot(labels)) / 3"
     assert sent(CONV2D, "x", "w", "b")[:2] == ("conv_transpose2d(g, w)", "conv2d_weight_grad(x, g)")
-
-
-# ------------------------------------------------------------------- graphs, users, hostility
 
 
 def test_a_node_tells_all_of_itself() -> None:

@@ -28,11 +28,7 @@ def boxed(scene: Scene) -> dict[str, Any]:
 
 
 def entering(seen: View) -> set[int]:
-    """What is drawn as a leaf, though an op computed it."""
     return {n.outputs[0] for n in seen.nodes if n.id[0] == "v" and seen.value(n.outputs[0]).inputs}
-
-
-# ----------------------------------------------------------------------- properties, by random
 
 
 @given(moves, looks)
@@ -96,9 +92,6 @@ def test_a_use_is_a_fork_where_the_value_has_others(todo: list[Move], look: Any)
                 others = wires[use.source] > 1 or not shown.issuperset(users)
                 if scene.view.value(use.source).needs and look.get("direction") != "backward":
                     assert use.fork == others
-
-
-# --------------------------------------------------------------------------------- networks
 
 
 def test_blocks_in_a_row_open_into_boxes_and_each_of_those() -> None:

@@ -39,9 +39,6 @@ def browser(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return addresses
 
 
-# ---------------------------------------------------------------------------- from a script
-
-
 def test_the_page_is_in_a_file_that_stays_and_opens(graph: Any, browser: list[str]) -> None:
     path = graph.show()
     assert browser == [path.as_uri()]
@@ -117,9 +114,6 @@ def test_a_script_opens_the_browser_of_the_environment(tmp_path: Path) -> None:
     assert path.read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
-# --------------------------------------------------------------------------- in a notebook
-
-
 class Shell:
     """What IPython's shell is for us: some have a kernel, and something that publishes."""
 
@@ -176,9 +170,6 @@ def test_ipython_without_a_kernel_is_no_notebook(
     assert kernel_shell() is None
     assert graph.show().is_file()
     assert len(browser) == 1
-
-
-# ---------------------------------------------------------------------- in a real browser
 
 
 def test_a_page_in_a_frame_runs_its_own_script_and_nothing_else(tmp_path: Path, visit: Any) -> None:

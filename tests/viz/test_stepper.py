@@ -15,16 +15,14 @@ from graphgrad.viz.drawing.texts import gradient_lines, value_lines
 from graphgrad.viz.formulas.number_format import number as written
 from graphgrad.viz.page.document import FOLDER, SIGNS, lean
 from tests.browser import OVERLAPS, data_of, reached_by_tab
-from tests.builders import HOSTILE, Net, network, traced
+from tests.builders import HOSTILE, Net, leaf, network, traced
 from tests.golden import programs
-from tests.golden.programs import leaf
 from tests.sight import contrast
 
 PAGES: dict[str, tuple[Graph, str]] = {}
 
 
 def html(graph: Graph, **look: Any) -> str:
-    """The page of a graph, laid out once."""
     key = f"{id(graph)} {look}"
     if key not in PAGES:
         PAGES[key] = graph, graph.to_html(limit=1000, **look)
@@ -32,7 +30,6 @@ def html(graph: Graph, **look: Any) -> str:
 
 
 def told(page: str) -> Any:
-    """The data of a page, without what they leave out."""
     data = data_of(page)
     data["values"] = [data["kinds"][row["like"]] | row for row in data["values"]]
     gradients = {row["id"]: row.get("gradient") for row in data["values"]}
@@ -61,7 +58,6 @@ def tree(leaves: int) -> gg.Tensor:
 
 
 def recurrence(times: int) -> gg.Tensor:
-    """A weight that is drawn at each of its uses."""
     w, h = leaf(0.5, "W"), leaf(1.0, "h")
     for _ in range(times):
         h = gg.tanh(h * w)
@@ -75,16 +71,12 @@ def apples() -> Graph:
 
 @pytest.fixture(scope="module")
 def blocks() -> Graph:
-    """Closed modules, one of them repeated."""
     return traced(Net(3), 2, 4)
 
 
 @pytest.fixture(scope="module")
 def wide() -> Graph:
     return gg.graph(tree(64))
-
-
-# --------------------------------------------------------------------------------- one file
 
 
 def test_sizes(apples: Graph) -> None:
@@ -119,9 +111,6 @@ def test_numbers_that_are_not_finite_are_kept() -> None:
         x = leaf([0.0, -1.0], "x")
         data = told(gg.graph(gg.log(x).sum()).to_html())
     assert data["values"][1]["numbers"] == ["-Infinity", "NaN"]
-
-
-# ------------------------------------------------------------------------- fewer characters
 
 
 def test_what_only_readers_need_is_taken_out() -> None:
@@ -166,9 +155,6 @@ def test_texts_stand_out(dark: bool) -> None:
     assert contrast(colors["on-here"], colors["here"]) >= 4.5
 
 
-# ----------------------------------------------------------------------------- in a browser
-
-
 @pytest.fixture
 def visit(visit: Any, tmp_path: Path) -> Any:
     """Open a graph's page in a window of some width and scheme."""
@@ -209,7 +195,6 @@ def words(page: Any) -> str:
 
 
 def said(page: Any, presses: int) -> list[str]:
-    """The words of the next steps."""
     found = []
     for _ in range(presses):
         page.keyboard.press("ArrowRight")
@@ -218,7 +203,6 @@ def said(page: Any, presses: int) -> list[str]:
 
 
 def fact(page: Any, what: str) -> str:
-    """A fact of the details panel."""
     text: str = page.locator(f"#about dt:text-is('{what}') + dd").first.inner_text()
     return text
 
@@ -303,7 +287,6 @@ def test_every_step_shows_what_is_known_by_then_and_no_more(visit: Any, program:
 
 
 def freed() -> Graph:
-    """A graph whose gradients were not kept."""
     x = leaf(np.linspace(0, 1, 12), "x")
     y = (gg.sin(x) * x).sum()
     y.backward()
@@ -395,8 +378,8 @@ def test_details_of_an_op(visit: Any, apples: Graph) -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_small_arrays_are_told_exactly(visit: Any, dtype: Any) -> None:
     rng = np.random.default_rng(0)
-    x = gg.Tensor(rng.standard_normal((2, 3)).astype(dtype), requires_grad=True, name="x")
-    y = gg.Tensor(rng.standard_normal((4, 3)).astype(dtype), requires_grad=True, name="y")
+    x = leaf(rng.standard_normal((2, 3)).astype(dtype), name="x")
+    y = leaf(rng.standard_normal((4, 3)).astype(dtype), name="y")
     loss = gg.sin(x).sum() + gg.cos(y).sum()
     loss.backward()
     page = visit(gg.graph(loss))
@@ -697,8 +680,6 @@ def test_without_a_script_the_whole_picture_is_seen(
 
 
 class Named(nn.Module):
-    """Layers whose paths end in names."""
-
     def __init__(self, names: list[str]) -> None:
         rng = np.random.default_rng(0)
         self.layers = {name: nn.Affine(3, 3, rng=rng) for name in names}
@@ -710,7 +691,6 @@ class Named(nn.Module):
 
 
 def test_hostile_names_are_texts_in_a_browser(visit: Any) -> None:
-    """Of modules and of leaves."""
     with gg.viz.tracing():
         y = Named([*HOSTILE])(gg.Tensor(np.ones((2, 3), np.float32), name="x")).sum()
         for name in HOSTILE:

@@ -18,6 +18,7 @@ from graphgrad.viz.snapshots.digest import summarize
 from graphgrad.viz.views.scenes import scenes
 from graphgrad.viz.views.steps import Arrival, SceneStep, steps
 from graphgrad.viz.views.view import View
+from tests.builders import leaf
 from tests.golden import programs
 from tests.random_programs import Move, fitting, looks, moves, run
 
@@ -33,7 +34,6 @@ def told(found: Sequence[SceneStep], direction: str) -> list[str]:
 
 
 def arrivals(found: Sequence[SceneStep]) -> list[tuple[int, str | None, str | None]]:
-    """What arrives where, in the order of the steps."""
     return [
         (a.value, a.use, None if a.lines is None else " ".join(a.lines))
         for step in found
@@ -43,9 +43,6 @@ def arrivals(found: Sequence[SceneStep]) -> list[tuple[int, str | None, str | No
 
 def order(graph: Graph, direction: str) -> list[int]:
     return [step.id for step in graph.snapshot.steps if step.direction == direction]
-
-
-# ----------------------------------------------------------------------- properties, by random
 
 
 @given(moves, looks)
@@ -212,11 +209,8 @@ def test_drawn_contributions_arrive_once(todo: list[Move], look: Any) -> None:
         assert set(met) == (drawn if seen.direction != "forward" else set())
 
 
-# --------------------------------------------------------------------------------- by hand
-
-
 def test_the_same_value_twice_is_sent_to_twice() -> None:
-    x = programs.leaf(3.0, "x")
+    x = leaf(3.0, "x")
     graph = gg.graph(x * x + x)  # x is 1, x * x is 2
     assert arrivals(steps(graph.view())) == [
         (3, None, None),
@@ -228,7 +222,7 @@ def test_the_same_value_twice_is_sent_to_twice() -> None:
 
 
 def test_of_large_arrays_there_is_no_sum_but_the_first() -> None:
-    x = programs.leaf(np.ones(20), "x")
+    x = leaf(np.ones(20), "x")
     graph = gg.graph((x * 2.0 + x * 3.0 + x).sum())
     lines = [said for value, _, said in arrivals(steps(graph.view())) if value == 1]
     assert lines == ["‖∂‖ 4.472", "∂ …", None]
@@ -240,13 +234,13 @@ def test_nothing_goes_back_from_what_needs_no_gradient() -> None:
 
 
 def test_a_leaf_alone_has_its_seed() -> None:
-    assert steps(gg.graph(programs.leaf(1.0)).view()) == [
+    assert steps(gg.graph(leaf(1.0)).view()) == [
         SceneStep("seed", "v1", 0, arrivals=(Arrival(1, None, None),))
     ]
 
 
 def test_a_graph_freed_before_anything_was_kept() -> None:
-    x = programs.leaf(np.ones(20))
+    x = leaf(np.ones(20))
     loss = (gg.sin(x) * x).sum()
     loss.backward()
     graph = gg.graph(loss)
@@ -259,15 +253,13 @@ def test_a_graph_freed_before_anything_was_kept() -> None:
 
 
 def test_what_leaves_a_module_has_its_gradient_from_outside() -> None:
-    """And what is used inside as well has a part of it."""
-
     class Leaving(nn.Module):
         def forward(self, x: Any) -> Any:
             y = x * 2.0
             return y, y * y
 
     with tracing():
-        y, z = Leaving()(programs.leaf(3.0, "x"))
+        y, z = Leaving()(leaf(3.0, "x"))
         total = y * 10.0 + z
     graph = gg.graph(total)
     outer, inner = (scene.view for scene in scenes(graph.snapshot, collapse=0))
@@ -307,7 +299,7 @@ def test_other_ops_between_the_steps_of_a_recurrence() -> None:
 
 
 def test_a_neighbourhood_gets_its_gradient_from_out_of_sight() -> None:
-    x = programs.leaf(1.0, "x")
+    x = leaf(1.0, "x")
     for k in range(10):
         x = x * 2.0
         x.name = f"x{k}"

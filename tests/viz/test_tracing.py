@@ -20,7 +20,7 @@ from graphgrad.viz import Graph, Numbers, Value, tracing
 from graphgrad.viz.drawing.items import Wire, drawing
 from graphgrad.viz.views.scenes import scenes
 from graphgrad.viz.views.steps import steps
-from tests.golden.programs import leaf
+from tests.builders import leaf
 
 
 def rng() -> np.random.Generator:
@@ -38,15 +38,12 @@ def ops(graph: Graph) -> list[Value]:
 
 
 def modules_of(graph: Graph) -> list[str | None]:
-    """The module of each op, in order."""
     return [v.module for v in ops(graph)]
 
 
 def names(graph: Graph) -> list[str | None]:
     return [v.name for v in graph.snapshot.values if v.kind == "leaf"]
 
-
-# ------------------------------------------------------------------- contributions at forks
 
 UNARY: list[Any] = [gg.sin, gg.tanh, gg.negative, gg.square, lambda x: x * 0.5, lambda x: x[::-1]]
 BINARY: list[Any] = [
@@ -62,7 +59,6 @@ choices = st.lists(
 
 
 def random_graph(size: int, moves: list[tuple[int, int, int]]) -> gg.Tensor:
-    """A graph in which each op takes any of the values before it."""
     draw = rng()
     values: list[Any] = [leaf(draw.normal(size=size)), leaf(draw.normal(size=1)), draw.normal()]
     for op, i, j in moves:
@@ -78,7 +74,6 @@ def random_graph(size: int, moves: list[tuple[int, int, int]]) -> gg.Tensor:
 
 
 def check_sums(graph: Graph, *, all_known: bool = True) -> None:
-    """What the uses of a value send back adds up to its gradient."""
     values = graph.snapshot.values
     shares: dict[int, list[Numbers | None]] = defaultdict(list)
     for v in ops(graph):
@@ -144,7 +139,6 @@ def test_what_a_hook_made_of_a_gradient_is_passed_on() -> None:
 
 
 def test_a_value_overwritten_since_is_not_used_for_a_contribution() -> None:
-    """The freed graph has its values, but this one is another now."""
     x, y = leaf(2.0), leaf(5.0)
     z = x * y
     z = z + x
@@ -162,9 +156,6 @@ def test_a_later_backward_is_the_one_that_is_told() -> None:
         y.backward(np.ones(2), retain_graph=True)
     y.backward(np.array([10.0, 100.0]))
     assert elements(gg.graph(y).snapshot.values[0].gradient).tolist() == [30, 300]
-
-
-# -------------------------------------------------------------------------------- steps
 
 
 @given(choices)
@@ -214,16 +205,10 @@ def test_an_op_that_only_a_condition_depends_on_has_no_way_back() -> None:
     assert not gg.graph(gg.Tensor(1.0)).snapshot.steps
 
 
-# ----------------------------------------------------------------------------- formulas
-
-
 def test_no_name_means_two_things_in_a_formula() -> None:
     """Without a name an input goes by the op's own, x; not where the user has another x."""
     assert ops(gg.graph(gg.exp(gg.sin(leaf(2.0, "w")))))[1].formula == "exp(x)"
     assert ops(gg.graph(gg.exp(gg.sin(leaf(2.0, "x")))))[1].formula == "exp(#2)"
-
-
-# ------------------------------------------------------------------------------ modules
 
 
 class Block(nn.Module):
@@ -396,9 +381,6 @@ def test_recomputed_parts_and_transforms_are_traced_too() -> None:
     assert {v.module for v in ops(graph)} == {None, "0", "1"}
 
 
-# --------------------------------------------------------------------- what a trace records
-
-
 def test_numbers_of_large_values_stay() -> None:
     x, w = np.full((5, 4), 2.0), leaf(np.ones((4, 3)))
     with tracing():
@@ -455,9 +437,6 @@ def test_nothing_is_kept_alive() -> None:
         assert graph.snapshot.modules == other.snapshot.modules
     finally:
         gc.enable()
-
-
-# ----------------------------------------------------------------------- graph of a function
 
 
 def test_arguments_become_leaves_with_the_names_of_the_parameters() -> None:
@@ -541,7 +520,6 @@ def test_a_recurrent_layer_is_drawn_as_it_is() -> None:
 
 
 def squares(x: Any) -> Any:
-    """Return a result under a name of its own."""
     y = x * x
     y.name = "y"
     return y
@@ -562,12 +540,12 @@ def test_a_graph_is_called_by_the_user_or_by_the_class_of_the_model() -> None:
         "loss": [gg.graph(named)],
         "squares": [gg.graph(squares, 3.0), gg.graph(functools.partial(squares), 3.0)],
         "y": [
-            gg.graph(squares(gg.Tensor(3.0, requires_grad=True))),
+            gg.graph(squares(leaf(3.0))),
             gg.graph(lambda x: squares(x), 2.0),  # noqa: PLW0108
         ],
         "∂x": [gg.graph(gg.grad(squares), 3.0)],
-        "multiply": [gg.graph(gg.Tensor(3.0, requires_grad=True) * 2)],
-        "graph": [gg.graph(gg.Tensor(3.0, requires_grad=True))],
+        "multiply": [gg.graph(leaf(3.0) * 2)],
+        "graph": [gg.graph(leaf(3.0))],
     }
     for title, alike in graphs.items():
         for graph in alike:
