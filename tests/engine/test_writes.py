@@ -421,11 +421,3 @@ def test_new_data_for_one_tensor_is_no_write_to_the_array_it_takes() -> None:
     w.data = c
     y.backward()
     assert np.asarray(x.grad).tolist() == [2.0, 3.0]
-
-
-def test_an_index_in_a_list_is_copied_too() -> None:
-    rows, x = np.array([0, 1]), leaf(np.zeros((2, 3)))
-    y = x[(rows, [1, 2])]
-    rows[0] = 1
-    y.sum().backward()
-    assert np.asarray(x.grad).tolist() == [[0, 1, 0], [0, 0, 1]]

@@ -160,7 +160,6 @@ def ones(*shape: int) -> gg.Tensor:
         (lambda: ones(2, 3) @ 2.0, r"multiply by \*"),
         (lambda: ones(2, 3, 4) @ ones(5, 4, 2), "axes before the matrix must be equal or 1"),
         (lambda: np.dot(ones(2, 3), ones(2, 3)), "dot.*not aligned"),
-        (lambda: np.vecdot(ones(2), ones(3)), "vecdot.*must have one length"),
         (lambda: np.cross(ones(4), ones(4)), r"cross.*2 or 3 numbers.*\(4,\)"),
         (lambda: np.linalg.cross(ones(2), ones(2)), r"cross.*3 numbers.*\(2,\)"),
         (
@@ -168,12 +167,9 @@ def ones(*shape: int) -> gg.Tensor:
             r"'ij,jk': label 'j' has length 3 in operand 0 \(2, 3\) and 4 in operand 1 \(4, 5\)",
         ),
         (lambda: np.einsum("ii", ones(2, 3)), "label 'i' has length 2 in operand 0"),
-        (lambda: np.einsum("ii", ones(1, 3)), "label 'i' has length 1 in operand 0"),
         (lambda: np.einsum("...i,...i", ones(2, 3), ones(3, 3)), "an axis of '...'"),
         (lambda: np.einsum("ijk", ones(2, 3)), r"operand 0 has 2 axes \(2, 3\), its term names 3"),
         (lambda: np.einsum("ij,j", ones(2, 3)), "do not name 1 operands"),
-        (lambda: np.einsum("ij->k", ones(2, 3)), "'k'"),
-        (lambda: np.einsum(ones(2), [52]), "numbers from 0 to 51"),
     ],
 )
 def test_shapes_that_do_not_fit(call: Callable[[], Any], words: str) -> None:
