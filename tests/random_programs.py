@@ -12,15 +12,20 @@ from graphgrad.viz import Graph
 from tests.builders import leaf
 
 UNARY: list[Any] = [gg.sin, gg.tanh, lambda x: x * 0.5, lambda x: x[::-1]]
-BINARY: list[Any] = [gg.add, gg.multiply, gg.subtract, gg.maximum]
+BINARY: list[Any] = [
+    *(gg.add, gg.multiply, gg.subtract, gg.maximum),
+    lambda x, y: gg.where(x > 0, x, y),
+]
 halves = gg.op(
-    lambda x: (x[:2], x[2:]),
-    joint=lambda g: (np.concatenate([np.zeros(2) if part is None else part for part in g]),),
+    lambda x: (x[: len(x) // 2], x[len(x) // 2 :]),
+    joint=lambda g: (
+        np.concatenate([np.zeros_like(g[1 - i]) if g[i] is None else g[i] for i in (0, 1)]),
+    ),
     outputs=2,
     inputs=1,
     name="halves",
 )
-ENTER, LEAVE, REPEAT, SPLIT = range(8, 12)
+ENTER, LEAVE, REPEAT, SPLIT = range(9, 13)
 
 Move = tuple[int, int, int]
 kinds = st.one_of(st.sampled_from([ENTER, REPEAT]), st.integers(0, SPLIT))
@@ -33,7 +38,7 @@ class Block(nn.Module):
     """What may be repeated, with a parameter of its own."""
 
     def __init__(self) -> None:
-        self.scale = nn.Parameter(np.full(4, 0.5))
+        self.scale = nn.Parameter(np.full(1, 0.5))
 
     def forward(self, x: Any, y: Any) -> Any:
         return gg.tanh(x) * self.scale + y
@@ -56,31 +61,36 @@ class Room(nn.Module):
                 for block in self.blocks:
                     x = block(x, y if i % 3 else y * 0.5)
                 values.append(x)
-            elif kind == SPLIT:
+            elif kind == SPLIT and len(x) > 1:
                 first, second = halves(x)
                 values.append(gg.concatenate([second, first * 2.0]))
             elif kind < len(UNARY):
                 values.append(UNARY[kind](x))
-            else:
+            elif kind < ENTER:
                 values.append(BINARY[kind - len(UNARY)](x, y))
 
 
-def run(moves: list[Move]) -> Graph:
-    """The graph of a program: each move takes any of the values before it."""
+def result(moves: list[Move], size: int = 4) -> gg.Tensor:
+    """Run a program, each move of which takes any of the values before it."""
     draw = np.random.default_rng(0)
     values: list[Any] = [
-        leaf(draw.normal(size=4), name="x"),
-        leaf(draw.normal(size=4), name="y"),
-        gg.Tensor(draw.normal(size=4), name="c"),
+        leaf(draw.normal(size=size), name="x"),
+        leaf(draw.normal(size=1), name="y"),
+        gg.Tensor(draw.normal(size=size), name="c"),
     ]
+    todo = iter(moves)
+    room = Room()
+    room(values, todo)
+    for move in todo:  # after the module was left
+        room(values, iter([move]))
+    total: gg.Tensor = sum((v.sum() for v in values[3:]), values[0].sum())
+    return total
+
+
+def run(moves: list[Move]) -> Graph:
+    """The graph of a traced program."""
     with gg.viz.tracing():
-        todo = iter(moves)
-        room = Room()
-        room(values, todo)
-        for move in todo:  # after the module was left
-            room(values, iter([move]))
-        total: Any = sum((v.sum() for v in values[3:]), values[0].sum())
-    return gg.graph(total)
+        return gg.graph(result(moves))
 
 
 def fitting(graph: Graph, look: dict[str, Any]) -> dict[str, Any]:

