@@ -369,11 +369,3 @@ def test_demo_where_no_special_character_can_be_printed(tmp_path: Path) -> None:
     done = process("demo", "-o", "fruit.json", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert done.code == 0, done.err
     assert "?price/?(tax) = 650" in done.out
-
-
-def test_import_graphgrad_needs_none_of_it(tmp_path: Path) -> None:
-    done = python("-c", "import sys, graphgrad; print(*sys.modules)", cwd=tmp_path)
-    loaded = done.out.split()
-    assert "graphgrad.engine.tensor" in loaded
-    new = ("graphgrad.cli", "graphgrad.viz", "graphgrad.__main__", "webbrowser", "argparse")
-    assert not [name for name in loaded if name.startswith(new)]

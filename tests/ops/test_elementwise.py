@@ -242,9 +242,10 @@ def test_the_logistic_family_is_silent_and_exact_far_out(dtype: type) -> None:
     assert gg.relu(gg.Tensor([inf, -inf])).tolist() == [inf, 0]
 
 
-def test_numpys_numbers_widen_as_in_numpy_and_the_gradient_comes_back_narrow() -> None:
-    array = np.array([0.7, 1.2], np.float32)
-    operands = [np.float64(2), np.array(2.0), np.array([2.0]), np.int64(2), np.float16(2)]
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_numpys_numbers_widen_as_in_numpy_and_gradients_come_back_narrow(dtype: str) -> None:
+    array = np.array([0.7, 1.2], dtype)
+    operands = [2, np.float64(2), np.array(2.0), np.array([2.0]), np.int64(2), np.float16(2)]
     for other in operands:
         x = leaf(array)
         functions: list[Function] = [np.multiply, np.add, np.power, np.maximum, np.arctan2]
@@ -252,7 +253,8 @@ def test_numpys_numbers_widen_as_in_numpy_and_the_gradient_comes_back_narrow() -
             for y, plain in ((f(other, x), f(other, array)), (f(x, other), f(array, other))):
                 assert y.dtype == plain.dtype
                 assert np.array_equal(y.data, plain)
-                assert gg.gradients(y.sum(), x).dtype == np.float32
+                first = gg.gradients((y * y).sum(), x, create_graph=True)
+                assert first.dtype == gg.gradients(first.sum(), x).dtype == dtype
         assert (np.float64(2) * x).dtype == (np.float64(2) * array).dtype
 
 

@@ -1,7 +1,5 @@
 """Showing the page of a graph: in the cell of a notebook, else from a file in the browser."""
 
-import os
-import subprocess
 import sys
 import tempfile
 import webbrowser
@@ -88,30 +86,6 @@ def test_what_cannot_be_written_or_drawn_opens_nothing(
         graph.show()
     assert browser == []
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.skipif(os.name != "posix", reason="the variable BROWSER is read as POSIX does")
-def test_a_script_opens_the_browser_of_the_environment(tmp_path: Path) -> None:
-    """A real process, and a real program that is asked to open the page."""
-    note = tmp_path / "opened"
-    program = tmp_path / "browser"
-    program.write_text(f'#!/bin/sh\necho "$1" > "{note}"\n', "utf-8")
-    program.chmod(0o755)
-    script = (
-        "import graphgrad as gg; x = gg.Tensor(2.0, requires_grad=True); "
-        "print(gg.graph(x * x).show())"
-    )
-    env = os.environ | {
-        "BROWSER": str(program),
-        "TMPDIR": str(tmp_path),
-        "PYTHONPATH": str(Path(gg.__file__).parent.parent),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True
-    )
-    path = Path(done.stdout.strip())
-    assert note.read_text("utf-8").strip() == path.as_uri()
-    assert path.read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
 class Shell:
