@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad import nn
 from graphgrad.errors import PictureError
 from graphgrad.viz import Graph
 from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.views.scenes import scenes
 from tests.browser import Parts
-from tests.builders import HOSTILE, leaf
+from tests.builders import HOSTILE, Named, leaf
 from tests.viz.test_graph import DRAWN, SVG
 from tests.viz.test_json import read
 
@@ -184,22 +183,13 @@ def test_odd_numbers(data: Any) -> None:
     check_writers(slope)
 
 
-class Odd(nn.Module):
-    def __init__(self, name: str) -> None:
-        self.parts = {name: nn.Affine(2, 2, rng=np.random.default_rng(0))}
-
-    def forward(self, x: Any) -> Any:
-        (layer,) = self.parts.values()
-        return layer(x)
-
-
 def called(name: str) -> Graph:
     """A graph whose leaf, layer, op, symbol, file and result all have this name."""
     found: dict[str, Any] = {}
     exec(compile("def f(op, x): return op(x)", name.replace("\0", "0"), "exec"), found)
     op = gg.op(lambda x: x * 2, lambda g: 2 * g, name=name, symbol=f"{name[:9]}!", elementwise=True)
     with gg.viz.tracing():
-        y = found["f"](op, Odd(name)(leaf(np.ones((1, 2)), name)))
+        y = found["f"](op, Named([name], 2)(leaf(np.ones((1, 2)), name)))
         y.name = name
     return gg.graph(y)
 

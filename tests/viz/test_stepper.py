@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from graphgrad.viz.drawing.texts import gradient_lines, value_lines
 from graphgrad.viz.formulas.number_format import number as written
 from graphgrad.viz.page.document import FOLDER, SIGNS, lean
 from tests.browser import OVERLAPS, data_of, reached_by_tab
-from tests.builders import HOSTILE, Net, leaf, network, traced
+from tests.builders import HOSTILE, Named, Net, leaf, network, traced
 from tests.golden import programs
 from tests.sight import contrast
 
@@ -679,20 +680,9 @@ def test_without_a_script_the_whole_picture_is_seen(
     context.close()
 
 
-class Named(nn.Module):
-    def __init__(self, names: list[str]) -> None:
-        rng = np.random.default_rng(0)
-        self.layers = {name: nn.Affine(3, 3, rng=rng) for name in names}
-
-    def forward(self, x: Any) -> Any:
-        for layer in self.layers.values():
-            x = layer(x)
-        return x
-
-
 def test_hostile_names_are_texts_in_a_browser(visit: Any) -> None:
     with gg.viz.tracing():
-        y = Named([*HOSTILE])(gg.Tensor(np.ones((2, 3), np.float32), name="x")).sum()
+        y = Named([*HOSTILE], 3)(gg.Tensor(np.ones((2, 3), np.float32), name="x")).sum()
         for name in HOSTILE:
             y = y * leaf(1.0, name)
     page = visit(gg.graph(y), 700, collapse=1, merge=False)
@@ -779,50 +769,22 @@ def test_texts_on_heat_stand_out_in_every_state(visit: Any, blocks: Graph, schem
     assert len(grounds) > 30
 
 
-def mlp() -> Graph:
-    rng = np.random.default_rng(0)
-    net = nn.Sequential(nn.Affine(9, 5, rng=rng), nn.ReLU(), nn.Affine(5, 3, rng=rng))
-    with gg.viz.tracing():
-        loss = nn.functional.cross_entropy(net(gg.Tensor(rng.normal(size=(4, 9)))), [0, 1, 2, 0])
-        loss.backward()
-    return gg.graph(loss)
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
-def cnn() -> Graph:
-    rng = np.random.default_rng(0)
-    net = nn.Sequential(
-        nn.Conv2d(1, 2, 3, bias=False, rng=rng),
-        nn.BatchNorm2d(2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Affine(18, 3, rng=rng),
-    )
-    return gg.graph(net, rng.normal(size=(2, 1, 8, 8)))
-
-
-def lstm() -> Graph:
-    rng = np.random.default_rng(0)
-    cell = nn.LSTMCell(3, 4, rng=rng)
-    with gg.viz.tracing():
-        return gg.graph(cell(leaf(rng.normal(size=(2, 3)), "x"))[0])
-
-
-def transformer() -> Graph:
-    rng = np.random.default_rng(0)
-    blocks = [nn.TransformerEncoderLayer(4, 2, 8, rng=rng) for _ in range(3)]
-    return gg.graph(nn.Sequential(*blocks), rng.normal(size=(3, 2, 4)))
-
-
-def second_order() -> Graph:
-    rng = np.random.default_rng(0)
-    net = nn.Sequential(nn.Affine(3, 4, rng=rng), nn.Tanh(), nn.Affine(4, 1, rng=rng))
-    return gg.graph(
-        lambda x: (gg.grad(lambda x: net(x).sum())(x) ** 2).sum(), rng.normal(size=(2, 3))
-    )
-
-
-NETWORKS = (mlp, cnn, lstm, transformer, second_order)
+NETWORKS: dict[str, Callable[[], Graph]] = {
+    "mlp": lambda: traced(Net(1), 4, 4),
+    "cnn": lambda: gg.graph(nn.models.LeNet5((1, 16, 16), rng=rng()), np.ones((2, 1, 16, 16))),
+    "lstm": lambda: gg.graph(nn.LSTMCell(3, 4, rng=rng()), np.ones((2, 3))),
+    "transformer": lambda: gg.graph(
+        nn.Sequential(*[nn.TransformerEncoderLayer(4, 2, 8, rng=rng()) for _ in range(3)]),
+        rng().normal(size=(3, 2, 4)),
+    ),
+    "slope": lambda: gg.graph(
+        lambda x: (gg.grad(lambda x: Net(1)(x).sum())(x) ** 2).sum(), rng().normal(size=(2, 4))
+    ),
+}
 LAYOUTS: list[dict[str, Any]] = [{"layout": "right"}, {"layout": "down"}]
 LOOKS: list[dict[str, Any]] = [
     {"collapse": 9},
@@ -832,14 +794,15 @@ LOOKS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    "program", [*programs.PROGRAMS, network, *NETWORKS], ids=lambda p: p.__name__
-)
-def test_no_two_texts_overlap_where_they_are_drawn(visit: Any, program: Any) -> None:
+CIRCUITS = {f.__name__: f for f in (*programs.PROGRAMS, network)}
+
+
+@pytest.mark.parametrize("name", [*CIRCUITS, *NETWORKS])
+def test_no_two_texts_overlap_where_they_are_drawn(visit: Any, name: str) -> None:
     """In the fonts of this machine: the sizes that the layout gets are estimates."""
-    graph = gg.graph(made) if isinstance(made := program(), gg.Tensor) else made
+    graph = NETWORKS[name]() if name in NETWORKS else gg.graph(CIRCUITS[name]())
     page: Any = None
-    looks = LOOKS if program in NETWORKS else LAYOUTS
+    looks = LOOKS if name in NETWORKS else LAYOUTS
     for look in looks:
         page = visit(graph, **look)
         count, found = page.evaluate(OVERLAPS)
