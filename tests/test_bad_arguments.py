@@ -84,9 +84,7 @@ def test_what_a_check_lets_through(name: str) -> None:
     for value in good:
         check("f", "x", value)
     for bad in refused:
-        with pytest.raises(
-            (ArgumentError, DtypeError), match=r"^f: .*x\b.*test_bad_arguments\.py:"
-        ):
+        with pytest.raises((ArgumentError, DtypeError), match=r"^f: .*x\b.*test_bad_arg"):
             check("f", "x", BAD[bad]())
 
 

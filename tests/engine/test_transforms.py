@@ -57,9 +57,7 @@ def test_argnums() -> None:
 def test_an_argument_named_twice_is_an_error(argnums: Any) -> None:
     for transform in (gg.grad, gg.value_and_grad, gg.jacobian, gg.hessian):
         derivative = transform(lambda a, b: a * a * b, argnums)
-        with pytest.raises(
-            ArgumentError, match=r"argument [01] of .* is named twice.*test_transfo"
-        ):
+        with pytest.raises(ArgumentError, match=r"argument [01] of .* is named twice.*test_tr"):
             derivative(2.0, 3.0)
 
 
@@ -86,9 +84,7 @@ def test_a_function_of_whole_numbers_has_no_gradient(f: Any) -> None:
         lambda x: gg.hvp(f, x, 1.0),
         gg.jacobian(lambda x: (f(x), [f(x)])),
     ):
-        with pytest.raises(
-            DtypeError, match=r"returned (bool|int\d+), which has no gradient.*at t"
-        ):
+        with pytest.raises(DtypeError, match=r"returned (bool|int\d+), .* no gradient.*at t"):
             derivative(x)
 
 

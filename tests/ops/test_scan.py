@@ -88,10 +88,7 @@ def test_differences_of_an_order_beyond_the_length_are_empty() -> None:
 
 @pytest.mark.parametrize(
     ("args", "kwargs"),
-    [
-        ((0.5,), {"axis": (1, 0)}),
-        ((np.array([0.0, 1.0, 1.5, 3.0]), 0.1), {"edge_order": 2}),
-    ],
+    [((0.5,), {"axis": (1, 0)}), ((np.array([0.0, 1.0, 1.5, 3.0]), 0.1), {"edge_order": 2})],
 )
 def test_gradient_along_several_axes(args: Any, kwargs: Any) -> None:
     check_call(scan.gradient, call(whole((4, 5)), *args, **kwargs))

@@ -352,9 +352,7 @@ def test_no_zero_has_a_sign() -> None:
 
 def test_too_many_wires_are_refused_at_once() -> None:
     x = leaf([1.0, 2.0], "x")
-    with pytest.raises(
-        PictureError, match=r"to_svg: the graph has 3000 wires, more than 4 × limit"
-    ):
+    with pytest.raises(PictureError, match=r"to_svg: .* 3000 wires, more than 4 × limit"):
         gg.graph(gg.concatenate([x] * 3000)).to_svg()
 
 
@@ -457,9 +455,7 @@ def test_a_picture_as_text_needs_no_package() -> None:
 )
 @pytest.mark.parametrize("suffix", ["svg", "dot"])
 def test_limits_that_make_no_sense(graph: Graph, limits: Any, suffix: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        PictureError, match=r"(timeout|limit) is a number .*\(at test_graph.py:\d+\)"
-    ):
+    with pytest.raises(PictureError, match=r"(timeout|limit) is a number .*test_graph"):
         graph.render(tmp_path / f"graph.{suffix}", **limits)
     assert not any(tmp_path.iterdir())
 
@@ -484,9 +480,7 @@ def test_numpys_numbers_say_what_is_seen() -> None:
 
 
 def test_a_look_is_said_where_the_graph_is_drawn() -> None:
-    with pytest.raises(
-        UnsupportedError, match=r"takes no collapse=….*show\(collapse=….*test_graph"
-    ):
+    with pytest.raises(UnsupportedError, match=r"no collapse=….*show\(collapse=….*test_graph"):
         gg.graph(nn.Affine(2, 3, rng=np.random.default_rng(0)), np.ones((1, 2)), collapse=1)  # type: ignore[arg-type]
     for word in ("render", "show", "to_svg", "heat"):
         assert word in str(gg.graph.__doc__)
