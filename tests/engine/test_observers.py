@@ -15,8 +15,8 @@ from graphgrad.engine.graph import Node, history
 from graphgrad.engine.recording import Observer, observing
 from graphgrad.engine.sweep import Sweep
 from graphgrad.errors import GraphError
-from tests import odd_programs
 from tests.builders import leaf
+from tests.random_programs import odd
 
 
 def node_of(tensor: gg.Tensor) -> Node | None:
@@ -84,7 +84,7 @@ class Diary(Observer):
 @pytest.mark.parametrize("seed", range(60))
 def test_contributions_add_up_to_the_gradients(seed: int) -> None:
     """Of random programs, of every dtype; and the gradients are those without an observer."""
-    plain, watched = odd_programs.run(seed), odd_programs.run(seed)
+    plain, watched = odd(seed), odd(seed)
     diary = Diary()
     try:
         plain.backward(np.ones(plain.shape))

@@ -22,7 +22,7 @@ from graphgrad.viz.views.steps import steps
 from tests.every_module import EXAMPLES
 from tests.every_op import EVERY_OP
 from tests.nn.test_every_module import inputs_of, made
-from tests.odd_programs import run
+from tests.random_programs import odd
 from tests.viz.test_json import read
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -164,7 +164,7 @@ def is_neutral(value: Value) -> bool:
 @pytest.mark.filterwarnings("ignore")
 def test_odd_programs() -> None:
     with np.errstate(all="ignore"):
-        graphs = [gg.graph(run(seed)) for seed in range(100)]
+        graphs = [gg.graph(odd(seed)) for seed in range(100)]
     assert sum(len(graph.snapshot.values) > 5 for graph in graphs) > 50
     for graph in graphs:
         check_texts(graph)
