@@ -201,18 +201,6 @@ def numbers(lines: Sequence[str]) -> list[float]:
     return [float(number) + 0.0 for number in re.findall(r"-?\d[\d.e+-]*", text)]
 
 
-def test_the_same_value_twice_is_sent_to_twice() -> None:
-    x = leaf(3.0, "x")
-    graph = gg.graph(x * x + x)  # x is 1, x * x is 2
-    assert arrivals(steps(graph.view())) == [
-        (3, None, None),
-        (2, None, None),
-        (1, "k1_3_1", "∂ 1"),
-        (1, "k1_2_0", "∂ 4"),
-        (1, "k1_2_1", None),
-    ]
-
-
 def test_of_large_arrays_there_is_no_sum_but_the_first() -> None:
     x = leaf(np.ones(20), "x")
     graph = gg.graph((x * 2.0 + x * 3.0 + x).sum())

@@ -336,13 +336,6 @@ def test_graphs_of_hundreds_of_values_are_laid_out_in_time(graph: Graph) -> None
         assert "took longer" not in graph.to_svg(limit=1000, collapse=collapse)
 
 
-def test_cells_in_a_row_are_one_box() -> None:
-    graph = cells(50)
-    assert titles(graph.view()) == ["RNNCell × 50"]
-    assert len(graph.view(collapse=0, merge=False).parts) == 0
-    assert titles(graph.view(collapse=0, merge=False)) == ["RNNCell × 1"] * 50
-
-
 def test_nothing_recurses_into_modules() -> None:
     """Many modules in one another, and 5,000 values."""
     paths = [".".join(["m"] * (k + 1)) for k in range(400)]
