@@ -162,19 +162,16 @@ def test_pad_of_nothing_and_by_axis() -> None:
 
 
 VIEWS: dict[str, Callable[[Any], Any]] = {
+    **{
+        name: getattr(np, name)
+        for name in ("ravel", "squeeze", "diagonal", "flip", "flipud", "fliplr", "rot90")
+    },
     "reshape": lambda t: np.reshape(t, (3, 2)),
-    "ravel": np.ravel,
     "transpose": lambda t: t.T,
     "swapaxes": lambda t: np.swapaxes(t, 0, 1),
     "moveaxis": lambda t: np.moveaxis(t, 0, 1),
-    "squeeze": np.squeeze,
     "expand_dims": lambda t: np.expand_dims(t, 0),
     "broadcast_to": lambda t: np.broadcast_to(t, (4, 2, 3)),
-    "diagonal": np.diagonal,
-    "flip": np.flip,
-    "flipud": np.flipud,
-    "fliplr": np.fliplr,
-    "rot90": np.rot90,
     "getitem": lambda t: t[0],
     "sliding_window_view": lambda t: sliding_window_view(t, (1, 2)),
 }
