@@ -162,8 +162,8 @@ def result(moves: list[Move], size: int = 4) -> gg.Tensor:
         gg.Tensor(draw.normal(size=size), name="c"),
     ]
     play(values, moves)
-    total: gg.Tensor = sum((v.sum() for v in values[3:]), values[0].sum())
-    return total
+    total: Any = sum((v.sum() for v in values[3:]), values[0].sum())
+    return total  # type: ignore[no-any-return]
 
 
 def run(moves: list[Move]) -> Graph:
