@@ -185,6 +185,8 @@ def test_assigning_to_a_view_of_a_recorded_tensor_is_refused(name: str) -> None:
     with pytest.raises(GraphError, match=rf"'{name}'.*t\[0, 1\] = v.*\.copy\(\)"):
         VIEWS[name](t)[0] = 9.0
     np.testing.assert_array_equal(t.numpy(), before)
+    with gg.no_grad():
+        assert np.shares_memory(VIEWS[name](t).numpy(), t.numpy())
 
 
 @pytest.mark.parametrize(
