@@ -12,6 +12,8 @@ import pytest
 import graphgrad as gg
 from graphgrad import data, nn, optim, testing, viz
 from graphgrad.checks.laws import Case as LawCase
+from graphgrad.checks.module_laws import ModuleCase
+from graphgrad.checks.optimizer_laws import OptimizerCase
 from graphgrad.data import Dataset
 from graphgrad.engine.domains import Call, Elementwise, Reduction
 from graphgrad.errors import GraphgradError
@@ -144,6 +146,8 @@ OTHERS: dict[str, Callable[[], Any]] = {
     "View": lambda: view(graph(1000).snapshot),
     "Sampler": lambda: testing.Sampler(rng=rng()),
     "Case": lambda: LawCase(add, Call((np.ones(2), np.ones(2)), {})),
+    "ModuleCase": lambda: ModuleCase(nn.Tanh(), [np.ones(2)]),
+    "OptimizerCase": lambda: OptimizerCase(lambda params: optim.SGD(params, lr=0.1)),
     "SequentialLR": two_schedules,
     **{name: functools.partial(optimizer, case) for name, case in CASES.items()},
     "Newton": lambda: optim.Newton(net().parameters()),
