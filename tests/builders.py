@@ -57,6 +57,19 @@ class Net(nn.Module):
         return self.head(x)
 
 
+class Named(nn.Module):
+    """Layers whose paths end in names."""
+
+    def __init__(self, names: list[str], width: int) -> None:
+        rng = np.random.default_rng(0)
+        self.parts = {name: nn.Affine(width, width, rng=rng) for name in names}
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.parts.values():
+            x = layer(x)
+        return x
+
+
 def traced(model: nn.Module, *shape: int) -> Graph:
     """The graph of a model's mean output, with its modules."""
     x = gg.Tensor(np.random.default_rng(1).standard_normal(shape), dtype=np.float32, name="x")

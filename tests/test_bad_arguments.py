@@ -95,8 +95,6 @@ def test_ranges_end_where_they_should(calls: dict[str, Good], bad: str) -> None:
     assert len(cases) > 40
 
 
-# ------------------------------------------------------------------------- the checks themselves
-
 CHECKS: dict[str, tuple[Any, list[Any], list[str]]] = {  # a check, good values, which are refused
     "whole": (arguments.whole, [0, -1, 10**12, np.int64(3)], ["1.5", "True", "nan", "text", "3-d"]),
     "size": (arguments.size, [1, np.uint8(3)], ["0", "-1", "10**12", "1.5", "True"]),
@@ -120,9 +118,7 @@ def test_what_a_check_lets_through(name: str) -> None:
     for value in good:
         check("f", "x", value)
     for bad in refused:
-        with pytest.raises(
-            (ArgumentError, DtypeError), match=r"^f: .*x\b.*test_bad_arguments\.py:"
-        ):
+        with pytest.raises((ArgumentError, DtypeError), match=r"^f: .*x\b.*test_bad_arg"):
             check("f", "x", BAD[bad]())
 
 

@@ -11,8 +11,7 @@ import graphgrad as gg
 from graphgrad.viz import Graph
 from graphgrad.viz.views.fallbacks import simpler
 from graphgrad.viz.views.looks import Look
-from tests.builders import Net, traced
-from tests.golden import programs
+from tests.builders import Net, leaf, traced
 from tests.random_programs import Move, fitting, looks, moves, run
 
 
@@ -54,7 +53,7 @@ def test_in_a_picture_of_heat_repeats_become_one_box_at_last() -> None:
 
 
 def test_without_modules_the_neighbourhood_of_the_result_is_left() -> None:
-    x = programs.leaf(1.0, "x")
+    x = leaf(1.0, "x")
     for _ in range(1000):
         x = x * 1.5
     graph = gg.graph(x)
@@ -70,14 +69,14 @@ def test_without_modules_the_neighbourhood_of_the_result_is_left() -> None:
 
 def test_of_a_result_with_many_inputs_not_even_those_are_left() -> None:
     draw = np.random.default_rng(0)
-    graph = gg.graph(gg.concatenate([programs.leaf(draw.normal(size=1)) * 2.0 for _ in range(99)]))
+    graph = gg.graph(gg.concatenate([leaf(draw.normal(size=1)) * 2.0 for _ in range(99)]))
     *_, (look, note) = simpler(graph.snapshot, Look())
     assert note == "little more than the result is shown"
     assert graph.view(**look).size == 1
 
 
 def test_a_neighbourhood_shrinks() -> None:
-    x = programs.leaf(1.0, "x")
+    x = leaf(1.0, "x")
     for k in range(100):
         x = x * 1.5
         x.name = f"x{k}"
