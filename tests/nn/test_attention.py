@@ -8,7 +8,7 @@ import pytest
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
-from tests.builders import Refusals, refuses
+from tests.builders import Refusals, assert_refused, every_refusal
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -20,6 +20,7 @@ MASK = np.array([[1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 1, 0]], bool)
 
 
 def by_definition(q: Any, k: Any, v: Any, mask: Any = None, /) -> Any:
+    """Write the equation down, one small op after the other."""
     scores = q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1])
     if mask is not None:
         scores = gg.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
@@ -63,9 +64,13 @@ def test_causal_is_a_mask_and_joins_others() -> None:
     ahead = F.causal_mask(L, S)
     np.testing.assert_array_equal(ahead, [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]])
     np.testing.assert_array_equal(attend(q, k, v, is_causal=True), attend(q, k, v, ahead))
-    joined = attend(q, k, v, MASK & ahead)
-    for mask in (MASK, np.where(MASK, 0.0, -np.inf)):
-        np.testing.assert_array_equal(attend(q, k, v, mask, is_causal=True), joined)
+    np.testing.assert_array_equal(
+        attend(q, k, v, MASK, is_causal=True), attend(q, k, v, MASK & ahead)
+    )
+    added = np.where(MASK, 0.0, -np.inf)
+    np.testing.assert_array_equal(
+        attend(q, k, v, added, is_causal=True), attend(q, k, v, MASK & ahead)
+    )
 
 
 def test_a_later_key_has_no_influence_on_a_causal_query() -> None:
@@ -123,8 +128,37 @@ def test_a_float64_mask_does_not_widen_float32() -> None:
     assert out.dtype == np.float32
 
 
+# --------------------------------------------------------------------------------- several heads
+
+
 def attention(**options: Any) -> Any:
     return nn.MultiheadAttention(4, 2, rng=np.random.default_rng(0), dtype=float, **options)
+
+
+def test_heads_see_their_own_columns() -> None:
+    """By hand: project, cut into heads, attend, put side by side, project."""
+    net = attention(batch_first=True)
+    net.in_proj_bias.data += RNG.standard_normal(12)
+    x, m = RNG.standard_normal((2, L, 4)), RNG.standard_normal((2, S, 4))
+    w, b = np.split(net.in_proj_weight.data, 3), np.split(net.in_proj_bias.data, 3)
+    q, k, v = (z @ w[i].T + b[i] for i, z in enumerate((x, m, m)))
+    parts = [
+        by_definition(gg.Tensor(q[..., c]), k[..., c], v[..., c])
+        for c in (slice(0, 2), slice(2, 4))
+    ]
+    expected = net.out_proj(np.concatenate([p[0].numpy() for p in parts], axis=2))
+    out, weights = net(x, m, m, average_attn_weights=False)
+    np.testing.assert_allclose(out.numpy(), expected.numpy(), rtol=1e-12)
+    for head in range(2):
+        np.testing.assert_allclose(weights.numpy()[:, head], parts[head][1].numpy(), rtol=1e-12)
+    mean = net(x, m, m)[1]
+    np.testing.assert_allclose(mean.numpy(), weights.numpy().mean(axis=1), rtol=1e-12)
+
+
+def test_self_attention_in_one_product_equals_three() -> None:
+    net = attention()
+    x = RNG.standard_normal((L, 2, 4))
+    np.testing.assert_allclose(net(x, x, x)[0].numpy(), net(x, x.copy(), x.copy())[0].numpy())
 
 
 def test_masks_of_both_kinds_join() -> None:
@@ -154,11 +188,12 @@ def ones(*shape: int, dtype: Any = float) -> Any:
 
 REFUSED: Refusals = {
     ShapeError: {
+        "each needs two axes": lambda: attend(ones(3), ones(2, 3), ones(2, 3)),
         r"one size, .* query \(2, 3\), key \(2, 4\)": lambda: attend(
             ones(2, 3), ones(2, 4), ones(2, 4)
         ),
-        "must be equal or 1": lambda: attend(ones(2, 1, 3), ones(3, 1, 3), ones(3, 1, 3)),
         "a value for each key": lambda: attend(ones(2, 3), ones(2, 3), ones(1, 3)),
+        "must be equal or 1": lambda: attend(ones(2, 1, 3), ones(3, 1, 3), ones(3, 1, 3)),
         r"attn_mask \(4, 3\) must broadcast to \(3, 4\)": lambda: attend(
             *qkv(), ones(4, 3, dtype=bool)
         ),
@@ -175,16 +210,26 @@ REFUSED: Refusals = {
     },
     DtypeError: {
         "int64; give bool": lambda: attend(*qkv(), ones(3, 4, dtype=int)),
+        r"query is int64; use \.astype": lambda: attend(*[ones(2, 2, dtype=int)] * 3),
         r"attn_mask is int64; give bool \(True: ignore\)": lambda: attention()(
             *[ones(3, 2, 4)] * 3, attn_mask=ones(3, 3, dtype=int)
         ),
     },
     ArgumentError: {
+        "dropout_p = 1.5 must": lambda: attend(*qkv(), dropout_p=1.5),
         "5 must be a multiple of num_heads 2": lambda: nn.MultiheadAttention(5, 2),
         "'elu'; there are relu, gelu": lambda: layer(activation="elu"),
+        "num_layers = 0 must be at least 1": lambda: nn.TransformerEncoder(layer(), 0),
     },
 }
-test_what_does_not_fit_is_refused = refuses(REFUSED)
+
+
+@every_refusal(REFUSED)
+def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
+    assert_refused(kind, says, call)
+
+
+# ----------------------------------------------------------------------------------- positions
 
 
 def test_waves_of_places() -> None:
@@ -198,13 +243,34 @@ def test_waves_of_places() -> None:
     assert F.sinusoidal_positions(3, 5).shape == (3, 5)
 
 
+# -------------------------------------------------------------------------------- transformers
+
+
 def layer(**options: Any) -> Any:
     given: Any = {"dropout": 0.0, "rng": np.random.default_rng(0), "dtype": float, **options}
     return nn.TransformerEncoderLayer(4, 2, 5, **given)
 
 
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_an_encoder_layer_is_its_parts(norm_first: bool) -> None:
+    net = layer(norm_first=norm_first, activation=np.tanh)
+    x = RNG.standard_normal((S, 2, 4))
+
+    def transform(x: Any) -> Any:
+        return net.linear2(np.tanh(net.linear1(x)))
+
+    if norm_first:
+        y = net.norm1(x)
+        middle = x + net.self_attn(y, y, y)[0]
+        expected = middle + transform(net.norm2(middle))
+    else:
+        middle = net.norm1(x + net.self_attn(x, x, x)[0])
+        expected = net.norm2(middle + transform(middle))
+    np.testing.assert_allclose(net(x).numpy(), expected.numpy(), rtol=1e-12)
+
+
 def test_an_encoder_is_its_layers_which_are_copies() -> None:
-    net: Any = nn.TransformerEncoder(layer(activation=np.tanh), 2, nn.LayerNorm(4, dtype=float))
+    net: Any = nn.TransformerEncoder(layer(), 2, nn.LayerNorm(4, dtype=float))
     first, second = net.layers
     np.testing.assert_array_equal(first.linear1.weight.data, second.linear1.weight.data)
     first.linear1.weight.data += 1

@@ -8,7 +8,7 @@ import pytest
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, IndexingError, ShapeError, UnsupportedError
-from tests.builders import Refusals, refuses
+from tests.builders import Refusals, assert_refused, every_refusal
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -17,6 +17,7 @@ KINDS = {"rnn tanh": 1, "rnn relu": 1, "lstm": 4, "gru": 3}
 
 
 def arrays(kind: str, bias: bool = True) -> list[Any]:
+    """Draw x, the initial states, the weights, the biases."""
     rng = np.random.default_rng(1)
     rows = KINDS[kind] * H
     shapes = [(T, N, D), (N, H), *[(N, H)] * (kind == "lstm"), (rows, D), (rows, H)]
@@ -33,6 +34,7 @@ def fused(kind: str, reverse: bool, *inputs: Any) -> Any:
 
 
 def small_steps(kind: str, reverse: bool, x: Any, *inputs: Any) -> Any:
+    """Write the equations down, one small op after the other."""
     count = 2 if kind == "lstm" else 1
     states, (w_ih, w_hh, *biases) = list(inputs[:count]), inputs[count:]
     b_ih, b_hh = biases or (0.0, 0.0)
@@ -58,7 +60,9 @@ def small_steps(kind: str, reverse: bool, x: Any, *inputs: Any) -> Any:
 @pytest.mark.parametrize("bias", [True, False], ids=["biases", "no biases"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forth", "back"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_all_steps_at_once_equal_small_steps(kind: str, reverse: bool, bias: bool) -> None:
+def test_all_steps_at_once_equal_small_steps_to_second_order(
+    kind: str, reverse: bool, bias: bool
+) -> None:
     assert_equals_composition(
         lambda *inputs: fused(kind, reverse, *inputs),
         lambda *inputs: small_steps(kind, reverse, *inputs),
@@ -85,14 +89,45 @@ def test_gates_far_out_neither_warn_nor_overflow() -> None:
     np.testing.assert_allclose(ends, c + T, rtol=1e-15)
 
 
-@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
-def test_one_sequence_is_a_batch_of_one(kind: Any) -> None:
-    net = kind(D, H, num_layers=2, bidirectional=True, rng=np.random.default_rng(0), dtype=float)
-    x = np.random.default_rng(3).standard_normal((T, D))
-    with gg.no_grad():
-        (out, end), (outs, ends) = net(x), net(x[:, None])
-    np.testing.assert_array_equal(out, outs[:, 0])
-    np.testing.assert_array_equal(np.stack(end), np.stack(ends)[..., 0, :])
+# --------------------------------------------------------------------------------- modules
+
+STACKED: dict[str, tuple[Any, Any]] = {
+    "RNN": (nn.RNN, nn.RNNCell),
+    "LSTM": (nn.LSTM, nn.LSTMCell),
+    "GRU": (nn.GRU, nn.GRUCell),
+}
+
+
+def first(state: Any) -> Any:
+    return state[0] if isinstance(state, tuple) else state
+
+
+@pytest.mark.parametrize("name", STACKED)
+def test_two_layers_both_ways_are_cells_one_after_another(name: str) -> None:
+    layer_of, cell_of = STACKED[name]
+    rng = np.random.default_rng(2)
+    net = layer_of(D, H, num_layers=2, bidirectional=True, rng=rng, dtype=float)
+    x, zeros = rng.standard_normal((T, N, D)), np.zeros((N, H))
+    start = (zeros, zeros) if name == "LSTM" else zeros  # where the layer is given no state
+    expected, ends = x, []
+    for layer in range(2):
+        outputs = []
+        for end in ("", "_reverse"):
+            cell = cell_of(expected.shape[2], H, rng=rng, dtype=float)
+            state = net.state_dict()
+            cell.load_state_dict({n: state[f"{n}_l{layer}{end}"] for n in cell.state_dict()})
+            states: list[Any] = []
+            for t in range(T)[::-1] if end else range(T):
+                states.append(cell(expected[t], states[-1] if states else start))
+            hs = np.stack([first(s).numpy() for s in states])
+            outputs.append(hs[::-1] if end else hs)
+            ends.append(states[-1])
+        expected = np.concatenate(outputs, axis=2)
+    found, finals = net(x)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(first(finals).numpy(), [first(s).numpy() for s in ends], rtol=1e-12)
+    if name == "LSTM":
+        np.testing.assert_allclose(finals[1].numpy(), [s[1].numpy() for s in ends], rtol=1e-12)
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
@@ -105,6 +140,25 @@ def test_layer_and_cell_have_the_nonlinearity_that_was_asked_for(nonlinearity: s
     for net, found in ((layer, layer(x, h[None])[0][0]), (cell, cell(x[0], h))):
         wanted = F.rnn_layer(x, h, *net.parameters(), nonlinearity=nonlinearity)[1]
         np.testing.assert_array_equal(found.numpy(), wanted.numpy())
+
+
+@pytest.mark.parametrize("name", STACKED)
+def test_one_sequence_and_batch_first_are_the_same_numbers(name: str) -> None:
+    rng = np.random.default_rng(3)
+    options: dict[str, Any] = {"num_layers": 2, "bidirectional": True, "dtype": float}
+    net = STACKED[name][0](D, H, rng=np.random.default_rng(0), **options)
+    other = STACKED[name][0](D, H, batch_first=True, rng=np.random.default_rng(0), **options)
+    x = rng.standard_normal((T, N, D))
+    hx = tuple(rng.standard_normal((4, N, H)) for _ in net.states)
+    given = hx[0] if len(hx) == 1 else hx
+    out, end = net(x, given)
+    swapped, swapped_end = other(np.swapaxes(x, 0, 1), given)
+    np.testing.assert_array_equal(np.swapaxes(swapped.numpy(), 0, 1), out.numpy())
+    np.testing.assert_array_equal(first(swapped_end).numpy(), first(end).numpy())
+    alone = tuple(s[:, 1] for s in hx)
+    out_1, end_1 = net(x[:, 1], alone[0] if len(alone) == 1 else alone)
+    np.testing.assert_allclose(out_1.numpy(), out.numpy()[:, 1], rtol=1e-12)
+    np.testing.assert_allclose(first(end_1).numpy(), first(end).numpy()[:, 1], rtol=1e-12)
 
 
 def test_dropout_lies_between_layers_in_training_only() -> None:
@@ -130,8 +184,14 @@ def test_long_sequences_do_not_recurse_and_keep_their_gradient() -> None:
 ones = np.ones
 REFUSED: Refusals = {
     ArgumentError: {
+        "LSTM: input_size = 0 must be at least 1": lambda: nn.LSTM(0, 3),
+        "GRU: dropout = 1.5 must be from 0 to 1": lambda: nn.GRU(2, 3, dropout=1.5),
         "'elu'; there are .*tanh.*relu": lambda: nn.RNN(2, 3, nonlinearity="elu"),
+        "RNNCell: nonlinearity": lambda: nn.RNNCell(2, 3, nonlinearity="elu"),
+        "GRUCell: hidden_size = 0 must be at least 1": lambda: nn.GRUCell(2, 0),
+        "Embedding: num_embeddings = 0 must be": lambda: nn.Embedding(0, 2),
         "padding_idx 3 is none of 3 rows": lambda: nn.Embedding(3, 2, padding_idx=3),
+        "padding_idx -4": lambda: F.embedding([0], ones((3, 1)), -4),
     },
     ShapeError: {
         r"x \(4, 5\) must be .*D = 2": lambda: nn.LSTM(2, 3)(ones((4, 5))),
@@ -146,10 +206,14 @@ REFUSED: Refusals = {
         r"weights must be \(3·H, D\) and \(3·H, H\)": lambda: F.gru_layer(
             ones((1, 1, 2)), None, ones((3, 2)), ones((4, 1))
         ),
+        r"biases must be \(3,\)": lambda: F.rnn_layer(
+            ones((1, 1, 2)), None, ones((3, 2)), ones((3, 3)), ones(2)
+        ),
         r"weight \(3,\) must be \(V, D\)": lambda: F.embedding([0], ones(3)),
         r"\(3,\) float64; give floats \(V, D\)": lambda: nn.Embedding.from_pretrained(ones(3)),
     },
     DtypeError: {
+        r"int64; use \.astype": lambda: nn.LSTM(2, 3)(ones((4, 5, 2), int)),
         "float64; give integers": lambda: nn.Embedding(3, 2)([0.0]),
     },
     IndexingError: {
@@ -162,7 +226,22 @@ REFUSED: Refusals = {
         )
     },
 }
-test_what_does_not_fit_is_refused = refuses(REFUSED)
+
+
+@every_refusal(REFUSED)
+def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
+    assert_refused(kind, says, call)
+
+
+# ------------------------------------------------------------------------------- embedding
+
+
+def test_rows_used_twice_get_both_gradients() -> None:
+    weight = np.random.default_rng(5).standard_normal((4, 3))
+    index = np.array([[0, 2], [2, 2]])
+    assert_equals_composition(
+        lambda w: F.embedding(index, w) ** 2, lambda w: (np.eye(4)[index] @ w) ** 2, weight
+    )
 
 
 @pytest.mark.parametrize("padding_idx", [1, -3])

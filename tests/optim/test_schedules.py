@@ -9,7 +9,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import optim
-from graphgrad.errors import ArgumentError, GraphError, NonFiniteError, ShapeError
+from graphgrad.errors import ArgumentError, DtypeError, GraphError, NonFiniteError, ShapeError
 from tests.builders import every_refusal, leaf
 from tests.groups import Groups
 
@@ -251,6 +251,14 @@ def test_when_a_plateau_drops(metrics: list[float], options: Any, expected: list
     assert drops(metrics, **options) == expected
 
 
+def test_the_rate_has_a_floor() -> None:
+    optimizer = two()
+    schedule = optim.ReduceLROnPlateau(optimizer, patience=0, min_lr=[0.05, 0.0])
+    for _ in range(4):
+        schedule.step(1.0)
+    assert rates(optimizer) == pytest.approx([0.05, 1e-4])
+
+
 def test_a_metric_of_nan_is_an_error_and_counts_for_nothing() -> None:
     optimizer = groups()
     schedule = optim.ReduceLROnPlateau(optimizer, patience=0)
@@ -321,6 +329,24 @@ def test_wrong_arguments_are_refused_and_nothing_changes(kind: Any, says: str, c
     assert "test_schedules.py:" in str(raised.value)
     assert rates(optimizer) == [0.5]
     assert optimizer.param_groups[0]["momentum"] == 0.9
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: optim.StepLR(o, 3),
+        lambda o: optim.OneCycleLR(o, 1.0, 5),
+        lambda o: optim.MomentumSchedule(o, 5),
+        optim.ReduceLROnPlateau,
+    ],
+)
+def test_only_an_optimizer_with_a_rate_has_a_schedule(make: Any) -> None:
+    for wrong in (object(), [0.1]):
+        with pytest.raises(DtypeError, match="must be an Optimizer"):
+            make(wrong)
+    for rateless in (Groups(), Groups({"momentum": 0.9})):
+        with pytest.raises(GraphError, match="no param_groups with an 'lr'"):
+            make(rateless)
 
 
 @pytest.mark.parametrize("name", ["OneCycleLR", "MomentumSchedule"])
