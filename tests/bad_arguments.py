@@ -18,7 +18,8 @@ import threading
 import time
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -263,7 +264,7 @@ def walk(cases: Sequence[Case], workers: int = 2) -> dict[Case, Outcome]:
         todo.put(case)
     found: dict[Case, Outcome] = {}
 
-    def work() -> None:
+    def work(_: int) -> None:
         worker = Worker()
         with contextlib.suppress(queue.Empty):
             while True:
@@ -271,11 +272,8 @@ def walk(cases: Sequence[Case], workers: int = 2) -> dict[Case, Outcome]:
                 found[case] = worker.ask(case)
         worker.end()
 
-    threads = [threading.Thread(target=work) for _ in range(min(workers, len(cases)))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, range(min(workers, len(cases)))))
     return {case: found[case] for case in cases}
 
 
@@ -391,16 +389,6 @@ def write_left(calls: dict[str, Good], outcomes: dict[Case, Outcome]) -> None:
     LEFT.write_text("\n".join([*head, *lines]) + "\n", "utf-8")
 
 
-def table(outcomes: dict[Case, Outcome]) -> Iterator[str]:
-    """Write the counts by namespace."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for case, outcome in outcomes.items():
-        counts[case.name.rpartition(".")[0]][outcome.kind] += 1
-        counts["all"][outcome.kind] += 1
-    for space, count in counts.items():
-        yield f"{space:15}" + "  ".join(f"{kind} {n}" for kind, n in sorted(count.items()))
-
-
 def main(parts: Sequence[str]) -> None:
     """Make the calls of what matches one of these patterns; ``--write`` keeps what is left."""
     patterns = [p for p in parts if not p.startswith("--")]
@@ -414,7 +402,8 @@ def main(parts: Sequence[str]) -> None:
         if is_left(calls[case.name], case, outcome):
             said = f"{outcome.kind:9}{case.name} {case.parameter}={case.bad}: {outcome.said}"
             sys.stdout.write(said + "\n")
-    sys.stdout.write("\n".join(table(outcomes)) + "\n")
+    counts = Counter(outcome.kind for outcome in outcomes.values())
+    sys.stdout.write(", ".join(f"{n} {kind}" for kind, n in sorted(counts.items())) + "\n")
     if "--write" in parts:
         write_left(calls, outcomes)
 

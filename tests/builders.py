@@ -1,5 +1,6 @@
 """What several files of tests build: leaves, small networks, their graphs, refused calls."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,19 @@ class Net(nn.Module):
         return self.head(x)
 
 
+class Named(nn.Module):
+    """Layers whose paths end in names."""
+
+    def __init__(self, names: list[str], width: int) -> None:
+        rng = np.random.default_rng(0)
+        self.parts = {name: nn.Affine(width, width, rng=rng) for name in names}
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.parts.values():
+            x = layer(x)
+        return x
+
+
 def traced(model: nn.Module, *shape: int) -> Graph:
     """The graph of a model's mean output, with its modules."""
     x = gg.Tensor(np.random.default_rng(1).standard_normal(shape), dtype=np.float32, name="x")
@@ -90,6 +104,16 @@ def leaf(data: Any = 2.0, name: str | None = None, dtype: Any = None) -> gg.Tens
     return gg.Tensor(data, dtype=dtype, requires_grad=True, name=name)
 
 
+def seeded(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def drawn(*shapes: tuple[int, ...], seed: int = 0) -> list[Any]:
+    """Draw an array of each shape, all from one generator."""
+    rng = seeded(seed)
+    return [rng.standard_normal(shape) for shape in shapes]
+
+
 # For each kind of error: what it says, as a pattern, and the call that is refused.
 Refusals = dict[type[Exception], dict[str, Callable[[], Any]]]
 
@@ -105,3 +129,23 @@ def assert_refused(kind: type[Exception], says: str, call: Callable[[], Any]) ->
     with pytest.raises(kind, match=says) as caught:
         call()
     assert f"(at {Path(call.__code__.co_filename).name}:" in str(caught.value)
+
+
+def refuses(table: Refusals) -> Any:
+    """Make the test of a table: each call in it is refused as it says."""
+
+    @every_refusal(table)
+    def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
+        assert_refused(kind, says, call)
+
+    return test_what_does_not_fit_is_refused
+
+
+def memory_of(call: Callable[[], Any]) -> tuple[int, int]:
+    """Return the bytes that are kept while the result of a call lives, and the most of them."""
+    tracemalloc.start()
+    try:
+        _result = call()
+        return tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()

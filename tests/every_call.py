@@ -24,6 +24,7 @@ from graphgrad.engine.op import Op
 from graphgrad.nn import functional as F, init, models  # noqa: N812
 from graphgrad.testing import typical_calls
 from graphgrad.viz import plots
+from tests.builders import leaf
 from tests.every_module import EXAMPLES, Example
 from tests.optimizer_cases import CASES, START
 
@@ -125,9 +126,6 @@ def public() -> dict[str, Any]:
     return {name: found[name] for name in sorted(found) if name not in RECORDS}
 
 
-# --------------------------------------------------------------------- calls that are made
-
-
 def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a list of calls
     """Call what no table calls, one after another."""
     rng = np.random.default_rng(0)
@@ -135,7 +133,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     from tests.examples.test_training_scripts import write_cifar10, write_mnist
     from tests.search_objectives import distance
 
-    x = gg.Tensor(rng.standard_normal((2, 3)), requires_grad=True, name="x")
+    x = leaf(rng.standard_normal((2, 3)), name="x")
     image = rng.random((4, 3, 8, 8)).astype(np.float32)
     f = lambda a: (a * a).sum()  # noqa: E731
     points = np.array([1.0, 2.0])
@@ -167,7 +165,6 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
         yield partial(getattr(x, name), *args)
     yield lambda: x[:1].squeeze(0)
     yield lambda: x.backward(np.ones((2, 3)))
-    # ------------------------------------------------------------------------ networks
     tiny = nn.Sequential(nn.Affine(3, 4, rng=rng), nn.ReLU(), nn.Affine(4, 2, rng=rng))
     samples = data.Dataset(rng.standard_normal((12, 3)).astype(np.float32), rng.integers(0, 2, 12))
     batches = data.Batches(samples, 4, rng=rng, prefetch=0)
@@ -193,7 +190,6 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     yield lambda: nn.to_convolution(nn.Affine(9, 2, rng=rng), (1, 3, 3))
     space = {"lr": nn.Range(1e-6, 1e-2, log=True)}
     yield lambda: nn.search(distance, space, trials=2, maximize=False, rng=rng)
-    # ----------------------------------------------------------------------- functions
     yield lambda: F.causal_mask(3, 3)
     columns = F.im2col(image, 2, stride=2)
     yield lambda: F.im2col(image, 2, stride=2)
@@ -216,7 +212,6 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
         yield partial(make, (3, 4), rng=rng)
     yield lambda: init.constant((3, 4), value=1.0)
     yield lambda: init.sparse((3, 4), rng=rng, nonzero=2)
-    # -------------------------------------------------------------------------- models
     small: dict[str, Any] = {"num_classes": 3, "width": 0.05, "rng": rng}
     yield lambda: models.AlexNet(**small)
     yield lambda: models.ZFNet(**small)
@@ -233,7 +228,6 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     yield lambda: models.SimpleConvNet((1, 8, 8), filters=2, kernel_size=3, hidden=4, rng=rng)
     yield lambda: models.DeepConvNet((1, 8, 8), maps=(1, 1, 2, 2, 2, 2), hidden=4, rng=rng)
     yield lambda: models.auxiliary_cross_entropy(np.ones((2, 3)), np.array([0, 1]))
-    # -------------------------------------------------------------------------- optim
     params = [nn.Parameter(start) for start in START]
     for p in params:
         p.grad = np.ones(p.shape)
@@ -249,24 +243,18 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     yield lambda: optim.OneCycleLR(optimizer, 0.1, epochs=2, steps_per_epoch=5)
     steps = [optim.StepLR(optimizer, 3), optim.StepLR(optimizer, 2)]
     yield lambda: optim.SequentialLR(optimizer, steps, [4])
-    yield lambda: optim.RunningAverage(params)
-    yield lambda: optim.clip_grad_norm(params, 1.0)
-    yield lambda: optim.clip_grad_value(params, 1.0)
-    yield lambda: optim.elastic_penalty(params, 0.1, 0.1)
-    yield lambda: optim.l1_penalty(params, 0.1)
-    yield lambda: optim.l2_penalty(params, 0.1)
+    for name, how in {
+        "RunningAverage": (), "clip_grad_norm": (1.0,), "clip_grad_value": (1.0,),
+        "elastic_penalty": (0.1, 0.1), "l1_penalty": (0.1,), "l2_penalty": (0.1,),
+    }.items():  # fmt: skip
+        yield partial(getattr(optim, name), params, *how)
     yield lambda: optim.max_norm_(params[:1], 1.0, 0)
-    # --------------------------------------------------------------------------- data
     yield lambda: data.Batches(samples, 4, rng=rng, prefetch=0)
-    yield lambda: data.Brightness(0.2)
-    yield lambda: data.Crop(6, 6, 1)
-    yield lambda: data.Flip(0.5)
-    yield lambda: data.PCA(2)
-    yield lambda: data.Rotate(10.0)
-    yield lambda: data.Scale(0.1)
-    yield lambda: data.Shift(1)
-    yield lambda: data.Whiten(2)
-    yield lambda: data.Dataset(image, np.arange(4))
+    for kind, how in {
+        "Brightness": (0.2,), "Crop": (6, 6, 1), "Flip": (0.5,), "PCA": (2,), "Rotate": (10.0,),
+        "Scale": (0.1,), "Shift": (1,), "Whiten": (2,), "Dataset": (image, np.arange(4)),
+    }.items():  # fmt: skip
+        yield partial(getattr(data, kind), *how)
     yield lambda: next(iter(data.k_folds(samples, 3, rng=rng)))
     yield lambda: data.one_hot(np.array([0, 1, 2]), 3)
     yield lambda: data.split(samples, 0.5, rng=rng)
@@ -278,7 +266,6 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     cifar = folder / "cifar"
     write_cifar10(cifar)
     yield lambda: data.load_cifar10(folder=cifar, download=False)
-    # ---------------------------------------------------------------------------- viz
     history = nn.Trainer(tiny, optimizer, batches, diagnosis=watch).fit(1)
     yield lambda: viz.training_page(history, folder / "page.html", diagnosis=watch)
     figure = plots.figure(4, 3)
@@ -289,7 +276,6 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     yield lambda: plots.show_curves(axes, {"loss": [1.0, 0.5]})
     yield lambda: plots.save(figure, folder / "curve.png", dpi=30)
     yield lambda: plots.show_images(plots.figure(4, 3), image)
-    # ------------------------------------------------------------------------ testing
     op: Any = gg.tanh
     yield lambda: Case(op, typical_calls(op)[1])
     yield lambda: testing.calls(op)
@@ -382,7 +368,7 @@ def _bound(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, 
             given[name] = kwargs[name]
     for name, value in given.items():
         if getattr(getattr(value, "dtype", None), "kind", "") == "f":
-            given[name] = gg.Tensor(value, requires_grad=True)
+            given[name] = leaf(value)
             break
         if isinstance(value, list | tuple) and value and hasattr(value[0], "dtype"):
             given[name] = type(value)(map(gg.Tensor, value))

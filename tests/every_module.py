@@ -69,7 +69,6 @@ def binary(*, dtype: Any) -> nn.Module:
 MATRIX = [(2, 3)]
 LABELS = np.array([0, 2, 2, 1])
 EXAMPLES: dict[str, Example] = {
-    # ------------------------------------------------------------------------- activations
     "Step": on(MATRIX, nn.Step),
     "Identity": on(MATRIX, nn.Identity),
     "Sigmoid": on(MATRIX, nn.Sigmoid),
@@ -91,18 +90,15 @@ EXAMPLES: dict[str, Example] = {
     "Maxout without bias": on([(3, 2)], nn.Maxout, 2, 1, bias=False),
     "Softmax": on(MATRIX, nn.Softmax),
     "LogSoftmax": on([(2, 3, 2)], nn.LogSoftmax, axis=1),
-    # --------------------------------------------------------------------------- attention
     "MultiheadAttention": on([(2, 2, 4), (3, 2, 4), (3, 2, 4)], nn.MultiheadAttention, 4, 2),
     "MultiheadAttention, batch first": on(
         *([(2, 2, 4), (2, 3, 4), (2, 3, 4)], nn.MultiheadAttention, 4, 1),
         bias=False,
         batch_first=True,
     ),
-    # ------------------------------------------------------------------------- containers
     "Ensemble": on(MATRIX, pair(nn.Ensemble)),
     "Ensemble of outputs": on(MATRIX, pair(nn.Ensemble, "outputs")),
     "Sequential": on(MATRIX, sequence),
-    # ------------------------------------------------------------------------ convolution
     "Conv1d": on([(2, 2, 5)], nn.Conv1d, 2, 3, 2, stride=2, padding=1),
     "Conv2d": on([(2, 2, 3, 4)], nn.Conv2d, 2, 3, (2, 3), padding="same"),
     "Conv2d in groups": on(
@@ -122,17 +118,13 @@ EXAMPLES: dict[str, Example] = {
         output_padding=(1, 0),
         groups=2,
     ),
-    # ------------------------------------------------------------------------------ dense
     "Linear": on([(4, 3)], nn.Linear, 3, 2),
     "Linear without bias": on([(2, 2, 3)], nn.Linear, 3, 2, bias=False),
-    # ----------------------------------------------------------------------------- dropout
     "Dropout": on([(3, 4)], nn.Dropout, 0.4, reproducible=False),
     "Dropout2d": on([(2, 3, 2, 2)], nn.Dropout2d, 0.4, reproducible=False),
     "VanillaDropout": on([(3, 4)], nn.VanillaDropout, 0.4, reproducible=False),
     "DropConnect": on([(4, 3)], nn.DropConnect, 3, 2, 0.4, reproducible=False),
-    # -------------------------------------------------------------------------- embeddings
     "Embedding": on([np.array([[0, 3], [3, 2]])], nn.Embedding, 4, 3, padding_idx=1),
-    # ------------------------------------------------------------------------------ local
     "LocallyConnected2d": on([(2, 1, 3, 3)], nn.LocallyConnected2d, 1, 2, 3, 2),
     "LocallyConnected2d with margins": on(
         *([(1, 1, 2, 3)], nn.LocallyConnected2d, 1, 1, (2, 3), (1, 2)),
@@ -140,7 +132,6 @@ EXAMPLES: dict[str, Example] = {
         padding=(1, 0),
         bias=False,
     ),
-    # ----------------------------------------------------------------------------- losses
     "MSELoss": on([(2, 3), (2, 3)], nn.MSELoss),
     "HalfSquaredError": on([(2, 3), (2, 3)], nn.HalfSquaredError),
     "L1Loss": on([(2, 2), (2, 2)], nn.L1Loss, reduction="none"),
@@ -160,7 +151,6 @@ EXAMPLES: dict[str, Example] = {
     "HingeLoss, squared": on([(4, 3), LABELS], nn.HingeLoss, squared=True, reduction="sum"),
     "AttributeHingeLoss": on([(2, 3), np.array([[1, -1, -1], [-1, 1, 1]])], nn.AttributeHingeLoss),
     "MultiMarginLoss": on([(4, 3), LABELS], weighted(nn.MultiMarginLoss, 2, 0.5)),
-    # ----------------------------------------------------------------------- normalization
     "BatchNorm1d": on([(4, 3)], nn.BatchNorm1d, 3),
     "BatchNorm1d of sequences": on([(2, 2, 3)], nn.BatchNorm1d, 2, 0.1, momentum=None),
     "BatchNorm2d": on([(2, 2, 2, 3)], nn.BatchNorm2d, 2, momentum=0.3),
@@ -172,7 +162,6 @@ EXAMPLES: dict[str, Example] = {
     "GroupNorm": on([(2, 4, 3)], nn.GroupNorm, 2, 4),
     "GroupNorm without weight": on([(2, 2, 2, 1)], nn.GroupNorm, 1, 2, affine=False),
     "LocalResponseNorm": on([(2, 5, 2)], nn.LocalResponseNorm, 3, alpha=0.5, k=2.0),
-    # ----------------------------------------------------------------------------- pooling
     "MaxPool1d": on([(2, 1, 5)], nn.MaxPool1d, 3, 2, 1),
     "MaxPool2d": on([(1, 2, 4, 5)], nn.MaxPool2d, 2),
     "MaxPool2d with options": on(
@@ -188,7 +177,6 @@ EXAMPLES: dict[str, Example] = {
     "AdaptiveMaxPool2d": on([(1, 2, 3, 2)], nn.AdaptiveMaxPool2d, 2),
     "GlobalAvgPool2d": on([(2, 2, 3, 2)], nn.GlobalAvgPool2d),
     "GlobalMaxPool2d": on([(2, 2, 3, 2)], nn.GlobalMaxPool2d),
-    # --------------------------------------------------------------------------- recurrent
     "RNN": on([(3, 2, 3)], nn.RNN, 3, 2, bidirectional=True),
     "RNN of relu": on([(3, 2, 2), (1, 2, 2)], nn.RNN, 2, 2, nonlinearity="relu", bias=False),
     "LSTM": on([(3, 2, 3)], nn.LSTM, 3, 2, num_layers=2, bidirectional=True),
@@ -197,10 +185,8 @@ EXAMPLES: dict[str, Example] = {
     "RNNCell": on([(2, 3), (2, 2)], nn.RNNCell, 3, 2),
     "LSTMCell": on([(2, 3)], nn.LSTMCell, 3, 2),
     "GRUCell": on([(2, 3), (2, 2)], nn.GRUCell, 3, 2),
-    # ------------------------------------------------------------------------------ shape
     "Flatten": on([(2, 3, 2)], nn.Flatten),
     "Flatten of some axes": on([(2, 3, 2)], nn.Flatten, 0, 1),
-    # ------------------------------------------------------------------------- transformer
     "PositionalEncoding": on([(2, 2, 3)], nn.PositionalEncoding, 3),
     "TransformerEncoderLayer": on(
         *([(3, 2, 4)], nn.TransformerEncoderLayer, 4, 2, 3),

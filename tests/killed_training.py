@@ -1,9 +1,7 @@
 """A training that kills itself at a point that one names; started by the tests.
 
-``python -m tests.killed_training FOLDER KIND NUMBER`` goes on from the newest checkpoint in
-FOLDER and, at the NUMBER-th point of that KIND, ends as a machine without power does: by
-SIGKILL, without a word to Python. KIND is one of `POINTS`. Without KIND and NUMBER it goes
-through.
+``python -m tests.killed_training FOLDER [KIND NUMBER]`` goes on from the newest checkpoint and, at
+the NUMBER-th point of a KIND of `POINTS`, ends by SIGKILL, as a machine without power does.
 """
 
 import os

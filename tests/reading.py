@@ -1,6 +1,7 @@
 """Reads a printed formula back and computes it: what the tests of formulas compare with."""
 
 import math
+import operator
 import re
 from typing import Any
 
@@ -10,14 +11,17 @@ _TOKEN = re.compile(
     r"\s*(⁻?ᵀ|\d+(?:\.\d+)?(?:e−?\d+)?|[A-Za-zσΦφΣΠπ_][A-Za-z0-9_]*′*|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|±∞|[^\s])"
 )
 _DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-_RELATIONS: dict[str, Any] = {
-    "<": np.less,
-    "≤": np.less_equal,
-    ">": np.greater,
-    "≥": np.greater_equal,
-    "=": np.equal,
-    "≠": np.not_equal,
-}
+# What stands between two values, from the weakest to the strongest.
+_LEVELS: list[dict[str, Any]] = [
+    {"or": operator.or_},
+    {"and": operator.and_},
+    {"<": np.less, "≤": np.less_equal, ">": np.greater, "≥": np.greater_equal}
+    | {"=": np.equal, "≠": np.not_equal},
+    {"+": operator.add, "−": operator.sub},
+    {"@": operator.matmul, "⊗": np.outer},
+    {"·": operator.mul, "×": operator.mul, "/": operator.truediv},
+]
+_CONDITION, _RELATION, _SUM = 0, 2, 3
 
 
 class Reader:
@@ -46,59 +50,33 @@ class Reader:
         out = self.choice()
         if self.tokens[:3] == [",", "0", "where"]:
             del self.tokens[:3]
-            out = np.where(self.either(), 0, out)
+            out = np.where(self.level(_CONDITION), 0, out)
         return out
 
     def choice(self) -> Any:
-        out = self.sum()
+        out = self.level(_SUM)
         if self.next("if"):
-            holds = self.either()
+            holds = self.level(_CONDITION)
             self.need("else")
             out = np.where(holds, out, self.choice())
         return out
 
-    def either(self) -> Any:
-        out = self.both()
-        while self.next("or"):
-            out = out | self.both()
-        return out
-
-    def both(self) -> Any:
-        out = self.relation()
-        while self.next("and"):
-            out = out & self.relation()
-        return out
-
-    def relation(self) -> Any:
-        if self.next("not"):
-            return np.logical_not(self.relation())
-        left = self.sum()
-        if self.next("is"):
+    def level(self, n: int) -> Any:
+        if n == len(_LEVELS):
+            return self.power()
+        if n == _RELATION and self.next("not"):
+            return np.logical_not(self.level(n))
+        negative = n == _SUM and self.next("−")
+        out = -self.level(n + 1) if negative else self.level(n + 1)
+        if n == _RELATION and self.next("is"):
             opposite = bool(self.next("not"))
             if self.next("constant"):
-                return np.all(left == np.ravel(left)[:1])
+                return np.all(out == np.ravel(out)[:1])
             question = {"NaN": np.isnan, "±∞": np.isinf, "finite": np.isfinite}
-            return question[self.tokens.pop(0)](left) ^ opposite
-        sign = self.next(*_RELATIONS)
-        return _RELATIONS[sign](left, self.sum()) if sign else np.asarray(left, bool)
-
-    def sum(self) -> Any:
-        out = -self.chain() if self.next("−") else self.chain()
-        while sign := self.next("+", "−"):
-            out = out + self.chain() if sign == "+" else out - self.chain()
-        return out
-
-    def chain(self) -> Any:
-        out = self.product()
-        while sign := self.next("@", "⊗"):
-            out = out @ self.product() if sign == "@" else np.outer(out, self.product())
-        return out
-
-    def product(self) -> Any:
-        out = self.power()
-        while sign := self.next("·", "×", "/"):
-            out = out / self.power() if sign == "/" else out * self.power()
-        return out
+            return question[self.tokens.pop(0)](out) ^ opposite
+        while sign := self.next(*_LEVELS[n]):
+            out = _LEVELS[n][sign](out, self.level(n + 1))
+        return np.asarray(out, bool) if n == _RELATION else out
 
     def power(self) -> Any:
         if sign := self.next("√", "∛"):
@@ -123,7 +101,7 @@ class Reader:
             out = self.guarded()
             self.need(")")
         elif token == "[":
-            out = np.asarray(self.either(), float)
+            out = np.asarray(self.level(_CONDITION), float)
             self.need("]")
         elif token == "|":
             out = np.abs(self.choice())

@@ -11,6 +11,8 @@ from typing import Any
 
 inf, nan = math.inf, math.nan
 Vector = tuple[Any, ...]
+ENDS: Vector = ([-inf, inf],)
+NANS: Vector = ([nan, nan],)
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,9 @@ POINTS = {
     "minimum of equals": Point(lambda m, x, y: m.minimum(x, y), (2.0, 2.0), (0.5, 0.5)),
     "fmax beside NaN": Point(lambda m, x, y: m.fmax(x, y), (nan, 1.0), (0, 1)),
     "relu at 0": Point(lambda m, x: m.relu(x), (0.0,), (0,)),
-    "relu at infinities": Point(lambda m, x: m.relu(x), ([-inf, inf],), ([0, 1],)),
-    "erf at infinities": Point(
-        lambda m, x: m.erf(x), ([-inf, inf],), ([0, 0],), None, None, ([nan, nan],)
-    ),
-    "erfc at infinities": Point(
-        lambda m, x: m.erfc(x), ([-inf, inf],), ([0, 0],), None, None, ([nan, nan],)
-    ),
+    "relu at infinities": Point(lambda m, x: m.relu(x), ENDS, ([0, 1],)),
+    "erf at infinities": Point(lambda m, x: m.erf(x), ENDS, ([0, 0],), None, None, NANS),
+    "erfc at infinities": Point(lambda m, x: m.erfc(x), ENDS, ([0, 0],), None, None, NANS),
     "leaky relu at 0": Point(lambda m, x: F(m).leaky_relu(x, 0.01), (0.0,), (0.01,)),
     "leaky relu of slope 2 at 0": Point(
         lambda m, x: F(m).leaky_relu(x, 2.0), (0.0,), (1,), torch_first=(2,)
@@ -53,9 +51,7 @@ POINTS = {
     "leaky relu of slope -1 at 0": Point(
         lambda m, x: F(m).leaky_relu(x, -1.0), (0.0,), (0,), torch_first=(-1,)
     ),
-    "leaky relu at infinities": Point(
-        lambda m, x: F(m).leaky_relu(x, 0.01), ([-inf, inf],), ([0.01, 1],)
-    ),
+    "leaky relu at infinities": Point(lambda m, x: F(m).leaky_relu(x, 0.01), ENDS, ([0.01, 1],)),
     "prelu at 0": Point(lambda m, x, w: F(m).prelu(x, w), ([0.0], [0.25]), ([0.25], [0])),
     "prelu of slope 2 at 0": Point(
         lambda m, x, w: F(m).prelu(x, w), ([0.0], [2.0]), ([1], [0]), torch_first=([2], [0])
@@ -70,27 +66,18 @@ POINTS = {
     "elu of alpha 0.5 at 0": Point(lambda m, x: F(m).elu(x, 0.5), (0.0,), (0.5,)),
     "elu of alpha 2 at 0": Point(lambda m, x: F(m).elu(x, 2.0), (0.0,), (1,), torch_first=(2,)),
     "elu of alpha -1 at 0": Point(lambda m, x: F(m).elu(x, -1.0), (0.0,), (0,), torch_first=(-1,)),
-    "elu at infinities": Point(lambda m, x: F(m).elu(x, 0.5), ([-inf, inf],), ([0, 1],)),
+    "elu at infinities": Point(lambda m, x: F(m).elu(x, 0.5), ENDS, ([0, 1],)),
     "selu at 0": Point(
         lambda m, x: F(m).selu(x), (0.0,), (1.0507009873554805,), torch_first=(1.7580993408473766,)
     ),
     "hardtanh at its bounds": Point(lambda m, x: F(m).hardtanh(x), ([-1.0, 1.0],), ([0, 0],)),
     "relu6 at its bounds": Point(lambda m, x: F(m).relu6(x), ([0.0, 6.0],), ([0, 0],)),
-    "gelu at infinities": Point(
-        lambda m, x: F(m).gelu(x), ([-inf, inf],), ([0, 1],), None, ([nan, nan],), ([nan, nan],)
-    ),
+    "gelu at infinities": Point(lambda m, x: F(m).gelu(x), ENDS, ([0, 1],), None, NANS, NANS),
     "gelu by tanh at infinities": Point(
-        lambda m, x: F(m).gelu(x, approximate="tanh"),
-        ([-inf, inf],),
-        ([0, 1],),
-        None,
-        ([nan, nan],),
-        ([nan, nan],),
+        lambda m, x: F(m).gelu(x, approximate="tanh"), ENDS, ([0, 1],), None, NANS, NANS
     ),
-    "silu at infinities": Point(
-        lambda m, x: F(m).silu(x), ([-inf, inf],), ([0, 1],), None, ([nan, nan],), ([nan, nan],)
-    ),
-    "softplus at infinities": Point(lambda m, x: F(m).softplus(x), ([-inf, inf],), ([0, 1],)),
+    "silu at infinities": Point(lambda m, x: F(m).silu(x), ENDS, ([0, 1],), None, NANS, NANS),
+    "softplus at infinities": Point(lambda m, x: F(m).softplus(x), ENDS, ([0, 1],)),
     "abs at 0": Point(lambda m, x: m.abs(x), (0.0,), (0,)),
     "sign at 0": Point(lambda m, x: m.sign(x), (0.0,), (0,)),
     "clip at its bounds": Point(
@@ -188,7 +175,7 @@ POINTS = {
         ([2.0, 3.0],),
         ([4, 6],),
         ([2, 2],),
-        ([nan, nan],),
+        NANS,
         ([2, 2],),
     ),
     "log(x) ** 2 at 1": Point(lambda m, x: m.log(x) ** 2, (1.0,), (0,), (2,)),

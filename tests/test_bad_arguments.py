@@ -5,6 +5,7 @@ All of them by ``make test-all``; by ``make test`` a sample, drawn with one seed
 
 import inspect
 import random
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from graphgrad import arguments
 from graphgrad.engine.composite import Composite
 from graphgrad.engine.op import Op
 from graphgrad.errors import ArgumentError, DtypeError
-from tests.bad_arguments import BAD, LEFT, all_cases, is_left, known_left, walk
+from tests.bad_arguments import BAD, LEFT, Case, all_cases, is_left, judge, known_left, walk
 from tests.every_call import Good, apply, good_calls, public, signature_of
 
 
@@ -61,7 +62,38 @@ def test_a_generator_is_given_by_name() -> None:
     assert [n for n, rng in found.items() if rng.kind is not rng.KEYWORD_ONLY] == []
 
 
-# ------------------------------------------------------------------------- the checks themselves
+# Numbers that are just out of range, by the parameters that refuse them: the walk above lets any
+# parameter of a kind have 0 and 1.5.
+ENDS = {
+    "0": r"""T_max batch_size betas channels clip_norm clip_value columns components d_model
+        dim_feedforward div_factor divisor_override embed_dim embedding_dim epochs every factor
+        final_div_factor gamma groups hidden_size history_size in_channels in_features input_size
+        keep kernel_size last layers limit maps max_eval max_iter max_lr max_norm milestones nhead
+        nonzero norm_type normalized_shape num_channels num_classes num_embeddings num_features
+        num_groups num_heads num_layers num_parameters out_channels out_features pieces planes
+        samples shapes share stages start_factor step_size steps steps_per_epoch stride tolerance
+        total_iters total_steps trials width window workers Softplus.beta huber_loss.delta
+        HuberLoss.delta (Ada\w+|RMSprop).eps k_folds.k Trainer.patience softplus.beta
+        (LocalR|local_r)\w+.size""",
+    "1.5": r"""amount base_momentum betas dampening dropout dropout_p end factor label_smoothing
+        max_momentum p pct_start probability rho share start BatchNorm\dd.momentum
+        batch_norm.momentum RMSprop.alpha RunningAverage.decay""",
+}
+
+
+@pytest.mark.parametrize("bad", ENDS)
+def test_ranges_end_where_they_should(calls: dict[str, Good], bad: str) -> None:
+    names = re.compile(rf"(.*\.)?({'|'.join(ENDS[bad].split())})")
+    cases = [
+        Case(name, what, bad)
+        for name, good in calls.items()
+        for what in signature_of(good.function)
+        if names.fullmatch(f"{name}.{what}") and not name.startswith(("nn.models", "viz", "Tensor"))
+    ]
+    kinds = {case: judge(calls[case.name], case).kind for case in cases}
+    assert {c: k for c, k in kinds.items() if k not in ("refused", "nameless")} == {}
+    assert len(cases) > 40
+
 
 CHECKS: dict[str, tuple[Any, list[Any], list[str]]] = {  # a check, good values, which are refused
     "whole": (arguments.whole, [0, -1, 10**12, np.int64(3)], ["1.5", "True", "nan", "text", "3-d"]),
@@ -86,9 +118,7 @@ def test_what_a_check_lets_through(name: str) -> None:
     for value in good:
         check("f", "x", value)
     for bad in refused:
-        with pytest.raises(
-            (ArgumentError, DtypeError), match=r"^f: .*x\b.*test_bad_arguments\.py:"
-        ):
+        with pytest.raises((ArgumentError, DtypeError), match=r"^f: .*x\b.*test_bad_arg"):
             check("f", "x", BAD[bad]())
 
 

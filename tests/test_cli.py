@@ -30,15 +30,12 @@ price = total.exp()
 
 @dataclass
 class Done:
-    """How a command ended, and what it said."""
-
     code: int
     out: str
     err: str
 
 
 def process(*arguments: Any, cwd: Path, **environment: str) -> Done:
-    """Run the command line in a process of its own, as users do."""
     return python("-m", "graphgrad", *arguments, cwd=cwd, **environment)
 
 
@@ -68,7 +65,6 @@ def command(*arguments: Any, cwd: Path) -> Done:
 
 
 def told(path: Path) -> Any:
-    """What a picture that was written as JSON says."""
     return json.loads(path.read_text("utf-8"))
 
 
@@ -79,7 +75,6 @@ def script(folder: Path, text: str, name: str = "circuit.py") -> Path:
 
 
 def viewed(folder: Path, text: str, *, name: str = "", run: Callable[..., Done] = command) -> Any:
-    """The snapshot of what `view` chooses in a script."""
     script(folder, text)
     done = run("view", f"circuit.py{name}", "-o", "out.json", cwd=folder)
     assert done.code == 0, done.err
@@ -95,9 +90,6 @@ def refused(
     assert not (folder / "out.json").exists()
     assert "graphgrad/cli" not in done.err
     return done.err
-
-
-# ------------------------------------------------------------------ which tensor it shows
 
 
 def test_the_only_result_of_a_script_or_one_by_its_name(tmp_path: Path) -> None:
@@ -178,8 +170,6 @@ def test_a_colon_separates_script_and_name(text: str, path: str, name: str | Non
     assert split(text) == (Path(path), name)
 
 
-# ------------------------------------------------------------------ as Python would run it
-
 ASKS = """
 import json, os, sys, __main__
 from beside import factor
@@ -252,9 +242,6 @@ def test_scripts_with_nothing_to_show(tmp_path: Path, text: str, code: int, says
 def test_a_script_that_exits_well_is_shown(tmp_path: Path, code: str) -> None:
     shown = viewed(tmp_path, f"{CIRCUIT}import sys\nsys.exit({code})\n")
     assert shown["values"][-1]["op"] == "exp"
-
-
-# ------------------------------------------------------------------------- what was typed
 
 
 @pytest.mark.parametrize(
@@ -335,12 +322,8 @@ def test_without_graphviz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert command("view", "circuit.py", "-o", "a.dot", cwd=tmp_path).code == 0
 
 
-# ---------------------------------------------------------------------- opening the page
-
-
 @pytest.mark.skipif(os.name != "posix", reason="the variable BROWSER is read as POSIX does")
 def test_the_page_opens_in_the_browser(tmp_path: Path) -> None:
-    """That is a program which notes what it shall open."""
     note, program = tmp_path / "opened", tmp_path / "browser"
     program.write_text(f'#!/bin/sh\necho "$1" >> "{note}"\n', "utf-8")
     program.chmod(0o755)
@@ -368,9 +351,6 @@ def test_without_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert (tmp_path / "fruit.html").is_file()
 
 
-# ------------------------------------------------------------------------------- the demo
-
-
 def test_demo(tmp_path: Path) -> None:
     done = process("demo", "--no-open", "-o", "fruit.json", cwd=tmp_path)
     assert done.code == 0, done.err
@@ -387,11 +367,3 @@ def test_demo_in_an_ascii_terminal(tmp_path: Path) -> None:
     done = process("demo", "-o", "fruit.json", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert done.code == 0, done.err
     assert "?price/?(tax) = 650" in done.out
-
-
-def test_import_graphgrad_does_not_load_the_command_line(tmp_path: Path) -> None:
-    done = python("-c", "import sys, graphgrad; print(*sys.modules)", cwd=tmp_path)
-    loaded = done.out.split()
-    assert "graphgrad.engine.tensor" in loaded
-    new = ("graphgrad.cli", "graphgrad.viz", "graphgrad.__main__", "webbrowser", "argparse")
-    assert not [name for name in loaded if name.startswith(new)]

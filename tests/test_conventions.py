@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from tests.builders import leaf
 from tests.special_points import POINTS
 
 HERE = Path(__file__).resolve().parent
@@ -59,8 +60,7 @@ def test_every_row_has_tests_that_pytest_collects() -> None:
 
 
 def derivatives(f: Callable[..., Any], at: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
-    """Return the gradients, and the gradients of their sum."""
-    variables = [gg.Tensor(np.array(x, float), requires_grad=True) for x in at]
+    variables = [leaf(np.array(x, float)) for x in at]
     with np.errstate(all="ignore"):
         first = gg.gradients(gg.sum(f(gg, *variables)), variables, create_graph=True)
         total = sum(gg.sum(g) for g in first)
@@ -78,61 +78,8 @@ def test_special_point(name: str) -> None:
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-14)
     for found, expected in zip(second, point.second or nothing, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-13)
-
-
-@pytest.mark.parametrize("name", POINTS)
-def test_the_plain_sweep_agrees_at_special_points(name: str) -> None:
-    """backward() feeds rules plain arrays: there too, NaN and infinity must be where they are."""
-    point = POINTS[name]
-    variables = [gg.Tensor(np.array(x, float), requires_grad=True) for x in point.at]
-    with np.errstate(all="ignore"):
+    variables = [leaf(np.array(x, float)) for x in point.at]
+    with np.errstate(all="ignore"):  # backward() feeds rules plain arrays
         gg.sum(point.f(gg, *variables)).backward()
     for t, expected in zip(variables, point.first, strict=True):
         np.testing.assert_allclose(t.grad, expected, rtol=1e-14)
-
-
-# ------------------------------------------------------------------------ dtypes of gradients
-
-MIXED: dict[str, Callable[[Any], Any]] = {
-    "Python scalars": lambda x: (2 * x + 1) ** 2 / 3,
-    "mean": np.mean,
-    "np.float64 times float32": lambda x: np.float64(2) * x,
-    "float64 array": lambda x: np.arange(3.0) * x,
-    "int64 array": lambda x: np.arange(3) * x,
-}
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@pytest.mark.parametrize("name", MIXED)
-def test_forward_promotes_as_numpy_and_gradients_have_their_tensors_dtype(
-    name: str, dtype: str
-) -> None:
-    f, x = MIXED[name], gg.Tensor(np.arange(1.0, 4.0).astype(dtype), requires_grad=True)
-    y = f(x)
-    assert y.dtype == f(x.data).dtype
-    (first,) = gg.gradients([gg.sum(y * y)], [x], create_graph=True)
-    assert first.dtype == dtype
-    (second,) = gg.gradients([gg.sum(first)], [x])
-    assert second.dtype == dtype
-    gg.sum(f(x)).backward()
-    assert x.grad.dtype == dtype
-
-
-# ------------------------------------------------------------- what is refused, what is plain
-
-
-def test_questions_about_an_array_are_answered_plainly() -> None:
-    t = gg.Tensor([1.0, np.nan, 2.0], requires_grad=True)
-    assert np.shape(t) == (3,)
-    assert np.ndim(t) == 1
-    assert np.size(t) == 3
-    for answer in (t > 1, np.isnan(t), np.isfinite(t), np.argsort(t), np.argmax(t), t == t):  # noqa: PLR0124 - NaN
-        assert not isinstance(answer, gg.Tensor)
-    assert np.allclose(t, t, equal_nan=True) is True
-    assert not np.array_equal(t, t)
-    assert not gg.Tensor(np.zeros_like(t)).requires_grad
-
-
-def test_whole_norm_has_a_hessian_of_zeros_at_zero() -> None:
-    assert not gg.hessian(np.linalg.norm)(np.zeros(3)).any()
-    assert not gg.hessian(np.linalg.norm)(np.zeros((2, 2))).any()

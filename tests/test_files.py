@@ -117,8 +117,6 @@ def test_folders_and_devices_are_refused(tmp_path: Path) -> None:
         nn.save({"w": np.ones(2)}, tmp_path)
 
 
-# ------------------------------------------------------------------------------------ locks
-
 HOLD = """
 import sys
 from pathlib import Path

@@ -35,12 +35,9 @@ def only(history: dict[str, Any], losses: Any = ()) -> Finding:
 
 
 def noisy(values: Any, seed: int, share: float = 0.03) -> Any:
-    """Add noise of a share of how far the values fall."""
     values = np.asarray(values, float)
     return values + share * np.ptp(values) * RNG(seed).normal(size=values.size)
 
-
-# ------------------------------------------------------------------------- made-up histories
 
 FALLS = {
     "exponential": lambda t: np.exp(-6 * t),
@@ -243,9 +240,6 @@ def test_long_columns_are_analysed_by_bins() -> None:
     assert "in epochs 1 to 2,0" in found.text
 
 
-# ------------------------------------------------------------------------- real trainings
-
-
 def network(activation: type[nn.Module] = nn.ReLU, hidden: int = 3, **start: Any) -> nn.Sequential:
     rng = RNG(0)
     layers: list[nn.Module] = []
@@ -260,7 +254,6 @@ def network(activation: type[nn.Module] = nn.ReLU, hidden: int = 3, **start: Any
 def trained(
     model: nn.Module, few: int = 0, epochs: int = 20, by: Any = optim.SGD, **options: Any
 ) -> Any:
-    """Learn digits; return the history and what watched."""
     digits, held = data.split(data.load_digits()[0], 0.2, rng=RNG(0))
     digits = digits.take(np.arange(few)) if few else digits
     watch = nn.Diagnosis(model, every=10)
@@ -308,9 +301,6 @@ def test_real_trainings(make: Any, options: Any, words: list[str], tmp_path: Pat
         assert any("of the units are dead" in text for text in watch.findings())
     page = gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch).read_text("utf-8")
     assert ("<p>Nothing unusual" in page) == (not found and not watch.findings())
-
-
-# ------------------------------------------------------------------------- words and bands
 
 
 def records_of(rows: dict[str, list[float]]) -> list[Record]:

@@ -98,6 +98,7 @@ def test_needs_only_numpy_and_graphviz() -> None:
 
 OPTIONAL = ["hypothesis", "matplotlib", "optuna", "pygraphviz", "safetensors", "scipy", "sklearn"]
 SLOW = [
+    "argparse",
     "dataclasses",
     "difflib",
     "hashlib",
@@ -106,8 +107,9 @@ SLOW = [
     "numpy.random",
     "secrets",
     "tarfile",
+    "webbrowser",
 ]
-OURS = ["checks", "data", "nn", "optim", "testing", "viz"]
+OURS = ["checks", "cli", "data", "nn", "optim", "testing", "viz"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ import pytest
 import graphgrad as gg
 from graphgrad import data, nn, optim, testing, viz
 from graphgrad.checks.laws import Case as LawCase
+from graphgrad.checks.module_laws import ModuleCase
+from graphgrad.checks.optimizer_laws import OptimizerCase
 from graphgrad.data import Dataset
 from graphgrad.engine.domains import Call, Elementwise, Reduction
 from graphgrad.errors import GraphgradError
@@ -92,27 +94,14 @@ ARGUMENTS: dict[type[Described], dict[str, Any]] = {
     optim.LinearLR: {"start_factor": 0.25, "end_factor": 0.5, "total_iters": 3, "warmup": 2},
     optim.LambdaLR: {"lr_lambda": rising, "warmup": 2},
     optim.OneCycleLR: {
-        "max_lr": [0.1, 0.2],
-        "total_steps": 10,
-        "pct_start": 0.25,
-        "three_phase": True,
-        "anneal_strategy": "linear",
-        "base_momentum": 0.5,
-        "max_momentum": 0.75,
-        "div_factor": 2.0,
-        "final_div_factor": 4.0,
-        "cycle_momentum": True,
+        "max_lr": [0.1, 0.2], "total_steps": 10, "pct_start": 0.25, "three_phase": True,
+        "anneal_strategy": "linear", "base_momentum": 0.5, "max_momentum": 0.75,
+        "div_factor": 2.0, "final_div_factor": 4.0, "cycle_momentum": True,
     },
     optim.MomentumSchedule: {"total_steps": 10, "start": 0.25, "end": 0.75},
     optim.ReduceLROnPlateau: {
-        "mode": "max",
-        "factor": 0.5,
-        "patience": 3,
-        "threshold": 0.25,
-        "cooldown": 1,
-        "threshold_mode": "abs",
-        "min_lr": 0.001,
-        "eps": 1e-6,
+        "mode": "max", "factor": 0.5, "patience": 3, "threshold": 0.25, "cooldown": 1,
+        "threshold_mode": "abs", "min_lr": 0.001, "eps": 1e-6,
     },
     data.Batches: {"batch_size": 500, "shuffle": False, "drop_last": True, "prefetch": 0},
     data.Shift: {"pixels": 2},
@@ -125,7 +114,7 @@ ARGUMENTS: dict[type[Described], dict[str, Any]] = {
     data.Standardize: {},
     data.PCA: {"components": 3},
     data.Whiten: {"components": 3, "epsilon": 0.001},
-}
+}  # fmt: skip
 
 
 def made(kind: type[Described], **arguments: Any) -> Described:
@@ -157,6 +146,8 @@ OTHERS: dict[str, Callable[[], Any]] = {
     "View": lambda: view(graph(1000).snapshot),
     "Sampler": lambda: testing.Sampler(rng=rng()),
     "Case": lambda: LawCase(add, Call((np.ones(2), np.ones(2)), {})),
+    "ModuleCase": lambda: ModuleCase(nn.Tanh(), [np.ones(2)]),
+    "OptimizerCase": lambda: OptimizerCase(lambda params: optim.SGD(params, lr=0.1)),
     "SequentialLR": two_schedules,
     **{name: functools.partial(optimizer, case) for name, case in CASES.items()},
     "Newton": lambda: optim.Newton(net().parameters()),

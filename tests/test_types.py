@@ -11,10 +11,7 @@ from tests import typed_program
 from tests.test_packaging import ROOT, checkout
 
 PROGRAM = "tests/typed_program.py"
-CHECKERS = {
-    "mypy": ["mypy", "--strict"],
-    "pyright": ["pyright", "--pythonpath", sys.executable],
-}
+CHECKERS = {"mypy": ["mypy", "--strict"], "pyright": ["pyright", "--pythonpath", sys.executable]}
 
 
 @checkout

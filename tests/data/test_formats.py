@@ -4,7 +4,6 @@ import gzip
 import io
 import struct
 import tarfile
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from graphgrad.data.formats import CIFAR10_RECORD, cifar10_files, read_idx
 from graphgrad.errors import FileFormatError
+from tests.builders import memory_of
 
 CODES = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}
 NAMES = ["data_batch_1.bin", "test_batch.bin"]
@@ -52,18 +52,14 @@ def archive(files: dict[str, bytes]) -> bytes:
 def refused(path: Path, content: bytes, match: str = "") -> None:
     """Show that a file is refused by its path, in little memory."""
     path.write_bytes(content)
-    tracemalloc.start()
-    try:
+
+    def read() -> None:
         with pytest.raises(FileFormatError, match=match) as caught:
             cifar10_files(path, NAMES) if "cifar" in path.name else read_idx(path)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert str(path) in str(caught.value)
+        assert str(path) in str(caught.value)
+
+    peak = memory_of(read)[1]
     assert peak < 8 << 20, f"{peak:,} bytes were allocated"
-
-
-# ------------------------------------------------------------------------------------- IDX
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -187,9 +183,6 @@ def test_no_damage_does_anything_but_a_clear_error(name: str, tmp_path: Path) ->
             assert str(path) in str(error)  # noqa: PT017 - some damage is not seen: a pixel
             refusals += 1
     assert refusals > 60
-
-
-# -------------------------------------------------------------------------------- CIFAR-10
 
 
 @pytest.mark.parametrize("place", ["", "cifar-10-batches-bin", "archive"])

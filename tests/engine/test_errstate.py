@@ -7,6 +7,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad.engine import errstate
+from tests.builders import leaf
 
 
 @pytest.mark.parametrize("found", [True, False])
@@ -15,7 +16,7 @@ def test_a_sweep_does_not_warn(found: bool, monkeypatch: pytest.MonkeyPatch) -> 
         ignore, restore = errstate._switch(None, None)
         monkeypatch.setattr("graphgrad.engine.sweep.ignore_warnings", ignore)
         monkeypatch.setattr("graphgrad.engine.sweep.restore_warnings", restore)
-    x = gg.Tensor([1e200], requires_grad=True)
+    x = leaf([1e200])
     y = (x * 1e-200) * 1.0
     with np.errstate(all="raise"):
         state = np.geterr()
@@ -36,5 +37,5 @@ def test_a_failed_sweep_restores_the_state_too() -> None:
     bad = gg.op(lambda x: x * 1, fail, name="bad")
     before = np.geterr()
     with pytest.raises(RuntimeError):
-        bad(gg.Tensor(1.0, requires_grad=True)).backward()
+        bad(leaf(1.0)).backward()
     assert np.geterr() == before

@@ -18,6 +18,7 @@ from graphgrad.engine.record import constant
 from graphgrad.errors import DtypeError, UnsupportedError
 from graphgrad.nn.layers.losses import Loss
 from graphgrad.testing import typical_calls
+from tests.builders import leaf
 from tests.every_module import EXAMPLES, Example
 from tests.every_op import EVERY_OP
 from tests.nn.test_every_module import every_example, inputs_of, made, outputs
@@ -100,8 +101,6 @@ def test_every_module(example: Example) -> None:
         close(g, e, str(example), 0.1)
 
 
-# ------------------------------------------------------------------------------- large counts
-
 ROWS = 70_000  # float16 ends at 65,504
 OVER_ROWS = {
     name: example
@@ -140,8 +139,6 @@ def test_every_reduction_of_many_elements(name: str) -> None:
             close(g, e, name)
 
 
-# ------------------------------------------------------------------------- many contributions
-
 C = np.full(ROWS, 0.25, HALF)
 CONTRIBUTIONS: dict[str, Callable[[Any], Any]] = {
     "stretched": lambda x: np.sum(C * x[0]),
@@ -166,10 +163,10 @@ def test_many_contributions(f: Callable[[Any], Any]) -> None:
     """Their sum is past 2048, where float16 no longer counts by ones, or passes over its end."""
     point = np.ones(1, HALF)
     exact = gg.grad(f)(point.astype(np.float64))
-    (found,) = gg.gradients(f(x := gg.Tensor(point, requires_grad=True)), [x])
+    (found,) = gg.gradients(f(x := leaf(point)), [x])
     close(found, exact, "")
     assert found > 700
-    wide = gg.Tensor(point, requires_grad=True)
+    wide = leaf(point)
     (recorded,) = gg.gradients(f(wide), [wide], create_graph=True)
     close(recorded.data, exact, "recorded")
 
@@ -177,7 +174,7 @@ def test_many_contributions(f: Callable[[Any], Any]) -> None:
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_a_sum_may_pass_over_the_largest_number() -> None:
     """Contributions of 40,000, 40,000 and −40,000."""
-    x = gg.Tensor(np.ones(2, HALF), requires_grad=True)
+    x = leaf(np.ones(2, HALF))
     big = np.float16(40_000)
     ((big * x - big * x) + big * x).sum().backward()
     np.testing.assert_array_equal(x.grad, big)
@@ -189,7 +186,7 @@ def test_a_sum_may_pass_over_the_largest_number() -> None:
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_what_is_handed_out_is_float16() -> None:
     """Gradients of leaves, of results that keep theirs, of hooks, of transforms."""
-    x = gg.Tensor(np.array([1.0, 300.0], HALF), requires_grad=True)
+    x = leaf(np.array([1.0, 300.0], HALF))
     y = x * x
     y.retain_grad()
     seen = []
@@ -205,7 +202,7 @@ def test_what_is_handed_out_is_float16() -> None:
 
 
 def test_a_hook_may_change_the_gradient() -> None:
-    x = gg.Tensor(np.ones(2, HALF), requires_grad=True)
+    x = leaf(np.ones(2, HALF))
     y = 1.0 * x
     y.register_hook(lambda g: 2 * g)
     np.sum(y * np.array([1, 3], HALF)).backward()

@@ -15,6 +15,7 @@ import graphgrad as gg
 from graphgrad import nn, optim
 from graphgrad.engine import source
 from graphgrad.optim.optimizer import recipe
+from tests.builders import leaf
 
 F = nn.functional
 
@@ -49,7 +50,7 @@ def kept(work: Callable[[int], object], times: int) -> float:
 
 
 def test_every_cache_is_bounded_and_known() -> None:
-    gg.graph(gg.Tensor(1.0, requires_grad=True) * 2).to_svg()  # loads what draws
+    gg.graph(leaf(1.0) * 2).to_svg()  # loads what draws
     gc.unfreeze()
     kinds = (type(functools.lru_cache(len)),)
     found = {
@@ -93,12 +94,12 @@ def stacked(i: int) -> object:
 def drawn(i: int) -> object:
     big = np.ones(20_000)
     op = gg.op(lambda x: x * big[i], lambda g: g * big[i], name="own", elementwise=True)
-    y = op(gg.Tensor(2.0, requires_grad=True))
+    y = op(leaf(2.0))
     return gg.graph(y).to_svg()
 
 
 def indexed(i: int) -> object:
-    x = gg.Tensor(np.ones(30_000 + i), requires_grad=True)
+    x = leaf(np.ones(30_000 + i))
     return gg.graph(x[np.arange(30_000 + i)].sum()).to_svg()
 
 
@@ -114,7 +115,7 @@ class Decay(optim.Optimizer):
 
 
 def own_optimizer(i: int) -> object:
-    w = gg.Tensor(np.ones(3), requires_grad=True)
+    w = leaf(np.ones(3))
     optimizer = Decay([w])
     for _ in range(5 + i % 2):
         w.grad = np.ones(3)
@@ -143,7 +144,7 @@ def test_nothing_is_kept_for_good(name: str) -> None:
 
 def test_an_op_that_was_drawn_goes() -> None:
     op = gg.op(lambda x: x * 2, lambda g: g * 2, name="twice", elementwise=True)
-    gg.graph(op(gg.Tensor(2.0, requires_grad=True))).to_html()
+    gg.graph(op(leaf(2.0))).to_html()
     gone = weakref.ref(op)
     del op  # only now: the graph and its picture are gone already
     gc.collect()
@@ -170,7 +171,7 @@ def test_a_watched_step_looks_at_each_layer_once() -> None:
     def calls(layers: int) -> int:
         net = nn.Sequential(*(nn.Tanh() for _ in range(layers)))
         watch = nn.Diagnosis(net, every=1)
-        x = gg.Tensor(np.ones((2, 3)), requires_grad=True)
+        x = leaf(np.ones((2, 3)))
         profile: list[int] = [0]
 
         def count(*_: Any) -> None:

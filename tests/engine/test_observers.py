@@ -15,7 +15,8 @@ from graphgrad.engine.graph import Node, graph_nodes
 from graphgrad.engine.recording import Observer, observing
 from graphgrad.engine.sweep import Sweep
 from graphgrad.errors import GraphError
-from tests import odd_programs
+from tests.builders import leaf
+from tests.random_programs import odd
 
 
 def node_of(tensor: gg.Tensor) -> Node | None:
@@ -23,8 +24,6 @@ def node_of(tensor: gg.Tensor) -> Node | None:
 
 
 class Diary(Observer):
-    """Writes everything down, in order."""
-
     def __init__(self) -> None:
         self.ops: list[tuple[str, tuple[Any, ...]]] = []
         self.events: list[tuple[str, Any]] = []
@@ -85,7 +84,7 @@ class Diary(Observer):
 @pytest.mark.parametrize("seed", range(60))
 def test_contributions_add_up_to_the_gradients(seed: int) -> None:
     """Of random programs, of every dtype; and the gradients are those without an observer."""
-    plain, watched = odd_programs.run(seed), odd_programs.run(seed)
+    plain, watched = odd(seed), odd(seed)
     diary = Diary()
     try:
         plain.backward(np.ones(plain.shape))
@@ -112,7 +111,7 @@ def leaves(result: gg.Tensor) -> list[Node]:
 
 def test_a_leaf_is_complete_as_soon_as_its_last_use_has_sent() -> None:
     """So that a training in several processes can average gradients while others are on the way."""
-    w, u = (gg.Tensor([2.0], requires_grad=True, name=name) for name in "wu")
+    w, u = (leaf([2.0], name=name) for name in "wu")
     diary = Diary()
     h = w * 3.0
     y = (h * u).sum() + u.sum()
@@ -132,7 +131,7 @@ def test_hooks_run_when_they_do_without_an_observer() -> None:
 
     def run(fails: bool) -> list[str]:
         order: list[str] = []
-        w, u = (gg.Tensor(2.0, requires_grad=True) for _ in range(2))
+        w, u = (leaf(2.0) for _ in range(2))
 
         def rule(g: Any) -> Any:
             return fail(g) if fails else g
@@ -157,7 +156,7 @@ def test_hooks_run_when_they_do_without_an_observer() -> None:
 
 def test_a_leaf_that_one_use_sends_nothing_to_is_complete_at_the_end() -> None:
     half = gg.op(lambda x, y: x + y, joint=lambda g: (g, None), inputs=2, name="half")
-    x, y = (gg.Tensor([1.0], requires_grad=True) for _ in range(2))
+    x, y = (leaf([1.0]) for _ in range(2))
     diary = Diary()
     with observing(diary):
         half(x, y * 2.0).backward()
@@ -194,7 +193,7 @@ def test_what_the_rules_of_an_op_chose() -> None:
 
     choices = Choices()
     with observing(choices):
-        gg.maximum(gg.Tensor([1.0, 5.0], requires_grad=True), np.array([3.0, 3.0]))
+        gg.maximum(leaf([1.0, 5.0]), np.array([3.0, 3.0]))
     assert {"x", "y"} <= set(choices.found)
 
 
@@ -205,7 +204,7 @@ def test_a_sweep_that_fails_ends_too() -> None:
     bad = gg.op(lambda x: x * 1, fail, name="bad")
     diary = Diary()
     with observing(diary), pytest.raises(GraphError, match="bad"):
-        bad(gg.Tensor(1.0, requires_grad=True)).backward()
+        bad(leaf(1.0)).backward()
     assert diary.events[-1] == ("ended", False)
 
 
@@ -214,7 +213,7 @@ def test_a_sweep_that_an_observer_refuses_ends_for_those_asked_before() -> None:
         def sweeping(self, sweep: Sweep) -> Observer | None:  # noqa: ARG002
             raise ValueError
 
-    y, diary = gg.Tensor(1.0, requires_grad=True) * 2.0, Diary()
+    y, diary = leaf(1.0) * 2.0, Diary()
     with observing(diary), observing(Refusing()), pytest.raises(ValueError):  # noqa: PT011
         y.backward()
     assert diary.events == [("ended", False)]
@@ -230,7 +229,7 @@ def test_each_sweep_may_have_an_observer_of_its_own() -> None:
             inner.append(Diary())
             return inner[-1]
 
-    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    x = leaf([1.0, 2.0])
     with observing(Outer()):
         gg.recompute(lambda x: gg.sin(x) * x, x).sum().backward()
     assert len(inner) == 1
@@ -250,14 +249,14 @@ def test_an_error_of_an_observer_is_its_own(event: str) -> None:
         raise ZeroDivisionError("mine")
 
     setattr(Broken, event, fail)
-    x = gg.Tensor([1.0], requires_grad=True)
+    x = leaf([1.0])
     with observing(Broken()), pytest.raises(ZeroDivisionError, match="mine"):
         nn.Tanh()(x * x + x).backward()
 
 
 def test_a_block_gives_its_observer() -> None:
     with observing(Diary()) as diary:
-        _ = gg.Tensor([1.0], requires_grad=True) * 2
+        _ = leaf([1.0]) * 2
     assert [name for name, _ in diary.ops] == ["multiply"]
     with gg.no_grad() as nothing:
         assert nothing is None

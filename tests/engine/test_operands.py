@@ -71,7 +71,6 @@ ODD: dict[str, tuple[Callable[[], Any], str]] = {  # what is refused, and a part
     "bytes of an unknown dtype": (lambda: np.zeros((2, 2), "V2"), "convert it to numbers"),
 }
 WRAPPED: dict[str, Callable[[Any], Any]] = {
-    "itself": lambda v: v,
     "in a list": lambda v: [v, v],
     "in a tuple in a list": lambda v: [(v,)],
 }
@@ -140,19 +139,14 @@ PLACES: dict[str, Callable[[Any], Any]] = {
     "Parameter": nn.Parameter,
     "x * v": lambda v: leaf() * v,
     "v * x": lambda v: v * leaf(),
-    "x - v": lambda v: leaf() - v,
-    "v - x": lambda v: v - leaf(),
     "x @ v": lambda v: leaf() @ v,
-    "v @ x": lambda v: v @ leaf(),
     "dot": lambda v: np.dot(leaf(), v),
-    "maximum": lambda v: np.maximum(leaf(), v),
     "concatenate": lambda v: np.concatenate([leaf(), v]),
     "where": lambda v: np.where(BASE > 1, leaf(), v),
     "where's condition": lambda v: np.where(v, leaf(), 0.0),
     "einsum": lambda v: np.einsum("ij,jk", leaf(), v),
     "interp": lambda v: np.interp(leaf(), v, v),
     "plain exp": gg.exp,
-    "plain sigmoid": gg.sigmoid,
     "plain concatenate": lambda v: gg.concatenate([v, v]),
     "plain einsum": lambda v: gg.einsum("ij->i", v),
     "plain unique": gg.unique,
@@ -203,7 +197,7 @@ PLACES: dict[str, Callable[[Any], Any]] = {
 
 
 # Where something else is found first: that a number has no axes, what an array's own operator says.
-OTHER_WORDS = {"v * x", "v - x", "v @ x", "gradcheck"}
+OTHER_WORDS = {"v * x", "gradcheck"}
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -278,9 +272,6 @@ def test_no_function_loses_an_imaginary_part(space: Any) -> None:
                 assert callable(found) or found is args[0], name
 
 
-# ----------------------------------------------------------------------- what is taken
-
-
 class Number(enum.IntEnum):
     TWO = 2
 
@@ -341,9 +332,6 @@ def test_a_long_double_computes_and_cannot_be_a_leaf_that_learns() -> None:
         )
 
 
-# ------------------------------------------- a Tensor that would leave the graph on the way
-
-
 @pytest.mark.parametrize(
     "place",
     [
@@ -375,9 +363,6 @@ def test_plain_tensors_are_taken_there() -> None:
     np.testing.assert_array_equal(x.grad, 2 * BASE)
     assert np.histogram(t, 3)[1].tolist() == [1, 2, 3, 4]
     assert np.histogram(x, [0.0, 2.5, 5.0])[0].tolist() == [2, 2]
-
-
-# -------------------------------------------------------------- what a forward returns
 
 
 @pytest.mark.parametrize(("number", "dtype"), [(2.5, float), (np.float32(2.5), np.float32)])
@@ -415,25 +400,18 @@ def test_several_outputs_are_a_tuple_of_arrays(answer: Any, needs: bool) -> None
         own(gg.Tensor(BASE, requires_grad=needs))
 
 
-# ----------------------------------------------------------------------- out= and where=
-
 QUESTIONS: dict[str, Callable[..., Any]] = {
     "isnan": np.isnan,
     "less": lambda x, **k: np.less(x, 2.0, **k),
-    "logical_and": lambda x, **k: np.logical_and(x, x, **k),
     "all": np.all,
     "argmax": lambda x, **k: np.argmax(x, axis=0, **k),
     "isposinf": np.isposinf,
     "equal.outer": lambda x, **k: np.equal.outer(x, x, **k),
     "exp": np.exp,
-    "add": lambda x, **k: np.add(x, x, **k),
     "sum": np.sum,
     "add.reduce": np.add.reduce,
-    "median": np.median,
     "dot": lambda x, **k: np.dot(x, x, **k),
     "concatenate": lambda x, **k: np.concatenate([x, x], **k),
-    "einsum": lambda x, **k: np.einsum("ij->i", x, **k),
-    "clip": lambda x, **k: np.clip(x, 0.0, 1.0, **k),
     "fft": np.fft.fft,
 }
 
@@ -453,14 +431,11 @@ def test_out_by_position() -> None:
     calls: list[Callable[[], Any]] = [
         lambda: np.isnan(y, y),
         lambda: np.less(y, 2.0, y),
-        lambda: np.less(BASE, 2.0, y),
         lambda: np.isposinf(BASE, y),
         lambda: np.all(BASE, None, y),
-        lambda: np.any(y, None, y),
         lambda: np.argmax(BASE, 0, y),
         lambda: np.exp(BASE, y),
         lambda: np.sum(BASE, None, None, y),
-        lambda: np.cumsum(y, None, None, y),
         lambda: np.dot(BASE, BASE, y),
     ]
     for call in calls:
@@ -480,9 +455,6 @@ def test_where_recorded() -> None:
             call()
     plain = gg.Tensor(BASE > 1)
     assert np.all(leaf() > 1, where=plain)
-
-
-# ------------------------------------------------------------------------- unique values
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1])

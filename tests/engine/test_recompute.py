@@ -10,13 +10,12 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import nn
+from tests.builders import leaf
 
 F = nn.functional
 
 
 class Counting(nn.Module):
-    """Keeps a count and a mean, each written in another way."""
-
     def __init__(self) -> None:
         self.count = nn.Buffer(np.zeros((), np.int64))
         self.mean = nn.Buffer(np.zeros(3))
@@ -39,8 +38,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
 
 
 def trained(module: nn.Module, how: str) -> tuple[dict[str, Any], Any]:
-    """Run twice forward and backward; return the state and the gradient."""
-    x = gg.Tensor(np.random.default_rng(0).standard_normal((5, 3)), requires_grad=True)
+    x = leaf(np.random.default_rng(0).standard_normal((5, 3)))
     for _ in range(2):
         if how == "plain":
             y = module(x)
@@ -68,7 +66,7 @@ def test_state_moves_once(name: str, how: str) -> None:
 def test_plain_arrays_of_running_statistics_move_once() -> None:
     def statistics(*, recomputed: bool) -> tuple[Any, Any]:
         mean, var = np.zeros(3), np.ones(3)
-        x = gg.Tensor(np.random.default_rng(0).standard_normal((5, 3)), requires_grad=True)
+        x = leaf(np.random.default_rng(0).standard_normal((5, 3)))
 
         def norm(t: Any) -> Any:
             return F.batch_norm(t, mean, var, training=True)
@@ -90,7 +88,7 @@ def test_what_the_call_made_for_itself_is_not_kept() -> None:
         made.append(weakref.ref(room))
         return t * room
 
-    x = gg.Tensor(np.ones(3), requires_grad=True)
+    x = leaf(np.ones(3))
     y = gg.recompute(f, x)
     gc.collect()
     assert made[0]() is None
@@ -105,7 +103,7 @@ def test_drawing_does_not_compute_again_for_a_formula() -> None:
         runs.append(x)
         return gg.sin(x) * 0.248857
 
-    x = gg.Tensor(0.25, requires_grad=True, name="x")
+    x = leaf(0.25, name="x")
     y = gg.recompute(f, x)
     y.backward()
     before = len(runs)

@@ -40,13 +40,10 @@ def call_of(graph: Graph, value: Value) -> ModuleCall:
 
 
 def kinds(graph: Graph) -> list[str | None]:
-    """What the groups are, by the order of their first op."""
     return [call.kind for call in graph.snapshot.calls]
 
 
 def gradients_of(f: Any) -> Any:
-    """A function for the gradient, by `gg.gradients`."""
-
     def slope(x: Any) -> Any:
         return gg.gradients(f(x), x, create_graph=True)
 

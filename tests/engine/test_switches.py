@@ -17,6 +17,7 @@ import graphgrad as gg
 from graphgrad.engine.recording import Block, Observer, switches
 from graphgrad.errors import DtypeError, NonFiniteError
 from graphgrad.viz import tracing
+from tests.builders import leaf
 
 BLOCKS: list[Callable[..., Any]] = [gg.no_grad, gg.enable_grad, gg.detect_anomaly, tracing]
 on = gg.is_grad_enabled
@@ -26,9 +27,6 @@ on = gg.is_grad_enabled
 def _all_as_before() -> Iterator[None]:
     yield
     assert switches().entries == ()
-
-
-# ----------------------------------------------------------------------- any order, any context
 
 
 class Numbered(Observer):
@@ -71,7 +69,7 @@ def test_blocks_closed_in_any_order_from_any_context(seed: int) -> None:
             assert now.enabled == (enabled or [True])[-1]
             odd = [observer for observer in observers if observer.kind]
             assert now.observers == tuple(o for o in observers if not o.kind or o is odd[-1])
-            y = context.run(lambda: gg.Tensor(1.0, requires_grad=True) * 2)
+            y = context.run(lambda: leaf(1.0) * 2)
             assert y.requires_grad == now.enabled
 
 
@@ -123,7 +121,7 @@ def test_an_asynchronous_generator_that_is_dropped() -> None:
         gc.collect()
         for _ in range(3):
             await asyncio.sleep(0)
-        return [on(), (gg.Tensor(1.0, requires_grad=True) * 2).requires_grad]
+        return [on(), (leaf(1.0) * 2).requires_grad]
 
     assert asyncio.run(run()) == [True, True]
 
@@ -145,9 +143,6 @@ def test_what_new_threads_and_tasks_start_with() -> None:
     assert asyncio.run(run()) == [False, False, True]
     with gg.no_grad(), concurrent.futures.ThreadPoolExecutor(1) as pool:
         assert pool.submit(on).result()
-
-
-# --------------------------------------------------------------------------- one object, again
 
 
 @pytest.mark.parametrize("make", BLOCKS)
@@ -181,7 +176,7 @@ def test_each_entering_watches_anew() -> None:
     with block:
         assert switches().observers != first
         with pytest.raises(NonFiniteError), np.errstate(all="ignore"):
-            gg.log(gg.Tensor(-1.0, requires_grad=True))
+            gg.log(leaf(-1.0))
 
 
 def test_an_object_shared_by_threads() -> None:
@@ -197,9 +192,6 @@ def test_an_object_shared_by_threads() -> None:
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         assert all(found[:2] == [False, True] for found in pool.map(work, range(4)))
-
-
-# ------------------------------------------------------------------------------------ decorators
 
 
 @pytest.mark.parametrize("parentheses", [True, False])

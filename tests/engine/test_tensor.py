@@ -20,21 +20,6 @@ def test_a_tensor_that_requires_a_gradient_copies_and_others_share() -> None:
     assert shared.data[0] == 5
 
 
-@pytest.mark.parametrize(
-    ("data", "error", "words"),
-    [
-        ([1 + 2j], DtypeError, "real numbers"),
-        ([None, 1.0], DtypeError, "object"),
-        ([[1.0], [1.0, 2.0]], ShapeError, "one length"),
-        (["a"], DtypeError, "dtype <U1"),
-    ],
-)
-def test_refused_data(data: list[object], error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words) as caught:
-        gg.Tensor(data)  # type: ignore[arg-type]
-    assert "test_tensor.py" in str(caught.value)
-
-
 @pytest.mark.parametrize("kind", [gg.Tensor, nn.Parameter, nn.Buffer])
 @pytest.mark.parametrize(
     ("second", "remedy"),

@@ -57,9 +57,7 @@ def test_argnums() -> None:
 def test_an_argument_named_twice_is_an_error(argnums: Any) -> None:
     for transform in (gg.grad, gg.value_and_grad, gg.jacobian, gg.hessian):
         derivative = transform(lambda a, b: a * a * b, argnums)
-        with pytest.raises(
-            ArgumentError, match=r"argument [01] of .* is named twice.*test_transfo"
-        ):
+        with pytest.raises(ArgumentError, match=r"argument [01] of .* is named twice.*test_tr"):
             derivative(2.0, 3.0)
 
 
@@ -86,9 +84,7 @@ def test_a_function_of_whole_numbers_has_no_gradient(f: Any) -> None:
         lambda x: gg.hvp(f, x, 1.0),
         gg.jacobian(lambda x: (f(x), [f(x)])),
     ):
-        with pytest.raises(
-            DtypeError, match=r"returned (bool|int\d+), which has no gradient.*at t"
-        ):
+        with pytest.raises(DtypeError, match=r"returned (bool|int\d+), .* no gradient.*at t"):
             derivative(x)
 
 
@@ -129,6 +125,7 @@ def test_nothing_in_and_nothing_out() -> None:
     assert gg.vjp(lambda x: {}, 1.0)[1]({}) == (0,)  # noqa: ARG005
     assert gg.jvp(lambda: 2.0, (), ()) == (2, 0)
     assert gg.hvp(lambda x: 1.0, ([],), ([],)) == ([],)  # noqa: ARG005
+    assert gg.jacobian(lambda t: t[:0])(np.ones(3)).shape == (0, 3)
 
 
 def test_results_are_arrays_and_tensors_of_their_own() -> None:
@@ -239,17 +236,6 @@ def test_in_place_changes_inside_a_function() -> None:
     assert gg.grad(f)(np.array([5.0, 2.0])).tolist() == [0, 2 * 5 * 4 + 2 * 3]
 
 
-def test_shapes_of_jacobians_and_hessians() -> None:
-    x = np.array([1.0, 2.0, 3.0])
-    blocks = gg.hessian(lambda a, b: np.sum(a * a * b), argnums=(0, 1))(x, x)
-    np.testing.assert_allclose(blocks[0][1], np.diag(2 * x))
-    assert blocks[1][1].tolist() == np.zeros((3, 3)).tolist()
-    third = gg.jacobian(gg.hessian(cube))(x)
-    assert third[2, 2, 2] == 6
-    assert third.sum() == 18
-    assert gg.jacobian(lambda t: t[:0])(x).shape == (0, 3)
-
-
 def test_directions_and_gradients_must_fit() -> None:
     for transform in (gg.jvp, gg.hvp):
         with pytest.raises(ShapeError, match=r"tangents \[\(2,\)\] for primals \[\(3,\)\]"):
@@ -292,9 +278,6 @@ def test_gradients_of_recorded_tensors() -> None:
     gg.gradients(once, x)
     with pytest.raises(GraphError, match=r"freed by gradients\(\)"):
         gg.gradients(once, x)
-
-
-# -------------------------------------------------------------------------- recompute
 
 
 def test_recompute_keeps_nothing_of_the_inside() -> None:
@@ -378,8 +361,6 @@ def test_recompute_notices_tensors_that_took_the_place_of_others() -> None:
 
 
 class Calling(nn.Module):
-    """A layer that is called in a way of one's own."""
-
     def __init__(self, layer: nn.Module, call: Any) -> None:
         self.layer, self.call = layer, call
 
@@ -392,9 +373,6 @@ def test_recompute_of_an_input_that_is_also_closed_over() -> None:
     y = x * 2
     (gg.recompute(lambda t: t * y * x, y) + y).backward()
     assert x.grad == pytest.approx(12 * 9 + 2)
-
-
-# --------------------------------------------------------------------------- ops of users
 
 
 def test_an_op_with_the_wrong_number_of_rules_or_names_says_so() -> None:

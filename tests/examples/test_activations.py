@@ -7,8 +7,6 @@ import numpy as np
 
 from tests.examples.test_numbers import example
 
-# ------------------------------------------------------------------------ row 2: activations
-
 
 def test_every_curve_has_its_slope() -> None:
     """The slopes in the picture are those of differences, but for the columns beside a kink."""
@@ -19,8 +17,6 @@ def test_every_curve_has_its_slope() -> None:
         wrong = np.abs(slope - differences) > 1e-3
         assert np.count_nonzero(wrong) <= 4, name
 
-
-# --------------------------------------------------------------------- row 14: initialisation
 
 FIVE = 5
 

@@ -10,10 +10,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import graphgrad as gg
 from graphgrad import data
-from tests.data.test_formats import cifar10
 from tests.examples.test_numbers import example
-
-# ---------------------------------------------------------------------- nearest neighbours
+from tests.examples.test_training_scripts import write_cifar10
 
 
 def test_l1_of_the_notes() -> None:
@@ -66,18 +64,6 @@ def test_where_two_classes_share_the_lead_none_wins() -> None:
     assert script.regions(points, labels, grid[:2], 2).tolist() == [script.TIE] * 2
 
 
-def test_images_unlike_each_other_are_equally_far_from_one() -> None:
-    script = example("neighbours_in_a_plane")
-    image, *others = np.random.default_rng(0).uniform(0, 1, (6, 8, 8))
-    shown, distances = script.look_alikes(image, np.stack(others))
-    assert distances[0] == 0
-    np.testing.assert_allclose(distances[2:4], distances[1], rtol=1e-12)
-    assert np.ptp(shown[3][2:6, 2:6]) == 0
-    assert distances[4] == min(np.linalg.norm(other - image) for other in others)
-
-
-# ---------------------------------------------------------------------- linear classifiers
-
 NUMBERS: dict[str, tuple[Any, float]] = {  # value, half a unit of the last digit given
     "cat, dog, ship": ([-96.8, 437.9, 60.75], 1e-9),  # the notes leave the ship's bias out:
     "ship without its bias": (61.95, 1e-9),
@@ -106,20 +92,15 @@ def test_the_penalty_leaves_out_the_bias(name: str) -> None:
     np.testing.assert_allclose((whole - loss).item(), 0.3 * (W.data[:, :-1] ** 2).sum(), 1e-12)
 
 
-# ------------------------------------------------------------------------- other pictures
-
-
 @pytest.mark.parametrize("name", ["nearest_neighbours", "linear_classifiers"])
 def test_colour_images_of_another_set(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Files as CIFAR-10's, small ones, whose classes differ in colour."""
     rng = np.random.default_rng(0)
-    for file in [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]:
-        labels = np.tile(np.arange(10), 4)
-        colours = np.random.default_rng(1).integers(60, 200, (10, 3))[labels]
-        images = colours[:, :, None, None] + rng.integers(-50, 50, (40, 3, 32, 32))
-        (tmp_path / file).write_bytes(cifar10(images.astype(np.uint8), labels))
+    colours = np.random.default_rng(1).integers(60, 200, (10, 3, 1, 1))
+    write_cifar10(
+        tmp_path, lambda labels: colours[labels] + rng.integers(-50, 50, (len(labels), 3, 32, 32))
+    )
     script = example(name)
     if name == "linear_classifiers":
         monkeypatch.setattr(script, "check", lambda: None)
@@ -130,9 +111,6 @@ def test_colour_images_of_another_set(
     assert shares
     assert min(map(float, shares)) > 80
     assert [path.name for path in (tmp_path / "pictures").iterdir()] == [f"{name}.png"]
-
-
-# ----------------------------------------------------------------- following the gradient
 
 
 def counting(loss: Any) -> tuple[Any, list[int]]:

@@ -5,8 +5,6 @@ import pytest
 
 from tests.examples.test_numbers import example
 
-# ------------------------------------------------------------------------------ row 5: losses
-
 
 def test_the_slopes_drawn_are_those_of_the_losses() -> None:
     script = example("losses")
@@ -17,14 +15,9 @@ def test_the_slopes_drawn_are_those_of_the_losses() -> None:
         np.testing.assert_allclose(slopes[~near], drawn[~near], atol=2e-2, err_msg=name)
 
 
-# ------------------------------------------------------------------------------ row 10: layers
-
-
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
 @pytest.mark.parametrize("shape", [(), (5,), (2, 3)])
-def test_layers_by_hand_by_graphgrad_and_by_differences(
-    activation: str, shape: tuple[int, ...]
-) -> None:
+def test_layers_by_hand_here_and_by_differences(activation: str, shape: tuple[int, ...]) -> None:
     script = example("layers")
     values, labels = script.problem(shape)
     loss, hand = script.by_hand(activation, values, labels)

@@ -9,23 +9,8 @@ import pytest
 
 from graphgrad import data
 from graphgrad.errors import DownloadError
-from tests.data.test_formats import idx
 from tests.examples.test_numbers import example
-
-
-def put_mnist(folder: Path) -> None:
-    """Write files of MNIST's names and shapes: digits on a larger sheet."""
-    digits = data.load_digits(normalize=False, flatten=False)
-    names = "train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"
-    arrays = []
-    for images, labels in digits:
-        sheet = np.kron(images[:, 0] * np.uint8(15), np.ones((3, 3), np.uint8))
-        arrays += [np.pad(sheet, ((0, 0), (2, 2), (2, 2))), labels.astype(np.uint8)]
-    for name, array in zip(names, arrays, strict=True):
-        (folder / f"{name}-ubyte").write_bytes(idx(array))
-
-
-# --------------------------------------------------------------------------- row 1: gates
+from tests.examples.test_training_scripts import write_mnist
 
 
 def test_xor_is_not_learned_by_one_layer() -> None:
@@ -35,21 +20,10 @@ def test_xor_is_not_learned_by_one_layer() -> None:
     assert script.right(one) < 4
 
 
-def test_weights_are_those_of_the_documents() -> None:
-    assert example("perceptrons").WEIGHTS == {
-        "AND": ([0.5, 0.5], -0.7),
-        "NAND": ([-0.5, -0.5], 0.7),
-        "OR": ([0.5, 0.5], -0.2),
-    }
-
-
-# -------------------------------------------------------------------------- row 4: digits
-
-
 def test_mnist_is_shown_and_recognised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put_mnist(tmp_path)
+    write_mnist(tmp_path, None, None)
     script = example("showing_digits")
     monkeypatch.setattr(script, "seconds", lambda *_: 1.0)
     script.main([str(tmp_path / "out"), "--data", "mnist", "--files", str(tmp_path)])
@@ -61,9 +35,7 @@ def test_mnist_is_shown_and_recognised(
 
 
 @pytest.mark.parametrize("name", ["showing_digits", "two_layer_net"])
-def test_offline_it_says_what_to_do(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offline_it_says_what_to_do(name: str, tmp_path: Path, monkeypatch: Any) -> None:
     def offline(*_: Any, **__: Any) -> None:
         raise DownloadError("put x.gz there")
 
@@ -72,14 +44,11 @@ def test_offline_it_says_what_to_do(
         example(name).main([str(tmp_path), "--data", "mnist"])
 
 
-# ------------------------------------------------------------------- row 11: two-layer net
-
-
 def test_two_layer_net_is_the_books_on_mnist(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """784-50-10; each image has 28 × 28 pixels."""
-    put_mnist(tmp_path)
+    write_mnist(tmp_path, None, None)
     script = example("two_layer_net")
     monkeypatch.setattr(script, "gradient_check", lambda *_: {})  # 40,000 elements take seconds
     monkeypatch.setitem(script.EPOCHS, "mnist", 8)

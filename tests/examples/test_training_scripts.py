@@ -1,41 +1,36 @@
 """The training scripts as a user calls them: other data, no data, going on."""
 
 import importlib
-import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from graphgrad import nn, optim
 from graphgrad.data import Batches, load_digits
+from tests.data.test_formats import cifar10, idx
 from tests.examples.test_examples import EXAMPLES, run, run_apart
 
 
-def write_mnist(folder: Path) -> None:
+def write_mnist(folder: Path, *counts: int | None) -> None:
     """Write real digits, enlarged to 28×28, as MNIST's four files are once unpacked."""
-    folder.mkdir()
-    for split, kind, count in zip(
-        load_digits(flatten=False), ("train", "t10k"), (150, 30), strict=True
-    ):
-        digits = split.images[:count, 0]
-        images = np.pad(digits.repeat(3, 1).repeat(3, 2), ((0, 0), (2, 2), (2, 2)))
-        pixels = (images * 255).astype(np.uint8)
-        head = struct.pack(">I3I", 0x803, count, 28, 28)
-        (folder / f"{kind}-images-idx3-ubyte").write_bytes(head + pixels.tobytes())
-        labels = split.labels[:count].astype(np.uint8)
-        head = struct.pack(">II", 0x801, count)
-        (folder / f"{kind}-labels-idx1-ubyte").write_bytes(head + labels.tobytes())
+    folder.mkdir(exist_ok=True)
+    sets = load_digits(normalize=False, flatten=False)
+    for (images, labels), kind, n in zip(sets, ("train", "t10k"), counts or (150, 30), strict=True):
+        large = np.kron(images[:n, 0] * np.uint8(15), np.ones((3, 3), np.uint8))
+        padded = np.pad(large, ((0, 0), (2, 2), (2, 2)))
+        (folder / f"{kind}-images-idx3-ubyte").write_bytes(idx(padded))
+        (folder / f"{kind}-labels-idx1-ubyte").write_bytes(idx(labels[:n].astype(np.uint8)))
 
 
-def write_cifar10(folder: Path) -> None:
-    """Write random images as the files of CIFAR-10."""
-    folder.mkdir()
-    rng = np.random.default_rng(0)
+def write_cifar10(folder: Path, drawn: Any = None) -> None:
+    """Write images, random ones if no others are drawn for their labels, as CIFAR-10's files."""
+    folder.mkdir(exist_ok=True)
+    labels, rng = np.arange(40) % 10, np.random.default_rng(0)
     for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
-        rows = rng.integers(0, 256, (40, 3073), np.uint8)
-        rows[:, 0] = np.arange(40) % 10
-        (folder / f"{name}.bin").write_bytes(rows.tobytes())
+        images = drawn(labels) if drawn else rng.integers(0, 256, (40, 3, 32, 32))
+        (folder / f"{name}.bin").write_bytes(cifar10(images.astype(np.uint8), labels))
 
 
 @pytest.mark.parametrize(
@@ -73,9 +68,7 @@ def test_a_careless_second_run_is_refused_and_goes_on_with_resume(tmp_path: Path
     assert sorted(steps) == ["step-00000026", "step-00000052", "step-00000078"]
 
 
-def test_an_image_that_several_networks_misread_is_one_mistake(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_image_that_several_networks_misread_is_one_mistake(monkeypatch: Any) -> None:
     """Of three networks that read every image as 0, on test sets that overlap."""
     monkeypatch.syspath_prepend(EXAMPLES)
     common = importlib.import_module("common")
@@ -90,9 +83,6 @@ def test_an_image_that_several_networks_misread_is_one_mistake(
     )
     sets = three, three.take(slice(1, 3)), zero
     found = common.mistakes([common.Run(trainer, None, each) for each in sets])
-    assert [(m.label, m.answers, m.tested) for m in found] == [
-        (3, [0, 0], 2),
-        (3, [0, 0], 2),
-        (3, [0], 1),
-    ]
+    told = [(m.label, m.answers, m.tested) for m in found]
+    assert told == [(3, [0, 0], 2), (3, [0, 0], 2), (3, [0], 1)]
     assert len({mistake.image.tobytes() for mistake in found}) == 3

@@ -17,7 +17,7 @@ from hypothesis import given, strategies as st
 
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, SearchError
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 from tests.search_objectives import (
     RATE,
     SPACE,
@@ -28,8 +28,6 @@ from tests.search_objectives import (
     reporting,
     search,
 )
-
-# ------------------------------------------------------------------------------ the points
 
 
 def test_the_same_generator_gives_the_same_trials_whoever_tries_them(tmp_path: Path) -> None:
@@ -89,9 +87,6 @@ def test_what_optuna_logs_is_not_shown(capfd: pytest.CaptureFixture[str], tmp_pa
     assert optuna.logging.get_verbosity() == before
 
 
-# ------------------------------------------------------------------------------ the ranges
-
-
 def found(space: dict[str, Any], *points: dict[str, Any]) -> nn.SearchResult:
     trials = [
         nn.TrialResult(number, point, "complete", 1.0 - number / 10, {}, None, None, None)
@@ -103,15 +98,12 @@ def found(space: dict[str, Any], *points: dict[str, Any]) -> nn.SearchResult:
 @pytest.mark.parametrize(
     ("range_", "value", "border"),
     [
-        (RATE, 1e-6, "lower"),
         (RATE, 2.4e-6, "lower"),  # a tenth of four decades is a factor of 2.51
         (RATE, 2.6e-6, None),
         (RATE, 3.9e-3, None),
         (RATE, 4.1e-3, "upper"),
-        (RATE, 1e-2, "upper"),
         (nn.Range(0, 1), 0.09, "lower"),
         (nn.Range(0, 1), 0.11, None),
-        (nn.Range(-1, 1), 0.79, None),
         (nn.Range(-1, 1), 0.81, "upper"),
         (nn.Range(1, 4, whole=True), 1, "lower"),
         (nn.Range(1, 4, whole=True), 2, None),
@@ -120,9 +112,7 @@ def found(space: dict[str, Any], *points: dict[str, Any]) -> nn.SearchResult:
         (nn.Choice([1, 2]), 2, None),
     ],
 )
-def test_a_best_point_on_the_border_is_a_warning(
-    range_: Any, value: float, border: str | None
-) -> None:
+def test_a_best_point_on_the_border_is_a_warning(range_: Any, value: float, border: Any) -> None:
     result = found({"x": range_}, {"x": value})
     assert len(result.warnings) == (border is not None)
     if border is not None:
@@ -196,9 +186,6 @@ def test_coarse_then_fine_finds_the_best_rate() -> None:
     assert lr.high < 1e-2
 
 
-# ------------------------------------------------------------------------------ what goes wrong
-
-
 def test_failures_are_recorded_and_do_not_stop_the_search() -> None:
     options: Any = {"trials": 9, "pruner": optuna.pruners.ThresholdPruner(upper=1.0)}
     told: list[nn.TrialResult] = []
@@ -237,19 +224,6 @@ def test_pruned_trials_end_early_and_are_never_the_best() -> None:
         assert abs(math.log10(trial.point["lr"]) + 4) > 0.99
     assert result.best.state == "complete"
     assert list(result.best.reports) == [0, 1, 2, 3]
-
-
-def test_median_pruning_compares_with_other_trials() -> None:
-    result = search(
-        reporting,
-        trials=20,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=1),
-    )
-    assert {len(t.reports) for t in result.trials if t.state == "pruned"} <= {2, 3, 4}
-    assert {trial.state for trial in result.trials} == {"pruned", "complete"}
-
-
-# ------------------------------------------------------------------------------ bad input
 
 
 def test_an_objective_for_workers_must_be_importable() -> None:
@@ -291,30 +265,18 @@ def test_a_step_is_reported_once() -> None:
 
 REFUSED: Refusals = {
     ArgumentError: {
-        "low must be below high": lambda: nn.Range(1, 1),
-        "low must be below high.*": lambda: nn.Range(2, 1),
         "high = inf must be a finite number": lambda: nn.Range(0, math.inf),
-        "low = nan must be a finite number": lambda: nn.Range(math.nan, 1),
         "low must be above 0": lambda: nn.Range(0, 1, log=True),
-        "at least one": lambda: nn.Choice([]),
         "each once": lambda: nn.Choice([1, 1.0]),
-        "Choice.*finite": lambda: nn.Choice([math.nan]),
         "narrowed: .*best": lambda: found({"x": RATE}, {"x": 1e-4}).narrowed(best=0),
-        "narrowed: .*margin": lambda: found({"x": RATE}, {"x": 1e-4}).narrowed(margin=0.0),
     },
     DtypeError: {
-        "low = .* must be a number": lambda: nn.Range("0", 1),  # type: ignore[arg-type]
-        "high = .* must be a number": lambda: nn.Range(0, True),
         "must be whole numbers": lambda: nn.Range(0.5, 3, whole=True),
         "one string": lambda: nn.Choice("relu"),
         "give a name": lambda: nn.Choice([nn.ReLU]),
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)
 
 
 @pytest.mark.parametrize(

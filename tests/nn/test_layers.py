@@ -43,7 +43,6 @@ OTHER_NAMES = {
 
 
 def core(name: str) -> str:
-    """What the names of a function and its layer have in common."""
     return re.sub("_|(loss|layer|cell|[12]d)$", "", name.lower())
 
 

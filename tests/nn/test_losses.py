@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
 
 import graphgrad as gg
 from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 from tests.equality import assert_equals_composition
 
 F = nn.functional
@@ -21,76 +20,52 @@ LABELS = np.array([0, 2, 2, 1])
 SOFT = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.1, 0.1, 0.8]])
 
 
-# ------------------------------------------------------- cross-entropy: options, any shape
+def logarithms(x: Any) -> Any:
+    e = gg.exp(x)
+    return gg.log(e / gg.sum(e, axis=-1, keepdims=True))
 
 
-@st.composite
-def problems(draw: Any) -> tuple[Any, Any, dict[str, Any], Any]:
-    """Draw logits, labels, options and what the loss of each sample is made of."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    classes = draw(st.integers(1, 4))
-    shape = draw(st.sampled_from([(classes,), (3, classes), (2, classes, 2), (1, classes, 2, 2)]))
-    axis = 1 if len(shape) > 1 else 0
-    logits = rng.uniform(-3, 3, shape)
-    weight = draw(st.sampled_from([None, rng.uniform(0.2, 2, classes)]))
-    smoothing = draw(st.sampled_from([0.0, 0.3]))
-    ignore_index = -100
-    places = shape[:axis] + shape[axis + 1 :]
-    if draw(st.booleans()):
-        labels = target = np.exp(F.log_softmax(rng.uniform(-2, 2, shape), axis))
-        share = np.ones(places)
-    else:
-        labels = rng.integers(0, classes, places)
-        ignore_index = draw(st.sampled_from([-100, 0, 7]))
-        labels = np.where(rng.uniform(size=places) < 0.3, ignore_index, labels)
-        kept = labels != ignore_index
-        if not kept.any():
-            ignore_index, kept = -100, np.isin(labels, range(classes))
-            labels = np.where(kept, labels, -100)
-        one_hot = np.arange(classes) == labels[..., None]
-        target = np.moveaxis(one_hot.astype(float), -1, axis) * np.expand_dims(kept, axis)
-        share = kept.astype(float)
-        if weight is not None:
-            share = share * weight[np.where(kept, labels, 0)]
-    q = target * (1 - smoothing) + target.sum(axis, keepdims=True) * smoothing / classes
-    if weight is not None:
-        q = q * np.moveaxis(np.broadcast_to(weight, (*places, classes)), -1, axis)
-    options = {"weight": weight, "ignore_index": ignore_index, "label_smoothing": smoothing}
-    return logits, labels, options, (q, share)
+SOME, WEIGHT = np.array([0, 2, -100, 1]), np.array([0.5, 2.0, 3.0])  # one is ignored
+ONE_HOT, SHARE = np.eye(3)[np.maximum(SOME, 0)] * (SOME >= 0)[:, None], 5.5  # of all weights
+KEPT = (0.7 * ONE_HOT + 0.1 * (SOME >= 0)[:, None]) * WEIGHT
+DEFINITIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "cross-entropy": (
+        lambda x: F.cross_entropy(x, SOME, WEIGHT, label_smoothing=0.3),
+        lambda x: -gg.sum(KEPT * logarithms(x)) / SHARE,
+    ),
+    "soft": (
+        lambda x: F.cross_entropy(x, SOFT, WEIGHT),
+        lambda x: -gg.sum(SOFT * WEIGHT * logarithms(x)) / 4,
+    ),
+    "nll": (
+        lambda x: F.nll_loss(logarithms(x), SOME, WEIGHT),
+        lambda x: -gg.sum(ONE_HOT * WEIGHT * logarithms(x)) / SHARE,
+    ),
+    "binary": (
+        lambda x: F.binary_cross_entropy_with_logits(x, SOFT, WEIGHT, pos_weight=2 * WEIGHT),
+        lambda x: gg.mean(
+            WEIGHT
+            * (2 * WEIGHT * SOFT * gg.log(1 + gg.exp(-x)) + (1 - SOFT) * gg.log(1 + gg.exp(x)))
+        ),
+    ),
+    "divergence": (
+        lambda x: F.kl_div(x, SOFT + 0.1, reduction="batchmean"),
+        lambda x: gg.sum((SOFT + 0.1) * (np.log(SOFT + 0.1) - x)) / 4,
+    ),
+    "divergence, of logarithms": (
+        lambda x: F.kl_div(x, LOGITS[::-1], log_target=True),
+        lambda x: gg.mean(np.exp(LOGITS[::-1]) * (LOGITS[::-1] - x)),
+    ),
+}
 
 
-@given(problems(), st.sampled_from(["mean", "sum", "none"]))
-@settings(max_examples=60)
-def test_cross_entropy_with_options_is_its_definition(
-    problem: tuple[Any, Any, dict[str, Any], Any], reduction: Any
-) -> None:
-    logits, labels, options, (q, share) = problem
-    axis = 1 if logits.ndim > 1 else 0
-    if not share.sum():
-        return
-
-    def defined(x: Any) -> Any:
-        e = gg.exp(x)
-        losses = -gg.sum(q * gg.log(e / gg.sum(e, axis=axis, keepdims=True)), axis=axis)
-        if reduction == "none":
-            return losses
-        return gg.sum(losses) / (share.sum() if reduction == "mean" else 1)
-
-    assert_equals_composition(
-        lambda x: F.cross_entropy(x, labels, reduction=reduction, **options), defined, logits
-    )
-    if labels.shape != logits.shape and not options.pop("label_smoothing"):
-        assert_equals_composition(
-            lambda x: F.nll_loss(F.log_softmax(x, axis), labels, reduction=reduction, **options),
-            defined,
-            logits,
-        )
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_losses_are_their_definitions(name: str) -> None:
+    assert_equals_composition(*DEFINITIONS[name], LOGITS)
 
 
 @pytest.mark.parametrize("options", [{}, {"weight": [1.0, 2.0, 3.0]}, {"label_smoothing": 0.2}])
-def test_ignored_samples_have_no_influence_whatever_their_scores_are(
-    options: dict[str, Any],
-) -> None:
+def test_ignored_samples_have_no_influence_whatever_their_scores_are(options: Any) -> None:
     x = LOGITS.copy()
     x[1] = [np.nan, np.inf, -np.inf]
     logits = gg.Tensor(x, requires_grad=True)
@@ -133,22 +108,6 @@ def test_a_class_of_weight_0_costs_nothing_though_it_is_excluded() -> None:
     assert loss.item() == pytest.approx((2 / 6 + 2 / 6 + 1 / 2) * np.log(2))
     assert np.isfinite(x.grad).all()
 
-
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize("weight", [None, np.ones(10)])
-def test_halves_are_averaged_in_single_precision(reduction: Any, weight: Any) -> None:
-    """60,000 losses of 2.3 are too many for a half; their mean is not."""
-    x = np.zeros((60_000, 10), np.float16)
-    labels = np.zeros(60_000, int)
-    labels[0] = -100 if weight is not None else 0
-    with np.errstate(over="ignore"):
-        loss = F.cross_entropy(x, labels, weight, reduction=reduction)
-    assert loss.dtype == np.float16
-    expected = np.log(10) if reduction == "mean" else math.inf
-    assert float(loss) == pytest.approx(expected, rel=1e-3)
-
-
-# ----------------------------------------------------------------------- far out, exactly
 
 PAIR = np.array([[1000.0, -1000.0], [1000.0, -1000.0]])
 FAR: dict[str, tuple[Callable[[Any], Any], float, Any]] = {  # loss of the pair, value, gradient
@@ -207,8 +166,6 @@ def test_a_sure_and_right_binary_loss_keeps_its_digits(x: float) -> None:
     np.testing.assert_allclose(logit.grad, [-math.copysign(math.exp(-20), x)], rtol=1e-6)
 
 
-# ------------------------------------------------------------------------ other definitions
-
 ELEMENTWISE: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "mse": (F.mse_loss, lambda d: d * d),
     "l1": (F.l1_loss, lambda d: gg.sqrt(d * d)),
@@ -219,23 +176,17 @@ ELEMENTWISE: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 }
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_regression_losses_are_their_definitions(
-    name: str, shape: tuple[int, ...], reduction: Any
-) -> None:
+def test_regression_losses_are_their_definitions(name: str, shape: tuple[int, ...]) -> None:
     loss, of = ELEMENTWISE[name]
-    rng = np.random.default_rng(1)
-
-    def defined(x: Any, t: Any) -> Any:
-        losses = of(x - t)
-        sums = gg.sum(losses)
-        return {"mean": sums / max(1, x.size), "sum": sums, "none": losses}[reduction]
-
-    assert_equals_composition(
-        lambda x, t: loss(x, t, reduction=reduction), defined, *rng.uniform(-2, 2, (2, *shape))
-    )
+    x, t = np.random.default_rng(1).uniform(-2, 2, (2, *shape))
+    for reduction, reduced in (("mean", gg.mean), ("sum", gg.sum), ("none", gg.positive)):
+        assert_equals_composition(
+            lambda x, t, how=reduction: loss(x, t, reduction=how),
+            lambda x, t, reduced=reduced: reduced(of(x - t)),
+            *(x, t),
+        )
 
 
 def test_half_squared_error_sums_features_and_averages_samples() -> None:
@@ -277,42 +228,6 @@ def test_hinge_losses_are_their_definitions(delta: float, squared: bool) -> None
     )
 
 
-def test_binary_cross_entropy_is_its_definition() -> None:
-    rng = np.random.default_rng(3)
-    x, t = rng.uniform(-3, 3, (3, 2)), rng.uniform(0, 1, (3, 2))
-    weight, more = rng.uniform(0.5, 2, (3, 1)), rng.uniform(0.5, 2, 2)
-
-    def defined(x: Any) -> Any:
-        y = 1 / (1 + gg.exp(-x))
-        return -gg.mean(weight * (more * t * gg.log(y) + (1 - t) * gg.log(1 - y)))
-
-    assert_equals_composition(
-        lambda x: F.binary_cross_entropy_with_logits(x, t, weight, pos_weight=more), defined, x
-    )
-
-
-@pytest.mark.parametrize("log_target", [False, True])
-def test_divergence_is_its_definition(log_target: bool) -> None:
-    rng = np.random.default_rng(4)
-    x = np.log(rng.dirichlet(np.ones(3), 2))
-    t = rng.dirichlet(np.ones(3), 2)
-
-    def defined(x: Any, t: Any) -> Any:
-        p = gg.exp(t) if log_target else t
-        return gg.sum(p * (gg.log(p) - x)) / 2
-
-    assert_equals_composition(
-        lambda x, t: F.kl_div(x, t, reduction="batchmean", log_target=log_target),
-        defined,
-        x,
-        np.log(t) if log_target else t,
-    )
-    assert F.kl_div(np.log(t), t, reduction="sum") == pytest.approx(0, abs=1e-15)
-
-
-# --------------------------------------------------------------------------------- kinks
-
-
 KINKS: dict[str, tuple[Any, ...]] = {  # loss, point, gradient, second derivatives
     # at s_j − s_label + Δ = 0 the smallest subgradient is 0, and so is the second derivative
     "hinge": (lambda x: F.hinge_loss(x, 0, delta=1.0), [2, 1, 0], [0, 0, 0], [0, 0, 0]),
@@ -344,7 +259,7 @@ def test_derivatives_at_kinks(loss: Any, at: Any, gradient: Any, curvature: Any)
     np.testing.assert_array_equal(gg.hessian(loss)(np.array(at, float)), np.diag(curvature))
 
 
-CERTAIN: dict[str, tuple[Callable[[Any], Any], Any, float, Any]] = {
+CERTAIN: dict[str, tuple[Any, ...]] = {  # loss, point, value, gradient
     "class": (
         lambda x: F.cross_entropy(x, [1]),
         [[-math.inf, 0, 0]],
@@ -359,10 +274,7 @@ CERTAIN: dict[str, tuple[Callable[[Any], Any], Any, float, Any]] = {
         lambda x: F.binary_cross_entropy_with_logits(x, [1, 0, 1], reduction="sum"),
         *([math.inf, -math.inf, 0], math.log(2), [0, 0, -0.5]),
     ),
-    "divergence": (
-        lambda x: F.kl_div(x, [0.0, 1.0], reduction="sum"),
-        *([-math.inf, 0], 0, [0, -1]),
-    ),
+    "divergence": (lambda x: F.kl_div(x, [0.0, 1.0], reduction="sum"), [-math.inf, 0], 0, [0, -1]),
     "divergence, of logarithms": (
         lambda x: F.kl_div(x, [-math.inf, 0.0], reduction="sum", log_target=True),
         *([-math.inf, 0], 0, [0, -1]),
@@ -372,9 +284,8 @@ CERTAIN: dict[str, tuple[Callable[[Any], Any], Any, float, Any]] = {
 
 @pytest.mark.parametrize(("loss", "at", "value", "gradient"), CERTAIN.values(), ids=CERTAIN)
 def test_what_is_excluded_and_has_no_target_costs_nothing(
-    loss: Any, at: Any, value: float, gradient: Any
+    loss: Any, at: Any, value: Any, gradient: Any
 ) -> None:
-    """0 log 0 is 0, not NaN."""
     x = gg.Tensor(at, requires_grad=True)
     out = loss(x)
     out.backward()
@@ -382,23 +293,20 @@ def test_what_is_excluded_and_has_no_target_costs_nothing(
     np.testing.assert_allclose(x.grad, gradient)
 
 
-# --------------------------------------------------------------------------------- dtypes
-
+ONES, ZEROS = np.ones(3), np.zeros((4, 3))
 ONE_EACH: dict[str, Callable[[Any], Any]] = {
-    "mse": lambda x: F.mse_loss(x, np.zeros((4, 3))),
-    "half": lambda x: F.half_squared_error(x, np.zeros((4, 3), int)),
-    "l1": lambda x: F.l1_loss(x, np.zeros((4, 3))),
-    "huber": lambda x: F.huber_loss(x, np.zeros((4, 3)), delta=np.float64(0.5)),
+    "mse": lambda x: F.mse_loss(x, ZEROS),
+    "half": lambda x: F.half_squared_error(x, ZEROS.astype(int)),
+    "l1": lambda x: F.l1_loss(x, ZEROS),
+    "huber": lambda x: F.huber_loss(x, ZEROS, delta=np.float64(0.5)),
     "one-hot": lambda x: F.cross_entropy(x, np.eye(3, dtype=int)[LABELS]),
-    "cross-entropy": lambda x: F.cross_entropy(x, LABELS, np.ones(3), label_smoothing=0.1),
-    "soft": lambda x: F.cross_entropy(x, SOFT, np.ones(3)),
-    "nll": lambda x: F.nll_loss(x, LABELS, np.ones(3)),
-    "binary": lambda x: F.binary_cross_entropy_with_logits(
-        x, SOFT, np.ones(3), pos_weight=np.full(3, 2)
-    ),
+    "cross-entropy": lambda x: F.cross_entropy(x, LABELS, ONES, label_smoothing=0.1),
+    "soft": lambda x: F.cross_entropy(x, SOFT, ONES),
+    "nll": lambda x: F.nll_loss(x, LABELS, ONES),
+    "binary": lambda x: F.binary_cross_entropy_with_logits(x, SOFT, ONES, pos_weight=2 * ONES),
     "kl": lambda x: F.kl_div(x, SOFT),
     "hinge": lambda x: F.hinge_loss(x, LABELS, delta=np.float64(2)),
-    "multi": lambda x: F.multi_margin_loss(x, LABELS, weight=np.ones(3)),
+    "multi": lambda x: F.multi_margin_loss(x, LABELS, weight=ONES),
     "attributes": lambda x: F.attribute_hinge_loss(x, np.ones((4, 3))),
 }
 
@@ -417,53 +325,29 @@ def test_targets_and_weights_do_not_widen_a_loss(name: str, dtype: Any) -> None:
     assert plain.dtype == dtype
 
 
-# ----------------------------------------------------------------------- what is refused
-
 X = gg.Tensor(LOGITS, requires_grad=True)
 REFUSED: Refusals = {
     ShapeError: {
         r"use x\[\.\.\., 0\]": lambda: F.mse_loss(X[:, :1], np.zeros(4)),
         r"use target\[\.\.\., 0\]": lambda: F.l1_loss(X[:, 0], np.zeros((4, 1))),
         "nothing is broadcast": lambda: F.huber_loss(X, np.zeros(3)),
-        r"target \(\)": lambda: F.mse_loss(X, 0.0),
         "mean of nothing": lambda: F.mse_loss(X[:0], np.zeros((0, 3))),
-        "no features": lambda: F.half_squared_error(X[0, 0], 1.0),
         r"it is \(3,\)": lambda: F.cross_entropy(X, LABELS, [1.0, 2.0]),
         "give an array": lambda: nn.CrossEntropyLoss(2.0),
         "from 0 to 3, allowed are 0 to 2": lambda: F.cross_entropy(X, [0, 3, 1, 1]),
-        "from -1 to 1": lambda: F.cross_entropy(X, [-1, 0, 1, 1]),
         "from -1 to 0": lambda: F.cross_entropy(X, [0, -100, -1, 0]),
-        "allowed are 0 to 2": lambda: F.nll_loss(X, [0, 3, 0, 0]),
         r"labels \(2,\)": lambda: F.cross_entropy(X, [0, 1]),
         "sum to 1": lambda: F.cross_entropy(X, 2 * np.eye(3)[LABELS]),
         "≥ 0": lambda: F.cross_entropy(X, np.full((4, 3), [2.0, -1.0, 0.0])),
         "empty": lambda: F.cross_entropy(np.zeros((0, 3)), np.zeros(0, int)),
-        "classes": lambda: F.cross_entropy(np.zeros((3, 0)), np.zeros(3, int)),
-        "classes.*": lambda: F.cross_entropy(np.zeros(()), 0),
         r"want labels \(4,\)": lambda: F.nll_loss(X, np.eye(3)[LABELS]),
-        "hinge.*from -1 to 1": lambda: F.hinge_loss(X, [0, 1, 0, -1]),
-        r"labels \(\)": lambda: F.hinge_loss(X, 1),
         r"2 \* target - 1": lambda: F.attribute_hinge_loss(X, np.eye(3)[LABELS]),
-        "weight": lambda: F.binary_cross_entropy_with_logits(X, SOFT, np.ones(4)),
-        "pos_weight": lambda: F.binary_cross_entropy_with_logits(
-            X, SOFT, pos_weight=np.ones((2, 4, 3))
-        ),
     },
-    DtypeError: {
-        r"astype\(int\)": lambda: F.cross_entropy(X, [0.0, 1.0, 1.0, 2.0]),
-        "nll.*astype": lambda: F.nll_loss(X, [0.0, 1, 0, 0]),
-        "hinge.*astype": lambda: F.hinge_loss(X, [0.0, 1, 0, 0]),
-    },
+    DtypeError: {r"astype\(int\)": lambda: F.cross_entropy(X, [0.0, 1.0, 1.0, 2.0])},
     ArgumentError: {
-        "delta = 0.0": lambda: F.huber_loss(X, LOGITS, delta=0),
         "'mean', 'sum'": lambda: F.mse_loss(X, LOGITS, reduction="max"),  # type: ignore[arg-type]
-        "'none'": lambda: F.cross_entropy(X, LABELS, reduction="batchmean"),  # type: ignore[arg-type]
         "MSELoss: reduction='batchmean'": lambda: nn.MSELoss(reduction="batchmean"),  # type: ignore[arg-type]
-        "'batchmean'": lambda: nn.KLDivLoss(reduction="max"),  # type: ignore[arg-type]
-        "1.5": lambda: F.cross_entropy(X, LABELS, label_smoothing=1.5),
-        "p=3": lambda: nn.MultiMarginLoss(p=3),
         "0 to 1": lambda: F.binary_cross_entropy_with_logits(X, 2 * SOFT),
-        "nan": lambda: F.binary_cross_entropy_with_logits(X, np.nan * SOFT),
         "log_target": lambda: F.kl_div(X, np.log(SOFT + 1e-9)),
     },
     UnsupportedError: {
@@ -472,8 +356,4 @@ REFUSED: Refusals = {
         "binary.*detach": lambda: F.binary_cross_entropy_with_logits(X, X * 0),
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)

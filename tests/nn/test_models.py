@@ -1,8 +1,7 @@
 """The networks of the case studies: as published, ways through them, errors that help."""
 
-import tracemalloc
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,39 +12,35 @@ from graphgrad import nn
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.nn import models
 from graphgrad.nn.models.inception import Inception
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, memory_of, refuses
 from tests.golden.shapes import shapes
 
 Make = Callable[..., nn.Module]
+LENET_OF_TODAY: Any = {"padding": 2, "activation": nn.ReLU, "pooling": nn.MaxPool2d}
 SMALL: dict[str, tuple[Make, tuple[int, ...]]] = {  # a model, and the shape of an image for it
     "LeNet5": (models.LeNet5, (1, 32, 32)),
-    "LeNet5 of today": (
-        lambda **how: models.LeNet5(
-            (3, 28, 28), 7, padding=2, activation=nn.ReLU, pooling=nn.MaxPool2d, **how
-        ),
-        (3, 28, 28),
-    ),
+    "LeNet5 of today": (partial(models.LeNet5, (3, 28, 28), 7, **LENET_OF_TODAY), (3, 28, 28)),
     "SimpleConvNet": (
-        lambda **how: models.SimpleConvNet((1, 8, 8), kernel_size=3, padding=1, **how),
+        partial(models.SimpleConvNet, (1, 8, 8), kernel_size=3, padding=1),
         (1, 8, 8),
     ),
-    "DeepConvNet": (lambda **how: models.DeepConvNet((1, 8, 8), **how), (1, 8, 8)),
-    "alexnet": (lambda **how: models.alexnet(5, width=1 / 16, **how), (3, 64, 70)),
-    "zfnet": (lambda **how: models.zfnet(5, width=1 / 32, **how), (3, 60, 53)),
-    "vgg11": (lambda **how: models.vgg11(5, width=1 / 32, **how), (3, 32, 40)),
-    "vgg16": (lambda **how: models.vgg16(5, width=1 / 32, channels=1, **how), (1, 32, 32)),
-    "vgg19": (lambda **how: models.vgg19(5, width=1 / 32, **how), (3, 32, 32)),
-    "googlenet": (lambda **how: models.googlenet(5, width=1 / 16, **how), (3, 40, 33)),
+    "DeepConvNet": (partial(models.DeepConvNet, (1, 8, 8)), (1, 8, 8)),
+    "alexnet": (partial(models.alexnet, 5, width=1 / 16), (3, 64, 70)),
+    "zfnet": (partial(models.zfnet, 5, width=1 / 32), (3, 60, 53)),
+    "vgg11": (partial(models.vgg11, 5, width=1 / 32), (3, 32, 40)),
+    "vgg16": (partial(models.vgg16, 5, width=1 / 32, channels=1), (1, 32, 32)),
+    "vgg19": (partial(models.vgg19, 5, width=1 / 32), (3, 32, 32)),
+    "googlenet": (partial(models.googlenet, 5, width=1 / 16), (3, 40, 33)),
     "googlenet, no auxiliary": (
-        lambda **how: models.googlenet(5, width=1 / 16, aux_logits=False, channels=1, **how),
+        partial(models.googlenet, 5, width=1 / 16, aux_logits=False, channels=1),
         (1, 15, 16),
     ),
-    "resnet18": (lambda **how: models.resnet18(5, width=1 / 16, **how), (3, 40, 33)),
-    "resnet34": (lambda **how: models.resnet34(5, width=1 / 16, channels=1, **how), (1, 33, 32)),
-    "resnet50": (lambda **how: models.resnet50(5, width=1 / 16, **how), (3, 32, 32)),
+    "resnet18": (partial(models.resnet18, 5, width=1 / 16), (3, 40, 33)),
+    "resnet34": (partial(models.resnet34, 5, width=1 / 16, channels=1), (1, 33, 32)),
+    "resnet50": (partial(models.resnet50, 5, width=1 / 16), (3, 32, 32)),
     "of 8×8": (
-        lambda **how: models.ResNet(
-            models.BasicBlock, (1, 1), 5, channels=1, width=1 / 8, small_images=True, **how
+        partial(
+            models.ResNet, models.BasicBlock, (1, 1), 5, channels=1, width=1 / 8, small_images=True
         ),
         (1, 8, 8),
     ),
@@ -74,9 +69,6 @@ def small(name: str, seed: int = 0, **options: Any) -> Any:
 
 def images(name: str, count: int = 4, dtype: Any = np.float32) -> Any:
     return np.random.default_rng(1).standard_normal((count, *SMALL[name][1])).astype(dtype)
-
-
-# ------------------------------------------------------------------------------ as published
 
 
 @pytest.mark.parametrize(
@@ -137,43 +129,15 @@ def test_vgg16_is_the_table_of_the_cs231n_notes() -> None:
 
 def test_maps_are_those_of_the_papers() -> None:
     """Szegedy et al., table 1; He et al., table 1."""
-    rows = {
-        row.name: row.output[1:]
-        for row in nn.summary(models.googlenet(init_weights=False), (3, 224, 224)).rows
-    }
-    assert rows["conv1"] == (64, 112, 112)
-    assert rows["maxpool1"] == (64, 56, 56)
-    assert rows["conv3"] == (192, 56, 56)
-    assert rows["inception3a"] == (256, 28, 28)
-    assert rows["inception3b"] == (480, 28, 28)
-    assert rows["inception4a"] == (512, 14, 14)
-    assert rows["inception4e"] == (832, 14, 14)
-    assert rows["inception5b"] == (1024, 7, 7)
-    table = nn.summary(models.resnet50(init_weights=False), (3, 224, 224))
-    rows = {row.name: row.output[1:] for row in table.rows}
-    sizes = {"conv1": (64, 112), "layer1": (256, 56), "layer2": (512, 28)}
-    for name, (maps, size) in {**sizes, "layer3": (1024, 14), "layer4": (2048, 7)}.items():
-        assert rows[name] == (maps, size, size)
+    names = "conv1 maxpool1 conv3 inception3a inception3b inception4a inception4e inception5b"
+    sizes = [(64, 112), (64, 56), (192, 56), (256, 28), (480, 28), (512, 14), (832, 14), (1024, 7)]
+    googlenet = dict(zip(names.split(), sizes, strict=True))
+    resnet = {f"layer{n}": (128 << n, 112 >> n) for n in (1, 2, 3, 4)} | {"conv1": (64, 112)}
+    for make, published in ((models.googlenet, googlenet), (models.resnet50, resnet)):
+        table = nn.summary(make(init_weights=False), (3, 224, 224))
+        rows = {row.name: row.output[1:] for row in table.rows}
+        assert {n: rows[n] for n in published} == {n: (m, s, s) for n, (m, s) in published.items()}
     assert 3.8e9 <= table.multiply_adds < 4.15e9  # 3.8 in the paper; the stride in the 3×3 adds
-
-
-def test_the_deep_network_of_the_book_halves_evenly() -> None:
-    rows = nn.summary(models.DeepConvNet(rng=np.random.default_rng()), (1, 28, 28)).rows
-    sizes = [row.output[2] for row in rows if row.kind in {"Conv2d", "MaxPool2d"}]
-    assert sizes == [28, 28, 14, 14, 16, 8, 8, 8, 4]
-
-
-def test_local_response_normalisation_leaves_the_names_alone() -> None:
-    plain, normalised = (
-        models.alexnet(4, width=1 / 16, local_response=on, rng=np.random.default_rng(0)).eval()
-        for on in (False, True)
-    )
-    assert list(plain.state_dict()) == list(normalised.state_dict())
-    x = images("alexnet")
-    assert not np.allclose(plain(x).numpy(), normalised(x).numpy(), rtol=1e-3)
-
-
-# --------------------------------------------------------------------------------- they work
 
 
 @every_small
@@ -199,18 +163,7 @@ def test_evaluation_is_one_image_at_a_time_and_changes_nothing(name: str) -> Non
     scores = model(x)
     np.testing.assert_allclose(model(x[1:2]).numpy(), scores.numpy()[1:2], 1e-10, 1e-13)
     assert model(x[:0]).shape == (0, scores.shape[1])
-    for key, value in model.state_dict().items():
-        np.testing.assert_array_equal(value, state[key], key)
-
-
-@every_small
-def test_a_file_carries_weights_and_running_statistics(name: str, tmp_path: Path) -> None:
-    trained, other = small(name, 0), small(name, 1)
-    x = images(name)
-    trained(x)
-    assert not np.array_equal(other.eval()(x).numpy(), trained.eval()(x).numpy())
-    other.load_state_dict(nn.load(nn.save(trained, tmp_path / "weights.safetensors")))
-    np.testing.assert_array_equal(other(x).numpy(), trained(x).numpy())
+    np.testing.assert_equal(model.state_dict(), state)
 
 
 @every_small
@@ -251,13 +204,6 @@ def test_initial_values_are_those_of_the_docstrings() -> None:
             assert (p == name.endswith("weight")).all(), name
 
 
-def test_the_books_networks_begin_as_he_says() -> None:
-    for make in (models.SimpleConvNet, models.DeepConvNet):
-        for p in make(rng=np.random.default_rng(0)).parameters():
-            if p.size > 1000:
-                assert p.data.std() == pytest.approx(np.sqrt(2 / np.prod(p.shape[1:])), rel=0.1)
-
-
 @pytest.mark.parametrize("block", [models.BasicBlock, models.Bottleneck])
 def test_blocks_that_start_with_nothing_pass_on_what_they_get(block: Any) -> None:
     net: Any = models.ResNet(block, (3, 2), 5, True, width=1 / 8, rng=np.random.default_rng(0))
@@ -279,10 +225,8 @@ def test_googlenet_adds_its_auxiliary_losses_in_training_only() -> None:
     assert models.auxiliary_cross_entropy(scores, y, 0.0).item() == pytest.approx(main)
     scores = model.eval()(x)
     assert scores.shape == (4, 5)
-    assert (
-        models.auxiliary_cross_entropy(scores, y).item()
-        == nn.functional.cross_entropy(scores, y).item()
-    )
+    alone = nn.functional.cross_entropy(scores, y).item()
+    assert models.auxiliary_cross_entropy(scores, y).item() == alone
 
 
 def test_googlenet_scales_images_as_its_trained_weights_want_them() -> None:
@@ -306,27 +250,19 @@ def test_vgg_without_initial_values_waits_for_those_of_a_file() -> None:
 @pytest.mark.parametrize(
     ("make", "limit"),
     [
-        (lambda rng: nn.Affine(1000, 2000, rng=rng), 1.2),
-        (lambda rng: models.alexnet(10, width=1 / 4, rng=rng), 1.3),
-        (lambda rng: models.vgg11(10, width=1 / 4, rng=rng, init_weights=False), 1.2),
-        (lambda rng: models.vgg11(10, width=1 / 4, rng=rng), 2.0),  # one more of one layer
+        (partial(nn.Affine, 1000, 2000), 1.2),
+        (partial(models.alexnet, 10, width=1 / 4), 1.3),
+        (partial(models.vgg11, 10, width=1 / 4, init_weights=False), 1.2),
+        (partial(models.vgg11, 10, width=1 / 4), 2.0),  # one more of one layer
     ],
     ids=["Linear", "alexnet", "empty vgg11", "vgg11"],
 )
-def test_initial_values_need_no_second_copy(make: Callable[[Any], nn.Module], limit: float) -> None:
+def test_initial_values_need_no_second_copy(make: Make, limit: float) -> None:
     rng = np.random.default_rng(0)
-    tracemalloc.start()
-    try:
-        model = make(rng)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    size = sum(p.data.nbytes for p in model.parameters())
+    peak = memory_of(lambda: make(rng=rng))[1]
+    size = sum(p.data.nbytes for p in make(rng=rng).parameters())
     assert size > 2**21
     assert peak < limit * size + 2 * 2**20  # blocks of 1 MiB
-
-
-# ------------------------------------------------------------------------------- bad input
 
 
 @pytest.mark.parametrize(
@@ -334,22 +270,16 @@ def test_initial_values_need_no_second_copy(make: Callable[[Any], nn.Module], li
     [
         ("alexnet", (1, 3, 62, 80), r"AlexNet: x \(1, 3, 62, 80\).* too small.*63×63 or more"),
         ("alexnet", (1, 1, 64, 64), r"has 1 channels, this model wants 3: np\.repeat.*channels=1"),
-        ("alexnet", (3, 64, 64), r"x \(3, 64, 64\); images are \(N, C, H, W\): x\[None\]"),
-        ("zfnet", (1, 3, 52, 80), r"ZFNet: .*53×53"),
         ("vgg16", (1, 1, 32, 31), r"VGG: .*32×32"),
-        ("vgg16", (32, 32), r"x \(32, 32\); images are \(N, C, H, W\)"),
         ("SimpleConvNet", (5, 1, 28, 28), r"\(N, 1, 8, 8\): .*input_shape=\(1, 28, 28\)"),
         ("SimpleConvNet", (5, 64), r"SimpleConvNet: x \(5, 64\); .*x\.reshape\(-1, 1, 8, 8\)"),
         ("DeepConvNet", (1, 8, 8), r"DeepConvNet: x \(1, 8, 8\); .*x\[None\]"),
         ("LeNet5", (2, 3, 32, 32), r"LeNet5: .*\(N, 1, 32, 32\): .*input_shape=\(3, 32, 32\)"),
         ("googlenet", (1, 3, 14, 80), r"GoogLeNet: x \(1, 3, 14, 80\).* too small.*15×15 or more"),
         ("resnet18", (3, 32, 32), r"ResNet: x \(3, 32, 32\); images are \(N, C, H, W\): x\[None\]"),
-        ("of 8×8", (4, 3, 8, 8), r"ResNet: .*has 3 channels, this model wants 1"),
     ],
 )
-def test_images_that_do_not_fit_change_nothing(
-    name: str, shape: tuple[int, ...], message: str
-) -> None:
+def test_images_that_do_not_fit_change_nothing(name: str, shape: Any, message: str) -> None:
     model = small(name)
     before = repr(model.state_dict())
     with pytest.raises(ShapeError, match=rf"{message}.*\(at .*test_models\.py"):
@@ -361,9 +291,7 @@ def test_images_that_do_not_fit_change_nothing(
     ("name", "smallest"),
     [("alexnet", 63), ("zfnet", 53), ("vgg11", 32), ("googlenet", 15), ("resnet18", 1)],
 )
-def test_the_smallest_image_is_the_smallest(
-    name: str, smallest: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_smallest_image_is_the_smallest(name: str, smallest: int, monkeypatch: Any) -> None:
     """The layers take what the model lets through, and not a pixel less."""
     model = small(name).eval()
     assert model(np.zeros((1, 3, smallest, smallest), np.float32)).shape == (1, 5)
@@ -385,31 +313,16 @@ REFUSED: Refusals = {
     },
     ArgumentError: {
         r"input_shape=\(8, 8\).*\(channels, height, width": lambda: models.SimpleConvNet((8, 8)),
-        r"input_shape=\(1, 0, 5\).*above 0": lambda: models.SimpleConvNet((1, 0, 5)),
         "six": lambda: models.DeepConvNet(maps=(16, 32)),
-        r"1\.5": lambda: models.DeepConvNet(dropout=1.5),
         r"AlexNet: maps=\(96, 256\); five": lambda: models.alexnet(maps=(96, 256)),
-        "AlexNet: width = 0": lambda: models.alexnet(width=0),
-        "ZFNet: width = nan": lambda: models.zfnet(width=float("nan")),
         r"VGG: stages=\(1, 2, 3\); five": lambda: models.VGG((1, 2, 3)),
-        "stages": lambda: models.VGG((1, 2, 3, 0, 1)),
-        "Linear: out_features = 0 must": lambda: models.vgg11(0, width=1 / 32),
         r"ResNet: layers=\(\)": lambda: models.ResNet(BASIC, ()),
-        r"layers=\(2, 0\)": lambda: models.ResNet(BASIC, (2, 0)),
-        "in_channels = 0 must be": lambda: models.resnet18(width=1 / 32, channels=0),
         "channels=1; transform_inp": lambda: models.googlenet(channels=1, transform_input=True),
-        r"2\.0": lambda: models.googlenet(5, dropout=2.0, width=1 / 32),
         r"channels=\(1, 2, 3\); six numbers": lambda: Inception(4, (1, 2, 3)),
-        "six numbers above 0": lambda: Inception(4, (1, 2, 3, 0, 5, 6)),
     },
     DtypeError: {
         "input_shape = 28 must be a list of sizes": lambda: models.LeNet5(28),  # type: ignore[arg-type]
         "ResNet: block=.*BasicBlock or Bottleneck": lambda: models.ResNet(nn.Conv2d, (1, 1)),  # type: ignore[arg-type]
-        "block='basic'": lambda: models.ResNet("basic", (1, 1)),  # type: ignore[arg-type]
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
+test_what_does_not_fit_is_refused = refuses(REFUSED)

@@ -1,13 +1,14 @@
 """Modules: what belongs to them, saving and loading, switches, containers, the summary."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad import nn
+from graphgrad import nn, optim
 from graphgrad.errors import (
     ArgumentError,
     DtypeError,
@@ -16,7 +17,7 @@ from graphgrad.errors import (
     ShapeError,
     UnsupportedError,
 )
-from tests.builders import Refusals, assert_refused, every_refusal
+from tests.builders import Refusals, refuses
 from tests.equality import assert_equals_composition
 
 RNG = np.random.default_rng
@@ -39,9 +40,6 @@ class Net(nn.Module):
 
     def forward(self, x: Any) -> Any:
         return self.body[1]["head"](self.body[0](x)) * self.scale
-
-
-# --------------------------------------------------------------------- what belongs to it
 
 
 def test_finds_parameters_buffers_and_modules_wherever_they_stand() -> None:
@@ -99,9 +97,6 @@ def test_hooks_see_and_replace_the_output() -> None:
     assert shapes == [((3, 2), (3, 2))]
 
 
-# -------------------------------------------------------------------- saving and loading
-
-
 def test_a_state_dict_is_a_copy() -> None:
     """Else the best weights so far would silently become the last ones."""
     layer = affine()
@@ -131,8 +126,7 @@ def test_loading_lists_every_problem_and_changes_nothing() -> None:
         assert part in str(caught.value)
     with pytest.raises(ShapeError, match=r"1\.weight"):  # a wrong shape is never skipped
         net.load_state_dict(state, strict=False)
-    for name, array in net.state_dict().items():
-        np.testing.assert_array_equal(array, before[name])
+    np.testing.assert_equal(net.state_dict(), before)
 
 
 def test_loading_partly() -> None:
@@ -144,15 +138,33 @@ def test_loading_partly() -> None:
     assert layer.bias.tolist() == [1, 2]
 
 
-def test_loading_between_forward_and_backward_is_noticed() -> None:
+def step(layer: nn.Affine) -> None:
+    for p in layer.parameters():
+        p.grad = np.ones(p.shape, p.dtype)
+    optim.SGD(layer.parameters(), lr=0.1).step()
+
+
+def average(layer: nn.Affine) -> None:
+    means = optim.RunningAverage(layer.parameters())
+    means.update()
+    means.applied().__enter__()
+
+
+WRITES: dict[str, Callable[[nn.Affine], Any]] = {
+    "loading": lambda layer: layer.load_state_dict(layer.state_dict()),
+    "initial values": lambda layer: nn.init.initialize(layer, nn.init.zeros),
+    "optimizer": step,
+    "running average": average,
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_what_writes_between_forward_and_backward_is_noticed(name: str) -> None:
     layer = affine()
     loss = (layer(gg.Tensor(np.ones((1, 2)), requires_grad=True)) ** 2).sum()
-    layer.load_state_dict(layer.state_dict())
+    WRITES[name](layer)
     with pytest.raises(GraphError, match="overwritten"):
         loss.backward()
-
-
-# ------------------------------------------------------------------------------ switches
 
 
 def test_train_and_eval_reach_every_module() -> None:
@@ -182,9 +194,6 @@ def test_astype_casts_parameters_and_floating_buffers() -> None:
     assert net.body[0].weight is weight, "an optimizer that holds it learns on"
     assert weight.requires_grad
     assert net.count.dtype.kind == "i"  # type: ignore[attr-defined]
-
-
-# ---------------------------------------------------------------------------- containers
 
 
 def test_the_repr_is_a_tree() -> None:
@@ -231,16 +240,10 @@ def test_module_list() -> None:
     assert [name for name, _ in layers.named_children()] == ["0", "1", "2", "3"]
 
 
-# -------------------------------------------------------------------------------- affine
-
-
-@pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 1, 3), (0, 3)])
+@pytest.mark.parametrize("shape", [(3,), (2, 1, 3), (0, 3)])
 def test_affine_equals_its_composition(shape: tuple[int, ...]) -> None:
-    rng = RNG(0)
-    x, W, b = rng.normal(size=shape), rng.normal(size=(2, 3)), rng.normal(size=2)
-    fused = nn.functional.affine
-    assert_equals_composition(fused, lambda x, W, b: x @ W.T + b, x, W, b)
-    assert_equals_composition(fused, lambda x, W: x @ W.T, x, W)
+    x, W, b = (RNG(0).normal(size=s) for s in (shape, (2, 3), 2))
+    assert_equals_composition(nn.functional.affine, lambda x, W, b: x @ W.T + b, x, W, b)
 
 
 def test_affine_from_the_books_matrix() -> None:
@@ -249,47 +252,26 @@ def test_affine_from_the_books_matrix() -> None:
     np.testing.assert_array_equal(layer(np.array([1.0, 2.0])).numpy(), [5, 11, 18])
 
 
-def test_affine_starts_as_pytorch_does() -> None:
-    layer = nn.Affine(400, 300, rng=RNG(0))
-    bound = 1 / 20
-    for p in layer.parameters():
-        values = p.numpy()
-        assert values.dtype == np.float32
-        assert np.abs(values).max() <= bound
-        assert values.std() == pytest.approx(bound / np.sqrt(3), rel=0.1)
-
-
 REFUSED: Refusals = {
+    DtypeError: {"astype.*int": lambda: Net().astype(int)},
     ShapeError: {
         r"linear: x \(4, 2\), weight \(2, 3\)": lambda: affine(3, 2)(np.zeros((4, 2))),
         r"linear: x \(\), weight \(2, 3\)": lambda: affine(3, 2)(np.zeros(())),
         r"linear: x \(3, 1\), weight \(2, 3\)": lambda: affine(3, 2)(np.zeros((3, 1))),
+        "from_matrix": lambda: nn.Affine.from_matrix([[1, 2]], [1]),
         r"linear: bias \(3,\)": lambda: nn.functional.affine(
             np.zeros((1, 3)), np.zeros((2, 3)), np.zeros(3)
         ),
-        "from_matrix": lambda: nn.Affine.from_matrix([[1, 2]], [1]),
     },
     ArgumentError: {
-        "in_features = 0 must be at least 1": lambda: nn.Affine(0, 3),
         "names no input": lambda: nn.summary(nn.Embedding(3, 2), []),
-    },
-    DtypeError: {
-        "must be a Module": lambda: nn.summary(3, (2,)),  # type: ignore[arg-type]
-        "astype.*int": lambda: Net().astype(int),
     },
     UnsupportedError: {
         r"Module has no forward\(\)": lambda: nn.Module()(1),
         "ModuleList": lambda: nn.ModuleList([affine()])(1),
     },
 }
-
-
-@every_refusal(REFUSED)
-def test_what_does_not_fit_is_refused(kind: Any, says: str, call: Any) -> None:
-    assert_refused(kind, says, call)
-
-
-# ---------------------------------------------------------------------- functional calls
+test_what_does_not_fit_is_refused = refuses(REFUSED)
 
 
 def test_a_functional_call_of_a_module_that_returns_its_parameters() -> None:
@@ -327,9 +309,6 @@ def test_a_failed_functional_call_leaves_the_module_as_it_was() -> None:
         with pytest.raises(ShapeError, match=says):
             nn.functional_call(layer, {name: value}, x)
     np.testing.assert_array_equal(layer.weight.numpy(), weight)
-
-
-# ------------------------------------------------------------------------------- summary
 
 
 def test_summary_counts_by_hand() -> None:

@@ -31,8 +31,6 @@ from tests.search_objectives import (
     undisturbed,
 )
 
-# ------------------------------------------------------------------------------ interruptions
-
 
 @pytest.mark.skipif(os.name != "posix", reason="no SIGKILL")
 def test_a_killed_search_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -78,7 +76,7 @@ def alive(pid: int) -> bool:
 @pytest.mark.whole
 @pytest.mark.skipif(os.name != "posix", reason="no SIGKILL")
 def test_a_point_whose_worker_was_killed_is_tried_once_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
@@ -141,9 +139,6 @@ def test_an_end_at_any_moment_leaves_a_study_that_goes_on(
     assert result.trials == search(undisturbed, trials=4).trials
 
 
-# ------------------------------------------------------------------------------ checkpoints
-
-
 @pytest.mark.whole
 @pytest.mark.skipif(os.name != "posix", reason="no SIGKILL")
 def test_an_interrupted_trial_goes_on_from_its_checkpoint_to_the_bit(tmp_path: Path) -> None:
@@ -151,13 +146,9 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint_to_the_bit(tmp_path: P
     results = []
     for kill in (False, True):
         objective = partial(learning, log=tmp_path / f"log{kill}", kill=kill)
-        places = {
-            "checkpoints": tmp_path / f"checkpoints{kill}",
-            "storage": tmp_path / f"{kill}.db",
-        }
-        results.append(
-            search(objective, space, trials=2, maximize=True, workers=1 + kill, **places)
-        )
+        how: Any = {"trials": 2, "maximize": True, "workers": 1 + kill}
+        how |= {"checkpoints": tmp_path / f"checkpoints{kill}", "storage": tmp_path / f"{kill}.db"}
+        results.append(search(objective, space, **how))
     told = [[(t.number, t.value, t.reports) for t in result.trials] for result in results]
     assert told[0] == told[1]
     assert all(list(reports) == [0, 1, 2, 3] for _, _, reports in told[0])
@@ -196,9 +187,6 @@ def test_checkpoints_of_another_search_are_not_taken_for_its_own(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["trial-000"]
 
 
-# ------------------------------------------------------------------------------ the file
-
-
 def test_files_of_any_name_and_nothing_beside_them(tmp_path: Path) -> None:
     storage = tmp_path / "new folder" / "a b#?{c}%20é.db"
     search(distance, storage=str(storage))
@@ -210,10 +198,6 @@ def test_files_of_any_name_and_nothing_beside_them(tmp_path: Path) -> None:
 def opened(path: Path) -> Any:
     options = {"creator": lambda: sqlite3.connect(path), "poolclass": NullPool}
     return optuna.storages.RDBStorage("sqlite://", engine_kwargs=options)
-
-
-def foreign_text(path: Path) -> None:
-    path.write_text("my diary\n" * 100)
 
 
 def foreign_database(path: Path) -> None:
@@ -228,36 +212,25 @@ def foreign_study(path: Path) -> None:
     storage.remove_session()
 
 
-def other_space(path: Path) -> None:
-    search(distance, {**SPACE, "lr": nn.Range(1e-6, 1e-1, log=True)}, storage=path)
-
-
-def torn(path: Path) -> None:
-    search(distance, storage=path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-
-
-def other_direction(path: Path) -> None:
-    search(distance, storage=path, maximize=True)
+WIDER = {**SPACE, "lr": nn.Range(1e-6, 1e-1, log=True)}
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (foreign_text, "holds no search of ours"),
+        (lambda path: path.write_text("my diary\n" * 100), "holds no search of ours"),
         (Path.touch, "holds no search of ours"),
         (foreign_database, "holds no search of ours"),
         (foreign_study, "holds no search of ours"),
-        (other_space, r"minimizes over .*high=0\.1.*, not this one, .*high=0\.01"),
-        (other_direction, "holds a search that maximizes"),
-        (torn, "holds no search of ours|malformed"),
+        (
+            lambda path: search(distance, WIDER, storage=path),
+            r"minimizes over .*high=0\.1.*, not this one, .*high=0\.01",
+        ),
+        (lambda path: search(distance, storage=path, maximize=True), "a search that maximizes"),
     ],
 )
-def test_another_file_is_refused_and_left_as_it_was(
-    write: Any, message: str, tmp_path: Path
-) -> None:
+def test_another_file_is_refused_and_left_alone(write: Any, message: Any, tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     write(path)
     before = path.read_bytes()
@@ -307,9 +280,7 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert len(search(distance, storage=path, trials=1).trials) == 1, "what was there is there"
 
 
-def test_a_study_is_made_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_study_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: Any) -> None:
     def ended(*_: Any) -> None:
         raise KeyboardInterrupt
 

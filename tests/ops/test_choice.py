@@ -9,6 +9,7 @@ import pytest
 import graphgrad as gg
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.ops.choice import masked
+from tests.builders import leaf
 
 Function = Callable[..., Any]
 
@@ -77,13 +78,13 @@ def test_a_zero_direction_gives_a_zero_slope() -> None:
 
 
 def test_without_a_choice_a_singularity_is_not_hidden() -> None:
-    x = gg.Tensor([0.0], requires_grad=True)
+    x = leaf([0.0])
     (0 * np.sqrt(x)).sum().backward()
     assert np.isnan(x.grad[0])
 
 
 def test_nan_to_num_is_a_choice() -> None:
-    x = gg.Tensor([0.0, 4.0], requires_grad=True)
+    x = leaf([0.0, 4.0])
     with np.errstate(divide="ignore"):
         y = np.nan_to_num(np.log(x), neginf=-9.0)
     assert y.data[0] == -9
@@ -92,8 +93,8 @@ def test_nan_to_num_is_a_choice() -> None:
 
 
 def test_where_takes_any_condition_and_broadcasts() -> None:
-    x, y = gg.Tensor(np.ones(3), requires_grad=True), gg.Tensor(2.0, requires_grad=True)
-    condition = gg.Tensor([[0.0], [-2.0]], requires_grad=True)
+    x, y = leaf(np.ones(3)), leaf(2.0)
+    condition = leaf([[0.0], [-2.0]])
     z = np.where(condition, x, y)
     assert z.tolist() == [[2, 2, 2], [1, 1, 1]]
     z.sum().backward()
@@ -114,7 +115,7 @@ def test_where_takes_any_condition_and_broadcasts() -> None:
     ],
 )
 def test_select_refuses(conditions: Any, choices: Any, error: type[Exception], words: str) -> None:
-    default = gg.Tensor([1.0, 2.0], requires_grad=True)
+    default = leaf([1.0, 2.0])
     with pytest.raises(error, match=words) as caught:
         gg.select(conditions, choices, default)
     assert "test_choice.py" in str(caught.value)
@@ -122,12 +123,11 @@ def test_select_refuses(conditions: Any, choices: Any, error: type[Exception], w
 
 def test_where_without_branches_says_what_is_missing() -> None:
     with pytest.raises(DtypeError, match="where: argument 'x' is missing"):
-        np.where(gg.Tensor([1.0], requires_grad=True))
+        np.where(leaf([1.0]))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_masked_is_where_for_all_memory_layouts_and_values(dtype: type) -> None:
-    """It works on bits: strides, broadcasting, NaN and infinities must not matter."""
     rng = np.random.default_rng(0)
     base: Any = rng.normal(size=(6, 4)).astype(dtype)
     base.flat[:6] = [np.nan, np.inf, -np.inf, -0.0, np.finfo(dtype).max, np.finfo(dtype).tiny]

@@ -13,13 +13,13 @@ import pytest
 
 import graphgrad as gg
 from graphgrad.errors import DtypeError, ShapeError, UnsupportedError
+from tests.builders import leaf
 
 inf, nan = math.inf, math.nan
 Function = Callable[..., Any]
 
 
 def derivatives(f: Function, point: tuple[float, ...]) -> tuple[list[float], list[list[float]]]:
-    """Return all first and all second derivatives of f at a point."""
     numbers = tuple(range(len(point)))
     with np.errstate(all="ignore"):
         first = gg.grad(f, numbers)(*map(float, point))
@@ -28,13 +28,10 @@ def derivatives(f: Function, point: tuple[float, ...]) -> tuple[list[float], lis
 
 
 def nth(f: Function, n: int) -> Function:
-    """Return the n-th derivative of a function of one number."""
     for _ in range(n):
         f = gg.grad(f)
     return f
 
-
-# ------------- kinks and singularities, beside those of special_points.py, with all of the Hessian
 
 ONE = [
     ("maximum(x, 0) at 0", lambda x: np.maximum(x, 0), 0, 0.5, 0),
@@ -151,7 +148,7 @@ def test_clip_sends_all_of_the_gradient_to_the_one_that_is_the_output(
     assert found == list(first)
     assert not np.any(curvature)
     for one_sided, chosen in (((0.0, 0.0, None), (0, 1)), ((0.0, None, 0.0), (0, 1))):
-        x, *bounds = (None if v is None else gg.Tensor(v, requires_grad=True) for v in one_sided)
+        x, *bounds = (None if v is None else leaf(v) for v in one_sided)
         gg.clip(x, *bounds).backward()
         assert tuple(t.grad for t in (x, *bounds) if t is not None) == chosen
 
@@ -168,7 +165,7 @@ def test_powers_are_exact_to_every_order() -> None:
 
 
 def test_a_negative_base_gives_nan_only_to_an_exponent_that_asks() -> None:
-    x = gg.Tensor([-2.0, 3.0], requires_grad=True)
+    x = leaf([-2.0, 3.0])
     for y in ([3.0, 2.0], gg.Tensor([3.0, 2.0])):
         assert gg.gradients((x**y).sum(), x).tolist() == [12, 6]
     assert gg.hessian(lambda x: (x ** np.array([3.0, 2.0])).sum())(x.data).tolist() == [
@@ -179,7 +176,7 @@ def test_a_negative_base_gives_nan_only_to_an_exponent_that_asks() -> None:
 
 def test_infinite_upstream_stays_away_from_what_was_not_chosen() -> None:
     """A rule that multiplies by a mask makes 0 · inf = NaN of these."""
-    x = gg.Tensor([-1.0, 0.0, 4.0], requires_grad=True)
+    x = leaf([-1.0, 0.0, 4.0])
     choices: list[Function] = [
         gg.relu,
         lambda x: gg.clip(x, 0, None),
@@ -190,9 +187,6 @@ def test_infinite_upstream_stays_away_from_what_was_not_chosen() -> None:
         with np.errstate(divide="ignore"):
             y = np.sqrt(f(x))
         assert np.isfinite(gg.gradients(y.sum(), x)[[0, 2]]).all()
-
-
-# ------------------------------------------------------------------------------- accuracy
 
 
 def test_sinc_matches_the_integral_of_its_derivative_to_high_order() -> None:
@@ -230,7 +224,7 @@ def test_slopes_keep_their_digits_at_the_ends_of_a_domain(
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_the_logistic_family_is_silent_and_exact_far_out(dtype: type) -> None:
-    x = gg.Tensor(np.array([-inf, -1000, 0, 1000, inf], dtype), requires_grad=True)
+    x = leaf(np.array([-inf, -1000, 0, 1000, inf], dtype))
     rows: list[tuple[Function, list[float], list[float]]] = [
         (gg.sigmoid, [0, 0, 0.5, 1, 1], [0, 0, 0.25, 0, 0]),
         (gg.softplus, [0, 0, math.log(2), 1000, inf], [0, 0, 0.5, 1, 1]),
@@ -248,25 +242,24 @@ def test_the_logistic_family_is_silent_and_exact_far_out(dtype: type) -> None:
     assert gg.relu(gg.Tensor([inf, -inf])).tolist() == [inf, 0]
 
 
-# --------------------------------------------------------------------------------- dtypes
-
-
-def test_numpys_numbers_widen_as_in_numpy_and_the_gradient_comes_back_narrow() -> None:
-    array = np.array([0.7, 1.2], np.float32)
-    operands = [np.float64(2), np.array(2.0), np.array([2.0]), np.int64(2), np.float16(2)]
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_numpys_numbers_widen_as_in_numpy_and_gradients_come_back_narrow(dtype: str) -> None:
+    array = np.array([0.7, 1.2], dtype)
+    operands = [2, np.float64(2), np.array(2.0), np.array([2.0]), np.int64(2), np.float16(2)]
     for other in operands:
-        x = gg.Tensor(array, requires_grad=True)
+        x = leaf(array)
         functions: list[Function] = [np.multiply, np.add, np.power, np.maximum, np.arctan2]
         for f in functions:
             for y, plain in ((f(other, x), f(other, array)), (f(x, other), f(array, other))):
                 assert y.dtype == plain.dtype
                 assert np.array_equal(y.data, plain)
-                assert gg.gradients(y.sum(), x).dtype == np.float32
+                first = gg.gradients((y * y).sum(), x, create_graph=True)
+                assert first.dtype == gg.gradients(first.sum(), x).dtype == dtype
         assert (np.float64(2) * x).dtype == (np.float64(2) * array).dtype
 
 
 def test_astype_casts_the_gradient_back_and_to_integers_leaves_the_graph() -> None:
-    x = gg.Tensor(np.ones(3, np.float32), requires_grad=True)
+    x = leaf(np.ones(3, np.float32))
     wide = x.astype(float)
     assert wide.dtype == np.float64
     (wide * np.float64(2)).sum().backward()
@@ -287,12 +280,9 @@ def test_copies_never_alias() -> None:
             assert not np.shares_memory(x.data, y.data)
 
 
-# -------------------------------------------------------------------- warnings and errors
-
-
 def test_the_forward_warns_as_numpy_and_the_backward_never() -> None:
     for f in (np.log, np.reciprocal, lambda x: 1 / x, lambda x: x**-1):
-        x = gg.Tensor([0.0], requires_grad=True)
+        x = leaf([0.0])
         with pytest.warns(RuntimeWarning, match="divide by zero"):
             y = f(x)
         with warnings.catch_warnings():
@@ -306,8 +296,6 @@ def test_the_forward_warns_as_numpy_and_the_backward_never() -> None:
         (lambda x: np.exp(x, dtype=np.float32), UnsupportedError, r"exp.*'dtype'.*\.astype"),
         (lambda x: np.exp(x, where=np.array([True, False])), UnsupportedError, "gg.where"),
         (lambda x: np.nan_to_num(x, copy=False), UnsupportedError, "nan_to_num.*'copy'"),
-        (lambda x: gg.clip(x, 0, min=0), ShapeError, "a_min or min"),
-        (lambda x: np.ldexp(x, 1.5), DtypeError, "ldexp"),
         (lambda x: np.add(x, np.zeros(3)), ShapeError, r"add: \(2,\).*\(3,\).*reshape"),
         (lambda x: np.multiply(x, 1j * np.ones(2)), DtypeError, "multiply.*complex"),
     ],
@@ -315,7 +303,7 @@ def test_the_forward_warns_as_numpy_and_the_backward_never() -> None:
 def test_refusals_name_the_op_and_the_remedy(
     f: Function, error: type[Exception], words: str
 ) -> None:
-    x = gg.Tensor([1.0, 2.0], requires_grad=True)
+    x = leaf([1.0, 2.0])
     with pytest.raises(error, match=words) as caught:
         f(x)
     assert "test_elementwise.py" in str(caught.value)

@@ -29,16 +29,12 @@ OFF = 1 + 1e-9  # far above rounding, far below what differences can see
 
 
 def square(rule: Callable[..., Any]) -> AnyOp:
-    """Declare x² with a rule of its own."""
     return gg.op(lambda x: x * x, rule, name="own_square", elementwise=True, domain=ONE)
 
 
 def test_an_op_without_a_domain_says_so() -> None:
     with pytest.raises(UnsupportedError, match=r"bare has no domain; declare it with .*test_laws"):
         check_op(gg.op(lambda x: x, lambda g: g, name="bare"))
-
-
-# ------------------------------------------------------------------------- one fault each
 
 
 def writing(g: Any, x: Any) -> Any:
@@ -127,9 +123,6 @@ def test_a_lost_graph_is_found() -> None:
         broken: AnyOp = Composite(np.square, lossy, ONE, "lossy")
         with pytest.raises(AssertionError, match="instead of a Tensor"):
             check_op(broken)
-
-
-# ---------------------------------------------------------------------------- strategies
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ say which choice, and that there is an error.
 """
 
 from collections.abc import Callable
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -40,9 +39,6 @@ def of_rank(n: int, rank: int) -> Array:
     return matrices(n, rank, seed=3) @ matrices(rank, n, seed=4)
 
 
-# ---------------------------------------------------------------------------- determinants
-
-
 def cofactors(a: Array) -> Array:
     out = np.zeros_like(a)
     for i, j in np.ndindex(a.shape):
@@ -60,34 +56,7 @@ def cofactors(a: Array) -> Array:
 def test_determinant_of_a_singular_matrix(a: Array) -> None:
     # det · inv is NaN or an error here; the gradient, a polynomial, is not
     np.testing.assert_allclose(gg.grad(np.linalg.det)(a), cofactors(a), atol=1e-9)
-    assert gg.gradcheck(np.linalg.det, a, order=2, atol=1e-6)
-
-
-def test_third_derivative_of_determinants() -> None:
-    # det(a + t d) is a polynomial in t; its derivatives are known from its values
-    def along(a: Array, d: Array) -> list[float]:
-        def f(t: Any) -> Any:
-            return np.linalg.det(a + t * d)
-
-        found = []
-        for _ in range(3):
-            f = gg.grad(f)
-            found.append(f(0.0))
-        return found
-
-    for a, d in [
-        (of_rank(3, 1), matrices(3, 3)),
-        (of_rank(2, 1), matrices(2, 2)),
-        (spread(4, 4) / 4, matrices(4, 4)),
-    ]:
-        n = len(a)
-        points = np.arange(-2.0, 3)[: n + 1]
-        poly = np.polynomial.Polynomial.fit(points, [np.linalg.det(a + t * d) for t in points], n)
-        expected = [poly.deriv(k)(0.0) for k in (1, 2, 3)]
-        np.testing.assert_allclose(along(a, d), expected, rtol=1e-8, atol=1e-9)
-
-
-# ------------------------------------------------------------------- triangles, eigenvalues
+    assert gg.gradcheck(np.linalg.det, a, order=3 if len(a) < 4 else 2, atol=1e-6)
 
 
 TRIANGLES: dict[str, tuple[Function, Function]] = {
@@ -112,7 +81,7 @@ def test_only_the_triangle_that_numpy_reads_has_a_gradient(name: str) -> None:
 
 
 def test_cholesky_ignores_what_flows_into_its_zeros() -> None:
-    t = gg.Tensor(np.eye(2) * 3 + 1, requires_grad=True)
+    t = leaf(np.eye(2) * 3 + 1)
     with np.errstate(divide="ignore"):
         np.sum(np.log(linalg.cholesky(t))).backward()  # 1/0 above
     assert np.isfinite(t.grad).all()
@@ -123,11 +92,11 @@ def test_repeated_eigenvalues_have_gradients() -> None:
     a = np.diag([2.0, 1, 2, 1]) + 1e-30
     ways: list[Function] = [linalg.eigvalsh, lambda a: linalg.eigh(a)[0]]
     for f in ways:
-        t = gg.Tensor(a, requires_grad=True)
+        t = leaf(a)
         (f(t) ** 3).sum().backward()
         np.testing.assert_allclose(t.grad, 3 * np.diag([4.0, 1, 4, 1]), atol=1e-12)
     # the largest of equal ones is a kink: the smallest subgradient shares evenly, like max
-    t = gg.Tensor(np.eye(3), requires_grad=True)
+    t = leaf(np.eye(3))
     linalg.eigvalsh(t)[-1].backward()
     np.testing.assert_allclose(t.grad, np.eye(3) / 3, atol=1e-15)
 
@@ -157,17 +126,12 @@ def test_vectors_beside_repeated_eigenvalues_have_gradients() -> None:
     ],
 )
 def test_vectors_of_equal_values_are_an_error(f: Function) -> None:
-    t = gg.Tensor(np.eye(3), requires_grad=True)
-    with pytest.raises(
-        GraphError, match=r"(eigh|svd) .*test_linalg.*are equal.*(eigvalsh|svdvals)"
-    ):
+    t = leaf(np.eye(3))
+    with pytest.raises(GraphError, match=r"(eigh|svd) .*linalg.*are equal.*(eigvalsh|svdvals)"):
         f(t).backward()
     assert t.grad is None
     with pytest.raises(LinalgError, match="are equal"):
         gg.gradients(f(t), [t], create_graph=True)
-
-
-# ------------------------------------------------------------------------- svd, qr, pinv
 
 
 @pytest.mark.parametrize(
@@ -212,30 +176,8 @@ def test_pinv_with_a_cutoff(options: dict[str, Any]) -> None:
         np.linalg.pinv(leaf(np.diag([4.0, 1])), rcond=0.5).sum().backward()
 
 
-# ------------------------------------------------------------------------------- norms
-
 ORDERS = [None, 0, 1, 2, 3, 0.5, 2.5, -1, -2.5, np.inf, -np.inf]
 OF_MATRICES = [None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf]
-
-
-@pytest.mark.parametrize("order", ORDERS)
-def test_vector_norms_of_every_order(order: Any) -> None:
-    a = matrices(2, 3, 2) + 2 * np.sign(matrices(2, 3, 2))
-    check_call(linalg.norm, call(a, order, -1, True))
-    if order is not None:
-        check_call(linalg.vector_norm, call(a, ord=order))
-        check_call(linalg.vector_norm, call(a, axis=(0, 2), ord=order, keepdims=True))
-
-
-@pytest.mark.parametrize("order", OF_MATRICES)
-def test_matrix_norms_of_every_order(order: Any) -> None:
-    a = spread(2, 3, 2)
-    for axes, keepdims in (((1, 2), True), ((-1, 0), False), ((0, -2), True)):
-        check_call(linalg.norm, call(a, order, axes, keepdims))
-    if order is not None:
-        check_call(linalg.matrix_norm, call(a, ord=order, keepdims=True))
-    if order != "fro":
-        check_call(linalg.cond, call(spread(2, 2, 2), order))
 
 
 def test_norms_of_integers_are_floating() -> None:
@@ -253,7 +195,7 @@ AT_ZERO: list[Function] = [
 
 @pytest.mark.parametrize("f", AT_ZERO)
 def test_norms_at_zero_have_gradient_zero(f: Function) -> None:
-    t = gg.Tensor(np.zeros((3, 3)), requires_grad=True)
+    t = leaf(np.zeros((3, 3)))
     with np.errstate(divide="ignore"):  # orders below 0 divide by 0 on the way, in NumPy too
         f(t).backward()
     np.testing.assert_array_equal(t.grad, np.zeros((3, 3)))
@@ -288,18 +230,15 @@ def test_norm_of_order_p_with_a_zero_element() -> None:
     np.testing.assert_array_equal(h[0], np.zeros(3))
 
 
-# ------------------------------------------------------------- chains, results, dtypes, sizes
-
-
 def test_multi_dot_takes_the_cheap_order() -> None:
     shapes = [(50, 2), (2, 50), (50, 3), (3, 50)]
-    y = np.linalg.multi_dot([gg.Tensor(matrices(*s), requires_grad=True) for s in shapes])
+    y = np.linalg.multi_dot([leaf(matrices(*s)) for s in shapes])
     made = [n.shape for n in ancestors([y._node])]
     assert made.count((50, 50)) == 1  # only the result
 
 
 def test_named_tuples_stay() -> None:
-    t = gg.Tensor(spread(3, 3), requires_grad=True)
+    t = leaf(spread(3, 3))
     for recorded in (t, t.detach()):
         assert np.linalg.eigh(recorded).eigenvalues.shape == (3,)
         assert np.linalg.slogdet(recorded).logabsdet.shape == ()
@@ -340,14 +279,11 @@ EMPTY: list[tuple[Function, tuple[int, ...]]] = [
 @pytest.mark.parametrize(("f", "shape"), EMPTY)
 def test_empty_matrices(f: Function, shape: tuple[int, ...]) -> None:
     x = np.zeros(shape)
-    t = gg.Tensor(x, requires_grad=True)
+    t = leaf(x)
     y = f(t)
     np.testing.assert_array_equal(y.numpy(), f(x))
     y.sum().backward()
     np.testing.assert_array_equal(t.grad, x)
-
-
-# ------------------------------------------------------------------------------ errors
 
 
 def ones(*shape: int) -> gg.Tensor:
@@ -369,17 +305,12 @@ eye, half = leaf(np.eye(3)), leaf(np.eye(2, dtype=np.float16))
             r"2 rows.*solve\(a, b\[\.\.\., None\]\)",
         ),
         (lambda: np.linalg.cholesky(-eye), LinalgError, "positive definite.*eigh"),
-        (lambda: linalg.eigh(eye, "X"), ShapeError, "UPLO"),
         (lambda: np.linalg.svd(eye, hermitian=True), UnsupportedError, "hermitian.*eigh"),
         (lambda: np.linalg.qr(ones(3, 2), mode="complete"), UnsupportedError, "complete.*reduced"),
         (lambda: np.linalg.qr(ones(2, 2), mode="raw"), UnsupportedError, "raw.*reduced"),
         (lambda: np.linalg.norm(ones(2, 2, 2), 1), ShapeError, r"\(2, 2, 2\).*axis="),
         (lambda: np.linalg.norm(ones(2), "fro"), ShapeError, "'fro' is for matrices"),
-        (lambda: np.linalg.norm(ones(2, 2), 3), ShapeError, "ord=3"),
-        (lambda: np.linalg.norm(ones(2, 2), axis=(0, 2)), ShapeError, "two axes"),
         (lambda: np.linalg.matrix_power(ones(2, 3), 2), LinalgError, r"square.*\(2, 3\)"),
-        (lambda: linalg.matrix_power(eye, 1.5), DtypeError, "integer"),
-        (lambda: np.linalg.multi_dot([eye]), ShapeError, "two arrays"),
         (lambda: np.linalg.multi_dot([eye, ones(3), eye]), LinalgError, "vectors at the ends"),
         (lambda: np.linalg.inv(half), DtypeError, r"float16.*astype\(np.float32\)"),
         (lambda: np.linalg.eig(eye), UnsupportedError, r"np.linalg.eig.*eigh"),
@@ -397,21 +328,3 @@ def test_singular_matrix_met_in_the_gradient() -> None:
     with pytest.raises(GraphError, match=r"slogdet \(built at test_linalg.py:\d+\).*Singular"):
         logarithm.backward()
     assert t.grad is None
-
-
-def test_every_way_to_a_determinant_has_the_same_gradient() -> None:
-    a = (matrices(3, 3) + matrices(3, 3).T) / 4 + 2 * np.eye(3)
-
-    def full(g: Array) -> Array:  # a gradient in one triangle, spread over both
-        return (g + g.T) / 2
-
-    ways: list[Function] = [
-        np.linalg.det,
-        lambda a: np.prod(np.diagonal(np.linalg.cholesky(a))) ** 2,
-        lambda a: np.prod(np.linalg.eigvalsh(a)),
-        lambda a: np.prod(np.linalg.svdvals(a)),
-        lambda a: np.abs(np.prod(np.diagonal(np.linalg.qr(a)[1]))),
-        lambda a: np.exp(np.linalg.slogdet(a)[1]),
-    ]
-    for f, h in combinations(ways, 2):
-        np.testing.assert_allclose(full(gg.grad(f)(a)), full(gg.grad(h)(a)), rtol=1e-10)

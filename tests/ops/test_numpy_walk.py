@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import graphgrad as gg
 from graphgrad.engine.op import TABLE
 from graphgrad.engine.plain import PLAIN
 from graphgrad.errors import GraphgradError
+from tests.builders import leaf
 
 REFUSED = {  # by the reason why it is no op
     "its values are complex, and graphgrad is for real numbers": """
@@ -59,7 +59,6 @@ def listed(table: dict[str, str]) -> dict[str, str]:
 
 
 def walked(modules: tuple[ModuleType, ...]) -> Iterator[tuple[str, Any]]:
-    """Yield every public function by its name below np."""
     for module in modules:
         prefix = module.__name__.removeprefix("numpy").removeprefix(".")
         for name in dir(module):
@@ -82,8 +81,6 @@ def test_the_table_is_what_is_there() -> None:
         kinds = [function in TABLE, function in PLAIN, name in refused, name in no_operands]
         assert sum(kinds) == 1, f"{name}: an op, plain, refused or without operands? {kinds}"
 
-
-# ------------------------------------------------------------------------ nothing is silent
 
 CALLS: list[Callable[[Any], tuple[Any, ...]]] = [
     lambda t: (t,),
@@ -130,7 +127,7 @@ def answers(function: Any, call: Callable[[Any], tuple[Any, ...]]) -> list[list[
     found = []
     for values in (FIRST, SECOND):
         try:
-            found.append(plain_numbers(function(*call(gg.Tensor(values, requires_grad=True)))))
+            found.append(plain_numbers(function(*call(leaf(values)))))
         except Exception:  # noqa: BLE001 - of any kind: nothing has left the graph
             return []
     return found
@@ -219,7 +216,7 @@ def test_what_is_refused_says_so(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for call in CALLS:
-            t = gg.Tensor(FIRST, requires_grad=True)
+            t = leaf(FIRST)
             try:
                 function(*call(t))
             except GraphgradError:

@@ -46,9 +46,6 @@ def check_product(f: Product, *shapes: Shape) -> None:
             np.testing.assert_array_equal(a, b)
 
 
-# ------------------------------------------------------------------------------- products
-
-
 def test_cross_along_any_axes() -> None:
     check_product(lambda x, y: np.cross(x, y, 0, 1, -2), (3, 2), (2, 3))
     check_product(lambda x, y: np.cross(x, y, -1, 0, 1), (4, 2, 3), (3, 2))
@@ -87,9 +84,6 @@ def test_one_matrix_for_a_batch_needs_no_batch_of_gradients() -> None:
         rule(g.view(Spy), x.view(Spy), w.shape), np.einsum("bti,bto->io", x, g)
     )
     assert (4, 3, 2) not in made
-
-
-# --------------------------------------------------------------------------------- einsum
 
 
 @st.composite
@@ -166,7 +160,6 @@ def ones(*shape: int) -> gg.Tensor:
         (lambda: ones(2, 3) @ 2.0, r"multiply by \*"),
         (lambda: ones(2, 3, 4) @ ones(5, 4, 2), "axes before the matrix must be equal or 1"),
         (lambda: np.dot(ones(2, 3), ones(2, 3)), "dot.*not aligned"),
-        (lambda: np.vecdot(ones(2), ones(3)), "vecdot.*must have one length"),
         (lambda: np.cross(ones(4), ones(4)), r"cross.*2 or 3 numbers.*\(4,\)"),
         (lambda: np.linalg.cross(ones(2), ones(2)), r"cross.*3 numbers.*\(2,\)"),
         (
@@ -174,12 +167,9 @@ def ones(*shape: int) -> gg.Tensor:
             r"'ij,jk': label 'j' has length 3 in operand 0 \(2, 3\) and 4 in operand 1 \(4, 5\)",
         ),
         (lambda: np.einsum("ii", ones(2, 3)), "label 'i' has length 2 in operand 0"),
-        (lambda: np.einsum("ii", ones(1, 3)), "label 'i' has length 1 in operand 0"),
         (lambda: np.einsum("...i,...i", ones(2, 3), ones(3, 3)), "an axis of '...'"),
         (lambda: np.einsum("ijk", ones(2, 3)), r"operand 0 has 2 axes \(2, 3\), its term names 3"),
         (lambda: np.einsum("ij,j", ones(2, 3)), "do not name 1 operands"),
-        (lambda: np.einsum("ij->k", ones(2, 3)), "'k'"),
-        (lambda: np.einsum(ones(2), [52]), "numbers from 0 to 51"),
     ],
 )
 def test_shapes_that_do_not_fit(call: Callable[[], Any], words: str) -> None:

@@ -18,6 +18,7 @@ from graphgrad.data import Standardize, Whiten
 from graphgrad.errors import GraphgradError
 from graphgrad.nn import functional as F  # noqa: N812 - its usual name
 from graphgrad.testing import typical_calls
+from tests.builders import leaf
 from tests.every_op import EVERY_OP
 from tests.optimizer_cases import CASES
 
@@ -74,7 +75,7 @@ def gradients(case: Case, digits: int, dtype: str, *, recorded: bool = False) ->
     upstream = [u.astype(dtype) for u in case.upstream()]
     if not recorded:
         return [np.asarray(g, float) for g in case.pull(upstream, points)]
-    xs = [gg.Tensor(p, requires_grad=True) for p in points]
+    xs = [leaf(p) for p in points]
     pairs = [(y, u) for y, u in zip(case.run(*xs), upstream, strict=True) if y.requires_grad]
     ys, us = ([pair[i] for pair in pairs] for i in (0, 1))
     found = gg.gradients(ys, xs, us, create_graph=True)
@@ -107,8 +108,6 @@ def test_the_gradient_leaves_its_range_no_earlier_than_it_must(name: str, dtype:
                     np.testing.assert_allclose(g / scale, e, tolerance, close, err_msg=where)
 
 
-# --------------------------------------------------------------------------- normalisation
-
 NORMALISATIONS: dict[str, Callable[[Any, float], Any]] = {
     "layer": lambda x, eps: F.layer_norm(x, (6, 5), eps=eps),
     "group": lambda x, eps: F.group_norm(x, 2, eps=eps),
@@ -138,14 +137,11 @@ def test_normalisation_does_not_depend_on_the_scale(f: Callable[..., Any], dtype
         far = np.ldexp(x, k)
         np.testing.assert_allclose(f(far, eps), f(x, 0.0), fine, 10 * fine)
         expected = gg.grad(loss)(x.astype(float), 0.0)
-        t = gg.Tensor(far, requires_grad=True)
+        t = leaf(far)
         recorded = gg.gradients(loss(t, eps), t, create_graph=True)
         for g in (gg.grad(loss)(far, eps), recorded._array):
             near = np.ldexp(np.asarray(g, float), k)
             np.testing.assert_allclose(near, expected, 0, 20 * fine, err_msg=f"{eps}, {k}")
-
-
-# -------------------------------------------------------------------- a few that have no degree
 
 
 def test_the_derivative_of_a_power_is_computed_in_the_dtype_of_the_output() -> None:
@@ -181,13 +177,9 @@ def test_tails_end_where_the_output_rounds_to_1() -> None:
     assert gg.grad(gg.sigmoid)(-40.0) == pytest.approx(np.exp(-40.0))
 
 
-# ------------------------------------------------------------------- optimizers, pre-processing
-
-
 @pytest.mark.parametrize("name", [n for n in CASES if "LBFGS" not in n])
 @pytest.mark.parametrize("size", [1e22, 1e30, 3e38])
 def test_no_gradient_that_is_finite_makes_a_weight_nan(name: str, size: float) -> None:
-    """Nor does the step after it."""
     case = CASES[name]
     w = nn.Parameter(np.ones(3, np.float32))
     optimizer = getattr(optim, case.name)([w], **case.options)
@@ -200,7 +192,6 @@ def test_no_gradient_that_is_finite_makes_a_weight_nan(name: str, size: float) -
 
 @pytest.mark.parametrize("digits", [80, -80, 120, -120])
 def test_preprocessing_does_not_depend_on_the_scale(digits: int) -> None:
-    """Nor does it warn."""
     images = np.random.default_rng(0).normal(size=(50, 2, 3)).astype(np.float32)
     far = np.ldexp(images, digits)
     for make in (Standardize, lambda: Whiten(epsilon=0)):

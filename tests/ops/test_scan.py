@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 import graphgrad as gg
 from graphgrad.engine.domains import call
-from graphgrad.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError
+from graphgrad.errors import ArgumentError, ShapeError, UnsupportedError
 from graphgrad.ops import scan
 from graphgrad.testing import check_call
 from tests.builders import leaf
@@ -19,8 +19,6 @@ from tests.linear import whole
 nan = np.nan
 num: Any = np  # NumPy's stubs know no Tensor
 Function = Callable[..., Any]
-
-# ------------------------------------------------------------------------------------- sums
 
 
 def test_the_names_of_the_array_api_work_on_every_numpy() -> None:
@@ -40,11 +38,7 @@ def test_nan_is_passed_over() -> None:
         np.testing.assert_array_equal(jacobian[np.ix_(there, there)], gg.jacobian(g)(x[there]))
 
 
-# --------------------------------------------------------------------------------- products
-
-
 def exact_derivative(x: list[float], order: int) -> Any:
-    """All partial derivatives of running products."""
     n = len(x)
     result = np.zeros((n,) * (order + 1))
     for index in np.ndindex(result.shape):
@@ -87,9 +81,6 @@ def test_a_long_product_is_fast() -> None:
     assert np.count_nonzero(g) == 1
 
 
-# ------------------------------------------------------------------- differences, integrals
-
-
 def test_differences_of_an_order_beyond_the_length_are_empty() -> None:
     x = leaf(np.ones((2, 3)))
     assert np.diff(x, 3).shape == np.diff(x, 10**9).shape == (2, 0)
@@ -97,13 +88,7 @@ def test_differences_of_an_order_beyond_the_length_are_empty() -> None:
 
 @pytest.mark.parametrize(
     ("args", "kwargs"),
-    [
-        ((), {}),
-        ((0.5,), {"axis": (1, 0)}),
-        ((2.0, 3.0), {"edge_order": 2}),
-        ((np.array([0.0, 1.0, 1.5, 3.0]),), {"axis": -2, "edge_order": 2}),
-        ((np.array([0.0, 1.0, 1.5, 3.0]), 0.1), {"edge_order": 2}),
-    ],
+    [((0.5,), {"axis": (1, 0)}), ((np.array([0.0, 1.0, 1.5, 3.0]), 0.1), {"edge_order": 2})],
 )
 def test_gradient_along_several_axes(args: Any, kwargs: Any) -> None:
     check_call(scan.gradient, call(whole((4, 5)), *args, **kwargs))
@@ -112,16 +97,12 @@ def test_gradient_along_several_axes(args: Any, kwargs: Any) -> None:
 @pytest.mark.parametrize(
     ("attempt", "error", "words"),
     [
-        (lambda t: np.diff(t, -1), ShapeError, "diff"),
         (lambda t: np.diff(t, 10**12), ArgumentError, "diff: n = 1000000000000 must be at most"),
         (lambda t: scan.cumulative_sum(gg.stack([t, t])), ShapeError, "axis="),
-        (lambda t: np.gradient(t, 1.0, 2.0, 3.0), DtypeError, "gradient"),
         (lambda t: np.gradient(t, t[:1].numpy()), ShapeError, "gradient"),
         (lambda t: np.gradient(t[:1]), ShapeError, "2 are needed"),
-        (lambda t: num.gradient(t, edge_order=3), ShapeError, "edge_order 3"),
         (lambda t: np.quantile(t, 2.0), ShapeError, r"range \[0, 1\]"),
         (lambda t: np.percentile(t, 101), ShapeError, r"range \[0, 100\]"),
-        (lambda t: num.quantile(t, 0.5, method="best"), ShapeError, "method"),
         (lambda t: np.quantile(t, t[0]), UnsupportedError, "'q'"),
     ],
 )
@@ -130,12 +111,9 @@ def test_errors_name_the_remedy(attempt: Function, error: type[Exception], words
         attempt(leaf([0.0, 1.0]))
 
 
-# --------------------------------------------------------------------------------- sorting
-
-
 def test_the_method_sort_returns_a_copy() -> None:
     """Where ndarray's own sorts in place, and returns None."""
-    t = gg.Tensor([3.0, 1.0, 2.0], requires_grad=True)
+    t = leaf([3.0, 1.0, 2.0])
     y = t.sort()
     assert y.tolist() == [1, 2, 3]
     assert t.tolist() == [3, 1, 2]
@@ -144,12 +122,10 @@ def test_the_method_sort_returns_a_copy() -> None:
 
 
 def test_equals_keep_their_order_and_nans_come_last() -> None:
-    t = gg.Tensor([2.0, nan, 1.0, 2.0, nan], requires_grad=True)
+    t = leaf([2.0, nan, 1.0, 2.0, nan])
     t.sort().backward(np.arange(5.0))
     np.testing.assert_array_equal(t.grad, [1, 3, 0, 2, 4])
 
-
-# ------------------------------------------------------------------------- order statistics
 
 METHODS = [
     "linear", "lower", "higher", "midpoint", "nearest", "inverted_cdf", "averaged_inverted_cdf",

@@ -21,9 +21,6 @@ from tests.linear import check_linear, whole
 solid = hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4)
 
 
-# --------------------------------------------------------------------------------- joining
-
-
 def test_an_axis_rolls_to_every_place() -> None:
     for axis, start in itertools.product(range(-3, 3), range(-3, 4)):
         check_linear(lambda a, i=axis, j=start: np.rollaxis(a, i, j), (2, 3, 4))
@@ -75,7 +72,7 @@ def test_lists_with_any_of_their_inputs_wanted(operation: Op[Any]) -> None:
         wanted = rng.random(count) < 0.5
         wanted[rng.integers(count)] = True
         inputs = [
-            gg.Tensor(a, requires_grad=True) if want else gg.Tensor(a) if a[0] > 0 else a
+            leaf(a) if want else gg.Tensor(a) if a[0] > 0 else a
             for a, want in zip(arrays, wanted, strict=True)
         ]
         params = (0.0, 1.0) if operation is PENALTY else ()
@@ -103,7 +100,7 @@ def test_a_tensor_stands_for_the_sequence_of_its_rows() -> None:
 
 
 def test_only_wanted_inputs_get_a_gradient_and_the_same_one_twice_gets_the_sum() -> None:
-    x, y = gg.Tensor([1.0, 2.0], requires_grad=True), gg.Tensor([3.0, 4.0])
+    x, y = leaf([1.0, 2.0]), gg.Tensor([3.0, 4.0])
     joined = gg.concatenate([x, [5.0], y, x])
     joined.backward(np.arange(1.0, 8.0))
     np.testing.assert_array_equal(x.grad, [1 + 6, 2 + 7])
@@ -112,31 +109,6 @@ def test_only_wanted_inputs_get_a_gradient_and_the_same_one_twice_gets_the_sum()
     x.grad = None
     pile.backward(np.arange(6.0).reshape(2, 3))
     np.testing.assert_array_equal(x.grad, [0 + 2, 3 + 5])
-
-
-@pytest.mark.parametrize(
-    ("obj", "values", "axis"),
-    [
-        (1, (), None),
-        (-1, (), None),
-        (6, (2,), None),
-        ([0, 6, 2], (3,), None),
-        ([2, 2], (), None),
-        ([3], (4,), None),
-        (slice(0, 4, 2), (2,), None),
-        (1, (3,), 0),
-        (1, (3, 1), 1),
-        (1, (2,), 1),
-        ([1], (2, 4), 1),
-        ([1, 0, 3], (2, 3), -1),
-        (np.array([], int), (), 0),
-    ],
-)
-def test_insert(obj: Any, values: tuple[int, ...], axis: int | None) -> None:
-    check_linear(lambda a, v: np.insert(a, obj, v, axis), (2, 3), values)
-
-
-# ------------------------------------------------------------------------------- diagonals
 
 
 @given(
@@ -154,9 +126,6 @@ def test_diagonals(old: tuple[int, ...], k: int, data: st.DataObject) -> None:
     check_linear(lambda a: np.diag(a, k), old[:1])
     check_linear(lambda a: np.diagflat(a, k), old[:2])
     check_linear(lambda a: np.tril(a, k), (3,))
-
-
-# --------------------------------------------------------------------------------- windows
 
 
 @given(st.data(), hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=5))
@@ -194,22 +163,17 @@ def test_pad_of_nothing_and_by_axis() -> None:
     np.testing.assert_array_equal(x.grad, [[2, 1, 3]] * 2)
 
 
-# --------------------------------------------------------------------------------- views
-
 VIEWS: dict[str, Callable[[Any], Any]] = {
+    **{
+        name: getattr(np, name)
+        for name in ("ravel", "squeeze", "diagonal", "flip", "flipud", "fliplr", "rot90")
+    },
     "reshape": lambda t: np.reshape(t, (3, 2)),
-    "ravel": np.ravel,
     "transpose": lambda t: t.T,
     "swapaxes": lambda t: np.swapaxes(t, 0, 1),
     "moveaxis": lambda t: np.moveaxis(t, 0, 1),
-    "squeeze": np.squeeze,
     "expand_dims": lambda t: np.expand_dims(t, 0),
     "broadcast_to": lambda t: np.broadcast_to(t, (4, 2, 3)),
-    "diagonal": np.diagonal,
-    "flip": np.flip,
-    "flipud": np.flipud,
-    "fliplr": np.fliplr,
-    "rot90": np.rot90,
     "getitem": lambda t: t[0],
     "sliding_window_view": lambda t: sliding_window_view(t, (1, 2)),
 }
@@ -223,25 +187,8 @@ def test_assigning_to_a_view_of_a_recorded_tensor_is_refused(name: str) -> None:
     with pytest.raises(GraphError, match=rf"'{name}'.*t\[0, 1\] = v.*\.copy\(\)"):
         VIEWS[name](t)[0] = 9.0
     np.testing.assert_array_equal(t.numpy(), before)
-
-
-@pytest.mark.parametrize("name", VIEWS)
-def test_a_leaf_overwritten_through_its_view_is_noticed(name: str) -> None:
-    """Views share memory, so a rule that needs the old value of the leaf must not run."""
-    t = leaf(whole((2, 3)))
-    y = t * t
     with gg.no_grad():
-        seen = VIEWS[name](t)
-    assert np.shares_memory(seen.numpy(), t.numpy())
-    recorded = VIEWS[name](t)
-    if recorded.numpy().flags.writeable:
-        with gg.no_grad():
-            recorded[...] = 0.0
-        with pytest.raises(GraphError, match="overwritten in place"):
-            y.backward(np.ones((2, 3)))
-
-
-# ------------------------------------------------------------------------------- bad input
+        assert np.shares_memory(VIEWS[name](t).numpy(), t.numpy())
 
 
 @pytest.mark.parametrize(
@@ -250,30 +197,20 @@ def test_a_leaf_overwritten_through_its_view_is_noticed(name: str) -> None:
         (lambda t: np.reshape(t, (4, 2)), ShapeError, r"reshape: \(2, 3\) float64: .*size 6"),
         (lambda t: np.reshape(t, -1, "A"), UnsupportedError, r"reshape: order='A'.*'C' or 'F'"),
         (lambda t: gg.reshape(t, 6, copy=True), UnsupportedError, "reshape: argument 'copy'"),
-        (lambda t: np.swapaxes(t, 0, 2), ShapeError, "swapaxes: .*axis2: axis 2"),
-        (lambda t: np.squeeze(t, 0), ShapeError, "squeeze: .*size not equal to one"),
-        (lambda t: np.broadcast_to(t, (2, 2)), ShapeError, "broadcast_to: .*could not be broad"),
         (lambda t: np.broadcast_arrays(t, [1.0, 2]), ShapeError, "broadcast_arrays: shape mism"),
         (lambda t: gg.meshgrid(t, t, indexing="x"), ShapeError, "meshgrid: indexing='x'"),
         (lambda t: np.concatenate([t, t[0]]), ShapeError, r"concatenate: \(2, 3\) .*, \(3,\)"),
         (lambda t: np.concatenate([t, t], dtype=int), UnsupportedError, "'dtype'.*astype"),
-        (lambda t: np.stack([t, t], axis=4), ShapeError, "stack: .*axis 4"),
         (lambda t: np.split(t, 2, axis=1), ShapeError, "split: 3 elements .*gg.array_split"),
         (lambda t: np.dsplit(t, 1), ShapeError, "dsplit: takes arrays of 3 or more axes"),
-        (lambda t: np.vsplit(t[0], 1), ShapeError, "vsplit: .*has 1"),
         (lambda t: np.block([[t], t]), ShapeError, "block: all blocks must have the same depth"),
         (lambda t: np.block([[t], []]), ShapeError, "block: .*empty list"),
         (lambda t: gg.block([(t, t)]), DtypeError, "block: use nested lists"),
         (lambda t: np.insert(t, 9, 1.0), IndexingError, "insert: index 9 is out of bounds"),
         (lambda t: np.insert([1, 2], 0, t[0, 0]), DtypeError, r"insert: .*astype\(float\)"),
-        (lambda t: np.delete(t, 9), IndexingError, "delete: index 9 is out of bounds"),
-        (lambda t: np.repeat(t, [1, 2], 1), ShapeError, "repeat: "),
         (lambda t: np.pad(t, 1, "mean"), UnsupportedError, "pad: mode='mean'.*reflect"),
         (lambda t: np.pad(t, 1, "edge", reflect_type="odd"), UnsupportedError, "'reflect_type'"),
-        (lambda t: np.pad(t, ((1, 2), (3, 4), (5, 6))), ShapeError, "pad: .*broadcast"),
         (lambda t: np.pad(t[:0], 1, "wrap"), ShapeError, "pad: .*empty axis"),
-        (lambda t: sliding_window_view(t, 4), ShapeError, "sliding_window_view: "),
-        (lambda t: np.diag(t[0, 0]), ShapeError, "diag: "),
     ],
 )
 def test_errors_name_the_op_the_remedy_and_this_line(
@@ -283,8 +220,3 @@ def test_errors_name_the_op_the_remedy_and_this_line(
     with pytest.raises(error, match=message) as caught:
         call(t)
     assert "test_shape.py:" in str(caught.value)
-
-
-def test_unstack_along_an_axis_that_is_not_there() -> None:
-    with pytest.raises(ShapeError, match=r"unstack.*axis"):
-        gg.unstack(gg.Tensor(np.ones((2, 3)), requires_grad=True), axis=2)

@@ -1,7 +1,6 @@
 """Clipping: norms taken together, bounds kept, and nothing changed where it is refused."""
 
 import math
-import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 import graphgrad as gg
 from graphgrad import optim
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, NonFiniteError
+from tests.builders import memory_of
 
 
 def with_grad(*grads: Any, dtype: Any = float) -> list[gg.Tensor]:
@@ -34,15 +34,6 @@ def test_within_the_bound_nothing_changes() -> None:
     assert held.tolist() == [3.0, 4.0]
 
 
-@pytest.mark.parametrize(
-    ("p", "norm"), [(1, 7.0), (2, 5.0), (3, 91 ** (1 / 3)), (0.5, 7 + 4 * 3**0.5), (math.inf, 4.0)]
-)
-def test_other_norms(p: float, norm: float) -> None:
-    (w,) = with_grad([-3.0, 4.0])
-    assert optim.clip_grad_norm(w, 0.1, norm_type=p) == pytest.approx(norm, rel=1e-14)
-    assert optim.clip_grad_norm([w], 1.0, norm_type=p) == pytest.approx(0.1, rel=1e-14)
-
-
 @pytest.mark.parametrize(("dtype", "size"), [("f2", 100.0), ("f4", 3e30), ("f8", 1e300)])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_squares_neither_overflow_nor_vanish(dtype: str, size: float, sign: int) -> None:
@@ -61,16 +52,12 @@ def test_many_halves_are_added_up_in_single_precision() -> None:
     assert optim.clip_grad_norm([w], 1e9) == pytest.approx(exact, rel=1e-5)
 
 
-def test_no_temporaries_of_the_size_of_a_gradient() -> None:
-    for dtype in ("f2", "f4"):
-        (w,) = with_grad(np.ones(2_000_000), dtype=dtype)
-        for p in (2, 1, 3, math.inf):
-            tracemalloc.start()
-            optim.clip_grad_norm([w], 1.0, norm_type=p)
-            optim.clip_grad_value([w], 1e-6)
-            peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-            assert peak < 1.2e6, (dtype, p)
+@pytest.mark.parametrize("dtype", ["f2", "f4"])
+@pytest.mark.parametrize("p", [2, 1, 3, math.inf])
+def test_no_temporaries_of_the_size_of_a_gradient(dtype: str, p: float) -> None:
+    (w,) = with_grad(np.ones(2_000_000), dtype=dtype)
+    assert memory_of(lambda: optim.clip_grad_norm([w], 1.0, norm_type=p))[1] < 1.2e6
+    assert memory_of(lambda: optim.clip_grad_value([w], 1e-6))[1] < 1.2e6
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -1,5 +1,6 @@
 """Schedules: the values of PyTorch written down, the shell around them, and what they refuse."""
 
+import functools
 import math
 from typing import Any
 
@@ -25,61 +26,49 @@ def rates(optimizer: Any) -> list[float]:
     return [group["lr"] for group in optimizer.param_groups]
 
 
-def warm_then_cosine(o: Any) -> optim.SequentialLR:
-    """Join two schedules as PyTorch's users do."""
-    parts = [optim.LinearLR(o, 0.25, total_iters=3), optim.CosineAnnealingLR(o, 4)]
-    return optim.SequentialLR(o, parts, milestones=[3])
+def sequence(m: Any, o: Any, **more: Any) -> Any:
+    parts = [m.LinearLR(o, 0.25, total_iters=3), m.CosineAnnealingLR(o, 4)]
+    return m.SequentialLR(o, parts, milestones=[3], **more)
 
 
-# What PyTorch 2.13 gives from lr = 0.5, but for InverseTimeLR: 0.5 / (1 + 0.25 t).
-VALUES: dict[str, tuple[Any, list[float]]] = {
-    "StepLR": (
-        lambda o: optim.StepLR(o, 3, gamma=0.5),
-        [0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125, 0.125],
-    ),
-    "MultiStepLR": (
-        lambda o: optim.MultiStepLR(o, [2, 5]),
-        [0.5, 0.5, 0.05, 0.05, 0.05, 0.005, 0.005, 0.005],
-    ),
-    "ExponentialLR": (
-        lambda o: optim.ExponentialLR(o, 0.8),
-        [0.5, 0.4, 0.32, 0.256, 0.2048, 0.16384, 0.131072, 0.1048576],
-    ),
-    "InverseTimeLR": (
-        lambda o: optim.InverseTimeLR(o, 0.25),
-        [0.5, 0.4, 1 / 3, 2 / 7, 0.25, 2 / 9, 0.2, 2 / 11],
-    ),
-    "CosineAnnealingLR": (
-        lambda o: optim.CosineAnnealingLR(o, 6, eta_min=0.1),
-        [0.5, 0.473205080757, 0.4, 0.3, 0.2, 0.126794919243, 0.1, 0.126794919243],
-    ),
-    "LinearLR": (
-        lambda o: optim.LinearLR(o, 0.2, total_iters=4),
-        [0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5],
-    ),
-    "SequentialLR": (
-        warm_then_cosine,
-        [0.125, 0.25, 0.375, 0.5, 0.426776695297, 0.25, 0.073223304703, 0.0],
-    ),
-    "LambdaLR": (
-        lambda o: optim.LambdaLR(o, lambda t: 1 / math.sqrt(t + 1)),
-        [0.5 / math.sqrt(t) for t in range(1, 9)],
-    ),
-    "OneCycleLR": (
-        lambda o: optim.OneCycleLR(o, 1.0, 8),
-        [
-            *(0.04, 0.819275104892, 0.971941777388, 0.81174565395),
-            *(0.555984014123, 0.283060998209, 0.076641593834, 4e-06),
-        ],
-    ),
+# Arguments are written as for PyTorch: `m` is graphgrad.optim or torch's lr_scheduler.
+SCHEDULES: dict[str, Any] = {
+    "StepLR": lambda m, o, **more: m.StepLR(o, 3, gamma=0.5, **more),
+    "MultiStepLR": lambda m, o, **more: m.MultiStepLR(o, [2, 5], **more),
+    "ExponentialLR": lambda m, o, **more: m.ExponentialLR(o, 0.8, **more),
+    "InverseTimeLR": lambda m, o, **more: m.InverseTimeLR(o, 0.25, **more),
+    "CosineAnnealingLR": lambda m, o, **more: m.CosineAnnealingLR(o, 6, eta_min=0.1, **more),
+    "LinearLR": lambda m, o, **more: m.LinearLR(o, 0.2, total_iters=4, **more),
+    "LambdaLR": lambda m, o, **more: m.LambdaLR(o, lambda t: 1 / math.sqrt(t + 1), **more),
+    "SequentialLR": sequence,
+    "OneCycleLR": lambda m, o, **more: m.OneCycleLR(o, 1.0, 8, **more),
 }
+# What PyTorch 2.13 gives from lr = 0.5, but for InverseTimeLR: 0.5 / (1 + 0.25 t).
+VALUES: dict[str, list[float]] = {
+    "StepLR": [0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125, 0.125],
+    "MultiStepLR": [0.5, 0.5, 0.05, 0.05, 0.05, 0.005, 0.005, 0.005],
+    "ExponentialLR": [0.5, 0.4, 0.32, 0.256, 0.2048, 0.16384, 0.131072, 0.1048576],
+    "InverseTimeLR": [0.5, 0.4, 1 / 3, 2 / 7, 0.25, 2 / 9, 0.2, 2 / 11],
+    "CosineAnnealingLR": [0.5, 0.473205080757, 0.4, 0.3, 0.2, 0.126794919243, 0.1, 0.126794919243],
+    "LinearLR": [0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5],
+    "LambdaLR": [0.5 / math.sqrt(t) for t in range(1, 9)],
+    "SequentialLR": [0.125, 0.25, 0.375, 0.5, 0.426776695297, 0.25, 0.073223304703, 0.0],
+    "OneCycleLR": [
+        *(0.04, 0.819275104892, 0.971941777388, 0.81174565395),
+        *(0.555984014123, 0.283060998209, 0.076641593834, 4e-06),
+    ],
+}
+
+
+def made(name: str, optimizer: Any, **more: Any) -> Any:
+    return SCHEDULES[name](optim, optimizer, **more)
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_values(name: str) -> None:
-    make, expected = VALUES[name]
+    expected = VALUES[name]
     optimizer = groups()
-    schedule = make(optimizer)
+    schedule = made(name, optimizer)
     found = []
     for _ in expected:
         found.append(optimizer.param_groups[0]["lr"])
@@ -139,39 +128,26 @@ def test_a_group_that_came_later_starts_from_its_own_rate() -> None:
     assert rates(optimizer) == [0.25, 2.0]
 
 
-WITH_WARMUP: dict[str, Any] = {
-    "StepLR": lambda o, warmup: optim.StepLR(o, 3, warmup=warmup),
-    "MultiStepLR": lambda o, warmup: optim.MultiStepLR(o, [2, 5], warmup=warmup),
-    "ExponentialLR": lambda o, warmup: optim.ExponentialLR(o, 0.8, warmup=warmup),
-    "InverseTimeLR": lambda o, warmup: optim.InverseTimeLR(o, 0.2, warmup=warmup),
-    "CosineAnnealingLR": lambda o, warmup: optim.CosineAnnealingLR(o, 6, warmup=warmup),
-    "LinearLR": lambda o, warmup: optim.LinearLR(o, 1.0, 0.1, warmup=warmup),
-    "LambdaLR": lambda o, warmup: optim.LambdaLR(o, lambda t: 1 / (t + 1), warmup=warmup),
-}
+WARMED = {n: s for n, s in SCHEDULES.items() if n not in ("SequentialLR", "OneCycleLR")}
+WARMED["LinearLR"] = lambda m, o, **more: m.LinearLR(o, 1.0, 0.1, **more)
 
 
-@pytest.mark.parametrize("name", WITH_WARMUP)
+@pytest.mark.parametrize("name", WARMED)
 def test_warmup_is_a_line_followed_by_the_schedule(name: str) -> None:
     """`warmup=4` says what PyTorch's users write as a LinearLR and a SequentialLR."""
-    short = WITH_WARMUP[name](groups(), 4)
+    short = WARMED[name](optim, groups(), warmup=4)
     o = groups()
-    parts = [optim.LinearLR(o, 1 / 5, total_iters=4), WITH_WARMUP[name](o, 0)]
+    parts = [optim.LinearLR(o, 1 / 5, total_iters=4), WARMED[name](optim, o)]
     long = optim.SequentialLR(o, parts, milestones=[4])
     found = [short.lr_at(t) for t in range(12)]
     assert found == pytest.approx([long.lr_at(t) for t in range(12)])
     assert found[:5] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
 
 
-def test_one_cycle_counts_batches_by_epochs() -> None:
-    one = optim.OneCycleLR(groups(), 1.0, 12, anneal_strategy="linear")
-    other = optim.OneCycleLR(groups(), 1.0, epochs=4, steps_per_epoch=3, anneal_strategy="linear")
-    assert [one.lr_at(t) for t in range(13)] == [other.lr_at(t) for t in range(13)]
-
-
 def test_one_cycle_ends() -> None:
     """step() is called after the last batch too; one more is a mistake in the counting."""
     optimizer = groups()
-    schedule = optim.OneCycleLR(optimizer, 1.0, total_steps=3)
+    schedule = optim.OneCycleLR(optimizer, 1.0, epochs=1, steps_per_epoch=3)
     for _ in range(3):
         schedule.step()
     last = rates(optimizer)
@@ -195,9 +171,6 @@ def test_one_cycle_is_defined_at_every_step(steps: int, pct: float, three_phase:
     assert schedule.lr_at(steps - 1) == pytest.approx(1.0 if pct == 1.0 else 4e-6)
 
 
-# ------------------------------------------------------------------------ real optimizers
-
-
 def quartic(w: gg.Tensor) -> gg.Tensor:
     return (w**4).sum() + w.sum()
 
@@ -218,41 +191,29 @@ def trained(optimizer: Any, schedules: list[Any], steps: int) -> Any:
 
 @pytest.mark.parametrize(
     "make",
-    [
-        lambda p: optim.SGD(p, lr=0.01, momentum=0.9),
-        lambda p: optim.SGD(p, lr=0.01, momentum=0.9, nesterov=True),
-        lambda p: optim.Adam(p, lr=0.01),
-    ],
+    [lambda p: optim.SGD(p, 0.01, momentum=0.9, nesterov=True), lambda p: optim.Adam(p, 0.01)],
 )
 @pytest.mark.parametrize("optimizer_first", [True, False])
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(make: Any, optimizer_first: bool) -> None:
     """The optimizer's state holds the rate, and the initial rate; so does the schedule's."""
 
-    def both(w: gg.Tensor) -> tuple[Any, list[Any]]:
+    def all_of(w: gg.Tensor) -> list[Any]:
         optimizer = make([w])
         warm = optim.CosineAnnealingLR(optimizer, 20, warmup=3)
-        return optimizer, [warm, optim.MomentumSchedule(optimizer, 20)]
+        return [optimizer, warm, optim.MomentumSchedule(optimizer, 20)]
 
-    optimizer, schedules = both(leaf(START))
-    whole = trained(optimizer, schedules, 12)
-    optimizer, schedules = both(leaf(START))
-    half = trained(optimizer, schedules, 5)
-    saved = [schedule.state_dict() for schedule in schedules]
-    other, resumed = both(gg.Tensor(half, requires_grad=True))
-    if optimizer_first:
-        other.load_state_dict(optimizer.state_dict())
-    for schedule, state in zip(resumed, saved, strict=True):
-        schedule.load_state_dict(state)
-    if not optimizer_first:
-        other.load_state_dict(optimizer.state_dict())
-    np.testing.assert_array_equal(trained(other, resumed, 7), whole)
-
-
-# ---------------------------------------------------------------------------- on a plateau
+    optimizer, *schedules = all_of(leaf(START))
+    whole = trained(optimizer, schedules, 12).copy()
+    first = all_of(leaf(START))
+    half = trained(first[0], first[1:], 5)
+    second = all_of(leaf(half))
+    pairs = list(zip(second, first, strict=True))
+    for mine, theirs in pairs if optimizer_first else pairs[::-1]:
+        mine.load_state_dict(theirs.state_dict())
+    np.testing.assert_array_equal(trained(second[0], second[1:], 7), whole)
 
 
 def drops(metrics: list[float], **options: Any) -> list[int]:
-    """List after which metrics the rate dropped."""
     optimizer = groups(1.0)
     schedule = optim.ReduceLROnPlateau(optimizer, **options)
     found = []
@@ -286,9 +247,7 @@ SLOWLY = [1.0 - 0.001 * i for i in range(6)]
         ([-2.0] * 5, {"patience": 3, "mode": "max"}, [4]),
     ],
 )
-def test_when_a_plateau_drops(
-    metrics: list[float], options: dict[str, Any], expected: list[int]
-) -> None:
+def test_when_a_plateau_drops(metrics: list[float], options: Any, expected: list[int]) -> None:
     assert drops(metrics, **options) == expected
 
 
@@ -312,10 +271,8 @@ def test_a_metric_of_nan_is_an_error_and_counts_for_nothing() -> None:
     assert rates(optimizer) == [0.05]
 
 
-# ----------------------------------------------------------------------------------- state
-
 STATEFUL: dict[str, Any] = {
-    **{name: make for name, (make, _) in VALUES.items()},
+    **{name: functools.partial(made, name) for name in SCHEDULES},
     "MomentumSchedule": lambda o: optim.MomentumSchedule(o, 10),
     "ReduceLROnPlateau": lambda o: optim.ReduceLROnPlateau(o, patience=1, cooldown=1),
 }
@@ -340,48 +297,15 @@ def test_going_on_from_a_state(name: str) -> None:
         resumed.step(*metric)
 
 
-@pytest.mark.parametrize(
-    ("make", "change", "says"),
-    [
-        (None, {"t": -1}, "t = -1"),
-        (None, {"initial_lrs": [0.5, 0.5]}, "2 rates in .*lrs for 1 groups"),
-        (None, {"initial_lrs": [math.nan]}, "initial_lrs"),
-        (None, {"epoch": 3}, r"missing \[\], unexpected \['epoch'\]"),
-        (None, {"t": None}, "whole number"),
-        (optim.ReduceLROnPlateau, {"t": 1}, r"unexpected \['t'\]"),
-        (optim.ReduceLROnPlateau, {"lrs": [0.5] * 2}, "2 rates in .*lrs for 1 groups"),
-    ],
-)
-def test_a_wrong_state_is_refused_and_nothing_changes(
-    make: Any, change: dict[str, Any], says: str
-) -> None:
-    optimizer = groups()
-    schedule = (make or (lambda o: optim.StepLR(o, 3)))(optimizer)
-    before = repr((schedule.state_dict(), optimizer.param_groups))
-    with pytest.raises((ArgumentError, ShapeError, DtypeError), match=says):
-        schedule.load_state_dict({**schedule.state_dict(), **change})
-    assert repr((schedule.state_dict(), optimizer.param_groups)) == before
-
-
-# ---------------------------------------------------------------------------------- errors
-
-WRONG: dict[type[Exception], dict[str, Any]] = {
+PLATEAU: Any = optim.ReduceLROnPlateau
+WRONG: Any = {
     ArgumentError: {
-        "gamma = 0.0 must be finite and positive": lambda o: optim.StepLR(o, 3, gamma=0),
-        "step_size = 0 must be at least 1": lambda o: optim.StepLR(o, 0),
         r"\[5, 3\] must increase": lambda o: optim.MultiStepLR(o, [5, 3]),
         r"\[5, 5\] must increase": lambda o: optim.MultiStepLR(o, [5, 5]),
-        "milestone = 0": lambda o: optim.MultiStepLR(o, [0, 5]),
-        "T_max = 0": lambda o: optim.CosineAnnealingLR(o, 0),
-        "start_factor": lambda o: optim.LinearLR(o, 0.0),
         r"lr_lambda\(0\) = -1": lambda o: optim.LambdaLR(o, lambda t: t - 1),
-        "pct_start": lambda o: optim.OneCycleLR(o, 1.0, 5, pct_start=1.5),
-        "'cos' and": lambda o: optim.OneCycleLR(o, 1.0, 5, anneal_strategy="exp"),  # type: ignore[arg-type]
         r"from 0 to 0\.5": lambda o: optim.OneCycleLR(o, 1.0, 5, pct_start=0.6, three_phase=True),
-        "end = 1.1": lambda o: optim.MomentumSchedule(o, 5, end=1.1),
-        "factor = 1": lambda o: optim.ReduceLROnPlateau(o, factor=1.0),
-        "'min' and 'max'": lambda o: optim.ReduceLROnPlateau(o, mode="least"),  # type: ignore[arg-type]
         "give total_steps, or epochs": lambda o: optim.OneCycleLR(o, 1.0),
+        "factor = 1": lambda o: optim.ReduceLROnPlateau(o, factor=1.0),
         "t = -1 must be at least 0": lambda o: optim.StepLR(o, 3).lr_at(-1),
         "group 1 of 1": lambda o: optim.StepLR(o, 3).lr_at(0, group=1),
     },
@@ -392,14 +316,7 @@ WRONG: dict[type[Exception], dict[str, Any]] = {
     },
     GraphError: {
         "made for this optimizer": lambda o: optim.SequentialLR(o, [optim.StepLR(groups(), 3)], []),
-        "no schedule of the learning rate by t": lambda o: optim.SequentialLR(
-            o,
-            [optim.ReduceLROnPlateau(o)],  # type: ignore[list-item]
-            [],
-        ),
-    },
-    DtypeError: {
-        "must be a function": lambda o: optim.LambdaLR(o, 0.5)  # type: ignore[arg-type]
+        "no schedule of the learning rate by t": lambda o: optim.SequentialLR(o, [PLATEAU(o)], []),
     },
 }
 
@@ -444,13 +361,10 @@ def test_an_optimizer_without_momentum_is_named(name: str) -> None:
         schedule.momentum_at(0)
 
 
-# ------------------------------------------------------------------ several on one optimizer
-
-
 @pytest.mark.parametrize("name", VALUES)
 def test_an_older_schedule_is_refused_beside_a_newer_one(name: str) -> None:
     o = groups()
-    older = VALUES[name][0](o)
+    older = made(name, o)
     state = {**older.state_dict(), "t": 5}
     newer = optim.StepLR(o, 3)
     before = repr(o.param_groups)
@@ -479,7 +393,7 @@ def test_rates_and_momenta_have_a_schedule_each() -> None:
 @pytest.mark.parametrize("name", VALUES)
 def test_the_drops_of_a_plateau_stay_beside_a_schedule(name: str) -> None:
     o, alone = groups(), groups()
-    schedule, undisturbed = VALUES[name][0](o), VALUES[name][0](alone)
+    schedule, undisturbed = made(name, o), made(name, alone)
     plateau = optim.ReduceLROnPlateau(o, factor=0.5, patience=0)
     plateau.step(1.0)  # the best so far: nothing beats it
     for drops in range(1, 4):
@@ -506,10 +420,5 @@ def test_a_schedule_made_after_a_drop_has_it_once() -> None:
 
 
 def test_a_line_of_one_step_ends_at_once() -> None:
-    optimizer = optim.SGD([gg.Tensor(np.ones(1), requires_grad=True)], lr=0.1)
-    schedule = optim.LinearLR(optimizer, 0.5, total_iters=1)
-    rates = [optimizer.param_groups[0]["lr"]]
-    for _ in range(2):
-        schedule.step()
-        rates.append(optimizer.param_groups[0]["lr"])
-    assert rates == pytest.approx([0.05, 0.1, 0.1])
+    schedule = optim.LinearLR(groups(0.1), 0.5, total_iters=1)
+    assert [schedule.lr_at(t) for t in range(3)] == pytest.approx([0.05, 0.1, 0.1])

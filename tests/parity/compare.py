@@ -48,9 +48,7 @@ def weighted(library: Library, outs: list[Any], rng: np.random.Generator) -> Any
     return sum((y * library.constant(w)).sum() for y, w in zip(outs, weights, strict=True))
 
 
-def derivatives(
-    library: Library, function: Callable[..., Any], arrays: Any, order: int
-) -> list[Any]:
+def derivatives(library: Library, function: Any, arrays: Any, order: int) -> list[Any]:
     """Return outputs, gradients of their weighted sum, gradients of the sum of those, …"""
     rng = np.random.default_rng(1)
     variables = [library.leaf(a) for a in arrays]

@@ -65,9 +65,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def pair(batch_first: bool) -> tuple[Any, Any]:
-    ours = nn.MultiheadAttention(
-        E, HEADS, batch_first=batch_first, rng=np.random.default_rng(1), dtype=float
-    )
+    ours = nn.MultiheadAttention(E, HEADS, batch_first=batch_first, dtype=float)
     ours.load_state_dict({n: RNG.standard_normal(a.shape) for n, a in ours.state_dict().items()})
     return ours, torch.nn.MultiheadAttention(E, HEADS, batch_first=batch_first).double()
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from graphgrad import nn
+from tests.builders import drawn
 from tests.parity.compare import agree
 
 torch = pytest.importorskip("torch")
@@ -15,9 +15,12 @@ EXAMPLES = 60
 positive = st.integers(1, 3)
 
 
-def compare(ours: Any, theirs: Any, *shapes: tuple[int, ...]) -> None:
-    rng = np.random.default_rng(0)
-    agree(ours, theirs, *(rng.standard_normal(shape) for shape in shapes))
+def compare(name: str, shapes: Any, *args: Any, **how: Any) -> None:
+    agree(
+        lambda *xs: getattr(F, name)(*xs, *args, **how),
+        lambda *xs: getattr(TF, name)(*xs, *args, **how),
+        *drawn(*shapes),
+    )
 
 
 @st.composite
@@ -38,26 +41,14 @@ def arguments(draw: Any, axes: int) -> tuple[Any, ...]:
 @given(how=arguments(axes=2))
 def test_conv2d(how: Any) -> None:
     shape, weight, *rest = how
-    compare(
-        lambda x, w, b: F.conv2d(x, w, b, *rest),
-        lambda x, w, b: TF.conv2d(x, w, b, *rest),
-        (2, *shape),
-        weight,
-        weight[:1],
-    )
+    compare("conv2d", [(2, *shape), weight, weight[:1]], *rest)
 
 
 @settings(max_examples=EXAMPLES)
 @given(how=arguments(axes=1), single=st.booleans())
 def test_conv1d(how: Any, single: bool) -> None:
     shape, weight, *rest = how
-    compare(
-        lambda x, w, b: F.conv1d(x, w, b, *rest),
-        lambda x, w, b: TF.conv1d(x, w, b, *rest),
-        shape if single else (2, *shape),
-        weight,
-        weight[:1],
-    )
+    compare("conv1d", [shape if single else (2, *shape), weight, weight[:1]], *rest)
 
 
 @settings(max_examples=EXAMPLES)
@@ -71,16 +62,8 @@ def test_transposed(data: Any, axes: int) -> None:
     steps = zip(shape[1:], weight[2:], stride, padding, extra, dilation, strict=True)
     if any((n - 1) * s - 2 * p + d * (k - 1) + e < 0 for n, k, s, p, e, d in steps):
         return
-    rest = (stride, padding, extra, groups, dilation)
-    ours = F.conv_transpose1d if axes == 1 else F.conv_transpose2d
-    theirs = TF.conv_transpose1d if axes == 1 else TF.conv_transpose2d
-    compare(
-        lambda x, w, b: ours(x, w, b, *rest),
-        lambda x, w, b: theirs(x, w, b, *rest),
-        (2, *shape),
-        weight,
-        (weight[1] * groups,),
-    )
+    shapes = [(2, *shape), weight, (weight[1] * groups,)]
+    compare(f"conv_transpose{axes}d", shapes, stride, padding, extra, groups, dilation)
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -88,10 +71,4 @@ def test_transposed(data: Any, axes: int) -> None:
 @pytest.mark.parametrize("dilation", [1, (3, 2)])
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 def test_padding_by_name(padding: str, kernel: Any, dilation: Any) -> None:
-    how: dict[str, Any] = {"padding": padding, "dilation": dilation}
-    compare(
-        lambda x, w: F.conv2d(x, w, **how),
-        lambda x, w: TF.conv2d(x, w, **how),
-        (2, 2, 10, 9),
-        (3, 2, *kernel),
-    )
+    compare("conv2d", [(2, 2, 10, 9), (3, 2, *kernel)], padding=padding, dilation=dilation)

@@ -29,59 +29,36 @@ def classifications(draw: Any) -> tuple[Any, Any, Any, int]:
     return rng.uniform(-4, 4, shape), labels, weight, ignore_index
 
 
-def torch_weight(weight: Any) -> Any:
-    return None if weight is None else torch.tensor(weight)
-
-
-@given(classifications(), REDUCTIONS, st.sampled_from([0.0, 0.1, 1.0]))
-@settings(max_examples=80)
-def test_cross_entropy_of_labels(
-    problem: tuple[Any, Any, Any, int], reduction: Any, smoothing: float
-) -> None:
-    logits, labels, weight, ignore_index = problem
-    if reduction == "mean" and (labels == ignore_index).all():
-        return  # PyTorch: NaN; here an error
-    options: dict[str, Any] = {
-        "ignore_index": ignore_index,
-        "reduction": reduction,
-        "label_smoothing": smoothing,
-    }
+def compare(name: str, x: Any, target: Any, **options: Any) -> None:
+    given = {k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
     agree(
-        lambda x: F.cross_entropy(x, labels, weight, **options),
-        lambda x: T.cross_entropy(x, torch.tensor(labels), torch_weight(weight), **options),
-        logits,
-    )
-
-
-@given(classifications(), REDUCTIONS)
-@settings(max_examples=40)
-def test_nll_loss(problem: tuple[Any, Any, Any, int], reduction: Any) -> None:
-    x, labels, weight, ignore_index = problem
-    if reduction == "mean" and (labels == ignore_index).all():
-        return
-    options: dict[str, Any] = {"ignore_index": ignore_index, "reduction": reduction}
-    agree(
-        lambda x: F.nll_loss(x * x, labels, weight, **options),
-        lambda x: T.nll_loss(x * x, torch.tensor(labels), torch_weight(weight), **options),
+        lambda x: getattr(F, name)(x, target, **options),
+        lambda x: getattr(T, name)(x, torch.tensor(target), **given),
         x,
     )
 
 
+@given(classifications(), REDUCTIONS, st.sampled_from([0.0, 0.1, 1.0]))
+@settings(max_examples=80)
+def test_cross_entropy_of_labels(problem: Any, reduction: str, smoothing: float) -> None:
+    logits, labels, weight, ignored = problem
+    if reduction == "mean" and (labels == ignored).all():
+        return  # PyTorch: NaN; here an error
+    options: Any = {"weight": weight, "ignore_index": ignored, "reduction": reduction}
+    compare("cross_entropy", logits, labels, label_smoothing=smoothing, **options)
+    if not smoothing:
+        compare("nll_loss", logits, labels, **options)
+
+
 @given(classifications(), REDUCTIONS, st.sampled_from([0.0, 0.1]))
 @settings(max_examples=40)
-def test_cross_entropy_of_distributions(
-    problem: tuple[Any, Any, Any, int], reduction: Any, smoothing: float
-) -> None:
+def test_cross_entropy_of_distributions(problem: Any, reduction: str, smoothing: float) -> None:
     logits, _, weight, _ = problem
     axis = min(1, logits.ndim - 1)
     target = np.exp(np.sin(logits))
     target /= target.sum(axis=axis, keepdims=True)
-    options: dict[str, Any] = {"reduction": reduction, "label_smoothing": smoothing}
-    agree(
-        lambda x: F.cross_entropy(x, target, weight, **options),
-        lambda x: T.cross_entropy(x, torch.tensor(target), torch_weight(weight), **options),
-        logits,
-    )
+    options: Any = {"weight": weight, "reduction": reduction, "label_smoothing": smoothing}
+    compare("cross_entropy", logits, target, **options)
 
 
 @given(
@@ -97,37 +74,11 @@ def test_binary_cross_entropy(
 ) -> None:
     rng = np.random.default_rng(seed)
     x, t = rng.uniform(-5, 5, shape), rng.integers(0, 3, shape) / 2
-    weights = [
+    weight, pos_weight = (
         rng.uniform(0.1, 2, shape[-1:]) if given else None for given in (weighted, pos_weighted)
-    ]
-    agree(
-        lambda x: F.binary_cross_entropy_with_logits(
-            x, t, weights[0], reduction=reduction, pos_weight=weights[1]
-        ),
-        lambda x: T.binary_cross_entropy_with_logits(
-            x,
-            torch.tensor(t),
-            torch_weight(weights[0]),
-            reduction=reduction,
-            pos_weight=torch_weight(weights[1]),
-        ),
-        x,
     )
-
-
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [("mse_loss", {}), ("l1_loss", {}), ("huber_loss", {}), ("huber_loss", {"delta": 0.3})],
-)
-def test_regression(name: str, options: dict[str, Any], reduction: Any) -> None:
-    x, t = np.random.default_rng(0).uniform(-2, 2, (2, 3, 4))
-    agree(
-        lambda x, t: getattr(F, name)(x, t, reduction=reduction, **options),
-        lambda x, t: getattr(T, name)(x, t, reduction=reduction, **options),
-        x,
-        t,
-    )
+    options: Any = {"weight": weight, "pos_weight": pos_weight, "reduction": reduction}
+    compare("binary_cross_entropy_with_logits", x, t, **options)
 
 
 @pytest.mark.filterwarnings("ignore:reduction")
@@ -161,24 +112,6 @@ def test_multi_margin_loss_and_what_the_hinge_loss_is_to_it(p: int, reduction: A
         lambda x: 4 * expected(x),
         x,
         order=1,
-    )
-
-
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 1e-10)])
-def test_far_out_pytorch_is_exact_too(dtype: Any, tolerance: float) -> None:
-    far = np.array([[1000.0, -1000.0], [-1000.0, 1000.0]], dtype)
-    t = np.array([[1, 0], [1, 0]], dtype)
-    agree(
-        lambda x: F.cross_entropy(x, [0, 0], label_smoothing=0.5),
-        lambda x: T.cross_entropy(x, torch.tensor([0, 0]), label_smoothing=0.5),
-        far,
-        tolerance=tolerance,
-    )
-    agree(
-        lambda x: F.binary_cross_entropy_with_logits(x, t),
-        lambda x: T.binary_cross_entropy_with_logits(x, torch.tensor(t)),
-        far,
-        tolerance=tolerance,
     )
 
 

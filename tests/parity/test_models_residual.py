@@ -2,20 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pytest
 
-import graphgrad as gg
-from graphgrad import nn
-from graphgrad.nn import models
-from tests.parity.compare import close
-
 torch = pytest.importorskip("torch")
-save_file = pytest.importorskip("safetensors.torch").save_file
+
+from tests.parity.test_models import Twins, assert_twins_agree, every_dtype, made  # noqa: E402
+
 t: Any = torch.nn
-LABELS = np.array([0, 3, 6, 1])
 
 
 class Torch(t.Module):  # type: ignore[misc]
@@ -148,99 +143,18 @@ def googlenet() -> Any:
     return Torch(way, **parts)
 
 
-class Twins(NamedTuple):
-    ours: Callable[..., nn.Module]
-    theirs: Callable[[], Any]
-    shape: tuple[int, ...]
-
-
 TWINS = {
     "googlenet": Twins(
-        lambda **how: models.googlenet(7, width=1 / 16, dropout=0.0, dropout_aux=0.0, **how),
-        googlenet,
-        (3, 40, 33),
+        made("googlenet", 1 / 16, dropout=0.0, dropout_aux=0.0), googlenet, (3, 40, 33)
     ),
-    "resnet18": Twins(
-        lambda **how: models.resnet18(7, width=1 / 16, **how),
-        lambda: resnet((2, 2, 2, 2), 1),
-        (3, 40, 33),
-    ),
-    "resnet34": Twins(
-        lambda **how: models.resnet34(7, width=1 / 16, **how),
-        lambda: resnet((3, 4, 6, 3), 1),
-        (3, 40, 40),
-    ),
-    "resnet50": Twins(
-        lambda **how: models.resnet50(7, width=1 / 16, **how),
-        lambda: resnet((3, 4, 6, 3), 4),
-        (3, 40, 40),
-    ),
+    "resnet18": Twins(made("resnet18", 1 / 16), lambda: resnet((2, 2, 2, 2), 1), (3, 40, 33)),
+    "resnet34": Twins(made("resnet34", 1 / 16), lambda: resnet((3, 4, 6, 3), 1), (3, 40, 40)),
+    "resnet50": Twins(made("resnet50", 1 / 16), lambda: resnet((3, 4, 6, 3), 4), (3, 40, 40)),
 }
-every_twin = pytest.mark.parametrize("twins", TWINS.values(), ids=TWINS)
 
 
-def filled(net: Any, rng: np.random.Generator) -> Any:
-    """Draw values with which no layer does nothing, running statistics included."""
-    for key, value in net.state_dict().items():
-        if value.ndim > 1:
-            value.copy_(torch.tensor(nn.init.he_normal(value.shape, rng=rng, dtype=np.float64)))
-        elif key.endswith(("running_var", "bn.weight")) or "bn" in key:
-            low = -0.2 if key.endswith(("bias", "mean")) else 0.5
-            if value.ndim:
-                value.copy_(torch.tensor(rng.uniform(low, low + 0.7, value.shape)))
-        elif value.ndim:
-            value.copy_(torch.tensor(rng.uniform(0.3, 0.9, value.shape)))
-    return net
-
-
-def pair(twins: Twins, dtype: Any, folder: Path) -> tuple[Any, Any, Any]:
-    """Return ours with the weights from a file that PyTorch wrote, theirs, and images."""
-    rng = np.random.default_rng(0)
-    theirs = filled(twins.theirs().to(getattr(torch, dtype.__name__)), rng)
-    save_file(theirs.state_dict(), folder / "weights.safetensors")
-    ours = twins.ours(init_weights=False, dtype=dtype)
-    ours.load_state_dict(nn.load(folder / "weights.safetensors"))
-    return ours, theirs, rng.standard_normal((len(LABELS), *twins.shape)).astype(dtype)
-
-
-def loss_of(scores: Any) -> Any:
-    if not isinstance(scores, tuple):
-        return t.functional.cross_entropy(scores, torch.tensor(LABELS))
-    main, *others = (t.functional.cross_entropy(s, torch.tensor(LABELS)) for s in scores)
-    return main + 0.3 * sum(others)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@every_dtype
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
-@every_twin
-def test_twins_agree(twins: Twins, training: bool, dtype: Any, tmp_path: Path) -> None:
-    """Not each gradient in training with float32.
-
-    Normalisation by few values magnifies rounding, until somewhere it turns a ReLU or an argmax
-    the other way; PyTorch's own float32 then is as far from its float64, now and then by percents.
-    """
-    ours, theirs, array = pair(twins, dtype, tmp_path)
-    ours.train(training)
-    theirs.train(training)
-    x, y = gg.Tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
-    scores, their_scores = ours(x), theirs(y)
-    tight, loose = (1e-4 if training else 1e-5, 1e-4) if dtype == np.float32 else (1e-11, 1e-9)
-    assert isinstance(scores, tuple) == isinstance(their_scores, tuple)
-    for a, b in zip(scores, their_scores, strict=True):
-        assert np.ptp(a.numpy()) > 0.1
-        close(a.numpy(), b, tight)
-    models.auxiliary_cross_entropy(scores, LABELS).backward()
-    loss_of(their_scores).backward()
-    statistics = dict(theirs.named_buffers())
-    for name, b in ours.named_buffers():
-        close(b.numpy(), statistics[name], tight, name)
-    if training and dtype == np.float32:
-        difference = np.linalg.norm(x.grad - y.grad.numpy())
-        assert difference < 0.1 * np.linalg.norm(x.grad)
-        return
-    close(x.grad, y.grad, loose)
-    for (name, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-        if p.grad is None:  # an auxiliary classifier in evaluation
-            assert q.grad is None
-        else:
-            close(p.grad, q.grad, loose, name)
+@pytest.mark.parametrize("name", TWINS)
+def test_twins_agree(name: str, training: bool, dtype: Any, tmp_path: Path) -> None:
+    assert_twins_agree(TWINS[name], training, dtype, tmp_path)

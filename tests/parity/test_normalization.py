@@ -1,14 +1,22 @@
 """Normalisation beside PyTorch's: values, gradients, running statistics, and what is refused."""
 
+import functools
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from graphgrad.nn.functional import batch_norm, group_norm, layer_norm, local_response_norm
+from graphgrad.nn import functional
 from tests.parity.compare import agree
 
 torch = pytest.importorskip("torch")
 theirs = torch.nn.functional
+
+
+def compare(call: Any, *arrays: Any, **how: Any) -> None:
+    """Compare a call of either library's functions."""
+    agree(functools.partial(call, functional), functools.partial(call, theirs), *arrays, **how)
 
 
 shapes = st.lists(st.integers(1, 5), min_size=0, max_size=2)
@@ -23,7 +31,7 @@ def test_batch_norm(n: int, c: int, places: list[int], seed: int) -> None:
     mean_t, var_t = torch.tensor(mean), torch.tensor(var)
     for training in (True, False):
         agree(
-            lambda x, w, b, t=training: batch_norm(x, mean, var, w, b, t, 0.3, 1e-3),
+            lambda x, w, b, t=training: functional.batch_norm(x, mean, var, w, b, t, 0.3, 1e-3),
             lambda x, w, b, t=training: theirs.batch_norm(x, mean_t, var_t, w, b, t, 0.3, 1e-3),
             *(x, w, b),
         )
@@ -44,9 +52,8 @@ def test_group_norm(n: int, groups: int, each: int, places: list[int], seed: int
         return
     rng = np.random.default_rng(seed)
     c = groups * each
-    agree(
-        lambda x, w, b: group_norm(x, groups, w, b, 1e-3),
-        lambda x, w, b: theirs.group_norm(x, groups, w, b, 1e-3),
+    compare(
+        lambda m, x, w, b: m.group_norm(x, groups, w, b, 1e-3),
         *(rng.standard_normal((n, c, *places)), *rng.uniform(0.5, 1.5, (2, c))),
     )
 
@@ -55,9 +62,8 @@ def test_group_norm(n: int, groups: int, each: int, places: list[int], seed: int
 @settings(max_examples=25)
 def test_layer_norm(first: list[int], last: list[int]) -> None:
     rng = np.random.default_rng(0)
-    agree(
-        lambda x, w, b: layer_norm(x, last, w, b, 1e-3),
-        lambda x, w, b: theirs.layer_norm(x, last, w, b, 1e-3),
+    compare(
+        lambda m, x, w, b: m.layer_norm(x, last, w, b, 1e-3),
         *(rng.standard_normal((*first, *last)), *rng.uniform(0.5, 1.5, (2, *last))),
     )
 
@@ -70,11 +76,7 @@ def test_layer_norm(first: list[int], last: list[int]) -> None:
 @settings(max_examples=25)
 def test_local_response_norm(c: int, places: list[int], size: int) -> None:
     x = np.random.default_rng(0).standard_normal((2, c, *places))
-    agree(
-        lambda x: local_response_norm(x, size, 0.7, 0.6, 1.5),
-        lambda x: theirs.local_response_norm(x, size, 0.7, 0.6, 1.5),
-        x,
-    )
+    compare(lambda m, x: m.local_response_norm(x, size, 0.7, 0.6, 1.5), x)
 
 
 @pytest.mark.parametrize("shape", [(20, 16, 28, 28), (64, 64, 4, 4), (100, 100), (2, 3, 300, 300)])
@@ -84,9 +86,8 @@ def test_batch_norm_of_real_sizes_in_single_precision(shape: tuple[int, ...]) ->
     c = shape[1]
     x = rng.standard_normal(shape, np.float32) + 3
     w, b = rng.uniform(0.5, 1.5, (2, c)).astype(np.float32)
-    agree(
-        lambda *v: batch_norm(v[0], weight=v[1], bias=v[2], training=True),
-        lambda *v: theirs.batch_norm(v[0], None, None, v[1], v[2], training=True),
+    compare(
+        lambda m, x, w, b: m.batch_norm(x, None, None, w, b, True),
         *(x, w, b),
         order=1,
         tolerance=2e-5,

@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 import graphgrad as gg
 from graphgrad import nn
+from tests.builders import drawn
 from tests.nn.test_pooling import arguments
 from tests.parity.compare import agree
 
@@ -18,26 +19,24 @@ EXAMPLES = 50
 either = st.sampled_from([1, 2])
 
 
-def compare(ours: Any, theirs: Any, x: Any) -> None:
-    agree(lambda t: ours(t) ** 2, lambda t: theirs(t) ** 2, x)
-
-
-def drawn(shape: Any) -> Any:
-    return np.random.default_rng(0).standard_normal(shape)
+def compare(name: str, x: Any, *args: Any, **how: Any) -> None:
+    agree(
+        lambda t: getattr(F, name)(t, *args, **how) ** 2,
+        lambda t: getattr(TF, name)(t, *args, **how) ** 2,
+        x,
+    )
 
 
 @settings(max_examples=EXAMPLES)
 @given(how=either.flatmap(lambda axes: arguments(axes, dilated=True)), ties=st.booleans())
 def test_max_pooling(how: Any, ties: bool) -> None:
     """Among equal elements PyTorch takes the first as well."""
-    x = drawn(how.pop("shape"))
+    x = drawn(how.pop("shape"))[0]
     if ties:
         x = np.round(x)
-    ours, theirs = (
-        (F.max_pool2d, TF.max_pool2d) if len(how["stride"]) == 2 else (F.max_pool1d, TF.max_pool1d)
-    )
-    if np.isfinite(np.asarray(ours(x, **how))).all():  # else a dilated window is all margin
-        compare(lambda t: ours(t, **how), lambda t: theirs(t, **how), x)
+    name = f"max_pool{len(how['stride'])}d"
+    if np.isfinite(np.asarray(getattr(F, name)(x, **how))).all():  # else a window is all margin
+        compare(name, x, **how)
 
 
 @settings(max_examples=EXAMPLES)
@@ -47,13 +46,11 @@ def test_max_pooling(how: Any, ties: bool) -> None:
     divisor=st.sampled_from([None, 3]),
 )
 def test_mean_pooling(how: Any, include: bool, divisor: Any) -> None:
-    x = drawn(how.pop("shape"))
+    x = drawn(how.pop("shape"))[0]
     how["count_include_pad"] = include
-    ours, theirs = F.avg_pool1d, TF.avg_pool1d
     if len(how["stride"]) == 2:
-        ours, theirs = F.avg_pool2d, TF.avg_pool2d
         how["divisor_override"] = divisor
-    compare(lambda t: ours(t, **how), lambda t: theirs(t, **how), x)
+    compare(f"avg_pool{len(how['stride'])}d", x, **how)
 
 
 @settings(max_examples=EXAMPLES)
@@ -61,13 +58,7 @@ def test_mean_pooling(how: Any, include: bool, divisor: Any) -> None:
 def test_lp_pooling(how: Any, p: float) -> None:
     shape = how["shape"]
     kernel = tuple(map(min, how["kernel_size"], shape[-2:]))
-    x = np.abs(drawn(shape)) + 0.1
-    ours, theirs = F.lp_pool2d, TF.lp_pool2d
-    compare(
-        lambda t: ours(t, p, kernel, how["stride"]),
-        lambda t: theirs(t, p, kernel, how["stride"]),
-        x,
-    )
+    compare("lp_pool2d", np.abs(drawn(shape)[0]) + 0.1, p, kernel, how["stride"])
 
 
 @settings(max_examples=EXAMPLES)
@@ -78,12 +69,11 @@ def test_lp_pooling(how: Any, p: float) -> None:
     ties=st.booleans(),
 )
 def test_adaptive_pooling(sizes: Any, bins: Any, single: bool, ties: bool) -> None:
-    x = drawn((2, *sizes) if single else (2, 2, *sizes))
+    x = drawn((2, *sizes) if single else (2, 2, *sizes))[0]
     if ties:
         x = np.round(x)
     for name in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
-        ours, theirs = getattr(F, name), getattr(TF, name)
-        compare(lambda t, f=ours: f(t, bins), lambda t, f=theirs: f(t, bins), x)
+        compare(name, x, bins)
 
 
 def slopes(ours: Any, theirs: Any, x: Any) -> tuple[Any, Any]:
@@ -105,13 +95,10 @@ def test_infinities(value: float) -> None:
     assert ours.sum() == 4
 
 
-def test_the_length_of_zeros() -> None:
-    for p in (2, 2.5, 3):
-        compare(
-            lambda t, p=p: F.lp_pool2d(t, p, 2),
-            lambda t, p=p: TF.lp_pool2d(t, p, 2),
-            np.zeros((1, 1, 2, 2)),
-        )
+@pytest.mark.parametrize("p", [2, 2.5, 3])
+def test_the_length_of_zeros(p: float) -> None:
+    zeros = np.zeros((1, 1, 2, 2))
+    agree(lambda t: F.lp_pool2d(t, p, 2) ** 2, lambda t: TF.lp_pool2d(t, p, 2) ** 2, zeros)
 
 
 def test_where_pytorch_differs_docs_conventions_says_how() -> None:

@@ -9,25 +9,20 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from torch.optim import lr_scheduler  # noqa: E402 - only where torch is
-from torch.optim.swa_utils import AveragedModel  # noqa: E402
 
 import graphgrad as gg  # noqa: E402
 from graphgrad import optim  # noqa: E402
 from tests.groups import Groups  # noqa: E402
+from tests.optim.test_schedules import SCHEDULES as COMMON  # noqa: E402
 
 STEPS = 50
 RATES = (0.5, 0.02)
 
-# Arguments are written once, for both libraries; `m` is graphgrad.optim or torch's lr_scheduler.
 SCHEDULES: dict[str, Any] = {
-    "step": lambda m, o: m.StepLR(o, step_size=7, gamma=0.5),
-    "multi-step": lambda m, o: m.MultiStepLR(o, milestones=[3, 10, 11, 40], gamma=0.3),
-    "exponential": lambda m, o: m.ExponentialLR(o, gamma=0.93),
-    "cosine": lambda m, o: m.CosineAnnealingLR(o, T_max=STEPS, eta_min=0.001),
+    **{name: make for name, make in COMMON.items() if name not in ("InverseTimeLR", "OneCycleLR")},
     "cosine, up again": lambda m, o: m.CosineAnnealingLR(o, T_max=20),
     "linear": lambda m, o: m.LinearLR(o),
     "linear, down": lambda m, o: m.LinearLR(o, 1.0, 0.2, total_iters=30),
-    "lambda": lambda m, o: m.LambdaLR(o, lambda t: 1 / math.sqrt(t + 1)),
     "sequence": lambda m, o: m.SequentialLR(
         o,
         [m.LinearLR(o, 0.1, total_iters=5), m.CosineAnnealingLR(o, 30), m.ExponentialLR(o, 0.9)],
@@ -134,19 +129,3 @@ def test_max_norm(axis: int) -> None:
     mine = gg.Tensor(w, requires_grad=True)
     optim.max_norm_(mine, 2.0, axis=axis)
     np.testing.assert_allclose(mine.data, torch.renorm(torch.tensor(w), 2, 1 - axis, 2.0), 1e-6)
-
-
-def test_equal_average() -> None:
-    rng = np.random.default_rng(0)
-    model = torch.nn.Linear(3, 2, bias=False, dtype=torch.float64)
-    theirs = AveragedModel(model)
-    mine = gg.Tensor(np.zeros((2, 3)), requires_grad=True)
-    average = optim.RunningAverage([mine], decay=None)
-    for _ in range(STEPS):
-        values = rng.normal(size=(2, 3))
-        mine.data = values
-        model.weight.data = torch.tensor(values)
-        average.update()
-        theirs.update_parameters(model)
-    with average.applied():
-        np.testing.assert_allclose(mine.data, theirs.module.weight.detach(), rtol=1e-12)

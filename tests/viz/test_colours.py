@@ -90,7 +90,6 @@ def colours(text: str) -> dict[str, str]:
 
 
 def schemes(sheet: str) -> Iterable[dict[str, str]]:
-    """Every set of colours that a style sheet shows at once."""
     light, dark = rules(sheet)
     yield colours(light)
     if dark:
@@ -98,7 +97,6 @@ def schemes(sheet: str) -> Iterable[dict[str, str]]:
 
 
 def opaque(colour: str, share: float) -> str:
-    """What a colour that lets paper shine through looks like."""
     parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(share * part + (1 - share) * 255):02X}" for part in parts)
 
@@ -108,7 +106,6 @@ def scale(name: str, count: int = 65) -> list[str]:
 
 
 def told_apart() -> Mapping[str, list[str]]:
-    """All colours of one picture that are told apart, for each kind of picture."""
     areas = [opaque(colour, plots.PALE) for colour in plots.AREAS]
     found = {
         "curves": [*plots.COLOURS, plots.GUIDE],
@@ -124,9 +121,6 @@ def told_apart() -> Mapping[str, list[str]]:
 
 
 TOLD_APART = told_apart()
-
-
-# ------------------------------------------------------------------------------ the measure
 
 
 @pytest.mark.parametrize(
@@ -161,9 +155,6 @@ def test_eyes_that_lack_a_cone() -> None:
     assert apart["no M (deuteranopia)"] < 10
 
 
-# ---------------------------------------------------------------------------- the palettes
-
-
 @pytest.mark.parametrize("sight", SIGHT)
 @pytest.mark.parametrize("picture", TOLD_APART)
 def test_everyone_tells_the_colours_apart(picture: str, sight: str) -> None:
@@ -179,7 +170,6 @@ def test_everyone_tells_the_colours_apart(picture: str, sight: str) -> None:
 
 @pytest.mark.parametrize("sight", SIGHT)
 def test_training_and_test_are_far_apart(sight: str) -> None:
-    """Nearly every picture has both."""
     assert distance(plots.BLUE, plots.ORANGE, sight) > 2 * LEAST
 
 
@@ -202,7 +192,6 @@ def test_nan_is_no_colour_of_a_scale(name: str, sight: str) -> None:
 
 
 def test_the_page_and_graphviz_take_the_palettes() -> None:
-    """One thing has one colour wherever it is drawn."""
     light, dark = schemes("page/training.css")
     assert [light[f"--c{i}"].upper() for i in range(6)] == list(plots.COLOURS)
     for scheme in (light, dark):
@@ -218,12 +207,8 @@ def test_the_page_and_graphviz_take_the_palettes() -> None:
 
 @pytest.mark.parametrize("sheet", SHEETS)
 def test_what_is_not_compared_is_there(sheet: str) -> None:
-    """Each exception in the table is of a colour in use."""
     shown = {name for scheme in schemes(sheet) for name in scheme}
     assert set(SHEETS[sheet]) <= shown
-
-
-# -------------------------------------------------------------------- nothing stands outside
 
 
 @functools.cache
@@ -302,7 +287,6 @@ def test_pictures_take_their_colours_from_the_palette() -> None:
 
 
 def test_every_colour_of_the_package_is_in_a_table() -> None:
-    """A new literal must come into a palette that is tested here."""
     known = set(PALETTES) | set(SHEETS)
     for path in sorted(VIZ.rglob("*")):
         if path.suffix not in (".py", ".css", ".js"):

@@ -22,7 +22,7 @@ from graphgrad.viz.views.steps import steps
 from tests.every_module import EXAMPLES
 from tests.every_op import EVERY_OP
 from tests.nn.test_every_module import inputs_of, made
-from tests.odd_programs import run
+from tests.random_programs import odd
 from tests.viz.test_json import read
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -36,7 +36,6 @@ LOOKS: list[dict[str, Any]] = [
 
 
 def squared(results: Iterable[Any]) -> Any:
-    """One number that depends on all floating results."""
     floating = (y for y in results if getattr(y, "dtype", np.dtype(bool)).kind == "f")
     return sum(((y * y).sum() for y in floating), gg.Tensor(0.0))
 
@@ -87,7 +86,6 @@ def check_pictures(graphs: Iterable[Graph]) -> None:
 
 
 def test_every_op() -> None:
-    """Of some the graph of their gradient, too."""
     graphs = []
     for number, op in enumerate(EVERY_OP.values()):
         case = Case(op, typical_calls(op)[0])
@@ -166,7 +164,7 @@ def is_neutral(value: Value) -> bool:
 @pytest.mark.filterwarnings("ignore")
 def test_odd_programs() -> None:
     with np.errstate(all="ignore"):
-        graphs = [gg.graph(run(seed)) for seed in range(100)]
+        graphs = [gg.graph(odd(seed)) for seed in range(100)]
     assert sum(len(graph.snapshot.values) > 5 for graph in graphs) > 50
     for graph in graphs:
         check_texts(graph)

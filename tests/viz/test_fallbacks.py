@@ -11,8 +11,7 @@ import graphgrad as gg
 from graphgrad.viz import Graph
 from graphgrad.viz.views.fallbacks import simpler
 from graphgrad.viz.views.options import ViewOptions
-from tests.builders import Net, traced
-from tests.golden import programs
+from tests.builders import Net, leaf, traced
 from tests.random_programs import Move, fitting, looks, moves, run
 
 
@@ -54,7 +53,7 @@ def test_with_heat_repeats_are_merged_last() -> None:
 
 
 def test_without_modules_the_fallback_is_the_neighbourhood_of_the_result() -> None:
-    x = programs.leaf(1.0, "x")
+    x = leaf(1.0, "x")
     for _ in range(1000):
         x = x * 1.5
     graph = gg.graph(x)
@@ -70,14 +69,14 @@ def test_without_modules_the_fallback_is_the_neighbourhood_of_the_result() -> No
 
 def test_a_result_with_many_inputs_is_shown_without_them() -> None:
     draw = np.random.default_rng(0)
-    graph = gg.graph(gg.concatenate([programs.leaf(draw.normal(size=1)) * 2.0 for _ in range(99)]))
+    graph = gg.graph(gg.concatenate([leaf(draw.normal(size=1)) * 2.0 for _ in range(99)]))
     *_, (look, note) = simpler(graph.snapshot, ViewOptions())
     assert note == "little more than the result is shown"
     assert graph.view(**look).size == 1
 
 
 def test_a_neighbourhood_shrinks() -> None:
-    x = programs.leaf(1.0, "x")
+    x = leaf(1.0, "x")
     for k in range(100):
         x = x * 1.5
         x.name = f"x{k}"

@@ -34,7 +34,6 @@ MATRIX, VECTOR = (2, 3), (3,)
 
 
 def calls_of(op: Op[Any]) -> list[Call]:
-    """Typical calls of an op."""
     rng = np.random.default_rng(0)
     domain: Any = op.domain
 
@@ -51,15 +50,11 @@ def calls_of(op: Op[Any]) -> list[Call]:
 
 
 def uses_of(op: Op[Any]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """The inputs and keywords of typical calls."""
     found = []
     for args, kwargs in calls_of(op):
         inputs, params = op.bind(args, kwargs)
         found.append((inputs, dict(zip(op.order[op.inputs :], params, strict=True))))
     return found
-
-
-# --------------------------------------------------------------------------------- every op
 
 
 @pytest.mark.parametrize("op", OPS.values(), ids=OPS)
@@ -81,7 +76,6 @@ def test_every_op_has_formulas(op: Op[Any]) -> None:
 
 
 def test_most_formulas_come_from_rules() -> None:
-    """The share that the docstrings stand in for must not grow unseen."""
     assert len(ELEMENTWISE) > 80
     by_rule = 0
     for op in OPS.values():
@@ -90,8 +84,6 @@ def test_most_formulas_come_from_rules() -> None:
         by_rule += all(from_rules(op, keywords, [np.shape(x) for x in inputs]))
     assert by_rule >= 0.8 * len(OPS)
 
-
-# ------------------------------------------------------------------------ the text is true
 
 OTHERS: dict[str, Any] = {
     "σ": gg.sigmoid,
@@ -113,38 +105,6 @@ FUNCTIONS = {
 ELEMENTWISE = {
     name: op for name, op in OPS.items() if op.elementwise and not op.joint and any(from_rules(op))
 }
-
-
-@pytest.mark.parametrize("op", ELEMENTWISE.values(), ids=ELEMENTWISE)
-def test_formulas_evaluate_to_what_ops_compute(op: Op[Any]) -> None:
-    """The texts, read back and computed with numbers, give what forward and rules give."""
-    rng = np.random.default_rng(1)
-    for inputs, keywords in uses_of(op):
-        if not all(isinstance(x, int | float | np.ndarray) for x in inputs):
-            continue
-        arrays = [np.asarray(x) for x in inputs]
-        shapes = [np.shape(x) for x in inputs]
-        raw = op.forward(*arrays, *keywords.values())
-        out, saved = raw if op.has_saved else (raw, None)
-        g = rng.uniform(0.5, 2, np.shape(out))
-        values = {
-            **keywords,
-            "out": out,
-            "saved": saved,
-            **dict(zip(op.order, arrays, strict=False)),
-        }
-        known = {**FUNCTIONS, **values, "g": g}
-        formula = Reader(formula_of(op, (), keywords, shapes), known).read()
-        np.testing.assert_allclose(formula, out, rtol=1e-5, atol=1e-9, err_msg="formula")
-        texts = local_gradients(op, (), keywords, None, shapes)
-        by_rule = iter(from_rules(op, keywords, shapes))
-        for rule, text in zip(op.rules, texts, strict=True):
-            if rule is None or text is None or not next(by_rule):
-                continue
-            expected = rule(g, *(values[n] for n in rule_arguments(rule)))
-            found = Reader(text.split(", summed")[0], known).read()
-            found, expected = np.broadcast_arrays(found, expected)
-            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-9, err_msg=text)
 
 
 ARRAYS = (
@@ -189,11 +149,14 @@ def lined_up(op: Op[Any], g: Any, keywords: dict[str, Any]) -> Any:
     return g if keywords.get("keepdims") else np.expand_dims(g, axis)
 
 
-@pytest.mark.parametrize("op", [OPS[name] for name in ARRAYS], ids=ARRAYS)
-def test_formulas_of_arrays_evaluate_to_what_ops_compute(op: Op[Any]) -> None:
-    """As above for what is not elementwise; axes line up as NumPy's broadcasting wants them."""
-    rng = np.random.default_rng(3)
-    read = 0
+@pytest.mark.parametrize("name", [*ELEMENTWISE, *ARRAYS])
+def test_formulas_evaluate_to_what_ops_compute(name: str) -> None:
+    """The texts, read back and computed with numbers, give what forward and rules give.
+
+    Axes line up as NumPy's broadcasting wants them.
+    """
+    op, rng, read = OPS[name], np.random.default_rng(3), 0
+    functions = FUNCTIONS if name in ELEMENTWISE else FUNCTIONS | ON_ARRAYS
     for inputs, keywords in uses_of(op):
         arrays = tuple(np.asarray(x) for x in inputs)
         shapes = [x.shape for x in arrays]
@@ -204,18 +167,22 @@ def test_formulas_of_arrays_evaluate_to_what_ops_compute(op: Op[Any]) -> None:
         if op.variadic:
             names = [f"x{i + 1}" for i in range(len(arrays))]
         values: dict[str, Any] = {**keywords, **dict(zip(names, arrays, strict=True))}
-        known = {**FUNCTIONS, **ON_ARRAYS, **values, "out": out}
+        values |= {"out": out, "saved": saved}
+        known = {**functions, **values, "g": lined_up(op, g, keywords)}
         known["onehot"] = lambda labels, shape=shapes[0]: np.eye(shape[-1])[labels]
-        known["g"] = lined_up(op, g, keywords)
-        values |= {"out": out, "saved": saved, "inputs": arrays, "wanted": (True,) * len(arrays)}
+        values |= {"inputs": arrays, "wanted": (True,) * len(arrays), "inputs_shape": tuple(shapes)}
         values |= {f"{n}_shape": s for n, s in zip(names, shapes, strict=True)}
-        values["inputs_shape"] = tuple(shapes)
+        if name in ELEMENTWISE:
+            formula = Reader(formula_of(op, (), keywords, shapes), known).read()
+            np.testing.assert_allclose(formula, out, rtol=1e-5, atol=1e-9, err_msg="formula")
         texts = local_gradients(op, (), keywords, None, shapes)
-        by_rule = from_rules(op, keywords, shapes)
+        by_rule = iter(from_rules(op, keywords, shapes))
         for i, text in enumerate(texts):
-            if text is None or not by_rule[i] or "[index]" in text or "…, −1]" in text:
-                continue
             rule: Any = op.joint or op.rules[i]
+            if rule is None or not next(by_rule) or text is None:
+                continue
+            if "[index]" in text or "…, −1]" in text:
+                continue
             expected = rule(g, *(values[n] for n in rule_arguments(rule)))
             expected = expected[i] if op.joint else expected
             found = computed(text, known, shapes[i])
@@ -223,8 +190,8 @@ def test_formulas_of_arrays_evaluate_to_what_ops_compute(op: Op[Any]) -> None:
                 buffer = np.zeros(shapes[i])
                 np.add.at(buffer, expected.index, expected.values)
                 expected = buffer
-            same = found.size == expected.size
-            found = np.reshape(found, expected.shape) if same else found
+            same = np.size(found) == np.size(expected)
+            found = np.reshape(found, np.shape(expected)) if same else found
             found, expected = np.broadcast_arrays(found, expected)
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-9, err_msg=text)
             read += 1
@@ -246,15 +213,11 @@ def computed(text: str, known: dict[str, Any], shape: Any) -> Any:
 
 
 class Index:
-    """Gives back an index as it was typed."""
-
     def __getitem__(self, index: Any) -> Any:
         return index
 
 
 def slope(op: Op[Any], points: list[float], i: int) -> float:
-    """The derivative of an op in one of its inputs, by differences."""
-
     def along(x: Any) -> Any:
         return op(*points[:i], x, *points[i + 1 :])
 
@@ -299,11 +262,7 @@ def test_local_derivatives_from_overwritten_values_are_omitted() -> None:
     assert numbers_of(square) == (None, None), "overwritten since"
 
 
-# ------------------------------------------------------------------------- numbers put in
-
-
 def leaf(x: Any, scalar: int | None) -> Any:
-    """A leaf for a floating array, or for one element of it."""
     if not isinstance(x, float | np.ndarray) or np.asarray(x).dtype.kind != "f":
         return x
     if scalar is not None and np.size(x):
@@ -312,7 +271,6 @@ def leaf(x: Any, scalar: int | None) -> Any:
 
 
 def graph_of(op: Op[Any], args: Any, scalar: int | None, **keywords: Any) -> Any:
-    """The values of the graph of a call, and that of the op."""
     inputs, params = op.bind(args, keywords)
     able = [True] * len(inputs) if op.joint else [rule is not None for rule in op.rules]
     out: Any = record(
@@ -335,9 +293,10 @@ def on_floats(function: Any) -> Any:
 ON_NUMBERS = {name: on_floats(f) for name, f in FUNCTIONS.items()} | {"True": 1, "False": 0}
 
 
-@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
-def test_every_op_has_a_formula_in_numbers(op: Op[Any]) -> None:
-    """No name of an input is left where its number is known; arrays have their shapes."""
+@pytest.mark.parametrize("name", OPS)
+def test_every_op_has_a_formula_in_numbers(name: str) -> None:
+    """No name is left where its number is known; what stands left of = is what stands right."""
+    op = OPS[name]
     for args, keywords in calls_of(op):
         for scalar in (0, 1, None) if op.elementwise else (None,):
             values, value = graph_of(op, args, scalar, **keywords)
@@ -348,21 +307,9 @@ def test_every_op_has_a_formula_in_numbers(op: Op[Any]) -> None:
             assert "★" not in text, text
             few = value.shape is not None and value.numbers.elements is not None
             assert (" = " if few and not value.shape else " ") in f"{text} "
-
-
-@pytest.mark.parametrize("op", ELEMENTWISE.values(), ids=ELEMENTWISE)
-def test_formulas_in_numbers_evaluate_to_the_result(op: Op[Any]) -> None:
-    """What stands on the left of the sign of equality, computed, is what stands on the right."""
-    for args, keywords in calls_of(op):
-        for scalar in (0, 1):
-            _, value = graph_of(op, args, scalar, **keywords)
-            text = value.in_numbers
-            if value.shape or "→" in text:
-                continue
-            left, right = text.rsplit(" = ", 1)
-            found = Reader(left, ON_NUMBERS).read()
-            expected = Reader(right, ON_NUMBERS).read()
-            np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4, err_msg=text)
+            if name in ELEMENTWISE and not value.shape and "→" not in text:
+                left, right = (Reader(side, ON_NUMBERS).read() for side in text.rsplit(" = ", 1))
+                np.testing.assert_allclose(left, right, rtol=2e-3, atol=1e-4, err_msg=text)
 
 
 X2, X3 = np.array([1.0, -2.0]), np.array([1.0, 2.0, 3.0])
@@ -411,20 +358,13 @@ def test_overwritten_values_stay_names() -> None:
     assert gg.graph(y).snapshot.result.in_numbers == "w × 2 = 6"
 
 
-# ------------------------------------------------------------------------------ typography
-
 X, XY, A = ("x",), ("x", "y"), ("A",)
 # fmt: off
 TABLE: list[tuple[str, tuple[Any, ...], dict[str, Any], Any, str, tuple[str | None, ...]]] = [
-    ("sin", X, {}, None, "sin(x)", ("g · cos(x)",)),
-    ("log2", X, {}, None, "log2(x)", ("g / (ln 2 · x)",)),
     ("tanh", X, {}, None, "tanh(x)", ("g · (1 − tanh(x)²)",)),
     ("relu", X, {}, None, "max(x, 0)", ("g · [x > 0]",)),
-    ("absolute", X, {}, None, "|x|", ("g · sign(x)",)),
-    ("arcsin", X, {}, None, "arcsin(x)", ("g / √(1 − x²)",)),
     ("add", XY, {}, None, "x + y", ("g", "g")),
     ("multiply", XY, {}, None, "x · y", ("g · y", "g · x")),
-    ("divide", XY, {}, None, "x / y", ("g / y", "−g · x / y²")),
     ("multiply", ("x", "x"), {}, None, "x²", ("g · x", "g · x")),
     ("multiply", ("loss", 3), {}, None, "loss · 3", ("g · 3", "g · loss")),
     ("multiply", (-1.0, "x"), {}, None, "−x", ("g · x", "−g")),
@@ -432,7 +372,6 @@ TABLE: list[tuple[str, tuple[Any, ...], dict[str, Any], Any, str, tuple[str | No
     ("add", ("x", "b"), {}, [(2, 3), ()], "x + b", ("g", "g, summed")),
     ("power", XY, {}, None, "x^y", ("g · y · x^(y − 1)", "g · x^y · log(x), 0 where x = 0 and y ≥ 0")),  # noqa: E501
     ("power", ("x", 2), {}, None, "x²", ("g · 2 · x", None)),
-    ("power", ("x", 3), {}, None, "x³", ("g · 3 · x²", None)),
     ("power", ("x", -1), {}, None, "1 / x", ("−g / x²", None)),
     ("power", ("x", 0.5), {}, None, "x^½", ("g · ½ · x^(−½)", None)),
     ("maximum", XY, {}, None, "max(x, y)", ("g · [x > y] + g · ½ · [x = y]", "g · [y > x] + g · ½ · [y = x]")),  # noqa: E501
@@ -489,9 +428,6 @@ def test_heavy_ops() -> None:
     (text,) = sent(_CROSS_ENTROPY, "x", labels=labels, shapes=[(3, 4)])
     assert text == "g · (softmax(x) − onehot(labels)) / 3"
     assert sent(CONV2D, "x", "w", "b")[:2] == ("conv_transpose2d(g, w)", "conv2d_weight_grad(x, g)")
-
-
-# ------------------------------------------------------------------- graphs, users, hostility
 
 
 def test_formulas_of_a_node() -> None:

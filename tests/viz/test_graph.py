@@ -21,10 +21,10 @@ from graphgrad import nn
 from graphgrad.errors import GraphgradError, PictureError, UnsupportedError
 from graphgrad.viz import Graph, Value
 from graphgrad.viz.drawing import layout
-from tests.builders import Net, network, traced
+from tests.builders import Net, leaf, network, traced
 from tests.golden import programs
 from tests.golden.outline import FORMS
-from tests.golden.programs import FOLDER, PROGRAMS, leaf
+from tests.golden.programs import FOLDER, PROGRAMS
 
 SVG = "{http://www.w3.org/2000/svg}"
 DRAWN = {"circle", "defs", "g", "marker", "path", "rect", "style", "svg", "text", "title", "tspan"}
@@ -35,7 +35,6 @@ def named(graph: Graph) -> dict[str, Value]:
 
 
 def gradient(graph: Graph, name: str) -> Any:
-    """The one-element gradient that the picture of a graph has for a named value."""
     numbers = named(graph)[name].gradient
     assert numbers is not None
     assert numbers.elements is not None
@@ -44,11 +43,7 @@ def gradient(graph: Graph, name: str) -> Any:
 
 
 def texts(svg: Path) -> list[str]:
-    """Every text that is seen in a picture."""
     return ["".join(e.itertext()) for e in ET.fromstring(svg.read_text("utf-8")).iter(f"{SVG}text")]
-
-
-# ---------------------------------------------------------------------------- what is told
 
 
 def rounded(x: Any) -> Any:
@@ -72,7 +67,6 @@ def test_golden(program: Any, form: str) -> None:
 
 
 def every_form() -> str:
-    """A graph of a gradient and one of modules, in every form."""
     graphs = [gg.graph(programs.second_order()), traced(Net(2), 2, 4)]
     forms = [f(g) for g in graphs for f in (Graph.to_dot, Graph.to_json, Graph.to_mermaid)]
     return "".join([*forms, *(g.to_html(collapse=1) for g in graphs)])
@@ -189,16 +183,6 @@ def test_snapshot_is_immutable_plain_data() -> None:
     json.dumps(dataclasses.asdict(graph.snapshot))
 
 
-def test_tensors_without_a_graph() -> None:
-    assert "3" in gg.graph(gg.Tensor(3)).to_dot()
-    assert "0×2 float32" in gg.graph(gg.Tensor(np.zeros((0, 2), np.float32))).to_dot()
-    assert gradient(gg.graph(leaf(3.0, "x")), "x") == 1
-    assert repr(gg.graph(leaf(3.0, "x"))) == "<Graph of 'x' = 3: 0 ops, 1 leaf, 0 constants>"
-
-
-# ------------------------------------------------------------------------------- drawing
-
-
 @pytest.mark.parametrize("suffix", ["svg", "png", "pdf", "html", "json", "mmd", "dot"])
 def test_files_are_what_their_suffix_says(tmp_path: Path, suffix: str) -> None:
     graph = gg.graph(programs.apples_and_oranges())
@@ -271,7 +255,6 @@ def test_edges_lead_forward(layout: Any) -> None:
 
 
 def size(svg: str) -> tuple[float, float]:
-    """The width and height of a picture."""
     _, _, width, height = map(float, ET.fromstring(svg).get("viewBox", "").split())
     return width, height
 
@@ -308,9 +291,6 @@ def test_the_legend_is_above_a_graph_that_leads_down(layout: Any, above: bool) -
     assert own
     assert (max(own) < min(places)) is above
     assert (min(own) > max(places)) is not above
-
-
-# -------------------------------------------------------------------------------- errors
 
 
 @pytest.fixture
@@ -371,16 +351,12 @@ def test_no_zero_has_a_sign() -> None:
 
 
 def test_too_many_wires_are_refused_at_once() -> None:
-    """Few values, but a layout that would never end."""
     x = leaf([1.0, 2.0], "x")
-    with pytest.raises(
-        PictureError, match=r"to_svg: the graph has 3000 wires, more than 4 × limit"
-    ):
+    with pytest.raises(PictureError, match=r"to_svg: .* 3000 wires, more than 4 × limit"):
         gg.graph(gg.concatenate([x] * 3000)).to_svg()
 
 
 def fake_dot(folder: Path, script: str) -> None:
-    """Put a program called `dot` into a folder."""
     path = folder / "dot"
     path.write_text(f"#!{sys.executable}\n{script}\n")
     path.chmod(0o755)
@@ -391,7 +367,6 @@ posix = pytest.mark.skipif(os.name != "posix", reason="the stand-in for dot is a
 
 @posix
 def test_time_limit(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A layout that does not end is ended; the old picture stays."""
     path = tmp_path / "a.svg"
     path.write_text("old")
     fake_dot(tmp_path, "import time; time.sleep(60)")
@@ -480,9 +455,7 @@ def test_a_picture_as_text_needs_no_package() -> None:
 )
 @pytest.mark.parametrize("suffix", ["svg", "dot"])
 def test_invalid_limits(graph: Graph, limits: Any, suffix: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        PictureError, match=r"(timeout|limit) is a number .*\(at test_graph.py:\d+\)"
-    ):
+    with pytest.raises(PictureError, match=r"(timeout|limit) is a number .*test_graph"):
         graph.render(tmp_path / f"graph.{suffix}", **limits)
     assert not any(tmp_path.iterdir())
 
@@ -490,7 +463,7 @@ def test_invalid_limits(graph: Graph, limits: Any, suffix: str, tmp_path: Path) 
 @pytest.mark.parametrize("function", [np.hypot, np.arctan2, np.logaddexp, np.multiply])
 def test_two_wires_from_one_value_meet_no_corners_of_a_pill(function: Any) -> None:
     """Graphviz 2.43 finds no way from one port to both corners on the left side of a box."""
-    x = np.sin(gg.Tensor(2.0, requires_grad=True))
+    x = np.sin(leaf(2.0))
     text = gg.graph(function(x, x)).to_dot(layout="right")
     pills = re.findall(r"^  (o\d+) \[shape=box", text, re.MULTILINE)
     assert bool(pills) == (function is not np.multiply)
@@ -498,7 +471,7 @@ def test_two_wires_from_one_value_meet_no_corners_of_a_pill(function: Any) -> No
 
 
 def test_options_may_be_numbers_of_numpys() -> None:
-    graph = gg.graph(gg.exp(gg.sin(gg.Tensor(2.0, requires_grad=True))))
+    graph = gg.graph(gg.exp(gg.sin(leaf(2.0))))
     numbers: list[Any] = [np.uint8(1), np.int64(1)]
     for number in numbers:
         assert graph.to_dot(focus=number, radius=number, collapse=number) == graph.to_dot(
@@ -507,9 +480,7 @@ def test_options_may_be_numbers_of_numpys() -> None:
 
 
 def test_graph_takes_no_options_of_its_view() -> None:
-    with pytest.raises(
-        UnsupportedError, match=r"takes no collapse=….*show\(collapse=….*test_graph"
-    ):
+    with pytest.raises(UnsupportedError, match=r"no collapse=….*show\(collapse=….*test_graph"):
         gg.graph(nn.Affine(2, 3, rng=np.random.default_rng(0)), np.ones((1, 2)), collapse=1)  # type: ignore[arg-type]
     for word in ("render", "show", "to_svg", "heat"):
         assert word in str(gg.graph.__doc__)
@@ -519,6 +490,6 @@ def test_the_repr_of_a_graph_cuts_long_values() -> None:
     x = leaf([1.23456789e-7] * 4, "")
     text = repr(gg.graph(x.reshape(2, 2) * [1.0, 1e8]))
     assert text.startswith("<Graph of multiply, value [[1.235e−07")
-    long = gg.Tensor(np.full((2, 4), -1.23456789e-7), requires_grad=True) * 1.0
+    long = leaf(np.full((2, 4), -1.23456789e-7)) * 1.0
     assert "…" in repr(gg.graph(long))
     assert len(repr(gg.graph(long))) < 140

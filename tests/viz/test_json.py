@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 
 import graphgrad as gg
 from graphgrad.errors import PictureError
+from tests.builders import leaf
 from tests.golden import programs
-from tests.golden.programs import leaf
 
 SCHEMA = Draft202012Validator(
     json.loads((Path(__file__).parents[2] / "docs/graph.schema.json").read_text("utf-8"))
@@ -29,9 +29,6 @@ def read(graph: Any) -> dict[str, Any]:
     ids = [v["id"] for v in data["values"]]
     assert ids == list(range(1, len(ids) + 1))
     return data
-
-
-# ------------------------------------------------------------------------------- JSON
 
 
 def test_the_schema_refuses_faults() -> None:
@@ -66,9 +63,6 @@ def test_nan_and_infinities_are_strings() -> None:
     assert told["numbers"]["elements"] == ["NaN", "Infinity", "-Infinity"]
     assert told["numbers"]["mean"] == "NaN"
     assert told["gradient"]["norm"] == "Infinity"
-
-
-# ---------------------------------------------------------------------------- Mermaid
 
 
 def labels(text: str) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from tests.builders import leaf
 
 
 def bundle(tensor: Any) -> dict[str, str]:
@@ -15,7 +16,7 @@ def bundle(tensor: Any) -> dict[str, str]:
 
 
 def test_an_image_with_its_data_in_its_address_and_text_and_svg() -> None:
-    x = gg.Tensor(2.0, requires_grad=True, name='"><script>alert(1)</script>')
+    x = leaf(2.0, name='"><script>alert(1)</script>')
     found = bundle(x * x)
     assert list(found) == ["text/plain", "image/svg+xml", "text/html"]
     assert found["text/plain"].startswith("<Graph of multiply, value 4: 1 op,")
@@ -29,12 +30,12 @@ def test_an_image_with_its_data_in_its_address_and_text_and_svg() -> None:
 
 
 def test_what_cannot_be_drawn_is_text_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    x = gg.Tensor(np.ones(3), requires_grad=True)
+    x = leaf(np.ones(3))
     for _ in range(600):
         x = x + 1.0
     found = bundle(x)
     assert list(found) == ["text/plain"]
     assert "more than limit=500" in found["text/plain"]
-    monkeypatch.setattr("graphgrad.viz.drawing.layout.graphviz_commands", lambda _: iter(()))
-    found = bundle(gg.Tensor(2.0, requires_grad=True) * 3.0)
+    monkeypatch.setattr("graphgrad.viz.drawing.layout.commands", lambda _: iter(()))
+    found = bundle(leaf(2.0) * 3.0)
     assert "drawing needs Graphviz" in found["text/plain"]

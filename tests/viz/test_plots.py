@@ -51,13 +51,9 @@ def boxes(axes: Any, texts: Any = ()) -> Any:
 
 
 def apart(places: Any) -> bool:
-    """Whether no two boxes overlap."""
     low, high = places[:, None, :2], places[:, None, 2:]
     overlap = ((low < high[:, 0] - 0.01) & (low[:, 0] < high - 0.01)).all(axis=-1)
     return bool((overlap == np.eye(len(places), dtype=bool)).all())
-
-
-# -------------------------------------------------------------------------------- images
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -149,7 +145,6 @@ def test_broken_values_stand_out(channels: int, diverging: bool) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_side_by_side_have_one_scale(channels: int) -> None:
-    """What is small beside another picture looks small."""
     images = np.array([[[[-0.5, 0.0, 2.0]]] * channels])
     figure = Figure()
     parts: Any = figure.subfigures(1, 2)
@@ -212,7 +207,6 @@ def test_titles_have_room_in_figures_of_any_size(size: Any, titles: Any, whole: 
 
 
 def test_gaps_are_blank() -> None:
-    """They are no values: neither ink nor green."""
     axes = plots.show_images(plots.figure(3, 3), np.ones((3, 2, 2)), columns=2)
     picture = drawn(axes)
     for left, bottom, right, top in boxes(axes).astype(int):
@@ -227,9 +221,6 @@ def test_titles_without_room_are_still_drawn() -> None:
         left, bottom, *_ = boxes(axes)[[0, 1, 4]].T
         assert left[0] < left[1]
         assert bottom[0] > bottom[2]
-
-
-# -------------------------------------------------------------------------------- curves
 
 
 def test_curves_are_the_numbers() -> None:
@@ -305,9 +296,6 @@ def test_what_is_no_curve_is_named(
     assert not axes.get_lines()
     with pytest.raises(DtypeError, match=r"axes = <Figure .* must be Axes"):
         plots.show_curves(Figure(), {"loss": [1]})  # type: ignore[arg-type]
-
-
-# -------------------------------------------------------------------------------- saving
 
 
 @pytest.mark.parametrize(

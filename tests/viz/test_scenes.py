@@ -10,7 +10,7 @@ import graphgrad as gg
 from graphgrad import nn
 from graphgrad.viz import Graph
 from graphgrad.viz.views.scenes import Scene, scenes
-from graphgrad.viz.views.view import COLLAPSE_ABOVE, LAYOUT_LIMIT, View
+from graphgrad.viz.views.view import COLLAPSE_ABOVE, LAYOUT_LIMIT, Node, View
 from tests.builders import Block, Net, traced
 from tests.random_programs import Move, fitting, looks, moves, run
 
@@ -23,20 +23,16 @@ def told(graph: Graph, **look: Any) -> list[str]:
     ]
 
 
-def boxed(scene: Scene) -> dict[str, Any]:
+def boxed(scene: Scene) -> dict[str, Node]:
     return {node.id: node for node in scene.view.nodes if node.modules}
 
 
 def entering(seen: View) -> set[int]:
-    """What is drawn as a leaf, though an op computed it."""
     return {n.outputs[0] for n in seen.nodes if n.id[0] == "v" and seen.value(n.outputs[0]).inputs}
 
 
-# ----------------------------------------------------------------------- properties, by random
-
-
 @given(moves, looks)
-def test_the_first_scene_is_the_view_and_each_box_has_one(todo: list[Move], look: Any) -> None:
+def test_scenes_of_random_programs(todo: list[Move], look: Any) -> None:
     graph = run(todo)
     look = fitting(graph, look)
     found = scenes(graph.snapshot, **look)
@@ -44,61 +40,50 @@ def test_the_first_scene_is_the_view_and_each_box_has_one(todo: list[Move], look
     assert (found[0].path, found[0].parent, found[0].box) == ("", None, None)
     opened = [(scene.parent, scene.box) for scene in found[1:]]
     assert opened == [(place, box) for place, scene in enumerate(found) for box in boxed(scene)]
-
-
-@given(moves, looks)
-def test_every_op_is_drawn_in_exactly_one_scene(todo: list[Move], look: Any) -> None:
-    graph = run(todo)
-    found = scenes(graph.snapshot, **fitting(graph, look))
     ops = Counter(n.id for scene in found for n in scene.view.nodes if n.id[0] == "o")
-    seen = found[0].view
-    shown = {i for node in seen.nodes for i in node.members}
-    assert ops == Counter(f"o{i}" for i in shown if seen.value(i).kind == "op")
-
-
-@given(moves, looks)
-def test_an_inside_holds_the_members_and_their_inputs(todo: list[Move], look: Any) -> None:
-    graph = run(todo)
-    found = scenes(graph.snapshot, **fitting(graph, look))
     shown = {i for node in found[0].view.nodes for i in node.members}
+    values = map(found[0].view.value, shown)
+    assert ops == Counter(f"o{v.id}" for v in values if v.kind == "op"), "each in one scene"
     for scene in found[1:]:
         assert scene.parent is not None
-        assert scene.box is not None
-        box, seen = boxed(found[scene.parent])[scene.box], scene.view
-        drawn = [i for node in seen.nodes for i in node.members]
-        inputs = {i for m in box.members for i in seen.value(m).inputs}
-        assert Counter(drawn) == Counter({*box.members, *(inputs & shown)})
-        assert set(box.outputs) <= {i for node in seen.nodes for i in node.outputs}
-        computed = {i for i in box.outputs if seen.value(i).inputs}
-        assert seen.used_outside == computed - {seen.snapshot.result.id}
-        home = {i: node.id for node in seen.nodes for i in node.members}
-        wires = {
-            (home[i], i, home[m])
-            for m in box.members
-            for i in seen.value(m).inputs
-            if i in home and home[i] != home[m]
-        }
-        uses = {(home[use.source], use.source, n.id) for n in seen.nodes for use in n.inputs}
-        assert uses == wires
-        assert not entering(seen) & set(box.members)
+        outer = found[scene.parent]
+        an_inside_holds_the_members_and_what_enters(scene.view, outer, str(scene.box), shown)
+    for scene in found:
+        a_use_is_a_fork_where_the_value_has_others(scene.view)
 
 
-@given(moves, looks)
-def test_a_use_is_a_fork_where_the_value_has_others(todo: list[Move], look: Any) -> None:
+def an_inside_holds_the_members_and_what_enters(
+    seen: View, outer: Scene, name: str, shown: set[int]
+) -> None:
+    box = boxed(outer)[name]
+    drawn = [i for node in seen.nodes for i in node.members]
+    inputs = {i for m in box.members for i in seen.value(m).inputs}
+    assert Counter(drawn) == Counter({*box.members, *(inputs & shown)})
+    assert set(box.outputs) <= {i for node in seen.nodes for i in node.outputs}
+    leaving = {i for i in box.outputs if seen.value(i).inputs}
+    leaving |= outer.view.used_outside.intersection(box.members)  # to where nothing is shown
+    assert seen.used_outside == leaving - {seen.snapshot.result.id}
+    home = {i: node.id for node in seen.nodes for i in node.members}
+    wires = {
+        (home[i], i, home[m])
+        for m in box.members
+        for i in seen.value(m).inputs
+        if i in home and home[i] != home[m]
+    }
+    uses = {(home[use.source], use.source, n.id) for n in seen.nodes for use in n.inputs}
+    assert uses == wires
+    assert not entering(seen) & set(box.members)
+
+
+def a_use_is_a_fork_where_the_value_has_others(seen: View) -> None:
     """Those out of sight count too, if they lie outside the module that is open."""
-    graph = run(todo)
-    for scene in scenes(graph.snapshot, **fitting(graph, look)):
-        shown = {i for node in scene.view.nodes for i in node.members}
-        wires = Counter(use.source for node in scene.view.nodes for use in node.inputs)
-        for node in scene.view.nodes:
-            for use in node.inputs:
-                users = [v.id for v in graph.snapshot.values if use.source in v.inputs]
-                others = wires[use.source] > 1 or not shown.issuperset(users)
-                if scene.view.value(use.source).needs and look.get("direction") != "backward":
-                    assert use.fork == others
-
-
-# --------------------------------------------------------------------------------- networks
+    shown = {i for node in seen.nodes for i in node.members}
+    wires = Counter(use.source for node in seen.nodes for use in node.inputs)
+    for use in (use for node in seen.nodes for use in node.inputs):
+        users = [v.id for v in seen.snapshot.values if use.source in v.inputs]
+        others = wires[use.source] > 1 or not shown.issuperset(users)
+        if seen.value(use.source).needs and seen.direction != "backward":
+            assert use.fork == others
 
 
 def test_repeated_blocks_open_into_boxes_that_open() -> None:

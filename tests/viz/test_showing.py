@@ -1,7 +1,5 @@
 """Showing the page of a graph: in the cell of a notebook, else from a file in the browser."""
 
-import os
-import subprocess
 import sys
 import tempfile
 import webbrowser
@@ -37,9 +35,6 @@ def browser(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(webbrowser, "open", open_it)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return addresses
-
-
-# ---------------------------------------------------------------------------- from a script
 
 
 def test_the_page_is_in_a_file_that_stays_and_opens(graph: Any, browser: list[str]) -> None:
@@ -91,33 +86,6 @@ def test_what_cannot_be_written_or_drawn_opens_nothing(
         graph.show()
     assert browser == []
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.skipif(os.name != "posix", reason="the variable BROWSER is read as POSIX does")
-def test_a_script_opens_the_browser_of_the_environment(tmp_path: Path) -> None:
-    """A real process, and a real program that is asked to open the page."""
-    note = tmp_path / "opened"
-    program = tmp_path / "browser"
-    program.write_text(f'#!/bin/sh\necho "$1" > "{note}"\n', "utf-8")
-    program.chmod(0o755)
-    script = (
-        "import graphgrad as gg; x = gg.Tensor(2.0, requires_grad=True); "
-        "print(gg.graph(x * x).show())"
-    )
-    env = os.environ | {
-        "BROWSER": str(program),
-        "TMPDIR": str(tmp_path),
-        "PYTHONPATH": str(Path(gg.__file__).parent.parent),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True
-    )
-    path = Path(done.stdout.strip())
-    assert note.read_text("utf-8").strip() == path.as_uri()
-    assert path.read_text("utf-8").startswith("<!DOCTYPE html>")
-
-
-# --------------------------------------------------------------------------- in a notebook
 
 
 class Shell:
@@ -176,9 +144,6 @@ def test_ipython_without_a_kernel_is_no_notebook(
     assert kernel_shell() is None
     assert graph.show().is_file()
     assert len(browser) == 1
-
-
-# ---------------------------------------------------------------------- in a real browser
 
 
 def test_a_page_in_a_frame_runs_its_own_script_and_nothing_else(tmp_path: Path, visit: Any) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,14 @@ from graphgrad.viz.drawing.texts import gradient_lines, value_lines
 from graphgrad.viz.formulas.number_format import number as written
 from graphgrad.viz.page.document import FOLDER, OPERATORS, minify
 from tests.browser import OVERLAPS, data_of, reached_by_tab
-from tests.builders import HOSTILE, Net, network, traced
+from tests.builders import HOSTILE, Named, Net, leaf, network, traced
 from tests.golden import programs
-from tests.golden.programs import leaf
 from tests.sight import contrast
 
 PAGES: dict[str, tuple[Graph, str]] = {}
 
 
 def html(graph: Graph, **look: Any) -> str:
-    """The page of a graph, laid out once."""
     key = f"{id(graph)} {look}"
     if key not in PAGES:
         PAGES[key] = graph, graph.to_html(limit=1000, **look)
@@ -32,7 +31,6 @@ def html(graph: Graph, **look: Any) -> str:
 
 
 def told(page: str) -> Any:
-    """The data of a page, without what they leave out."""
     data = data_of(page)
     data["values"] = [data["kinds"][row["like"]] | row for row in data["values"]]
     gradients = {row["id"]: row.get("gradient") for row in data["values"]}
@@ -61,7 +59,6 @@ def tree(leaves: int) -> gg.Tensor:
 
 
 def recurrence(times: int) -> gg.Tensor:
-    """A weight that is drawn at each of its uses."""
     w, h = leaf(0.5, "W"), leaf(1.0, "h")
     for _ in range(times):
         h = gg.tanh(h * w)
@@ -75,16 +72,12 @@ def apples() -> Graph:
 
 @pytest.fixture(scope="module")
 def blocks() -> Graph:
-    """Closed modules, one of them repeated."""
     return traced(Net(3), 2, 4)
 
 
 @pytest.fixture(scope="module")
 def wide() -> Graph:
     return gg.graph(tree(64))
-
-
-# --------------------------------------------------------------------------------- one file
 
 
 def test_sizes(apples: Graph) -> None:
@@ -119,9 +112,6 @@ def test_numbers_that_are_not_finite_are_kept() -> None:
         x = leaf([0.0, -1.0], "x")
         data = told(gg.graph(gg.log(x).sum()).to_html())
     assert data["values"][1]["numbers"] == ["-Infinity", "NaN"]
-
-
-# ------------------------------------------------------------------------- fewer characters
 
 
 def test_what_only_readers_need_is_taken_out() -> None:
@@ -166,9 +156,6 @@ def test_texts_stand_out(dark: bool) -> None:
     assert contrast(colors["on-here"], colors["here"]) >= 4.5
 
 
-# ----------------------------------------------------------------------------- in a browser
-
-
 @pytest.fixture
 def visit(visit: Any, tmp_path: Path) -> Any:
     """Open a graph's page in a window of some width and scheme."""
@@ -209,7 +196,6 @@ def words(page: Any) -> str:
 
 
 def said(page: Any, presses: int) -> list[str]:
-    """The words of the next steps."""
     found = []
     for _ in range(presses):
         page.keyboard.press("ArrowRight")
@@ -218,7 +204,6 @@ def said(page: Any, presses: int) -> list[str]:
 
 
 def fact(page: Any, what: str) -> str:
-    """A fact of the details panel."""
     text: str = page.locator(f"#about dt:text-is('{what}') + dd").first.inner_text()
     return text
 
@@ -303,7 +288,6 @@ def test_every_step_shows_what_is_known_by_then_and_no_more(visit: Any, program:
 
 
 def freed() -> Graph:
-    """A graph whose gradients were not kept."""
     x = leaf(np.linspace(0, 1, 12), "x")
     y = (gg.sin(x) * x).sum()
     y.backward()
@@ -395,8 +379,8 @@ def test_details_of_an_op(visit: Any, apples: Graph) -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_small_arrays_are_told_exactly(visit: Any, dtype: Any) -> None:
     rng = np.random.default_rng(0)
-    x = gg.Tensor(rng.standard_normal((2, 3)).astype(dtype), requires_grad=True, name="x")
-    y = gg.Tensor(rng.standard_normal((4, 3)).astype(dtype), requires_grad=True, name="y")
+    x = leaf(rng.standard_normal((2, 3)).astype(dtype), name="x")
+    y = leaf(rng.standard_normal((4, 3)).astype(dtype), name="y")
     loss = gg.sin(x).sum() + gg.cos(y).sum()
     loss.backward()
     page = visit(gg.graph(loss))
@@ -696,23 +680,9 @@ def test_without_a_script_the_whole_picture_is_seen(
     context.close()
 
 
-class Named(nn.Module):
-    """Layers whose paths end in names."""
-
-    def __init__(self, names: list[str]) -> None:
-        rng = np.random.default_rng(0)
-        self.layers = {name: nn.Affine(3, 3, rng=rng) for name in names}
-
-    def forward(self, x: Any) -> Any:
-        for layer in self.layers.values():
-            x = layer(x)
-        return x
-
-
 def test_hostile_names_are_texts_in_a_browser(visit: Any) -> None:
-    """Of modules and of leaves."""
     with gg.viz.tracing():
-        y = Named([*HOSTILE])(gg.Tensor(np.ones((2, 3), np.float32), name="x")).sum()
+        y = Named([*HOSTILE], 3)(gg.Tensor(np.ones((2, 3), np.float32), name="x")).sum()
         for name in HOSTILE:
             y = y * leaf(1.0, name)
     page = visit(gg.graph(y), 700, collapse=1, merge=False)
@@ -799,50 +769,22 @@ def test_texts_on_heat_stand_out_in_every_state(visit: Any, blocks: Graph, schem
     assert len(grounds) > 30
 
 
-def mlp() -> Graph:
-    rng = np.random.default_rng(0)
-    net = nn.Sequential(nn.Affine(9, 5, rng=rng), nn.ReLU(), nn.Affine(5, 3, rng=rng))
-    with gg.viz.tracing():
-        loss = nn.functional.cross_entropy(net(gg.Tensor(rng.normal(size=(4, 9)))), [0, 1, 2, 0])
-        loss.backward()
-    return gg.graph(loss)
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
-def cnn() -> Graph:
-    rng = np.random.default_rng(0)
-    net = nn.Sequential(
-        nn.Conv2d(1, 2, 3, bias=False, rng=rng),
-        nn.BatchNorm2d(2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Affine(18, 3, rng=rng),
-    )
-    return gg.graph(net, rng.normal(size=(2, 1, 8, 8)))
-
-
-def lstm() -> Graph:
-    rng = np.random.default_rng(0)
-    cell = nn.LSTMCell(3, 4, rng=rng)
-    with gg.viz.tracing():
-        return gg.graph(cell(leaf(rng.normal(size=(2, 3)), "x"))[0])
-
-
-def transformer() -> Graph:
-    rng = np.random.default_rng(0)
-    blocks = [nn.TransformerEncoderLayer(4, 2, 8, rng=rng) for _ in range(3)]
-    return gg.graph(nn.Sequential(*blocks), rng.normal(size=(3, 2, 4)))
-
-
-def second_order() -> Graph:
-    rng = np.random.default_rng(0)
-    net = nn.Sequential(nn.Affine(3, 4, rng=rng), nn.Tanh(), nn.Affine(4, 1, rng=rng))
-    return gg.graph(
-        lambda x: (gg.grad(lambda x: net(x).sum())(x) ** 2).sum(), rng.normal(size=(2, 3))
-    )
-
-
-NETWORKS = (mlp, cnn, lstm, transformer, second_order)
+NETWORKS: dict[str, Callable[[], Graph]] = {
+    "mlp": lambda: traced(Net(1), 4, 4),
+    "cnn": lambda: gg.graph(nn.models.LeNet5((1, 16, 16), rng=rng()), np.ones((2, 1, 16, 16))),
+    "lstm": lambda: gg.graph(nn.LSTMCell(3, 4, rng=rng()), np.ones((2, 3))),
+    "transformer": lambda: gg.graph(
+        nn.Sequential(*[nn.TransformerEncoderLayer(4, 2, 8, rng=rng()) for _ in range(3)]),
+        rng().normal(size=(3, 2, 4)),
+    ),
+    "slope": lambda: gg.graph(
+        lambda x: (gg.grad(lambda x: Net(1)(x).sum())(x) ** 2).sum(), rng().normal(size=(2, 4))
+    ),
+}
 LAYOUTS: list[dict[str, Any]] = [{"layout": "right"}, {"layout": "down"}]
 LOOKS: list[dict[str, Any]] = [
     {"collapse": 9},
@@ -852,14 +794,15 @@ LOOKS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    "program", [*programs.PROGRAMS, network, *NETWORKS], ids=lambda p: p.__name__
-)
-def test_no_two_texts_overlap_where_they_are_drawn(visit: Any, program: Any) -> None:
+CIRCUITS = {f.__name__: f for f in (*programs.PROGRAMS, network)}
+
+
+@pytest.mark.parametrize("name", [*CIRCUITS, *NETWORKS])
+def test_no_two_texts_overlap_where_they_are_drawn(visit: Any, name: str) -> None:
     """In the fonts of this machine: the sizes that the layout gets are estimates."""
-    graph = gg.graph(made) if isinstance(made := program(), gg.Tensor) else made
+    graph = NETWORKS[name]() if name in NETWORKS else gg.graph(CIRCUITS[name]())
     page: Any = None
-    looks = LOOKS if program in NETWORKS else LAYOUTS
+    looks = LOOKS if name in NETWORKS else LAYOUTS
     for look in looks:
         page = visit(graph, **look)
         count, found = page.evaluate(OVERLAPS)

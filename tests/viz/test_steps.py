@@ -15,17 +15,14 @@ from graphgrad import nn
 from graphgrad.viz import Graph, Value, tracing
 from graphgrad.viz.drawing.texts import gradient_lines
 from graphgrad.viz.snapshots.numbers import summarize
-from graphgrad.viz.views.scenes import scenes
+from graphgrad.viz.views.scenes import Scene, scenes
 from graphgrad.viz.views.steps import Arrival, SceneStep, steps
 from graphgrad.viz.views.view import View
+from tests.builders import leaf
 from tests.golden import programs
 from tests.random_programs import Move, fitting, looks, moves, run
 
-
-def views(todo: list[Move], look: Any) -> list[View]:
-    graph = run(todo)
-    found = scenes(graph.snapshot, limit=10**6, **fitting(graph, look))
-    return [scene.view for scene in found]
+Found = Sequence[Sequence[SceneStep]]
 
 
 def told(found: Sequence[SceneStep], direction: str) -> list[str]:
@@ -33,7 +30,6 @@ def told(found: Sequence[SceneStep], direction: str) -> list[str]:
 
 
 def arrivals(found: Sequence[SceneStep]) -> list[tuple[int, str | None, str | None]]:
-    """What arrives where, in the order of the steps."""
     return [
         (a.value, a.use, None if a.lines is None else " ".join(a.lines))
         for step in found
@@ -45,39 +41,46 @@ def order(graph: Graph, direction: str) -> list[int]:
     return [step.id for step in graph.snapshot.steps if step.direction == direction]
 
 
-# ----------------------------------------------------------------------- properties, by random
-
-
 @given(moves, looks)
-def test_each_op_is_active_once_each_way_in_the_order_of_the_engine(
-    todo: list[Move], look: Any
-) -> None:
-    seen = views(todo, look)
-    shown = {i for node in seen[0].nodes for i in node.members}
-    graph = Graph(seen[0].snapshot)
+def test_steps_of_random_programs(todo: list[Move], look: Any) -> None:
+    graph = run(todo)
+    found = scenes(graph.snapshot, limit=10**6, **fitting(graph, look))
+    done = [steps(scene.view) for scene in found]
+    each_op_is_active_once_each_way_in_the_order_of_the_engine(found[0].view, done)
+    times_increase_and_agree_between_scenes(found, done)
+    for scene, inside in zip(found, done, strict=True):
+        steps_come_after_the_steps_they_need(scene.view, inside)
+        gradients_from_hidden_ops_arrive_with_the_last_of_them(scene.view, inside)
+        every_gradient_arrives_in_full_once_and_last(scene.view, inside)
+        partial_sums_are_the_sums_of_contributions(scene.view, inside)
+        drawn_contributions_arrive_once(scene.view, inside)
+
+
+def each_op_is_active_once_each_way_in_the_order_of_the_engine(seen: View, done: Found) -> None:
+    shown = {i for node in seen.nodes for i in node.members}
+    graph = Graph(seen.snapshot)
     forward, backward = order(graph, "forward"), order(graph, "backward")
-    found = [step for one in seen for step in steps(one)]
-    direction = look.get("direction", "both")
     single = {
-        way: sorted((s.time, s.node) for s in found if s.direction == way and s.node[0] == "o")
+        way: sorted(
+            (s.time, s.node)
+            for found in done
+            for s in found
+            if s.direction == way and s.node[0] == "o"
+        )
         for way in ("forward", "backward")
     }
     at = {i: time for time, i in enumerate(forward)}
     assert single["forward"] == [
-        (at[i], f"o{i}") for i in forward if i in shown and direction != "backward"
+        (at[i], f"o{i}") for i in forward if i in shown and seen.direction != "backward"
     ]
     assert single["backward"] == [
         (len(forward) + 1 + place, f"o{i}")
         for place, i in enumerate(backward)
-        if i in shown and direction != "forward"
+        if i in shown and seen.direction != "forward"
     ]
 
 
-@given(moves, looks)
-def test_times_increase_and_agree_between_scenes(todo: list[Move], look: Any) -> None:
-    graph = run(todo)
-    found = scenes(graph.snapshot, limit=10**6, **fitting(graph, look))
-    done = [steps(scene.view) for scene in found]
+def times_increase_and_agree_between_scenes(found: Sequence[Scene], done: Found) -> None:
     for scene, inside in zip(found, done, strict=True):
         times = [step.time for step in inside]
         assert times == sorted(set(times))
@@ -95,73 +98,73 @@ def test_times_increase_and_agree_between_scenes(todo: list[Move], look: Any) ->
         assert ways == {step.direction for step in box}
 
 
-@given(moves, looks)
-def test_steps_come_after_the_steps_they_need(todo: list[Move], look: Any) -> None:
+def steps_come_after_the_steps_they_need(seen: View, found: Sequence[SceneStep]) -> None:
     """Forward the inputs are there; backward the whole gradient has come."""
-    for seen in views(todo, look):
-        nodes = {node.id: node for node in seen.nodes}
-        there = {n.outputs[0] for n in seen.nodes if n.id[0] == "v"}
-        complete: set[int] = set()
-        for step in steps(seen):
-            node = nodes.get(step.node)
-            if step.direction == "forward":
-                assert node is not None
-                assert {use.source for use in node.inputs} <= there
-                there.update(step.shows)
-            elif step.direction == "backward":
-                assert node is not None
-                needed = {i for i in node.outputs if seen.value(i).gradient is not None}
-                assert needed <= complete
-            complete.update(a.value for a in step.arrivals if a.lines is None)
-        if seen.direction != "backward":
-            assert there == {i for node in seen.nodes for i in node.outputs}
+    nodes = {node.id: node for node in seen.nodes}
+    there = {n.outputs[0] for n in seen.nodes if n.id[0] == "v"}
+    complete: set[int] = set()
+    for step in found:
+        if step.direction == "forward":
+            assert {use.source for use in nodes[step.node].inputs} <= there
+            there.update(step.shows)
+        elif step.direction == "backward":
+            sent = map(seen.value, nodes[step.node].outputs)
+            assert {v.id for v in sent if v.inputs and v.gradient is not None} <= complete
+        complete.update(a.value for a in step.arrivals if a.lines is None)
+    if seen.direction != "backward":
+        assert there == {i for node in seen.nodes for i in node.outputs}
 
 
-@given(moves, looks)
-def test_gradients_from_hidden_ops_arrive_with_the_last_of_them(
-    todo: list[Move], look: Any
+def gradients_from_hidden_ops_arrive_with_the_last_of_them(
+    seen: View, found: Sequence[SceneStep]
 ) -> None:
-    for seen in views(todo, look):
-        graph = Graph(seen.snapshot)
-        start = len(order(graph, "forward"))
-        times = {i: start + 1 + place for place, i in enumerate(order(graph, "backward"))}
-        shown = {i for node in seen.nodes for i in node.members}
-        for step in steps(seen):
-            for arrival in step.arrivals if step.direction == "seed" else ():
-                users = [i for i in times if arrival.value in seen.value(i).inputs]
-                senders = [times[i] for i in users if i not in shown]
-                assert step.time == max(senders, default=start)
+    graph = Graph(seen.snapshot)
+    start = len(order(graph, "forward"))
+    times = {i: start + 1 + place for place, i in enumerate(order(graph, "backward"))}
+    shown = {i for node in seen.nodes for i in node.members}
+    for step in found:
+        for arrival in step.arrivals if step.direction == "seed" else ():
+            users = [i for i in times if arrival.value in seen.value(i).inputs]
+            senders = [times[i] for i in users if i not in shown]
+            assert step.time == max(senders, default=start)
 
 
-@given(moves, looks)
-def test_every_gradient_arrives_in_full_once_and_last(todo: list[Move], look: Any) -> None:
-    for seen in views(todo, look):
-        last: dict[int, list[bool]] = defaultdict(list)
-        for step in steps(seen):
-            for arrival in step.arrivals:
-                last[arrival.value].append(arrival.lines is None)
-        for node in seen.nodes:
-            for value in map(seen.value, node.outputs):
-                if value.gradient is not None and seen.direction != "forward":
-                    assert last[value.id].count(True) == 1
-                    assert last[value.id][-1]
-                else:
-                    assert value.id not in last
+def every_gradient_arrives_in_full_once_and_last(seen: View, found: Sequence[SceneStep]) -> None:
+    last: dict[int, list[bool]] = defaultdict(list)
+    for arrival in (a for step in found for a in step.arrivals):
+        last[arrival.value].append(arrival.lines is None)
+    for value in (seen.value(i) for node in seen.nodes for i in node.outputs):
+        if value.gradient is not None and seen.direction != "forward":
+            assert last[value.id].count(True) == 1
+            assert last[value.id][-1]
+        else:
+            assert value.id not in last
 
 
-@given(moves, looks)
-def test_partial_sums_are_the_sums_of_contributions(todo: list[Move], look: Any) -> None:
-    for seen in views(todo, look):
-        times = times_of_senders(seen)
-        for step in steps(seen):
-            met: dict[int, int] = defaultdict(int)
-            for arrival in step.arrivals:
-                met[arrival.value] += 1
-                if arrival.lines is not None:
-                    sent = {i for i, time in times.items() if time <= step.time}
-                    value = seen.value(arrival.value)
-                    expected = written(value, what_came(seen, value, sent, step, met[value.id]))
-                    assert numbers(arrival.lines) == pytest.approx(numbers(expected), rel=2e-3)
+def partial_sums_are_the_sums_of_contributions(seen: View, found: Sequence[SceneStep]) -> None:
+    times = times_of_senders(seen)
+    for step in found:
+        met: dict[int, int] = defaultdict(int)
+        for arrival in step.arrivals:
+            met[arrival.value] += 1
+            if arrival.lines is not None:
+                sent = {i for i, time in times.items() if time <= step.time}
+                value = seen.value(arrival.value)
+                expected = written(value, what_came(seen, value, sent, step, met[value.id]))
+                assert numbers(arrival.lines) == pytest.approx(numbers(expected), rel=2e-3)
+
+
+def drawn_contributions_arrive_once(seen: View, found: Sequence[SceneStep]) -> None:
+    """Each use of a value that has several names what is drawn of it."""
+    drawn = {
+        f"{'v' if use.redrawn else 'k'}{use.source}_{node.id[1:]}_{place}"
+        for node in seen.nodes
+        for place, use in enumerate(node.inputs)
+        if use.fork
+    }
+    met = [a.use for step in found for a in step.arrivals if a.use is not None]
+    assert len(met) == len(set(met))
+    assert set(met) == (drawn if seen.direction != "forward" else set())
 
 
 def times_of_senders(seen: View) -> dict[int, int]:
@@ -194,41 +197,12 @@ def written(value: Value, sent: Any) -> list[str]:
 
 
 def numbers(lines: Sequence[str]) -> list[float]:
-    return [float(text) + 0.0 for text in re.findall(r"-?\d[\d.e+-]*", " ".join(lines))]
-
-
-@given(moves, looks)
-def test_drawn_contributions_arrive_once(todo: list[Move], look: Any) -> None:
-    """Each use of a value that has several names what is drawn of it."""
-    for seen in views(todo, look):
-        drawn = {
-            f"{'v' if use.redrawn else 'k'}{use.source}_{node.id[1:]}_{place}"
-            for node in seen.nodes
-            for place, use in enumerate(node.inputs)
-            if use.fork
-        }
-        met = [a.use for step in steps(seen) for a in step.arrivals if a.use is not None]
-        assert len(met) == len(set(met))
-        assert set(met) == (drawn if seen.direction != "forward" else set())
-
-
-# --------------------------------------------------------------------------------- by hand
-
-
-def test_the_same_value_twice_is_sent_to_twice() -> None:
-    x = programs.leaf(3.0, "x")
-    graph = gg.graph(x * x + x)  # x is 1, x * x is 2
-    assert arrivals(steps(graph.view())) == [
-        (3, None, None),
-        (2, None, None),
-        (1, "k1_3_1", "∂ 1"),
-        (1, "k1_2_0", "∂ 4"),
-        (1, "k1_2_1", None),
-    ]
+    text = " ".join(lines).replace("−", "-")
+    return [float(number) + 0.0 for number in re.findall(r"-?\d[\d.e+-]*", text)]
 
 
 def test_large_arrays_have_no_partial_sums() -> None:
-    x = programs.leaf(np.ones(20), "x")
+    x = leaf(np.ones(20), "x")
     graph = gg.graph((x * 2.0 + x * 3.0 + x).sum())
     lines = [said for value, _, said in arrivals(steps(graph.view())) if value == 1]
     assert lines == ["‖∂‖ 4.472", "∂ …", None]
@@ -240,13 +214,13 @@ def test_constants_have_no_backward_steps() -> None:
 
 
 def test_a_leaf_alone_has_its_seed() -> None:
-    assert steps(gg.graph(programs.leaf(1.0)).view()) == [
+    assert steps(gg.graph(leaf(1.0)).view()) == [
         SceneStep("seed", "v1", 0, arrivals=(Arrival(1, None, None),))
     ]
 
 
 def test_a_graph_freed_before_anything_was_kept() -> None:
-    x = programs.leaf(np.ones(20))
+    x = leaf(np.ones(20))
     loss = (gg.sin(x) * x).sum()
     loss.backward()
     graph = gg.graph(loss)
@@ -259,15 +233,13 @@ def test_a_graph_freed_before_anything_was_kept() -> None:
 
 
 def test_outputs_of_a_module_get_their_gradients_from_outside() -> None:
-    """And what is used inside as well has a part of it."""
-
     class Leaving(nn.Module):
         def forward(self, x: Any) -> Any:
             y = x * 2.0
             return y, y * y
 
     with tracing():
-        y, z = Leaving()(programs.leaf(3.0, "x"))
+        y, z = Leaving()(leaf(3.0, "x"))
         total = y * 10.0 + z
     graph = gg.graph(total)
     outer, inner = (scene.view for scene in scenes(graph.snapshot, collapse=0))
@@ -307,7 +279,7 @@ def test_other_ops_between_the_steps_of_a_recurrence() -> None:
 
 
 def test_a_neighbourhood_gets_its_gradient_from_hidden_ops() -> None:
-    x = programs.leaf(1.0, "x")
+    x = leaf(1.0, "x")
     for k in range(10):
         x = x * 2.0
         x.name = f"x{k}"

@@ -25,7 +25,6 @@ from tests.golden.programs import apples_and_oranges
 
 
 def told(path: Path) -> Any:
-    """The data of a page."""
     return data_of(path.read_text("utf-8"))
 
 
@@ -43,7 +42,6 @@ def chart(path: Path, title: str) -> Any:
 
 
 def learn(epochs: int, every: int) -> Any:
-    """Train eight layers on random numbers, and return history and diagnosis."""
     rng = np.random.default_rng(0)
     sizes = [6, 16, 16, 16]
     layers: list[nn.Module] = []
@@ -67,7 +65,6 @@ def training() -> Any:
 
 @pytest.fixture(scope="module")
 def trained(training: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of that training."""
     history, watch = training
     path = tmp_path_factory.mktemp("pages") / "a.html"
     return gg.viz.training_page(history, path, diagnosis=watch, title=TITLE)
@@ -78,15 +75,10 @@ TITLE = "</title><b> & run"
 
 @pytest.fixture
 def page(tmp_path: Path) -> Callable[..., Path]:
-    """Write the page of a training."""
-
     def page(history: Any, watch: Any = None, **options: Any) -> Path:
         return gg.viz.training_page(history, tmp_path / "a.html", diagnosis=watch, **options)
 
     return page
-
-
-# --------------------------------------------------------------------------------- one file
 
 
 @pytest.mark.parametrize("kind", ["graph", "training"])
@@ -118,9 +110,6 @@ def test_a_page_runs_its_own_style_and_script_and_loads_nothing(trained: Path, k
 def test_the_same_training_gives_the_same_bytes(page: Any) -> None:
     first, second = (page(*learn(2, 2)).read_bytes() for _ in range(2))
     assert first == second
-
-
-# ------------------------------------------------------------------------------ what it says
 
 
 def test_numbers_are_those_of_the_history(training: Any, trained: Path) -> None:
@@ -251,9 +240,6 @@ def test_a_diagnosis_without_epochs_will_do(training: Any, page: Any) -> None:
     assert told(path)["watched"]["steps"]
 
 
-# --------------------------------------------------------------------- where an epoch ends
-
-
 @pytest.mark.parametrize("last", [1.0, 0.3])
 @pytest.mark.parametrize(("epochs", "size", "rest"), [(3, 7, 0), (3, 7, 5), (5, 4, 3), (2, 90, 31)])
 def test_epochs_end_where_the_means_of_the_batches_say(
@@ -289,9 +275,6 @@ def test_batches_whose_epochs_are_not_known_have_a_chart_of_their_own(
     assert (found["xs"][0]["scale"], found["series"][0]["y"]) == (1, losses)
     if told_losses:
         assert "each batch" not in [s["name"] for s in chart(path, "Loss")["series"]]
-
-
-# -------------------------------------------------------------------------------- bad input
 
 
 def test_hostile_names_are_texts(page: Any) -> None:
@@ -385,9 +368,6 @@ def test_diagnoses_that_cannot_be_drawn(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-# -------------------------------------------------------------------------------------- size
-
-
 def test_sizes(training: Any, trained: Path, page: Any) -> None:
     history, watch = training
     assert (history.epochs, len(watch.records)) == (20, 40)
@@ -443,9 +423,6 @@ def test_of_very_many_histograms_some_are_left_out(training: Any, page: Any) -> 
     axis = watched["charts"][0]["xs"][0]
     assert axis["to"][-1] == 7 * 1999, "the curves have all"
     assert path.stat().st_size < 1_500_000
-
-
-# ----------------------------------------------------------------------------- in a browser
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(700, "dark"), (1280, "light")])

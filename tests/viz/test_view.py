@@ -17,17 +17,13 @@ from graphgrad.viz.drawing.dot_writer import dot
 from graphgrad.viz.snapshots.snapshot import ModuleCall
 from graphgrad.viz.views.heat import NOT_FINITE, SCALE, ZERO, heat_scale, text_color
 from graphgrad.viz.views.view import COLLAPSE_ABOVE, View, view
-from tests.builders import Block, Net, traced
+from tests.builders import Block, Net, leaf, traced
 from tests.golden import programs
 from tests.sight import contrast
 
 
 def titles(seen: View) -> list[str]:
-    """The closed modules, in order."""
     return [f"{node.modules[0].kind} × {len(node.modules)}" for node in seen.nodes if node.modules]
-
-
-# ------------------------------------------------------------------- properties, by random
 
 
 @st.composite
@@ -81,40 +77,30 @@ looks = st.fixed_dictionaries(
 
 
 @given(snapshots(), looks)
-def test_every_value_is_in_exactly_one_node_or_hidden(snapshot: Snapshot, look: Any) -> None:
+def test_views_of_random_graphs(snapshot: Snapshot, look: Any) -> None:
     seen = view(snapshot, **look)
     found = Counter(i for node in seen.nodes for i in node.members)
     found.update(seen.hidden)
-    assert found == Counter(v.id for v in snapshot.values)
+    assert found == Counter(v.id for v in snapshot.values), "each is in one node, or hidden"
     assert len({node.id for node in seen.nodes}) == len(seen.nodes)
 
-
-@given(snapshots(), looks)
-def test_edges_are_the_uses_across_nodes(snapshot: Snapshot, look: Any) -> None:
-    """No wire is lost between two nodes, none is made up, and none runs within a closed module."""
-    seen = view(snapshot, **look)
     home = {i: node.id for node in seen.nodes for i in node.members}
-    expected = {
+    crossing = {
         (home[i], i, home[v.id])
         for v in snapshot.values
         for i in v.inputs
         if i in home and v.id in home and home[i] != home[v.id]
     }
     drawn = {(home[use.source], use.source, node.id) for node in seen.nodes for use in node.inputs}
-    assert drawn == expected
+    assert drawn == crossing
     wires = [i for node in seen.nodes for i in node.outputs]
-    assert {i for _, i, _ in expected} <= set(wires)
+    assert {i for _, i, _ in crossing} <= set(wires)
     assert len(wires) == len(set(wires)) == seen.size
 
-
-@given(snapshots(), looks)
-def test_collapsing_makes_no_cycles(snapshot: Snapshot, look: Any) -> None:
-    """Each node only takes what nodes before it made, but for leaves."""
-    seen = view(snapshot, **look)
     made: set[int] = set()
     for node in seen.nodes:
         for use in node.inputs:
-            assert use.source in made or not seen.value(use.source).inputs
+            assert use.source in made or not seen.value(use.source).inputs, "a circle"
         made.update(node.outputs)
 
 
@@ -150,9 +136,6 @@ def test_every_view_can_be_written(snapshot: Snapshot, look: Any, heat: bool) ->
     assert (
         text.count("subgraph") == len(seen.regions) == len(re.findall("^  }$", text, re.MULTILINE))
     )
-
-
-# ------------------------------------------------------------------------------- modules
 
 
 def test_each_depth_opens_one_level() -> None:
@@ -229,9 +212,6 @@ def test_large_networks_are_collapsed_with_a_note() -> None:
     assert large.view(collapse=99).size == len(large.snapshot.values)
 
 
-# --------------------------------------------------------------------- focus and direction
-
-
 def test_focus_by_name_and_by_module() -> None:
     graph = traced(Net(3), 2, 4)
     names = {graph.snapshot.values[i - 1].name for i in _shown(graph.view(focus="stem.weight"))}
@@ -262,9 +242,6 @@ def test_forward_has_values_only_and_backward_gradients_only() -> None:
     }
 
 
-# ---------------------------------------------------------------------------------- heat
-
-
 def test_heat_grows_darker_with_the_norm() -> None:
     heat = heat_scale([1e-6, 1.0])
     assert heat is not None
@@ -290,7 +267,7 @@ def test_texts_on_heat_can_be_read() -> None:
 
 
 def test_heat_fills_nodes_and_has_a_legend() -> None:
-    a, b = programs.leaf(1e-3, "a"), programs.leaf(0.0, "b")
+    a, b = leaf(1e-3, "a"), leaf(0.0, "b")
     graph = gg.graph(a * b * 1.0)
     text = graph.to_dot(heat=True)
     assert 'fillcolor="#5A1F00", fontcolor="#FFFFFF"' in text
@@ -302,13 +279,10 @@ def test_heat_fills_nodes_and_has_a_legend() -> None:
     fixed = graph.view(heat=(1e-6, 1e6)).heat
     assert fixed is not None
     assert (fixed.low, fixed.high) == (-6, 6)
-    text = gg.graph(programs.leaf(np.inf, "x") * programs.leaf(np.nan, "y")).to_dot(heat=True)
+    text = gg.graph(leaf(np.inf, "x") * leaf(np.nan, "y")).to_dot(heat=True)
     assert f'BGCOLOR="{NOT_FINITE}"' in text
     assert "NaN, ∞" in text
     assert "no ∂ that heat could show" in gg.graph(gg.Tensor(3)).to_dot(heat=True)
-
-
-# ------------------------------------------------------------------------- size and time
 
 
 def test_inputs_of_a_recurrence_go_into_its_box() -> None:
@@ -328,7 +302,6 @@ def test_inputs_of_a_recurrence_go_into_its_box() -> None:
 
 
 def cells(steps: int) -> Graph:
-    """A recurrent cell, unrolled."""
     rng = np.random.default_rng(0)
     cell = nn.RNNCell(3, 5, rng=rng)
     h: Any = gg.Tensor(np.zeros((2, 5), np.float32), name="h0")
@@ -348,8 +321,7 @@ def convolutions() -> Graph:
 
 
 def products() -> Graph:
-    """Weights that are drawn at each of their uses, in no module."""
-    w, u, h = programs.leaf(0.5, "w"), programs.leaf(0.3, "u"), programs.leaf(0.0, "h")
+    w, u, h = leaf(0.5, "w"), leaf(0.3, "u"), leaf(0.0, "h")
     for _ in range(96):
         h = h * w + gg.Tensor(1.0) * u
     return gg.graph(h)
@@ -361,13 +333,6 @@ def test_graphs_of_hundreds_of_values_are_laid_out_in_time(graph: Graph) -> None
     assert 380 < len(graph.snapshot.values) < 600
     for collapse in (None, 99):
         assert "took longer" not in graph.to_svg(limit=1000, collapse=collapse)
-
-
-def test_cells_in_a_row_are_one_box() -> None:
-    graph = cells(50)
-    assert titles(graph.view()) == ["RNNCell × 50"]
-    assert len(graph.view(collapse=0, merge=False).regions) == 0
-    assert titles(graph.view(collapse=0, merge=False)) == ["RNNCell × 1"] * 50
 
 
 def test_deeply_nested_modules_do_not_overflow_the_stack() -> None:
