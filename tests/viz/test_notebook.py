@@ -36,6 +36,6 @@ def test_what_cannot_be_drawn_is_text_that_says_why(monkeypatch: pytest.MonkeyPa
     found = bundle(x)
     assert list(found) == ["text/plain"]
     assert "more than limit=500" in found["text/plain"]
-    monkeypatch.setattr("graphgrad.viz.drawing.layout.commands", lambda _: iter(()))
+    monkeypatch.setattr("graphgrad.viz.drawing.layout.graphviz_commands", lambda _: iter(()))
     found = bundle(leaf(2.0) * 3.0)
     assert "drawing needs Graphviz" in found["text/plain"]
