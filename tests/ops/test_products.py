@@ -157,7 +157,7 @@ def ones(*shape: int) -> gg.Tensor:
     ("call", "words"),
     [
         (lambda: ones(3, 4) @ ones(5, 2), r"\(3, 4\) @ \(5, 2\): inner dimensions 4 and 5"),
-        (lambda: ones(2, 3) @ 2.0, r"multiply by \*"),
+        (lambda: ones(2, 3) @ 2.0, r"use \* with a scalar"),
         (lambda: ones(2, 3, 4) @ ones(5, 4, 2), "axes before the matrix must be equal or 1"),
         (lambda: np.dot(ones(2, 3), ones(2, 3)), "dot.*not aligned"),
         (lambda: np.cross(ones(4), ones(4)), r"cross.*2 or 3 numbers.*\(4,\)"),
