@@ -72,13 +72,13 @@ PIECES = _pieces()
 Move = tuple[int, int, int, int]  # which op, which of its calls, which input, which earlier value
 
 
-def dealt(count: int, seed: int = 0) -> Iterator[list[Move]]:
+def dealt(count: int, seed: int = 0, kinds: int = len(PIECES)) -> Iterator[list[Move]]:
     """Draw programs of up to eight calls, from a deck in which every op is as often."""
     rng = np.random.default_rng(seed)
     deck: list[int] = []
     for _ in range(count):
         while len(deck) < 8:
-            deck += rng.permutation(len(PIECES)).tolist()
+            deck += rng.permutation(kinds).tolist()
         size = int(rng.integers(1, 9))
         others = rng.integers(20, size=(size, 3)).tolist()
         yield [(deck.pop(), *other) for other in others]

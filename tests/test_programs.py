@@ -28,7 +28,7 @@ class Seen(Observer):
         self.ops: set[Op[Any]] = set()
         self.calls: set[str] = set()
 
-    def recorded(self, op: Any, *_: Any) -> None:
+    def recorded(self, op: Any, tensors: Any, arrays: Any, params: Any) -> None:  # noqa: ARG002
         self.ops.add(op)
 
 

@@ -33,7 +33,8 @@ class Check:
         fast: bool,
         draw: np.random.Generator,
     ) -> None:
-        self.tolerance, self.h, self.kind, self.fast = tolerance, h, kind, fast
+        self.tolerance, self.h, self.fast = tolerance, h, fast
+        self.kind: Kind = kind
         self.elements, self.draw = elements, draw
         self.comparisons: list[Comparison] = []
         self.notes: list[str] = []
