@@ -33,6 +33,7 @@ class Embedding(Layer):
         rng: np.random.Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
+        num_embeddings, embedding_dim = int(num_embeddings), int(embedding_dim)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             message = f"{CALLED}: padding_idx {padding_idx} is none of {num_embeddings} rows"
             raise ArgumentError(message)
