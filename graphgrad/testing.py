@@ -264,7 +264,7 @@ def check_call(op: AnyOp, call: Call, laws: Sequence[Law] = LAWS) -> None:
     Raises
     ------
     AssertionError
-        If a law is violated; a note names the call and the law.
+        If a law is violated; the message begins with the call and the law.
     """
     for law in laws:
         _check_laws(Case(op, call), [law])
@@ -290,7 +290,7 @@ def check_op(
     Raises
     ------
     AssertionError
-        If a law is violated; a note names the call and the law.
+        If a law is violated; the message begins with the call and the law.
     UnsupportedError
         If there is no domain.
     """
@@ -318,7 +318,10 @@ def _check_laws(case: Any, laws: Sequence[Any]) -> None:
     for law in laws:
         try:
             law(case)
-        except (AssertionError, GraphgradError, ArithmeticError, TypeError, ValueError) as error:
+        except AssertionError as error:
+            message = f"{case}: {law.__name__.replace('_', ' ')}\n{error}"
+            raise AssertionError(message) from error
+        except (GraphgradError, ArithmeticError, TypeError, ValueError) as error:
             error.add_note(f"{case}: {law.__name__.replace('_', ' ')}")
             raise
 
@@ -361,7 +364,7 @@ def check_module(
     Raises
     ------
     AssertionError
-        If a law is violated; a note names the module and the law.
+        If a law is violated; the message begins with the module and the law.
     """
     if not is_module(module):
         raise wrong("check_module", "module", module, "a Module")
@@ -388,7 +391,7 @@ def check_optimizer(
         ...             p.data += 0.01 * p.grad
         >>> testing.check_optimizer(lambda params: Ascent(params, lr=0.01))
         Traceback (most recent call last):
-        AssertionError: the loss went from ...
+        AssertionError: Ascent: it goes downhill ...
 
     Parameters
     ----------
@@ -404,7 +407,7 @@ def check_optimizer(
     Raises
     ------
     AssertionError
-        If a law is violated; a note names the optimizer and the law.
+        If a law is violated; the message begins with the optimizer and the law.
     """
     made = make(parameters())
     if not hasattr(made, "step"):

@@ -9,7 +9,7 @@ import graphgrad as gg
 from graphgrad import nn, optim, testing
 from graphgrad.checks.module_laws import MODULE_LAWS
 from graphgrad.checks.optimizer_laws import OPTIMIZER_LAWS
-from graphgrad.errors import DtypeError, GraphgradError
+from graphgrad.errors import DtypeError
 from tests.optimizer_cases import CASES
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.3, -0.7]])
@@ -106,15 +106,16 @@ def test_a_right_module_passes_and_stays_as_it_was() -> None:
     module = Scale()
     testing.check_module(module, X)
     testing.check_module(nn.Dropout(0.5, rng=np.random.default_rng(0)), X)
+    testing.check_module(nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5)), X)
     assert module.weight.tolist() == [0.5, 1.5, -1.0]
     assert module.training
 
 
 @pytest.mark.parametrize("broken", FAULTS)
 def test_a_fault_of_a_module_is_found_by_its_law(broken: type[Scale]) -> None:
-    with pytest.raises((AssertionError, GraphgradError)) as caught:
+    law = f"{broken.__name__} of \\(2, 3\\): {FAULTS[broken]}\n"
+    with pytest.raises(AssertionError, match=law):
         testing.check_module(broken(), X)
-    assert caught.value.__notes__ == [f"{broken.__name__} of (2, 3): {FAULTS[broken]}"]
 
 
 def test_every_law_of_modules_and_optimizers_has_its_fault() -> None:
@@ -170,6 +171,33 @@ class WritesGradients(optim.SGD):
                 p.grad *= 0.5
 
 
+class FirstOnly(optim.SGD):
+    def step(self) -> None:
+        p = self.params[0]
+        if p.grad is not None:
+            p.data -= 0.01 * p.grad
+
+
+class LiveState(optim.SGD):
+    """Its state dict holds the arrays that later steps write into."""
+
+    def __init__(self, params: Any, lr: float) -> None:
+        super().__init__(params, lr=lr)
+        self.speed = [np.zeros(p.shape) for p in self.params]
+
+    def step(self) -> None:
+        for p, speed in zip(self.params, self.speed, strict=True):
+            if p.grad is not None:
+                speed[...] = 0.9 * speed - 0.01 * p.grad
+                p.data += speed.astype(p.dtype)
+
+    def state_dict(self, copy: bool = True) -> dict[str, Any]:  # noqa: ARG002
+        return {"speed": self.speed}
+
+    def load_state_dict(self, saved: Any, copy: bool = True) -> None:  # noqa: ARG002
+        self.speed = [v.copy() for v in saved["speed"]]
+
+
 class Decays(optim.SGD):
     def step(self) -> None:
         super().step()
@@ -179,6 +207,8 @@ class Decays(optim.SGD):
 
 SLIPS: dict[Any, str] = {
     Ascent: "it goes downhill",
+    FirstOnly: "every element moves",
+    LiveState: "saved and loaded it goes on to the bit",
     Draws: "equal starts have equal ends",
     Forgets: "saved and loaded it goes on to the bit",
     WritesGradients: "it writes parameters and nothing else",
@@ -188,9 +218,8 @@ SLIPS: dict[Any, str] = {
 
 @pytest.mark.parametrize("broken", SLIPS)
 def test_a_fault_of_an_optimizer_is_found_by_its_law(broken: Any) -> None:
-    with pytest.raises((AssertionError, GraphgradError)) as caught:
+    with pytest.raises(AssertionError, match=f"^{broken.__name__}: {SLIPS[broken]}\n"):
         testing.check_optimizer(lambda params: broken(params, lr=0.01))
-    assert caught.value.__notes__ == [f"{broken.__name__}: {SLIPS[broken]}"]
 
 
 def with_closure(optimizer: Any, loss: Any) -> None:

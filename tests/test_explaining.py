@@ -22,7 +22,8 @@ def test_uses_are_listed_in_their_order_with_their_lines() -> None:
     assert re.fullmatch(r"test_explaining\.py:\d+", first)
     assert others == [others[0]] * 2 != [first] * 2
     text = str(explained)
-    assert text.startswith("gradient of w (2,): 3 uses\nmultiply  test_explaining.py:")
+    assert text.startswith("gradient of w (2,): 3 uses\nmultiply      test_explaining.py:")
+    assert "multiply × 2  test_explaining.py:" in text
     assert text.endswith("[4. 5.]")
     assert w.grad is None
     loss.backward()
@@ -47,13 +48,21 @@ def test_uses_sum_to_the_gradient_of_a_layer_used_twice() -> None:
     np.testing.assert_allclose(total, layer.weight.grad, rtol=1e-6)
 
 
+def test_a_call_that_is_computed_again_is_one_use() -> None:
+    x = gg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    explained = gg.explain_grad(np.sum(gg.recompute(lambda a: a * a + np.sin(a), x) * x), x)
+    assert [use.op for use in explained] == ["recompute", "multiply"]
+    total = np.sum([use.contribution for use in explained], axis=0)
+    np.testing.assert_allclose(total, explained.gradient)
+
+
 def test_a_value_on_the_way_and_the_loss_itself() -> None:
     x = gg.Tensor(2.0, requires_grad=True)
     y = x * x
     loss = y * 3 + y
     assert [float(use.contribution) for use in gg.explain_grad(loss, y)] == [3, 1]
     assert gg.explain_grad(loss, loss).gradient == 1
-    assert str(gg.explain_grad(loss, loss)).startswith("gradient of x (): no uses")
+    assert str(gg.explain_grad(loss, loss)).startswith("gradient of the tensor (): no uses")
 
 
 @pytest.mark.parametrize(

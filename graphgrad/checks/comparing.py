@@ -9,7 +9,7 @@ from graphgrad.checks.choices import Choices, watched
 from graphgrad.checks.differences import Kind, Path, steps_of
 from graphgrad.checks.report import Comparison
 from graphgrad.checks.taylor import FIRST, MANY, SECOND, Remainders, remainders
-from graphgrad.checks.verdicts import CERTAIN, Judged, Tolerance, judge
+from graphgrad.checks.verdicts import Judged, Tolerance, judge
 from graphgrad.engine.operands import unwrapped
 from graphgrad.engine.record import constant
 from graphgrad.engine.recording import enable_grad, no_grad
@@ -18,7 +18,7 @@ from graphgrad.engine.transforms import gradients, vjp
 from graphgrad.errors import GraphError
 from graphgrad.typing import Array
 
-DIRECTION = "all, along one direction"
+DIRECTION, TOGETHER = "all, along one direction", "all, by equal steps"
 
 
 class Check:
@@ -49,7 +49,8 @@ class Check:
             if level == 1:
                 self.notes += _notes(outs)
                 _require_same(outs, _evaluate(f, points))
-            upstream = [self._weights(np.shape(y)) for y in outs]
+            single = level == 1 and len(outs) == 1 and not outs[0].ndim
+            upstream = [np.ones(())] if single else [self._weights(np.shape(y)) for y in outs]
             found = _analytic(f, points, upstream)
             whole_direction = self._path(f, points, upstream, direction=self._direction(points))
             own = [] if self.fast else self._elements(f, points, upstream, found, labels, level)
@@ -69,8 +70,7 @@ class Check:
 
     def _direction(self, points: Sequence[Array]) -> list[Array]:
         """Draw a direction in which each element moves by about its size, or by 1 if larger."""
-        sizes = [np.where(p == 0, 1.0, np.minimum(abs(p), 1.0)) for p in points]
-        return [np.asarray(self._weights(p.shape) * s) for p, s in zip(points, sizes, strict=True)]
+        return [np.asarray(self._weights(p.shape) * _sizes(p)) for p in points]
 
     def _path(
         self, f: Callable[..., Any], points: Sequence[Array], upstream: Sequence[Array], **way: Any
@@ -98,12 +98,12 @@ class Check:
         comparisons = []
         for which, (point, gradient) in enumerate(zip(points, found, strict=True)):
             steps = steps_of(self.h, point)
-            judged = {}
+            judged, tolerance = {}, self.tolerance.beside(np.asarray(gradient))
             for index in self._chosen(point.shape):
                 path = self._path(f, points, upstream, element=(which, index))
                 step = None if steps is None else float(steps[index])
-                judged[index] = judge(path, float(gradient[index]), self.tolerance, step, self.kind)
-            comparisons.append(Comparison(labels[which], level, gradient, judged, self.tolerance))
+                judged[index] = judge(path, float(gradient[index]), tolerance, step, self.kind)
+            comparisons.append(Comparison(labels[which], level, gradient, judged, tolerance))
         return comparisons
 
     def _chosen(self, shape: tuple[int, ...]) -> Iterable[tuple[int, ...]]:
@@ -156,13 +156,25 @@ class Check:
         some = self.elements is not None and level == 1
         if not (self.fast or kinks or slow or some) or not any(p.size for p in path.points):
             return []
-        along = _slope_along(path, found)
+        ways = [(DIRECTION, path)]
+        if kinks:  # of equal elements together, as of all of a maximum
+            ways.append((TOGETHER, path.along([_sizes(p) for p in path.points])))
+        rows = [(name, way, _slope_along(way, found)) for name, way in ways]
+        return [
+            Comparison(name, level, np.asarray(along), {(): judged}, self.tolerance)
+            for name, way, along in rows
+            if (judged := self._judged_along(way, along, found, level, kinks=kinks)) is not None
+        ]
+
+    def _judged_along(
+        self, path: Path, along: float, found: Sequence[Array], level: int, *, kinks: bool
+    ) -> Judged | None:
         judged = judge(path, along, self.tolerance, None, "central")
         if kinks and judged.verdict == "cannot tell" and judged.why.startswith("not diff"):
-            return []
+            return None
         if level == 1 and judged.verdict == "cannot tell" and self._falls_fast(path, found):
-            judged = _decided(judged, along)
-        return [Comparison(DIRECTION, level, np.asarray(along), {(): judged}, self.tolerance)]
+            return _decided(judged, along)
+        return judged
 
     def _unread(
         self,
@@ -191,10 +203,14 @@ class Check:
 
 
 def _decided(judged: Judged, analytic: float) -> Judged:
-    near = abs(analytic - judged.numeric) <= CERTAIN * judged.bound < np.inf
+    near = abs(analytic - judged.numeric) <= judged.bound < np.inf
     if judged.verdict != "cannot tell" or not near or judged.kink:
         return judged
     return judged._replace(verdict="right", why=f"{judged.why}; the Taylor remainder tells")
+
+
+def _sizes(point: Array) -> Array:
+    return np.asarray(np.where(point == 0, 1.0, np.minimum(abs(point), 1.0)))
 
 
 def _slope_along(path: Path, found: Sequence[Array]) -> float:
@@ -249,7 +265,7 @@ def _notes(outs: Sequence[Any]) -> list[str]:
     shapes = [str(np.shape(y)) for y in outs]
     if any(shape != "()" for shape in shapes):
         outputs = f"{'output' if len(shapes) == 1 else 'outputs'} of shape {', '.join(shapes)}"
-        notes.append(f"compared is the gradient of the sum of random numbers times the {outputs}")
+        notes.append(f"the gradients are those of a sum: fixed random numbers times the {outputs}")
     coarse = sorted({str(y.dtype) for y in outs if y.dtype != np.float64})
     if coarse:
         notes.append(f"f computes in {', '.join(coarse)}, so its differences are coarse")

@@ -28,6 +28,7 @@ Watched = Callable[[Sequence[Array]], tuple[list[Array], Choices]]
 
 RATIO = 4.0  # of consecutive steps
 ROUNDING = 4.0  # error of a value of f, in units in the last place
+CERTAIN = 8.0  # times its bound: a gap above it is no error of the numeric slope
 STEADY = 0.1  # relative change of a slope between the best pair of steps
 QUICK = 1e-3  # the larger step of a quick slope, in units of x or of 1, whichever is smaller
 
@@ -81,6 +82,10 @@ class Path:
         self.moving: list[Array] = [np.zeros(np.shape(c), bool) for c in weights]
         self.x = 0.0 if element is None else float(points[element[0]][element[1]])
 
+    def along(self, direction: Sequence[Array]) -> "Path":
+        """Return the line through the same point in another direction."""
+        return Path(self.f, self.points, self.weights, direction=direction, watched=self.watched)
+
     def from_points(self, points: Sequence[Array]) -> "Path":
         """Return the same line through another point."""
         return Path(
@@ -124,6 +129,15 @@ class Path:
             return Level(0.0, np.nan, np.inf)
         return Level(abs(run), rise / run, ROUNDING * noise / abs(run))
 
+    def resolution(self, step: float) -> float:
+        """Return the slope that rounding of all outputs can hide from such a step."""
+        outputs = self.at(0.0).outputs
+        sizes = [
+            _EPS.get(y.dtype.char, 0.0) * float(np.sum(abs(y) * abs(c)))
+            for y, c in zip(outputs, self.weights, strict=True)
+        ]
+        return ROUNDING * sum(sizes) / step
+
     def central(self, step: float) -> Level:
         """Return the slope between one step to the right and one to the left."""
         return self.difference(self.at(step), self.at(-step))
@@ -152,11 +166,12 @@ class Path:
 _EPS = {t: float(np.finfo(t).eps) for t in "efdg"}
 
 
-def extrapolated(levels: Sequence[Level], order: int) -> Slope:
+def extrapolated(levels: Sequence[Level], order: int, *, moving: bool = False) -> Slope:
     """Extrapolate slopes with decreasing steps to step 0; their error is O(h^order).
 
     The best pair is the one with the smallest relative change. If all change much, the slope is 0
     or no step was small enough: then the slopes of all smaller steps must agree as well.
+    ``moving`` says that f is not constant: steps that do not change it are then lost in rounding.
     """
     found = [level for level in levels if np.isfinite(level.slope)]
     if len(found) < 2:
@@ -165,8 +180,10 @@ def extrapolated(levels: Sequence[Level], order: int) -> Slope:
     pairs = list(itertools.pairwise(found))
     changes = [(narrow.slope - wide.slope) / weight for wide, narrow in pairs]
     limits = [narrow.slope + change for (_, narrow), change in zip(pairs, changes, strict=True)]
+    moved = [k for k, v in enumerate(found) if v.slope]
+    last = moved[-1] if moving and moved else len(changes)
     slopes = []
-    for k, change in enumerate(changes):
+    for k, change in enumerate(changes[:last]):
         near = [limits[i] for i in (k - 1, k + 1) if 0 <= i < len(limits)]
         spread = max([abs(change), *(abs(limits[k] - other) for other in near)])
         # differences of f between smaller steps show noise beyond rounding
@@ -174,12 +191,22 @@ def extrapolated(levels: Sequence[Level], order: int) -> Slope:
         narrow = found[k + 1]
         bound = max([spread, *(rise / narrow.step for rise in rises)]) + narrow.noise
         slopes.append(Slope(limits[k], bound))
-    steady = [s for s in slopes if s.bound <= STEADY * abs(s.value)]
-    if steady:
-        return min(steady, key=lambda s: s.bound / abs(s.value) if s.value else 0.0)
-    k = min(range(len(slopes)), key=lambda i: slopes[i].bound)
-    others = [abs(v.slope - slopes[k].value) - 10 * v.noise for v in found[k + 2 :]]
-    return Slope(slopes[k].value, max([slopes[k].bound, *others]))
+    if not slopes:  # only the largest step changes f
+        return Slope(found[0].slope, abs(found[0].slope) + found[0].noise)
+    steady = [k for k, s in enumerate(slopes) if s.bound <= STEADY * abs(s.value)]
+    if not steady:
+        k = min(range(len(slopes)), key=lambda i: slopes[i].bound)
+        others = [abs(v.slope - slopes[k].value) - 10 * v.noise for v in found[k + 2 :]]
+        return Slope(slopes[k].value, max([slopes[k].bound, *others]))
+    k = min(steady, key=lambda i: slopes[i].bound / abs(slopes[i].value) if slopes[i].value else 0)
+    best = slopes[k]
+    # smaller steps that are as steady about another slope: a kink lies between
+    other = [abs(s.value - best.value) for s in slopes[k + 1 : -3] if _disagree(s, best)]
+    return Slope(best.value, max([best.bound, *other]))
+
+
+def _disagree(a: Slope, b: Slope) -> bool:
+    return abs(a.value - b.value) > CERTAIN * (a.bound + b.bound)
 
 
 def grows(levels: Sequence[Level]) -> float:
@@ -293,7 +320,7 @@ def slope(
         if not bounds:
             return Slope(level.slope, np.nan)
         change = abs(level.slope - fixed(path, step / 2, kind, start).slope)
-        return Slope(level.slope, change * 2**order / (2**order - 1) + level.noise)
+        return Slope(level.slope, 1.5 * change * 2**order / (2**order - 1) + level.noise)
     if kind == "forward":
         return extrapolated(one_sided(path, start or path.at(0.0), path.steps(), 1.0), order)
     found = path.quick()

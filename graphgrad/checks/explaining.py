@@ -1,5 +1,6 @@
 """Explaining a gradient: the contribution of each use of a value."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -42,9 +43,13 @@ class Explanation:
         return len(self.uses)
 
     def __str__(self) -> str:
-        """One row per use, and the sum."""
-        rows = [(use.op, use.line, _shown(use.contribution)) for use in self.uses]
-        rows.append(("sum", "", _shown(self.gradient)))
+        """One row per use, those of one op and line together, and the sum."""
+        rows = []
+        for (op, line), uses in itertools.groupby(self.uses, lambda use: (use.op, use.line)):
+            group = [use.contribution for use in uses]
+            times = f" × {len(group)}" if len(group) > 1 else ""
+            rows.append((op + times, line, _shown(np.sum(group, axis=0))))
+        rows.append(("total", "", _shown(self.gradient)))
         left, right = (max(len(row[k]) for row in rows) for k in (0, 1))
         lines = [f"{op.ljust(left)}  {line.ljust(right)}  {text}" for op, line, text in rows]
         count = "1 use" if len(self) == 1 else f"{len(self) or 'no'} uses"
@@ -66,10 +71,12 @@ class _Uses(Observer):
     def __init__(self, node: Node) -> None:
         self.node = node
         self.found: list[tuple[int, Use]] = []
+        self.first = True
 
-    def sweeping(self, sweep: Sweep) -> Observer:  # noqa: ARG002
-        """Observe the sweep."""
-        return self
+    def sweeping(self, sweep: Sweep) -> Observer | None:  # noqa: ARG002
+        """Observe the first sweep; those inside it, of `recompute`, are parts of one use."""
+        first, self.first = self.first, False
+        return self if first else None
 
     def sent(self, node: Node, position: int, contribution: Array, g: Array) -> None:  # noqa: ARG002
         """Collect a contribution to the node."""
@@ -128,4 +135,4 @@ def explain_grad(loss: Tensor, x: Tensor) -> Explanation:
     if not uses.found and node_of(loss) is not node:
         raise GraphError("explain_grad: the loss was not computed from x")
     found = tuple(use for _, use in sorted(uses.found, key=lambda pair: pair[0]))
-    return Explanation(x.name or "x", found, np.asarray(gradient))
+    return Explanation(x.name or "the tensor", found, np.asarray(gradient))

@@ -34,7 +34,7 @@ def gradcheck(
     loss: Callable[..., Any] | None = None,
     order: int = 1,
     rtol: float = 1e-5,
-    atol: float = 1e-7,
+    atol: float | None = None,
     h: Array = None,
     kind: Kind = "central",
     elements: int | None = None,
@@ -75,7 +75,8 @@ def gradcheck(
     order
         The highest order of derivative to compare, 1 to 8; each costs a multiple of the last.
     rtol, atol
-        An element is right if |a − n| ≤ max(rtol · |a|, rtol · |n|, atol).
+        An element is right if |a − n| ≤ max(rtol · |a|, rtol · |n|, atol). An atol of None is
+        1e-7, or less where the numeric gradient is surer than that.
     h, kind
         Step and kind of difference, as for :func:`numerical_gradient`; default: the step with the
         smallest error.
@@ -101,7 +102,8 @@ def gradcheck(
     """
     whole("gradcheck", "order", order, 1, HIGHEST)
     non_negative("gradcheck", "rtol", rtol)
-    non_negative("gradcheck", "atol", atol)
+    if atol is not None:
+        non_negative("gradcheck", "atol", atol)
     if elements is not None:
         whole("gradcheck", "elements", elements, 1)
     twin = Twin(f, inputs, loss) if is_module(f) else None
@@ -168,6 +170,8 @@ def _rewinding(f: Callable[..., Any]) -> Callable[..., Any]:
 def _outputs(result: Any) -> list[Any]:
     """Return the Tensors in the result of f; raise DtypeError for anything else."""
     outs, _ = flatten(result)
+    if not outs:
+        raise DtypeError("gradcheck: f returned nothing that could be differentiated")
     for y in outs:
         if not isinstance(y, Tensor):
             message = (

@@ -14,6 +14,7 @@ from graphgrad.checks.inputs import names_of
 from graphgrad.engine.graph import array_of
 from graphgrad.engine.in_place import replace_with, writable
 from graphgrad.errors import UnsupportedError
+from graphgrad.randomness import default_generator
 
 ADVICE = (
     "of a model, check again after some steps of training, since a gradient can be right at the "
@@ -44,7 +45,8 @@ class Twin:
         named = [(n, p) for n, p in self.module.named_parameters() if p.requires_grad]
         self.parameters = [p for _, p in named]
         self.buffers = [(b, array_of(b).copy()) for b in self.module.buffers()]
-        self.generators = [(g, g.bit_generator.state) for g in _generators(self.module)]
+        generators = [default_generator(), *_generators(self.module)]
+        self.generators = [(g, g.bit_generator.state) for g in generators]
         self.inputs = [*(array_of(p).copy() for p in self.parameters), *inputs]
         self.names = [*(n for n, _ in named), *names_of(module.forward, inputs)]
         self.notes = [ADVICE]

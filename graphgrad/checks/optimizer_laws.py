@@ -3,7 +3,6 @@
 Each law lets it minimise Σ (x w + b − y)² and a small fourth power of w, in two parameters.
 """
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -91,15 +90,25 @@ def equal_starts_have_equal_ends(case: OptimizerCase) -> None:
     np.testing.assert_equal(runs[0], runs[1], err_msg="two runs differ")
 
 
+def every_element_moves(case: OptimizerCase) -> None:
+    """Step once: each element with a gradient changes, of every parameter."""
+    params = parameters()
+    before, optimizer = _values(params), case.make(params)
+    case.step(optimizer, lambda: loss_of(params))
+    for number, (old, new) in enumerate(zip(before, _values(params), strict=True)):
+        _require(np.all(old != new), f"parameter {number} of 2 stays, or some of its elements do")
+
+
 def saved_and_loaded_it_goes_on_to_the_bit(case: OptimizerCase) -> None:
     """Load the state into a new optimizer: it goes on as the old one does."""
     params = parameters()
     optimizer = case.make(params)
     case.run(params, optimizer)
     again = [Tensor(v, requires_grad=True) for v in _values(params)]
+    state = optimizer.state_dict()
+    case.run(params, optimizer)  # which must not change what was saved
     other = case.make(again)
-    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    case.run(params, optimizer)
+    other.load_state_dict(state)
     case.run(again, other)
     np.testing.assert_equal(_values(again), _values(params), err_msg="after load_state_dict")
 
@@ -133,6 +142,7 @@ def what_has_no_gradient_stays(case: OptimizerCase) -> None:
 OptimizerLaw = Callable[[OptimizerCase], None]
 OPTIMIZER_LAWS: tuple[OptimizerLaw, ...] = (
     it_goes_downhill,
+    every_element_moves,
     equal_starts_have_equal_ends,
     saved_and_loaded_it_goes_on_to_the_bit,
     it_writes_parameters_and_nothing_else,

@@ -48,9 +48,8 @@ class Comparison:
         return array
 
     def _error(self, index: tuple[int, ...]) -> float:
-        t = self.tolerance
-        floor = t.atol / t.rtol if t.rtol else math.inf
-        found = relative_error(float(self.analytic[index]), self.judged[index].numeric, floor)
+        a, n = float(self.analytic[index]), self.judged[index].numeric
+        found = relative_error(a, n, self.tolerance.floor)
         return math.inf if math.isnan(found) else float(found)
 
     @property
@@ -122,14 +121,21 @@ class Report:
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ]
-        notes = [*self.notes, *([str(self.taylor)] if self.taylor else [])]
+        notes = [*self.notes, *self._taylor_notes]
         return "\n".join([f"gradcheck: {self._title}", *lines, *(f"note: {n}" for n in notes)])
+
+    @property
+    def _taylor_notes(self) -> list[str]:
+        if self.taylor is None or (self.taylor.vanishes and not self):
+            return []
+        kinks = any(j.kink for c in self.comparisons for j in c.judged.values())
+        return [str(self.taylor) + (", 1 at a kink" if kinks else "")]
 
     @property
     def _title(self) -> str:
         verdicts = [c.verdict for c in self.comparisons]
         parts = [
-            f"{verdicts.count(verdict)} of {len(verdicts)} {words}"
+            f"{verdicts.count(verdict)} of {len(verdicts)} gradients {words}"
             for verdict, words in (("WRONG", "WRONG"), ("cannot tell", "cannot be told"))
             if verdict in verdicts
         ]

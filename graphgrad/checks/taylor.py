@@ -62,11 +62,11 @@ class Remainders:
     def __str__(self) -> str:
         """Show the orders."""
         if self.vanishes:
-            return "f is linear along a random direction, as its gradient says"
+            return "f is linear along a random direction, as the gradients say"
         seen = " ".join(f"{order:.2f}" for order in self.orders[-5:])
         if not seen:
             return "Taylor remainder along a random direction: lost in rounding"
-        return f"Taylor remainder along a random direction falls with order {seen} (2 is right)"
+        return f"Taylor remainder along a random direction falls with order {seen}; 2 is right"
 
 
 def remainders(path: Path, along: float, count: int = FEW) -> Remainders:

@@ -5,6 +5,7 @@ times the error bound of the slope; in between there is no verdict. At a kink th
 either side, and a right gradient is between them.
 """
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import numpy as np
 
 from graphgrad.checks.choices import Change
 from graphgrad.checks.differences import (
+    CERTAIN,
     NOTHING,
     Kind,
     Level,
@@ -25,9 +27,10 @@ from graphgrad.checks.differences import (
     grows,
     slope,
 )
+from graphgrad.typing import Array
 
 Verdict = Literal["right", "WRONG", "cannot tell"]
-CERTAIN = 8.0  # times the bound of the slope: a larger difference is an error of the gradient
+ATOL = 1e-7  # unless the user asks for another one
 PIECES, NEARBY = 24, 1e-4  # points around a kink, and their distance from it
 FEWEST = 3  # steps on the smooth piece around a point, at least, for a slope
 
@@ -44,14 +47,32 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The tolerance: rtol times the larger number, but at least atol."""
+    """How near is near enough: rtol times the larger number, but at least atol.
+
+    Without an atol, gaps up to ATOL are forgiven only where the numeric slope may be off by them,
+    or rounding in the gradient itself, next to its largest element.
+    """
 
     rtol: float
-    atol: float
+    atol: float | None
+    rounding: float = 0.0  # of the gradient
 
-    def of(self, a: float, n: float) -> float:
-        """Return the difference up to which two numbers agree."""
-        return max(self.rtol * max(abs(a), abs(n)), self.atol)
+    def of(self, a: float, found: Slope) -> float:
+        """Return the gap up to which two numbers agree."""
+        near = self.rtol * max(abs(a), abs(found.value))
+        if self.atol is not None:
+            return max(near, self.atol)
+        return max(near, min(ATOL, CERTAIN * found.bound + self.rounding))
+
+    def beside(self, gradient: Array) -> "Tolerance":
+        """Return the tolerance for the elements of a gradient."""
+        finite = abs(gradient[np.isfinite(gradient)])
+        return dataclasses.replace(self, rounding=1e-13 * float(np.max(finite, initial=1)))
+
+    @property
+    def floor(self) -> float:
+        """The size below which relative errors are taken of this size."""
+        return (ATOL if self.atol is None else self.atol) / self.rtol if self.rtol else math.inf
 
 
 def judge(
@@ -74,8 +95,8 @@ def _compared(analytic: float, found: Slope, tolerance: Tolerance, why: str = ""
     if math.isinf(analytic):
         return Judged(*found, "right" if analytic == found.value else "cannot tell", why)
     gap = abs(analytic - found.value)
-    near = tolerance.of(analytic, found.value)
-    if gap <= near and found.bound <= near:
+    near = tolerance.of(analytic, found)
+    if gap <= near and (found.bound <= near or found.bound <= (tolerance.atol or ATOL)):
         return Judged(*found, "right", why)
     if gap > max(near, CERTAIN * found.bound):
         return Judged(*found, "WRONG", why)
@@ -99,7 +120,7 @@ def _thorough(
     if len(smooth) >= FEWEST:
         between = [path.difference(sides[1.0][k], sides[-1.0][k]) for k in smooth]
         if any(np.isfinite(v.slope) for v in between[-FEWEST:]):
-            return _on_a_smooth_piece(analytic, between, right, left, tolerance)
+            return _on_a_smooth_piece(path, analytic, between, right, left, tolerance)
         return _at_an_edge(analytic, right, left, tolerance)
     change = changes[1.0][-1] or changes[-1.0][-1]
     return _at_a_kink(path, analytic, right, left, tolerance, change)
@@ -134,6 +155,7 @@ def _on_one_side(
 
 
 def _on_a_smooth_piece(
+    path: Path,
     analytic: float,
     between: Sequence[Level],
     right: Sequence[Level],
@@ -143,17 +165,22 @@ def _on_a_smooth_piece(
     infinite = grows(between)
     if infinite:
         return _against_infinity(analytic, infinite)
-    judged = _compared(analytic, extrapolated(between, 2), tolerance)
-    if judged.verdict == "right":
+    found = extrapolated(between, 2, moving=True)
+    if not any(v.slope for v in between):
+        # along a direction tiny elements move by tiny steps
+        bound = np.inf if path.element is None else path.resolution(between[0].step)
+        found = Slope(0.0, bound)
+    judged = _compared(analytic, found, tolerance)
+    if judged.verdict != "WRONG":
         return judged
     ends = extrapolated(right, 1), extrapolated(left, 1)
     apart = abs(ends[0].value - ends[1].value)
     if apart > CERTAIN * (ends[0].bound + ends[1].bound) and apart > 1e-3 * abs(ends[0].value):
         low, high = sorted(end.value for end in ends)
-        if _lies_between(analytic, (low, high), tolerance):
-            why = f"a kink with slopes {low:.4g} and {high:.4g} of which no op gives notice"
-            return judged._replace(verdict="cannot tell", why=f"{why} (chooses= of gg.op)")
-        return judged._replace(verdict="WRONG", why="outside the slopes to the left and right")
+        if _lies_between(analytic, low, high, max(end.bound for end in ends), tolerance):
+            why = f"f has slope {low:.4g} on one side and {high:.4g} on the other"
+            remedy = "if an op of yours has a kink here, declare it by gg.op(…, chooses=…)"
+            return judged._replace(verdict="cannot tell", why=f"{why}; {remedy}")
     return judged
 
 
@@ -161,16 +188,15 @@ def _at_an_edge(
     analytic: float, right: Sequence[Level], left: Sequence[Level], tolerance: Tolerance
 ) -> Judged:
     """Compare where f is finite on one side only."""
-    side, levels = max(
-        (("right", right), ("left", left)), key=lambda s: sum(np.isfinite(v.slope) for v in s[1])
-    )
+    finite = [sum(np.isfinite(v.slope) for v in levels) for levels in (right, left)]
+    if min(finite) > 0 or max(finite) < 2:
+        why = "f is not finite on either side" if not max(finite) else "kinks lie too close to it"
+        return Judged(*NOTHING, "cannot tell", why)
+    side, levels = ("right", right) if finite[0] else ("left", left)
     infinite = grows(levels)
     if infinite:
         return _against_infinity(analytic, infinite)
-    found = extrapolated(levels, 1)
-    if found is NOTHING:
-        return Judged(*found, "cannot tell", "f is not finite on either side")
-    return _compared(analytic, found, tolerance, f"f is finite to the {side} only")
+    return _compared(analytic, extrapolated(levels, 1), tolerance, f"finite to the {side} only")
 
 
 def _against_infinity(analytic: float, infinite: float) -> Judged:
@@ -194,13 +220,13 @@ def _at_a_kink(
     if not all(math.isfinite(end.value) for end in ends):
         return _at_an_edge(analytic, right, left, tolerance)
     low, high = sorted(end.value for end in ends)
-    if not _lies_between(analytic, (low, high), tolerance):
+    bound = max(end.bound for end in ends)
+    if not _lies_between(analytic, low, high, bound, tolerance):
         near = [low, high, *_slopes_nearby(path)]
         low, high = min(near), max(near)
     nearest = min(max(analytic, low), high)
-    bound = max(end.bound for end in ends)
     slopes = f"the slopes {low:.4g} and {high:.4g} at a kink: {change}"
-    if _lies_between(analytic, (low, high), tolerance):
+    if _lies_between(analytic, low, high, bound, tolerance):
         return Judged(nearest, bound, "right", f"between {slopes}", True)
     if abs(analytic - nearest) > CERTAIN * bound:
         return Judged(nearest, bound, "WRONG", f"outside {slopes}", True)
@@ -226,9 +252,10 @@ def _slopes_nearby(path: Path) -> list[float]:
     return [s for s in found if math.isfinite(s)]
 
 
-def _lies_between(analytic: float, ends: tuple[float, float], tolerance: Tolerance) -> bool:
-    low, high = ends
-    near = tolerance.of(analytic, max(abs(low), abs(high)))
+def _lies_between(
+    analytic: float, low: float, high: float, bound: float, tolerance: Tolerance
+) -> bool:
+    near = max(tolerance.of(analytic, Slope(end, bound)) for end in (low, high))
     return low - near <= analytic <= high + near
 
 

@@ -45,7 +45,9 @@ def test_equals_its_definition_to_second_order(name: str) -> None:
     assert_equals_composition(*COMPOSITIONS[name], X)
 
 
-FUNCTIONS: dict[str, Any] = dict.fromkeys(("relu", "sigmoid", "tanh", "logsigmoid", "hardtanh", "relu6"))
+FUNCTIONS: dict[str, Any] = dict.fromkeys(
+    ("relu", "sigmoid", "tanh", "logsigmoid", "hardtanh", "relu6")
+)
 FUNCTIONS |= {name: pair[0] for name, pair in COMPOSITIONS.items()} | {
     "erf": gg.erf,
     "erfc": gg.erfc,
