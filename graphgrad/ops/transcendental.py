@@ -6,6 +6,7 @@ Where the output is a cheap way to the derivative, the rule keeps the output, no
 import numpy as np
 
 from graphgrad.engine.domains import Cases, call, elementwise
+from graphgrad.engine.graph import Recorded
 from graphgrad.engine.op import TABLE, op
 from graphgrad.ops.elementwise import PAIR, POSITIVE, REAL, Elementary
 from graphgrad.typing import Array
@@ -284,9 +285,20 @@ arcsinh: Elementary = op(
     domain=REAL,
     doc="Inverse hyperbolic sine. Gradient: g / √(1 + x²).",
 )
+
+
+def _over_leg(g: Array, x: Array, out: Array) -> Array:
+    """Return g / √(x² − 1), which neither overflows nor loses digits as sinh(out) does."""
+    leg = np.tanh(out)
+    if isinstance(x, Recorded):  # at 1, a quotient has its second derivative, a product has not
+        return g / x / leg
+    leg *= x
+    return g / leg
+
+
 arccosh: Elementary = op(
     np.arccosh,
-    lambda g, out: g / np.sinh(out),  # as √(x² − 1), but neither overflows nor cancels
+    lambda g, x, out: _over_leg(g, x, out),
     symbol="arccosh",
     domain=elementwise((1.2, 4.0)),
     doc="Inverse hyperbolic cosine. Gradient: g / √(x² − 1), infinite at 1.",
