@@ -12,7 +12,7 @@ from graphgrad.ops.elementwise import PAIR, POSITIVE, REAL, Elementary
 from graphgrad.typing import Array
 
 LN2 = float(np.log(2.0))
-LN10 = float(np.log(10.0))
+LOG10_E = 1 / float(np.log(10.0))
 INSIDE = elementwise((-0.9, 0.9))
 
 # -------------------------------------------------------------- exponentials, logarithms
@@ -54,7 +54,7 @@ log2: Elementary = op(
 )
 log10: Elementary = op(
     np.log10,
-    lambda g, x: g / (LN10 * x),
+    lambda g, x: g * LOG10_E / x,
     symbol="log10",
     domain=POSITIVE,
     doc="Logarithm to base 10. Gradient: g / (x · ln 10).",

@@ -227,6 +227,7 @@ SLOPES: list[tuple[Function, float, float]] = [
     (np.arccosh, 4e307, 2.5000000000000000349e-308),
     (np.arccosh, 1e20, 1e-20),
     (np.arccosh, 1.5, 0.89442719099991587856),
+    (np.log10, 1e308, 4.3429448190325182288e-309),
 ]
 
 
