@@ -120,6 +120,8 @@ def test_the_left_tails_keep_their_digits() -> None:
     density = math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
     np.testing.assert_allclose(F.gelu(np.array(x)), x * phi, rtol=1e-13)
     np.testing.assert_allclose(gg.grad(F.gelu)(x), phi + x * density, rtol=1e-12)
+    by_tanh = gg.value_and_grad(lambda x: F.gelu(x, "tanh"))(-7.25)  # by mpmath
+    np.testing.assert_allclose(by_tanh, (-1.06319362276571375e-16, -1.35127663888638797e-15), 3e-14)
     np.testing.assert_allclose(F.silu(np.array(-40.0)), -40 * math.exp(-40), rtol=1e-15)
     np.testing.assert_allclose(gg.grad(F.silu)(-40.0), -39 * math.exp(-40), rtol=1e-15)
 

@@ -18,7 +18,8 @@ from graphgrad.pieces import in_pieces
 from graphgrad.typing import Array
 
 _FAR = 1000.0  # where the logistic function is 0 or 1 in every dtype
-_NEAR = 22.0  # where that of GELU's polynomial is 0 or 1; float16 has the square of 22
+_NEAR = 22.0  # below −22, that of GELU's polynomial is 0; float16 has the square of 22
+_ONE = 9.0  # above, it is 1; up to here its exponential does not overflow
 
 
 @for_all_floats
@@ -87,7 +88,7 @@ def silu(x: Array) -> Tensor:
 _ROOT_HALF = math.sqrt(0.5)
 _PEAK = 1 / math.sqrt(2 * math.pi)  # of the normal density
 _CUBE = 0.044715
-_SCALE = 2 * math.sqrt(2 / math.pi)
+_SCALE = math.sqrt(8 / math.pi)
 
 
 def _normal_tail(x: Array) -> tuple[Array, Array, Array]:
@@ -124,33 +125,34 @@ def _gelu_slope_piece(x: Array) -> Array:
 
 
 def _tanh_gelu_piece(x: Array) -> Array:
-    t = np.clip(x, -_NEAR, _NEAR)
+    """Return x σ(z): of the left tail of ½ (1 + tanh ½ z), which is the same, no digit is left."""
+    t = np.clip(x, -_NEAR, _ONE)
     y = t * t
     y *= _CUBE
     y += 1
     y *= t
-    y *= _SCALE / 2
-    y = np.tanh(y)
-    y += 1
+    y *= _SCALE
+    y = np.exp(y)
+    y /= y + 1
     y *= np.clip(x, -_NEAR, np.inf)
-    y *= 0.5
     return y
 
 
 def _tanh_gelu_slope_piece(x: Array) -> Array:
-    x = np.clip(x, -_NEAR, _NEAR)
+    x = np.clip(x, -_NEAR, _ONE)
     square = x * x
     square *= _CUBE
-    x *= _SCALE / 2
-    u = np.tanh(x * (1 + square))
+    x *= _SCALE
+    e = np.exp(x * (1 + square))
     square *= 3
     square += 1
     square *= x
-    y = 1 - u
+    y = 1 + e
+    e /= y  # σ(z)
+    y = 1 / y  # 1 − σ(z)
     y *= square
     y += 1
-    y *= 1 + u
-    y *= 0.5
+    y *= e
     return y
 
 
