@@ -228,6 +228,12 @@ def test_hinge_losses_are_their_definitions(delta: float, squared: bool) -> None
     )
 
 
+def test_binary_cross_entropy_keeps_its_digits_near_the_minimum() -> None:
+    """x − x t cancels where the target is nearly 1 and the logit right."""
+    loss = F.binary_cross_entropy_with_logits(np.array(4.59375), np.array(0.99))
+    np.testing.assert_allclose(loss, 0.056001543647627747886, 4e-16)  # by mpmath
+
+
 KINKS: dict[str, tuple[Any, ...]] = {  # loss, point, gradient, second derivatives
     # at s_j − s_label + Δ = 0 the smallest subgradient is 0, and so is the second derivative
     "hinge": (lambda x: F.hinge_loss(x, 0, delta=1.0), [2, 1, 0], [0, 0, 0], [0, 0, 0]),

@@ -29,15 +29,16 @@ def _is_one(pos_weight: Array) -> bool:
 def _binary_cross_entropy(x: Array, target: Array, pos_weight: Array) -> Array:
     """Return w t softplus(−x) + (1 − t) softplus(x): no digit is lost in a difference."""
     tail = np.log1p(np.exp(-np.abs(x)))
-    above = np.maximum(x, 0)
     with np.errstate(invalid="ignore"):
         if _is_one(pos_weight):
-            out = above - x * target + tail
+            out = x * ((x > 0).astype(x.dtype) - target) + tail  # above − x t would cancel
         else:
+            above = np.maximum(x, 0)
             out = pos_weight * target * (above - x + tail) + (1 - target) * (above + tail)
         if np.isnan(np.add.reduce(out, axis=None)):  # 0 · ∞: what is excluded costs nothing
             yes = np.where(target == 0, 0, pos_weight * target * (np.maximum(-x, 0) + tail))
-            out = yes + np.where(target == 1, 0, (1 - target) * (above + tail))
+            no = np.where(target == 1, 0, (1 - target) * (np.maximum(x, 0) + tail))
+            out = yes + no
     return out
 
 
