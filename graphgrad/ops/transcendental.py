@@ -213,23 +213,30 @@ def _sinc_derivative(x: Array, n: int) -> Array:
     """Compute the n-th derivative of sin z / z at z = π x, times πⁿ.
 
     Far from 0 by z sₙ = sin⁽ⁿ⁾ z − n sₙ₋₁ (the product rule on z s₀ = sin z), whose division
-    by z loses digits near 0; there by the series, which loses them far from 0.
+    by z loses digits near 0; there by the series, which loses them far from 0. Sine and cosine
+    are those of x less an integer, for π x is rounded.
     """
-    z = np.pi * x.astype(float)
+    x, dtype = x.astype(float), x.dtype
+    z = np.pi * x
     border = max(2, n)
     near = np.abs(z) < border
     inner, outer = np.where(near, z, 0), np.where(near, border, z)
     first = (n + 1) // 2
     term = inner if n % 2 else np.ones_like(inner)
     series = np.zeros_like(inner)
-    for k in range(first, first + 2 * n + 20):  # Σ (−1)ᵏ zᵖ / ((2k + 1) p!), p = 2k − n
+    for k in range(first, first + 2 * n + 11):  # Σ (−1)ᵏ zᵖ / ((2k + 1) p!), p = 2k − n
         p = 2 * k - n
         series = series + (-1) ** k * term / (2 * k + 1)
         term = term * inner * inner / ((p + 1) * (p + 2))
-    far = np.sin(outer) / outer
+    whole = np.rint(x)
+    half = 0.5 * whole
+    sign = 1 - 4 * np.abs(half - np.rint(half))  # of whole turns or half ones
+    rest = x - whole
+    sine, cosine = sign * np.sin(np.pi * rest), sign * np.sin(np.pi * (0.5 - np.abs(rest)))
+    far = sine / outer
     for k in range(1, n + 1):
-        far = (np.sin(outer + k * np.pi / 2) - k * far) / outer
-    return (np.pi**n * np.where(near, series, far)).astype(x.dtype)[()]
+        far = ((sine, cosine, -sine, -cosine)[k % 4] - k * far) / outer
+    return (np.pi**n * np.where(near, series, far)).astype(dtype)[()]
 
 
 sinc: Elementary = op(
