@@ -1,20 +1,17 @@
 """Print ratios of graphgrad to its peers; with --save, also into docs/benchmarks.md."""
 
 import argparse
-import datetime as dt
 import functools
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import commits, growth, imports, laws, memory, networks, peers, pictures
+from benchmarks.report import ROOT, Report, versions
 from benchmarks.timing import Ratio, Times, duration
 from tests.browser import NoBrowserError
 
@@ -33,28 +30,7 @@ IMPORT = 0.04  # seconds of processor time over NumPy's own import
 PEAK = 1.2  # share of PyTorch's memory in a training step
 Cases = dict[str, tuple[Callable[[str], Callable[[], Any]], float | None]]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-SAVED = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
-
-
-class Report:
-    """Markdown, printed as it grows."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self.lines: list[str] = []
-
-    def say(self, *lines: str) -> None:
-        """Add and print lines."""
-        self.lines += lines
-        print(*lines, sep="\n", flush=True)
-
-    def table(self, head: list[str], rows: list[list[str]]) -> None:
-        """Add a table, its columns aligned."""
-        cells = [head, *rows]
-        widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-        lines = [[c.ljust(w) for c, w in zip(row, widths, strict=True)] for row in cells]
-        lines.insert(1, ["-" * w for w in widths])
-        self.say("", *[f"| {' | '.join(line)} |" for line in lines], "")
+SAVED = ROOT / "docs" / "benchmarks.md"
 
 
 def against(ratio: Ratio, goal: float | None) -> str:
@@ -77,21 +53,6 @@ def in_time(seconds: float, goal: float) -> str:
 def kilobytes(size: int) -> str:
     """Format a size with three digits."""
     return f"{size / 1000:.3g} KB"
-
-
-def versions(names: list[str]) -> str:
-    """List what was compared, and on what."""
-    packages = {"PyTorch": "torch", "HIPS autograd": "autograd", "MyGrad": "mygrad"}
-    found = [f"{name} {metadata.version(packages[name])}" for name in names]
-    return ", ".join(
-        [
-            dt.datetime.now(tz=dt.UTC).date().isoformat(),
-            f"{platform.python_implementation()} {platform.python_version()}",
-            f"NumPy {np.__version__}",
-            *found,
-            f"{platform.machine()}, {os.cpu_count()} cores",
-        ]
-    )
 
 
 def small_ops(report: Report, there: list[str], rounds: int) -> None:
@@ -364,8 +325,7 @@ def main() -> None:
     for name in chosen:
         SECTIONS[name](report, there, options.rounds)
     if options.save:
-        SAVED.parent.mkdir(exist_ok=True)
-        SAVED.write_text("\n".join(report.lines).replace("\n\n\n", "\n\n") + "\n", "utf-8")
+        report.save(SAVED)
 
 
 if __name__ == "__main__":
