@@ -15,7 +15,7 @@ TORCH_BIN := $(TORCH_VENV)/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-all lint format bench parity package cover lock env clean
+.PHONY: help demo test test-all lint format bench accuracy parity package cover lock env clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,9 @@ cover: $(VENV)/.installed-dev  ## tests with line and branch coverage
 
 bench: $(TORCH_VENV)/.installed-bench  ## ratios to PyTorch, HIPS autograd and MyGrad (installs them)
 	$(TORCH_BIN)/python -m benchmarks $(ARGS)
+
+accuracy: $(TORCH_VENV)/.installed-parity  ## errors in ULP of every op, beside PyTorch and JAX (installs them)
+	$(TORCH_BIN)/python -m benchmarks.accuracy $(ARGS)
 
 parity: $(TORCH_VENV)/.installed-parity  ## the comparisons with PyTorch (installs it)
 	$(TORCH_BIN)/python -m pytest tests/parity $(ARGS)
