@@ -226,7 +226,7 @@ def _lines(
         return
     reach = down.reach * width
     first = blocks[0]
-    most = first.number * max(whole, first.height + down.reach) * width + reach + across.reach
+    most = ((first.number - 1) * whole + first.height) * width + reach + across.reach
     buffer = np.zeros_like(x, dtype, shape=(groups, kw, channels, most))
     places, cut = across.overlap(0, width)
     for block in blocks:
@@ -260,8 +260,7 @@ def _by_lines(x: Array, weight: Array, bias: Array, out: Array, down: Axis, acro
     products = None
     for block, columns, grid, length in _lines(x, groups, weight.dtype, down, across, outputs):
         if products is None:
-            most = max(columns.shape[-1], grid[0] * grid[1] * grid[2])
-            products = np.empty_like(columns, shape=(groups, kh * outputs, most))
+            products = np.empty_like(columns, shape=(groups, kh * outputs, columns.shape[-1]))
         np.matmul(matrix, columns, out=products[..., : columns.shape[-1]])
         total = products[:, :outputs]
         for row in range(1, kh):
@@ -281,8 +280,7 @@ def _lines_with(x: Array, g: Array, total: Array, down: Axis, across: Axis) -> N
     for block, columns, grid, length in _lines(x, groups, total.dtype, down, across, outputs):
         end = columns.shape[-1]
         if buffer is None:
-            most = max(end, grid[0] * grid[1] * grid[2])
-            buffer = np.zeros_like(columns, shape=(groups, kh * outputs, most))
+            buffer = np.zeros_like(columns, shape=(groups, kh * outputs, end))
         first = buffer[:, :outputs]
         source = _grouped(g[block.images, :, block.rows], groups)
         _on_grid(first, grid)[..., : block.height, : across.out] = source
