@@ -1,6 +1,7 @@
 """numerical_gradient and gradcheck: right where gradients are right, and loud where not."""
 
 import inspect
+import itertools
 import re
 from typing import Any
 
@@ -10,11 +11,14 @@ from hypothesis import given, strategies as st
 
 import graphgrad as gg
 from graphgrad import nn, testing
+from graphgrad.checks.choices import watched
 from graphgrad.checks.differences import numerical_gradient
 from graphgrad.checks.gradcheck import gradcheck
 from graphgrad.checks.report import relative_error
+from graphgrad.engine.domains import Elementwise
 from graphgrad.engine.op import TABLE, Op
 from graphgrad.errors import ArgumentError, DtypeError, GraphError, ShapeError
+from tests.builders import leaf
 from tests.every_op import EVERY_OP
 from tests.special_points import POINTS
 
@@ -374,6 +378,51 @@ def test_an_op_with_a_kink_in_its_domain_declares_its_pieces(name: str) -> None:
     kinks = getattr(one.domain, "avoid", ()) or getattr(one.domain, "distinct", False)
     if isinstance(one, Op) and kinks and name != "nextafter":
         assert one.chooses is not None
+
+
+CHOOSING = {
+    name: one
+    for name, one in EVERY_OP.items()
+    if isinstance(one, Op) and one.chooses and isinstance(one.domain, Elementwise)
+}
+FINER = {  # its pieces also meet where it is smooth, or jumps by too little to be seen here
+    "clip_both (clip)": "bounds that have passed each other",
+    "spacing": "jumps of 1e-16",
+    "copysign": "the signs of 0",
+    "prelu": "a slope of 1",
+}
+
+
+def beside(one: Any, at: list[Any]) -> tuple[Any, Any]:
+    """Return value and slopes at points, and which pieces were taken."""
+    xs = [leaf(x) for x in at]
+    with np.errstate(all="ignore"):
+        out, choices = watched(lambda: one(*xs))
+        out = out[0] if isinstance(out, tuple) else out
+        slopes = gg.gradients([np.sum(out)], xs) if out.requires_grad else []
+    pieces = np.broadcast_to(choices.found[0].pieces, out.shape)
+    return np.array([g for g in [out.numpy(), *slopes] if g is not None]), pieces
+
+
+@pytest.mark.parametrize("name", CHOOSING)
+def test_pieces_change_where_value_or_slope_jumps_and_nowhere_else(name: str) -> None:
+    one: Any = CHOOSING[name]
+    numbers = np.array([-2.5, -2, -1, -0.5, 0, 0.5, 1, 2, 2.5])
+    grid = [g.ravel() for g in np.meshgrid(*[numbers] * len(one.domain.intervals))]
+    if name in ("remainder", "fmod", "floor_divide"):
+        grid = [g[grid[1] != 0] for g in grid]
+    for place in range(len(grid)):
+        results = [
+            beside(one, [g + side * (i == place) for i, g in enumerate(grid)])
+            for side in (-1e-9, 0, 1e-9)
+        ]
+        jumps = changes = False
+        for (values, pieces), (others, other_pieces) in itertools.pairwise(results):
+            same = np.isclose(values, others, 1e-4, 1e-4, equal_nan=True).all(0)
+            jumps, changes = jumps | ~same, changes | (pieces != other_pieces)
+        assert np.all(changes >= jumps)
+        if name not in FINER and (name, place) != ("arctan2", 1):
+            assert np.all(changes == jumps)
 
 
 def noisy(digits: int) -> Any:

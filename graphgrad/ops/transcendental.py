@@ -199,7 +199,7 @@ arctan2: Elementary = op(
     np.arctan2,
     lambda g, x, y: _by_radius(g, y, x, y),
     lambda g, x, y: -_by_radius(g, x, x, y),
-    chooses=lambda x, y: np.sign(x) * (np.less_equal(y, 0)),
+    chooses=lambda x, y: np.where(y <= 0, np.sign(x), 2),
     symbol="arctan2",
     domain=elementwise((-3.0, 3.0), (0.3, 3.0)),
     doc=(
