@@ -52,7 +52,7 @@ def _denominator(x: Array, size: int, alpha: float, k: float) -> Array:
 
 
 def _local_response_norm(
-    x: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+    x: Array, size: int, alpha: float, beta: float, k: float
 ) -> tuple[Array, Array]:
     wide = x.astype(np.float32) if x.dtype == HALF else x
     total = _denominator(wide, size, alpha, k)
@@ -77,11 +77,11 @@ _LOCAL_RESPONSE_NORM: Op[Tensor] = op(
     name="local_response_norm",
     symbol="LRN",
     domain=Cases(
-        lambda r: call(r(2, 5), 3, 0.5),
+        lambda r: call(r(2, 5), 3, 0.5, 0.75, 1.0),
         lambda r: call(r(2, 3, 2), 2, 0.9, 0.5, 2.0),
-        lambda r: call(r(1, 4, 1, 2), 5, alpha=1.0, beta=1.0),
-        lambda r: call(r(1, 3), 1, 0.5),
-        lambda r: call(r(0, 3, 2), 3, 0.5),
+        lambda r: call(r(1, 4, 1, 2), 5, 1.0, 1.0, 1.0),
+        lambda r: call(r(1, 3), 1, 0.5, 0.75, 1.0),
+        lambda r: call(r(0, 3, 2), 3, 0.5, 0.75, 1.0),
     ),
     doc=(
         "x / (k + α/size Σ x²)^β, Σ over neighbouring channels. Gradient, with D in brackets: "
