@@ -10,7 +10,7 @@ from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.record import record
 from graphgrad.engine.tensor import Tensor
-from graphgrad.errors import ShapeError, translate
+from graphgrad.errors import ShapeError
 from graphgrad.optim.arguments import leaves_of, tensors_of
 from graphgrad.optim.clipping import absolute_sum, square_sum
 from graphgrad.typing import Array
@@ -160,10 +160,9 @@ def _unit_axes(p: Tensor, axis: Any, i: int) -> tuple[int, ...]:
     given = tuple(range(1, p.ndim)) if axis is None else axis
     try:
         return np.lib.array_utils.normalize_axis_tuple(given, p.ndim)
-    except (ValueError, TypeError, OverflowError) as error:
-        kind = translate(error) or ShapeError
+    except ValueError as error:
         message = f"{CALLED}: parameter {i} {p.shape}: axis {axis}: {error}"
-        raise kind(message) from error
+        raise ShapeError(message) from error
 
 
 def _within(p: Tensor, limit: float, axes: tuple[int, ...]) -> Array:

@@ -134,6 +134,9 @@ REFUSED: Refusals = {
     },
     ArgumentError: {},
     DtypeError: {"parameter 1 is a ndarray": lambda: optim.l2_penalty([leaf(V), NO_TENSOR], 0.1)},
-    ShapeError: {r"parameter 0 \(2,\): axis 1": lambda: optim.max_norm_([leaf(V)], 1.0, axis=1)},
+    ShapeError: {
+        r"parameter 0 \(2,\): axis 1": lambda: optim.max_norm_([leaf(V)], 1.0, axis=1),
+        "repeated axis": lambda: optim.max_norm_([leaf(V)], 1.0, axis=(0, 0)),
+    },
 }
 test_what_does_not_fit_is_refused = refuses(REFUSED)
