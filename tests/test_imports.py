@@ -129,7 +129,7 @@ def test_only_the_engine_touches_its_private_names() -> None:
 
 def test_no_public_name_is_lost_or_added_by_accident() -> None:
     """After a change that is meant: ``python -m tests.public_names``."""
-    assert public_names.names() == public_names.FILE.read_text("utf-8").split()
+    assert public_names.lines() == public_names.FILE.read_text("utf-8").splitlines()
 
 
 def loaded_on_first_use(tree: ast.Module) -> set[str]:
