@@ -113,6 +113,7 @@ POINTS = {
     "x ** y at (0, 2)": Point(
         lambda _, x, y: x**y, (0.0, 2.0), (0, 0), (2, 0), torch_second=(nan, nan)
     ),
+    "x ** y at (0, -1)": Point(lambda _, x, y: x**y, (0.0, -1.0), (-inf, -inf), (inf, inf)),
     "x ** y at (-2, 3)": Point(lambda _, x, y: x**y, (-2.0, 3.0), (12, nan), (nan, nan)),
     "prod with a zero": Point(lambda m, x: m.prod(x), ([0.0, 3, 4],), ([12, 0, 0],), ([7, 4, 3],)),
     "prod with two zeros": Point(
