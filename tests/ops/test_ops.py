@@ -1,5 +1,6 @@
 """Every op against the laws, and the table of ops against the names that users write."""
 
+import functools
 import inspect
 from typing import Any
 
@@ -10,10 +11,10 @@ import graphgrad as gg
 from graphgrad.checks.gradcheck import gradcheck
 from graphgrad.checks.laws import AnyOp, Case
 from graphgrad.engine.composite import Composite
-from graphgrad.engine.domains import Call, Cases
-from graphgrad.engine.op import TABLE
+from graphgrad.engine.domains import Call, Cases, Elementwise
+from graphgrad.engine.op import TABLE, Op
 from graphgrad.engine.trees import flatten
-from graphgrad.errors import UnsupportedError
+from graphgrad.errors import GraphgradError, UnsupportedError
 from graphgrad.testing import check_op, typical_calls
 from tests.every_op import EVERY_OP
 from tests.sampling import every
@@ -60,10 +61,40 @@ def test_is_fully_declared(op: AnyOp) -> None:
     assert 0 < len(op.symbol) <= 20, "a symbol, for pictures"
     assert "<lambda>" not in op.name
     assert op.name != "op"
+    if isinstance(op, Op) and isinstance(op.domain, Elementwise):
+        assert op.elementwise
     own = op.body.__doc__ if isinstance(op, Composite) else op.__doc__
     assert own, "a docstring"
     if module_of(op.function).startswith("numpy"):
         assert own != op.function.__doc__, "a docstring that says its gradient"
+
+
+@pytest.mark.parametrize("op", EVERY_OP.values(), ids=EVERY_OP)
+def test_what_works_element_by_element_is_declared_so(op: AnyOp) -> None:
+    if isinstance(op, Op) and not op.variadic and not op.elementwise:
+        matrices = [c for c in typical_calls(op) if c.args and np.ndim(c.args[0]) > 1]
+        matrices = [c for c in matrices if np.size(c.args[0]) > 1]
+        assert not matrices or not all(map(functools.partial(elements_alone, op), matrices))
+
+
+def elements_alone(op: Any, call: Call) -> bool:
+    """Whether the elements of the first argument may stand in any shape and order."""
+    x, *others = call.args
+    try:
+        y, turned = (op(a, *others, **call.kwargs) for a in (x, x.ravel()[::-1]))
+    except (GraphgradError, IndexError, ValueError):
+        return False
+    return np.shape(y) == np.shape(x) and np.array_equal(np.ravel(y)[::-1], turned)
+
+
+@pytest.mark.parametrize("op", EVERY_OP.values(), ids=EVERY_OP)
+def test_an_input_that_has_a_rule_is_floating_in_some_typical_call(op: AnyOp) -> None:
+    if isinstance(op, Op) and not op.variadic:
+        ruled = range(op.inputs) if op.joint else [i for i, rule in enumerate(op.rules) if rule]
+        calls = typical_calls(op)
+        for i in ruled:
+            given = [call.args[i] for call in calls if len(call.args) > i]
+            assert any(np.asarray(x).dtype.kind == "f" for x in given), op.order[i]
 
 
 def public(function: Any) -> Any:
@@ -84,6 +115,25 @@ def test_every_alias_of_numpys_is_ours() -> None:
         for name, function in inspect.getmembers(theirs, callable):
             if not name.startswith("_") and not inspect.isclass(function) and function in TABLE:
                 assert getattr(ours, name, None) is TABLE[function], name
+
+
+def defaults(function: Any) -> dict[str, Any]:
+    """Return the default of each parameter that has one, where NumPy tells."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # written in C
+        return {}
+    unsaid = (inspect.Parameter.empty, np._NoValue)
+    return {k: p.default for k, p in parameters.items() if p.default not in unsaid}
+
+
+@pytest.mark.parametrize("name", NUMPYS)
+def test_defaults_are_numpys(name: str) -> None:
+    op = TABLE[NUMPYS[name]]
+    ours = defaults(op.body if isinstance(op, Composite) else op.forward)
+    theirs = defaults(NUMPYS[name])
+    for parameter in ours.keys() & theirs.keys():
+        assert repr(ours[parameter]) == repr(theirs[parameter]), parameter
 
 
 def tensor_call(op: AnyOp, call: Call) -> tuple[Case, Any]:
