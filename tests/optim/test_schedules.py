@@ -39,7 +39,7 @@ SCHEDULES: dict[str, Any] = {
     "InverseTimeLR": lambda m, o, **more: m.InverseTimeLR(o, 0.25, **more),
     "CosineAnnealingLR": lambda m, o, **more: m.CosineAnnealingLR(o, 6, eta_min=0.1, **more),
     "LinearLR": lambda m, o, **more: m.LinearLR(o, 0.2, total_iters=4, **more),
-    "LambdaLR": lambda m, o, **more: m.LambdaLR(o, lambda t: 1 / math.sqrt(t + 1), **more),
+    "LambdaLR": lambda m, o, **more: m.LambdaLR(o, lambda t: max(0, 1 - t / 5), **more),
     "SequentialLR": sequence,
     "OneCycleLR": lambda m, o, **more: m.OneCycleLR(o, 1.0, 8, **more),
 }
@@ -51,7 +51,7 @@ VALUES: dict[str, list[float]] = {
     "InverseTimeLR": [0.5, 0.4, 1 / 3, 2 / 7, 0.25, 2 / 9, 0.2, 2 / 11],
     "CosineAnnealingLR": [0.5, 0.473205080757, 0.4, 0.3, 0.2, 0.126794919243, 0.1, 0.126794919243],
     "LinearLR": [0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5],
-    "LambdaLR": [0.5 / math.sqrt(t) for t in range(1, 9)],
+    "LambdaLR": [0.5, 0.4, 0.3, 0.2, 0.1, 0.0, 0.0, 0.0],
     "SequentialLR": [0.125, 0.25, 0.375, 0.5, 0.426776695297, 0.25, 0.073223304703, 0.0],
     "OneCycleLR": [
         *(0.04, 0.819275104892, 0.971941777388, 0.81174565395),
@@ -87,6 +87,13 @@ def test_values_of_the_momentum() -> None:
     assert [schedule.momentum_at(t) for t in range(8)] == pytest.approx(expected, rel=1e-10)
     schedule.step()
     assert optimizer.param_groups[0]["momentum"] == pytest.approx(expected[1])
+
+
+def test_values_in_three_phases() -> None:
+    schedule = optim.OneCycleLR(groups(), 1.0, 8, pct_start=0.4, three_phase=True)
+    expected = [0.04, 0.451688877629, 0.980556627335, 0.719399206241]
+    expected += [0.116198304241, 0.034970717942, 0.012910611469, 4e-06]
+    assert [schedule.lr_at(t) for t in range(8)] == pytest.approx(expected, rel=1e-10)
 
 
 def test_the_momentum_rises_along_a_line() -> None:

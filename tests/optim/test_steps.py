@@ -159,6 +159,42 @@ def test_lbfgs_puts_the_parameters_back_where_its_closure_fails() -> None:
     assert any(np.array_equal(w.numpy(), point) for point in calls[:2])
 
 
+def test_lbfgs_keeps_a_good_first_trial_where_no_more_are_allowed() -> None:
+    """The first trial is the minimum itself: a second one would be wasted."""
+    w = leaf([1.0])
+    opt = optim.LBFGS([w], lr=1.0, max_eval=2, line_search_fn="strong_wolfe")
+    opt.step(closure_of(opt, lambda: (w**2).sum() / 2))
+    assert w.numpy() == [0.0]
+    assert opt.state_dict()["state"]["func_evals"] == 2
+
+
+def test_lbfgs_goes_further_within_a_hundredth_and_tenfold() -> None:
+    """On a line no cubic has a minimum: the trial is halfway between these bounds."""
+    w = leaf([0.0])
+    tried = []
+
+    def closure() -> Any:
+        tried.append(w.numpy().item())
+        return closure_of(opt, lambda: -w.sum())()
+
+    opt = optim.LBFGS([w], lr=2.0, max_eval=3, line_search_fn="strong_wolfe")
+    opt.step(closure)
+    assert tried[:3] == pytest.approx([0, 2, (2.02 + 20) / 2])
+
+
+@pytest.mark.parametrize(
+    ("options", "evals"), [({"max_eval": 5}, 6), ({"max_eval": 100, "tolerance_change": 0.01}, 7)]
+)
+def test_lbfgs_searches_until_it_may_no_more_or_the_bracket_is_small(
+    options: dict[str, Any], evals: int
+) -> None:
+    """At the kink of |w| no slope is small enough."""
+    w = leaf([0.3])
+    opt = optim.LBFGS([w], max_iter=1, line_search_fn="strong_wolfe", **options)
+    opt.step(closure_of(opt, lambda: np.abs(w).sum()))
+    assert opt.state_dict()["state"]["func_evals"] == evals
+
+
 def test_lbfgs_comes_back_from_where_the_loss_is_nan() -> None:
     """log(w) is NaN left of 0, where the first trial goes."""
     w = leaf([3.0])
