@@ -143,6 +143,20 @@ def test_a_single_image_needs_no_batch(function: Any, x: Any, weight: Any) -> No
     assert gg.gradcheck(function, one, w)
 
 
+def test_same_keeps_the_size_and_puts_the_odd_zero_at_the_end() -> None:
+    x, w, b = drawn((1, 2, 5, 4), (3, 2, 2, 4), (3,))
+    same = F.conv2d(x, w, b, padding="same", dilation=(3, 1))
+    expected = composed(x, w, b, (1, 1), ((1, 2), (1, 2)), (3, 1), 1)
+    np.testing.assert_allclose(same, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 8], ids=["by lines", "by windows"])
+def test_halves_are_rounded_once_after_the_bias(size: int) -> None:
+    """2049 is 2048 in half precision, and so is 2048 + 1."""
+    x, w = np.ones((1, 2049, size, size), np.float16), np.ones((1, 2049, 1, 1), np.float16)
+    np.testing.assert_array_equal(F.conv2d(x, w, np.ones(1, np.float16)), 2050)
+
+
 def test_columns_are_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """In and out are 512 KB each; the columns of all images would be 4.6 MB."""
     monkeypatch.setattr(correlation, "COLUMNS", 1 << 16)

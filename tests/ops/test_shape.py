@@ -33,6 +33,14 @@ def test_stacks_of_mixed_dimensions() -> None:
     check_linear(lambda a, b: np.block([[np.ones((2, 2)), a], [b, 7.0]]), (2, 1), (2,))
 
 
+@pytest.mark.parametrize("lift", [np.atleast_1d, np.atleast_2d, np.atleast_3d])
+def test_what_has_the_axes_already_is_returned_itself(lift: Any) -> None:
+    least = int(lift.__name__[-2])
+    for axes in (least, least + 1):
+        t = leaf(np.ones((2,) * axes))
+        assert lift(t) is t
+
+
 def test_meshgrid_of_any_number_of_vectors() -> None:
     check_linear(np.meshgrid, (3,), (), (2,))
     assert gg.meshgrid() == ()
