@@ -15,7 +15,7 @@ TORCH_BIN := $(TORCH_VENV)/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-all lint format bench accuracy parity package cover lock env clean
+.PHONY: help demo test test-all lint format mutants bench accuracy parity package cover lock env clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,9 @@ cover: $(VENV)/.installed-dev  ## tests with line and branch coverage
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage report
 
+mutants: $(VENV)/.installed-dev  ## whether tests notice 300 faults planted in the rules (20 minutes)
+	$(BIN)/python -m tests.mutants $(ARGS)
+
 bench: $(TORCH_VENV)/.installed-bench  ## ratios to PyTorch, HIPS autograd and MyGrad (installs them)
 	$(TORCH_BIN)/python -m benchmarks $(ARGS)
 
@@ -66,7 +69,7 @@ lock:  ## pin the newest versions anew
 
 clean:  ## remove environments, caches and what was built
 	rm -rf .venv .venv-torch .venv-lock $(VENV) $(TORCH_VENV) build dist demo_output ./*.egg-info
-	rm -rf .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .coverage .coverage-mutants-* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(call install,environment,extras): setuptools comes from the lock too, hence no build isolation.
