@@ -99,7 +99,8 @@ def test_there_is_a_fault_for_every_law() -> None:
 def test_the_fault_is_found_and_its_law_named(name: str) -> None:
     with pytest.raises(AssertionError) as caught:
         check_op(FAULTS[name](), laws=[getattr(laws, name)])
-    (note, *_) = [*getattr(caught.value, "__notes__", ()), str(caught.value).split("\n")[0]]
+    notes: list[str] = getattr(caught.value, "__notes__", [])
+    note = [*notes, str(caught.value).split("\n", maxsplit=1)[0]][0]
     assert note.endswith(name.replace("_", " "))
 
 
