@@ -160,7 +160,7 @@ def _unit_axes(p: Tensor, axis: Any, i: int) -> tuple[int, ...]:
     given = tuple(range(1, p.ndim)) if axis is None else axis
     try:
         return np.lib.array_utils.normalize_axis_tuple(given, p.ndim)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         message = f"{CALLED}: parameter {i} {p.shape}: axis {axis}: {error}"
         raise ShapeError(message) from error
 
