@@ -1,12 +1,14 @@
 """One run of a gradient check, order by order."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from graphgrad.checks.choices import Choices, watched
-from graphgrad.checks.differences import Kind, Path, steps_of
+from graphgrad.checks.differences import Kind, Path, size_of, steps_of
 from graphgrad.checks.report import Comparison
 from graphgrad.checks.taylor import FIRST, MANY, SECOND, Remainders, remainders
 from graphgrad.checks.verdicts import Judged, Tolerance, judge
@@ -70,21 +72,17 @@ class Check:
 
     def _direction(self, points: Sequence[Array]) -> list[Array]:
         """Draw a direction in which each element moves by about its size, or by 1 if larger."""
-        return [np.asarray(self._weights(p.shape) * _sizes(p)) for p in points]
+        return [np.asarray(self._weights(p.shape) * size_of(p)) for p in points]
 
     def _path(
         self, f: Callable[..., Any], points: Sequence[Array], upstream: Sequence[Array], **way: Any
     ) -> Path:
-        def values(moved: Sequence[Array]) -> list[Array]:
-            with no_grad():
-                return [np.asarray(unwrapped(y)) for y in f(*map(constant, moved))]
-
         def watch(moved: Sequence[Array]) -> tuple[list[Array], Choices]:
             with enable_grad():
                 outs, choices = watched(lambda: f(*[Tensor(p, requires_grad=True) for p in moved]))
             return [np.asarray(unwrapped(y)) for y in outs], choices
 
-        return Path(values, points, upstream, watched=watch, **way)
+        return Path(partial(_values, f), points, upstream, watched=watch, **way)
 
     def _elements(
         self,
@@ -124,15 +122,8 @@ class Check:
         if not self._falls_fast(path, found):
             return own
         return [
-            Comparison(
-                c.name,
-                c.order,
-                c.analytic,
-                {
-                    index: _decided(judged, float(c.analytic[index]))
-                    for index, judged in c.judged.items()
-                },
-                c.tolerance,
+            dataclasses.replace(
+                c, judged={i: _decided(j, float(c.analytic[i])) for i, j in c.judged.items()}
             )
             for c in own
         ]
@@ -158,7 +149,7 @@ class Check:
             return []
         ways = [(DIRECTION, path)]
         if kinks:  # of equal elements together, as of all of a maximum
-            ways.append((TOGETHER, path.along([_sizes(p) for p in path.points])))
+            ways.append((TOGETHER, path.along([size_of(p) for p in path.points])))
         rows = [(name, way, _slope_along(way, found)) for name, way in ways]
         return [
             Comparison(name, level, np.asarray(along), {(): judged}, self.tolerance)
@@ -170,7 +161,7 @@ class Check:
         self, path: Path, along: float, found: Sequence[Array], level: int, *, kinks: bool
     ) -> Judged | None:
         judged = judge(path, along, self.tolerance, None, "central")
-        if kinks and judged.verdict == "cannot tell" and judged.why.startswith("not diff"):
+        if kinks and judged.jump:
             return None
         if level == 1 and judged.verdict == "cannot tell" and self._falls_fast(path, found):
             return _decided(judged, along)
@@ -209,10 +200,6 @@ def _decided(judged: Judged, analytic: float) -> Judged:
     return judged._replace(verdict="right", why=f"{judged.why}; the Taylor remainder tells")
 
 
-def _sizes(point: Array) -> Array:
-    return np.asarray(np.where(point == 0, 1.0, np.minimum(abs(point), 1.0)))
-
-
 def _slope_along(path: Path, found: Sequence[Array]) -> float:
     with np.errstate(all="ignore"):
         return sum(float(np.sum(g * d)) for g, d in zip(found, path.direction or (), strict=True))
@@ -241,9 +228,14 @@ def _analytic(f: Callable[..., Any], points: Sequence[Any], upstream: Sequence[A
 
 
 def _evaluate(f: Callable[..., Any], points: Sequence[Any]) -> list[Any]:
-    """Return the outputs of f as plain arrays, without recording."""
+    """Return the outputs of f as plain arrays; the points stay as they are."""
+    return _values(f, [p.copy() for p in points])
+
+
+def _values(f: Callable[..., Any], points: Sequence[Any]) -> list[Any]:
+    """Return the outputs of f as plain arrays, from points that it may write to."""
     with no_grad():
-        return [np.asarray(unwrapped(y)) for y in f(*[constant(p.copy()) for p in points])]
+        return [np.asarray(unwrapped(y)) for y in f(*map(constant, points))]
 
 
 def _is_recorded(y: Array) -> bool:

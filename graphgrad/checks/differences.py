@@ -86,8 +86,8 @@ class Path:
         """Return the line through the same point in another direction."""
         return Path(self.f, self.points, self.weights, direction=direction, watched=self.watched)
 
-    def from_points(self, points: Sequence[Array]) -> "Path":
-        """Return the same line through another point."""
+    def through(self, points: Sequence[Array]) -> "Path":
+        """Return the parallel line through another point."""
         return Path(
             self.f,
             points,
@@ -144,7 +144,7 @@ class Path:
 
     def quick(self) -> Slope:
         """Return the slope from two steps that suit most functions."""
-        step = max(QUICK * (min(abs(self.x), 1.0) or 1.0), 1e4 * float(np.spacing(abs(self.x))))
+        step = max(QUICK * float(size_of(self.x)), 1e4 * float(np.spacing(abs(self.x))))
         wide, narrow = self.central(step), self.central(step / 2)
         change = (narrow.slope - wide.slope) / 3
         return Slope(narrow.slope + change, abs(change) + narrow.noise)
@@ -161,6 +161,11 @@ class Path:
             steps.append(step)
             step /= RATIO
         return steps
+
+
+def size_of(x: Array) -> Array:
+    """Return by how much an element can move and stay of its size: |x|, at most 1; 1 at 0."""
+    return np.where(x == 0, 1.0, np.minimum(abs(x), 1.0))
 
 
 _EPS = {t: float(np.finfo(t).eps) for t in "efdg"}
@@ -227,11 +232,6 @@ def fixed(path: Path, step: float, kind: Kind, start: Value | None = None) -> Le
         message = f"h={step} is too small a step from {path.x}"
         raise ArgumentError(message)
     return level
-
-
-def one_sided(path: Path, start: Value, steps: Sequence[float], side: float) -> list[Level]:
-    """Return the one-sided slopes from the start, one for each step."""
-    return [path.difference(path.at(side * step), start) for step in steps]
 
 
 # ------------------------------------------------------------------------- for users
@@ -322,7 +322,8 @@ def slope(
         change = abs(level.slope - fixed(path, step / 2, kind, start).slope)
         return Slope(level.slope, 1.5 * change * 2**order / (2**order - 1) + level.noise)
     if kind == "forward":
-        return extrapolated(one_sided(path, start or path.at(0.0), path.steps(), 1.0), order)
+        start = start or path.at(0.0)
+        return extrapolated([path.difference(path.at(h), start) for h in path.steps()], order)
     found = path.quick()
     if found.bound < 1e-9 * abs(found.value):
         return found

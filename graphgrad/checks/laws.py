@@ -100,7 +100,8 @@ def _shown(x: Array) -> str:
     return f"{x.dtype}{list(x.shape)}" if _is_floating(x) else repr(x)
 
 
-def _require(condition: object, message: str) -> None:
+def require(condition: object, message: str) -> None:
+    """Raise an AssertionError with the message unless the condition holds."""
     if not condition:
         raise AssertionError(message)
 
@@ -125,25 +126,25 @@ def value_is_numpys(case: Case) -> None:
         "recorded Tensors": case.everything(*[Tensor(p, requires_grad=True) for p in case.points]),
     }
     for kind, outs in by_kind.items():
-        _require(len(outs) == len(expected), f"{len(outs)} outputs, NumPy has {len(expected)}")
+        require(len(outs) == len(expected), f"{len(outs)} outputs, NumPy has {len(expected)}")
         for y, e in zip(outs, expected, strict=True):
             number, plain = np.asarray(e), np.asarray(unwrapped(y))
             found, wanted = (plain.shape, plain.dtype), (number.shape, number.dtype)
-            _require(found == wanted, f"on {kind} {found}, NumPy has {wanted}")
+            require(found == wanted, f"on {kind} {found}, NumPy has {wanted}")
             _same(plain, number, f"value on {kind}")
     if case.points:
         moved = case.plain([p + 1e-3 for p in case.points])
         for y, before, after in zip(by_kind["recorded Tensors"], expected, moved, strict=True):
             if not isinstance(y, Tensor) and np.asarray(y).dtype.kind == "f":
                 constant_output = np.array_equal(before, after, equal_nan=True)
-                _require(constant_output, f"{type(y).__name__} instead of a Tensor")
+                require(constant_output, f"{type(y).__name__} instead of a Tensor")
 
 
 def gradient_agrees_with_differences(case: Case) -> None:
     """First and second order agree with differences."""
     if case.points:
         report = gradcheck(case.run, *map(np.asarray, case.points), order=2)
-        _require(report, f"\n{report}")
+        require(report, f"\n{report}")
 
 
 NOT_ANALYTIC = {np.sign, np.conjugate}  # accept complex numbers, but have no complex derivative
@@ -173,8 +174,8 @@ def arrays_and_tensors_agree(case: Case) -> None:
     """Sweeps on plain arrays and on Tensors (create_graph=True) give the same numbers."""
     on_arrays, on_tensors = (_gradients(case, create_graph=graph) for graph in (False, True))
     for g, t in zip(on_arrays, on_tensors, strict=True):
-        _require(isinstance(t, Tensor), f"create_graph gave a {type(t).__name__}")
-        _require(t.dtype == g.dtype, f"dtype {t.dtype} with create_graph, {g.dtype} without")
+        require(isinstance(t, Tensor), f"create_graph gave a {type(t).__name__}")
+        require(t.dtype == g.dtype, f"dtype {t.dtype} with create_graph, {g.dtype} without")
         _same(unwrapped(t), g, "with and without create_graph")
 
 
@@ -205,7 +206,7 @@ def backward_changes_nothing_else(case: Case) -> None:
     grads = [t.grad for t in variables if t.grad is not None]
     for i, g in enumerate(grads):
         for other in (*grads[:i], *arrays):
-            _require(not np.shares_memory(g, other), "a gradient shares memory with another array")
+            require(not np.shares_memory(g, other), "a gradient shares memory with another array")
         g[...] += 1  # the user may write into gradients
     for t, g in zip(variables, expected, strict=True):
         if t.grad is not None:
@@ -230,15 +231,15 @@ def gradient_has_its_inputs_dtype(case: Case) -> None:
                         np.asarray(unwrapped(y)).dtype,
                         np.asarray(e).dtype,
                     )
-                    _require(kinds[0] == kinds[1], f"value of dtype {kinds[0]}, NumPy's {kinds[1]}")
+                    require(kinds[0] == kinds[1], f"value of dtype {kinds[0]}, NumPy's {kinds[1]}")
             upstream = [
                 u.astype(y.dtype)
                 for u, y in zip(case.upstream(), case.run(*map(constant, points)), strict=True)
             ]
             found = case.pull(upstream, points)
         for g, p, e in zip(found, points, exact, strict=True):
-            _require(g.shape == p.shape, f"gradient of shape {g.shape} for {p.shape}")
-            _require(g.dtype == p.dtype, f"gradient of dtype {g.dtype} for {p.dtype}")
+            require(g.shape == p.shape, f"gradient of shape {g.shape} for {p.shape}")
+            require(g.dtype == p.dtype, f"gradient of dtype {g.dtype} for {p.dtype}")
             tolerance = 0.1 if coarse == "float16" else 1e-3
             with np.errstate(over="ignore"):  # values beyond float16's range become infinite
                 _same(g, e.astype(p.dtype), f"{coarse} against float64", tolerance)

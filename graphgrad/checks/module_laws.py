@@ -11,6 +11,7 @@ import numpy as np
 
 from graphgrad.checks.gradcheck import gradcheck
 from graphgrad.checks.inputs import is_floating
+from graphgrad.checks.laws import require
 from graphgrad.checks.modules import Twin
 from graphgrad.engine.operands import unwrapped
 from graphgrad.engine.record import constant
@@ -49,11 +50,6 @@ def floating_outputs(result: Any) -> list[Array]:
     return [y for y in map(unwrapped, leaves) if getattr(y, "dtype", np.dtype(int)).kind == "f"]
 
 
-def _require(condition: object, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)
-
-
 def _same(ours: Any, theirs: Any, message: str) -> None:
     pairs = zip(floating_outputs(ours), floating_outputs(theirs), strict=True)
     for a, b in pairs:
@@ -77,7 +73,7 @@ def every_parameter_takes_part(case: ModuleCase) -> None:
         total.backward()
     for name, p in module.named_parameters():
         left_out = p.requires_grad and p.size and p.grad is None
-        _require(not left_out, f"{name} got no gradient: does forward use it?")
+        require(not left_out, f"{name} got no gradient: does forward use it?")
 
 
 def float32_stays_float32(case: ModuleCase) -> None:
@@ -85,13 +81,13 @@ def float32_stays_float32(case: ModuleCase) -> None:
     module = case.fresh(np.float32)
     outs = floating_outputs(module(*case.arguments(np.float32)))
     for y in outs:
-        _require(y.dtype == np.float32, f"a float32 module returned {y.dtype}")
+        require(y.dtype == np.float32, f"a float32 module returned {y.dtype}")
     for name, p in module.named_parameters():
-        _require(p.dtype == np.float32, f"{name} became {p.dtype}")
+        require(p.dtype == np.float32, f"{name} became {p.dtype}")
 
 
 def inputs_are_not_written(case: ModuleCase) -> None:
-    """Its forward writes into none of its inputs."""
+    """Call forward: no input is written to."""
     given, before = case.arguments(), case.arguments()
     with no_grad():
         case.fresh()(*given)

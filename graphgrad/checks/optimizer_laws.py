@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.checks.laws import require
 from graphgrad.engine.graph import array_of
 from graphgrad.engine.record import constant
 from graphgrad.engine.tensor import Tensor
@@ -63,11 +64,6 @@ def loss_of(params: list[Tensor]) -> Tensor:
     return loss
 
 
-def _require(condition: object, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)
-
-
 def _values(params: list[Tensor]) -> list[Array]:
     return [np.array(array_of(p)) for p in params]
 
@@ -77,7 +73,7 @@ def it_goes_downhill(case: OptimizerCase) -> None:
     params = parameters()
     with np.errstate(all="ignore"):  # it may go to infinity
         first, *_, last = case.run(params, case.make(params), 3 * STEPS)
-    _require(last < first, f"the loss went from {first:.4g} to {last:.4g} in {3 * STEPS} steps")
+    require(last < first, f"the loss went from {first:.4g} to {last:.4g} in {3 * STEPS} steps")
 
 
 def equal_starts_have_equal_ends(case: OptimizerCase) -> None:
@@ -96,7 +92,7 @@ def every_element_moves(case: OptimizerCase) -> None:
     before, optimizer = _values(params), case.make(params)
     case.step(optimizer, lambda: loss_of(params))
     for number, (old, new) in enumerate(zip(before, _values(params), strict=True)):
-        _require(np.all(old != new), f"parameter {number} of 2 stays, or some of its elements do")
+        require(np.all(old != new), f"parameter {number} of 2 stays, or some of its elements do")
 
 
 def saved_and_loaded_it_goes_on_to_the_bit(case: OptimizerCase) -> None:
@@ -119,8 +115,8 @@ def it_writes_parameters_and_nothing_else(case: OptimizerCase) -> None:
     optimizer = case.make(params)
     case.step(optimizer, lambda: loss_of(params))
     for p in params:
-        _require(p.dtype == np.float32, f"a float32 parameter became {p.dtype}")
-        _require(p.requires_grad, "a parameter requires no gradient any more")
+        require(p.dtype == np.float32, f"a float32 parameter became {p.dtype}")
+        require(p.requires_grad, "a parameter requires no gradient any more")
     if case.step is usual_step:  # others may compute gradients more than once
         optimizer.zero_grad()
         loss_of(params).backward()

@@ -21,7 +21,6 @@ SECOND, FIRST = 1.8, 1.3  # orders from which, and up to which, the remainder co
 class Remainders:
     """The remainders for steps that are halved."""
 
-    steps: tuple[float, ...]
     sizes: tuple[float, ...]
     noise: tuple[float, ...]  # the rounding error of a remainder
 
@@ -72,11 +71,10 @@ class Remainders:
 def remainders(path: Path, along: float, count: int = FEW) -> Remainders:
     """Compute remainders for decreasing steps; ``along`` is ⟨g, d⟩."""
     start = path.at(0.0)
-    sizes, noise, steps = [], [], []
+    sizes, noise = [], []
     for k in range(count):
         step = LARGEST / 2**k
         level = path.difference(path.at(step), start)
-        steps.append(step)
         sizes.append(abs(level.slope - along) * step)
         noise.append(level.noise * step + 1e-16 * abs(along) * step)
-    return Remainders(tuple(steps), tuple(sizes), tuple(noise))
+    return Remainders(tuple(sizes), tuple(noise))

@@ -25,6 +25,7 @@ from graphgrad.checks.differences import (
     Value,
     extrapolated,
     grows,
+    size_of,
     slope,
 )
 from graphgrad.typing import Array
@@ -43,6 +44,11 @@ class Judged(NamedTuple):
     verdict: Verdict
     why: str = ""
     kink: bool = False
+
+    @property
+    def jump(self) -> bool:
+        """Whether f jumps here: at a kink there is a slope at least on one side."""
+        return self.kink and math.isnan(self.numeric)
 
 
 @dataclass(frozen=True)
@@ -147,10 +153,10 @@ def _on_one_side(
     path: Path, start: Value, values: Sequence[Value], changes: Sequence[Change | None]
 ) -> list[Level]:
     """Return the slopes to one side, on the piece of f that starts there."""
-    nearest = values[-1]
-    mine = [v for v in values if changes[-1] is None or _change(nearest, v) is None]
     if changes[-1] is None:
         mine = [v for v, change in zip(values, changes, strict=True) if change is None]
+    else:
+        mine = [v for v in values if _change(values[-1], v) is None]
     return [path.difference(v, start) for v in mine]
 
 
@@ -242,13 +248,11 @@ def _slopes_nearby(path: Path) -> list[float]:
     rng = np.random.default_rng(0)
     found = []
     for _ in range(PIECES):
-        sizes = [np.where(p == 0, 1.0, np.minimum(abs(p), 1.0)) * NEARBY for p in path.points]
         moved = [
-            np.asarray(p + s * rng.uniform(-1, 1, p.shape))
-            for p, s in zip(path.points, sizes, strict=True)
+            np.asarray(p + size_of(p) * NEARBY * rng.uniform(-1, 1, p.shape)) for p in path.points
         ]
-        near = path.from_points(moved)
-        found.append(near.central(NEARBY * NEARBY * (min(abs(path.x), 1.0) or 1.0)).slope)
+        step = NEARBY * NEARBY * float(size_of(path.x))
+        found.append(path.through(moved).central(step).slope)
     return [s for s in found if math.isfinite(s)]
 
 

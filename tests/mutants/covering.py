@@ -96,7 +96,7 @@ class Telling(ast.NodeTransformer):
         return node
 
     def call(self, node: ast.expr | ast.stmt) -> ast.expr:
-        """Return what tells of the line of a node; its value is None."""
+        """Return code that reports the line of a node; its value is None."""
         return ast.parse(f"{TELL}(({self.path!r}, {node.lineno}))", mode="eval").body
 
 
@@ -166,7 +166,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def copy_checkout(folder: Path) -> None:
-    """Copy what git has or would take in: faults are planted there, whoever edits meanwhile."""
+    """Copy the files that git has or would add; faults are planted in the copy."""
     listed = [
         "git",
         "-C",
