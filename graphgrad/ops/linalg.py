@@ -154,7 +154,7 @@ pinv: Op[Tensor] = op(
     domain=Cases(
         lambda r: call(r(3, 3), 2),
         lambda r: call(r(2, 2, 2), 5),
-        lambda r: call(r(3, 3), 0),
+        lambda r: call(r(2, 1, 3, 3), 0),
         lambda r: call(r(3, 3), 1),
         lambda r: call(r(3, 3) + 4 * np.eye(3), -3),
         lambda r: call(r(0, 0), 3),

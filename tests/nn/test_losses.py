@@ -228,6 +228,18 @@ def test_hinge_losses_are_their_definitions(delta: float, squared: bool) -> None
     )
 
 
+def test_a_sure_answer_leaves_the_other_costs_as_they_are() -> None:
+    costs = F.binary_cross_entropy_with_logits([np.inf, 0.3], [1.0, 0.4], reduction="none")
+    alone = F.binary_cross_entropy_with_logits([0.3], [0.4], reduction="none")
+    np.testing.assert_allclose(costs, np.append(0, alone), rtol=1e-15)
+
+
+def test_class_0_can_be_ignored() -> None:
+    logits = np.random.default_rng(0).standard_normal((3, 4))
+    ignoring = F.cross_entropy(logits, [0, 2, 1], ignore_index=0)
+    np.testing.assert_allclose(ignoring, F.cross_entropy(logits[1:], [2, 1]))
+
+
 def test_binary_cross_entropy_keeps_its_digits_near_the_minimum() -> None:
     """x − x t cancels where the target is nearly 1 and the logit right."""
     loss = F.binary_cross_entropy_with_logits(np.array(4.59375), np.array(0.99))

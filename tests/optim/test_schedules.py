@@ -266,6 +266,15 @@ def test_the_rate_has_a_floor() -> None:
     assert rates(optimizer) == pytest.approx([0.05, 1e-4])
 
 
+def test_a_group_added_later_has_the_floor_of_the_last_one() -> None:
+    optimizer = two()
+    schedule = optim.ReduceLROnPlateau(optimizer, patience=0, min_lr=[0.0, 0.05])
+    optimizer.param_groups.append({"lr": 0.1, "momentum": 0.9})
+    for _ in range(4):
+        schedule.step(1.0)
+    assert rates(optimizer)[2] == pytest.approx(0.05)
+
+
 def test_a_metric_of_nan_is_an_error_and_counts_for_nothing() -> None:
     optimizer = groups()
     schedule = optim.ReduceLROnPlateau(optimizer, patience=0)
