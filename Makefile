@@ -48,7 +48,7 @@ cover: $(VENV)/.installed-dev  ## tests with line and branch coverage
 mutants: $(VENV)/.installed-dev  ## whether tests notice 300 faults planted in the rules (20 minutes)
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-bench: $(TORCH_VENV)/.installed-bench  ## ratios to PyTorch, HIPS autograd and MyGrad (installs them)
+bench: $(TORCH_VENV)/.installed-bench  ## ratios to PyTorch, JAX, HIPS autograd and MyGrad (installs them)
 	$(TORCH_BIN)/python -m benchmarks $(ARGS)
 
 accuracy: $(TORCH_VENV)/.installed-parity  ## errors in ULP of every op, beside PyTorch and JAX (installs them)

@@ -1,53 +1,59 @@
-"""Print ratios of graphgrad to its peers; with --save, also into docs/benchmarks.md."""
+"""Print ratios of graphgrad to its peers and our goals; with --save, also into docs/benchmarks.md.
+
+The page is for users and has no goals; they are in `benchmarks/cases.py`, and those of other things
+here.
+"""
 
 import argparse
-import functools
 import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
-import numpy as np
-
-from benchmarks import commits, growth, imports, laws, memory, networks, peers, pictures
-from benchmarks.report import ROOT, Report, versions
+from benchmarks import commits, growth, imports, laws, libraries, memory, pictures
+from benchmarks.cases import CASES, KINDS, Case
+from benchmarks.libraries import JAX, OURS, TORCH
+from benchmarks.machine import Load, at_best
+from benchmarks.report import ROOT, Cell, Judged, Report, versions
 from benchmarks.timing import Ratio, Times, duration
+from benchmarks.turns import VARIABLES, Row, environment
 from tests.browser import NoBrowserError
 
-GOALS = {  # case, then peer: at most this share of its time
-    "scalar": {"PyTorch": 0.6, "HIPS autograd": 0.25, "MyGrad": 0.25},
-    "16 floats": {"PyTorch": 0.8, "HIPS autograd": 0.25, "MyGrad": 0.25},
-    "step": {"PyTorch": 0.6, "NumPy by hand": 1.3},
-}
 NODE_BYTES = 600
 HALF = 0.5  # share of the bytes of Graphviz's own SVG
 DRAWN, OPENS, STEP = 2.0, 1.0, 0.016  # seconds
 PAGES = {"apples and oranges": 40_000, "100 steps of an RNN": 600_000}  # bytes
-IN_A_ROW = 0.02  # seconds of training steps that a contestant takes at a time
 DOUBLED = 2.5  # times as long for twice the work: 2 would be in proportion, 4 with its square
 IMPORT = 0.04  # seconds of processor time over NumPy's own import
-PEAK = 1.2  # share of PyTorch's memory in a training step
-Cases = dict[str, tuple[Callable[[str], Callable[[], Any]], float | None]]
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 SAVED = ROOT / "docs" / "benchmarks.md"
+INTRODUCTION = """
+A ratio is graphgrad's processor time as a share of the other library's: 0.5 is half of its time, 2
+twice as much. It is the median over rounds in which the libraries take turns, with the quartiles;
+(?) marks one that this run did not settle, for they are more than a fifth of it apart. All compute
+on one thread, unless the row says two: there the ratios are of the time on the clock. Each row runs
+in processes that ran nothing else before, and starts when all have computed the same numbers. JAX
+is compiled by `jax.jit` before it is timed. "At best" is what no library can beat on this machine:
+the row's matrix products at the speed of a large one, or copying as many bytes as it must read and
+write.
+"""
+ADVICE = """
+What you can do yourself: compute in float32, which halves what large arrays take; small arrays do
+not gain. Give an op more to do: a batch of 100 costs a small network little more than a batch of
+10, since each op takes microseconds before it computes anything. Let BLAS use as many threads as
+there are cores at rest (`OMP_NUM_THREADS`), and one where other programs keep them busy. Put what
+needs no gradient into `with gg.no_grad():`, which records nothing and keeps no arrays.
+"""
 
 
-def against(ratio: Ratio, goal: float | None) -> str:
-    """Format a ratio beside its goal."""
-    if goal is None:
-        return str(ratio)
-    return f"{ratio} {'✓' if ratio.median <= goal else '✗'} ≤ {goal}"
+def judged(ratio: Ratio, goal: float | None) -> Cell:
+    """Format a ratio, and judge it where there is a goal."""
+    return str(ratio) if goal is None else Judged(str(ratio), ratio.median <= goal, f"{goal:g}")
 
 
-def mark(good: bool) -> str:
-    """Return a tick or a cross."""
-    return "✓" if good else "✗"
-
-
-def in_time(seconds: float, goal: float) -> str:
-    """Format a time beside its goal."""
-    return f"{duration(seconds)} {mark(seconds <= goal)} ≤ {duration(goal)}"
+def in_time(seconds: float, goal: float) -> Judged:
+    """Judge a time."""
+    return Judged(duration(seconds), seconds <= goal, duration(goal))
 
 
 def kilobytes(size: int) -> str:
@@ -55,58 +61,53 @@ def kilobytes(size: int) -> str:
     return f"{size / 1000:.3g} KB"
 
 
-def small_ops(report: Report, there: list[str], rounds: int) -> None:
-    """Time forward and backward of one op."""
-    report.say("", "## One small op, forward and backward", "")
-    report.say(
-        "float64, every law of the engine on, fresh gradients on each call. Share of the peer's",
-        "processor time: the median over interleaved rounds (and its quartiles), with the goal.",
-    )
-    rng = np.random.default_rng(0)
-    rows = []
-    for case, shape in (("scalar", ()), ("16 floats", (16,))):
-        x, y = rng.uniform(0.5, 1.5, (2, *shape))
-        for op in peers.OPS:
-            work = {name: peers.small_op(name, op, x, y) for name in ("graphgrad", *there)}
-            expected = work["graphgrad"]()
-            for name in there:
-                for ours, theirs in zip(expected, work[name](), strict=True):
-                    np.testing.assert_allclose(np.asarray(theirs), ours, err_msg=name)
-            times = Times(work, rounds, time.process_time)
-            ratios = [
-                against(times.ratio("graphgrad", name), GOALS[case].get(name)) for name in there
-            ]
-            rows.append([case, op, duration(times.median("graphgrad")), *ratios])
-    report.table(["inputs", "op", "graphgrad", *[f"share of {name}" for name in there]], rows)
+def kind(report: Report, there: list[str], rounds: int, name: str) -> None:
+    """Time the cases of one kind."""
+    report.say("", f"## {KINDS[name].heading}", "")
+    report.paragraph(KINDS[name].text)
+    cases = {label: case for label, case in CASES.items() if case.kind == name}
+    others = {
+        peer: None
+        for case in cases.values()
+        for peer in case.peers
+        if peer in there or peer not in libraries.MODULES
+    }
+    bounded = any(case.flops or case.bytes for case in cases.values())
+    rows = [timed(label, case, list(others), bounded, rounds) for label, case in cases.items()]
+    best = ["at best"] if bounded else []
+    report.table(["", "graphgrad", "on the clock", *best, *map(titled, others)], rows)
 
 
-def step(report: Report, there: list[str], rounds: int) -> None:
-    """Time a step of training."""
-    report.say("", "## A training step: 784 → 50 → 10, batch 100, float32", "")
-    threads = os.environ.get(THREADS[0], "as many threads as each likes")
-    report.say(
-        f"Forward, cross-entropy, backward, update, threads: {threads}. MyGrad and HIPS",
-        "autograd as their users would write it; PyTorch with addmm and its own SGD; NumPy written",
-        "out by hand. Wall-clock time; each takes some 20 ms of steps in a row.",
-    )
-    problem = peers.Problem()
-    names = ["graphgrad", "NumPy by hand", *there]
-    work = {name: peers.training_step(name, problem) for name in names}
-    losses = {name: [step() for _ in range(3)] for name, step in work.items()}
-    for name in names:
-        np.testing.assert_allclose(losses[name], losses["graphgrad"], rtol=1e-4, err_msg=name)
-    times = Times(work, rounds, sample=IN_A_ROW)
-    rows = [["graphgrad", duration(times.median("graphgrad")), ""]]
-    for name in names[1:]:
-        ratio = against(times.ratio("graphgrad", name), GOALS["step"].get(name))
-        rows.append([name, duration(times.median(name)), ratio])
-    report.table(["contestant", "a step", "graphgrad's share of it"], rows)
+def titled(peer: str) -> str:
+    """Head the column of a peer."""
+    return f"/ {peer} jit" if peer == JAX else f"/ {peer}"
+
+
+def timed(label: str, case: Case, others: list[str], bounded: bool, rounds: int) -> list[Cell]:
+    """Time a case, and return its row of the table."""
+    taking_part = [peer for peer in others if peer in case.peers]
+    row = Row(label, [OURS, *taking_part], case.threads, rounds)
+    took = row.median(OURS)
+    cells: list[Cell] = [label, duration(took.processor), duration(took.wall)]
+    if bounded:
+        best = at_best(case.threads, case.flops, case.bytes)
+        cells.append("" if best is None else duration(best))
+    for peer in others:
+        if peer in row.failed:
+            cells.append(Judged("failed", False, row.failed[peer]))
+        elif peer in taking_part:
+            cells.append(judged(row.ratio(OURS, peer), case.goals.get(peer)))
+        else:
+            cells.append("")
+    on_the_clock = [f"{row.wall(OURS, p).median:.2f}" for p in taking_part if p not in row.failed]
+    print(*cells, "on the clock:", *on_the_clock, sep=" · ", file=sys.stderr, flush=True)
+    return cells
 
 
 def law(report: Report, _: list[str], rounds: int) -> None:
     """Show what each promise costs."""
     report.say("", "## What each promise costs", "")
-    seconds, rows = laws.costs(rounds)
+    seconds, rows = laws.costs(5 * rounds)
     report.say(
         f"Forward and backward of a scalar x · y, {duration(seconds)}: the share of it that goes",
         "when one promise is taken out of a copy of the engine.",
@@ -121,66 +122,28 @@ def law(report: Report, _: list[str], rounds: int) -> None:
     report.table(["promise", "share", "time"], table)
 
 
-def bytes_per_node(report: Report, _: list[str], __: int) -> None:
-    """Show what a chain of scalars costs."""
-    report.say("", "## Memory of a chain of scalars", "")
-    report.say(
-        f"Bytes per node by tracemalloc, {memory.LENGTH} nodes, garbage collector off. The goal",
-        f"is {NODE_BYTES} while recorded, and nothing left after deletion.",
+def remembered(report: Report, there: list[str], __: int) -> None:
+    """Show what training steps and a chain of scalars cost."""
+    report.say("", "## Memory", "")
+    if TORCH in there:
+        report.say("What training steps add to the memory of a process, at the peak:")
+        rows: list[list[Cell]] = []
+        for label, goal in [(n, case.memory) for n, case in CASES.items() if case.memory]:
+            ours, theirs = (memory.step(name, label) for name in (OURS, TORCH))
+            share = Judged(f"{ours / theirs:.2f}", ours <= goal * theirs, f"{goal}")
+            rows.append([label, f"{ours / 2**20:.0f} MiB", f"{theirs / 2**20:.0f} MiB", share])
+        report.table(["training step", OURS, TORCH, f"/ {TORCH}"], rows)
+    report.paragraph(
+        f"Bytes per node of a chain of {memory.LENGTH} scalars, by tracemalloc, garbage collector "
+        "off: while it is recorded, after `backward()`, and after it is dropped."
     )
     rows = []
     for name, compute in memory.CHAINS.items():
         found = memory.chain(compute)
-        verdict = "✓" if found.recorded <= NODE_BYTES and found.left < 1 else "✗"
-        cells = [f"{found.recorded:.0f}", f"{found.swept:.0f}", f"{found.left:.1f}"]
-        rows.append([name, *cells, verdict])
-    report.table(["op", "recorded", "after backward()", "after deletion", ""], rows)
-
-
-def compared(report: Report, heading: str, cases: Cases, rounds: int) -> None:
-    """Time each case in both libraries, and compare what they computed."""
-    rows = []
-    for label, (work, goal) in cases.items():
-        both = {name: work(name) for name in ("graphgrad", "PyTorch")}
-        ours, theirs = (np.asarray(run()) for run in both.values())
-        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4, err_msg=label)
-        times = Times(both, rounds, sample=IN_A_ROW)
-        ratio = against(times.ratio("graphgrad", "PyTorch"), goal)
-        rows.append([label, *[duration(times.median(name)) for name in both], ratio])
-    report.table([heading, "graphgrad", "PyTorch", "share of PyTorch's time"], rows)
-
-
-def nets(report: Report, there: list[str], rounds: int) -> None:
-    """Time training steps and layers against PyTorch."""
-    report.say("", "## Networks and layers, float32, batch 100", "")
-    if "PyTorch" not in there:
-        report.say("PyTorch is not installed.")
-        return
-    threads = os.environ.get(THREADS[0], "as many threads as each likes")
-    report.say(
-        "The same modules with the same numbers in both libraries. A step is forward,",
-        f"cross-entropy, backward, update; threads: {threads}. Wall-clock time; each takes some",
-        "20 ms of them in a row.",
-    )
-    steps: Cases = {
-        label: (functools.partial(networks.training_step, network=case), case.goal)
-        for label, case in networks.NETWORKS.items()
-    }
-    compared(report, "training step", steps, max(rounds // 5, 2))
-    layers: Cases = {
-        label: (functools.partial(networks.layer, case=case), case.goal)
-        for label, case in networks.LAYERS.items()
-    }
-    compared(report, "layer, forward and backward", layers, max(rounds // 5, 2))
-    update: Cases = {"Adam": (networks.adam, 1.0)}
-    compared(report, "update of 10,000,000 parameters", update, max(rounds // 5, 2))
-    rows = []
-    for label in list(networks.NETWORKS)[1:]:
-        ours, theirs = (memory.step(name, label) for name in ("graphgrad", "PyTorch"))
-        verdict = f"{ours / theirs:.2f} {'✓' if ours <= PEAK * theirs else '✗'} ≤ {PEAK}"
-        rows.append([label, f"{ours / 2**20:.0f} MiB", f"{theirs / 2**20:.0f} MiB", verdict])
-    report.say("", "What training steps add to the memory of a process, at the peak:")
-    report.table(["training step", "graphgrad", "PyTorch", "share of PyTorch's"], rows)
+        recorded = Judged(f"{found.recorded:.0f}", found.recorded <= NODE_BYTES, f"{NODE_BYTES}")
+        left = Judged(f"{found.left:.1f}", found.left < 1, "1")
+        rows.append([name, recorded, f"{found.swept:.0f}", left])
+    report.table(["op", "recorded", "after backward()", "dropped"], rows)
 
 
 def grown(report: Report, _: list[str], rounds: int) -> None:
@@ -190,8 +153,8 @@ def grown(report: Report, _: list[str], rounds: int) -> None:
     rows = []
     for name, (make, count) in growth.CASES.items():
         work = {"once": make(count), "twice": make(2 * count)}
-        times = Times(work, max(rounds // 5, 2), time.process_time)
-        ratio = against(times.ratio("twice", "once"), DOUBLED)
+        times = Times(work, rounds, time.process_time)
+        ratio = judged(times.ratio("twice", "once"), DOUBLED)
         rows.append([name, f"{count:,}", duration(times.median("once")), ratio])
     report.table(["work", "of it", "graphgrad", "twice as much"], rows)
 
@@ -203,13 +166,13 @@ def imported(report: Report, _: list[str], rounds: int) -> None:
         "Processor time of fresh processes that take turns, bytecode written before: Python's",
         "start and the import, and what that adds to `import numpy`.",
     )
-    verdicts: dict[str, Callable[[float], str]] = {
+    verdicts: dict[str, Callable[[float], Cell]] = {
         "numpy": lambda _: "",
         "graphgrad": lambda more: in_time(more, IMPORT),
     }
     rows = [
         [f"import {name}", duration(seconds), verdicts.get(name, duration)(more)]
-        for name, (seconds, more) in imports.added(max(rounds // 5, 2)).items()
+        for name, (seconds, more) in imports.added(rounds).items()
     ]
     report.table(["", "in all", "over NumPy"], rows)
 
@@ -222,16 +185,17 @@ def seen(report: Report, _: list[str], __: int) -> None:
         "1,000 bytes; Graphviz's own SVG is that of the same graph, by `to_dot()`.",
     )
     found = {name: pictures.picture(compute) for name, compute in pictures.GRAPHS.items()}
-    rows = []
+    rows: list[list[Cell]] = []
     for name, p in found.items():
         share = p.svg / p.by_graphviz
-        verdict = f"{share:.2f} {mark(share <= HALF)} ≤ {HALF}"
+        verdict = Judged(f"{share:.2f}", share <= HALF, f"{HALF}")
         drawn = in_time(p.seconds, DRAWN)
         rows.append([name, str(p.values), drawn, kilobytes(p.svg), verdict])
     report.table(["graph", "values", "drawn in", "SVG", "share of Graphviz's"], rows)
     rows = []
     for name, (compute, goal) in {n: (c, PAGES[n]) for n, c in pictures.GRAPHS.items()}.items():
-        page = f"{kilobytes(found[name].page)} {mark(found[name].page <= goal)} ≤ {goal // 1000} KB"
+        size = found[name].page
+        page = Judged(kilobytes(size), size <= goal, f"{goal // 1000} KB")
         try:
             told = pictures.opened(compute)
         except NoBrowserError as error:
@@ -250,9 +214,8 @@ def seen(report: Report, _: list[str], __: int) -> None:
 def against_commit(report: Report, commit: str, names: list[str], pairs: int) -> None:
     """Compare the package as it stands with that of a commit."""
     report.say(
-        f"The package as it stands, against commit {commit}. Processor time, one core, threads:",
-        f"{os.environ.get(THREADS[0], 'as many as each likes')}; {pairs} pairs of fresh processes"
-        " that take turns.",
+        f"The package as it stands, against commit {commit}. Processor time, one core, one thread;",
+        f"{pairs} pairs of fresh processes that take turns.",
     )
     rows = []
     for case in commits.compared(commit, names, pairs):
@@ -267,26 +230,43 @@ def against_commit(report: Report, commit: str, names: list[str], pairs: int) ->
 
 
 SECTIONS: dict[str, Callable[[Report, list[str], int], None]] = {
-    "ops": small_ops,
-    "step": step,
-    "nets": nets,
+    **{name: partial(kind, name=name) for name in KINDS},
+    "memory": remembered,
     "laws": law,
     "growth": grown,
-    "memory": bytes_per_node,
     "imports": imported,
     "pictures": seen,
 }
 
 
-def main() -> None:
+def compared(chosen: list[str], rounds: int) -> Report:
     """Run the sections asked for."""
+    there, missing = libraries.installed()
+    report = Report()
+    load = Load()
+    report.say("# Speed and memory", "", f"By `make bench ARGS=--save`: {versions(there)}.", "")
+    for paragraph in (INTRODUCTION, ADVICE):
+        report.paragraph(paragraph.strip())
+    for name in missing:
+        report.paragraph(f"{name} is not installed and left out; `make bench` installs it.")
+    for name in chosen:
+        SECTIONS[name](report, there, rounds)
+    report.say("", "## How busy the machine was", "", str(load))
+    report.goals()
+    return report
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Describe the arguments."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="section", help=f"of {', '.join(SECTIONS)}")
-    parser.add_argument("--rounds", type=int, default=101, help="more give a narrower spread")
+    parser.add_argument(
+        "--rounds", type=int, default=20, help="more give a narrower spread (default 20)"
+    )
     parser.add_argument(
         "--against",
         metavar="COMMIT",
-        help="compare only with the package of a commit; sections are then of: "
+        help="compare only with the package of a commit; sections are then cases, "
         + ", ".join(f"'{name}'" for name in commits.WORK),
     )
     parser.add_argument(
@@ -295,15 +275,18 @@ def main() -> None:
     parser.add_argument(
         "--save", action="store_true", help=f"write {SAVED.parent.name}/{SAVED.name}"
     )
-    parser.add_argument(
-        "--threads", type=int, default=1, help="of BLAS and PyTorch; 0 lets each choose (default 1)"
-    )
+    return parser
+
+
+def main() -> None:
+    """Compare with the peers, or with another commit."""
+    parser = arguments()
     options = parser.parse_args()
-    if options.threads and any(os.environ.get(n) != str(options.threads) for n in THREADS):
-        os.environ.update(dict.fromkeys(THREADS, str(options.threads)))  # read when NumPy loads
-        os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]])
+    if any(os.environ.get(n) != "1" for n in VARIABLES):  # read when NumPy loads
+        command = [sys.executable, "-m", "benchmarks", *sys.argv[1:]]
+        os.execve(sys.executable, command, environment(1))
     known = list(commits.WORK if options.against else SECTIONS)
-    chosen = options.sections or known
+    chosen = options.sections or list(commits.USUAL if options.against else SECTIONS)
     if unknown := set(chosen) - set(known):
         parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if min(options.rounds, options.pairs) < 2:
@@ -317,13 +300,7 @@ def main() -> None:
             parser.error(str(error))
         return
 
-    there, missing = peers.installed()
-    report = Report()
-    report.say("# Speed and memory", "", f"By `make bench ARGS=--save`: {versions(there)}.")
-    for name in missing:
-        report.say("", f"{name} is not installed and left out; `make bench` installs it.")
-    for name in chosen:
-        SECTIONS[name](report, there, options.rounds)
+    report = compared(chosen, options.rounds)
     if options.save:
         report.save(SAVED)
 

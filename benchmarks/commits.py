@@ -19,9 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from benchmarks import growth, networks, peers
+from benchmarks import growth
+from benchmarks.cases import CASES
+from benchmarks.libraries import OURS
 from benchmarks.timing import Ratio, Times
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,25 +31,20 @@ SAMPLES = 31  # in each process
 Work = Callable[[], Any]
 
 
-def _small_op(op: str, shape: tuple[int, ...]) -> Work:
-    x, y = np.random.default_rng(0).uniform(0.5, 1.5, (2, *shape))
-    return peers.small_op("graphgrad", op, x, y)
-
-
 WORK: dict[str, Callable[[], Work]] = {
-    "multiply two scalars": partial(_small_op, "multiply", ()),
-    "tanh of a scalar": partial(_small_op, "tanh", ()),
-    "multiply 16 floats": partial(_small_op, "multiply", (16,)),
-    "exp of 1,000,000 floats": partial(_small_op, "exp", (1_000_000,)),
-    "step of 784-50-10": lambda: peers.training_step("graphgrad", peers.Problem()),
-    **{
-        f"step of {name}": partial(networks.training_step, "graphgrad", network)
-        for name, network in networks.NETWORKS.items()
-        if name.startswith("SimpleConvNet")
-    },
-    "batch norm, units": partial(networks.layer, "graphgrad", networks.LAYERS["batch norm, units"]),
+    **{name: partial(case.work, OURS) for name, case in CASES.items()},
     **{name: partial(make, count) for name, (make, count) in growth.CASES.items()},
 }
+USUAL = (  # what is compared where no case is named
+    "multiply, scalar",
+    "tanh, scalar",
+    "multiply, 16 floats",
+    "three branches, 10⁶",
+    "784-50-10",
+    "SimpleConvNet, Adam",
+    "batch norm, units",
+    *growth.CASES,
+)
 
 
 @contextmanager

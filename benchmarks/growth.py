@@ -6,25 +6,10 @@ from typing import Any
 import numpy as np
 
 import graphgrad as gg
+from benchmarks import programs
+from benchmarks.libraries import OURS
 
 Work = Callable[[], Any]
-
-
-def simulation(steps: int) -> Work:
-    """Differentiate through a simulation whose forces are themselves gradients."""
-    start = np.linspace(-1.0, 1.0, 4)
-
-    def energy(x: Any) -> Any:
-        return np.sum(np.cos(x) + 0.5 * x * x)
-
-    def distance(x: Any) -> Any:
-        v = np.zeros(4)
-        for _ in range(steps):
-            v = v - 0.01 * gg.grad(energy)(x)
-            x = x + 0.01 * v
-        return np.sum(x * x)
-
-    return lambda: gg.grad(distance)(start)
 
 
 def joined(join: Callable[[Any], Any], count: int) -> Work:
@@ -41,7 +26,10 @@ def joined(join: Callable[[Any], Any], count: int) -> Work:
 
 
 CASES: dict[str, tuple[Callable[[int], Work], int]] = {
-    "gradients in the steps of a simulation": (simulation, 100),
+    "gradients in the steps of a simulation": (
+        lambda steps: programs.simulation(OURS, steps),
+        100,
+    ),
     "stack": (lambda count: joined(np.stack, count), 4000),
     "concatenate": (lambda count: joined(np.concatenate, count), 4000),
 }

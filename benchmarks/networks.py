@@ -1,15 +1,18 @@
-"""Networks and layers in graphgrad and in PyTorch.
+"""Networks and layers in graphgrad, PyTorch and JAX.
 
-The names of modules and their arguments are the same in both libraries, so a builder takes `nn`
-or `torch.nn`; graphgrad has the networks of Saito's book in `nn.models`, and PyTorch gets their
-layers here. Shapes of parameters come in the same order, so both start from the same numbers.
+The names of modules and their arguments are the same in all, so a builder takes `nn`, `torch.nn` or
+`benchmarks.jax_modules`; graphgrad has the networks of Saito's book in `nn.models`, and the others
+get their layers here. Shapes of parameters come in the same order, so all start from the same
+numbers.
 """
 
-import importlib
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from benchmarks.libraries import JAX, computed, loaded
 
 Array = np.ndarray[Any, Any]
 Work = Callable[[], Any]
@@ -50,83 +53,95 @@ def deep_convnet(m: Any) -> Any:
 
 
 class Network(NamedTuple):
-    """A network, the shape of an image, the optimizer, and the goal: share of PyTorch's time."""
+    """A network, the shape of an image, and the optimizer."""
 
     build: Callable[[Any], Any]
     shape: tuple[int, ...]
     optimizer: tuple[str, float]
-    goal: float
 
 
 NETWORKS = {
-    "784-50-10, SGD": Network(mlp, (784,), ("SGD", 1e-3), 0.6),
-    "SimpleConvNet, Adam": Network(simple_convnet, (1, 28, 28), ("Adam", 1e-3), 1.5),
-    "deep conv net, Adam": Network(deep_convnet, (1, 28, 28), ("Adam", 1e-3), 3.0),
+    "784-50-10 of modules, SGD": Network(mlp, (784,), ("SGD", 1e-3)),
+    "SimpleConvNet, Adam": Network(simple_convnet, (1, 28, 28), ("Adam", 1e-3)),
+    "deep conv net, Adam": Network(deep_convnet, (1, 28, 28), ("Adam", 1e-3)),
 }
 BATCH = 100
 
 
 class Layer(NamedTuple):
-    """A layer, the shape of its input, and the goal."""
+    """A layer, the shape of its input, which number of rows it looks up, and its output."""
 
     build: Callable[[Any], Any]
     shape: tuple[int, ...]
-    goal: float | None
+    rows: int | None = None  # inputs are whole numbers below it
+    output: Callable[[Any], Any] = lambda y: y
 
 
 LAYERS = {
-    "max pooling 2×2": Layer(lambda m: m.MaxPool2d(2), (100, 30, 24, 24), 2.0),
-    "max pooling 3×3, stride 2": Layer(lambda m: m.MaxPool2d(3, 2), (32, 64, 55, 55), 2.0),
-    "batch norm, maps": Layer(lambda m: m.BatchNorm2d(16), (100, 16, 28, 28), 2.0),
-    "batch norm, units": Layer(lambda m: m.BatchNorm1d(100), (100, 100), 2.0),
-    "convolution 5×5": Layer(lambda m: m.Conv2d(1, 30, 5), (100, 1, 28, 28), None),
-    "convolution 3×3": Layer(lambda m: m.Conv2d(64, 64, 3, padding=1), (32, 64, 32, 32), None),
-    "convolution 1×1": Layer(lambda m: m.Conv2d(64, 64, 1), (32, 64, 32, 32), None),
+    "layer norm": Layer(lambda m: m.LayerNorm(1000), (1000, 1000)),
+    "batch norm, maps": Layer(lambda m: m.BatchNorm2d(16), (100, 16, 28, 28)),
+    "batch norm, units": Layer(lambda m: m.BatchNorm1d(100), (100, 100)),
+    "max pooling 2×2": Layer(lambda m: m.MaxPool2d(2), (100, 30, 24, 24)),
+    "max pooling 3×3, stride 2": Layer(lambda m: m.MaxPool2d(3, 2), (32, 64, 55, 55)),
+    "embedding": Layer(lambda m: m.Embedding(10_000, 128), (32, 100), rows=10_000),
+    "LSTM, 100 steps": Layer(lambda m: m.LSTM(128, 128), (100, 32, 128), output=lambda y: y[0]),
+    "transformer block": Layer(
+        lambda m: m.TransformerEncoderLayer(128, 4, 512, dropout=0.0), (64, 32, 128)
+    ),
+    "convolution 1×1": Layer(lambda m: m.Conv2d(64, 64, 1), (32, 64, 32, 32)),
+    "convolution 5×5, 1 channel": Layer(lambda m: m.Conv2d(1, 30, 5), (100, 1, 28, 28)),
+    "convolution 3×3, depth-wise": Layer(
+        lambda m: m.Conv2d(64, 64, 3, padding=1, groups=64), (32, 64, 32, 32)
+    ),
+    "convolution 3×3, 64 channels": Layer(
+        lambda m: m.Conv2d(64, 64, 3, padding=1), (32, 64, 32, 32)
+    ),
+    "convolution 3×3, 128 channels": Layer(
+        lambda m: m.Conv2d(128, 128, 3, padding=1), (32, 128, 16, 16)
+    ),
 }
 
 
-def libraries(name: str) -> tuple[Any, Any, Callable[[Array], Any]]:
-    """Return the modules, the optimizers, and the tensor of an array."""
-    if name == "PyTorch":
-        torch = importlib.import_module("torch")
-        return torch.nn, torch.optim, torch.tensor
-    gg = importlib.import_module("graphgrad")
-    return gg.nn, gg.optim, gg.Tensor
-
-
-def built(name: str, build: Callable[[Any], Any]) -> Any:
-    """Build a model with the same numbers in either library."""
-    module = libraries(name)[0]
-    model = build(module)
+def numbers(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """Draw weights and biases, the same for each library."""
     rng = np.random.default_rng(0)
-    state = {}
-    for key, p in model.state_dict().items():
-        shape = tuple(p.shape)
-        fan_in = np.prod(shape[1:], dtype=int) if len(shape) > 1 else 100
-        values = rng.standard_normal(shape, dtype=np.float32) / np.float32(np.sqrt(fan_in))
-        state[key] = values if key.endswith(("weight", "bias")) else np.asarray(p)
-    if name == "PyTorch":
-        torch = importlib.import_module("torch")
-        state = {key: torch.tensor(value) for key, value in state.items()}
-    model.load_state_dict(state)
+    drawn = {}
+    for name, shape in shapes.items():
+        if "weight" in name or "bias" in name:
+            fan_in = np.prod(shape[1:], dtype=int) if len(shape) > 1 else 100
+            values = rng.standard_normal(shape, dtype=np.float32)
+            values /= np.float32(np.sqrt(fan_in))
+            drawn[name] = values
+    return drawn
+
+
+def built(peer: str, build: Callable[[Any], Any]) -> Any:
+    """Build a model of graphgrad or PyTorch with those numbers."""
+    library = loaded(peer)
+    model = build(library.nn)
+    state = model.state_dict()
+    drawn = numbers({key: tuple(p.shape) for key, p in state.items()})
+    model.load_state_dict({**state, **{k: library.constant(a) for k, a in drawn.items()}})
     return model
 
 
-def training_step(name: str, network: Network) -> Callable[[], float]:
+def training_step(peer: str, network: Network) -> Callable[[], float]:
     """Return one step on one batch, which returns its loss."""
-    module, optimizers, tensor = libraries(name)
-    model = built(name, network.build)
     rng = np.random.default_rng(1)
-    x = tensor(rng.random((BATCH, *network.shape), dtype=np.float32))
+    x = rng.random((BATCH, *network.shape), dtype=np.float32)
     labels = rng.integers(0, 10, BATCH)
-    target = tensor(labels) if name == "PyTorch" else labels
     kind, lr = network.optimizer
-    optimizer = getattr(optimizers, kind)(model.parameters(), lr=lr)
-    cross_entropy = module.functional.cross_entropy
+    if peer == JAX:
+        return _jax_training_step(network.build, x, labels, kind, lr)
+    library = loaded(peer)
+    model = built(peer, network.build)
+    inputs, target = library.constant(x), library.constant(labels)
+    optimizer = getattr(library.optim, kind)(model.parameters(), lr=lr)
+    cross_entropy = library.nn.functional.cross_entropy
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = cross_entropy(model(x), target)
+        loss = cross_entropy(model(inputs), target)
         loss.backward()
         optimizer.step()
         return float(loss.item())
@@ -134,43 +149,97 @@ def training_step(name: str, network: Network) -> Callable[[], float]:
     return step
 
 
-def layer(name: str, case: Layer) -> Work:
-    """Return forward and backward of one layer, which returns the gradient of its input."""
-    model = built(name, case.build)
-    tensor = libraries(name)[2]
+def _jax_training_step(
+    build: Callable[[Any], Any], x: Array, labels: Array, kind: str, lr: float
+) -> Callable[[], float]:
+    import jax
+
+    from benchmarks import jax_modules, optimizing
+
+    model = build(jax_modules)
+    images, target = jax.numpy.asarray(x), jax.numpy.asarray(labels)
+    params = {name: jax.numpy.asarray(a) for name, a in numbers(model.shapes).items()}
+    rule, memories = optimizing.JAX_RULES[kind](lr)
+    zeros = jax.tree.map(jax.numpy.zeros_like, params)
+    state = (params, *[jax.tree.map(jax.numpy.copy, zeros) for _ in range(memories)])
+
+    def loss(params: Any) -> Any:
+        return jax_modules.cross_entropy(model(params, images), target)
+
+    @functools.partial(jax.jit, donate_argnums=1)
+    def step(count: Any, state: Any) -> Any:
+        found, gradient = jax.value_and_grad(loss)(state[0])
+        updated = {
+            name: rule(count, gradient[name], *[part[name] for part in state]) for name in params
+        }
+        return found, tuple({k: v[i] for k, v in updated.items()} for i in range(memories + 1))
+
+    taken = 0
+
+    def one() -> float:
+        nonlocal state, taken
+        taken += 1
+        found, state = step(np.float32(taken), state)
+        return float(found)
+
+    return one
+
+
+def layer(peer: str, case: Layer) -> Work:
+    """Return forward and backward of one layer, which returns the gradient of its input.
+
+    Where the input is whole numbers, the gradient of the weight.
+    """
     rng = np.random.default_rng(2)
-    data = rng.standard_normal(case.shape, dtype=np.float32)
-    x = tensor(data)
-    x.requires_grad = True
-    shape = tuple(model(x).shape)
-    g = rng.standard_normal(shape, dtype=np.float32)
-    upstream = tensor(g) if name == "PyTorch" else g
+    if case.rows is None:
+        x: Array = rng.standard_normal(case.shape, dtype=np.float32)
+    else:
+        x = rng.integers(0, case.rows, case.shape)
+
+    def upstream(shape: tuple[int, ...]) -> Array:
+        return rng.standard_normal(shape, dtype=np.float32)
+
+    if peer == JAX:
+        return _jax_layer(case, x, upstream)
+    library = loaded(peer)
+    model = built(peer, case.build)
+    parameters = list(model.parameters())
+    inputs = library.constant(x) if case.rows else library.leaf(x)
+    wanted = parameters[0] if case.rows else inputs
+    g = library.constant(upstream(tuple(case.output(model(inputs)).shape)))
+    leaves = parameters if case.rows else [inputs, *parameters]
 
     def both_ways() -> Any:
-        x.grad = None
-        for p in model.parameters():
-            p.grad = None
-        model(x).backward(upstream)
-        return x.grad
+        for leaf in leaves:
+            leaf.grad = None
+        case.output(model(inputs)).backward(g)
+        return wanted.grad
 
     return both_ways
 
 
-PARAMETERS = 10_000_000
+def _jax_layer(case: Layer, x: Array, upstream: Callable[[tuple[int, ...]], Array]) -> Work:
+    import jax
 
+    from benchmarks import jax_modules
 
-def adam(name: str) -> Work:
-    """Return one step of Adam on ten million parameters, which returns some of them."""
-    optimizers, tensor = libraries(name)[1:]
-    rng = np.random.default_rng(3)
-    p = tensor(rng.standard_normal(PARAMETERS, dtype=np.float32))
-    p.requires_grad = True
-    g = rng.standard_normal(PARAMETERS, dtype=np.float32)
-    p.grad = tensor(g) if name == "PyTorch" else g
-    optimizer = optimizers.Adam([p], lr=1e-3)
+    model = case.build(jax_modules)
+    params = {name: jax.numpy.asarray(a) for name, a in numbers(model.shapes).items()}
+    inputs = jax.numpy.asarray(x)
 
-    def step() -> Any:
-        optimizer.step()
-        return p.detach().numpy()[:1000]
+    def forward(params: Any, x: Any) -> Any:
+        return case.output(model(params, x))
 
-    return step
+    g = jax.numpy.asarray(upstream(jax.eval_shape(forward, params, inputs).shape))
+
+    def both_ways(params: Any, x: Any, g: Any) -> Any:
+        if case.rows:
+            y, pull = jax.vjp(lambda params: forward(params, x), params)
+            (of_params,) = pull(g)
+            return of_params["weight"], y
+        y, pull = jax.vjp(forward, params, x)
+        of_params, of_x = pull(g)
+        return of_x, y, *of_params.values()
+
+    compiled = jax.jit(both_ways)
+    return lambda: computed(compiled(params, inputs, g))[0]

@@ -4,13 +4,14 @@ Every function returns the work as a callable, which makes fresh gradients on ea
 returns what it computed, so that the results can be compared before the times are.
 """
 
-import importlib
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import graphgrad as gg
+from benchmarks.libraries import JAX, both_ways
 from graphgrad import nn, optim
 
 Array = np.ndarray[Any, Any]
@@ -21,20 +22,18 @@ OPS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "exp": lambda m, x, _: m.exp(x),
     "tanh": lambda m, x, _: m.tanh(x),
 }
-BINARY = ("multiply", "add")
+BINARY = ("multiply", "add", "400 ops")
 
 
-def installed() -> tuple[list[str], list[str]]:
-    """Name the peers that are there, and those that are not."""
-    there, missing = [], []
-    for name, module in (("PyTorch", "torch"), ("HIPS autograd", "autograd"), ("MyGrad", "mygrad")):
-        try:
-            importlib.import_module(module)
-        except ImportError:
-            missing.append(name)
-        else:
-            there.append(name)
-    return there, missing
+def graph_of_400(m: Any, x: Any, y: Any) -> Any:
+    """Compute 400 small ops."""
+    z = x
+    for _ in range(100):
+        z = m.tanh(z * y + x) - y
+    return z
+
+
+OPS["400 ops"] = graph_of_400
 
 
 # ------------------------------------------------------------------ one small op, both ways
@@ -58,6 +57,8 @@ def small_op(peer: str, op: str, x: Array, y: Array) -> Callable[[], tuple[Any, 
         one = differentiate(lambda a: compute(anp, a, None))
         return lambda: (one(a),)
 
+    if peer == JAX:
+        return _jax_small_op(compute, x, y, inputs)
     if peer == "graphgrad":
         module: Any = gg
         leaves: list[Any] = [gg.Tensor(a, requires_grad=True) for a in (x, y)]
@@ -93,6 +94,17 @@ def small_op(peer: str, op: str, x: Array, y: Array) -> Callable[[], tuple[Any, 
     return both_ways if inputs == 2 else one_way
 
 
+def _jax_small_op(
+    compute: Callable[[Any, Any, Any], Any], x: Array, y: Array, inputs: int
+) -> Callable[[], tuple[Any, ...]]:
+    import jax
+
+    def f(*leaves: Any) -> Any:
+        return compute(jax.numpy, leaves[0], leaves[-1])
+
+    return both_ways(JAX, f, *(x, y)[:inputs], upstream=np.ones_like(x) if x.ndim else None)
+
+
 # ------------------------------------------------------------------------- a training step
 
 
@@ -119,6 +131,7 @@ def training_step(peer: str, problem: Problem) -> Callable[[], float]:
         "graphgrad": _graphgrad,
         "NumPy by hand": _numpy,
         "PyTorch": _pytorch,
+        "JAX": _jax,
         "HIPS autograd": _autograd,
         "MyGrad": _mygrad,
     }[peer](problem)
@@ -180,6 +193,32 @@ def _pytorch(problem: Problem) -> Callable[[], float]:
         loss.backward()
         optimizer.step()
         return float(loss.item())
+
+    return step
+
+
+def _jax(problem: Problem) -> Callable[[], float]:
+    import jax
+    from jax import numpy as jnp
+
+    from benchmarks.jax_modules import cross_entropy
+
+    x, labels = jnp.asarray(problem.x), jnp.asarray(problem.labels)
+    params = [jnp.array(p) for p in problem.start]
+
+    def loss_of(params: list[Any]) -> Any:
+        W1, b1, W2, b2 = params
+        return cross_entropy(jax.nn.relu(x @ W1 + b1) @ W2 + b2, labels)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def update(params: list[Any]) -> Any:
+        loss, gradients = jax.value_and_grad(loss_of)(params)
+        return loss, [p - problem.lr * g for p, g in zip(params, gradients, strict=True)]
+
+    def step() -> float:
+        nonlocal params
+        loss, params = update(params)
+        return float(loss)
 
     return step
 

@@ -26,8 +26,15 @@ class Ratio(NamedTuple):
         )
         return cls(median, low, high)
 
+    @property
+    def unreliable(self) -> bool:
+        """Whether the quartiles are further apart than a fifth of the median."""
+        return self.high - self.low > self.median / 5
+
     def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.low:.2f}–{self.high:.2f})"
+        mark = " (?)" if self.unreliable else ""
+        digits = 2 if self.median < 10 else 0
+        return f"{self.median:.{digits}f} ({self.low:.{digits}f}–{self.high:.{digits}f}){mark}"
 
 
 class Times:

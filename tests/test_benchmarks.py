@@ -22,8 +22,8 @@ def test_every_piece_that_the_law_table_cuts_out_is_still_there() -> None:
 @pytest.mark.whole
 @checkout
 def test_a_commit_is_compared_with_what_stands_here() -> None:
-    (case,) = commits.compared("HEAD", ["multiply two scalars"], pairs=2)
-    assert case.name == "multiply two scalars"
+    (case,) = commits.compared("HEAD", ["multiply, scalar"], pairs=2)
+    assert case.name == "multiply, scalar"
     assert case.then > 0
     assert case.now > 0
     assert case.ratio.low <= case.ratio.median <= case.ratio.high
