@@ -38,6 +38,7 @@ class Report:
         """Start empty."""
         self.lines: list[str] = []
         self.missed: list[str] = []
+        self.failed: list[str] = []
         self.met = 0
 
     def say(self, *lines: str) -> None:
@@ -68,9 +69,11 @@ class Report:
         plain = [[c.text if isinstance(c, Judged) else c for c in row] for row in rows]
         self.lines += [*lead, *_lines([head, *plain]), ""]
 
-    def goals(self) -> None:
-        """Print which goals are missed."""
-        print(f"{self.met} goals met, {len(self.missed)} missed:", *self.missed, sep="\n  ")
+    def summary(self) -> None:
+        """Print which goals are missed, and what did not run or computed something else."""
+        print(f"\n{self.met} goals met, {len(self.missed)} missed:", *self.missed, sep="\n  ")
+        if self.failed:
+            print(f"{len(self.failed)} failed:", *self.failed, sep="\n  ")
 
     def save(self, path: Path) -> None:
         """Write it to a file."""

@@ -208,6 +208,8 @@ def shown(result: Any) -> Result:
 
     if isinstance(result, tuple | list):
         return [entry for part in result for entry in shown(part)]
+    if isinstance(result, float):  # a loss, which the step computed in float32
+        return [("float32", [result])]
     if hasattr(result, "detach"):
         result = result.detach()
     array = np.asarray(result)

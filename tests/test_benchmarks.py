@@ -1,11 +1,16 @@
 """The benchmarks still fit the engine that they measure; nothing is timed here."""
 
+import math
+
 import pytest
 
 from tests.test_packaging import checkout
 
 laws = pytest.importorskip("benchmarks.laws", reason="needs the checkout")
 commits = pytest.importorskip("benchmarks.commits", reason="needs the checkout")
+turns = pytest.importorskip("benchmarks.turns", reason="needs the checkout")
+cases = pytest.importorskip("benchmarks.cases", reason="needs the checkout")
+timing = pytest.importorskip("benchmarks.timing", reason="needs the checkout")
 
 
 @checkout
@@ -37,5 +42,35 @@ def test_an_unknown_commit_is_named() -> None:
 
 @checkout
 @pytest.mark.parametrize("name", commits.WORK)
-def test_the_work_that_commits_are_compared_by_runs(name: str) -> None:
-    commits.WORK[name]()()
+def test_the_work_that_is_timed_runs_and_computes_the_same_each_time_it_is_built(name: str) -> None:
+    first, second = (turns.shown(commits.WORK[name]()()) for _ in range(2))
+    assert first
+    assert all(math.isfinite(x) for _, numbers in first for x in numbers)
+    turns.agree(second, first, "graphgrad")
+
+
+@checkout
+def test_goals_are_about_peers_that_take_part() -> None:
+    for name, case in cases.CASES.items():
+        assert set(case.goals) <= set(case.peers), name
+        assert case.kind in cases.KINDS, name
+
+
+@checkout
+def test_a_result_that_differs_is_noticed() -> None:
+    with pytest.raises(turns.FailedError, match=r"PyTorch computes 1\.001, not 1\.0"):
+        turns.agree([("float64", [2.0, 1.001])], [("float64", [2.0, 1.0])], "PyTorch")
+
+
+@checkout
+def test_a_case_is_timed_in_a_process_of_its_own() -> None:
+    row = turns.Row("multiply, scalar", ["graphgrad"], threads=1, rounds=4)
+    assert row.failed == {}
+    assert len(row.seconds["graphgrad"]) == 4
+    assert 0 < row.median("graphgrad").processor < 1
+
+
+@checkout
+@pytest.mark.parametrize(("high", "marked"), [(1.2, False), (1.21, True)])
+def test_a_ratio_whose_quartiles_are_far_apart_is_marked(high: float, marked: bool) -> None:
+    assert ("(?)" in str(timing.Ratio(1.0, 1.0, high))) is marked
