@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks import networks, optimizing, peers, programs
-from benchmarks.libraries import BY_HAND, HIPS, JAX, MYGRAD, OURS, TORCH, Work, both_ways, loaded
+from benchmarks.libraries import BY_HAND, HIPS, JAX, MYGRAD, TORCH, Work, both_ways, loaded
 
 ALL = (TORCH, JAX, HIPS, MYGRAD)
 COMPILED = (TORCH, JAX)
@@ -268,4 +268,3 @@ CASES |= {
         "derivatives", partial(programs.simulation, steps=200), (TORCH, JAX, HIPS), {TORCH: 1.0}
     ),
 }
-MEMORY_PEERS = (OURS, TORCH)
