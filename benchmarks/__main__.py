@@ -34,8 +34,8 @@ twice as much. It is the median over rounds in which the libraries take turns, w
 on one thread, unless the row says two: there the ratios are of the time on the clock. Each row runs
 in processes that ran nothing else before, and starts when all have computed the same numbers. JAX
 is compiled by `jax.jit` before it is timed. "At best" is what no library can beat on this machine:
-the row's matrix products at the speed of a large one, or copying as many bytes as it must read and
-write.
+the row's matrix products at the speed of a large one, or reading and writing as many bytes as it
+must in one simple operation.
 """
 ADVICE = """
 What you can do yourself. Compute large arrays in float32: they take between a third and two thirds

@@ -26,20 +26,21 @@ STAT = Path("/proc/stat")
 def _measured(size: float) -> tuple[float, float]:
     command = [sys.executable, "-m", "benchmarks.machine", str(size)]
     found = subprocess.run(command, cwd=ROOT, env=environment(1), capture_output=True, check=True)
-    rate, copying = json.loads(found.stdout)
-    return rate, copying
+    rate, moving = json.loads(found.stdout)
+    return rate, moving
 
 
 def at_best(threads: int, flops: float, size: float) -> float | None:
     """Return the seconds below which no library can stay, if that is known.
 
     Flops at the rate of a large matrix product on each thread, or bytes at the rate at which NumPy
-    copies an array of that size, whichever takes longer.
+    copies arrays of that size, or adds one to another, whichever is faster; of the two what takes
+    longer.
     """
     if not flops and not size:
         return None
-    rate, copying = _measured(size)
-    return max(flops / rate / threads, copying)
+    rate, moving = _measured(size)
+    return max(flops / rate / threads, moving)
 
 
 def main(size: str) -> None:
@@ -53,9 +54,11 @@ def main(size: str) -> None:
     a = np.ones((SIZE, SIZE), np.float32)
     out = np.empty_like(a)
     rate = 2 * SIZE**3 / best(lambda: np.matmul(a, a, out))
-    half = np.ones(int(float(size)) // 8, np.float32)  # half is read, half is written
-    other = np.ones_like(half)
-    print(json.dumps((rate, best(lambda: np.copyto(other, half)))))
+    half, other = np.ones((2, int(float(size)) // 8), np.float32)
+    third, more = np.ones((2, int(float(size)) // 12), np.float32)
+    copying = best(lambda: np.copyto(other, half))
+    adding = best(lambda: np.add(third, more, out=third))  # writes where it has read
+    print(json.dumps((rate, min(copying, adding))))
 
 
 # ------------------------------------------------------------------------------- its load

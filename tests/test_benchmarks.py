@@ -24,6 +24,12 @@ def test_every_piece_that_the_law_table_cuts_out_is_still_there() -> None:
     assert gone == []
 
 
+@checkout
+def test_all_pieces_of_the_law_table_can_be_cut_out_together() -> None:
+    with laws.without(laws.EVERY, len(laws.PIECES)) as engine:
+        laws.work(engine)()
+
+
 @pytest.mark.whole
 @checkout
 def test_a_commit_is_compared_with_what_stands_here() -> None:
