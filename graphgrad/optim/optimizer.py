@@ -36,7 +36,7 @@ from graphgrad.engine.in_place import mark_changed, writable
 from graphgrad.engine.operands import as_plain
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, GraphError, GraphgradError, ShapeError
-from graphgrad.pieces import MANY_ARRAYS, pieces
+from graphgrad.pieces import FEW_ARRAYS, MANY_ARRAYS, pieces
 from graphgrad.reprs import counted
 from graphgrad.typing import Array
 
@@ -124,7 +124,7 @@ def update(
     float16 is computed in float32, in which its state is, and rounded once.
     """
     if w.nbytes > WHOLE and isinstance(w, np.ndarray):
-        for w_, g_, *state_ in pieces((w, g, *state), MANY_ARRAYS):
+        for w_, g_, *state_ in pieces((w, g, *state), MANY_ARRAYS if state else FEW_ARRAYS):
             _update(rule, w_, g_, state_, keywords)
     elif state or w.itemsize == 2:
         _update(rule, w, g, state, keywords)

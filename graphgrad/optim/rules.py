@@ -2,7 +2,7 @@
 
 A rule takes the parameter ``w``, its gradient ``g`` and the state from the step before, all of
 one shape; it returns ``d``, what to subtract from the parameter, and the new state.
-Nothing is written into, so a rule may be used by hand, on whole arrays or on Tensors::
+None of these is written into, so a rule may be used by hand, on whole arrays or on Tensors::
 
     d, m, v = adam(w, g, m, v, step=1, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
     w = w - d
@@ -26,6 +26,13 @@ def _decayed(w: Array, g: Array, weight_decay: float) -> Array:
     return g + weight_decay * w if weight_decay else g
 
 
+def _mean(mean: Any, value: Array, beta: float) -> Any:
+    """Return β · mean + (1 − β) · value; in place, since a pass over new memory takes longer."""
+    mean = beta * mean
+    mean += (1 - beta) * value
+    return mean
+
+
 def sgd(w: Array, g: Array, *, lr: float, weight_decay: float) -> Array:
     """Plain descent: d = η(g + λw). It has no state, so it returns d alone."""
     return lr * _decayed(w, g, weight_decay)
@@ -44,7 +51,10 @@ def momentum(
 ) -> tuple[Any, Any]:
     """With velocity: v ← μv + (1 − τ)g, first g; d = ηv (Polyak 1964, scaled as in PyTorch)."""
     g = _decayed(w, g, weight_decay)
-    v = g if step == 1 else momentum * v + (1 - dampening) * g
+    if step == 1:
+        return lr * g, g
+    v = momentum * v
+    v += (1 - dampening) * g if dampening else g
     return lr * v, v
 
 
@@ -89,9 +99,9 @@ def adadelta(
 ) -> tuple[Any, Any, Any]:
     """Mean: v ← ρv + (1 − ρ)g²; Δ = g √(u + ε) / √(v + ε); u ← ρu + (1 − ρ)Δ² (Zeiler 2012)."""
     g = _decayed(w, g, weight_decay)
-    v = rho * v + (1 - rho) * (g * g)
+    v = _mean(v, g * g, rho)
     change = np.sqrt((u + eps) / (v + eps)) * g
-    u = rho * u + (1 - rho) * (change * change)
+    u = _mean(u, change * change, rho)
     return lr * change, v, u
 
 
@@ -100,7 +110,7 @@ def rmsprop(
 ) -> tuple[Any, Any]:
     """Mean: v ← αv + (1 − α)g²; d = ηg / (√v + ε) (Hinton, lecture 6e)."""
     g = _decayed(w, g, weight_decay)
-    v = alpha * v + (1 - alpha) * (g * g)
+    v = _mean(v, g * g, alpha)
     return lr * g / (np.sqrt(v) + eps), v
 
 
@@ -117,8 +127,8 @@ def rmsprop_centered(
 ) -> tuple[Any, Any, Any]:
     """Centred: ḡ ← αḡ + (1 − α)g; d = ηg / (√(v − ḡ²) + ε), v as in `rmsprop` (Graves 2013)."""
     g = _decayed(w, g, weight_decay)
-    v = alpha * v + (1 - alpha) * (g * g)
-    mean = alpha * mean + (1 - alpha) * g
+    v = _mean(v, g * g, alpha)
+    mean = _mean(mean, g, alpha)
     square = np.minimum(mean * mean, np.finfo(v.dtype).max)  # ∞ − ∞ would be NaN, for good
     variance = np.maximum(v - square, 0)  # rounding may leave a little less than nothing
     return lr * g / (np.sqrt(variance) + eps), v, mean
@@ -169,7 +179,7 @@ def _moments(
     """Return the running means of the gradient and of its square."""
     b1, b2 = betas
     g = _decayed(w, g, weight_decay)
-    return b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * (g * g)
+    return _mean(m, g, b1), _mean(v, g * g, b2)
 
 
 def _adam_step(
@@ -178,7 +188,11 @@ def _adam_step(
     """Return ηm̂ / (√v̂ + ε), m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)."""
     # numerator and denominator times √(1 − β₂ᵗ): numbers are gathered, arrays passed over less
     root = math.sqrt(1 - betas[1] ** step)
-    return (lr * root / (1 - betas[0] ** step)) * m / (np.sqrt(v) + eps * root)
+    below = np.sqrt(v)
+    below += eps * root
+    d = (lr * root / (1 - betas[0] ** step)) * m
+    d /= below
+    return d
 
 
 def adam(
