@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from graphgrad.arguments import flag, function as is_function, is_flag, text, wrong
 from graphgrad.engine.anomaly import explain_nan
-from graphgrad.engine.graph import Node, Recorded, tick
+from graphgrad.engine.graph import KEPT_ELEMENTS, Node, Recorded, tick
 from graphgrad.engine.in_place import InPlace, mark_changed, set_array, writable
 from graphgrad.engine.memory import export, note_use, share_memory
 from graphgrad.engine.numpy_protocols import NumpyProtocols
 from graphgrad.engine.operands import as_array, as_plain
 from graphgrad.engine.record import constant, make_leaf, record
-from graphgrad.engine.recording import switches
+from graphgrad.engine.recording import latest, switches
 from graphgrad.engine.sweep import Sweep, release
 from graphgrad.errors import DtypeError, GraphError, ShapeError
 from graphgrad.names import TENSOR_HINTS, MissingAttribute
@@ -256,7 +256,10 @@ class Tensor(NumpyProtocols, InPlace):
                 )
                 raise ShapeError(message)
             return type(data)(1) if isinstance(data, np.generic) else np.ones_like(data)
-        seed = as_plain("backward", grad, "grad").astype(data.dtype)
+        # A leaf keeps it as .grad; hooks and observers may keep it, pictures keep a small one.
+        hooks = self._node is not None and self._node.hooks
+        kept = data.size <= KEPT_ELEMENTS or self.is_leaf or hooks or latest().observers
+        seed = as_plain("backward", grad, "grad").astype(data.dtype, copy=bool(kept))
         if seed.shape != data.shape:
             message = (
                 f"backward: grad has shape {seed.shape}, the tensor {data.shape}; "

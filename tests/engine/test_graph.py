@@ -149,12 +149,22 @@ def test_second_backward() -> None:
     assert x.grad == 8
 
 
-def test_no_two_gradients_share_memory() -> None:
-    x, y = leaf(np.ones(3)), leaf(np.ones(3))
-    seed = np.ones(3)
+@pytest.mark.parametrize("size", [3, 30])  # of a small gradient, pictures keep a copy
+def test_no_two_gradients_share_memory(size: int) -> None:
+    x, y, z = (leaf(np.ones(size)) for _ in range(3))
+    seed = np.ones(size)
+    kept: list[Any] = []
     (x + y).backward(seed)
-    for a, b in itertools.combinations((x.grad, y.grad, seed), 2):
+    z.backward(seed)
+    out = +(x * 1).reshape(1, -1)[0]
+    out.register_hook(kept.append)
+    out.backward(seed)
+    for a, b in itertools.combinations((x.grad, y.grad, z.grad, seed, *kept), 2):
         assert not np.shares_memory(a, b)
+
+
+def test_no_gradient_shares_memory_with_an_input() -> None:
+    x = leaf(np.ones(3))
     keep = gg.op(lambda x: x * 1, lambda g, x: x, name="keep")  # noqa: ARG005 - hands out an input
     keep(x).sum().backward()
     assert not np.shares_memory(x.grad, x.data)
