@@ -30,7 +30,12 @@ def _masked(x: Array, mask: Array) -> Array:
         return x if mask else np.zeros_like(x)
     if mask.dtype != bool:
         mask = mask != 0
-    return (x.view(_WORDS[x.dtype.itemsize]) * mask).view(x.dtype)
+    word = _WORDS[x.dtype.itemsize]
+    if x.shape != mask.shape:
+        return (x.view(word) * mask).view(x.dtype)
+    out = np.empty_like(x)  # not a view, which the sweep would copy for a leaf
+    np.multiply(x.view(word), mask, out=out.view(word))
+    return out
 
 
 masked: Elementary = op(
