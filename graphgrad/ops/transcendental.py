@@ -9,6 +9,8 @@ from graphgrad.engine.domains import Cases, call, elementwise
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.op import TABLE, op
 from graphgrad.ops.elementwise import PAIR, POSITIVE, REAL, Elementary
+from graphgrad.ops.gaussian import for_all_floats
+from graphgrad.pieces import in_pieces
 from graphgrad.typing import Array
 
 LN2 = float(np.log(2.0))
@@ -99,8 +101,27 @@ logaddexp2: Elementary = op(
 # ---------------------------------------------------------------------- the logistic family
 
 
+_ONE = 40.0  # where the logistic function is 1 in every dtype, and its exponential still finite
+
+
+@for_all_floats
 def _sigmoid(x: Array) -> Array:
-    return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))  # exponents are never positive
+    def piece(x: Array) -> Array:
+        y = np.exp(np.minimum(x, _ONE))
+        y /= y + 1
+        return y
+
+    return in_pieces(piece, x)
+
+
+@for_all_floats
+def _softplus(x: Array) -> Array:
+    return in_pieces(lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), x)
+
+
+@for_all_floats
+def _logsigmoid(x: Array) -> Array:
+    return in_pieces(lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))), x)
 
 
 sigmoid: Elementary = op(
@@ -113,7 +134,7 @@ sigmoid: Elementary = op(
     doc="1 / (1 + e⁻ˣ), for x of any size. Gradient: g · σ (1 − σ).",
 )
 softplus: Elementary = op(
-    lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+    _softplus,
     lambda g, x: g * sigmoid(x),
     elementwise=True,
     name="softplus",
@@ -122,7 +143,7 @@ softplus: Elementary = op(
     doc="log(1 + eˣ), for x of any size. Gradient: g · σ(x).",
 )
 logsigmoid: Elementary = op(
-    lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
+    _logsigmoid,
     lambda g, x: g * sigmoid(-x),
     elementwise=True,
     name="logsigmoid",

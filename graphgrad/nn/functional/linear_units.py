@@ -25,7 +25,7 @@ _ONE = 9.0  # above, it is 1; up to here its exponential does not overflow
 @for_all_floats
 def _silu(x: Array) -> Array:
     def piece(x: Array) -> Array:
-        below = np.clip(x, -_FAR, np.inf)  # takes less time than maximum with a number
+        below = np.maximum(x, -_FAR)
         y = np.exp(-below)
         y += 1
         return below / y
@@ -93,14 +93,10 @@ _SCALE = math.sqrt(8 / math.pi)
 
 def _normal_tail(x: Array) -> tuple[Array, Array, Array]:
     """Return a = |x| no larger than makes a difference, erfc(a/√2) exp(a²/2) and exp(−a²/2)."""
-    bound = past_underflow(x.dtype)
-    z = np.abs(x)
-    z *= _ROOT_HALF
-    z = np.clip(z, 0, bound)
-    e = np.exp(-(z * z))
-    y = scaled_erfc(z)
-    z *= 1 / _ROOT_HALF
-    return z, y, e
+    a = np.minimum(np.abs(x), past_underflow(x.dtype) / _ROOT_HALF)
+    e = a * a
+    e *= -0.5
+    return a, scaled_erfc(a * _ROOT_HALF), np.exp(e)
 
 
 def _gelu_piece(x: Array) -> Array:
@@ -108,7 +104,7 @@ def _gelu_piece(x: Array) -> Array:
     y *= a
     y *= e
     y *= -0.5
-    y += np.clip(x, 0, np.inf)
+    y += np.maximum(x, 0)
     return y
 
 
