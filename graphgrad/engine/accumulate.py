@@ -51,6 +51,21 @@ def _without_untaken_nans(c: Array, g: Array, *, recorded: bool) -> Array:
     return np.where(nan & (g == 0), np.zeros((), c.dtype), c)
 
 
+def unshared(c: Array, g: Array, values: tuple[Array, ...]) -> Array:
+    """Copy a leaf's gradient if it may share memory, since the user may write to it."""
+    if isinstance(c, np.generic):
+        return c
+    if c is g or c.base is not None:
+        return c.copy()
+    for value in values:
+        if c is value:
+            return c.copy()
+        # searching a long list of inputs would take longer than copying
+        if value.__class__ is tuple and (len(value) > 8 or any(c is v for v in value)):
+            return c.copy()
+    return c
+
+
 def unbroadcast(c: Array, shape: tuple[int, ...]) -> Array:
     """Sum a gradient over the axes along which its input was broadcast."""
     axes = _broadcast_axes(c.shape, shape)

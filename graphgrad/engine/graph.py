@@ -198,6 +198,27 @@ def ancestors(roots: Iterable[Node], floor: int = 0, ends: Collection[Node] = ()
     return sorted(found, key=attrgetter("serial"), reverse=True)
 
 
+def paths_to(
+    roots: Collection[Node], targets: Collection[Node], floor: int
+) -> tuple[set[Node], set[Node]]:
+    """Return the nodes from which a target is reached, and the targets that reach no other.
+
+    Nodes older than every target are skipped: they were not computed from one. So a transform
+    inside a loop walks over its own part of the graph only.
+    """
+    floor = max(floor, min([target.serial for target in targets], default=floor))
+    nodes = ancestors(roots, floor, targets)
+    useful = {node for node in nodes if node in targets}
+    ends = set(useful)
+    for node in reversed(nodes):
+        if node.plan is None or node.serial < floor:
+            continue
+        if any(node.parents[i] in useful for i in node.plan.wants):
+            useful.add(node)
+            ends.discard(node)
+    return useful, ends
+
+
 def boundary(roots: Iterable[Node], floor: int) -> list[Node]:
     """List the nodes older than ``floor`` that are inputs of newer ones."""
     outside: dict[Node, None] = {}

@@ -1,6 +1,6 @@
 """Plans: which values the nodes of an op keep, and how their rules are called."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from operator import itemgetter
 from typing import Any
 
@@ -165,6 +165,20 @@ def call_rule(rule: Rule, first: Any, second: Any, g: Array, values: tuple[Any, 
     if first is None:
         return rule(g)
     return rule(g, values[first]) if second is None else rule(g, values[first], values[second])
+
+
+def joint_rules(
+    node: Any, g: Array, values: Array, useful: Collection[Any] | None = None
+) -> list[tuple[int, Any, None, None]]:
+    """Run a joint rule for the useful inputs; return constant rules with its gradients."""
+    plan = node.plan
+    if plan.joint is None:
+        return []
+    wanted = plan.wanted
+    if useful is not None:
+        wanted = tuple(w and p in useful for w, p in zip(wanted, node.parents, strict=True))
+    gs = plan.joint(g, values, wanted)
+    return [(i, lambda _, c=gs[i]: c, None, None) for i in plan.wants if gs[i] is not None]
 
 
 def _values(places: tuple[Any, ...], values: tuple[Any, ...], wanted: Any = None) -> list[Any]:

@@ -8,17 +8,23 @@ complete.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import Any, final
 
 import numpy as np
 
-from graphgrad.engine.accumulate import Scatter, fitted_contribution, gather_outputs, scatter_add
+from graphgrad.engine.accumulate import (
+    Scatter,
+    fitted_contribution,
+    gather_outputs,
+    scatter_add,
+    unshared,
+)
 from graphgrad.engine.errstate import ignore_warnings, restore_warnings
-from graphgrad.engine.graph import KEPT_ELEMENTS, Freed, Node, ancestors
+from graphgrad.engine.graph import KEPT_ELEMENTS, Freed, Node, ancestors, paths_to
 from graphgrad.engine.hooks import run_hooks
 from graphgrad.engine.memory import check_values, clock
-from graphgrad.engine.plan import HALF
+from graphgrad.engine.plan import HALF, joint_rules
 from graphgrad.engine.recording import Observer, latest, switches
 from graphgrad.engine.source import call_site
 from graphgrad.errors import GraphError, GraphgradError
@@ -85,16 +91,16 @@ class Sweep:
         hooks: bool = True,
         observers: Iterable[Observer] | None = None,
     ) -> None:
-        self.grads: dict[Node, Any] = dict(seeds)
-        if targets is not None:
+        if targets is None:
+            self.grads: dict[Node, Any] = dict(seeds)
+        else:
             self.targets, self.floor = targets, floor
-            self.useful, self.ends = _paths_to(seeds, targets, floor)
+            self.useful, self.ends = paths_to(seeds, targets, floor)
             self.grads = {n: g for n, g in seeds.items() if n in self.useful}
         self.queue: list[tuple[int, Node]] = []
         for node in self.grads:
             if node.plan is not None:  # leaves have no rules: they stay in grads until the end
-                self.queue.append((-node.serial, node))
-        heapify(self.queue)
+                heappush(self.queue, (-node.serial, node))
         self.owned: set[Node] = set()  # nodes whose entry in grads may be written into
         if not hooks:
             self.hooks = False
@@ -145,16 +151,23 @@ class Sweep:
             for observer in self.observers:
                 observer.ended(finished=finished)
 
-    def _run_rules(self) -> None:  # noqa: C901, PLR0912 - hot: calls are inlined
+    def _run_rules(self) -> None:  # noqa: C901, PLR0912, PLR0915 - hot: calls are inlined
         """Run the rules of the newest node until the queue is empty; then complete the leaves."""
         queue, grads, useful, observers = self.queue, self.grads, self.useful, self.observers
+        small_gradients, swept = self.small_gradients, self.swept
+        # in an ordinary sweep most gradients and contributions need no more than a few tests
+        ordinary = fits = not (observers or self.targets is not None or self.wrap is not None)
         while queue:
             node = heappop(queue)[1]
             g = grads.pop(node)
             if g.__class__ is not list:  # a list has the gradients of several outputs
-                g = self._complete(node, g)
-                if node in self.ends:
-                    continue
+                if ordinary and g.dtype is node.dtype and node.hooks is None and not node.retain:
+                    if node.value is not None:
+                        small_gradients[node.serial] = g
+                else:
+                    g = self._complete(node, g)
+                    if node in self.ends:
+                        continue
             values = node.values
             if values.__class__ is Freed or clock.latest > node.serial:
                 check_values(node)
@@ -174,7 +187,14 @@ class Sweep:
                             c = rule(g, values[first])
                         else:
                             c = rule(g, values[first], values[second])
-                        self._send(node, position, parent, c, g, values)
+                        if fits and getattr(c, "shape", None) == parent.shape:
+                            if parent.plan is not None and parent not in grads:
+                                grads[parent] = c
+                                heappush(queue, (-parent.serial, parent))
+                            else:
+                                self._add(parent, c, g, values)
+                        else:
+                            self._send(node, position, parent, c, g, values)
             except GraphgradError:
                 raise
             except Exception as error:
@@ -182,9 +202,9 @@ class Sweep:
                     raise
                 message = f"{node.describe()}: its gradient rule failed: {error}"
                 raise GraphError(message) from error
-            self.swept.append(node)
+            swept.append(node)
             if plan.op.masks:
-                self.after_where = True
+                self.after_where, fits = True, False
             if observers:
                 self._after_rules(node)
         for leaf, g in grads.items():
@@ -217,10 +237,10 @@ class Sweep:
                 observer.complete(node, self.results.get(node, for_rules))
         return for_rules
 
-    def _send(  # noqa: C901 - hot: calls are inlined
+    def _send(
         self, node: Node, position: int, parent: Node, c: Array, g: Array, values: Array
     ) -> None:
-        """Add what a rule returned to the gradient of the parent."""
+        """Add what a rule returned to the gradient of the parent, in the parent's shape."""
         try:
             shape = c.shape
         except AttributeError:  # a number, a Scatter, or the gradient of one output
@@ -235,13 +255,17 @@ class Sweep:
             )
         if self.observers:
             self._notify("sent", node, position, c, g)
+        self._add(parent, c, g, values)
+
+    def _add(self, parent: Node, c: Array, g: Array, values: Array) -> None:
+        """Add an array, made from g and the values of a node, to the gradient of a parent."""
         grads = self.grads
         before = grads.get(parent)
         if before is None:
             if parent.plan is not None:
                 heappush(self.queue, (-parent.serial, parent))
             elif self.wrap is None:
-                c = _unshared(c, g, values)
+                c = unshared(c, g, values)
             grads[parent] = c
             return
         if parent in self.owned and before.dtype == c.dtype:
@@ -307,56 +331,6 @@ class Sweep:
                 # hooks of leaves run at the end, with or without observers
                 if self.uses[leaf] == 0 and leaf in self.grads and not leaf.hooks:
                     self._complete(leaf, self.grads.pop(leaf))
-
-
-def joint_rules(
-    node: Node, g: Array, values: Array, useful: Collection[Node] | None = None
-) -> list[tuple[int, Any, None, None]]:
-    """Run a joint rule for the useful inputs; return constant rules with its gradients."""
-    plan = node.plan
-    if plan.joint is None:
-        return []
-    wanted = plan.wanted
-    if useful is not None:
-        wanted = tuple(w and p in useful for w, p in zip(wanted, node.parents, strict=True))
-    gs = plan.joint(g, values, wanted)
-    return [(i, lambda _, c=gs[i]: c, None, None) for i in plan.wants if gs[i] is not None]
-
-
-def _unshared(c: Array, g: Array, values: tuple[Array, ...]) -> Array:
-    """Copy a leaf's gradient if it may share memory, since the user may write to it."""
-    if isinstance(c, np.generic):
-        return c
-    if c is g or c.base is not None:
-        return c.copy()
-    for value in values:
-        if c is value:
-            return c.copy()
-        # searching a long list of inputs would take longer than copying
-        if value.__class__ is tuple and (len(value) > 8 or any(c is v for v in value)):
-            return c.copy()
-    return c
-
-
-def _paths_to(
-    roots: Collection[Node], targets: Collection[Node], floor: int
-) -> tuple[set[Node], set[Node]]:
-    """Return the nodes from which a target is reached, and the targets that reach no other.
-
-    Nodes older than every target are skipped: they were not computed from one. So a transform
-    inside a loop walks over its own part of the graph only.
-    """
-    floor = max(floor, min([target.serial for target in targets], default=floor))
-    nodes = ancestors(roots, floor, targets)
-    useful = {node for node in nodes if node in targets}
-    ends = set(useful)
-    for node in reversed(nodes):
-        if node.plan is None or node.serial < floor:
-            continue
-        if any(node.parents[i] in useful for i in node.plan.wants):
-            useful.add(node)
-            ends.discard(node)
-    return useful, ends
 
 
 def _wrapped(node: Node, wrap: Wrap) -> tuple[Array, ...]:

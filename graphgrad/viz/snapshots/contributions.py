@@ -8,10 +8,10 @@ import numpy as np
 from graphgrad.engine.accumulate import Scatter, fitted_contribution, gather_outputs, scatter_add
 from graphgrad.engine.graph import Absent, Freed, Node, ancestors
 from graphgrad.engine.memory import check_values, overwritten
-from graphgrad.engine.plan import call_rule
+from graphgrad.engine.plan import call_rule, joint_rules
 from graphgrad.engine.record import OUTPUT
 from graphgrad.engine.recording import Observer
-from graphgrad.engine.sweep import Sweep, joint_rules
+from graphgrad.engine.sweep import Sweep
 from graphgrad.errors import GraphError, GraphgradError
 from graphgrad.typing import Array
 from graphgrad.viz.snapshots.numbers import Numbers, summarize
