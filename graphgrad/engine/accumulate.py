@@ -34,11 +34,11 @@ def fitted_contribution(
 ) -> Array:
     """Return the contribution of a rule in its input's shape, 0 in branches not taken."""
     if after_where and node.plan.op.elementwise:
-        c = _without_untaken_nans(c, g, recorded=recorded)
+        c = without_untaken_nans(c, g, recorded=recorded)
     return c if c.shape == parent.shape else _unbroadcast_or_raise(c, node, parent, g)
 
 
-def _without_untaken_nans(c: Array, g: Array, *, recorded: bool) -> Array:
+def without_untaken_nans(c: Array, g: Array, *, recorded: bool = False) -> Array:
     """Replace NaN by 0 in branches that `where` did not take.
 
     There g is 0, and a local derivative that is not finite gives 0 · inf = NaN. Masking by g == 0

@@ -26,6 +26,7 @@ from graphgrad.engine.hooks import run_hooks
 from graphgrad.engine.memory import check_values, clock
 from graphgrad.engine.plan import HALF, joint_rules
 from graphgrad.engine.recording import Observer, latest, switches
+from graphgrad.engine.rows import hooks_for_rows, rules_for_rows, scatter_add_rows
 from graphgrad.engine.source import call_site
 from graphgrad.errors import GraphError, GraphgradError
 from graphgrad.typing import Array
@@ -53,6 +54,9 @@ class Sweep:
         Whether gradient hooks are called.
     observers
         The observers to notify; None means those whose blocks are open.
+    rows
+        Whether each seed has an axis more, for several upstream gradients (see `rows.py`). Such a
+        sweep has targets, is not recorded, and notifies no observer.
 
     Attributes
     ----------
@@ -79,6 +83,7 @@ class Sweep:
     wrap: Wrap | None = None
     scatter: Callable[..., Any] | None = None
     after_where = False
+    rows = False
 
     def __init__(
         self,
@@ -90,6 +95,7 @@ class Sweep:
         floor: int = 0,
         hooks: bool = True,
         observers: Iterable[Observer] | None = None,
+        rows: bool = False,
     ) -> None:
         if targets is None:
             self.grads: dict[Node, Any] = dict(seeds)
@@ -109,6 +115,8 @@ class Sweep:
         self.results: dict[Node, Any] = {}
         self.swept: list[Node] = []
         self.small_gradients: dict[int, Any] = {}
+        if rows:
+            self.rows = True
         if observers is not None:
             self.observers = tuple(observers)
         elif latest().observers:
@@ -177,7 +185,10 @@ class Sweep:
                 observer.before_rules(node)
             plan, parents = node.plan, node.parents
             try:
-                rules = plan.rules or joint_rules(node, g, values, useful)
+                if self.rows:
+                    rules = rules_for_rows(node, g, values, useful, after_where=self.after_where)
+                else:
+                    rules = plan.rules or joint_rules(node, g, values, useful)
                 for position, rule, first, second in rules:
                     parent = parents[position]
                     if useful is None or parent in useful:
@@ -222,7 +233,7 @@ class Sweep:
             g = g.astype(node.dtype)
         if node.hooks is not None and self.hooks:
             shown = g
-            g = run_hooks(node, node.hooks, g)
+            g = hooks_for_rows(node, g) if self.rows else run_hooks(node, node.hooks, g)
             if g is not shown:
                 wide = None
         if node.value is not None and self.wrap is None and g.size <= KEPT_ELEMENTS:
@@ -248,7 +259,7 @@ class Sweep:
             if c is None:
                 return
             shape = c.shape
-        if self.after_where or shape != parent.shape:
+        if not self.rows and (self.after_where or shape != parent.shape):
             recorded = self.wrap is not None
             c = fitted_contribution(
                 c, node, parent, g, after_where=self.after_where, recorded=recorded
@@ -297,12 +308,15 @@ class Sweep:
         buffer = self.grads.get(parent)
         if buffer is None or parent not in self.owned:
             dtype = np.promote_types(parent.dtype, np.float32)
-            fresh = np.zeros_like(contribution.values, shape=parent.shape, dtype=dtype)
+            values = contribution.values
+            shape = (len(values), *parent.shape) if self.rows else parent.shape
+            fresh = np.zeros_like(values, shape=shape, dtype=dtype)
             if buffer is not None:
                 fresh += buffer
             self.grads[parent] = buffer = fresh
             self.owned.add(parent)
-        scatter_add(buffer, contribution.index, contribution.values)
+        add = scatter_add_rows if self.rows else scatter_add
+        add(buffer, contribution.index, contribution.values)
 
     def _notify(self, event: str, *what: Any) -> None:
         """Notify observers; remember an error of theirs, which is not the rule's."""

@@ -286,18 +286,7 @@ def jacobian(f: Function, argnums: Argnums = 0) -> Function:
         run = Run(f, args, kwargs, numbers)
         results = []
         for y in run.outs:
-            rows = []
-            for i in range(y.size):
-                seed = np.zeros(y.size, y.dtype)
-                seed[i] = 1
-                seed = seed.reshape(y.shape)
-                rows.append(pull([y], [seed], run.variables, graph=run.connected)[0])
-            columns = []
-            for k, x in enumerate(run.variables):
-                shape = y.shape + x.shape
-                column = [row[k] for row in rows]
-                empty = np.zeros(shape, x.dtype)
-                columns.append(np.reshape(np.stack(column), shape) if column else empty)
+            columns = run.rows(y)
             by_argument = run.by_argument(run.finish(columns))
             results.append(by_argument[0] if single else by_argument)
         return run.rebuild_result(results)

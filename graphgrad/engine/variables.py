@@ -6,11 +6,12 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from graphgrad.engine.graph import Node, boundary, tick
+from graphgrad.engine.graph import Node, ancestors, boundary, tick
 from graphgrad.engine.op import TABLE, Op, op
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.record import constant, make_leaf, record, wrap
 from graphgrad.engine.recording import enable_grad, switches
+from graphgrad.engine.rows import rows_at_once, unit_rows
 from graphgrad.engine.sweep import Sweep
 from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.trees import flatten
@@ -89,6 +90,24 @@ class Run:
         """Return the gradient of each variable, given one for each output."""
         return pull(self.outs, gs, self.variables, graph=graph)[0]
 
+    def rows(self, y: Tensor) -> list[Any]:
+        """Return the Jacobian of an output for each variable."""
+        one_by_one = self.connected or switches().observers
+        step = 1 if one_by_one else rows_at_once(ancestors(_seeds([y], [None])))
+        parts = []
+        for seeds in unit_rows(y.size, step, y.dtype):
+            seed = seeds.reshape(y.shape if one_by_one else (-1, *y.shape))
+            parts.append(
+                pull([y], [seed], self.variables, graph=self.connected, rows=not one_by_one)[0]
+            )
+        join: Any = np.stack if one_by_one else np.concatenate
+        columns = []
+        for k, x in enumerate(self.variables):
+            shape = (*y.shape, *x.shape)
+            empty = np.zeros(shape, x.dtype)
+            columns.append(np.reshape(join([gs[k] for gs in parts]), shape) if parts else empty)
+        return columns
+
     def scalar(self, who: str) -> Tensor:
         """Return the only output; raise ShapeError unless it is one number."""
         if len(self.outs) != 1 or self.outs[0].size != 1:
@@ -120,9 +139,18 @@ class Run:
 
 
 def pull(
-    ys: Sequence[Tensor], gs: Sequence[Any], xs: Sequence[Tensor], *, graph: bool, floor: int = 0
+    ys: Sequence[Tensor],
+    gs: Sequence[Any],
+    xs: Sequence[Tensor],
+    *,
+    graph: bool,
+    floor: int = 0,
+    rows: bool = False,
 ) -> tuple[list[Any], list[Node]]:
-    """Sweep from ys to xs; return the gradients, zero if none arrived, and the swept nodes."""
+    """Sweep from ys to xs; return the gradients, zero if none arrived, and the swept nodes.
+
+    With ``rows``, each g and each gradient has several rows (see `rows.py`).
+    """
     targets = {x._node for x in xs if x._node is not None}
     if graph:
         with enable_grad():
@@ -131,10 +159,14 @@ def pull(
             sweep = Sweep(seeds, targets=targets, wrap=wrap, scatter=scatter, floor=floor).run()
     else:
         seeds = _seeds(ys, [g._array if isinstance(g, Tensor) else g for g in gs])
-        sweep = Sweep(seeds, targets=targets, floor=floor).run()
+        sweep = Sweep(seeds, targets=targets, floor=floor, rows=rows).run()
     arrived = [None if x._node is None else sweep.results.get(x._node) for x in xs]
-    zeros = [np.zeros_like(x._array) if g is None else g for x, g in zip(xs, arrived, strict=True)]
-    return zeros, [n for n in sweep.swept if n not in targets]
+    more = gs[0].shape[:1] if rows else ()
+    filled = [
+        np.zeros((*more, *x.shape), x.dtype) if g is None else g
+        for x, g in zip(xs, arrived, strict=True)
+    ]
+    return filled, [n for n in sweep.swept if n not in targets]
 
 
 def _seeds(ys: Sequence[Tensor], gs: Sequence[Any]) -> dict[Node, Any]:
