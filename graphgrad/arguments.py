@@ -9,7 +9,6 @@ error raised inside it becomes its name, so helpers need not know for which func
 
 import functools
 import inspect
-import itertools
 import math
 import operator
 import os
@@ -46,7 +45,7 @@ def wrong(who: str, what: str, value: Any, wanted: str) -> DtypeError:
 
 def is_flag(value: Any) -> bool:
     """Whether it is True or False, Python's or NumPy's."""
-    return isinstance(value, bool | np.bool_)
+    return value.__class__ is bool or isinstance(value, bool | np.bool_)
 
 
 def is_number(value: Any) -> bool:
@@ -83,6 +82,8 @@ def counts(who: str, **numbers: Any) -> list[int]:
 
 
 def _real(who: str, what: str, value: Any) -> float:
+    if value.__class__ is float:
+        return value
     if not is_number(value):
         raise wrong(who, what, value, "a number")
     try:
@@ -368,30 +369,33 @@ def guarded(called: F) -> F:
     """
 
     @functools.lru_cache(maxsize=1)
-    def read() -> tuple[dict[str, Any], list[str], int | None, list[str]]:
+    def read() -> tuple[list[Any], dict[str, Any], int | None, list[str]]:
         """Read the signature, at the first call: most functions are never called."""
         parameters = inspect.signature(called).parameters.values()
         named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        checks = {p.name: (check_of(p.annotation), p.default) for p in named}
-        places = [p.name for p in named if p.kind is not p.KEYWORD_ONLY]
+        checks = {p.name: (p.name, check_of(p.annotation), p.default) for p in named}
+        places = [checks[p.name] for p in named if p.kind is not p.KEYWORD_ONLY]
         stars = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         by_name = [p.name for p in named if p.kind is p.KEYWORD_ONLY]
-        return checks, places, None if stars else len(places), by_name
+        return places, checks, None if stars else len(places), by_name
 
     @functools.wraps(called)
     def careful(*args: Any, **kwargs: Any) -> Any:
-        checks, places, most, by_name = read()
+        places, checks, most, by_name = read()
         try:
             if most is not None and len(args) > most:
                 raise _too_many(CALLED, len(args) - most, by_name)
-            for name, value in itertools.chain(zip(places, args, strict=False), kwargs.items()):
-                check, default = checks.get(name, (None, None))
+            for (name, check, default), value in zip(places, args, strict=False):
+                if check is not None and value is not default:
+                    check(CALLED, name, value)
+            for name, value in kwargs.items():
+                _, check, default = checks.get(name, (None, None, None))
                 if check is not None and value is not default:
                     check(CALLED, name, value)
             return called(*args, **kwargs)
         except GraphgradError as error:
             who = called.__name__
-            if places[0] == "self":  # the class, unless a method is called by its name
+            if places[0][0] == "self":  # the class, unless a method is called by its name
                 kind = type(args[0]).__name__
                 who = kind if who.startswith("__") or who == "forward" else f"{kind}.{who}"
             error.args = tuple(str(part).replace(CALLED, who) for part in error.args)

@@ -278,7 +278,8 @@ def jacobian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]: ...
 def jacobian(f: Function, argnums: Argnums = 0) -> Function:
     """Return the Jacobian of f as a function: output shape + argument shape.
 
-    Takes a reverse sweep per output element. If f returns a container, so does the Jacobian.
+    Takes a row of a reverse sweep per output element. If f returns a container, so does the
+    Jacobian.
     """
     numbers, single = as_argnums(argnums)
 

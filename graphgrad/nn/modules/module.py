@@ -333,9 +333,15 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+_PLAIN_TYPES = frozenset((int, float, bool, str, type(None)))
+
+
 def _members(items: Any) -> Iterator[tuple[str, Any]]:
     """Find parameters, buffers and modules, also in lists, tuples and dicts."""
     for name, x in items:
+        kind = x.__class__
+        if kind in _PLAIN_TYPES:
+            continue
         if isinstance(x, Parameter | Buffer | Module):
             yield str(name), x
         elif isinstance(x, list | tuple):
