@@ -102,6 +102,20 @@ def test_a_hundred_slices_share_one_buffer(monkeypatch: pytest.MonkeyPatch) -> N
     assert all(b is buffers[0] for b in buffers)
 
 
+@pytest.mark.parametrize("width", [7, 8])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_neighbours_that_are_added_in_pairs_stay_apart(dtype: Any, width: int) -> None:
+    rng = np.random.default_rng(0)
+    index = rng.integers(0, 50, 400)
+    w = rng.standard_normal((400, width)).astype(dtype)
+    w[0, 1], w[1, 2], w[2, 0] = np.inf, np.nan, -np.inf
+    x = leaf(np.zeros((50, width), dtype))
+    x[index].backward(w)
+    expected = np.zeros((50, width), dtype)
+    np.add.at(expected, index, w)
+    np.testing.assert_array_equal(x.grad, expected)
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_many_values_are_added_as_few_are(dtype: Any, order: Any) -> None:

@@ -22,7 +22,7 @@ def _embedding(
     index: Any,
     padding_idx: int | None = None,  # noqa: ARG001 - for the rule
 ) -> tuple[Array, Array]:
-    return weight[index], frozen(index)
+    return np.take(weight, index, axis=0), frozen(index)
 
 
 def _embedding_rule(g: Array, saved: Any, padding_idx: int | None) -> Array:
