@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphgrad.engine.graph import Node
+from graphgrad.engine.reductions import reduce_axis
 from graphgrad.errors import ShapeError
 from graphgrad.typing import Array
 
@@ -70,7 +71,7 @@ def unbroadcast(c: Array, shape: tuple[int, ...]) -> Array:
     """Sum a gradient over the axes along which its input was broadcast."""
     axes = _broadcast_axes(c.shape, shape)
     if axes:
-        c = np.add.reduce(c, axes)
+        c = reduce_axis(np.add, c, axes)
     return c if c.shape == shape else np.reshape(c, shape)
 
 

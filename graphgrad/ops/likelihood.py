@@ -6,6 +6,7 @@ from graphgrad.arguments import flag
 from graphgrad.engine.domains import Cases, Reduction, call
 from graphgrad.engine.methods import Axis
 from graphgrad.engine.op import TABLE, Op, op
+from graphgrad.engine.reductions import reduce_axis
 from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.reduce import kept_shape
 from graphgrad.typing import Array
@@ -15,14 +16,17 @@ def _exponentials(a: Array, axis: Axis) -> tuple[Array, Array, Array, Array]:
     """Return m = max(a), a − m, exp(a − m) and its sum; equal infinities are 0 apart."""
     if a.dtype.kind != "f":
         a = a.astype(float)
-    largest = np.max(a, axis=axis, keepdims=True, initial=-np.inf)
+    if a.size:
+        largest = reduce_axis(np.maximum, a, axis, keepdims=True)
+    else:
+        largest = np.max(a, axis=axis, keepdims=True, initial=-np.inf)
     with np.errstate(all="ignore"):
         below = a - largest
         if not np.isfinite(largest).all():
             below = np.where(a == largest, below.dtype.type(0), below)
         e = np.exp(below)
     wide = np.promote_types(e.dtype, np.float32)  # float16 is summed in float32
-    return largest, below, e, np.add.reduce(e, axis, wide, keepdims=True)
+    return largest, below, e, reduce_axis(np.add, e, axis, keepdims=True, dtype=wide)
 
 
 def _logsumexp(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:

@@ -15,6 +15,7 @@ from graphgrad.engine.domains import Cases, Reduction, call
 from graphgrad.engine.methods import Axis
 from graphgrad.engine.op import TABLE, Op, op
 from graphgrad.engine.plan import HALF
+from graphgrad.engine.reductions import reduce_axis
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.ops.choice import keep
@@ -87,7 +88,7 @@ def spread(g: Array, a_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Ar
 
 def _mean(a: Array, axis: Axis = None, keepdims: Any = False) -> Array:
     if a.dtype.char in "fd" and a.size and (axis is None or a.shape):  # faster than np.mean
-        total = np.add.reduce(a, axis, keepdims=keepdims)
+        total = reduce_axis(np.add, a, axis, keepdims=keepdims)
         return total / reduced_count(a.shape, axis)
     return np.mean(a, axis=axis, keepdims=keepdims)
 
@@ -95,7 +96,7 @@ def _mean(a: Array, axis: Axis = None, keepdims: Any = False) -> Array:
 sum: Op[Tensor] = op(  # noqa: A001 - NumPy's name
     np.sum,
     spread,
-    forward=lambda a, axis=None, keepdims=False: np.add.reduce(a, axis, keepdims=keepdims),
+    forward=lambda a, axis=None, keepdims=False: reduce_axis(np.add, a, axis, keepdims=keepdims),
     symbol="Σ",
     domain=Reduction(),
     doc="Σ a over the axes. Gradient: g, repeated over them.",
@@ -226,7 +227,7 @@ def share_among_equal(g: Array, a: Array, chosen: Any, axis: Axis) -> Array:
     ``g`` and ``chosen`` keep the reduced axes; ``chosen`` is NaN if an element is.
     """
     mask = (a == chosen) | np.isnan(a)
-    count = np.add.reduce(mask, axis, g.dtype, keepdims=True)
+    count = reduce_axis(np.add, mask, axis, keepdims=True, dtype=g.dtype)
     return keep(spread(g / count, a.shape, axis, True), mask)
 
 
@@ -239,7 +240,9 @@ _DISTINCT = Reduction(distinct=True, minimum=1)
 max: Op[Tensor] = op(  # noqa: A001 - NumPy's name
     np.max,
     _extreme_rule,
-    forward=lambda a, axis=None, keepdims=False: np.maximum.reduce(a, axis, keepdims=keepdims),
+    forward=lambda a, axis=None, keepdims=False: reduce_axis(
+        np.maximum, a, axis, keepdims=keepdims
+    ),
     chooses=lambda a, out, axis: a == out.reshape(kept_shape(a.shape, axis)),
     symbol="max",
     domain=_DISTINCT,
@@ -248,7 +251,9 @@ max: Op[Tensor] = op(  # noqa: A001 - NumPy's name
 min: Op[Tensor] = op(  # noqa: A001 - NumPy's name
     np.min,
     _extreme_rule,
-    forward=lambda a, axis=None, keepdims=False: np.minimum.reduce(a, axis, keepdims=keepdims),
+    forward=lambda a, axis=None, keepdims=False: reduce_axis(
+        np.minimum, a, axis, keepdims=keepdims
+    ),
     chooses=lambda a, out, axis: a == out.reshape(kept_shape(a.shape, axis)),
     symbol="min",
     domain=_DISTINCT,

@@ -10,6 +10,7 @@ from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_array
+from graphgrad.engine.reductions import reduce_axis
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
 from graphgrad.nn.functional.losses.checks import (
@@ -47,9 +48,9 @@ def _cross_entropy_rule(
 
 def _mean_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
     """Return the loss and, for the gradient, softmax(logits) − one-hot labels."""
-    shifted = logits - np.maximum.reduce(logits, axis=-1, keepdims=True)
+    shifted = logits - reduce_axis(np.maximum, logits, -1, keepdims=True)
     y = np.exp(shifted)
-    total = np.add.reduce(y, axis=-1, keepdims=True)
+    total = reduce_axis(np.add, y, -1, keepdims=True)
     y /= total
     if labels.ndim == logits.ndim:  # where a target is 0, a logit of −∞ costs nothing
         chosen = np.sum(labels * np.where(labels == 0, 0, shifted), axis=-1)
@@ -106,9 +107,10 @@ def _each_cross_entropy(
     logits: Array, labels: Array, weight: Array = None, smoothing: float = 0.0, axis: int = -1
 ) -> tuple[Array, Array]:
     """Return the losses and, for the gradient, softmax(logits) · Σ q − q."""
-    shifted = logits - np.maximum.reduce(logits, axis=axis, keepdims=True)
+    shifted = logits - reduce_axis(np.maximum, logits, axis, keepdims=True)
     y = np.exp(shifted)
-    total = np.add.reduce(y, axis, np.promote_types(y.dtype, np.float32), keepdims=True)
+    wide = np.promote_types(y.dtype, np.float32)
+    total = reduce_axis(np.add, y, axis, keepdims=True, dtype=wide)
     y = np.divide(y, total, out=y, casting="same_kind")
     cost = np.log(total).astype(y.dtype, copy=False)  # of a class: cost − shifted
     if labels.ndim == logits.ndim:
