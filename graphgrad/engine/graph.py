@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Collection, Iterable, Iterator
 from operator import attrgetter
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -58,12 +58,14 @@ class Absent:
         return np.shape(self.value)
 
 
-class Freed(NamedTuple):
+class Freed:
     """Replaces a node's ``values`` after a sweep has released them."""
 
-    what: str  # the call that released them
-    code: CodeType | None
-    instruction: int
+    __slots__ = ("code", "instruction", "what")
+
+    def __init__(self, what: str, code: CodeType | None, instruction: int) -> None:
+        """Take the call that released them, and its line."""
+        self.what, self.code, self.instruction = what, code, instruction
 
     @property
     def by(self) -> str:
@@ -213,10 +215,29 @@ def paths_to(
     for node in reversed(nodes):
         if node.plan is None or node.serial < floor:
             continue
-        if any(node.parents[i] in useful for i in node.plan.wants):
-            useful.add(node)
-            ends.discard(node)
+        for i in node.plan.wants:
+            if node.parents[i] in useful:
+                useful.add(node)
+                ends.discard(node)
+                break
     return useful, ends
+
+
+def reaches_below(roots: Iterable[Node], floor: int) -> bool:
+    """Whether a node older than ``floor`` is among the nodes through which gradients flow."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        node = stack.pop()
+        if node.serial < floor:
+            return True
+        if node.plan is not None:
+            for i in node.plan.wants:
+                parent = node.parents[i]
+                if parent not in seen:
+                    seen.add(parent)
+                    stack.append(parent)
+    return False
 
 
 def boundary(roots: Iterable[Node], floor: int) -> list[Node]:

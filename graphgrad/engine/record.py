@@ -73,15 +73,18 @@ def record(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every op pays fo
             note_use(arrays[0])  # memory that a graph may save has another view from here on
         return constant(out if op.simple else _checked_output(op, out))
 
-    full = (*((tuple(arrays),) if op.variadic else arrays), out, saved, *params)
-    if op.needs_shapes:
-        # faster than np.shape; Python numbers have no shape
-        shapes = tuple([a.shape if hasattr(a, "shape") else () for a in arrays])
-        full += (shapes,) if op.variadic else shapes
+    plan = op.plans.get(mask) or op.plan(mask, len(arrays))
+    values: tuple[Any, ...] = ()
+    if plan.sources:
+        full = (*((tuple(arrays),) if op.variadic else arrays), out, saved, *params)
+        if op.needs_shapes:
+            # faster than np.shape; Python numbers have no shape
+            shapes = tuple([a.shape if hasattr(a, "shape") else () for a in arrays])
+            full += (shapes,) if op.variadic else shapes
+        values = plan.pick(full)
     if has_new_inputs:
         parents = [p if isinstance(p, _NODE_LIKE) else _node_of_input(p) for p in parents]
-    plan = op.plans.get(mask) or op.plan(mask, len(arrays))
-    tensor = attach(plan, tuple(parents), plan.pick(full), out)
+    tensor = attach(plan, tuple(parents), values, out)
     if now.observers:
         notify_recorded(op, tensor, arrays, params, now.observers)
     return tensor

@@ -98,7 +98,7 @@ class Sweep:
         rows: bool = False,
     ) -> None:
         if targets is None:
-            self.grads: dict[Node, Any] = dict(seeds)
+            self.grads: dict[Node, Any] = {**seeds}
         else:
             self.targets, self.floor = targets, floor
             self.useful, self.ends = paths_to(seeds, targets, floor)
@@ -163,14 +163,21 @@ class Sweep:
         """Run the rules of the newest node until the queue is empty; then complete the leaves."""
         queue, grads, useful, observers = self.queue, self.grads, self.useful, self.observers
         small_gradients, swept = self.small_gradients, self.swept
-        # in an ordinary sweep most gradients and contributions need no more than a few tests
-        ordinary = fits = not (observers or self.targets is not None or self.wrap is not None)
+        # most gradients and contributions need no more than a few tests; the methods do the rest
+        quick, keeps = not observers, self.wrap is None and not self.rows
+        fits, targets = quick, self.targets or ()
         while queue:
             node = heappop(queue)[1]
             g = grads.pop(node)
             if g.__class__ is not list:  # a list has the gradients of several outputs
-                if ordinary and g.dtype is node.dtype and node.hooks is None and not node.retain:
-                    if node.value is not None:
+                if (
+                    quick
+                    and g.dtype is node.dtype
+                    and node.hooks is None
+                    and not node.retain
+                    and node not in targets
+                ):
+                    if keeps and node.value is not None:
                         small_gradients[node.serial] = g
                 else:
                     g = self._complete(node, g)
@@ -199,11 +206,15 @@ class Sweep:
                         else:
                             c = rule(g, values[first], values[second])
                         if fits and getattr(c, "shape", None) == parent.shape:
-                            if parent.plan is not None and parent not in grads:
-                                grads[parent] = c
+                            before = grads.get(parent)
+                            if before is not None:
+                                self._add(parent, before, c)
+                                continue
+                            if parent.plan is not None:
                                 heappush(queue, (-parent.serial, parent))
-                            else:
-                                self._add(parent, c, g, values)
+                            elif c.__class__ is np.ndarray and self.wrap is None:
+                                c = unshared(c, g, values)
+                            grads[parent] = c
                         else:
                             self._send(node, position, parent, c, g, values)
             except GraphgradError:
@@ -219,7 +230,12 @@ class Sweep:
             if observers:
                 self._after_rules(node)
         for leaf, g in grads.items():
-            self._complete(leaf, g)
+            if quick and self.targets is None and g.dtype is leaf.dtype and leaf.hooks is None:
+                self.results[leaf] = g
+                if g.size <= KEPT_ELEMENTS:  # copied, since the user may write to .grad
+                    small_gradients[leaf.serial] = g.copy() if g.__class__ is np.ndarray else g
+            else:
+                self._complete(leaf, g)
 
     def _complete(self, node: Node, g: Array) -> Array:
         """Finish the gradient of a node: cast it, run hooks, store it, notify observers.
@@ -266,27 +282,26 @@ class Sweep:
             )
         if self.observers:
             self._notify("sent", node, position, c, g)
-        self._add(parent, c, g, values)
-
-    def _add(self, parent: Node, c: Array, g: Array, values: Array) -> None:
-        """Add an array, made from g and the values of a node, to the gradient of a parent."""
-        grads = self.grads
-        before = grads.get(parent)
-        if before is None:
-            if parent.plan is not None:
-                heappush(self.queue, (-parent.serial, parent))
-            elif self.wrap is None:
-                c = unshared(c, g, values)
-            grads[parent] = c
+        before = self.grads.get(parent)
+        if before is not None:
+            self._add(parent, before, c)
+            if self.observers:
+                self._notify("summed", parent, self.grads[parent])
             return
+        if parent.plan is not None:
+            heappush(self.queue, (-parent.serial, parent))
+        elif self.wrap is None:
+            c = unshared(c, g, values)
+        self.grads[parent] = c
+
+    def _add(self, parent: Node, before: Array, c: Array) -> None:
+        """Add to the gradient of a parent what one more use of it contributes."""
         if parent in self.owned and before.dtype == c.dtype:
             before += c
         else:
-            grads[parent] = total = before + c
+            self.grads[parent] = total = before + c
             if self.wrap is None and total.shape:
                 self.owned.add(parent)
-        if self.observers:
-            self._notify("summed", parent, grads[parent])
 
     def _as_array(self, node: Node, position: int, parent: Node, c: Array, g: Array) -> Any:
         """Return the result of a rule as an array; None if it was added already."""

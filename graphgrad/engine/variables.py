@@ -6,7 +6,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from graphgrad.engine.graph import Node, ancestors, boundary, tick
+from graphgrad.engine.graph import Node, ancestors, reaches_below, tick
 from graphgrad.engine.op import TABLE, Op, op
 from graphgrad.engine.operands import as_array
 from graphgrad.engine.record import constant, make_leaf, record, wrap
@@ -62,7 +62,7 @@ class Run:
             raise DtypeError(message)
         roots = [o._node for o in self.outs if o._node is not None and o._node.needs]
         # whether it depends on recorded tensors: arguments, or tensors that f closes over
-        self.connected = outer and bool(boundary(roots, floor))
+        self.connected = outer and reaches_below(roots, floor)
 
     def _variable(self, leaf: Any, *, connected: bool) -> Tensor:
         if isinstance(leaf, Tensor):
