@@ -64,6 +64,8 @@ PIECES = (
                 "if node.value is not None and self.wrap is None and g.size <= KEPT_ELEMENTS:",
                 "if False:",
             ),
+            ("sweep.py", "if keeps and node.value is not None:", "if False:"),
+            ("sweep.py", "if g.size <= KEPT_ELEMENTS:", "if False:"),
         ),
     ),
     Piece(
@@ -75,24 +77,30 @@ PIECES = (
     ),
     Piece(
         "broadcasting is undone, wrong shapes refused",
-        (("sweep.py", "or shape != parent.shape:", "or False:"),),
+        (("sweep.py", 'fits and getattr(c, "shape", None) == parent.shape:', "fits:"),),
     ),
     Piece(
         "no two gradients share memory",
-        (("sweep.py", "c = _unshared(c, g, values)", "pass"),),
+        (("sweep.py", "c = unshared(c, g, values)", "pass"),),
     ),
     Piece(
         "a gradient has its tensor's dtype",
-        (("sweep.py", "if g.dtype is not node.dtype and g.dtype != node.dtype:", "if False:"),),
+        (
+            ("sweep.py", "if g.dtype is not node.dtype and g.dtype != node.dtype:", "if False:"),
+            ("sweep.py", "and g.dtype is node.dtype", ""),
+            ("sweep.py", " and g.dtype is leaf.dtype", ""),
+        ),
     ),
     Piece(
         "an untaken branch of where gives exactly 0",
-        (("sweep.py", "if self.after_where or", "if"),),
+        (("sweep.py", "self.after_where, fits = True, False", "pass"),),
     ),
     Piece(
         "hooks can be registered, observers can watch",
         (
             ("sweep.py", "if node.hooks is not None and self.hooks:", "if False:"),
+            ("sweep.py", "and node.hooks is None", ""),
+            ("sweep.py", " and leaf.hooks is None", ""),
             ("sweep.py", "if self.observers:", "if False:"),
             ("sweep.py", "if observers:", "if False:"),
             ("record.py", "if now.observers:", "if False:"),
