@@ -478,14 +478,53 @@ RIGHT: dict[str, tuple[Any, Any]] = {
     "a kink that nobody sees": (lambda x: x * (x.data > 0) + 1e5, [-1.5e-4, 1e-6]),
     "random numbers": (lambda x: nn.functional.dropout(x, 0.5), [1.0, 2.0, 3.0]),
     "nothing": (lambda x: x[:0], [1.0, 2.0]),
+    "float32 inside": (lambda x: norms(single(gg.softplus(x))), [-1.0, 0, -1, 0]),
+    "float32 inside, float64 outside": (
+        lambda x: norms(single(gg.softplus(x))).astype(np.float64),
+        [-1.0, 0, -1, 0],
+    ),
+    "nearly a tie": (np.max, [1, 1 + 1e-12, 0]),
+    "a number that changes nothing": (np.tanh, [40.0]),
+    "a tie of unique": (lambda x: np.sum(np.unique(x) ** 2), [1.0, 1.0, 2.0]),
+    "shapes that change": (np.unique, [1.0, 1.0, 2.0]),
 }
 
 
+def norms(y: Any) -> Any:
+    return y * np.linalg.norm(y)
+
+
+@pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("name", RIGHT)
-def test_a_right_gradient_is_never_called_wrong(name: str) -> None:
+def test_a_right_gradient_is_never_called_wrong(name: str, order: int) -> None:
     f, x = RIGHT[name]
-    report = gradcheck(f, np.array(x))
+    report = gradcheck(f, np.array(x), order=order)
     assert all(c.verdict != "WRONG" for c in report.comparisons), report
+
+
+@pytest.mark.parametrize("gap", [1e-8, 1e-10, 1e-12, 1e-14])
+def test_beside_a_tie_there_is_one_piece(gap: float) -> None:
+    """Also where a central difference sees both sides, and the mean of their slopes."""
+    shared = gg.op(
+        lambda x: np.max(x) * 1,
+        lambda g, x, out: g * np.isclose(x, out) / np.sum(np.isclose(x, out)),
+        chooses=lambda x, out: x == out,
+        name="shared",
+    )
+    x = np.array([1, 1 + gap, 0])
+    assert gradcheck(np.max, x)
+    (compared,) = [c for c in gradcheck(shared, x).comparisons if c.name == "x"]
+    assert [compared.judged[(i,)].verdict for i in range(3)] == ["WRONG", "WRONG", "right"]
+
+
+@pytest.mark.parametrize("x", [1 + 1e-12, 1 - 1e-12])
+def test_beside_a_jump_there_is_a_slope(x: float) -> None:
+    assert gradcheck(np.floor, x)
+
+
+def test_outputs_that_change_their_shape_have_no_slope() -> None:
+    text = str(gradcheck(np.unique, np.array([1.0, 1.0, 2.0])))
+    assert "cannot tell: the shapes of f's outputs change here: (2,), beside it (3,)" in text
 
 
 def off(share: float) -> Any:
@@ -588,7 +627,7 @@ def test_one_direction_takes_few_calls() -> None:
         return np.sum(x * x)
 
     assert gradcheck(f, np.arange(10_000.0), fast=True)
-    assert len(calls) < 25
+    assert len(calls) < 30
 
 
 def test_a_loss_is_for_modules() -> None:

@@ -41,17 +41,23 @@ class Change(NamedTuple):
 
 
 class Choices(Observer):
-    """Records the choices of a function while it runs."""
+    """Records the choices of a function while it runs, and its coarsest dtype."""
 
     def __init__(self) -> None:
         self.found: list[Choice] = []
+        self.dtype = np.dtype(np.float64)
+        self.inputs: list[int] = []  # of ops that choose: their arrays' hashes
 
     def recorded(
         self, op: Op[Any], tensors: list[Any], arrays: list[Any], params: tuple[Any, ...]
     ) -> None:
         """Record the pieces of an op that declares ``chooses``."""
+        for tensor in tensors:
+            if tensor.dtype.itemsize < self.dtype.itemsize:
+                self.dtype = tensor.dtype
         if op.chooses is None:
             return
+        self.inputs += [hash(np.asarray(a).tobytes()) for a in arrays]
         node: Any = node_of(tensors[0])
         known = dict(zip(op.parameters, params, strict=False))
         known |= {"inputs": arrays} if op.variadic else dict(zip(op.order, arrays, strict=False))

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from graphgrad.checks.choices import Choices, watched
-from graphgrad.checks.differences import Kind, Path, size_of, steps_of
+from graphgrad.checks.differences import Grain, Kind, Path, grain_of, size_of, steps_of
 from graphgrad.checks.report import Comparison
-from graphgrad.checks.taylor import FIRST, MANY, SECOND, Remainders, remainders
+from graphgrad.checks.taylor import FIRST, Expansion, Remainders
 from graphgrad.checks.verdicts import Judged, Tolerance, judge
 from graphgrad.engine.operands import unwrapped
 from graphgrad.engine.record import constant
@@ -41,6 +41,7 @@ class Check:
         self.comparisons: list[Comparison] = []
         self.notes: list[str] = []
         self.taylor: Remainders | None = None
+        self.grain = Grain()
 
     def run(
         self, f: Callable[..., Any], points: list[Array], labels: list[str], order: int
@@ -54,12 +55,16 @@ class Check:
             single = level == 1 and len(outs) == 1 and not outs[0].ndim
             upstream = [np.ones(())] if single else [self._weights(np.shape(y)) for y in outs]
             found = _analytic(f, points, upstream)
-            whole_direction = self._path(f, points, upstream, direction=self._direction(points))
+            self.grain = _grain(f, points, upstream)
+            direction = self._direction(points)
+            whole = Expansion(
+                self._path(f, points, upstream, direction=direction), _along(direction, found)
+            )
             own = [] if self.fast else self._elements(f, points, upstream, found, labels, level)
             if level == 1:
-                own = self._second_opinion(whole_direction, found, own)
+                own = self._second_opinion(whole, own)
                 self.notes += self._unread(f, points, found, labels, outs)
-            along = self._along(whole_direction, found, own, level)
+            along = self._along(whole, found, own, level)
             self.comparisons += [*own, *along]
             labels = labels + [
                 f"upstream {k}" if len(outs) > 1 else "upstream" for k in range(len(outs))
@@ -77,12 +82,14 @@ class Check:
     def _path(
         self, f: Callable[..., Any], points: Sequence[Array], upstream: Sequence[Array], **way: Any
     ) -> Path:
-        def watch(moved: Sequence[Array]) -> tuple[list[Array], Choices]:
-            with enable_grad():
-                outs, choices = watched(lambda: f(*[Tensor(p, requires_grad=True) for p in moved]))
-            return [np.asarray(unwrapped(y)) for y in outs], choices
-
-        return Path(partial(_values, f), points, upstream, watched=watch, **way)
+        return Path(
+            partial(_values, f),
+            points,
+            upstream,
+            watched=partial(_watched, f),
+            grain=self.grain,
+            **way,
+        )
 
     def _elements(
         self,
@@ -96,7 +103,7 @@ class Check:
         comparisons = []
         for which, (point, gradient) in enumerate(zip(points, found, strict=True)):
             steps = steps_of(self.h, point)
-            judged, tolerance = {}, self.tolerance.beside(np.asarray(gradient))
+            judged, tolerance = {}, self.tolerance.beside(np.asarray(gradient), self.grain.eps)
             for index in self._chosen(point.shape):
                 path = self._path(f, points, upstream, element=(which, index))
                 step = None if steps is None else float(steps[index])
@@ -112,14 +119,10 @@ class Check:
         places = zip(*np.unravel_index(np.sort(flat), shape), strict=True)
         return [tuple(map(int, place)) for place in places]
 
-    def _second_opinion(
-        self, path: Path, found: Sequence[Array], own: list[Comparison]
-    ) -> list[Comparison]:
+    def _second_opinion(self, whole: Expansion, own: list[Comparison]) -> list[Comparison]:
         """Decide by Taylor's theorem if differences are too noisy."""
-        self.taylor = remainders(path, _slope_along(path, found))
-        if all(c.verdict != "cannot tell" for c in own):
-            return own
-        if not self._falls_fast(path, found):
+        self.taylor = whole.remainders()
+        if all(c.verdict != "cannot tell" for c in own) or not whole.falls_fast:
             return own
         return [
             dataclasses.replace(
@@ -128,43 +131,37 @@ class Check:
             for c in own
         ]
 
-    def _falls_fast(self, path: Path, found: Sequence[Array]) -> bool:
-        """Whether the remainder falls with the square of the step until noise dominates."""
-        order = remainders(path, _slope_along(path, found), MANY).order
-        return order is not None and order >= SECOND
-
     def _along(
-        self, path: Path, found: Sequence[Array], own: Sequence[Comparison], level: int
+        self, whole: Expansion, found: Sequence[Array], own: Sequence[Comparison], level: int
     ) -> list[Comparison]:
         """Compare the slope along the direction, where single elements leave a doubt.
 
         They do if only some were looked at, if some lie on kinks (each may lie between its
         slopes, and all of them together not), and if the remainder falls too slowly.
         """
+        points = whole.path.points
         kinks = any(j.kink and j.verdict == "right" for c in own for j in c.judged.values())
         order = self.taylor.order if level == 1 and self.taylor is not None else None
         slow = order is not None and order <= FIRST and all(own) and not kinks
         some = self.elements is not None and level == 1
-        if not (self.fast or kinks or slow or some) or not any(p.size for p in path.points):
+        if not (self.fast or kinks or slow or some) or not any(p.size for p in points):
             return []
-        ways = [(DIRECTION, path)]
+        ways = [(DIRECTION, whole)]
         if kinks:  # of equal elements together, as of all of a maximum
-            ways.append((TOGETHER, path.along([size_of(p) for p in path.points])))
-        rows = [(name, way, _slope_along(way, found)) for name, way in ways]
+            equal = [size_of(p) for p in points]
+            ways.append((TOGETHER, Expansion(whole.path.along(equal), _along(equal, found))))
         return [
-            Comparison(name, level, np.asarray(along), {(): judged}, self.tolerance)
-            for name, way, along in rows
-            if (judged := self._judged_along(way, along, found, level, kinks=kinks)) is not None
+            Comparison(name, level, np.asarray(way.slope), {(): judged}, self.tolerance)
+            for name, way in ways
+            if (judged := self._judged_along(way, level, kinks=kinks)) is not None
         ]
 
-    def _judged_along(
-        self, path: Path, along: float, found: Sequence[Array], level: int, *, kinks: bool
-    ) -> Judged | None:
-        judged = judge(path, along, self.tolerance, None, "central")
+    def _judged_along(self, way: Expansion, level: int, *, kinks: bool) -> Judged | None:
+        judged = judge(way.path, way.slope, self.tolerance, None, "central")
         if kinks and judged.jump:
             return None
-        if level == 1 and judged.verdict == "cannot tell" and self._falls_fast(path, found):
-            return _decided(judged, along)
+        if level == 1 and judged.verdict == "cannot tell" and way.falls_fast:
+            return _decided(judged, way.slope)
         return judged
 
     def _unread(
@@ -200,16 +197,33 @@ def _decided(judged: Judged, analytic: float) -> Judged:
     return judged._replace(verdict="right", why=f"{judged.why}; the Taylor remainder tells")
 
 
-def _slope_along(path: Path, found: Sequence[Array]) -> float:
+def _along(direction: Sequence[Array], found: Sequence[Array]) -> float:
+    """Return the slope along a direction by the gradients."""
     with np.errstate(all="ignore"):
-        return sum(float(np.sum(g * d)) for g, d in zip(found, path.direction or (), strict=True))
+        return sum(float(np.sum(g * d)) for g, d in zip(found, direction, strict=True))
+
+
+def _grain(f: Callable[..., Any], points: Sequence[Array], upstream: Sequence[Array]) -> Grain:
+    with np.errstate(all="ignore"):
+        _, choices = _watched(f, points)
+    eps = float(np.finfo(choices.dtype).eps)
+    grain = grain_of(partial(_values, f), points, upstream, eps)
+    return grain._replace(chooses=bool(choices.found))
+
+
+def _watched(f: Callable[..., Any], points: Sequence[Array]) -> tuple[list[Array], Choices]:
+    with enable_grad():
+        outs, choices = watched(lambda: f(*[Tensor(p, requires_grad=True) for p in points]))
+    return [np.asarray(unwrapped(y)) for y in outs], choices
 
 
 def _derived(f: Callable[..., Any], count: int) -> Callable[..., Any]:
     """Return the gradients of f as a function of its inputs and upstream gradients."""
 
     def derivative(*args: Any) -> list[Any]:
-        _, pullback = vjp(f, *args[:count])
+        outs, pullback = vjp(f, *args[:count])
+        if [np.shape(y) for y in outs] != [np.shape(u) for u in args[count:]]:
+            return [constant(np.full(np.shape(x), np.nan)) for x in args[:count]]
         return list(pullback(list(args[count:])))
 
     return derivative

@@ -7,6 +7,7 @@ methods). That change, and the rounding of f's values, bound its error.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from graphgrad.arguments import guarded
-from graphgrad.checks.choices import Choices
+from graphgrad.checks.choices import Change, Choices
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.record import constant
@@ -22,6 +23,8 @@ from graphgrad.engine.recording import no_grad
 from graphgrad.errors import ArgumentError, DtypeError, ShapeError
 from graphgrad.typing import Array
 
+EPS = float(np.finfo(np.float64).eps)
+_EPS = {t: float(np.finfo(t).eps) for t in "efdg"}
 Kind = Literal["central", "forward"]
 Outputs = Callable[[Sequence[Array]], list[Array]]  # from points to the outputs of f
 Watched = Callable[[Sequence[Array]], tuple[list[Array], Choices]]
@@ -30,6 +33,8 @@ RATIO = 4.0  # of consecutive steps
 ROUNDING = 4.0  # error of a value of f, in units in the last place
 CERTAIN = 8.0  # times its bound: a gap above it is no error of the numeric slope
 STEADY = 0.1  # relative change of a slope between the best pair of steps
+SIGMAS = 8.0  # standard deviations of values that bound the noise of a difference
+SAMPLES, SPACINGS = 7, (3e-14, 1e-10, 1e-6, 1e-3)  # of values for the noise, relative to x
 QUICK = 1e-3  # the larger step of a quick slope, in units of x or of 1, whichever is smaller
 
 
@@ -51,6 +56,13 @@ class Value(NamedTuple):
     choices: Choices | None = None
 
 
+def changed(a: Value, b: Value) -> Change | None:
+    """Return the first difference between the choices at two points."""
+    if a.choices is None or b.choices is None:
+        return None
+    return a.choices.first_change(b.choices)
+
+
 class Level(NamedTuple):
     """A difference with one step."""
 
@@ -59,12 +71,21 @@ class Level(NamedTuple):
     noise: float  # the error by rounding
 
 
+class Grain(NamedTuple):
+    """How finely f computes: by the dtypes on its way, and by what its values scatter."""
+
+    eps: float = EPS  # of the coarsest dtype
+    noise: float = 0.0  # of a difference of values
+    chooses: bool = False  # whether any op on its way does
+
+
 class Path:
     """f along a straight line: in one element, or in all along a direction.
 
     What is differentiated is the sum of outputs times ``weights``. Outputs are subtracted before
     they are summed, so that constant ones cancel exactly. Outputs that change with a larger step,
-    but not with a smaller one, are lost to rounding and count as noise.
+    but not with a smaller one, are lost to rounding and count as noise; what rounding hides of
+    outputs that no step changes is ``hidden``.
     """
 
     def __init__(
@@ -76,15 +97,24 @@ class Path:
         element: tuple[int, tuple[int, ...]] | None = None,
         direction: Sequence[Array] | None = None,
         watched: Watched | None = None,
+        grain: Grain = Grain(),  # noqa: B008 - immutable
     ) -> None:
         self.f, self.points, self.weights, self.watched = f, points, weights, watched
-        self.element, self.direction = element, direction
+        self.element, self.direction, self.grain = element, direction, grain
         self.moving: list[Array] = [np.zeros(np.shape(c), bool) for c in weights]
+        self.hidden = math.inf  # the slope that rounding can hide
         self.x = 0.0 if element is None else float(points[element[0]][element[1]])
 
     def along(self, direction: Sequence[Array]) -> "Path":
         """Return the line through the same point in another direction."""
-        return Path(self.f, self.points, self.weights, direction=direction, watched=self.watched)
+        return Path(
+            self.f,
+            self.points,
+            self.weights,
+            direction=direction,
+            watched=self.watched,
+            grain=self.grain,
+        )
 
     def through(self, points: Sequence[Array]) -> "Path":
         """Return the parallel line through another point."""
@@ -95,6 +125,7 @@ class Path:
             element=self.element,
             direction=self.direction,
             watched=self.watched,
+            grain=self.grain,
         )
 
     def at(self, t: float, *, watch: bool = False) -> Value:
@@ -114,53 +145,113 @@ class Path:
         return Value(t, outputs, choices)
 
     def difference(self, a: Value, b: Value) -> Level:
-        """Return the slope from b to a."""
-        rise = noise = 0.0
+        """Return the slope from b to a; NaN if their outputs have different shapes."""
+        run = abs(a.t - b.t)
+        if not run or any(
+            not ya.shape == yb.shape == c.shape
+            for ya, yb, c in zip(a.outputs, b.outputs, self.weights, strict=True)
+        ):
+            return Level(run, np.nan, np.inf)
+        rise = noise = still = 0.0
         with np.errstate(all="ignore"):
             for k, (ya, yb) in enumerate(zip(a.outputs, b.outputs, strict=True)):
                 c = self.weights[k]
                 rise += float(np.sum((ya - yb) * c))
                 self.moving[k] = moving = self.moving[k] | (ya != yb)
                 if ya.dtype.kind == "f":
-                    largest = np.maximum(abs(ya), abs(yb))
-                    noise += _EPS[ya.dtype.char] * float(np.sum(largest * abs(c), where=moving))
-        run = a.t - b.t
-        if not run:
-            return Level(0.0, np.nan, np.inf)
-        return Level(abs(run), rise / run, ROUNDING * noise / abs(run))
+                    eps = max(_EPS[ya.dtype.char], self.grain.eps)
+                    sizes = eps * np.maximum(abs(ya), abs(yb)) * abs(c)
+                    noise += float(np.sum(sizes, where=moving))
+                    still += float(np.sum(sizes, where=~moving))
+        self.hidden = min(self.hidden, ROUNDING * still / run)
+        return Level(run, rise / (a.t - b.t), ROUNDING * noise / run)
 
     def resolution(self, step: float) -> float:
         """Return the slope that rounding of all outputs can hide from such a step."""
         outputs = self.at(0.0).outputs
         sizes = [
-            _EPS.get(y.dtype.char, 0.0) * float(np.sum(abs(y) * abs(c)))
+            max(_EPS.get(y.dtype.char, 0.0), self.grain.eps) * float(np.sum(abs(y) * abs(c)))
             for y, c in zip(outputs, self.weights, strict=True)
         ]
-        return ROUNDING * sum(sizes) / step
+        return max(ROUNDING * sum(sizes), self.grain.noise) / step
 
     def central(self, step: float) -> Level:
         """Return the slope between one step to the right and one to the left."""
         return self.difference(self.at(step), self.at(-step))
 
+    @property
+    def quick_step(self) -> float:
+        """A step that suits most functions."""
+        ulp = float(np.spacing(abs(self.x))) * self.grain.eps / EPS
+        return max(QUICK * float(size_of(self.x)), 1e4 * ulp)
+
+    def leaves_its_piece(self) -> bool:
+        """Whether f chooses otherwise a quick step away, on either side."""
+        if self.watched is None or not self.grain.chooses:
+            return False
+        start, *ends = [self.at(t, watch=True) for t in (0, self.quick_step, -self.quick_step)]
+        return any(changed(start, end) for end in ends)
+
     def quick(self) -> Slope:
         """Return the slope from two steps that suit most functions."""
-        step = max(QUICK * float(size_of(self.x)), 1e4 * float(np.spacing(abs(self.x))))
+        step = self.quick_step
         wide, narrow = self.central(step), self.central(step / 2)
         change = (narrow.slope - wide.slope) / 3
-        return Slope(narrow.slope + change, abs(change) + narrow.noise)
+        noise = max(narrow.noise, self.grain.noise / step) if narrow.noise else 0.0
+        return Slope(narrow.slope + change, abs(change) + 1.5 * noise + self.hidden)
 
     def steps(self, largest: float = np.inf) -> list[float]:
         """List steps from the size of x, or of 1, down to those that rounding dominates."""
         size = abs(self.x)
         if not np.isfinite(size):
             return []
+        coarser = self.grain.eps / EPS
         step = min(max(size, 1.0) / 4, largest)
-        least = max(1e-10 * min(size or 1e-2, 1.0), 64 * float(np.spacing(size)))
+        least = max(1e-10 * min(size or 1e-2, 1.0), 64 * coarser * float(np.spacing(size)))
         steps: list[float] = []
         while step >= least or len(steps) < 3:
             steps.append(step)
             step /= RATIO
         return steps
+
+    def tiny_steps(self) -> list[float]:
+        """List the steps below those down to neighbouring numbers, or to 1e-30 from 0."""
+        ulp = EPS if self.element is None else float(np.spacing(abs(self.x)))
+        step = self.steps()[-1] / RATIO**2
+        steps: list[float] = []
+        while self.grain.eps == EPS and step >= max(ulp, 1e-30 * float(size_of(self.x))):
+            steps.append(step)
+            step /= RATIO**2
+        return [*steps, ulp] if steps and self.x else steps
+
+
+def grain_of(
+    f: Outputs, points: Sequence[Array], weights: Sequence[Array], eps: float = EPS
+) -> Grain:
+    """Estimate the noise of f: by what its values scatter about a smooth curve.
+
+    Differences of high order between equally spaced values leave nothing of a smooth function, but
+    all of its noise (Hamming's table; Moré and Wild, Estimating computational noise, 2011). The
+    spacing grows until the values differ.
+    """
+    rises: list[float] = []
+    with np.errstate(all="ignore"):
+        for spacing in SPACINGS:
+            start, *moved = [
+                f([p + k * spacing * p for p in points])  # to one side, should there be a kink
+                for k in range(1, 1 + SAMPLES)
+            ]
+            if any(a.shape != b.shape for y in moved for a, b in zip(start, y, strict=True)):
+                return Grain(eps)
+            rises = [
+                sum(float(np.sum((a - b) * c)) for a, b, c in zip(y, start, weights, strict=True))
+                for y in (start, *moved)
+            ]
+            if np.count_nonzero(np.diff(rises)) > SAMPLES // 2:
+                break
+        scatter = [np.mean(np.diff(rises, k) ** 2) / math.comb(2 * k, k) for k in (3, 4, 5)]
+    noise = math.sqrt(max(scatter))
+    return Grain(eps, SIGMAS * noise if math.isfinite(noise) else 0.0)
 
 
 def size_of(x: Array) -> Array:
@@ -168,15 +259,15 @@ def size_of(x: Array) -> Array:
     return np.where(x == 0, 1.0, np.minimum(abs(x), 1.0))
 
 
-_EPS = {t: float(np.finfo(t).eps) for t in "efdg"}
-
-
-def extrapolated(levels: Sequence[Level], order: int, *, moving: bool = False) -> Slope:
+def extrapolated(
+    levels: Sequence[Level], order: int, noise: float = 0.0, *, moving: bool = False
+) -> Slope:
     """Extrapolate slopes with decreasing steps to step 0; their error is O(h^order).
 
     The best pair is the one with the smallest relative change. If all change much, the slope is 0
     or no step was small enough: then the slopes of all smaller steps must agree as well.
-    ``moving`` says that f is not constant: steps that do not change it are then lost in rounding.
+    ``noise`` is what values scatter beyond rounding. ``moving`` says that f is not constant: steps
+    that do not change it are then lost in rounding.
     """
     found = [level for level in levels if np.isfinite(level.slope)]
     if len(found) < 2:
@@ -194,7 +285,8 @@ def extrapolated(levels: Sequence[Level], order: int, *, moving: bool = False) -
         # differences of f between smaller steps show noise beyond rounding
         rises = [abs(v.slope - limits[k]) * v.step for v in found[k + 2 :]]
         narrow = found[k + 1]
-        bound = max([spread, *(rise / narrow.step for rise in rises)]) + narrow.noise
+        own = max(narrow.noise, noise / narrow.step)
+        bound = max([spread, *(rise / narrow.step for rise in rises)]) + own
         slopes.append(Slope(limits[k], bound))
     if not slopes:  # only the largest step changes f
         return Slope(found[0].slope, abs(found[0].slope) + found[0].noise)
@@ -300,9 +392,9 @@ def numerical_gradient(
     steps = steps_of(h, point)
     gradient, errors = np.zeros(point.shape), np.zeros(point.shape)
     with no_grad():
-        start = None
+        start, grain = None, grain_of(values, [point], [np.ones(())]) if bounds else Grain()
         for index in np.ndindex(point.shape):
-            path = Path(values, [point], [np.ones(())], element=(0, index))
+            path = Path(values, [point], [np.ones(())], element=(0, index), grain=grain)
             if kind == "forward" and start is None:
                 start = path.at(0.0)
             step = None if steps is None else float(steps[index])
@@ -320,14 +412,18 @@ def slope(
         if not bounds:
             return Slope(level.slope, np.nan)
         change = abs(level.slope - fixed(path, step / 2, kind, start).slope)
-        return Slope(level.slope, 1.5 * change * 2**order / (2**order - 1) + level.noise)
+        bound = 1.5 * change * 2**order / (2**order - 1) + level.noise
+        return Slope(level.slope, bound + path.hidden)
     if kind == "forward":
         start = start or path.at(0.0)
-        return extrapolated([path.difference(path.at(h), start) for h in path.steps()], order)
-    found = path.quick()
-    if found.bound < 1e-9 * abs(found.value):
-        return found
-    return extrapolated([path.central(step) for step in path.steps()], order)
+        levels = [path.difference(path.at(h), start) for h in path.steps()]
+    else:
+        found = path.quick()
+        if found.bound < 1e-9 * abs(found.value):
+            return found
+        levels = [path.central(step) for step in path.steps()]
+    found = extrapolated(levels, order, path.grain.noise)
+    return found._replace(bound=found.bound + path.hidden)
 
 
 def steps_of(h: Array, point: Array) -> Array:

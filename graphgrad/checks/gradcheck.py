@@ -1,7 +1,8 @@
 """Checking the gradients of a function, or of a module, against numerical differentiation.
 
-differences.py computes slopes, with bounds of their errors; verdicts.py compares one number;
-taylor.py checks along a random direction; report.py prints the result.
+differences.py computes slopes, with bounds of their errors; meeting.py finds the pieces of f that
+meet at a point; verdicts.py compares one number with their slopes; taylor.py checks along a random
+direction; report.py prints the result.
 """
 
 import contextlib
@@ -139,7 +140,8 @@ def gradcheck(
     )
     points = [float64(leaves[i], "gradcheck") for i in places]
     with _frozen_generator():
-        check.run(_rewinding(of_variables), points, [names[i] for i in places], order)
+        checked = of_variables if twin is not None else _rewinding(of_variables)
+        check.run(checked, points, [names[i] for i in places], order)
     notes = [*check.notes, *(twin.notes if twin is not None else [])]
     return Report(tuple(check.comparisons), tuple(notes), check.taylor)
 

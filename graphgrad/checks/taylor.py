@@ -68,13 +68,26 @@ class Remainders:
         return f"Taylor remainder along a random direction falls with order {seen}; 2 is right"
 
 
-def remainders(path: Path, along: float, count: int = FEW) -> Remainders:
-    """Compute remainders for decreasing steps; ``along`` is ⟨g, d⟩."""
-    start = path.at(0.0)
-    sizes, noise = [], []
-    for k in range(count):
-        step = LARGEST / 2**k
-        level = path.difference(path.at(step), start)
-        sizes.append(abs(level.slope - along) * step)
-        noise.append(level.noise * step + 1e-16 * abs(along) * step)
-    return Remainders(tuple(sizes), tuple(noise))
+class Expansion:
+    """f along a direction, against its slope there by the gradients."""
+
+    def __init__(self, path: Path, slope: float) -> None:
+        self.path, self.slope = path, slope
+        self.start = path.at(0.0)
+        self.sizes: list[float] = []
+        self.noise: list[float] = []
+
+    def remainders(self, count: int = FEW) -> Remainders:
+        """Return the remainders for decreasing steps."""
+        for k in range(len(self.sizes), count):
+            step = LARGEST / 2**k
+            level = self.path.difference(self.path.at(step), self.start)
+            self.sizes.append(abs(level.slope - self.slope) * step)
+            self.noise.append(level.noise * step + 1e-16 * abs(self.slope) * step)
+        return Remainders(tuple(self.sizes[:count]), tuple(self.noise[:count]))
+
+    @property
+    def falls_fast(self) -> bool:
+        """Whether the remainder falls with the square of the step until noise dominates."""
+        order = self.remainders(MANY).order
+        return order is not None and order >= SECOND
