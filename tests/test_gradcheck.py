@@ -339,11 +339,70 @@ def test_a_kink_is_named_with_its_line_and_element() -> None:
     assert re.search(r"at a kink: relu \(test_gradcheck\.py:\d+\) at element \[1\]", text)
 
 
+STEEP = gg.op(
+    lambda x: np.maximum(x, 0),
+    lambda g, x: g * np.where(x > 0, 1.0, np.where(x == 0, 2.0, 0.0)),
+    chooses=lambda x: x > 0,
+    elementwise=True,
+    name="steep",
+)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: gg.relu(x) - gg.relu(-x),
+        lambda x: np.sign(x) * abs(x),
+        lambda x: gg.relu(np.stack([x, -x]))[0] - gg.relu(np.stack([x, -x]))[1],
+        lambda x: np.sum(gg.relu(np.stack([x, -x])) * np.array([3.0, -2.0])),
+        lambda x: np.maximum(x, 0) + np.minimum(x, 0) - 3 * gg.relu(2 * x) + 3 * gg.relu(-2 * x),
+        lambda x: (x if x > 0 else -2 * x) - gg.relu(-x),
+    ],
+)
+def test_where_kinks_meet_the_chain_rule_does_not_give_the_slope(f: Any) -> None:
+    """Each rule is right, and what they give together is outside the slopes: x has slope 1."""
+    report = gradcheck(f, 0.0)
+    assert [c.verdict for c in report.comparisons] == ["cannot tell"], report
+    assert "several kinks meet at " in str(report)
+    assert "the chain rule through kinks does not give the slope" in str(report)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        STEEP,
+        lambda x: STEEP(x) - STEEP(-x),
+        lambda x: STEEP(x) - gg.relu(-x),
+        lambda x: np.sum(STEEP(np.stack([x, -x])) * np.array([3.0, -2.0])),
+        lambda x: 3 * STEEP(2 * x) - np.sign(x) * abs(x),
+    ],
+)
+def test_a_wrong_rule_at_one_of_several_kinks_is_wrong(f: Any) -> None:
+    report = gradcheck(f, 0.0)
+    assert [c.verdict for c in report.comparisons] == ["WRONG"], report
+
+
 def test_at_a_kink_what_lies_outside_both_slopes_is_wrong() -> None:
-    """Here relu(x) − relu(−x) is x, but relu's gradient of 0 at 0 is lost twice."""
-    report = gradcheck(lambda x: gg.relu(x) - gg.relu(-x), 0.0)
-    assert [c.verdict for c in report.comparisons] == ["WRONG"]
-    assert "outside the slopes 1 and 1 at a kink: relu" in str(report)
+    text = str(gradcheck(STEEP, 0.0))
+    assert "WRONG: outside the slopes 0 and 1 at a kink: steep" in text
+
+
+NOT_LINEAR = {
+    "its size": lambda g, x: abs(g) * 2 * x,
+    "its square": lambda g, x: g * g * 2 * x,
+    "clipped": lambda g, x: np.clip(g, -1, 1) * 2 * x,
+}
+
+
+@pytest.mark.parametrize("name", NOT_LINEAR)
+def test_a_rule_that_is_not_linear_in_the_upstream_gradient_is_wrong(name: str) -> None:
+    """For one number the upstream gradient is 1, where each of them is right."""
+    square = gg.op(lambda x: x * x, NOT_LINEAR[name], elementwise=True, name="square")
+    x = np.array([1.0, 2.0])
+    for fast in (False, True):
+        report = gradcheck(lambda x: np.sum(square(x)), x, fast=fast)
+        assert [bool(c) for c in report.comparisons] == [True, False], report
+        assert "WRONG: not linear in the upstream gradient" in str(report)
 
 
 def test_ties_together_are_compared_along_a_direction() -> None:

@@ -7,19 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.checks.choices import Choices, watched
 from graphgrad.checks.differences import Grain, Kind, Path, grain_of, size_of, steps_of
+from graphgrad.checks.kinks import among_several_kinks
 from graphgrad.checks.report import Comparison
+from graphgrad.checks.running import derived, evaluated, gradients_of, values_of, with_choices
 from graphgrad.checks.taylor import FIRST, Expansion, Remainders
 from graphgrad.checks.verdicts import Judged, Tolerance, judge
-from graphgrad.engine.operands import unwrapped
-from graphgrad.engine.record import constant
-from graphgrad.engine.recording import enable_grad, no_grad
-from graphgrad.engine.tensor import Tensor
-from graphgrad.engine.transforms import gradients, vjp
 from graphgrad.errors import GraphError
 from graphgrad.typing import Array
 
+OTHER, LINEAR = -8.0, 1e-6  # another upstream gradient, and the relative gap that it may leave
+NOT_LINEAR = "not linear in the upstream gradient, here -8 times as large, then divided by -8"
 DIRECTION, TOGETHER = "all, along one direction", "all, by equal steps"
 
 
@@ -48,13 +46,13 @@ class Check:
     ) -> None:
         """Check every order, the first one also by Taylor's theorem."""
         for level in range(1, order + 1):
-            outs = _evaluate(f, points)
+            outs = evaluated(f, points)
             if level == 1:
                 self.notes += _notes(outs)
-                _require_same(outs, _evaluate(f, points))
+                _require_same(outs, evaluated(f, points))
             single = level == 1 and len(outs) == 1 and not outs[0].ndim
             upstream = [np.ones(())] if single else [self._weights(np.shape(y)) for y in outs]
-            found = _analytic(f, points, upstream)
+            found = gradients_of(f, points, upstream)
             self.grain = _grain(f, points, upstream)
             direction = self._direction(points)
             whole = Expansion(
@@ -66,10 +64,12 @@ class Check:
                 self.notes += self._unread(f, points, found, labels, outs)
             along = self._along(whole, found, own, level)
             self.comparisons += [*own, *along]
+            if level == 1:
+                self.comparisons += self._not_linear(f, points, upstream, found, labels)
             labels = labels + [
                 f"upstream {k}" if len(outs) > 1 else "upstream" for k in range(len(outs))
             ]
-            f, points = _derived(f, len(points)), [*points, *upstream]
+            f, points = derived(f, len(points)), [*points, *upstream]
 
     def _weights(self, shape: tuple[int, ...]) -> Array:
         drawn = self.draw.uniform(0.5, 1.5, shape) * self.draw.choice((-1, 1), shape)
@@ -83,10 +83,10 @@ class Check:
         self, f: Callable[..., Any], points: Sequence[Array], upstream: Sequence[Array], **way: Any
     ) -> Path:
         return Path(
-            partial(_values, f),
+            partial(values_of, f),
             points,
             upstream,
-            watched=partial(_watched, f),
+            watched=partial(with_choices, f),
             grain=self.grain,
             **way,
         )
@@ -107,7 +107,9 @@ class Check:
             for index in self._chosen(point.shape):
                 path = self._path(f, points, upstream, element=(which, index))
                 step = None if steps is None else float(steps[index])
-                judged[index] = judge(path, float(gradient[index]), tolerance, step, self.kind)
+                judged[index] = self._judge(
+                    path, float(gradient[index]), tolerance, step, self.kind
+                )
             comparisons.append(Comparison(labels[which], level, gradient, judged, tolerance))
         return comparisons
 
@@ -157,11 +159,43 @@ class Check:
         ]
 
     def _judged_along(self, way: Expansion, level: int, *, kinks: bool) -> Judged | None:
-        judged = judge(way.path, way.slope, self.tolerance, None, "central")
+        judged = self._judge(way.path, way.slope, self.tolerance, None, "central")
         if kinks and judged.jump:
             return None
         if level == 1 and judged.verdict == "cannot tell" and way.falls_fast:
             return _decided(judged, way.slope)
+        return judged
+
+    def _not_linear(
+        self,
+        f: Callable[..., Any],
+        points: Sequence[Array],
+        upstream: Sequence[Array],
+        found: Sequence[Array],
+        labels: Sequence[str],
+    ) -> list[Comparison]:
+        """Compare with the gradients of -8 times the upstream: -8 times these, to the last bit."""
+        other = gradients_of(f, points, [OTHER * u for u in upstream])
+        comparisons = []
+        for label, one, scaled in zip(labels, found, other, strict=True):
+            with np.errstate(all="ignore"):
+                gap = abs(scaled / OTHER - one)
+            gap = np.where(np.isfinite(gap), gap, 0)
+            worst = np.unravel_index(int(np.argmax(gap)), gap.shape) if gap.size else ()
+            if gap.size and gap[worst] > LINEAR * np.max(
+                abs(one), initial=0, where=np.isfinite(one)
+            ):
+                judged = Judged(float(one[worst]), 0.0, "WRONG", NOT_LINEAR)
+                index = tuple(map(int, worst))
+                comparisons.append(
+                    Comparison(label, 1, scaled / OTHER, {index: judged}, self.tolerance)
+                )
+        return comparisons
+
+    def _judge(self, path: Path, analytic: float, *how: Any) -> Judged:
+        judged = judge(path, analytic, *how)
+        if judged.kink and judged.verdict == "WRONG":
+            return among_several_kinks(path, judged)
         return judged
 
     def _unread(
@@ -180,7 +214,7 @@ class Check:
             ways = [self._weights(point.shape) * (1 + abs(point)) * size for size in (0.3, 3.0)]
             moved = [[point + way if k == i else p for k, p in enumerate(points)] for way in ways]
             with np.errstate(all="ignore"):
-                after = [y for there in moved for y in _evaluate(f, list(map(np.asarray, there)))]
+                after = [y for there in moved for y in evaluated(f, list(map(np.asarray, there)))]
             if all(
                 np.array_equal(a, b, equal_nan=True)
                 for a, b in zip([*outs, *outs], after, strict=True)
@@ -205,55 +239,10 @@ def _along(direction: Sequence[Array], found: Sequence[Array]) -> float:
 
 def _grain(f: Callable[..., Any], points: Sequence[Array], upstream: Sequence[Array]) -> Grain:
     with np.errstate(all="ignore"):
-        _, choices = _watched(f, points)
+        _, choices = with_choices(f, points)
     eps = float(np.finfo(choices.dtype).eps)
-    grain = grain_of(partial(_values, f), points, upstream, eps)
+    grain = grain_of(partial(values_of, f), points, upstream, eps)
     return grain._replace(chooses=bool(choices.found))
-
-
-def _watched(f: Callable[..., Any], points: Sequence[Array]) -> tuple[list[Array], Choices]:
-    with enable_grad():
-        outs, choices = watched(lambda: f(*[Tensor(p, requires_grad=True) for p in points]))
-    return [np.asarray(unwrapped(y)) for y in outs], choices
-
-
-def _derived(f: Callable[..., Any], count: int) -> Callable[..., Any]:
-    """Return the gradients of f as a function of its inputs and upstream gradients."""
-
-    def derivative(*args: Any) -> list[Any]:
-        outs, pullback = vjp(f, *args[:count])
-        if [np.shape(y) for y in outs] != [np.shape(u) for u in args[count:]]:
-            return [constant(np.full(np.shape(x), np.nan)) for x in args[:count]]
-        return list(pullback(list(args[count:])))
-
-    return derivative
-
-
-def _analytic(f: Callable[..., Any], points: Sequence[Any], upstream: Sequence[Any]) -> list[Any]:
-    """Return the gradients by the engine."""
-    variables = [Tensor(p, requires_grad=True) for p in points]
-    with enable_grad():
-        outs = f(*variables)
-    pairs = [(y, u) for y, u in zip(outs, upstream, strict=True) if _is_recorded(y)]
-    if not pairs:  # f is constant
-        return [np.zeros(p.shape) for p in points]
-    ys, us = zip(*pairs, strict=True)
-    return [np.asarray(g) for g in gradients(ys, variables, us)]
-
-
-def _evaluate(f: Callable[..., Any], points: Sequence[Any]) -> list[Any]:
-    """Return the outputs of f as plain arrays; the points stay as they are."""
-    return _values(f, [p.copy() for p in points])
-
-
-def _values(f: Callable[..., Any], points: Sequence[Any]) -> list[Any]:
-    """Return the outputs of f as plain arrays, from points that it may write to."""
-    with no_grad():
-        return [np.asarray(unwrapped(y)) for y in f(*map(constant, points))]
-
-
-def _is_recorded(y: Array) -> bool:
-    return isinstance(y, Tensor) and y.requires_grad
 
 
 def _require_same(first: Iterable[Any], second: Iterable[Any]) -> None:

@@ -128,15 +128,18 @@ class Path:
             grain=self.grain,
         )
 
+    def moved(self, t: float) -> tuple[list[Array], float]:
+        """Return the points at a place, and the place after rounding."""
+        points = [p.copy() for p in self.points]
+        if self.element is None:
+            return [p + t * d for p, d in zip(points, self.direction or (), strict=True)], t
+        which, index = self.element
+        points[which][index] += t
+        return points, float(points[which][index]) - self.x
+
     def at(self, t: float, *, watch: bool = False) -> Value:
         """Compute f at a place, with what it chose there if asked to watch."""
-        points = [p.copy() for p in self.points]
-        if self.element is not None:
-            which, index = self.element
-            points[which][index] += t
-            t = float(points[which][index]) - self.x
-        else:
-            points = [p + t * d for p, d in zip(points, self.direction or (), strict=True)]
+        points, t = self.moved(t)
         with np.errstate(all="ignore"):
             if watch and self.watched is not None:
                 outputs, choices = self.watched(points)
