@@ -61,7 +61,8 @@ class Choices(Observer):
         node: Any = node_of(tensors[0])
         known = dict(zip(op.parameters, params, strict=False))
         known |= {"inputs": arrays} if op.variadic else dict(zip(op.order, arrays, strict=False))
-        known["out"] = array_of(tensors[0])
+        outs = tuple(map(array_of, tensors))
+        known["out"] = outs if op.outputs > 1 else outs[0]
         if node.values:
             known |= dict(zip(node.plan.kept_names, node.values, strict=True))
         pieces = op.chooses(*[known[name] for name in parameters(op.chooses)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.checks.differences import Grain, Kind, Path, grain_of, size_of, steps_of
+from graphgrad.checks.differences import NOTHING, Grain, Kind, Path, grain_of, size_of, steps_of
 from graphgrad.checks.kinks import among_several_kinks
 from graphgrad.checks.report import Comparison
 from graphgrad.checks.running import derived, evaluated, gradients_of, values_of, with_choices
@@ -148,6 +148,10 @@ class Check:
         some = self.elements is not None and level == 1
         if not (self.fast or kinks or slow or some) or not any(p.size for p in points):
             return []
+        if np.isnan(whole.slope) and not any(np.isnan(g).any() for g in found):
+            infinite = Judged(*NOTHING, "cannot tell", "infinite gradients have no sum")
+            row = Comparison(DIRECTION, level, np.asarray(np.nan), {(): infinite}, self.tolerance)
+            return [row] if self.fast else []
         ways = [(DIRECTION, whole)]
         if kinks:  # of equal elements together, as of all of a maximum
             equal = [size_of(p) for p in points]

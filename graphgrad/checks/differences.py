@@ -310,13 +310,15 @@ def _disagree(a: Slope, b: Slope) -> bool:
 
 
 def grows(levels: Sequence[Level]) -> float:
-    """Return ±inf if the slopes grow with each smaller step, as those of sqrt at 0; else 0."""
+    """Return ±inf if the slopes grow with each smaller step, as those of sqrt and x log x do."""
     seen = [v for v in levels if np.isfinite(v.slope) and abs(v.slope) > 10 * v.noise][-5:]
     slopes = [v.slope for v in seen]
     if len(slopes) < 4 or not (min(slopes) > 0 or max(slopes) < 0):
         return 0.0
     growing = all(abs(b) > 1.2 * abs(a) for a, b in itertools.pairwise(slopes))
-    return float(np.copysign(np.inf, slopes[-1])) if growing else 0.0
+    changes = np.diff(slopes) * np.sign(slopes[-1])
+    steadily = all(0.01 * abs(slopes[-1]) < 0.99 * a < b for a, b in itertools.pairwise(changes))
+    return float(np.copysign(np.inf, slopes[-1])) if growing or steadily else 0.0
 
 
 def fixed(path: Path, step: float, kind: Kind, start: Value | None = None) -> Level:

@@ -28,7 +28,7 @@ Changes = list[Change | None]
 
 
 class Meeting(NamedTuple):
-    """The pieces of f that meet at a point: the slope of each there."""
+    """The pieces of f that meet at a point: the slope of each there, NaN where it has none."""
 
     slopes: Sequence[Slope]
     why: str = ""
@@ -48,7 +48,7 @@ def meeting_at(path: Path, step: float | None, kind: Kind) -> Meeting:
         left.step(h)
     if step is not None and right.own[0] and left.own[0]:
         return Meeting([slope(path, step, kind)])
-    if not _inside(sides):
+    if not _inside(sides) and any(side.own[-1] for side in sides):
         _look_closer(path, sides)
     here, *beside = [[y.shape for y in v.outputs] for v in (start, *right.values, *left.values)]
     for there in beside:
@@ -128,7 +128,8 @@ class _Side:
     def jumps(self) -> bool:
         """Whether f differs from its value at the start for every small step."""
         nearest = self.levels(self.piece()[-FEWEST:])
-        rises = [(abs(v.slope) * v.step, v.noise * v.step) for v in nearest]
+        noise = self.path.grain.noise if all(self.own[-FEWEST:]) else 0.0
+        rises = [(abs(v.slope) * v.step, max(v.noise * v.step, noise)) for v in nearest]
         if len(rises) < 2 or any(rise <= 100 * noise or rise == 0 for rise, noise in rises):
             return False
         return all(b[0] > 0.9 * a[0] for a, b in itertools.pairwise(rises))
@@ -146,15 +147,13 @@ def _at_a_kink(sides: tuple[_Side, _Side]) -> Meeting:
     change = next(change for change in itertools.chain(*nearest) if change)
     if any(side.jumps() for side in sides):
         return Meeting([], f"not differentiable: {change} jumps", kink=True)
-    slopes = [side.slope(own=False) for side in sides]
-    finite = [not math.isnan(s.value) for s in slopes]
-    if not all(finite):
-        return Meeting(slopes, _edge(finite))
-    return Meeting(slopes, str(change), kink=True)
+    return Meeting([side.slope(own=False) for side in sides], str(change), kink=True)
 
 
 def _on_a_piece(path: Path, sides: tuple[_Side, _Side]) -> Meeting:
     """Return the slope on the one piece around the start: between both sides, if it goes far."""
+    if all(side.jumps() for side in sides):
+        return Meeting([], "not differentiable: f(x) is not what f tends to, and no op says why")
     right, left = sides
     both = [k for k, own in enumerate(zip(right.own, left.own, strict=True)) if all(own)]
     between = [path.difference(right.values[k], left.values[k]) for k in both]

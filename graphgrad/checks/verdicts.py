@@ -138,6 +138,8 @@ def _compared(analytic: float, meeting: Meeting, tolerance: Tolerance, hidden: f
     sure = bound - hidden <= max(near, tolerance.atol or ATOL, tolerance.rtol * (high - low))
     if gap <= near and sure:
         return Judged(nearest, bound, "right", yes, kink)
-    if gap > max(near, CERTAIN * bound):
+    if kink and len(slopes) < len(meeting.slopes):
+        unsure = f"f is not finite on one side: {why}"
+    elif gap > max(near, CERTAIN * bound):
         return Judged(nearest, bound, "WRONG", no, kink)
     return Judged(nearest, bound, "cannot tell", unsure, kink)

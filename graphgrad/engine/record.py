@@ -128,9 +128,12 @@ def notify_recorded(
     """Notify observers of an op that was recorded."""
     results = result if op.outputs > 1 else (result,)
     recorded = [tensor for tensor in results if tensor._node is not None]
-    if recorded:
-        for observer in observers:
+    for observer in observers:
+        if recorded:
             observer.recorded(op, recorded, arrays, params)
+        else:
+            for tensor in results:
+                observer.answered(op.name, tensor._array)
 
 
 def wrap(data: Array, node: Node) -> Any:

@@ -100,6 +100,18 @@ def _average_ties(g: Array, values: Array) -> Array:
     return (share.astype(g.dtype) @ g[..., None])[..., 0]
 
 
+def _ties(values: Array) -> Array:
+    """Tell which neighbours are equal up to rounding: there each has a kink."""
+    size = np.max(np.abs(values), axis=-1, keepdims=True, initial=0)
+    return np.abs(np.diff(values, axis=-1)) <= 16 * np.finfo(values.dtype).eps * size
+
+
+def _zeros(values: Array) -> Array:
+    """Tell which values are 0 up to rounding."""
+    size = np.max(np.abs(values), axis=-1, keepdims=True, initial=0)
+    return np.abs(values) <= 16 * np.finfo(values.dtype).eps * size
+
+
 # -------------------------------------------------------------------------------- eigh
 
 
@@ -138,6 +150,7 @@ eigh: Op[tuple[Tensor, Tensor]] = op(
     forward=_eigh,
     inputs=1,
     outputs=2,
+    chooses=lambda out: _ties(out[0]),
     symbol="eigh",
     domain=Cases(*_SYMMETRIC),
     doc=(
@@ -157,6 +170,7 @@ eigvalsh: Op[Tensor] = op(
     np.linalg.eigvalsh,
     _eigvalsh_rule,
     forward=_eigvalsh,
+    chooses=lambda out: _ties(out),
     symbol="eigvalsh",
     domain=Cases(*_SYMMETRIC),
     doc="Eigenvalues of symmetric matrices, ascending. Gradient: V diag(g) Vᵀ, even in ties.",
@@ -222,6 +236,7 @@ _svd: Op[tuple[Tensor, Tensor, Tensor]] = op(
     joint=_svd_rule,
     inputs=1,
     outputs=3,
+    chooses=lambda out: np.append(_ties(out[1]), _zeros(out[1])),
     name="svd",
     symbol="svd",
     domain=Cases(lambda r: call(r(3, 2) / 2 + np.eye(3, 2) * [2.0, 6.0], False)),
@@ -240,6 +255,7 @@ def _svdvals_rule(g: Array, a: Array) -> Array:
 _svdvals: Op[Tensor] = op(
     lambda a: np.linalg.svd(a, compute_uv=False),
     _svdvals_rule,
+    chooses=lambda out: np.append(_ties(out), _zeros(out)),
     name="svdvals",
     symbol="svdvals",
     domain=Cases(*_ANY_MATRIX),
@@ -321,6 +337,7 @@ _qr: Op[tuple[Tensor, Tensor]] = op(
     lambda a: np.linalg.qr(a),
     joint=lambda g, a, out: (_qr_both(g[0], g[1], a, out[0], out[1]),),
     outputs=2,
+    chooses=lambda out: _zeros(np.diagonal(out[1], axis1=-2, axis2=-1)),
     name="qr",
     symbol="qr",
     domain=Cases(*_TALL_AND_WIDE),
@@ -339,6 +356,7 @@ def _qr_r_rule(g: Array, a: Array) -> Array:
 _qr_r: Op[Tensor] = op(
     lambda a: np.linalg.qr(a, mode="r"),
     _qr_r_rule,
+    chooses=lambda out: _zeros(np.diagonal(out, axis1=-2, axis2=-1)),
     name="qr_r",
     symbol="qr R",
     domain=Cases(*_TALL_AND_WIDE),

@@ -7,6 +7,7 @@ import numpy as np
 from graphgrad.engine.composite import composed
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.operands import refuse_recorded, unwrapped
+from graphgrad.engine.recording import show_answer
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError, UnsupportedError
 from graphgrad.ops.index import getitem, scatter, take
@@ -111,6 +112,7 @@ def interp(x: Array, xp: Any, fp: Any, left: Any = None, right: Any = None) -> T
     at, table = unwrapped(x), unwrapped(xp)
     below, above = at < table[0], at > table[-1]
     piece = np.clip(np.searchsorted(table, at, side="right") - 1, 0, table.size - 1)
+    show_answer("interp", 2 * piece + (at > table[piece]))
     # Piece i is between point i and the next; before the first and after the last it is constant.
     flat = np.zeros(1)
     runs = np.where(np.diff(table) == 0, 1.0, xp[1:] - xp[:-1])
@@ -146,7 +148,8 @@ def histogram(
         refuse_recorded(a, "histogram with edges that depend on the numbers", "a")
     values = np.ravel(unwrapped(a))
     if not isinstance(weights, Tensor):
-        return np.histogram(values, bins, range, density, weights)
+        counts, edges = np.histogram(values, bins, range, density, weights)
+        return show_answer("histogram", counts), edges
     if weights.shape != np.shape(a):
         shapes = f"numbers {np.shape(a)}, weights {weights.shape}"
         raise ShapeError(f"histogram: {shapes}; they must be equal")

@@ -82,6 +82,7 @@ RNN_STEPS: Op[Tensor] = op(
     _rnn,
     joint=_rnn_rule,
     inputs=3,
+    chooses=lambda out, nonlinearity: out > 0 if nonlinearity == "relu" else np.bool_(True),
     name="rnn",
     symbol="RNN",
     domain=Cases(
