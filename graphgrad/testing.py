@@ -4,6 +4,7 @@
 strategies that draw them are public too.
 """
 
+import inspect
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,11 +19,12 @@ from graphgrad.checks.optimizer_laws import (
     OPTIMIZER_LAWS,
     OptimizerCase,
     OptimizerLaw,
+    loss_of,
     parameters,
     usual_step,
 )
 from graphgrad.engine.domains import Call, Domain, Elementwise, Reduction
-from graphgrad.errors import GraphgradError, ShapeError, UnsupportedError
+from graphgrad.errors import ArgumentError, GraphgradError, ShapeError, UnsupportedError
 from graphgrad.typing import Array
 
 try:
@@ -328,13 +330,17 @@ def _check_laws(case: Any, laws: Sequence[Any]) -> None:
 
 @guarded
 def check_module(
-    module: Any, *inputs: Any, loss: Any = None, laws: Sequence[ModuleLaw] = MODULE_LAWS
+    module: Any,
+    *inputs: Any,
+    loss: Any = None,
+    resting: Sequence[str] = (),
+    laws: Sequence[ModuleLaw] = MODULE_LAWS,
 ) -> None:
     """Check a module by the laws of modules, on typical inputs.
 
-    Gradients agree with differences, every parameter gets one, float32 stays float32, inputs are
-    not written to, the state dict is complete, ``eval()`` changes nothing. The module itself does
-    not change. A layer with state outside its state dict::
+    Gradients agree with differences, every parameter gets one and changes the output, float32 stays
+    float32, inputs are not written to, the state dict is complete, ``eval()`` changes nothing. The
+    module itself does not change. A layer with state outside its state dict::
 
         >>> import numpy as np
         >>> from graphgrad import nn, testing
@@ -357,6 +363,9 @@ def check_module(
         parameters.
     loss
         A function of the output, for the gradients; default: the output itself.
+    resting
+        Names of parameters, or of modules, that these inputs need not use, such as the experts
+        that a gate leaves out: ``resting=("experts.1",)``.
     laws
         Functions of a :class:`graphgrad.checks.module_laws.ModuleCase` that raise if they are
         violated.
@@ -368,7 +377,27 @@ def check_module(
     """
     if not is_module(module):
         raise wrong("check_module", "module", module, "a Module")
-    _check_laws(ModuleCase(module, inputs, loss), laws)
+    case = ModuleCase(module, inputs, loss, resting)
+    names = [name for name, _ in (*module.named_parameters(), *module.named_modules())]
+    for name in resting:
+        if name not in names:
+            raise wrong("check_module", "resting", name, f"among {', '.join(filter(None, names))}")
+    _check_laws(case, laws)
+
+
+def _require_step(make: Callable[..., Any]) -> None:
+    """Raise an error that says how, if an optimizer cannot step by itself."""
+    params = parameters()
+    optimizer = make(params)
+    try:
+        usual_step(optimizer, lambda: loss_of(params))
+    except (GraphgradError, TypeError) as error:
+        message = (
+            f"check_optimizer: {type(optimizer).__name__} cannot step by itself: {error}; say how "
+            "it steps, as step=lambda optimizer, loss: optimizer.step(loss), or with a function "
+            "that clears the gradients, computes the loss and calls its backward()"
+        )
+        raise ArgumentError(message) from error
 
 
 @guarded
@@ -408,8 +437,12 @@ def check_optimizer(
     ------
     AssertionError
         If a law is violated; the message begins with the optimizer and the law.
+    ArgumentError
+        If it cannot step by itself, and there is no ``step``.
     """
     made = make(parameters())
     if not hasattr(made, "step"):
         raise wrong("check_optimizer", "what make returned", made, "an Optimizer")
+    if step is None and inspect.signature(made.step).parameters:
+        _require_step(make)
     _check_laws(OptimizerCase(make, step or usual_step), laws)

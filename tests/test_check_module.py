@@ -1,5 +1,6 @@
 """check_module and check_optimizer: every planted fault is found, by the law that it breaks."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import graphgrad as gg
 from graphgrad import nn, optim, testing
 from graphgrad.checks.module_laws import MODULE_LAWS
 from graphgrad.checks.optimizer_laws import OPTIMIZER_LAWS
-from graphgrad.errors import DtypeError
+from graphgrad.engine.in_place import set_array
+from graphgrad.engine.operands import unwrapped
+from graphgrad.errors import ArgumentError, DtypeError
 from tests.optimizer_cases import CASES
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.3, -0.7]])
@@ -36,6 +39,35 @@ class Unused(Scale):
     def __init__(self) -> None:
         super().__init__()
         self.bias = nn.Parameter(np.zeros(3))
+
+
+class MadeBefore(Scale):
+    """It computes with an array that it made of its parameter once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.double = 2 * self.weight.data
+
+    def forward(self, x: Any) -> Any:
+        return x * self.double + 0 * self.weight
+
+
+class Remembers(Scale):
+    """It computes with an array that it made of its parameter at the first call."""
+
+    double: Any = None
+
+    def forward(self, x: Any) -> Any:
+        if self.double is None:
+            self.double = 2 * self.weight
+        return x * self.double
+
+
+class RemembersPart(Remembers):
+    def forward(self, x: Any) -> Any:
+        if self.double is None:
+            self.double = 2 * self.weight.data
+        return x * self.double + self.weight
 
 
 class Widens(Scale):
@@ -93,6 +125,9 @@ class SharesMemory(Scale):
 FAULTS = {
     WrongRule: "gradients are the slopes",
     Unused: "every parameter takes part",
+    MadeBefore: "every parameter takes part",
+    Remembers: "every parameter takes part",
+    RemembersPart: "the state dict holds everything",
     Widens: "float32 stays float32",
     Writes: "inputs are not written",
     ArraysOnly: "tensors and arrays are alike",
@@ -133,6 +168,27 @@ def test_a_loss_is_what_the_gradients_are_of() -> None:
 
     testing.check_module(Scale(), X, loss=loss)
     assert calls
+
+
+class Gated(nn.Module):
+    """It uses one of its experts at a time."""
+
+    def __init__(self) -> None:
+        self.experts = nn.ModuleList([Scale(), Scale()])
+
+    def forward(self, x: Any) -> Any:
+        return self.experts[int(np.sum(unwrapped(x)) < 0)](x)
+
+
+def test_a_parameter_may_rest_if_it_is_named() -> None:
+    with pytest.raises(AssertionError, match=r"experts\.1\.weight got no gradient"):
+        testing.check_module(Gated(), X)
+    testing.check_module(Gated(), X, resting=["experts.1"])
+    testing.check_module(Gated(), X, resting=["experts.1.weight"])
+    with pytest.raises(AssertionError, match=r"experts\.0\.weight got no gradient"):
+        testing.check_module(Gated(), -X, resting=["experts.1"])
+    with pytest.raises(DtypeError, match=r"must be among experts\.0\.weight"):
+        testing.check_module(Gated(), X, resting=["experts.2"])
 
 
 def test_what_is_no_module() -> None:
@@ -198,6 +254,16 @@ class LiveState(optim.SGD):
         self.speed = [v.copy() for v in saved["speed"]]
 
 
+class WidensLater(optim.SGD):
+    count = 0
+
+    def step(self) -> None:
+        super().step()
+        self.count += 1
+        for p in self.params if self.count > 1 else ():
+            set_array(p, p.data.astype(np.float64))
+
+
 class Decays(optim.SGD):
     def step(self) -> None:
         super().step()
@@ -212,6 +278,7 @@ SLIPS: dict[Any, str] = {
     Draws: "equal starts have equal ends",
     Forgets: "saved and loaded it goes on to the bit",
     WritesGradients: "it writes parameters and nothing else",
+    WidensLater: "it writes parameters and nothing else",
     Decays: "what has no gradient stays",
 }
 
@@ -230,6 +297,14 @@ def with_closure(optimizer: Any, loss: Any) -> None:
         return value
 
     optimizer.step(closure)
+
+
+def test_how_an_optimizer_steps_is_asked_for() -> None:
+    for make in (optim.LBFGS, optim.Newton):
+        with pytest.raises(ArgumentError, match=r"cannot step by itself.*step=lambda optimizer"):
+            testing.check_optimizer(make)
+    newton = partial(optim.Newton, damping=0.1)
+    testing.check_optimizer(newton, lambda optimizer, loss: optimizer.step(loss))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -25,9 +25,14 @@ class ModuleCase:
     """A module with inputs; every law gets a copy, which draws the same numbers at random."""
 
     def __init__(
-        self, module: Any, inputs: Sequence[Any], loss: Callable[..., Any] | None = None
+        self,
+        module: Any,
+        inputs: Sequence[Any],
+        loss: Callable[..., Any] | None = None,
+        resting: Sequence[str] = (),
     ) -> None:
         self.module, self.inputs, self.loss = module, inputs, loss
+        self.resting = resting
 
     def __repr__(self) -> str:
         """Name the module and the inputs' shapes."""
@@ -37,6 +42,10 @@ class ModuleCase:
     def fresh(self, dtype: Any = np.float64) -> Any:
         """Return a copy of the module."""
         return copy.deepcopy(self.module).astype(dtype)
+
+    def rests(self, name: str) -> bool:
+        """Whether a parameter need not take part: it, or a module around it, is named so."""
+        return any(name == part or name.startswith(f"{part}.") for part in self.resting)
 
     def arguments(self, dtype: Any = np.float64) -> list[Any]:
         """Return copies of the inputs, floating ones in a dtype."""
@@ -56,6 +65,15 @@ def _same(ours: Any, theirs: Any, message: str) -> None:
         np.testing.assert_array_equal(a, b, err_msg=message)
 
 
+def _ramp(x: Array) -> Array:
+    """Return steps of different lengths, of about the size of x."""
+    return (0.5 + np.reshape(np.arange(x.size) % 3, x.shape)) * (0.5 + abs(x))
+
+
+def _equal(a: Array, b: Array) -> bool:
+    return np.array_equal(a, b, equal_nan=True)
+
+
 def gradients_are_the_slopes(case: ModuleCase) -> None:
     """In float64 the gradients of every parameter and input are those of differences."""
     leaves, _ = flatten(case.arguments())
@@ -64,16 +82,34 @@ def gradients_are_the_slopes(case: ModuleCase) -> None:
 
 
 def every_parameter_takes_part(case: ModuleCase) -> None:
-    """Each parameter that requires a gradient gets one from the sum of the outputs."""
+    """Each parameter that requires a gradient gets one, and the outputs change with it."""
     module = case.fresh()
     leaves, _ = flatten(module(*case.arguments()))
     outs = [y for y in leaves if isinstance(y, Tensor) and y.requires_grad]
     if outs:
         total: Any = sum(y.sum() for y in outs)
         total.backward()
-    for name, p in module.named_parameters():
-        left_out = p.requires_grad and p.size and p.grad is None
-        require(not left_out, f"{name} got no gradient: does forward use it?")
+    asked = {
+        name: p.grad
+        for name, p in module.named_parameters()
+        if p.requires_grad and p.size and not case.rests(name)
+    }
+    for name, g in asked.items():
+        require(g is not None, f"{name} got no gradient: does forward use it?")
+    twin = Twin(case.module, (), None)
+    values = dict(zip(twin.names, twin.inputs, strict=True))
+    with no_grad(), np.errstate(all="ignore"):
+        before = floating_outputs(twin(*map(constant, values.values()), *case.arguments()))
+        for name, g in asked.items():
+            way = _ramp(values[name])
+            moved = {**values, name: values[name] + way}
+            after = floating_outputs(twin(*map(constant, moved.values()), *case.arguments()))
+            hidden = 0 < abs(np.sum(g * way)) < 1e-12 * sum(np.sum(abs(y)) for y in before)
+            message = f"the outputs do not change with {name}: does forward read it, or what was"
+            require(
+                hidden or not all(map(_equal, before, after)),
+                f"{message} made of it before? If these inputs do not use it, say so by resting=",
+            )
 
 
 def float32_stays_float32(case: ModuleCase) -> None:
@@ -102,9 +138,10 @@ def the_state_dict_holds_everything(case: ModuleCase) -> None:
     with no_grad():
         module(*case.arguments())  # moves running statistics
         module.eval()
-        other = copy.deepcopy(module)
+        other = case.fresh().eval()
         for x in (*other.parameters(), *other.buffers()):
             x.data += 1
+        other(*case.arguments())  # what it remembers of them is stale soon
         _same(other.load_state_dict(module.state_dict()), ([], []), "names")
         expected = module(*case.arguments())
         _same(other(*case.arguments()), expected, "after load_state_dict(state_dict())")
