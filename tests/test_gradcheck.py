@@ -542,6 +542,19 @@ RIGHT: dict[str, tuple[Any, Any]] = {
         lambda x: norms(single(gg.softplus(x))).astype(np.float64),
         [-1.0, 0, -1, 0],
     ),
+    "a tie beside a larger number": (
+        lambda x: 1e-6 * (x + 100) * np.median(x + 100),
+        [0.5, 0.5, 0.5],
+    ),
+    "a tie beside what moves": (lambda x: x * np.median(np.sqrt(x * x + 1)), [1.0, 0, -1]),
+    "a median that moves nothing": (
+        lambda x: np.median(np.tanh(x * x)) * np.tanh(x * x),
+        [1e-6, -1e-6, 1e6],
+    ),
+    "two kinks to second order": (
+        lambda x: np.median(np.sum(x - np.max(x)) * np.ones(3)) * (x - np.max(x)),
+        [0.0, 0, 0],
+    ),
     "nearly a tie": (np.max, [1, 1 + 1e-12, 0]),
     "a number that changes nothing": (np.tanh, [40.0]),
     "a tie of unique": (lambda x: np.sum(np.unique(x) ** 2), [1.0, 1.0, 2.0]),

@@ -25,6 +25,7 @@ class Choice(NamedTuple):
     pieces: Array  # of each element
     code: CodeType | None
     instruction: int
+    inputs: int = 0  # a hash of what it is made by, if an op makes it
 
 
 class Change(NamedTuple):
@@ -33,6 +34,7 @@ class Change(NamedTuple):
     name: str  # of the op
     line: str
     element: tuple[int, ...] | None  # its index; None if all elements may differ
+    number: int = 0  # of the choice, in the order in which they are made
 
     def __str__(self) -> str:
         """Return the op, its element and the user's line."""
@@ -46,7 +48,6 @@ class Choices(Observer):
     def __init__(self) -> None:
         self.found: list[Choice] = []
         self.dtype = np.dtype(np.float64)
-        self.inputs: list[int] = []  # of ops that choose: their arrays' hashes
 
     def recorded(
         self, op: Op[Any], tensors: list[Any], arrays: list[Any], params: tuple[Any, ...]
@@ -57,7 +58,6 @@ class Choices(Observer):
                 self.dtype = tensor.dtype
         if op.chooses is None:
             return
-        self.inputs += [hash(np.asarray(a).tobytes()) for a in arrays]
         node: Any = node_of(tensors[0])
         known = dict(zip(op.parameters, params, strict=False))
         known |= {"inputs": arrays} if op.variadic else dict(zip(op.order, arrays, strict=False))
@@ -66,7 +66,8 @@ class Choices(Observer):
         if node.values:
             known |= dict(zip(node.plan.kept_names, node.values, strict=True))
         pieces = op.chooses(*[known[name] for name in parameters(op.chooses)])
-        self.found.append(Choice(op.name, np.asarray(pieces), node.code, node.instruction))
+        inputs = hash(tuple(np.asarray(a).tobytes() for a in arrays))
+        self.found.append(Choice(op.name, np.asarray(pieces), node.code, node.instruction, inputs))
 
     def answered(self, question: str, answer: Array) -> None:
         """Record a plain result, which is constant on a piece."""
@@ -81,16 +82,16 @@ class Choices(Observer):
 
     def first_change(self, other: "Choices") -> Change | None:
         """Return the first difference from the choices of another run."""
-        for mine, theirs in zip(self.found, other.found, strict=False):
+        for number, (mine, theirs) in enumerate(zip(self.found, other.found, strict=False)):
             line = source_line(mine.code, mine.instruction)
             if (mine.name, mine.pieces.shape) != (theirs.name, theirs.pieces.shape):
-                return Change(mine.name, line, None)
+                return Change(mine.name, line, None, number)
             same = mine.pieces == theirs.pieces
             if mine.pieces.dtype.kind == "f":
                 same |= (mine.pieces != mine.pieces) & (theirs.pieces != theirs.pieces)
             if not np.all(same):
                 place = np.unravel_index(int(np.argmin(same)), same.shape)
-                return Change(mine.name, line, tuple(map(int, place)))
+                return Change(mine.name, line, tuple(map(int, place)), number)
         if len(self.found) != len(other.found):
             longer = max(self.found, other.found, key=len)[min(len(self.found), len(other.found))]
             return Change(longer.name, source_line(longer.code, longer.instruction), None)

@@ -108,7 +108,7 @@ class Check:
                 path = self._path(f, points, upstream, element=(which, index))
                 step = None if steps is None else float(steps[index])
                 judged[index] = self._judge(
-                    path, float(gradient[index]), tolerance, step, self.kind
+                    level, path, float(gradient[index]), tolerance, step, self.kind
                 )
             comparisons.append(Comparison(labels[which], level, gradient, judged, tolerance))
         return comparisons
@@ -156,14 +156,20 @@ class Check:
         if kinks:  # of equal elements together, as of all of a maximum
             equal = [size_of(p) for p in points]
             ways.append((TOGETHER, Expansion(whole.path.along(equal), _along(equal, found))))
-        return [
-            Comparison(name, level, np.asarray(way.slope), {(): judged}, self.tolerance)
-            for name, way in ways
-            if (judged := self._judged_along(way, level, kinks=kinks)) is not None
-        ]
+        rows = []
+        for name, way in ways:
+            parts = [g * d for g, d in zip(found, way.path.direction or (), strict=True)]
+            largest = np.array([np.max(abs(part), initial=0) for part in parts])
+            tolerance = self.tolerance.beside(largest, self.grain.eps)
+            judged = self._judged_along(way, level, tolerance, kinks=kinks)
+            if judged is not None:
+                rows.append(Comparison(name, level, np.asarray(way.slope), {(): judged}, tolerance))
+        return rows
 
-    def _judged_along(self, way: Expansion, level: int, *, kinks: bool) -> Judged | None:
-        judged = self._judge(way.path, way.slope, self.tolerance, None, "central")
+    def _judged_along(
+        self, way: Expansion, level: int, tolerance: Tolerance, *, kinks: bool
+    ) -> Judged | None:
+        judged = self._judge(level, way.path, way.slope, tolerance, None, "central")
         if kinks and judged.jump:
             return None
         if level == 1 and judged.verdict == "cannot tell" and way.falls_fast:
@@ -196,11 +202,14 @@ class Check:
                 )
         return comparisons
 
-    def _judge(self, path: Path, analytic: float, *how: Any) -> Judged:
+    def _judge(self, level: int, path: Path, analytic: float, *how: Any) -> Judged:
         judged = judge(path, analytic, *how)
-        if judged.kink and judged.verdict == "WRONG":
-            return among_several_kinks(path, judged)
-        return judged
+        if not judged.kink or judged.verdict != "WRONG":
+            return judged
+        if level > 1:  # a gradient at a kink is one of many, and those beside it are no guide
+            why = judged.why.replace("outside", "a gradient has no slope at a kink: outside")
+            return judged._replace(verdict="cannot tell", why=why)
+        return among_several_kinks(path, judged)
 
     def _unread(
         self,

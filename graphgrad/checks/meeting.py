@@ -67,7 +67,7 @@ def _inside(sides: Sequence["_Side"]) -> bool:
     """
     right, left = sides
     both = [all(own) for own in zip(right.own, left.own, strict=True)]
-    return both[-1] and (sum(both) > len(both) / 2 or right.moved or left.moved)
+    return both[-1] and (sum(both) > len(both) / 2 or (right.moved and left.moved))
 
 
 def _look_closer(path: Path, sides: tuple["_Side", "_Side"]) -> None:
@@ -82,10 +82,13 @@ def _look_closer(path: Path, sides: tuple["_Side", "_Side"]) -> None:
         del side.values[count:], side.changes[count:]
 
 
-def _moved(a: Value, b: Value) -> bool:
-    if a.choices and b.choices and a.choices.inputs != b.choices.inputs:
-        return True
-    return not all(map(np.array_equal, a.outputs, b.outputs))
+def _moved(start: Value, there: Value, number: int) -> bool:
+    """Whether what a choice is made by differs; of an answer f itself has to tell."""
+    if start.choices and there.choices:
+        a, b = (c.found[number].inputs for c in (start.choices, there.choices))
+        if a or b:
+            return a != b
+    return not all(map(np.array_equal, start.outputs, there.outputs))
 
 
 class _Side:
@@ -108,8 +111,12 @@ class _Side:
 
     @property
     def moved(self) -> bool:
-        """Whether steps on the piece of the start change f, or what its ops choose by."""
-        return any(_moved(self.start, v) for v in itertools.compress(self.values, self.own))
+        """Whether steps on the start's own piece change what leads to another one further off."""
+        numbers = {change.number for change in self.changes if change}
+        return any(
+            all(_moved(self.start, v, k) for k in numbers)
+            for v in itertools.compress(self.values, self.own)
+        )
 
     def piece(self) -> list[Value]:
         """Return the values on the piece that begins at the start, and goes on for some steps."""
@@ -139,7 +146,8 @@ def _limit(path: Path, levels: Sequence[Level], order: int) -> Slope:
     infinite = grows(levels)
     if infinite:
         return Slope(infinite, 0.0)
-    return extrapolated(levels, order, path.grain.noise, moving=order > 1)
+    found = extrapolated(levels, order, path.grain.noise, moving=order > 1)
+    return found._replace(bound=found.bound + path.hidden)
 
 
 def _at_a_kink(sides: tuple[_Side, _Side]) -> Meeting:
