@@ -356,7 +356,6 @@ STEEP = gg.op(
         lambda x: gg.relu(np.stack([x, -x]))[0] - gg.relu(np.stack([x, -x]))[1],
         lambda x: np.sum(gg.relu(np.stack([x, -x])) * np.array([3.0, -2.0])),
         lambda x: np.maximum(x, 0) + np.minimum(x, 0) - 3 * gg.relu(2 * x) + 3 * gg.relu(-2 * x),
-        lambda x: (x if x > 0 else -2 * x) - gg.relu(-x),
     ],
 )
 def test_where_kinks_meet_the_chain_rule_does_not_give_the_slope(f: Any) -> None:
@@ -365,6 +364,28 @@ def test_where_kinks_meet_the_chain_rule_does_not_give_the_slope(f: Any) -> None
     assert [c.verdict for c in report.comparisons] == ["cannot tell"], report
     assert "several kinks meet at " in str(report)
     assert "the chain rule through kinks does not give the slope" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("f", "words"),
+    [
+        (lambda x: (x if x > 0 else -2 * x) - gg.relu(-x), "greater .* chooses what is computed"),
+        (lambda x: x if x != 0 else 5 * x, "not_equal .* chooses what is computed"),
+        (lambda x: x * np.sign(x) ** 2, "sign .* jumps, and the chain rule through jumps"),
+    ],
+)
+def test_a_gradient_of_one_point_alone_is_no_fault(f: Any, words: str) -> None:
+    report = gradcheck(f, 0.0)
+    assert [c.verdict for c in report.comparisons] == ["cannot tell"], report
+    assert re.search(words, str(report))
+
+
+def test_what_is_wrong_is_found_beside_a_kink() -> None:
+    """At the kink itself each number lies between the slopes."""
+    backwards = gg.op(lambda x: x * 1.0, lambda g: -g, elementwise=True, name="backwards")
+    for f in (lambda x: abs(backwards(x)), lambda x: np.sort(backwards(abs(x)))):
+        report = gradcheck(f, np.array([1.0, 0.0, -1.0]))
+        assert "a little beside the kink" in [c.name for c in report.comparisons if not c][-1]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from graphgrad.typing import Array
 
 OTHER, LINEAR = -8.0, 1e-6  # another upstream gradient, and the relative gap that it may leave
 NOT_LINEAR = "not linear in the upstream gradient, here -8 times as large, then divided by -8"
+NEARBY = 1e-3  # the distance of a point beside a kink, in the size of x
+BESIDE = "all, a little beside the kink"
 DIRECTION, TOGETHER = "all, along one direction", "all, by equal steps"
 
 
@@ -65,6 +67,7 @@ class Check:
             along = self._along(whole, found, own, level)
             self.comparisons += [*own, *along]
             if level == 1:
+                self.comparisons += self._beside_kinks(f, whole.path, own)
                 self.comparisons += self._not_linear(f, points, upstream, found, labels)
             labels = labels + [
                 f"upstream {k}" if len(outs) > 1 else "upstream" for k in range(len(outs))
@@ -201,6 +204,23 @@ class Check:
                     Comparison(label, 1, scaled / OTHER, {index: judged}, self.tolerance)
                 )
         return comparisons
+
+    def _beside_kinks(
+        self, f: Callable[..., Any], path: Path, own: Sequence[Comparison]
+    ) -> list[Comparison]:
+        """Find what is wrong beside a kink, where one slope is right, and not all between two."""
+        if not any(j.kink for c in own for j in c.judged.values()):
+            return []
+        moved = [
+            p + NEARBY * d for p, d in zip(path.points, self._direction(path.points), strict=True)
+        ]
+        found = gradients_of(f, moved, path.weights)
+        there, slope = path.through(moved), _along(path.direction or (), found)
+        tolerance = self.tolerance.beside(np.array([slope]), self.grain.eps)
+        judged = judge(there, slope, tolerance, None, "central")
+        if judged.verdict != "WRONG" or judged.kink:
+            return []
+        return [Comparison(BESIDE, 1, np.asarray(slope), {(): judged}, tolerance)]
 
     def _judge(self, level: int, path: Path, analytic: float, *how: Any) -> Judged:
         judged = judge(path, analytic, *how)

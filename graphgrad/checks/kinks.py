@@ -5,6 +5,7 @@ minus. Each rule is right; the chain rule through kinks does not give the slope.
 is outside the slopes of f, and several kinks meet, each op that has one is judged alone.
 """
 
+import itertools
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -62,26 +63,26 @@ class Calls(Observer):
 def among_several_kinks(path: Path, judged: Judged) -> Judged:
     """Return the verdict on a gradient that is outside the slopes of f at a kink."""
     runs = [_calls(path, t * float(size_of(path.x))) for t in (0.0, STEP, -STEP)]
-    names = [[call.op.name for call in run.found] for run in runs]
-    count = sum(map(_differs, *[run.answers for run in runs]))
-    if names[1:] == names[:1] * 2:
-        kinks = [
-            (calls, at)
-            for calls in zip(*[r.found for r in runs], strict=True)
-            for at in _bends(*calls)
-        ]
-        count += len(kinks)
-        for (here, *beside), at in kinks[:MOST]:
-            alone = [_alone(here, there, at) for there in beside]
-            if "WRONG" in alone:
-                return judged._replace(why=f"{judged.why}; {here.op.name} alone is wrong there")
-    else:
-        count += 2
-    if count < 2:
-        return judged
     where = judged.why.partition("at a kink: ")[2]
-    why = f"several kinks meet at {where}, and the chain rule through kinks does not give the slope"
-    return judged._replace(verdict="cannot tell", why=why)
+    names = [[call.op.name for call in run.found] for run in runs]
+    if names[1:] != names[:1] * 2 or _differ(*[run.answers for run in runs]):
+        why = f"{where} chooses what is computed, and this gradient is of its choice here alone"
+        return judged._replace(verdict="cannot tell", why=why)
+    kinks = [
+        (calls, at) for calls in zip(*[r.found for r in runs], strict=True) for at in _bends(*calls)
+    ]
+    verdicts = set()
+    for (here, *beside), at in kinks[:MOST]:
+        verdicts |= {_alone(here, there, at) for there in beside}
+        if "WRONG" in verdicts:
+            return judged._replace(why=f"{judged.why}; {here.op.name} alone is wrong there")
+    if len(kinks) > 1:
+        where = f"several kinks meet at {where}, and the chain rule through kinks"
+    elif "cannot tell" in verdicts:
+        where = f"{where} jumps, and the chain rule through jumps"
+    else:
+        return judged
+    return judged._replace(verdict="cannot tell", why=f"{where} does not give the slope")
 
 
 def _calls(path: Path, t: float) -> Calls:
@@ -93,8 +94,12 @@ def _calls(path: Path, t: float) -> Calls:
     return calls
 
 
-def _differs(*answers: Any) -> bool:
-    return not all(np.array_equal(answers[0][1], other[1]) for other in answers[1:])
+def _differ(*answers: list[Any]) -> bool:
+    return any(
+        not np.array_equal(one, other)
+        for others in answers[1:]
+        for (_, one), (_, other) in itertools.zip_longest(answers[0], others, fillvalue=("", ""))
+    )
 
 
 def _bends(here: Call, right: Call, left: Call) -> Iterator[tuple[int, Any]]:
