@@ -420,7 +420,7 @@ def check_optimizer(
         ...             p.data += 0.01 * p.grad
         >>> testing.check_optimizer(lambda params: Ascent(params, lr=0.01))
         Traceback (most recent call last):
-        AssertionError: Ascent: it goes downhill ...
+        AssertionError: Ascent: it goes downhill...
 
     Parameters
     ----------

@@ -211,16 +211,15 @@ class Check:
         """Find what is wrong beside a kink, where one slope is right, and not all between two."""
         if not any(j.kink for c in own for j in c.judged.values()):
             return []
-        moved = [
-            p + NEARBY * d for p, d in zip(path.points, self._direction(path.points), strict=True)
-        ]
-        found = gradients_of(f, moved, path.weights)
-        there, slope = path.through(moved), _along(path.direction or (), found)
-        tolerance = self.tolerance.beside(np.array([slope]), self.grain.eps)
-        judged = judge(there, slope, tolerance, None, "central")
-        if judged.verdict != "WRONG" or judged.kink:
-            return []
-        return [Comparison(BESIDE, 1, np.asarray(slope), {(): judged}, tolerance)]
+        way = self._direction(path.points)
+        for side in (NEARBY, -NEARBY):
+            moved = [p + side * d for p, d in zip(path.points, way, strict=True)]
+            slope = _along(path.direction or (), gradients_of(f, moved, path.weights))
+            tolerance = self.tolerance.beside(np.array([slope]), self.grain.eps)
+            judged = judge(path.through(moved), slope, tolerance, None, "central")
+            if judged.verdict == "WRONG" and not judged.kink:
+                return [Comparison(BESIDE, 1, np.asarray(slope), {(): judged}, tolerance)]
+        return []
 
     def _judge(self, level: int, path: Path, analytic: float, *how: Any) -> Judged:
         judged = judge(path, analytic, *how)

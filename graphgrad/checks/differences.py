@@ -34,7 +34,7 @@ ROUNDING = 4.0  # error of a value of f, in units in the last place
 CERTAIN = 8.0  # times its bound: a gap above it is no error of the numeric slope
 STEADY = 0.1  # relative change of a slope between the best pair of steps
 SIGMAS = 8.0  # standard deviations of values that bound the noise of a difference
-SAMPLES, SPACINGS = 7, (3e-14, 1e-10, 1e-6, 1e-3)  # of values for the noise, relative to x
+SAMPLES, SPACINGS = 7, (2**7, 2**19, 2**32, 2**42)  # of values for the noise, in ulps of x: exact
 QUICK = 1e-3  # the larger step of a quick slope, in units of x or of 1, whichever is smaller
 
 
@@ -241,7 +241,9 @@ def grain_of(
     with np.errstate(all="ignore"):
         for spacing in SPACINGS:
             start, *moved = [
-                f([p + k * spacing * p for p in points])  # to one side, should there be a kink
+                f(
+                    [p + k * spacing * np.spacing(p) for p in points]
+                )  # to one side, should there be a kink
                 for k in range(1, 1 + SAMPLES)
             ]
             if any(a.shape != b.shape for y in moved for a, b in zip(start, y, strict=True)):

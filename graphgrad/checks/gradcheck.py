@@ -48,17 +48,19 @@ def gradcheck(
     ``atol``, wrong if it differs by several times that bound, and in between the report says that
     it cannot tell. If a step crosses a kink (another branch of relu, max, sort, or Python's
     ``if``), the step shrinks; at a kink itself the gradient is right if it is between the slopes on
-    either side::
+    either side. Where several kinks meet, the chain rule may give another number though each rule
+    is right, as for ``relu(x) - relu(-x)``: then each is judged alone, and there is no verdict
+    unless one is wrong::
 
         >>> import graphgrad as gg, numpy as np
         >>> gg.gradcheck(lambda x: gg.relu(x) * x, np.array([-1e-6, 1.0]))
         gradcheck: passed
-        order  input  shape  worst at  analytic  numeric  error    bound    verdict
-        1      x      (2,)   [1]       2.1369616  2.1369616  ...
+        order  input  shape  worst at  analytic    numeric     error    bound    verdict
+        1      x      (2,)   [1]       -1.5395734  -1.5395734  ...
 
-    Outputs of any shape are multiplied by random upstream gradients and summed. Order 2 also
-    compares the derivatives of the first-order gradients with their differences, with respect to
-    inputs and upstream gradients; and so on.
+    Outputs of any shape are multiplied by random upstream gradients and summed, and the gradients
+    must be linear in those. Order 2 also compares the derivatives of the first-order gradients with
+    their differences, with respect to inputs and upstream gradients; and so on.
 
     In a test write ``gg.gradcheck(f, x).assert_right()``, which fails with the table.
 
