@@ -365,7 +365,7 @@ def check_module(
         A function of the output, for the gradients; default: the output itself.
     resting
         Names of parameters, or of modules, that these inputs need not use, such as the experts
-        that a gate leaves out: ``resting=("experts.1",)``.
+        that a gate leaves out: ``resting=["experts.1"]``.
     laws
         Functions of a :class:`graphgrad.checks.module_laws.ModuleCase` that raise if they are
         violated.
@@ -377,12 +377,12 @@ def check_module(
     """
     if not is_module(module):
         raise wrong("check_module", "module", module, "a Module")
-    case = ModuleCase(module, inputs, loss, resting)
+    resting = list(resting)
     names = [name for name, _ in (*module.named_parameters(), *module.named_modules())]
     for name in resting:
-        if name not in names:
+        if not isinstance(name, str) or name not in names:
             raise wrong("check_module", "resting", name, f"among {', '.join(filter(None, names))}")
-    _check_laws(case, laws)
+    _check_laws(ModuleCase(module, inputs, loss, resting), laws)
 
 
 def _require_step(make: Callable[..., Any]) -> None:
