@@ -135,7 +135,8 @@ def _compared(analytic: float, meeting: Meeting, tolerance: Tolerance, hidden: f
         return Judged(nearest, np.inf, "WRONG" if opposite else "cannot tell", unsure, kink)
     gap = abs(analytic - nearest)
     near = max(tolerance.of(analytic, Slope(end, bound)) for end in (low, high))
-    sure = bound - hidden <= max(near, tolerance.atol or ATOL, tolerance.rtol * (high - low))
+    coarse = (10 if kink else 1) * (tolerance.atol or ATOL)  # one-sided slopes are less exact
+    sure = bound - hidden <= max(near, coarse, tolerance.rtol * (high - low))
     if gap <= near and sure:
         return Judged(nearest, bound, "right", yes, kink)
     if kink and len(slopes) < len(meeting.slopes):
