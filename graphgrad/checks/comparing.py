@@ -19,7 +19,8 @@ from graphgrad.typing import Array
 OTHER, LINEAR = -8.0, 1e-6  # another upstream gradient, and the relative gap that it may leave
 NOT_LINEAR = "not linear in the upstream gradient, here -8 times as large, then divided by -8"
 NEARBY = 1e-3  # the distance of a point beside a kink, in the size of x
-BESIDE = "all, a little beside the kink"
+BESIDE = "all, a little beside {}"
+STALE = "at the inputs themselves it is right: does a rule keep values from an earlier call?"
 DIRECTION, TOGETHER = "all, along one direction", "all, by equal steps"
 
 
@@ -67,7 +68,7 @@ class Check:
             along = self._along(whole, found, own, level)
             self.comparisons += [*own, *along]
             if level == 1:
-                self.comparisons += self._beside_kinks(f, whole.path, own)
+                self.comparisons += self._beside(f, whole.path, own)
                 self.comparisons += self._not_linear(f, points, upstream, found, labels)
             labels = labels + [
                 f"upstream {k}" if len(outs) > 1 else "upstream" for k in range(len(outs))
@@ -205,20 +206,28 @@ class Check:
                 )
         return comparisons
 
-    def _beside_kinks(
+    def _beside(
         self, f: Callable[..., Any], path: Path, own: Sequence[Comparison]
     ) -> list[Comparison]:
-        """Find what is wrong beside a kink, where one slope is right, and not all between two."""
-        if not any(j.kink for c in own for j in c.judged.values()):
+        """Find what is wrong at other points only.
+
+        Beside a kink one slope is right, and not all between two; anywhere a rule may use what it
+        kept from an earlier call.
+        """
+        kinks = any(j.kink for c in own for j in c.judged.values())
+        if not any(p.size for p in path.points) or not (kinks or all(self.comparisons)):
             return []
         way = self._direction(path.points)
-        for side in (NEARBY, -NEARBY):
+        for side in (NEARBY, -NEARBY) if kinks else (NEARBY,):
             moved = [p + side * d for p, d in zip(path.points, way, strict=True)]
-            slope = _along(path.direction or (), gradients_of(f, moved, path.weights))
+            with np.errstate(all="ignore"):
+                slope = _along(path.direction or (), gradients_of(f, moved, path.weights))
             tolerance = self.tolerance.beside(np.array([slope]), self.grain.eps)
             judged = judge(path.through(moved), slope, tolerance, None, "central")
             if judged.verdict == "WRONG" and not judged.kink:
-                return [Comparison(BESIDE, 1, np.asarray(slope), {(): judged}, tolerance)]
+                name = BESIDE.format("the kink" if kinks else "the inputs")
+                judged = judged if kinks else judged._replace(why=STALE)
+                return [Comparison(name, 1, np.asarray(slope), {(): judged}, tolerance)]
         return []
 
     def _judge(self, level: int, path: Path, analytic: float, *how: Any) -> Judged:
