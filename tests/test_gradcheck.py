@@ -243,6 +243,25 @@ def test_an_infinite_gradient_against_a_finite_slope_fails() -> None:
     report = gradcheck(infinite, 1.0)
     assert not report
     assert np.isinf(report.comparisons[0].analytic)
+    assert "WRONG: the gradient is inf" in str(report)
+
+
+def test_a_finite_gradient_against_an_infinite_slope_has_no_verdict() -> None:
+    finite = gg.op(lambda x: np.cbrt(x + 0), lambda g: g * 1.0, name="finite")
+    assert "cannot tell: the slopes of f grow with each smaller step" in str(gradcheck(finite, 0.0))
+
+
+def test_a_gradient_of_nan_where_f_has_no_slope_has_no_verdict() -> None:
+    report = gradcheck(lambda x: np.abs(x) ** 1.5, 0.0, order=2)
+    assert "WRONG" not in str(report)
+    assert "cannot tell: the gradient is nan, but f may have no slope" in str(report)
+
+
+@pytest.mark.parametrize("x", [5e-324, -1e-320, 1e13, 1e16, -1e200])
+def test_the_smallest_and_largest_numbers(x: float) -> None:
+    report = gradcheck(lambda x: 3 * x, x)
+    assert report, report
+    assert gg.numerical_gradient(lambda x: 3 * x, x) == pytest.approx(3)
 
 
 def test_the_random_numbers_are_the_same_each_time_and_the_caller_s_to_choose() -> None:

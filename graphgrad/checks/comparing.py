@@ -18,6 +18,7 @@ from graphgrad.typing import Array
 
 OTHER, LINEAR = -8.0, 1e-6  # another upstream gradient, and the relative gap that it may leave
 NOT_LINEAR = "not linear in the upstream gradient, here -8 times as large, then divided by -8"
+LEAST = 2**20  # ulps by which an element moves along a direction
 NEARBY = 1e-3  # the distance of a point beside a kink, in the size of x
 BESIDE = "all, a little beside {}"
 STALE = "at the inputs themselves it is right: does a rule keep values from an earlier call?"
@@ -80,8 +81,12 @@ class Check:
         return np.asarray(drawn)
 
     def _direction(self, points: Sequence[Array]) -> list[Array]:
-        """Draw a direction in which each element moves by about its size, or by 1 if larger."""
-        return [np.asarray(self._weights(p.shape) * size_of(p)) for p in points]
+        """Draw a direction in which each element moves by about its size, or by 1 if larger.
+
+        A number so large that 1 is lost in its rounding moves by more.
+        """
+        sizes = [np.maximum(size_of(p), LEAST * np.spacing(abs(p))) for p in points]
+        return [np.asarray(self._weights(s.shape) * s) for s in sizes]
 
     def _path(
         self, f: Callable[..., Any], points: Sequence[Array], upstream: Sequence[Array], **way: Any

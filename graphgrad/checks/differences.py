@@ -185,7 +185,7 @@ class Path:
     @property
     def quick_step(self) -> float:
         """A step that suits most functions."""
-        ulp = float(np.spacing(abs(self.x))) * self.grain.eps / EPS
+        ulp = float(np.spacing(abs(self.x))) * (self.grain.eps / EPS)
         return max(QUICK * float(size_of(self.x)), 1e4 * ulp)
 
     def leaves_its_piece(self) -> bool:

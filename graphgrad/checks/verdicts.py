@@ -19,6 +19,8 @@ from graphgrad.typing import Array
 
 Verdict = Literal["right", "WRONG", "cannot tell"]
 ATOL = 1e-7  # unless the user asks for another one
+UNSURE = 1e-3  # a slope is unknown if its bound is above it and above the slope
+STEADY = 1e-3  # a slope is finite if its bound is so small a part of it
 
 
 class Judged(NamedTuple):
@@ -111,6 +113,9 @@ def _of_nan(path: Path, step: float | None, kind: Kind) -> Judged:
     found = slope(path, step, kind)
     if math.isnan(found.value):
         return Judged(*found, "cannot tell", "f is not finite nearby")
+    if found.bound > max(abs(found.value), UNSURE):
+        why = "the gradient is nan, but f may have no slope here either"
+        return Judged(*found, "cannot tell", why)
     return Judged(*found, "WRONG", "the gradient is nan")
 
 
@@ -129,10 +134,7 @@ def _compared(analytic: float, meeting: Meeting, tolerance: Tolerance, hidden: f
     else:
         yes, no, unsure = why, why, why or "the differences are too noisy"
     if math.isinf(analytic) or math.isinf(nearest):
-        if analytic == nearest:
-            return Judged(nearest, bound, "right", yes, kink)
-        opposite = math.isinf(analytic) and math.isinf(nearest)
-        return Judged(nearest, np.inf, "WRONG" if opposite else "cannot tell", unsure, kink)
+        return _of_infinite(analytic, Slope(nearest, bound), meeting, (yes, no, unsure))
     gap = abs(analytic - nearest)
     near = max(tolerance.of(analytic, Slope(end, bound)) for end in (low, high))
     coarse = (10 if kink else 1) * (tolerance.atol or ATOL)  # one-sided slopes are less exact
@@ -144,3 +146,21 @@ def _compared(analytic: float, meeting: Meeting, tolerance: Tolerance, hidden: f
     elif gap > max(near, CERTAIN * bound):
         return Judged(nearest, bound, "WRONG", no, kink)
     return Judged(nearest, bound, "cannot tell", unsure, kink)
+
+
+def _of_infinite(
+    analytic: float, found: Slope, meeting: Meeting, words: tuple[str, str, str]
+) -> Judged:
+    """Compare two numbers of which at least one is infinite."""
+    yes, no, unsure = words
+    kink = meeting.kink
+    if analytic == found.value:
+        return Judged(*found, "right", yes, kink)
+    if math.isinf(analytic) and math.isinf(found.value):
+        return Judged(found.value, np.inf, "WRONG", no, kink)
+    finite = all(math.isfinite(s.value) for s in meeting.sides)
+    if finite and not kink and found.bound <= STEADY * abs(found.value) < math.inf:
+        return Judged(*found, "WRONG", f"the gradient is {analytic}")
+    if math.isinf(found.value) and not kink:
+        unsure = meeting.why or "the slopes of f grow with each smaller step"
+    return Judged(found.value, np.inf, "cannot tell", unsure, kink)
