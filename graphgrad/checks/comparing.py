@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.checks.differences import NOTHING, Grain, Kind, Path, grain_of, size_of, steps_of
+from graphgrad.checks.differences import (
+    EPS,
+    NOTHING,
+    Grain,
+    Kind,
+    Path,
+    grain_of,
+    size_of,
+    steps_of,
+)
 from graphgrad.checks.kinks import among_several_kinks
 from graphgrad.checks.report import Comparison
 from graphgrad.checks.running import derived, evaluated, gradients_of, values_of, with_choices
@@ -220,7 +229,8 @@ class Check:
         kept from an earlier call.
         """
         kinks = any(j.kink for c in own for j in c.judged.values())
-        if not any(p.size for p in path.points) or not (kinks or all(self.comparisons)):
+        fine = self.grain.eps == EPS and all(self.comparisons)
+        if not any(p.size for p in path.points) or not (kinks or fine):
             return []
         way = self._direction(path.points)
         for side in (NEARBY, -NEARBY) if kinks else (NEARBY,):
