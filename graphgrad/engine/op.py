@@ -35,6 +35,7 @@ from graphgrad.engine.integers import EXACT, NAMES, as_floats
 from graphgrad.engine.operands import operand, plain_params
 from graphgrad.engine.plain import PLAIN, is_numpys
 from graphgrad.engine.plan import Plan, Rule, rule_arguments
+from graphgrad.engine.recording import tracers
 from graphgrad.errors import UnsupportedError
 from graphgrad.typing import Array
 
@@ -251,7 +252,10 @@ class Op(Singleton, Generic[R]):
             params = plain_params(params, self.parameters, self.name, self.whole)
         if self.floats:
             arrays = as_floats(arrays, self.floats)
-        out = self.forward(arrays, *params) if self.variadic else self.forward(*arrays, *params)
+        if tracers:
+            out = tracers[-1].forward(self, arrays, params)
+        else:
+            out = self.forward(arrays, *params) if self.variadic else self.forward(*arrays, *params)
         return out[0] if self.has_saved else out
 
     def __call__(self, *args: Any, **kwargs: Any) -> R:

@@ -11,7 +11,7 @@ from graphgrad.engine.memory import frozen, note_use
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import SCALARS, as_array, operand, plain_params
 from graphgrad.engine.plan import HALF, Plan
-from graphgrad.engine.recording import Observer, latest, switches
+from graphgrad.engine.recording import Observer, latest, switches, tracers
 from graphgrad.engine.source import call_site
 from graphgrad.errors import (
     DtypeError,
@@ -61,7 +61,10 @@ def record(  # noqa: C901, PLR0912, PLR0915 - in one piece, for every op pays fo
     if op.floats:
         arrays = as_floats(arrays, op.floats)
     try:
-        out = op.forward(arrays, *params) if op.variadic else op.forward(*arrays, *params)
+        if tracers:
+            out = tracers[-1].forward(op, arrays, params)
+        else:
+            out = op.forward(arrays, *params) if op.variadic else op.forward(*arrays, *params)
     except Exception as error:  # noqa: BLE001 - raised again
         raise_explained(op, arrays, error)
     saved = None

@@ -121,6 +121,9 @@ class RecordingState:
         self.observers = tuple(observers)
 
 
+# the traces of gg.compile that run, the innermost last; empty nearly always, and cheap to ask
+tracers: list[Any] = []
+
 _DEFAULT = RecordingState(())
 _variable = ContextVar("graphgrad", default=_DEFAULT)
 latest = _variable.get  # for hot code: may contain closed blocks, unless `is_default`

@@ -156,7 +156,7 @@ def gradients(
     if create_graph:  # distinct, though an x may be given twice
         results = [alias(r) if isinstance(r, Tensor) else constant(r) for r in results]
     else:
-        results = [np.array(r) for r in results]
+        results = [np.copy(r) for r in results]
         if not retain_graph:
             release(nodes, "gradients()")
     return results[0] if isinstance(xs, Tensor) else tuple(results)

@@ -186,7 +186,7 @@ def alias(x: Tensor) -> Tensor:
 def _plain(x: Array) -> Array:
     """Return a copy as a plain array; a 0-d one as a NumPy scalar."""
     x = x._array if isinstance(x, Tensor) else x
-    return x[()] if x.ndim == 0 else np.array(x)
+    return x[()] if x.ndim == 0 else np.copy(x)
 
 
 def ones(y: Tensor) -> Array:

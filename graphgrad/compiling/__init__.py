@@ -1,0 +1,1 @@
+"""gg.compile: a function and its derivative as a flat program of NumPy calls."""

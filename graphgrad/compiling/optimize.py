@@ -1,0 +1,191 @@
+"""Making a program shorter: constants are computed once, equal calls once, unneeded ones never."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from graphgrad.compiling.program import UNGUARDED, Call, Constant, Program, Var, mapped, variables
+
+_LIKE = {np.ones_like, np.zeros_like, np.full_like}
+_LARGEST = 1 << 20  # bytes of a constant that is kept instead of computed
+
+
+def optimized(program: Program) -> Program:
+    """Return a shorter program with the same results."""
+    written = _written(program)
+    program = _folded(program, written)
+    program = _shared(program, written)
+    return _without_unneeded(program, written)
+
+
+def _written(program: Program) -> set[Var]:
+    """Return the memory that calls write into."""
+    return {var.memory for call in program.calls for var in call.mutates}
+
+
+def _changed(call: Call, change: Callable[[Any], Any]) -> Call:
+    return Call(
+        call.function,
+        mapped(call.args, change),
+        mapped(dict(call.kwargs), change),
+        call.out,
+        call.mutates,
+        call.section,
+        call.code,
+        call.instruction,
+        call.guard,
+        call.pure,
+    )
+
+
+def _replaced(program: Program, new: dict[Var, Any], calls: list[Call]) -> Program:
+    """Return a program with other calls, and variables replaced in what it returns."""
+
+    def change(x: Any) -> Any:
+        return new.get(x, x) if isinstance(x, Var) else x
+
+    results = [_in_result(r, change) for r in program.results]
+    effects = [e._replace(value=mapped(e.value, change)) for e in program.effects]
+    return Program(program.inputs, calls, results, effects)
+
+
+def _in_result(result: Any, change: Callable[[Any], Any]) -> Any:
+    if hasattr(result, "value") and not isinstance(result, Var | Constant | np.generic):
+        return type(result)(mapped(result.value, change))
+    return mapped(result, change)
+
+
+def _movable(call: Call, written: set[Var]) -> bool:
+    """Whether a call always has the same result for the same inputs, wherever it stands."""
+    return (
+        call.pure
+        and call.guard is UNGUARDED
+        and not call.mutates
+        and not any(v.memory in written for v in (*call.inputs(), *call.outputs()))
+    )
+
+
+def _folded(program: Program, written: set[Var]) -> Program:
+    new: dict[Var, Any] = {}
+    calls = []
+
+    def change(x: Any) -> Any:
+        return new.get(x, x) if isinstance(x, Var) else x
+
+    for old in program.calls:
+        call = _changed(old, change)
+        if _movable(old, written) and isinstance(call.out, Var):
+            value = _value(call)
+            if value is not None:
+                new[call.out] = value
+                continue
+        calls.append(call)
+    return _replaced(program, new, calls)
+
+
+def _value(call: Call) -> Any:
+    """Return the constant, or the variable, that a call returns in every run; None if it varies."""
+    function, args = call.function, call.args
+    if function.call in _LIKE and isinstance(args[0], Var) and args[0].shape is not None:
+        shape, dtype = args[0].shape, args[0].dtype
+        if isinstance(call.kwargs.get("dtype"), Var) or any(variables(args[1:])):
+            return None
+        filled = function.call(
+            np.broadcast_to(np.zeros((), dtype), shape), *args[1:], **call.kwargs
+        )
+        value = np.ascontiguousarray(filled) if filled.shape else filled
+        return Constant(value) if value.nbytes <= _LARGEST else None
+    if function.style == "binary" and function.text == "*":
+        for one, other in (args, args[::-1]):
+            if isinstance(one, Constant) and isinstance(other, Var) and _is_one(one.array):
+                same = (other.shape, other.dtype) == (call.out.shape, call.out.dtype)
+                return other if same and other.scalar == call.out.scalar else None
+    if any(variables(args)) or any(variables(dict(call.kwargs))) or function.style == "method":
+        return None
+    plain = mapped(args, lambda c: c.array), mapped(dict(call.kwargs), lambda c: c.array)
+    value = function.call(*plain[0], **plain[1])
+    if isinstance(value, np.ndarray) and value.nbytes <= _LARGEST:
+        return Constant(value)
+    return value if isinstance(value, np.generic) else None
+
+
+def _is_one(array: Any) -> bool:
+    return bool(array.size) and array.size <= 1 << 16 and bool((array == 1).all())
+
+
+def _key(x: Any) -> Any:
+    if isinstance(x, Var):
+        return x
+    if isinstance(x, Constant):
+        return ("array", id(x.array))
+    if isinstance(x, tuple | list):
+        return (type(x), *map(_key, x))
+    if isinstance(x, dict):
+        return tuple(sorted((k, _key(v)) for k, v in x.items()))
+    if isinstance(x, slice):
+        return ("slice", _key(x.start), _key(x.stop), _key(x.step))
+    try:
+        hash(x)
+    except TypeError:
+        return ("object", id(x))
+    return (type(x), repr(x) if isinstance(x, float) else x)
+
+
+def _shared(program: Program, written: set[Var]) -> Program:
+    """Compute equal calls once."""
+    new: dict[Var, Any] = {}
+    found: dict[Any, Any] = {}
+    calls = []
+
+    def change(x: Any) -> Any:
+        return new.get(x, x) if isinstance(x, Var) else x
+
+    for old in program.calls:
+        call = _changed(old, change)
+        if not _movable(old, written) or not isinstance(call.out, Var):
+            calls.append(call)
+            continue
+        function = call.function
+        key = (
+            function.style,
+            function.text,
+            function.module,
+            _key(call.args),
+            _key(dict(call.kwargs)),
+        )
+        first = found.setdefault(key, call.out)
+        if first is call.out:
+            calls.append(call)
+        else:
+            new[call.out] = first
+    return _replaced(program, new, calls)
+
+
+def _without_unneeded(program: Program, written: set[Var]) -> Program:
+    """Leave out calls that nothing needs; writes are needed if their memory is."""
+    outside = {var.memory for var, _ in program.inputs}
+    needed = set(program.needed())
+    memory = {var.memory for var in needed}
+    while True:
+        kept = []
+        before = len(needed), len(memory)
+        for call in reversed(program.calls):
+            wanted = (
+                not call.pure
+                or call.guard is not UNGUARDED
+                or any(v in needed for v in call.outputs())
+                or any(v.memory in memory or v.memory in outside for v in call.mutates)
+            )
+            if wanted:
+                kept.append(call)
+                inputs = set(call.inputs())
+                needed |= inputs
+                memory |= {v.memory for v in inputs if v.memory in written}
+        if (len(needed), len(memory)) == before:
+            break
+    uses = Counter(v for call in kept for v in call.inputs())
+    uses.update(program.needed())
+    inputs = [(v, source) for v, source in program.inputs if uses[v]]
+    return Program(inputs, kept[::-1], program.results, program.effects)

@@ -1,0 +1,129 @@
+"""A program: a flat list of calls, from inputs to results. Plain data, without arrays but constants."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any, Literal, NamedTuple
+
+from graphgrad.typing import Array
+
+Section = Literal["forward", "backward"]
+UNGUARDED = object()
+
+
+class Function(NamedTuple):
+    """What a call calls, and how that is written."""
+
+    call: Callable[..., Any]
+    style: Literal["binary", "unary", "in place", "index", "assign", "attribute", "method", "name"]
+    text: str  # an operator, the name of a method or attribute, or a dotted name such as np.exp
+    module: str = ""  # where a dotted name that is not NumPy's is imported from
+
+
+@dataclass(eq=False, slots=True)
+class Var:
+    """A value of a program: an input, or part of what a call returned."""
+
+    number: int
+    shape: tuple[int, ...] | None = None  # None for anything but arrays
+    dtype: Any = None
+    scalar: bool = False  # a NumPy scalar, not an array
+    name: str | None = None
+    root: "Var | None" = None  # the first value in the same memory; None for itself
+
+    @property
+    def memory(self) -> "Var":
+        """The first value in the same memory."""
+        return self if self.root is None else self.root
+
+
+class Constant(NamedTuple):
+    """An array that is the same in every run."""
+
+    array: Array
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """One statement: a call, what it writes into, and where it comes from."""
+
+    function: Function
+    args: tuple[Any, ...]  # of Vars, Constants, Python values; may be nested
+    kwargs: Mapping[str, Any]
+    out: Any  # a Var, or a tuple of Vars and others
+    mutates: tuple[Var, ...] = ()
+    section: Section = "forward"
+    code: CodeType | None = None
+    instruction: int = 0
+    guard: Any = UNGUARDED  # the result that the program was traced with
+    pure: bool = True  # without effects outside, such as drawing a number
+
+    def outputs(self) -> Iterator[Var]:
+        """Yield the values that it makes."""
+        yield from variables(self.out)
+
+    def inputs(self) -> Iterator[Var]:
+        """Yield the values that it reads."""
+        yield from variables(self.args)
+        yield from variables(tuple(self.kwargs.values()))
+
+
+class Source(NamedTuple):
+    """Where an input comes from: reads it anew at each call."""
+
+    name: str
+    read: Callable[[tuple[Any, ...]], Any]  # from the leaves of the arguments
+
+
+class Effect(NamedTuple):
+    """What a program changes outside, once all of it is computed."""
+
+    kind: Literal["array", "grad", "changed"]
+    tensor: Source
+    value: Any  # a Var, or None
+
+
+@dataclass(eq=False)
+class Program:
+    """A function of its inputs as a list of calls."""
+
+    inputs: list[tuple[Var, Source]]
+    calls: list[Call]
+    results: list[Any]  # Vars, Constants and Python values, one per leaf of the result
+    effects: list[Effect] = field(default_factory=list)
+
+    def needed(self) -> Iterator[Var]:
+        """Yield what must be computed: results, and the values of effects."""
+        yield from variables(tuple(self.results))
+        yield from variables(tuple(effect.value for effect in self.effects))
+
+
+def variables(tree: Any) -> Iterator[Var]:
+    """Yield the Vars in nested tuples, lists, dicts and slices."""
+    if isinstance(tree, Var):
+        yield tree
+    elif isinstance(tree, Constant):
+        return
+    elif isinstance(tree, tuple | list):
+        for part in tree:
+            yield from variables(part)
+    elif isinstance(tree, dict):
+        yield from variables(list(tree.values()))
+    elif isinstance(tree, slice):
+        yield from variables((tree.start, tree.stop, tree.step))
+
+
+def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a tree with its Vars and Constants replaced."""
+    if isinstance(tree, Var | Constant):
+        return change(tree)
+    if isinstance(tree, tuple | list):
+        parts = [mapped(part, change) for part in tree]
+        if isinstance(tree, list):
+            return parts
+        return type(tree)._make(parts) if hasattr(tree, "_make") else tuple(parts)
+    if isinstance(tree, dict):
+        return {key: mapped(value, change) for key, value in tree.items()}
+    if isinstance(tree, slice):
+        return slice(*(mapped(p, change) for p in (tree.start, tree.stop, tree.step)))
+    return tree

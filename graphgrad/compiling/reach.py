@@ -1,0 +1,249 @@
+"""What a function can reach: arrays and tensors that it closes over, and plain values.
+
+A program reads arrays anew at each call, wherever the function finds them: in cells of closures, in
+globals, in attributes and containers. Plain values (numbers, strings, flags, functions) are part of
+the program, so each call compares them.
+"""
+
+import dis
+import functools
+import types
+from collections.abc import Callable, MutableMapping, MutableSequence
+from typing import Any
+
+import numpy as np
+
+from graphgrad.engine.graph import Recorded
+from graphgrad.engine.source import is_internal
+from graphgrad.engine.transforms import DerivativeFunction
+
+_MOST = 20_000  # places
+_ATOMS = (int, float, str, bytes, bool, complex, type(None), np.dtype, np.generic, type(Ellipsis))
+_SEALED = "compiles_as_object"  # attribute of classes whose objects are used by whole calls only
+
+
+class TooMuch(Exception):  # noqa: N818 - a reason, not a mistake
+    """A function reaches more than can be compared at each call."""
+
+
+class Place:
+    """Where a value stands: can be read, and written while a function is traced."""
+
+    __slots__ = ("key", "name", "of")
+
+    def __init__(self, of: Any, key: Any, name: str) -> None:
+        self.of, self.key, self.name = of, key, name
+
+    def read(self) -> Any:
+        """Return what stands there now; `MISSING` if nothing does."""
+        try:
+            return self.of.cell_contents if self.key is None else self.of[self.key]
+        except (KeyError, IndexError, ValueError):
+            return MISSING
+
+    def write(self, value: Any) -> None:
+        """Put a value there."""
+        if self.key is None:
+            self.of.cell_contents = value
+        else:
+            self.of[self.key] = value
+
+
+MISSING = object()
+
+
+class InTuple(Place):
+    """A place in a tuple, which is made anew to write to it."""
+
+    __slots__ = ()
+
+    def read(self) -> Any:
+        """Return what stands there now."""
+        whole = self.of.read()
+        return whole[self.key] if isinstance(whole, tuple) and len(whole) > self.key else MISSING
+
+    def write(self, value: Any) -> None:
+        """Put a tuple there that has a value in this place."""
+        parts = list(self.of.read())
+        kind = type(self.of.read())
+        parts[self.key] = value
+        self.of.write(kind._make(parts) if hasattr(kind, "_make") else kind(parts))
+
+
+class Reach:
+    """The places that a function reaches, and what stood there."""
+
+    def __init__(self, f: Callable[..., Any], known: Any = ()) -> None:
+        """Walk from f; ``known`` objects (the arguments) are not entered."""
+        self.arrays: list[Place] = []
+        self.tensors: list[Place] = []
+        self.generators: list[Place] = []
+        self.plain: list[tuple[Place, Any]] = []  # places of plain values, and the values
+        self.sizes: list[tuple[Any, int]] = []  # containers, and their lengths
+        self._seen: set[int] = {id(x) for x in known}
+        self._alive: list[Any] = []
+        self._function(f)
+
+    def unchanged(self) -> bool:
+        """Whether all plain values and containers are what they were."""
+        for place, value in self.plain:
+            now = place.read()
+            if now is not value and (type(now) is not type(value) or not _equal(now, value)):
+                return False
+        return all(len(container) == size for container, size in self.sizes)
+
+    def changed(self) -> str | None:
+        """Name the first plain value that is another one by now."""
+        for place, value in self.plain:
+            now = place.read()
+            if now is not value and (type(now) is not type(value) or not _equal(now, value)):
+                return place.name
+        return next(("the length of a list or dict" for c, n in self.sizes if len(c) != n), None)
+
+    # ---------------------------------------------------------------------- walking
+
+    def _enter(self, x: Any) -> bool:
+        if id(x) in self._seen:
+            return False
+        if len(self._seen) > _MOST:
+            raise TooMuch
+        self._seen.add(id(x))
+        self._alive.append(x)
+        return True
+
+    def _function(self, f: Any) -> None:
+        """Walk through whatever is called: a function, a method, a partial, a transform, an object."""
+        if isinstance(f, DerivativeFunction):
+            return self._function(f._origin[1])  # noqa: SLF001
+        if isinstance(f, functools.partial):
+            self._value(_Attribute(f, "func"))
+            self._value(_Attribute(f, "args"))
+            return self._value(_Attribute(f, "keywords"))
+        if isinstance(f, types.MethodType):
+            self._function(f.__func__)
+            return self._object(f.__self__, "self")
+        if isinstance(f, types.FunctionType):
+            return self._python(f)
+        if not isinstance(f, type | types.BuiltinFunctionType | np.ufunc):
+            self._object(f, type(f).__name__)
+        return None
+
+    def _python(self, f: types.FunctionType) -> None:
+        if not self._enter(f) or is_internal(f.__code__.co_filename):
+            return
+        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
+            self._value(Place(cell, None, name))
+        attributes = _names(f.__code__, "LOAD_ATTR")
+        for name in sorted(_names(f.__code__)):
+            if name in f.__globals__:
+                self._value(Place(f.__globals__, name, name), attributes)
+        self._value(_Attribute(f, "__defaults__"))
+        for name in f.__kwdefaults__ or ():
+            self._value(Place(f.__kwdefaults__, name, name))
+        if (wrapped := f.__dict__.get("__wrapped__")) is not None:
+            self._function(wrapped)
+
+    def _value(self, place: Place, names: frozenset[str] = frozenset()) -> None:
+        x = place.read()
+        if x is MISSING:
+            return
+        if isinstance(x, Recorded):
+            self.tensors.append(place)
+        elif isinstance(x, np.ndarray) and x.dtype != object:
+            self.arrays.append(place)
+        elif isinstance(x, np.random.Generator):
+            self.generators.append(place)
+        elif isinstance(x, _ATOMS):
+            self.plain.append((place, x))
+        elif isinstance(x, types.ModuleType):
+            self._module(x, names)
+        elif isinstance(x, tuple):
+            self.plain.append((place, x) if not x else (_Length(place), len(x)))
+            for k in range(len(x)):
+                self._value(InTuple(place, k, f"{place.name}[{k}]"))
+        else:
+            self.plain.append((place, x))
+            self._object(x, place.name)
+
+    def _module(self, module: types.ModuleType, names: frozenset[str]) -> None:
+        """Walk through what a function may read from a module of the user's."""
+        if is_internal(getattr(module, "__file__", None) or "<frozen >") or "-packages" in (
+            module.__file__ or ""
+        ):
+            return
+        for name in sorted(names & vars(module).keys()):
+            self._value(Place(vars(module), name, f"{module.__name__}.{name}"), names)
+
+    def _object(self, x: Any, name: str) -> None:
+        if isinstance(x, type | types.BuiltinFunctionType | np.ufunc | types.ModuleType):
+            return
+        if isinstance(x, types.FunctionType | types.MethodType | functools.partial):
+            self._function(x)
+            return
+        if isinstance(x, DerivativeFunction):
+            self._function(x)
+            return
+        if not self._enter(x) or hasattr(type(x), _SEALED):
+            return
+        if isinstance(x, MutableMapping) and hasattr(x, "keys"):
+            self.sizes.append((x, len(x)))
+            for key in list(x):
+                self._value(Place(x, key, f"{name}[{key!r}]"))
+        elif isinstance(x, MutableSequence):
+            self.sizes.append((x, len(x)))
+            for k in range(len(x)):
+                self._value(Place(x, k, f"{name}[{k}]"))
+        own = getattr(x, "__dict__", None)
+        if own is not None:
+            self.sizes.append((own, len(own)))
+            for key in list(own):
+                self._value(Place(own, key, f"{name}.{key}"))
+        for kind in type(x).__mro__:
+            for method in list(vars(kind).values()):
+                found = getattr(method, "__func__", getattr(method, "fget", method))
+                if isinstance(found, types.FunctionType):
+                    self._python(found)
+
+
+class _Attribute(Place):
+    """An attribute of an object."""
+
+    __slots__ = ()
+
+    def __init__(self, of: Any, key: str) -> None:
+        super().__init__(of, key, key)
+
+    def read(self) -> Any:
+        """Return its value."""
+        return getattr(self.of, self.key, MISSING)
+
+    def write(self, value: Any) -> None:
+        """Set it."""
+        setattr(self.of, self.key, value)
+
+
+class _Length(Place):
+    """The length of the tuple in a place."""
+
+    __slots__ = ()
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place, None, f"the length of {place.name}")
+
+    def read(self) -> Any:
+        """Return the length."""
+        whole = self.of.read()
+        return len(whole) if isinstance(whole, tuple) else MISSING
+
+
+@functools.lru_cache(maxsize=4096)
+def _names(code: types.CodeType, kind: str = "LOAD_GLOBAL") -> frozenset[str]:
+    """Return the globals, or with another kind the attributes, that a function mentions."""
+    inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
+    kinds = {kind, "LOAD_NAME"} if kind == "LOAD_GLOBAL" else {kind, "LOAD_METHOD"}
+    own = {str(i.argval) for i in dis.get_instructions(code) if i.opname in kinds}
+    return frozenset(own).union(*(_names(c, kind) for c in inner))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return (isinstance(a, _ATOMS) and bool(a == b)) or (a != a and b != b)  # noqa: PLR0124
