@@ -1,19 +1,21 @@
-"""gg.compile: a function that is traced, and from then on runs as a program."""
+"""gg.compile: a function that is traced twice, and from then on runs as a program."""
 
 import builtins
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from graphgrad.arguments import guarded
-from graphgrad.compiling.capture import Captured, _OfTensor
+from graphgrad.compiling.capture import Captured
+from graphgrad.compiling.order import decisions_first
 from graphgrad.compiling.optimize import optimized
-from graphgrad.compiling.program import Var
+from graphgrad.compiling.program import UNGUARDED, AsTensor, Program, Var
+from graphgrad.compiling.pullbacks import Recording, divided
 from graphgrad.compiling.source import Writer
-from graphgrad.engine.graph import Recorded
+from graphgrad.engine.graph import Recorded, node_of
 from graphgrad.engine.in_place import mark_changed, set_array
 from graphgrad.engine.record import constant
 from graphgrad.engine.recording import switches, tracers
@@ -22,70 +24,119 @@ from graphgrad.errors import GraphError
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_MOST_PROGRAMS = 8
+MOST_PROGRAMS = 8  # for one signature
+MOST_SIGNATURES = 64
 
 
 class Decided(Exception):  # noqa: N818 - a decision, not a mistake
     """A value that Python branched on differs from the trace."""
 
 
-class _Runnable:
-    """A program with the function that runs it, and what must hold for it."""
+class Runnable:
+    """A program, the Python function that computes it, and what must hold for it."""
 
     def __init__(self, name: str, captured: Captured) -> None:
         assert captured.program is not None
-        assert captured.reach is not None
         self.reach = captured.reach
-        self.program = optimized(captured.program)
-        names = {v: captured.trace.of_node.get(n) for v, n in captured.trace.names.items()}
-        writer = Writer(self.program, name, {})
-        gradients = {v: (writer.names.get(of) or "") for v, of in names.items() if of is not None}
-        self.writer = Writer(self.program, name, {v: n for v, n in gradients.items() if n})
-        self.source = self.writer.whole()
-        self.text = self.writer.function()
-        namespace = {**self.writer.namespace, "Decided": Decided}
-        for module, first in self.writer.imports:
-            namespace[first] = getattr(__import__(module, fromlist=[first]), first)
-        exec(builtins.compile(self.text, f"<compiled {name}>", "exec"), namespace)  # noqa: S102
-        self.call = namespace[name]
+        program = captured.program
+        if captured.pullback is not None:
+            program.results = [*program.results, *captured.pullback.gradients]
+        program = optimized(decisions_first(program, captured.trace))
+        self.recording = None
+        backward = None
+        if captured.pullback is not None:
+            program, backward = divided(program, captured.pullback)
+        self.program = program
+        self.decisions = [c.guard for c in program.calls if c.guard is not UNGUARDED]
+        self.verified = False
+        of = {v: captured.trace.of_node.get(n) for v, n in captured.trace.names.items()}
+        self.source, self.text, self.call, self.constants = written(program, name, of)
+        if backward is not None and captured.pullback is not None:
+            source, text, call, constants = written(backward, f"{name}_backward", of)
+            self.source += "\n\n" + source
+            self.text += text
+            self.constants += constants
+            pure = not program.effects and all(c.pure and not c.mutates for c in program.calls)
+            kept = list(program.kept)
+            self.recording = Recording(name, captured.pullback, call, backward, kept, pure=pure)
         self.rebuild = captured.rebuild_result
-        self.expected = [(source.read, _kind_of(var)) for var, source in self.program.inputs]
-        self.wraps = [isinstance(r, _OfTensor) for r in self.program.results]
-        self.count = len(self.program.results)
+        self.expected = [(source.read, _kind_of(var)) for var, source in program.inputs]
+        self.as_tensors = [isinstance(r, AsTensor) for r in program.results]
+        self.effects = program.effects
+        self.draws = any(not call.pure for call in program.calls) and bool(self.decisions)
 
-    def fits(self, leaves: Any) -> list[Any] | None:
-        """Return the inputs, if plain values and shapes are those of the trace."""
+    def same_as(self, other: "Runnable") -> bool:
+        """Whether two traces found the same program, its constants included."""
+        return (
+            self.text == other.text
+            and len(self.constants) == len(other.constants)
+            and all(map(_same, self.constants, other.constants))
+        )
+
+    def inputs(self, leaves: Sequence[Any]) -> list[Any] | None:
+        """Return the inputs as they are now; None if something else must be traced."""
         if not self.reach.unchanged():
             return None
-        inputs = []
+        found = []
         for read, kind in self.expected:
             x = read(leaves)
-            if kind is not None and (
-                type(x) is not kind[0] or x.shape != kind[1] or x.dtype != kind[2]
+            if kind is not None and not (
+                type(x) is kind[0] and x.shape == kind[1] and x.dtype == kind[2]
             ):
                 return None
-            inputs.append(x)
-        return inputs
+            found.append(x)
+        return found
 
-    def run(self, inputs: list[Any], leaves: Any) -> Any:
-        """Compute, and return the result in its containers."""
-        values = self.call(*inputs)
-        results = [constant(v) if wrap else v for v, wrap in zip(values, self.wraps, strict=False)]
-        k = self.count
-        for effect in self.program.effects:
+    def run(self, inputs: list[Any], leaves: Sequence[Any], again: Callable[[], Any]) -> Any:
+        """Compute, change what f changes, and return its result."""
+        values = list(self.call(*inputs))
+        count = len(self.as_tensors)
+        results = values[:count]
+        for k, as_tensor in enumerate(self.as_tensors):
+            if as_tensor:
+                results[k] = constant(results[k])
+        after = count + sum(e.value is not None for e in self.effects)
+        if self.recording is not None:
+            kept = dict(zip(self.recording.kept, values[after:], strict=True))
+            kept |= {var: x for (var, _), x in zip(self.program.inputs, inputs, strict=True)}
+            self.recording.attach(results, kept, leaves, again)
+        for effect in self.effects:
             tensor = effect.tensor.read(leaves)
             if effect.kind == "changed":
                 mark_changed(tensor)
+                continue
+            value = None
+            if effect.value is not None:
+                value, count = values[count], count + 1
+            if effect.kind == "grad":
+                node_of(tensor).grad = value  # type: ignore[union-attr]
             else:
-                value = None
-                if effect.value is not None:
-                    value, k = values[k], k + 1
-                if effect.kind == "grad":
-                    tensor._node.grad = value
-                else:
-                    set_array(tensor, value)
-                    mark_changed(tensor)
+                set_array(tensor, value)
+                mark_changed(tensor)
         return self.rebuild(results)
+
+
+def written(
+    program: Program, name: str, of: dict[Var, Var | None]
+) -> tuple[str, str, Any, list[Any]]:
+    """Return the source of a program, that of its function alone, this, and its constants."""
+    names = Writer(program, name, {}).names
+    gradients = {v: names[w] for v, w in of.items() if w is not None and w in names}
+    writer = Writer(program, name, gradients)
+    namespace = {**writer.namespace, "Decided": Decided}
+    for module, first in writer.imports:
+        namespace[first] = getattr(__import__(module, fromlist=[first]), first)
+    text = writer.function()
+    exec(builtins.compile(text, f"<compiled {name}>", "exec"), namespace)  # noqa: S102
+    constants = [x for key, x in writer.namespace.items() if key != "np"]
+    bare = "\n".join(line.partition("  # ")[0].rstrip() for line in text.splitlines())
+    return writer.whole(), bare, namespace[name], constants
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    return a is b or (type(a) is type(b) and bool(a == b))
 
 
 def _kind_of(var: Var) -> Any:
@@ -100,10 +151,9 @@ class Compiled:
     def __init__(self, f: Callable[..., Any]) -> None:
         functools.update_wrapper(self, f)
         self._f = f
-        self._programs: dict[Any, list[_Runnable]] = {}
+        self._programs: dict[Any, list[Runnable]] = {}
         self._refused: dict[Any, str] = {}
-        self._traced_once: dict[Any, str] = {}
-        self._latest: _Runnable | None = None
+        self._latest: Runnable | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program for these arguments; trace f if there is none yet."""
@@ -113,10 +163,12 @@ class Compiled:
         leaves, rebuild = flatten((args, kwargs))
         key = (now.enabled, *map(_signature, leaves))
         for runnable in self._programs.get(key, ()):
-            inputs = runnable.fits(leaves)
+            if not runnable.verified:
+                continue
+            inputs = runnable.inputs(leaves)
             if inputs is not None:
                 try:
-                    return runnable.run(inputs, leaves)
+                    return runnable.run(inputs, leaves, lambda: self._f(*args, **kwargs))
                 except Decided:
                     continue
         if key in self._refused:
@@ -125,15 +177,33 @@ class Compiled:
 
     def _trace(self, key: Any, leaves: Any, rebuild: Any) -> Any:
         captured = Captured(self._f, leaves, rebuild, _leaf_names(self._f, leaves, rebuild))
+        if captured.failure is None:
+            runnable = Runnable(_name_of(self._f), captured)
+            captured.failure = captured.trace.failure or self._keep(key, runnable)
         if captured.failure is not None:
             self._refused[key] = captured.failure
-            return captured.result
-        runnable = _Runnable(_name_of(self._f), captured)
-        self._latest = runnable
-        found = self._programs.setdefault(key, [])
-        found.insert(0, runnable)
-        del found[_MOST_PROGRAMS:]
+            self._programs.pop(key, None)
         return captured.result
+
+    def _keep(self, key: Any, new: Runnable) -> str | None:
+        """Keep a program; return why there can be none, if two traces differ."""
+        found = self._programs.setdefault(key, [])
+        for old in found:
+            if old.verified or old.decisions != new.decisions:
+                continue
+            if old.same_as(new):
+                new.verified = True
+                found.remove(old)
+                break
+            if old.reach.unchanged():
+                return "two calls computed with different constants: " + _difference(old, new)
+        found.insert(0, new)
+        self._latest = new
+        if len(found) > MOST_PROGRAMS:
+            return f"more than {MOST_PROGRAMS} programs, which differ by what Python decided"
+        if len(self._programs) > MOST_SIGNATURES:
+            del self._programs[next(iter(self._programs))]
+        return None
 
     @property
     def source(self) -> str:
@@ -146,16 +216,23 @@ class Compiled:
     def explain(self) -> str:
         """Say which calls run as programs, which do not, and why."""
         lines = [f"{len(found)} programs for {key[1:]}" for key, found in self._programs.items()]
-        lines += [
-            f"runs without a program for {key[1:]}: {why}" for key, why in self._refused.items()
-        ]
+        lines += [f"no program for {key[1:]}: {why}" for key, why in self._refused.items()]
         return "\n".join(lines) or "not called yet"
+
+
+def _difference(old: Runnable, new: Runnable) -> str:
+    pairs = zip(old.source.splitlines(), new.source.splitlines(), strict=False)
+    for before, after in pairs:
+        if before != after:
+            return f"{before.strip()!r} became {after.strip()!r}"
+    return "a constant"
 
 
 def _signature(leaf: Any) -> Any:
     if isinstance(leaf, Recorded):
-        node = leaf._node
-        return ("Tensor", leaf._array.shape, leaf._array.dtype, node is not None and node.needs)
+        node = node_of(leaf)
+        needs = node is not None and node.needs
+        return (type(leaf), leaf.shape, leaf.dtype, needs, needs and node.plan is None)  # type: ignore[attr-defined,union-attr]
     if isinstance(leaf, np.ndarray | np.generic):
         return (type(leaf), leaf.shape, leaf.dtype)
     try:
@@ -168,14 +245,10 @@ def _signature(leaf: Any) -> Any:
 def _leaf_names(f: Any, leaves: Any, rebuild: Any) -> list[str]:
     """Name the leaves of the arguments as f names its parameters."""
     names = [f"x{k}" for k in range(len(leaves))]
-    try:
-        signature = inspect.signature(f)
-    except (TypeError, ValueError):
-        return names
     args, kwargs = rebuild(list(range(len(leaves))))
     try:
-        bound = signature.bind(*args, **kwargs).arguments
-    except TypeError:
+        bound = inspect.signature(f).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):
         return names
     for parameter, value in bound.items():
         numbers = flatten(value)[0]

@@ -1,5 +1,6 @@
 """Making a program shorter: constants are computed once, equal calls once, unneeded ones never."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -26,18 +27,8 @@ def _written(program: Program) -> set[Var]:
 
 
 def _changed(call: Call, change: Callable[[Any], Any]) -> Call:
-    return Call(
-        call.function,
-        mapped(call.args, change),
-        mapped(dict(call.kwargs), change),
-        call.out,
-        call.mutates,
-        call.section,
-        call.code,
-        call.instruction,
-        call.guard,
-        call.pure,
-    )
+    kwargs = mapped(dict(call.kwargs), change)
+    return dataclasses.replace(call, args=mapped(call.args, change), kwargs=kwargs)
 
 
 def _replaced(program: Program, new: dict[Var, Any], calls: list[Call]) -> Program:
@@ -46,15 +37,9 @@ def _replaced(program: Program, new: dict[Var, Any], calls: list[Call]) -> Progr
     def change(x: Any) -> Any:
         return new.get(x, x) if isinstance(x, Var) else x
 
-    results = [_in_result(r, change) for r in program.results]
+    results = [mapped(r, change) for r in program.results]
     effects = [e._replace(value=mapped(e.value, change)) for e in program.effects]
     return Program(program.inputs, calls, results, effects)
-
-
-def _in_result(result: Any, change: Callable[[Any], Any]) -> Any:
-    if hasattr(result, "value") and not isinstance(result, Var | Constant | np.generic):
-        return type(result)(mapped(result.value, change))
-    return mapped(result, change)
 
 
 def _movable(call: Call, written: set[Var]) -> bool:

@@ -57,6 +57,7 @@ class Call:
     instruction: int = 0
     guard: Any = UNGUARDED  # the result that the program was traced with
     pure: bool = True  # without effects outside, such as drawing a number
+    draws: bool = False  # random numbers, its only effect
 
     def outputs(self) -> Iterator[Var]:
         """Yield the values that it makes."""
@@ -83,6 +84,12 @@ class Effect(NamedTuple):
     value: Any  # a Var, or None
 
 
+class AsTensor(NamedTuple):
+    """A result that is returned as a Tensor."""
+
+    value: Any  # a Var or a Constant
+
+
 @dataclass(eq=False)
 class Program:
     """A function of its inputs as a list of calls."""
@@ -91,11 +98,13 @@ class Program:
     calls: list[Call]
     results: list[Any]  # Vars, Constants and Python values, one per leaf of the result
     effects: list[Effect] = field(default_factory=list)
+    kept: list[Var] = field(default_factory=list)  # for the backward part of it
 
     def needed(self) -> Iterator[Var]:
         """Yield what must be computed: results, and the values of effects."""
         yield from variables(tuple(self.results))
         yield from variables(tuple(effect.value for effect in self.effects))
+        yield from self.kept
 
 
 def variables(tree: Any) -> Iterator[Var]:

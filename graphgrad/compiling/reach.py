@@ -19,7 +19,7 @@ from graphgrad.engine.transforms import DerivativeFunction
 
 _MOST = 20_000  # places
 _ATOMS = (int, float, str, bytes, bool, complex, type(None), np.dtype, np.generic, type(Ellipsis))
-_SEALED = "compiles_as_object"  # attribute of classes whose objects are used by whole calls only
+SEALED = "compiled_as_object"  # attribute of classes whose methods are called from outside
 
 
 class TooMuch(Exception):  # noqa: N818 - a reason, not a mistake
@@ -82,7 +82,16 @@ class Reach:
         self.sizes: list[tuple[Any, int]] = []  # containers, and their lengths
         self._seen: set[int] = {id(x) for x in known}
         self._alive: list[Any] = []
+        self._attributes: frozenset[str] = frozenset()  # that the user's functions mention
+        self._sealed: list[tuple[Any, str]] = []
         self._function(f)
+        for x, name in self._sealed:
+            kind = type(x)
+            read = vars(x).keys() | {k for k in dir(kind) if isinstance(getattr(kind, k), property)}
+            if self._attributes & read:
+                self._contents(x, name)
+            else:
+                self._tensors_in(vars(x), name)
 
     def unchanged(self) -> bool:
         """Whether all plain values and containers are what they were."""
@@ -134,6 +143,7 @@ class Reach:
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             self._value(Place(cell, None, name))
         attributes = _names(f.__code__, "LOAD_ATTR")
+        self._attributes |= attributes
         for name in sorted(_names(f.__code__)):
             if name in f.__globals__:
                 self._value(Place(f.__globals__, name, name), attributes)
@@ -165,6 +175,15 @@ class Reach:
             self.plain.append((place, x))
             self._object(x, place.name)
 
+    def _tensors_in(self, x: Any, name: str) -> None:
+        """Find tensors in nested lists and dicts."""
+        pairs = x.items() if isinstance(x, dict) else enumerate(x)
+        for key, value in list(pairs):
+            if isinstance(value, Recorded):
+                self.tensors.append(Place(x, key, f"{name}_{key}"))
+            elif type(value) in (list, dict):
+                self._tensors_in(value, f"{name}_{key}")
+
     def _module(self, module: types.ModuleType, names: frozenset[str]) -> None:
         """Walk through what a function may read from a module of the user's."""
         if is_internal(getattr(module, "__file__", None) or "<frozen >") or "-packages" in (
@@ -183,8 +202,15 @@ class Reach:
         if isinstance(x, DerivativeFunction):
             self._function(x)
             return
-        if not self._enter(x) or hasattr(type(x), _SEALED):
+        if not self._enter(x):
             return
+        if hasattr(type(x), SEALED):
+            self._sealed.append((x, name))
+        else:
+            self._contents(x, name)
+
+    def _contents(self, x: Any, name: str) -> None:
+        """Walk through what an object holds."""
         if isinstance(x, MutableMapping) and hasattr(x, "keys"):
             self.sizes.append((x, len(x)))
             for key in list(x):

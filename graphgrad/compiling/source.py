@@ -206,6 +206,7 @@ class Writer:
         parameters = ", ".join(self.names[var] for var, _ in self.program.inputs)
         values = [self._result(r) for r in self.program.results]
         values += [self.text(e.value) for e in self.program.effects if e.value is not None]
+        values += map(self.text, self.program.kept)
         returned = (
             f"    return {', '.join(values)}{',' if len(values) == 1 else ''}"
             if values

@@ -6,8 +6,10 @@ as it is, but then no program can be made, and the trace notes why and where.
 """
 
 import operator
+import sys
 import threading
-from collections.abc import Sequence
+from types import CodeType
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,8 @@ from graphgrad.compiling.program import UNGUARDED, Call, Constant, Function, Sec
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.op import Op
 from graphgrad.engine.plain import is_numpys
-from graphgrad.engine.recording import Observer
-from graphgrad.engine.source import call_site, source_line
+from graphgrad.engine.recording import Observer, tracers
+from graphgrad.engine.source import is_internal, source_line
 from graphgrad.typing import Array
 
 _BINARY = {
@@ -220,6 +222,8 @@ def _true(tree: Any) -> Any:
     """Replace traced arrays by the true ones."""
     if isinstance(tree, Traced):
         return tree.value
+    if isinstance(tree, TracedGenerator):
+        return tree.traced.value
     if isinstance(tree, tuple):
         parts = map(_true, tree)
         return tree._make(parts) if hasattr(tree, "_make") else tuple(parts)
@@ -234,7 +238,7 @@ def _true(tree: Any) -> Any:
 
 def has_traced(tree: Any) -> bool:
     """Whether a tree holds a traced array."""
-    if isinstance(tree, Traced):
+    if isinstance(tree, Traced | TracedGenerator):
         return True
     if isinstance(tree, tuple | list):
         return any(map(has_traced, tree))
@@ -256,6 +260,8 @@ class Trace(Observer):
         self.of_node: dict[Any, Var] = {}
         self.names: dict[Var, Any] = {}  # gradients, and the nodes that they are of
         self.overwritten_tensors: set[int] = set()
+        self.swaps: Any = None
+        self.outermost: CodeType | None = None  # the code that calls the function
         self._node: Any = None  # whose rules run
         self._numbers = 0
         self._roots: dict[int, Var] = {}  # by the id of the array that owns the memory
@@ -304,6 +310,8 @@ class Trace(Observer):
         """Replace traced arrays by their Vars, plain ones by constants."""
         if isinstance(tree, Traced):
             return tree.var
+        if isinstance(tree, TracedGenerator):
+            return tree.traced.var
         if isinstance(tree, np.ndarray):
             self._alive.append(tree)
             return Constant(tree)
@@ -327,6 +335,7 @@ class Trace(Observer):
         kwargs: dict[str, Any] | None = None,
         *,
         writes: Sequence[Any] = (),
+        draws: bool = False,
         pure: bool = True,
     ) -> Any:
         """Compute, and write it down."""
@@ -344,7 +353,7 @@ class Trace(Observer):
             traced, out = written, None
         else:
             traced, out = self._wrapped(value)
-        self._write(function, args, kwargs, out, writes, pure=pure)
+        self._write(function, args, kwargs, out, writes, pure=pure, draws=draws)
         if isinstance(value, _NUMBERS) and not isinstance(value, np.generic):
             call = self.calls[-1]
             if isinstance(value, float):
@@ -363,14 +372,36 @@ class Trace(Observer):
         *,
         guard: Any = UNGUARDED,
         pure: bool = True,
+        mutates: tuple[Var, ...] = (),
+        draws: bool = False,
     ) -> None:
         node = self._node
-        code, instruction = call_site(3) if node is None else (node.code, node.instruction)
-        mutates = tuple(x.var for x in writes if isinstance(x, Traced))
+        code, instruction = self._site() if node is None else (node.code, node.instruction)
+        mutates += tuple(x.var for x in writes if isinstance(x, Traced))
         noted = self._noted(args), self._noted(kwargs)
         self.calls.append(
-            Call(function, *noted, out, mutates, self.section, code, instruction, guard, pure)
+            Call(
+                function,
+                *noted,
+                out,
+                mutates,
+                self.section,
+                code,
+                instruction,
+                guard,
+                pure and not draws,
+                draws,
+            )
         )
+
+    def _site(self) -> tuple[CodeType | None, int]:
+        """Return the innermost place of the user's in the function that is traced."""
+        frame: Any = sys._getframe(2)
+        while frame is not None and frame.f_code is not self.outermost:
+            if not is_internal(frame.f_code.co_filename):
+                return frame.f_code, frame.f_lasti
+            frame = frame.f_back
+        return None, 0
 
     def guard(self, x: Traced, value: Any, how: str) -> Any:
         """Note a value that Python decided by; return it."""
@@ -386,7 +417,7 @@ class Trace(Observer):
     def fail(self, why: str) -> None:
         """Note the first reason why there can be no program."""
         if self.failure is None:
-            code, instruction = call_site(2)
+            code, instruction = self._site()
             line = source_line(code, instruction)
             self.failure = f"{why}, at {line}"
 
@@ -415,6 +446,38 @@ class Trace(Observer):
         function = Function(op.forward, "name", f"{name}.forward", home)
         return self.call(function, tuple(args))
 
+    def whole(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, draws: bool = False
+    ) -> Any:
+        """Compute a function of ours as one call."""
+        mine = threading.get_ident() == self.thread
+        if not (mine and (draws or has_traced((args, kwargs)))):
+            return function(*args, **kwargs)
+        called = Function(function, "name", function.__qualname__, function.__module__)
+        return self.call(called, args, kwargs, draws=draws)
+
+    def outside(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Let a function compute on true arrays, as one call that the program makes as it is."""
+        if threading.get_ident() != self.thread:
+            return function(*args, **kwargs)
+        args = tuple([list(x) if isinstance(x, Iterator) else x for x in args])
+        if has_traced((args, kwargs)):
+            self.fail(f"{function.__qualname__} got a traced array")
+        with self.swaps.suspended() as written:
+            tracers.remove(self)
+            try:
+                value = function(*args, **kwargs)
+            finally:
+                tracers.append(self)
+        called = Function(function, "name", function.__qualname__, function.__module__)
+        noted = self.swaps.objects(args)
+        self._write(called, noted, kwargs, None, mutates=tuple(written), pure=False)
+        return None if value is None else _unused(value, self)
+
+    def draw_upstream(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return an upstream gradient to trace with; a number for a number."""
+        return np.ones(shape, dtype)[()]
+
     def generator(self, rng: np.random.Generator, source: Any) -> "TracedGenerator":
         """Return a generator that draws the same numbers, and writes down that it does."""
         own = TracedGenerator(rng.bit_generator)
@@ -441,6 +504,8 @@ class Trace(Observer):
         """Remember whose gradient a value is."""
         if isinstance(g, Traced):
             self.names.setdefault(g.var, node)
+        if node.hooks:
+            self.fail("gradient hooks run")
 
     def sweeping(self, sweep: Any) -> "Trace":
         """Write what follows into the backward section."""
@@ -478,5 +543,44 @@ class TracedGenerator(np.random.Generator):
         function = Function(operator.methodcaller, "method", name)
         writes = [0] if name == "shuffle" else []
         return lambda *args, **kwargs: traced.trace.call(
-            function, (traced, *args), kwargs, writes=[args[k] for k in writes], pure=False
+            function, (traced, *args), kwargs, writes=[args[k] for k in writes], draws=True
         )
+
+
+def _unused(value: Any, trace: Trace) -> Any:
+    """Return what a call from outside returned: a number that no program can be made with."""
+    if type(value) is not float:
+        trace.fail(f"a call from outside returned a {type(value).__name__}")
+        return value
+    return _Outside(value, trace)
+
+
+class _Outside(float):
+    """A number that a call from outside returned; computing with it ends the program."""
+
+    trace: Trace
+
+    def __new__(cls, value: float, trace: Trace) -> "_Outside":
+        """Make one."""
+        new = super().__new__(cls, value)
+        new.trace = trace
+        return new
+
+
+def _add_failures() -> None:
+    def failing(name: str) -> Any:
+        def method(self: _Outside, *args: Any) -> Any:
+            self.trace.fail("a number that a call returned was used")
+            return getattr(float, name)(float.__add__(self, 0.0), *args)
+
+        return method
+
+    names = "add sub mul truediv floordiv mod pow neg abs lt le gt ge eq ne bool int float format repr"
+    for name in names.split():
+        for full in (f"__{name}__", f"__r{name}__"):
+            if hasattr(float, full):
+                setattr(_Outside, full, failing(full))
+    _Outside.__hash__ = float.__hash__  # type: ignore[method-assign]
+
+
+_add_failures()

@@ -152,6 +152,42 @@ def show_answer(question: str, answer: Array) -> Array:
     return answer
 
 
+def one_call(function: F) -> F:
+    """Decorate what a compiled program calls as one: a computation in blocks, say."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if tracers:
+            return tracers[-1].whole(function, args, kwargs)
+        return function(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def one_draw(function: F) -> F:
+    """Decorate what draws random numbers, which a compiled program calls as one."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if tracers:
+            return tracers[-1].whole(function, args, kwargs, draws=True)
+        return function(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def outside_traces(function: F) -> F:
+    """Decorate what a compiled program calls as it is, such as the step of an optimizer."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if tracers:
+            return tracers[-1].outside(function, args, kwargs)
+        return function(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
 @contextlib.contextmanager
 def notify_called(module: Any) -> Generator[None, None, None]:
     """Notify observers that a module's forward runs."""

@@ -3,12 +3,13 @@
 import contextlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from graphgrad.arguments import CALLED, NonNegativeFloat, guarded, whole
 from graphgrad.engine.operands import as_plain
+from graphgrad.engine.recording import outside_traces
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
 from graphgrad.optim.arguments import check_names, leaves_of
@@ -52,6 +53,8 @@ class RunningAverage:
         If the decay is out of range.
     """
 
+    compiled_as_object: ClassVar[bool] = True
+
     @guarded
     def __init__(
         self, params: Tensor | Iterable[Tensor], decay: NonNegativeFloat | None = 0.999
@@ -65,6 +68,7 @@ class RunningAverage:
         self.averages = [np.zeros(p.shape, np.promote_types(p.dtype, "f4")) for p in self.params]
         self._lent = False
 
+    @outside_traces
     def update(self) -> None:
         """Take in the parameters as they are now; called after ``optimizer.step()``."""
         self._refuse_lent("update()")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from graphgrad.arguments import CALLED, Limit, PositiveFloat, guarded, number, positive
+from graphgrad.engine.recording import outside_traces
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphError, NonFiniteError
 from graphgrad.optim.arguments import tensors_of
@@ -19,6 +20,7 @@ def _power(who: str, what: str, value: Any) -> None:
         positive(who, what, value)
 
 
+@outside_traces
 @guarded
 def clip_grad_norm(
     params: Tensor | Iterable[Tensor],
@@ -65,6 +67,7 @@ def clip_grad_norm(
     return norm
 
 
+@outside_traces
 @guarded
 def clip_grad_value(params: Tensor | Iterable[Tensor], clip_value: PositiveFloat) -> None:
     """Move every element of the gradients into [−clip_value, clip_value]; NaN stays NaN.

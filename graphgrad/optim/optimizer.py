@@ -34,6 +34,7 @@ from graphgrad.arguments import (
 )
 from graphgrad.engine.in_place import mark_changed, writable
 from graphgrad.engine.operands import as_plain
+from graphgrad.engine.recording import outside_traces
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, GraphError, GraphgradError, ShapeError
 from graphgrad.pieces import FEW_ARRAYS, MANY_ARRAYS, pieces
@@ -175,6 +176,7 @@ class Optimizer:
     """
 
     checks: ClassVar[Mapping[str, Check]] = CHECKS
+    compiled_as_object: ClassVar[bool] = True  # a compiled program calls its methods
     param_groups: list[Group]
     state: dict[Tensor, dict[str, Any]]
 
@@ -283,6 +285,7 @@ class Optimizer:
             for p in group["params"]:
                 p.grad = None
 
+    @outside_traces
     def step(self) -> None:
         """Update in place every parameter that has a gradient; ``backward()`` notices it.
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from graphgrad.arguments import (
     CALLED,
@@ -14,6 +14,7 @@ from graphgrad.arguments import (
     positive,
     whole,
 )
+from graphgrad.engine.recording import outside_traces
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, NonFiniteError
 from graphgrad.optim.arguments import check_names, groups_of, rates_of
@@ -43,6 +44,8 @@ class ReduceLROnPlateau(Described):
     NonFiniteError
         From ``step``, for NaN.
     """
+
+    compiled_as_object: ClassVar[bool] = True
 
     @guarded
     def __init__(
@@ -75,6 +78,7 @@ class ReduceLROnPlateau(Described):
         self.bad_steps = 0
         self.cooldown_left = 0
 
+    @outside_traces
     def step(self, metric: Any) -> None:
         """Compare the metric with the best so far; drop the rates if it is time."""
         value = float(metric.item() if isinstance(metric, Tensor) else metric)

@@ -25,7 +25,7 @@ import itertools
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from graphgrad.arguments import (
     CALLED,
@@ -39,6 +39,7 @@ from graphgrad.arguments import (
     whole,
 )
 from graphgrad.engine.graph import tick
+from graphgrad.engine.recording import outside_traces
 from graphgrad.errors import ArgumentError, GraphError, ShapeError
 from graphgrad.optim.arguments import check_names, groups_of, rates_of
 from graphgrad.optim.optimizer import Optimizer
@@ -51,6 +52,7 @@ class Schedule(Described):
     The groups get the values of t = 0 at once. A schedule of yours gives `values`.
     """
 
+    compiled_as_object: ClassVar[bool] = True
     t: int  # the number of steps taken
 
     @guarded
@@ -87,6 +89,7 @@ class Schedule(Described):
                 )
                 raise GraphError(message)
 
+    @outside_traces
     def step(self) -> None:
         """Count one step, and write the new values into the groups.
 

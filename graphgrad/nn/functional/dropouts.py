@@ -8,6 +8,7 @@ from graphgrad.arguments import CALLED, Fraction, guarded
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_array
+from graphgrad.engine.recording import one_draw
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError
 from graphgrad.ops.choice import keep
@@ -15,6 +16,7 @@ from graphgrad.randomness import default_generator
 from graphgrad.typing import Array
 
 
+@one_draw
 def kept(shape: tuple[int, ...], p: float, rng: np.random.Generator | None) -> Array:
     """Draw a mask whose elements are False with probability p, independently.
 

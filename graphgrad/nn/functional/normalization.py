@@ -12,7 +12,7 @@ from graphgrad.engine.in_place import mark_changed, writable
 from graphgrad.engine.memory import note_write
 from graphgrad.engine.op import Op, op
 from graphgrad.engine.operands import as_floating, operand, shape_of
-from graphgrad.engine.recording import notify_overwritten
+from graphgrad.engine.recording import notify_overwritten, one_call
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.nn.kernels.moments import (
@@ -83,6 +83,7 @@ def _channels(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return (shape[0], shape[1], math.prod(shape[2:]))
 
 
+@one_call
 def _normalised(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Any, Moments, Any]:
     dtype = np.result_type(x, weight, bias)
     out, moments, variance = normalised_batch(
