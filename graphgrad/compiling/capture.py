@@ -1,9 +1,11 @@
 """One traced run of a function: from its arguments to a program."""
 
+import gc
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -90,6 +92,7 @@ class Captured:
         if self.failure is None:
             inputs = [(traced.var, source) for traced, source in trace.inputs]
             self.program = Program(inputs, trace.calls, results, effects)
+            self.failure = held_elsewhere(self.program, trace, [parts, *parts, self.result])
 
     def _result(self, part: Any) -> Any:
         """Return a leaf of the result as the program has it."""
@@ -99,8 +102,8 @@ class Captured:
             if type(part) is not Tensor:
                 self.trace.fail(f"the result holds a {type(part).__name__}, not a new Tensor")
             inner = array_of(part)
-            return AsTensor(inner.var if isinstance(inner, Traced) else Constant(inner))
-        return Constant(part) if isinstance(part, np.ndarray) else part
+            return AsTensor(inner.var if isinstance(inner, Traced) else Constant(np.copy(inner)))
+        return Constant(part.copy()) if isinstance(part, np.ndarray) else part
 
     def _pull(self, parts: list[Any], swaps: Swaps) -> None:
         """If results have a graph, trace the gradients of the tensors that they came from."""
@@ -121,6 +124,30 @@ class Captured:
             tuple(source for _, source in xs),
             tuple(g.var if isinstance(g, Traced) else Constant(np.asarray(g)) for g in found),
         )
+
+
+def held_elsewhere(program: Program, trace: Trace, ours: Sequence[Any]) -> str | None:
+    """Say if something outside holds an array that should be a constant, and may write to it."""
+    constants = list(program.constants())
+    arrays = [c.array for c in {id(c.array): c for c in constants}.values() if _may_change(c.array)]
+    if not arrays:
+        return None
+    known = {id(x) for x in (*constants, *ours, trace.alive, arrays)}
+    for holder in gc.get_referrers(*arrays):
+        if id(holder) not in known and not isinstance(holder, tuple | Node | FrameType):
+            return (
+                "it computes with an array that something outside holds "
+                f"({type(holder).__name__}), but neither its arguments nor its closure"
+            )
+    return None
+
+
+def _may_change(array: Any) -> bool:
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return True
+        array = array.base
+    return False
 
 
 def _unread(_: Any) -> Any:

@@ -21,6 +21,7 @@ from graphgrad.engine.record import constant
 from graphgrad.engine.recording import switches, tracers
 from graphgrad.engine.trees import flatten
 from graphgrad.errors import GraphError
+from graphgrad.randomness import default_generator
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,7 +64,12 @@ class Runnable:
         self.expected = [(source.read, _kind_of(var)) for var, source in program.inputs]
         self.as_tensors = [isinstance(r, AsTensor) for r in program.results]
         self.effects = program.effects
-        self.draws = any(not call.pure for call in program.calls) and bool(self.decisions)
+        # a program that gives up, or fails, has changed nothing but the states of generators
+        self.draws = any(call.draws for call in program.calls)
+        self.changes = any(not (call.pure or call.draws) for call in program.calls)
+        self.generators = [
+            k for k, (var, _) in enumerate(program.inputs) if var.shape is None
+        ]
 
     def same_as(self, other: "Runnable") -> bool:
         """Whether two traces found the same program, its constants included."""
@@ -88,8 +94,24 @@ class Runnable:
         return found
 
     def run(self, inputs: list[Any], leaves: Sequence[Any], again: Callable[[], Any]) -> Any:
-        """Compute, change what f changes, and return its result."""
-        values = list(self.call(*inputs))
+        """Compute, change what f changes, and return its result.
+
+        Raises
+        ------
+        Decided
+            If Python would decide otherwise than in the trace; nothing has changed then.
+        """
+        states = self._states(inputs) if self.draws else ()
+        try:
+            values = list(self.call(*inputs))
+        except Exception as error:
+            if self.changes and not isinstance(error, Decided):
+                raise
+            for rng, state in states:
+                rng.bit_generator.state = state
+            if isinstance(error, Decided):
+                raise
+            return again()  # which raises with the user's line, or finds what the program missed
         count = len(self.as_tensors)
         results = values[:count]
         for k, as_tensor in enumerate(self.as_tensors):
@@ -114,6 +136,13 @@ class Runnable:
                 set_array(tensor, value)
                 mark_changed(tensor)
         return self.rebuild(results)
+
+
+    def _states(self, inputs: list[Any]) -> list[tuple[Any, Any]]:
+        known = [inputs[k] for k in self.generators]
+        drawn = [x for x in known if isinstance(x, np.random.Generator)]
+        drawn.append(default_generator())
+        return [(rng, rng.bit_generator.state) for rng in drawn]
 
 
 def written(

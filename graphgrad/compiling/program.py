@@ -100,6 +100,12 @@ class Program:
     effects: list[Effect] = field(default_factory=list)
     kept: list[Var] = field(default_factory=list)  # for the backward part of it
 
+    def constants(self) -> Iterator[Constant]:
+        """Yield its constants."""
+        for call in self.calls:
+            yield from _constants((call.args, dict(call.kwargs)))
+        yield from _constants((self.results, self.effects))
+
     def needed(self) -> Iterator[Var]:
         """Yield what must be computed: results, and the values of effects."""
         yield from variables(tuple(self.results))
@@ -120,6 +126,18 @@ def variables(tree: Any) -> Iterator[Var]:
         yield from variables(list(tree.values()))
     elif isinstance(tree, slice):
         yield from variables((tree.start, tree.stop, tree.step))
+
+
+def _constants(tree: Any) -> Iterator[Constant]:
+    if isinstance(tree, Constant):
+        yield tree
+    elif isinstance(tree, tuple | list):
+        for part in tree:
+            yield from _constants(part)
+    elif isinstance(tree, dict):
+        yield from _constants(list(tree.values()))
+    elif isinstance(tree, slice):
+        yield from _constants((tree.start, tree.stop, tree.step))
 
 
 def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:

@@ -84,7 +84,7 @@ class Reach:
         self._alive: list[Any] = []
         self._attributes: frozenset[str] = frozenset()  # that the user's functions mention
         self._sealed: list[tuple[Any, str]] = []
-        self._function(f)
+        self._function(f, outermost=True)
         for x, name in self._sealed:
             kind = type(x)
             read = vars(x).keys() | {k for k in dir(kind) if isinstance(getattr(kind, k), property)}
@@ -120,25 +120,25 @@ class Reach:
         self._alive.append(x)
         return True
 
-    def _function(self, f: Any) -> None:
+    def _function(self, f: Any, *, outermost: bool = False) -> None:
         """Walk through whatever is called: a function, a method, a partial, a transform, an object."""
         if isinstance(f, DerivativeFunction):
-            return self._function(f._origin[1])  # noqa: SLF001
+            return self._function(f.function, outermost=outermost)
         if isinstance(f, functools.partial):
             self._value(_Attribute(f, "func"))
             self._value(_Attribute(f, "args"))
             return self._value(_Attribute(f, "keywords"))
         if isinstance(f, types.MethodType):
-            self._function(f.__func__)
+            self._function(f.__func__, outermost=outermost)
             return self._object(f.__self__, "self")
         if isinstance(f, types.FunctionType):
-            return self._python(f)
+            return self._python(f, outermost=outermost)
         if not isinstance(f, type | types.BuiltinFunctionType | np.ufunc):
             self._object(f, type(f).__name__)
         return None
 
-    def _python(self, f: types.FunctionType) -> None:
-        if not self._enter(f) or is_internal(f.__code__.co_filename):
+    def _python(self, f: types.FunctionType, *, outermost: bool = False) -> None:
+        if not self._enter(f) or (is_internal(f.__code__.co_filename) and not outermost):
             return
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             self._value(Place(cell, None, name))

@@ -265,7 +265,7 @@ class Trace(Observer):
         self._node: Any = None  # whose rules run
         self._numbers = 0
         self._roots: dict[int, Var] = {}  # by the id of the array that owns the memory
-        self._alive: list[Any] = []  # so that ids stay unique
+        self.alive: list[Any] = []  # so that ids stay unique
 
     # ------------------------------------------------------------------------ values
 
@@ -280,7 +280,7 @@ class Trace(Observer):
             end: Any = value
             while isinstance(end.base, np.ndarray):
                 end = end.base
-            self._alive.append(end)
+            self.alive.append(end)
             found = self._roots.setdefault(id(end), var)
             var.root = None if found is var else found
         return var
@@ -295,7 +295,7 @@ class Trace(Observer):
         """Return a result as traced, and as Vars."""
         if isinstance(value, np.ndarray | np.generic) and value.dtype != object:
             traced = Traced(value, self.var(value), self)
-            self._alive.append(value)
+            self.alive.append(value)
             return traced, traced.var
         if isinstance(value, tuple | list):
             pairs = [self._wrapped(part) for part in value]
@@ -313,7 +313,7 @@ class Trace(Observer):
         if isinstance(tree, TracedGenerator):
             return tree.traced.var
         if isinstance(tree, np.ndarray):
-            self._alive.append(tree)
+            self.alive.append(tree)
             return Constant(tree)
         if isinstance(tree, tuple):
             parts = [self._noted(part) for part in tree]

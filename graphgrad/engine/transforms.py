@@ -37,6 +37,11 @@ class DerivativeFunction:
         self._origin = transform, f, argnums
         self._body = body
 
+    @property
+    def function(self) -> Function:
+        """The function that this is a derivative of."""
+        return self._origin[1]
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute."""
         return self._body(*args, **kwargs)
