@@ -279,9 +279,11 @@ if TYPE_CHECKING:
     from graphgrad.checks.differences import numerical_gradient as numerical_gradient
     from graphgrad.checks.explaining import explain_grad as explain_grad
     from graphgrad.checks.gradcheck import gradcheck as gradcheck
+    from graphgrad.compiling.compiled import compile as compile
     from graphgrad.viz import graph as graph
 
 _ON_FIRST_USE = {
+    "compile": "graphgrad.compiling.compiled",
     "data": "graphgrad.data",
     "explain_grad": "graphgrad.checks.explaining",
     "gradcheck": "graphgrad.checks.gradcheck",

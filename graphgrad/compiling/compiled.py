@@ -3,6 +3,7 @@
 import builtins
 import functools
 import inspect
+import types
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -10,8 +11,8 @@ import numpy as np
 
 from graphgrad.arguments import guarded
 from graphgrad.compiling.capture import Captured
-from graphgrad.compiling.order import decisions_first
 from graphgrad.compiling.optimize import optimized
+from graphgrad.compiling.order import decisions_first
 from graphgrad.compiling.program import UNGUARDED, AsTensor, Program, Var
 from graphgrad.compiling.pullbacks import Recording, divided
 from graphgrad.compiling.source import Writer
@@ -182,6 +183,7 @@ class Compiled:
         self._f = f
         self._programs: dict[Any, list[Runnable]] = {}
         self._refused: dict[Any, str] = {}
+        self._names: dict[Any, list[str]] = {}
         self._latest: Runnable | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -205,7 +207,8 @@ class Compiled:
         return self._trace(key, leaves, rebuild)
 
     def _trace(self, key: Any, leaves: Any, rebuild: Any) -> Any:
-        captured = Captured(self._f, leaves, rebuild, _leaf_names(self._f, leaves, rebuild))
+        names = self._names[key] = _leaf_names(self._f, leaves, rebuild)
+        captured = Captured(self._f, leaves, rebuild, names)
         if captured.failure is None:
             runnable = Runnable(_name_of(self._f), captured)
             captured.failure = captured.trace.failure or self._keep(key, runnable)
@@ -234,19 +237,63 @@ class Compiled:
             del self._programs[next(iter(self._programs))]
         return None
 
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """Bind to an instance if it is in a class, as functions do."""
+        return self if instance is None else types.MethodType(self, instance)
+
     @property
     def source(self) -> str:
-        """The latest program as Python source."""
+        """The latest program as Python source, which runs when it is pasted.
+
+        Raises
+        ------
+        GraphError
+            If there is no program.
+        """
         if self._latest is None:
             why = next(iter(self._refused.values()), "it has not been called yet")
-            raise GraphError(f"compile: there is no program: {why}")
+            message = f"compile: {_name_of(self._f)} has no program: {why}"
+            raise GraphError(message)
         return self._latest.source
 
     def explain(self) -> str:
-        """Say which calls run as programs, which do not, and why."""
-        lines = [f"{len(found)} programs for {key[1:]}" for key, found in self._programs.items()]
-        lines += [f"no program for {key[1:]}: {why}" for key, why in self._refused.items()]
-        return "\n".join(lines) or "not called yet"
+        """Say of each kind of call whether it runs as a program, and if not, why.
+
+        ::
+
+            >>> import graphgrad as gg, numpy as np
+            >>> length = gg.compile(lambda v: float(np.sqrt(np.sum(v * v))))
+            >>> _ = length(np.ones(3))
+            >>> print(length.explain())
+            program(v (3,) float64) runs as usual: float() made a Python number of a traced value...
+        """
+        lines = []
+        for key, found in self._programs.items():
+            ready = sum(runnable.verified for runnable in found)
+            calls = ", ".join(str(len(runnable.program.calls)) for runnable in found)
+            what = f"{len(found)} programs of {calls}" if len(found) > 1 else f"a program of {calls}"
+            state = "" if ready == len(found) else "; the next call of each decides whether it holds"
+            lines.append(f"{self._described(key)} runs as {what} calls{state}")
+        lines += [f"{self._described(key)} runs as usual: {why}" for key, why in self._refused.items()]
+        return "\n".join(lines) or f"{_name_of(self._f)} has not been called yet"
+
+    def _described(self, key: Any) -> str:
+        names = self._names.get(key, [])
+        kinds = [f"{name} {_shown(kind)}" for name, kind in zip(names, key[1:], strict=True)]
+        recording = "" if key[0] else " under no_grad()"
+        return f"{_name_of(self._f)}({', '.join(kinds)}){recording}"
+
+    def __repr__(self) -> str:
+        """Show what is compiled."""
+        return f"<compiled {_name_of(self._f)}>"
+
+
+def _shown(kind: Any) -> str:
+    if not isinstance(kind, tuple):
+        return "object"
+    if len(kind) == 2:
+        return f"= {kind[1]}"
+    return f"{kind[1]} {kind[2]}"
 
 
 def _difference(old: Runnable, new: Runnable) -> str:
@@ -264,6 +311,8 @@ def _signature(leaf: Any) -> Any:
         return (type(leaf), leaf.shape, leaf.dtype, needs, needs and node.plan is None)  # type: ignore[attr-defined,union-attr]
     if isinstance(leaf, np.ndarray | np.generic):
         return (type(leaf), leaf.shape, leaf.dtype)
+    if isinstance(leaf, np.random.Generator):
+        return type(leaf)
     try:
         hash(leaf)
     except TypeError:
@@ -294,5 +343,44 @@ def _name_of(f: Any) -> str:
 
 @guarded
 def compile(f: Callable[P, R]) -> Callable[P, R]:
-    """Return a function that computes what f does by a flat program of NumPy calls."""
+    """Return a function that computes the same as f by a flat program of NumPy calls.
+
+    The engine's own rules run once on arrays that write down what NumPy is called for; what comes
+    out has no nodes, computes constants and common parts once, and nothing that is not asked for.
+    The results are those of f bit for bit, in less time where f consists of many small
+    calls. ``print(compiled.source)`` shows the program: the derivative as one would have had to
+    write it by hand::
+
+        >>> import graphgrad as gg, numpy as np
+        >>> def loss(w, x, y):
+        ...     error = x @ w - y
+        ...     return np.mean(error**2)
+        >>> fast = gg.compile(gg.value_and_grad(loss))
+        >>> x, y, w = np.eye(2), np.array([1.0, 2.0]), np.zeros(2)
+        >>> fast(w, x, y)
+        (np.float64(2.5), array([-1., -2.]))
+        >>> "def loss(w, x, y):" in fast.source
+        True
+
+    The first two calls of each kind (shapes, dtypes, plain values) are traced; if both give one
+    program, later calls run it. It reads arrays that f closes over anew at each call, and draws
+    random numbers from the same generators; it does not print, and does not append to lists. Where
+    f does something that a program cannot repeat, f itself runs, and ``compiled.explain()`` says
+    why. Where Python branches on a value, each way gets its own program.
+
+    A whole training step can be compiled: module, ``backward()``, ``optimizer.step()``; see also
+    ``nn.Trainer(..., compile=True)``. Results with a graph get one, so ``gg.grad`` of a compiled
+    function works.
+
+    Parameters
+    ----------
+    f
+        A function of arrays, Tensors, nested lists, tuples and dicts of them, and other values.
+        A Python number is part of the program: another number is traced anew, so pass what
+        changes as an array. f must be a Python function, method, module or transform of one.
+
+    Returns
+    -------
+    A function with the attributes ``source`` and ``explain()``.
+    """
     return Compiled(f)  # type: ignore[return-value]

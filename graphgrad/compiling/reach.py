@@ -8,7 +8,7 @@ the program, so each call compares them.
 import dis
 import functools
 import types
-from collections.abc import Callable, MutableMapping, MutableSequence
+from collections.abc import Callable, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,18 +73,21 @@ class InTuple(Place):
 class Reach:
     """The places that a function reaches, and what stood there."""
 
-    def __init__(self, f: Callable[..., Any], known: Any = ()) -> None:
-        """Walk from f; ``known`` objects (the arguments) are not entered."""
+    def __init__(self, f: Callable[..., Any], arguments: Sequence[Any] = ()) -> None:
+        """Walk from f, and from arguments that are objects."""
         self.arrays: list[Place] = []
         self.tensors: list[Place] = []
         self.generators: list[Place] = []
         self.plain: list[tuple[Place, Any]] = []  # places of plain values, and the values
         self.sizes: list[tuple[Any, int]] = []  # containers, and their lengths
-        self._seen: set[int] = {id(x) for x in known}
+        self._seen: set[int] = set()
         self._alive: list[Any] = []
         self._attributes: frozenset[str] = frozenset()  # that the user's functions mention
         self._sealed: list[tuple[Any, str]] = []
         self._function(f, outermost=True)
+        for x in arguments:
+            if not isinstance(x, (Recorded, np.ndarray, np.random.Generator, *_ATOMS)):
+                self._object(x, type(x).__name__.lower())
         for x, name in self._sealed:
             kind = type(x)
             read = vars(x).keys() | {k for k in dir(kind) if isinstance(getattr(kind, k), property)}

@@ -8,8 +8,8 @@ as it is, but then no program can be made, and the trace notes why and where.
 import operator
 import sys
 import threading
-from types import CodeType
 from collections.abc import Iterator, Sequence
+from types import CodeType
 from typing import Any
 
 import numpy as np
