@@ -1,7 +1,6 @@
 """One traced run of a function: from its arguments to a program."""
 
 import gc
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,7 +45,7 @@ class Captured:
         names: Sequence[str],
     ) -> None:
         """Run f on (args, kwargs) = rebuild(leaves); the leaves have names."""
-        self.trace = Trace()
+        self.trace = Trace(Captured._run.__code__)
         self.program: Program | None = None
         self.pullback: Pullback | None = None
         self.failure: str | None = None
@@ -65,7 +64,6 @@ class Captured:
     ) -> None:
         trace = self.trace
         trace.floor = tick()
-        trace.outermost = sys._getframe().f_code
         swaps = trace.swaps = Swaps(trace)
         try:
             swaps.arguments(leaves, names)
@@ -187,4 +185,3 @@ def _true(tree: Any) -> Any:
     if isinstance(tree, slice):
         return slice(*map(_true, (tree.start, tree.stop, tree.step)))
     return {key: _true(value) for key, value in tree.items()}
-

@@ -68,9 +68,7 @@ class Runnable:
         # a program that gives up, or fails, has changed nothing but the states of generators
         self.draws = any(call.draws for call in program.calls)
         self.changes = any(not (call.pure or call.draws) for call in program.calls)
-        self.generators = [
-            k for k, (var, _) in enumerate(program.inputs) if var.shape is None
-        ]
+        self.generators = [k for k, (var, _) in enumerate(program.inputs) if var.shape is None]
 
     def same_as(self, other: "Runnable") -> bool:
         """Whether two traces found the same program, its constants included."""
@@ -137,7 +135,6 @@ class Runnable:
                 set_array(tensor, value)
                 mark_changed(tensor)
         return self.rebuild(results)
-
 
     def _states(self, inputs: list[Any]) -> list[tuple[Any, Any]]:
         known = [inputs[k] for k in self.generators]
@@ -271,10 +268,16 @@ class Compiled:
         for key, found in self._programs.items():
             ready = sum(runnable.verified for runnable in found)
             calls = ", ".join(str(len(runnable.program.calls)) for runnable in found)
-            what = f"{len(found)} programs of {calls}" if len(found) > 1 else f"a program of {calls}"
-            state = "" if ready == len(found) else "; the next call of each decides whether it holds"
+            what = (
+                f"{len(found)} programs of {calls}" if len(found) > 1 else f"a program of {calls}"
+            )
+            state = (
+                "" if ready == len(found) else "; the next call of each decides whether it holds"
+            )
             lines.append(f"{self._described(key)} runs as {what} calls{state}")
-        lines += [f"{self._described(key)} runs as usual: {why}" for key, why in self._refused.items()]
+        lines += [
+            f"{self._described(key)} runs as usual: {why}" for key, why in self._refused.items()
+        ]
         return "\n".join(lines) or f"{_name_of(self._f)} has not been called yet"
 
     def _described(self, key: Any) -> str:
@@ -342,7 +345,7 @@ def _name_of(f: Any) -> str:
 
 
 @guarded
-def compile(f: Callable[P, R]) -> Callable[P, R]:
+def compile(f: Callable[P, R]) -> Callable[P, R]:  # noqa: A001 - as PyTorch's
     """Return a function that computes the same as f by a flat program of NumPy calls.
 
     The engine's own rules run once on arrays that write down what NumPy is called for; what comes
@@ -383,4 +386,4 @@ def compile(f: Callable[P, R]) -> Callable[P, R]:
     -------
     A function with the attributes ``source`` and ``explain()``.
     """
-    return Compiled(f)  # type: ignore[return-value]
+    return Compiled(f)

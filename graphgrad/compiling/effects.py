@@ -10,8 +10,7 @@ from graphgrad.engine.graph import node_of
 def set_grads(tensors: Sequence[Any], grads: Sequence[Any]) -> None:
     """Set ``.grad`` of tensors to arrays that nothing else uses."""
     for tensor, grad in zip(tensors, grads, strict=True):
-        node = node_of(tensor)
-        assert node is not None
+        node: Any = node_of(tensor)  # there is one, for the tensor needs a gradient
         node.grad = grad
 
 

@@ -30,4 +30,3 @@ def decisions_first(program: Program, trace: Trace) -> Program:
             early.append(call)
     calls = [*early, *late, *program.calls[last + 1 :]]
     return Program(program.inputs, calls, program.results, program.effects)
-

@@ -1,6 +1,6 @@
-"""A program: a flat list of calls, from inputs to results. Plain data, without arrays but constants."""
+"""A program: a flat list of calls, from inputs to results. The only arrays in it are constants."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any, Literal, NamedTuple
@@ -73,7 +73,7 @@ class Source(NamedTuple):
     """Where an input comes from: reads it anew at each call."""
 
     name: str
-    read: Callable[[tuple[Any, ...]], Any]  # from the leaves of the arguments
+    read: Callable[[Sequence[Any]], Any]  # from the leaves of the arguments
 
 
 class Effect(NamedTuple):

@@ -1,4 +1,4 @@
-"""Results with a graph: the forward part of a program runs at once, the backward part in a sweep."""
+"""Results with a graph: a program whose backward part waits for a sweep."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -37,7 +37,11 @@ def divided(program: Program, pullback: Pullback) -> tuple[Program, Program]:
     first = {v for call in before for v in call.inputs()}
     first |= set(variables(tuple(e.value for e in program.effects)))
     forward = Program(
-        [pair for pair in inputs if pair[0] in first or pair[0] in used or _returned(program, pair[0])],
+        [
+            pair
+            for pair in inputs
+            if pair[0] in first or pair[0] in used or _returned(program, pair[0])
+        ],
         before,
         program.results[:count],
         program.effects,

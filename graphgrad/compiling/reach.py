@@ -124,7 +124,7 @@ class Reach:
         return True
 
     def _function(self, f: Any, *, outermost: bool = False) -> None:
-        """Walk through whatever is called: a function, a method, a partial, a transform, an object."""
+        """Walk through what is called: a function, a method, a transform, an object."""
         if isinstance(f, DerivativeFunction):
             return self._function(f.function, outermost=outermost)
         if isinstance(f, functools.partial):

@@ -38,7 +38,7 @@ class Swaps:
         self._tensors: dict[int, _Tensor] = {}
         self._places: list[tuple[Place, Any]] = []
         self._arrays: dict[int, Traced] = {}
-        self._objects: dict[int, Traced] = {}
+        self._objects: dict[int, Traced] = {}  # sealed ones, which calls from outside get
 
     def arguments(self, leaves: Sequence[Any], names: Sequence[str]) -> None:
         """Trace the arguments."""

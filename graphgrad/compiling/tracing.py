@@ -6,7 +6,6 @@ as it is, but then no program can be made, and the trace notes why and where.
 """
 
 import operator
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from types import CodeType
@@ -15,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from graphgrad.compiling.program import UNGUARDED, Call, Constant, Function, Section, Var
-from graphgrad.engine.graph import Recorded
+from graphgrad.engine.graph import Recorded, array_of, node_of
 from graphgrad.engine.op import Op
 from graphgrad.engine.plain import is_numpys
 from graphgrad.engine.recording import Observer, tracers
-from graphgrad.engine.source import is_internal, source_line
+from graphgrad.engine.source import call_site_above, source_line
 from graphgrad.typing import Array
 
 _BINARY = {
@@ -250,7 +249,9 @@ def has_traced(tree: Any) -> bool:
 class Trace(Observer):
     """What was computed while a function ran."""
 
-    def __init__(self) -> None:
+    def __init__(self, outermost: CodeType) -> None:
+        """Take lines from frames of the user's that were called by ``outermost``."""
+        self.outermost = outermost
         self.calls: list[Call] = []
         self.failure: str | None = None
         self.inputs: list[tuple[Traced, Any]] = []  # with their sources
@@ -261,7 +262,6 @@ class Trace(Observer):
         self.names: dict[Var, Any] = {}  # gradients, and the nodes that they are of
         self.overwritten_tensors: set[int] = set()
         self.swaps: Any = None
-        self.outermost: CodeType | None = None  # the code that calls the function
         self._node: Any = None  # whose rules run
         self._numbers = 0
         self._roots: dict[int, Var] = {}  # by the id of the array that owns the memory
@@ -376,7 +376,9 @@ class Trace(Observer):
         draws: bool = False,
     ) -> None:
         node = self._node
-        code, instruction = self._site() if node is None else (node.code, node.instruction)
+        code, instruction = (
+            call_site_above(self.outermost) if node is None else (node.code, node.instruction)
+        )
         mutates += tuple(x.var for x in writes if isinstance(x, Traced))
         noted = self._noted(args), self._noted(kwargs)
         self.calls.append(
@@ -394,15 +396,6 @@ class Trace(Observer):
             )
         )
 
-    def _site(self) -> tuple[CodeType | None, int]:
-        """Return the innermost place of the user's in the function that is traced."""
-        frame: Any = sys._getframe(2)
-        while frame is not None and frame.f_code is not self.outermost:
-            if not is_internal(frame.f_code.co_filename):
-                return frame.f_code, frame.f_lasti
-            frame = frame.f_back
-        return None, 0
-
     def guard(self, x: Traced, value: Any, how: str) -> Any:
         """Note a value that Python decided by; return it."""
         call = {"bool": bool, "int": int}.get(how)
@@ -417,7 +410,7 @@ class Trace(Observer):
     def fail(self, why: str) -> None:
         """Note the first reason why there can be no program."""
         if self.failure is None:
-            code, instruction = self._site()
+            code, instruction = call_site_above(self.outermost)
             line = source_line(code, instruction)
             self.failure = f"{why}, at {line}"
 
@@ -493,8 +486,9 @@ class Trace(Observer):
     ) -> None:
         """Remember which node has which value."""
         for tensor in tensors:
-            if isinstance(tensor._array, Traced):
-                self.of_node[tensor._node] = tensor._array.var
+            array, node = array_of(tensor), node_of(tensor)
+            if isinstance(array, Traced):
+                self.of_node[node] = array.var
 
     def overwritten(self, x: Any) -> None:
         """Remember which tensors were changed in place."""
@@ -575,7 +569,9 @@ def _add_failures() -> None:
 
         return method
 
-    names = "add sub mul truediv floordiv mod pow neg abs lt le gt ge eq ne bool int float format repr"
+    names = (
+        "add sub mul truediv floordiv mod pow neg abs lt le gt ge eq ne bool int float format repr"
+    )
     for name in names.split():
         for full in (f"__{name}__", f"__r{name}__"):
             if hasattr(float, full):

@@ -48,6 +48,16 @@ def call_site(depth: int = 1) -> tuple[CodeType | None, int]:
     return None, 0
 
 
+def call_site_above(outermost: CodeType) -> tuple[CodeType | None, int]:
+    """Find the innermost frame of user code that some code of ours called; None if none is."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code is not outermost:
+        if not is_internal(frame.f_code.co_filename):
+            return frame.f_code, frame.f_lasti
+        frame = frame.f_back  # type: ignore[assignment]
+    return None, 0
+
+
 def source_line(code: CodeType | None, instruction: int) -> str:
     """Format a place in the user's code as ``file.py:18``."""
     if code is None:
