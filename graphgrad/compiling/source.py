@@ -1,248 +1,481 @@
-"""Writing a program as Python source that a person can read, and that runs when it is pasted."""
+"""Writing programs as Python that a person can read, and that runs when it is pasted."""
 
-import dis
-import functools
-import keyword
+import builtins
+import importlib
 import linecache
-from types import CodeType
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from graphgrad.compiling.program import UNGUARDED, Call, Constant, Program, Var, variables
+from graphgrad.compiling.expressions import ATOM, Expressions, Text
+from graphgrad.compiling.kernels import name_of
+from graphgrad.compiling.literals import array_text, dtype_text
+from graphgrad.compiling.names import Names, shortened
+from graphgrad.compiling.program import UNGUARDED, Call, Constant, Function, Program, Var, variables
+from graphgrad.engine.op import Op
 
-_COLUMN = 56  # where comments start
-_SMALL = 12  # elements of an array that is written where it is used
+_WIDTH = 100  # of a line
+_LONGEST = 60  # expression that other expressions are put into
+_COLUMN = 52  # where comments start at most
+_DECIDE = '''
+def decide(value, traced):
+    """Stop where Python would take another branch than when this program was made."""
+    if value != traced:
+        raise Decided(f"this program holds for {traced}, not for {value}")
+'''
+_DECIDED = '''
+class Decided(Exception):
+    """A value that Python branched on differs from the trace."""
+'''
 
 
-class Writer:
-    """The text of a program, and what it needs in its namespace."""
+class Listing:
+    """Python text of one or several programs, and the names that it uses."""
 
-    def __init__(self, program: Program, name: str, gradients: dict[Var, str]) -> None:
-        """Name all values, and write."""
-        self.program, self.name = program, name
-        self.names: dict[Var, str] = {}
+    def __init__(self) -> None:
         self.namespace: dict[str, Any] = {"np": np}
-        self.imports: set[tuple[str, str]] = set()
-        self.constants: dict[int, str] = {}
-        self._taken: set[str] = {"np", name, *keyword.kwlist}
-        self._gradients = gradients
-        self._name_values()
-        self.lines = self._body()
+        self.constants: dict[str, Any] = {}  # by name
+        self._imports: dict[str, str] = {}  # lines of imports by the name that they bring
+        self._objects: dict[Any, str] = {}
+        self._taken = Names()
+        self._functions: list[str] = []
+        self._decides = False
+
+    # ------------------------------------------------------------------------ writing
+
+    def add(
+        self,
+        program: Program,
+        name: str,
+        gradients: Mapping[Var, Var] | None = None,
+        *,
+        title: str = "",
+        value: str = "result",
+    ) -> str:
+        """Write a program as a function; return its text.
+
+        ``gradients`` says of which value a value is the gradient, ``title`` what was compiled, and
+        ``value`` how a result is called that has no name.
+        """
+        names = Names([name, "decide", "Decided", *self.namespace, *self._names_of(program)])
+        text = _Writer(self, program, names, gradients or {}, value).function(name, title)
+        self._functions.append(text)
+        return text
+
+    def _names_of(self, program: Program) -> list[str]:
+        """Return the names of functions that a program calls, before variables take them."""
+        called = [call.function for call in program.calls if call.function.module]
+        return [self.function(function).partition(".")[0] for function in called]
+
+    def function(self, function: Function) -> str:
+        """Return the name of a function that is not NumPy's, and import it."""
+        key = (function.module, function.text)
+        found = self._objects.get(key)
+        if found is not None:
+            return found
+        first, _, rest = function.text.partition(".")
+        op = getattr(sys.modules.get(function.module), first, None)
+        if isinstance(op, Op) and rest == "forward" and function.module.startswith("graphgrad."):
+            found = first = name_of(op)
+            line = f"from graphgrad.compiling.kernels import {first}"
+            self.namespace[first] = op.forward
+        else:
+            found = function.text
+            line = f"from {function.module} import {first}"
+            self.namespace[first] = getattr(importlib.import_module(function.module), first)
+            if isinstance(op, Op) and rest == "forward":
+                found = self._taken.fresh(first.strip("_"))
+                line += f"\n{found} = {function.text}"
+                self.namespace[found] = op.forward
+        self._imports[first] = line
+        self._objects[key] = found
+        return found
+
+    def object(self, x: Any) -> str:
+        """Return the name of a constant."""
+        if isinstance(x, Function):
+            return self.function(x)
+        home, own = getattr(x, "__module__", None), getattr(x, "__qualname__", "")
+        if own.isidentifier() and getattr(sys.modules.get(home or ""), own, None) is x:
+            text = own if home == "builtins" else None
+            return text or self.function(Function(x, "name", own, home or ""))
+        key: Any = id(x)
+        if isinstance(x, np.ndarray) and x.dtype != object:
+            key = (x.dtype.str, x.shape, x.strides, x.tobytes())
+        if key not in self._objects:
+            name = self._taken.fresh(_name_of_array(x)) if isinstance(x, np.ndarray) else None
+            name = name or self._taken.numbered("c")
+            self._objects[key] = name
+            self.constants[name] = self.namespace[name] = x
+        return self._objects[key]
+
+    def decide(self) -> str:
+        """Return the name of the function that stops where a decision falls otherwise."""
+        self._decides = True
+        return "decide"
+
+    # ------------------------------------------------------------------------- whole
+
+    def whole(self) -> str:
+        """Return all functions with their imports and constants."""
+        constants = [f"{name} = {_literal(x)}" for name, x in self.constants.items()]
+        used = "\n".join(constants)
+        lines = [f"import {m}" for m in ("base64", "zlib") if f"{m}." in used]
+        lines += ["", "import numpy as np"] if lines else ["import numpy as np"]
+        imports, aliases = _joined(self._imports.values())
+        lines += ["", *imports] if imports else []
+        parts = ["\n".join(lines) + "\n"]
+        if aliases or constants:
+            parts[0] += "\n" + "\n".join([*aliases, *map(_wrapped_constant, constants)]) + "\n"
+        if self._decides:
+            parts += [_DECIDED, _DECIDE]
+        parts += self._functions
+        return "\n\n".join(part.strip("\n") + "\n" for part in parts).rstrip("\n") + "\n"
+
+    def run(self, decided: type[Exception]) -> Callable[[str], Callable[..., Any]]:
+        """Execute the functions; return how to get one by name. A wrong decision raises the type."""
+        namespace = {**self.namespace, "Decided": decided}
+        text = "\n\n".join([_DECIDE, *self._functions])
+        exec(builtins.compile(text, "<compiled>", "exec"), namespace)  # noqa: S102
+        return namespace.__getitem__
+
+
+def _joined(imports: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Join imports from one module; aliases come after."""
+    names: dict[str, list[str]] = {}
+    aliases = []
+    for text in imports:
+        first, *rest = text.split("\n")
+        module, _, name = first.removeprefix("from ").partition(" import ")
+        names.setdefault(module, []).append(name)
+        aliases += rest
+    return [
+        _filled(f"from {m} import (", sorted(n), ")")
+        if len(f"from {m} import {', '.join(n)}") > _WIDTH
+        else f"from {m} import {', '.join(sorted(n))}"
+        for m, n in sorted(names.items())
+    ], sorted(aliases)
+
+
+def _name_of_array(array: Any) -> str:
+    text = array_text(array) if array.size <= 1 << 16 and array.dtype != object else ""
+    kind = re.match(r"np\.(arange|zeros|ones)\(", text)
+    if kind and array.ndim <= 2 and text.count(",") <= array.ndim:  # noqa: PLR2004
+        return "_".join([kind.group(1), "x".join(map(str, array.shape))])
+    return "mask" if array.dtype == bool else "c1"
+
+
+def _literal(x: Any) -> str:
+    return array_text(x) if isinstance(x, np.ndarray) and x.dtype != object else repr(x)
+
+
+def _wrapped_constant(text: str) -> str:
+    if len(text) <= _WIDTH or "\n" in text or "[" not in text:
+        return text
+    head, _, rest = text.partition("(")
+    return _filled(f"{head}(", rest[:-1].split(", "), ")")
+
+
+def _filled(head: str, parts: Iterable[str], tail: str, indent: str = "") -> str:
+    """Write parts between brackets on as many lines as they need."""
+    lines, line = [], ""
+    for part in parts:
+        if line and len(indent) + 4 + len(line) + len(part) + 2 > _WIDTH:
+            lines.append(line.rstrip())
+            line = ""
+        line += f"{part}, "
+    lines.append(line.rstrip())
+    inner = "\n".join(f"{indent}    {line}" for line in lines)
+    if not tail.startswith(")") or "=" in head or "def" in head or "return" in head:
+        inner = inner.rstrip(",") + ("," if "return" in head or "def" in head else "")
+    return f"{head}\n{inner}\n{indent}{tail}"
+
+
+class _Writer:
+    """Writes one function."""
+
+    def __init__(
+        self,
+        listing: Listing,
+        program: Program,
+        names: Names,
+        gradients: Mapping[Var, Var],
+        value: str,
+    ) -> None:
+        self._listing, self._program = listing, program
+        self._expressions = Expressions(self._read, listing.object)
+        self._nested: dict[Var, Text] = {}
+        self._written: dict[Var, Text] = {}
+        self._names: dict[Var, str] = {}
+        self._final = [*map(_value_of, program.results), *_effects(program), *program_kept(program)]
+        self._name_inputs(names)
+        self._nest(gradients)
+        self._name_values(names, gradients, value)
+
+    def _read(self, x: Var) -> Text:
+        nested = self._nested.get(x)
+        if nested is None:
+            return Text(self._names.get(x, x.name or "t00"), ATOM)
+        return nested
+
+    # ------------------------------------------------------------------------- nesting
+
+    def _nest(self, gradients: Mapping[Var, Var]) -> None:
+        """Put values without names that are used once into the expression that uses them."""
+        calls = self._program.calls
+        uses = Counter(v for call in calls for v in call.inputs())
+        finals = Counter(variables(tuple(self._final)))
+        named = {v for v in gradients if gradients[v].name}
+        makers: dict[Var, int] = {}
+        for k, call in enumerate(calls):
+            candidates = [
+                v for v in call.inputs()
+                if uses[v] == 1 and not finals[v] and v in makers
+                and self._may_move(makers[v], k)
+            ]  # fmt: skip
+            self._put(call, candidates)
+            out = call.out
+            if (
+                isinstance(out, Var)
+                and not (out.name or out in named)
+                and call.pure
+                and not call.mutates
+                and call.guard is UNGUARDED
+            ):
+                makers[out] = k
+        if not calls or calls[-1].section == "forward":
+            for v in finals:
+                k = makers.get(v)
+                if k is not None and finals[v] == 1 and not uses[v] and self._may_move(k, len(calls)):
+                    text = self._expressions.call(calls[k])
+                    if len(text.text) <= _LONGEST:
+                        self._nested[v] = text
+
+    def _put(self, call: Call, candidates: list[Var]) -> None:
+        makers = {v: self._written[v] for v in candidates if v in self._written}
+        self._nested.update(makers)
+        text = self._expressions.call(call)
+        while makers and len(text.text) > _LONGEST:
+            longest = max(makers, key=lambda v: len(makers[v].text))
+            del makers[longest], self._nested[longest]
+            text = self._expressions.call(call)
+        if isinstance(call.out, Var):
+            self._written[call.out] = text
+
+    def _may_move(self, start: int, end: int) -> bool:
+        """Whether a call may run at a later place: nothing in between writes what it reads."""
+        calls = self._program.calls
+        if end < len(calls) and calls[start].section != calls[end].section:
+            return False
+        read = {v.memory for v in self._all_inputs(calls[start])}
+        if any(v.memory in read for call in calls[start + 1 : end] for v in call.mutates):
+            return False
+        return all(call.section == calls[start].section for call in calls[start:end])
+
+    def _all_inputs(self, call: Call) -> set[Var]:
+        found = set(call.inputs())
+        for v in list(found):
+            if v in self._nested:
+                found |= self._all_inputs(self._maker(v))
+        return found
+
+    def _maker(self, v: Var) -> Call:
+        return next(c for c in self._program.calls if c.out is v)
 
     # ------------------------------------------------------------------------- names
 
-    def _fresh(self, wish: str) -> str:
-        wish = (
-            "".join(c if c.isidentifier() or c.isdigit() else "_" for c in wish).strip("_") or "t"
-        )
-        wish = wish if wish.isidentifier() else f"x_{wish}"
-        found, number = wish, 2
-        while found in self._taken:
-            found, number = f"{wish}_{number}", number + 1
-        self._taken.add(found)
-        return found
+    def _name_inputs(self, names: Names) -> None:
+        inputs = self._program.inputs
+        wishes = [v.name or source.name for v, source in inputs]
+        for (var, _), short in zip(inputs, shortened(wishes), strict=True):
+            self._names[var] = names.fresh(short)
 
-    def _name_values(self) -> None:
-        for var, source in self.program.inputs:
-            self.names[var] = self._fresh(var.name or source.name)
-        calls = self.program.calls
-        after = [*calls[1:], None]
-        for call, following in zip(calls, after, strict=True):
-            place = (call.code, call.instruction, call.section)
-            last = following is None or place != (
-                following.code, following.instruction, following.section
-            )  # fmt: skip
-            for var in call.outputs():
-                wish = var.name
-                if call.section == "forward" and last and isinstance(call.out, Var):
-                    wish = assigned(call.code, call.instruction)
-                self.names[var] = ""
-                if wish:
-                    self.names[var] = self._fresh(wish)
-        for var, of in self._gradients.items():
-            if var in self.names and not self.names[var]:
-                self.names[var] = self._fresh(f"d{of}")
+    def _name_values(self, names: Names, gradients: Mapping[Var, Var], value: str) -> None:
+        finals = set(variables(tuple(map(_value_of, self._program.results))))
+        calls = self._program.calls
         for call in calls:
             for var in call.outputs():
-                if not self.names[var]:
-                    self.names[var] = self._fresh("t" if call.section == "forward" else "g")
+                if var not in self._names and var.name:
+                    self._names[var] = names.fresh(var.name)
+        for call in calls:
+            for var in call.outputs():
+                of = gradients.get(var)
+                if var in self._names or var in self._nested:
+                    continue
+                if of is not None and of in self._names:
+                    self._names[var] = names.fresh(f"d{self._names[of]}")
+        for call in calls:
+            for var in call.outputs():
+                if var in self._names or var in self._nested:
+                    continue
+                if var in finals and call.section == "forward":
+                    self._names[var] = names.fresh(value)
+                else:
+                    letter = "t" if call.section == "forward" else "g"
+                    self._names[var] = names.numbered(letter)
 
-    # -------------------------------------------------------------------------- text
+    # -------------------------------------------------------------------------- lines
 
-    def text(self, x: Any) -> str:
-        """Write a value as an expression."""
-        if isinstance(x, Var):
-            return self.names[x]
-        if isinstance(x, Constant):
-            return self._constant(x.array)
-        if isinstance(x, tuple) and type(x) is tuple:
-            inner = ", ".join(map(self.text, x))
-            return f"({inner},)" if len(x) == 1 else f"({inner})"
-        if type(x) is list:
-            return f"[{', '.join(map(self.text, x))}]"
-        if isinstance(x, slice):
-            return f"slice({', '.join(map(self.text, (x.start, x.stop, x.step)))})"
-        if isinstance(x, np.generic):
-            return f"np.{x.dtype.name}({x.item()!r})" if np.isfinite(x) else self._special(x)
-        if isinstance(x, float) and not np.isfinite(x):
-            return f'float("{x}")'
-        if isinstance(x, np.dtype):
-            return f"np.dtype({x.name!r})"
-        if isinstance(x, type) and issubclass(x, np.generic):
-            return f"np.{x.__name__}"
-        if isinstance(x, type) and x.__module__ == "builtins":
-            return x.__name__
-        if x is None or x is Ellipsis or type(x) in (bool, int, float, str):
-            return "..." if x is Ellipsis else repr(x)
-        return self._object(x)
+    def function(self, name: str, title: str) -> str:
+        """Return the text of the function."""
+        parameters = [self._names[var] for var, _ in self._program.inputs]
+        head = f"def {name}({', '.join(parameters)}):"
+        if len(head) > _WIDTH:
+            head = _filled(f"def {name}(", parameters, "):")
+        values = [self._final_text(x) for x in self._final]
+        returned = f"    return {', '.join(values)}{',' if len(values) == 1 else ''}"
+        if not values:
+            returned = "    return ()"
+        elif len(returned) > _WIDTH:
+            returned = _filled("    return (", values, ")", "    ")
+        lines = [head, *self._docstring(title), *self._body(), returned]
+        return "\n".join(lines) + "\n"
 
-    @staticmethod
-    def _special(x: Any) -> str:
-        return f'np.{x.dtype.name}("{x.item()}")'
+    def _docstring(self, title: str) -> list[str]:
+        inputs = [(self._names[v], v) for v, _ in self._program.inputs]
+        arrays = [(name, v) for name, v in inputs if v.shape is not None]
+        lines = [f"{title or 'A program of NumPy calls'}, written by graphgrad; for"]
+        width = max((len(name) for name, _ in arrays), default=0)
+        of = max((len(str(v.dtype)) for _, v in arrays), default=0)
+        rows = [f"{name:<{width}}  {v.dtype!s:<{of}}  {_shape(v)}".rstrip() for name, v in arrays]
+        if not rows:
+            return [f'    """{lines[0].removesuffix("; for")}."""']
+        return [f'    """{lines[0]}', "", *(f"    {row}" for row in rows), '    """']
 
-    def _constant(self, array: Any) -> str:
-        if not array.shape:
-            return self.text(array[()]) if array.dtype != object else self._object(array)
-        return self._object(array)
-
-    def _object(self, x: Any) -> str:
-        name = self.constants.get(id(x))
-        if name is None:
-            name = self.constants[id(x)] = self._fresh("c")
-            self.namespace[name] = x
-        return name
-
-    def call(self, call: Call) -> str:
-        """Write a call as an expression."""
-        function, args = call.function, call.args
-        style, word = function.style, function.text
-        if style == "binary":
-            return f"{self._operand(args[0])} {word} {self._operand(args[1])}"
-        if style == "unary":
-            return f"{word}{self._operand(args[0])}"
-        if style == "in place":
-            return f"{self.text(args[0])} {word} {self.text(args[1])}"
-        if style == "index":
-            return f"{self.text(args[0])}[{self._index(args[1])}]"
-        if style == "assign":
-            return f"{self.text(args[0])}[{self._index(args[1])}] = {self.text(args[2])}"
-        if style == "attribute":
-            return f"{self.text(args[0])}.{word}"
-        written = [self.text(x) for x in args]
-        written += [f"{k}={self.text(v)}" for k, v in call.kwargs.items()]
-        if style == "method":
-            return f"{written[0]}.{word}({', '.join(written[1:])})"
-        if function.module:
-            first = word.partition(".")[0]
-            self.imports.add((function.module, first))
-        return f"{word}({', '.join(written)})"
-
-    def _operand(self, x: Any) -> str:
-        text = self.text(x)
-        return f"({text})" if text.startswith("-") else text
-
-    def _index(self, index: Any) -> str:
-        if type(index) is tuple and index:
-            inner = ", ".join(self._one_index(i) for i in index)
-            return f"{inner}," if len(index) == 1 else inner
-        return self._one_index(index)
-
-    def _one_index(self, index: Any) -> str:
-        if not isinstance(index, slice):
-            return self.text(index)
-        start, stop, step = (
-            "" if i is None else self.text(i) for i in (index.start, index.stop, index.step)
-        )
-        return f"{start}:{stop}" + (f":{step}" if step else "")
+    def _final_text(self, x: Any) -> str:
+        if isinstance(x, Constant) and x.array.dtype != object:
+            return f"np.copy({self._expressions.text(x)})"
+        return self._expressions.text(x)
 
     def _body(self) -> list[str]:
+        sections: list[tuple[str, list[tuple[str, str, str]]]] = []
+        for call in self._program.calls:
+            if isinstance(call.out, Var) and call.out in self._nested:
+                continue
+            if not sections or sections[-1][0] != call.section:
+                sections.append((call.section, []))
+            code, number = call.code, _line(call)
+            of = "" if code is None else linecache.getline(code.co_filename, number).strip()
+            first = next(iter(variables(call.out)), None)
+            shape = "" if first is None or not first.shape else _shape(first)
+            sections[-1][1].append((self._statement(call), shape, of))
         lines: list[str] = []
-        indent, section, seen = "    ", "forward", None
-        for call in self.program.calls:
-            if call.section != section:
-                section = call.section
-                if section == "backward":
-                    lines += ["", '    with np.errstate(all="ignore"):  # backward']
-                    indent = "        "
-                else:
-                    lines.append("")
-                    indent = "    "
-            expression = self.call(call)
-            outs = self._targets(call.out)
-            line = f"{indent}{outs} = {expression}" if outs else f"{indent}{expression}"
-            if call.guard is not UNGUARDED:
-                lines.append(self._comment(line, call, seen))
-                lines.append(f"{indent}if {outs} != {call.guard!r}:")
-                lines.append(f'{indent}    raise Decided("{outs}")')
-                self._guarded = True
-            else:
-                lines.append(self._comment(line, call, seen))
-            seen = (call.code, _line(call))
-        return lines
+        several = any(section == "backward" for section, _ in sections)
+        for section, statements in sections:
+            indent = "    "
+            if section == "backward":
+                lines += ["", "    # backward", '    with np.errstate(all="ignore"):']
+                indent = "        "
+            elif several and not lines:
+                lines += ["    # forward"]
+            elif several:
+                lines += [""]
+            lines += _aligned(statements, indent)
+        return lines + ([""] if several and sections[-1][0] == "backward" else [])
+
+    def _statement(self, call: Call) -> str:
+        if call.guard is not UNGUARDED:
+            return self._decision(call)
+        in_place = self._expressions.in_place(call)
+        if in_place is not None and call.out is None:
+            return in_place
+        text = self._expressions.call(call).text
+        outs = self._targets(call.out)
+        return f"{outs} = {text}" if outs else text
+
+    def _decision(self, call: Call) -> str:
+        decide = self._listing.decide()
+        x = call.args[0] if call.args else None
+        plain = call.function.text == "bool" and isinstance(x, Var) and x.dtype == bool and not x.shape
+        text = self._expressions.text(x) if plain else self._expressions.call(call).text
+        statement = f"{decide}({text}, {call.guard!r})"
+        if isinstance(call.out, Var) and self._is_used(call.out):
+            name = self._names[call.out]
+            return f"{name} = {self._expressions.call(call).text}; {decide}({name}, {call.guard!r})"
+        return statement
+
+    def _is_used(self, v: Var) -> bool:
+        read = (x for call in self._program.calls for x in call.inputs())
+        return v in read or v in set(variables(tuple(self._final)))
 
     def _targets(self, out: Any) -> str:
         if out is None:
             return ""
         if isinstance(out, Var):
-            return self.names[out]
+            return self._names[out]
         if isinstance(out, tuple):
             inner = ", ".join(self._targets(part) or "_" for part in out)
-            return f"({inner},)" if len(out) == 1 else f"({inner})"
+            return f"{inner}," if len(out) == 1 else inner
         return "_"
 
-    def _comment(self, line: str, call: Call, seen: Any) -> str:
-        first = next(iter(variables(call.out)), None)
-        shape = "" if first is None or first.shape is None else f"{first.shape} "
-        code, number = call.code, _line(call)
-        of = ""
-        if code is not None and (code, number) != seen:
-            of = linecache.getline(code.co_filename, number).strip()
-        note = f"{shape if shape != '() ' else ''}{of}".strip()
-        return f"{line:<{_COLUMN}}  # {note}" if note else line
 
-    def function(self) -> str:
-        """Return the source of the function that computes the program."""
-        parameters = ", ".join(self.names[var] for var, _ in self.program.inputs)
-        values = [self._result(r) for r in self.program.results]
-        values += [self.text(e.value) for e in self.program.effects if e.value is not None]
-        values += map(self.text, self.program.kept)
-        returned = (
-            f"    return {', '.join(values)}{',' if len(values) == 1 else ''}"
-            if values
-            else ("    return ()")
-        )
-        return "\n".join([f"def {self.name}({parameters}):", *self.lines, returned]) + "\n"
-
-    def _result(self, result: Any) -> str:
-        value = (
-            getattr(result, "value", result) if not isinstance(result, Var | Constant) else result
-        )
-        if isinstance(result, Constant):
-            return f"np.copy({self.text(result)})"
-        return self.text(value)
-
-    def whole(self) -> str:
-        """Return the source with its imports and constants."""
-        body = self.function()
-        lines = ["import numpy as np"]
-        lines += [f"from {module} import {name}" for module, name in sorted(self.imports)]
-        if getattr(self, "_guarded", False):
-            lines += ["", "", "class Decided(Exception):", '    """A decision fell otherwise."""']
-        constants = [
-            f"{name} = {_literal(self.namespace[name])}" for name in self.constants.values()
-        ]
-        return "\n".join([*lines, "", *constants, "" if constants else "", body]).replace(
-            "\n\n\n\n", "\n\n\n"
-        )
+def _value_of(result: Any) -> Any:
+    if isinstance(result, Var | Constant | np.generic):
+        return result
+    return getattr(result, "value", result)
 
 
-def _literal(x: Any) -> str:
-    if isinstance(x, np.ndarray):
-        return f"np.array({x.tolist()!r}, np.{x.dtype.name})".replace("nan", "np.nan").replace(
-            "inf", "np.inf"
-        )
-    return repr(x)
+def _effects(program: Program) -> list[Any]:
+    return [e.value for e in program.effects if e.value is not None]
+
+
+def program_kept(program: Program) -> list[Any]:
+    """Return the values that a backward program takes over."""
+    return list(getattr(program, "kept", ()))
+
+
+def _shape(v: Var) -> str:
+    return str(v.shape) if v.shape else ""
+
+
+def _aligned(statements: list[tuple[str, str, str]], indent: str) -> list[str]:
+    """Write statements with shapes and the user's lines beside them, each line of his once."""
+    widths = [len(indent) + len(text) for text, _, _ in statements]
+    column = max((w for w in widths if w <= _COLUMN), default=0) + 2
+    shapes = max((len(shape) for _, shape, _ in statements if len(shape) <= 16), default=0)  # noqa: PLR2004
+    lines, seen = [], ""
+    for text, shape, of in statements:
+        line = f"{indent}{text}"
+        user = "" if of == seen or of == text else of
+        seen = of or seen
+        note = f"{shape:<{shapes}}  {user}".rstrip() if user else shape
+        if len(line) > _WIDTH:
+            line = _broken(line, indent)
+        if not note:
+            lines.append(line)
+            continue
+        start = max(column, len(line) + 2)
+        if "\n" in line or start + 2 + len(note) > _WIDTH and start > column + 12:
+            lines += [_cut(f"{indent}# {note}"), line]
+            continue
+        lines.append(_cut(f"{line:<{start}}# {note}"))
+    return lines
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 2].rstrip()} …"
+
+
+def _broken(line: str, indent: str) -> str:
+    """Break a long call at the commas between its arguments."""
+    head, bracket, rest = line.partition("(")
+    if not bracket or not rest.endswith(")"):
+        return line
+    parts, depth, part = [], 0, ""
+    for letter in rest[:-1]:
+        depth += (letter in "([{") - (letter in ")]}")
+        if depth < 0:
+            return line
+        if letter == "," and not depth:
+            parts.append(part.strip())
+            part = ""
+        else:
+            part += letter
+    return _filled(f"{head}(", [*parts, part.strip()], ")", indent)
 
 
 def _line(call: Call) -> int:
@@ -252,19 +485,3 @@ def _line(call: Call) -> int:
         (n or 0 for start, end, n in call.code.co_lines() if start <= call.instruction < end),
         call.code.co_firstlineno,
     )
-
-
-@functools.lru_cache(maxsize=4096)
-def assigned(code: CodeType | None, instruction: int) -> str | None:
-    """Return the name that the user gives to what an instruction computes, None without one."""
-    if code is None:
-        return None
-    following = [i for i in dis.get_instructions(code) if i.offset > instruction]
-    if following and following[0].opname in {
-        "STORE_FAST",
-        "STORE_NAME",
-        "STORE_DEREF",
-        "STORE_GLOBAL",
-    }:
-        return str(following[0].argval)
-    return None

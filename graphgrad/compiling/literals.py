@@ -1,0 +1,127 @@
+"""Constants written as Python: exact, and short where an array is regular."""
+
+import base64
+import zlib
+from typing import Any
+
+import numpy as np
+
+from graphgrad.typing import Array
+
+_MOST_WRITTEN = 200  # elements; larger arrays are packed
+_WIDTH = 88  # of a line of a packed array
+
+
+def dtype_text(dtype: np.dtype[Any]) -> str:
+    """Write a dtype as ``np.float64``."""
+    known = getattr(np, dtype.name, None)
+    if dtype.isnative and isinstance(known, type) and np.dtype(known) == dtype:
+        return f"np.{dtype.name}"
+    return f"np.dtype({dtype.str!r})"
+
+
+def number_text(x: float | complex) -> str:
+    """Write a Python number; infinity and NaN by NumPy's names."""
+    if isinstance(x, float) and x != x:  # noqa: PLR0124
+        return "np.nan"
+    if isinstance(x, float) and x in (np.inf, -np.inf):
+        return "np.inf" if x > 0 else "-np.inf"
+    return repr(x)
+
+
+def scalar_text(x: np.generic) -> str:
+    """Write a NumPy scalar."""
+    if not _exact_as_numbers(np.asarray(x)):
+        return f"{array_text(np.reshape(x, (1,)))}[0]"
+    if isinstance(x, np.bool_):
+        return f"np.{x!s}_"
+    return f"{dtype_text(x.dtype)}({number_text(x.item())})"
+
+
+def array_text(array: Array) -> str:
+    """Write an array as an expression that makes it, with the same order in memory."""
+    order = _order(array)
+    if order is not None and order != tuple(range(array.ndim)):
+        inverse = tuple(int(k) for k in np.argsort(order))
+        inner = array_text(array.transpose(order))
+        return f"{inner}.T" if order == (1, 0) else f"{inner}.transpose{inverse}"
+    if array.size and array.ndim and 0 in array.strides and array.size > 1:
+        core = array[tuple(slice(0, 1) if s == 0 else slice(None) for s in array.strides)]
+        if core.size < array.size:
+            return f"np.broadcast_to({array_text(core)}, {array.shape})"
+    return _regular(array) or _listed(array)
+
+
+def _order(array: Array) -> tuple[int, ...] | None:
+    """Return the axes from the outermost to the innermost; None if memory has gaps."""
+    order = tuple(sorted(range(array.ndim), key=lambda k: -abs(array.strides[k])))
+    return order if array.transpose(order).flags.c_contiguous and array.size else None
+
+
+def _regular(array: Array) -> str | None:
+    """Write an array that NumPy makes from a few numbers."""
+    size, dtype = array.size, dtype_text(array.dtype)
+    of = "" if array.dtype == np.float64 else f", {dtype}"
+    shape = str(array.shape[0]) if array.ndim == 1 else str(array.shape)
+    if not size:
+        return f"np.zeros({shape}{of})"
+    if array.dtype.kind not in "fiub" or not _exact_as_numbers(array):
+        return None
+    first = array.reshape(-1)[0]
+    if (_bits(array) == _bits(np.full(1, first))).all():
+        if size == 1:
+            return None
+        if not np.signbit(first) if array.dtype.kind == "f" else True:
+            if first == 0:
+                return f"np.zeros({shape}{of})"
+            if first == 1:
+                return f"np.ones({shape}{of})"
+        plain = array.dtype in (np.float64, np.int64, np.bool_)
+        return f"np.full({shape}, {number_text(first.item())}{'' if plain else of})"
+    if array.ndim == 1 and array.dtype.kind in "iu" and size > 1:
+        start, step = int(array[0]), int(array[1]) - int(array[0])
+        numbers = range(start, start + size * step, step) if step else ()
+        if size > 2 and array.tolist() == list(numbers):  # noqa: PLR2004
+            plain = array.dtype == np.int64
+            words = [f"{start + size}"] if step == 1 else [f"{start + size * step}", f"{step}"]
+            words = words if start == 0 and step == 1 else [f"{start}", *words]
+            return f"np.arange({', '.join(words)}{'' if plain else f', dtype={dtype}'})"
+    return None
+
+
+def _bits(array: Array) -> Array:
+    return np.ascontiguousarray(array).reshape(-1, 1).view(np.uint8)
+
+
+def _exact_as_numbers(array: Array) -> bool:
+    """Whether Python's numbers hold the elements exactly, NaNs included."""
+    if array.dtype.kind in "biu":
+        return True
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:  # noqa: PLR2004
+        return False
+    nans = array[np.isnan(array)]
+    return not nans.size or bool((_bits(nans) == _bits(np.full(1, np.nan, array.dtype))).all())
+
+
+def _listed(array: Array) -> str:
+    plain = array.dtype in (np.float64, np.int64, np.bool_)
+    of = "" if plain else f", {dtype_text(array.dtype)}"
+    if _exact_as_numbers(array) and array.size <= _MOST_WRITTEN:
+        return f"np.array({_nested(array.tolist())}{of})"
+    packed = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
+    if len(packed) > _WIDTH:
+        lines = [packed[k : k + _WIDTH] for k in range(0, len(packed), _WIDTH)]
+        words = "\n    " + "\n    ".join(f'"{line}"' for line in lines) + "\n"
+    else:
+        words = f'"{packed}"'
+    shape = "" if array.ndim == 1 else f".reshape{array.shape}"
+    return (
+        f"np.frombuffer(zlib.decompress(base64.b64decode({words})), "
+        f"{dtype_text(array.dtype)}){shape}"
+    )
+
+
+def _nested(x: Any) -> str:
+    if isinstance(x, list):
+        return f"[{', '.join(map(_nested, x))}]"
+    return number_text(x)
