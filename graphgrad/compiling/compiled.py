@@ -1,6 +1,5 @@
 """gg.compile: a function that is traced twice, and from then on runs as a program."""
 
-import builtins
 import functools
 import inspect
 import types
@@ -11,11 +10,12 @@ import numpy as np
 
 from graphgrad.arguments import guarded
 from graphgrad.compiling.capture import Captured
+from graphgrad.compiling.names import function_name, name_values, title, value_name
 from graphgrad.compiling.optimize import optimized
 from graphgrad.compiling.order import decisions_first
-from graphgrad.compiling.program import UNGUARDED, AsTensor, Program, Var
+from graphgrad.compiling.program import UNGUARDED, AsTensor, Var
 from graphgrad.compiling.pullbacks import Recording, divided
-from graphgrad.compiling.source import Writer
+from graphgrad.compiling.source import Listing
 from graphgrad.engine.graph import Recorded, node_of
 from graphgrad.engine.in_place import mark_changed, set_array
 from graphgrad.engine.record import constant
@@ -37,13 +37,17 @@ class Decided(Exception):  # noqa: N818 - a decision, not a mistake
 class Runnable:
     """A program, the Python function that computes it, and what must hold for it."""
 
-    def __init__(self, name: str, captured: Captured) -> None:
+    def __init__(self, f: Any, captured: Captured) -> None:
         assert captured.program is not None
         self.reach = captured.reach
         program = captured.program
         if captured.pullback is not None:
             program.results = [*program.results, *captured.pullback.gradients]
-        program = optimized(decisions_first(program, captured.trace))
+        name_values(program)
+        for var, node in captured.trace.names.items():
+            var.gradient_of = captured.trace.of_node.get(node)
+        program = decisions_first(program, captured.trace)
+        program = optimized(program, later=captured.pullback is not None)
         self.recording = None
         backward = None
         if captured.pullback is not None:
@@ -51,13 +55,18 @@ class Runnable:
         self.program = program
         self.decisions = [c.guard for c in program.calls if c.guard is not UNGUARDED]
         self.verified = False
-        of = {v: captured.trace.of_node.get(n) for v, n in captured.trace.names.items()}
-        self.source, self.text, self.call, self.constants = written(program, name, of)
+        listing = self.listing = Listing()
+        name, value = function_name(f), value_name(f)
+        text = listing.add(program, name, title=title(f), value=value)
+        if backward is not None:
+            text += listing.add(backward, f"{name}_backward", title=f"The gradients of {name}")
+        self.text = "\n".join(line.partition("# ")[0].rstrip() for line in text.splitlines())
+        functions = listing.run(Decided)
+        self.call, self.single = functions(name), name in listing.single
         if backward is not None and captured.pullback is not None:
-            source, text, call, constants = written(backward, f"{name}_backward", of)
-            self.source += "\n\n" + source
-            self.text += text
-            self.constants += constants
+            call = functions(f"{name}_backward")
+            if f"{name}_backward" in listing.single:
+                call = _as_tuple(call)
             pure = not program.effects and all(c.pure and not c.mutates for c in program.calls)
             kept = list(program.kept)
             self.recording = Recording(name, captured.pullback, call, backward, kept, pure=pure)
@@ -70,12 +79,20 @@ class Runnable:
         self.changes = any(not (call.pure or call.draws) for call in program.calls)
         self.generators = [k for k, (var, _) in enumerate(program.inputs) if var.shape is None]
 
+    @functools.cached_property
+    def source(self) -> str:
+        """The program as Python source."""
+        return self.listing.whole()
+
     def same_as(self, other: "Runnable") -> bool:
         """Whether two traces found the same program, its constants included."""
         return (
             self.text == other.text
-            and len(self.constants) == len(other.constants)
-            and all(map(_same, self.constants, other.constants))
+            and self.listing.constants.keys() == other.listing.constants.keys()
+            and all(
+                _same(x, other.listing.constants[name])
+                for name, x in self.listing.constants.items()
+            )
         )
 
     def inputs(self, leaves: Sequence[Any]) -> list[Any] | None:
@@ -102,7 +119,7 @@ class Runnable:
         """
         states = self._states(inputs) if self.draws else ()
         try:
-            values = list(self.call(*inputs))
+            found = self.call(*inputs)
         except Exception as error:
             if self.changes and not isinstance(error, Decided):
                 raise
@@ -111,6 +128,7 @@ class Runnable:
             if isinstance(error, Decided):
                 raise
             return again()  # which raises with the user's line, or finds what the program missed
+        values = [found] if self.single else list(found)
         count = len(self.as_tensors)
         results = values[:count]
         for k, as_tensor in enumerate(self.as_tensors):
@@ -143,21 +161,8 @@ class Runnable:
         return [(rng, rng.bit_generator.state) for rng in drawn]
 
 
-def written(
-    program: Program, name: str, of: dict[Var, Var | None]
-) -> tuple[str, str, Any, list[Any]]:
-    """Return the source of a program, that of its function alone, this, and its constants."""
-    names = Writer(program, name, {}).names
-    gradients = {v: names[w] for v, w in of.items() if w is not None and w in names}
-    writer = Writer(program, name, gradients)
-    namespace = {**writer.namespace, "Decided": Decided}
-    for module, first in writer.imports:
-        namespace[first] = getattr(__import__(module, fromlist=[first]), first)
-    text = writer.function()
-    exec(builtins.compile(text, f"<compiled {name}>", "exec"), namespace)  # noqa: S102
-    constants = [x for key, x in writer.namespace.items() if key != "np"]
-    bare = "\n".join(line.partition("  # ")[0].rstrip() for line in text.splitlines())
-    return writer.whole(), bare, namespace[name], constants
+def _as_tuple(f: Callable[..., Any]) -> Callable[..., tuple[Any]]:
+    return lambda *args: (f(*args),)
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -207,7 +212,7 @@ class Compiled:
         names = self._names[key] = _leaf_names(self._f, leaves, rebuild)
         captured = Captured(self._f, leaves, rebuild, names)
         if captured.failure is None:
-            runnable = Runnable(_name_of(self._f), captured)
+            runnable = Runnable(self._f, captured)
             captured.failure = captured.trace.failure or self._keep(key, runnable)
         if captured.failure is not None:
             self._refused[key] = captured.failure
@@ -339,11 +344,6 @@ def _leaf_names(f: Any, leaves: Any, rebuild: Any) -> list[str]:
     return names
 
 
-def _name_of(f: Any) -> str:
-    name = str(getattr(f, "__name__", "program"))
-    return name if name.isidentifier() else "program"
-
-
 @guarded
 def compile(f: Callable[P, R]) -> Callable[P, R]:  # noqa: A001 - as PyTorch's
     """Return a function that computes the same as f by a flat program of NumPy calls.
@@ -362,7 +362,7 @@ def compile(f: Callable[P, R]) -> Callable[P, R]:  # noqa: A001 - as PyTorch's
         >>> x, y, w = np.eye(2), np.array([1.0, 2.0]), np.zeros(2)
         >>> fast(w, x, y)
         (np.float64(2.5), array([-1., -2.]))
-        >>> "def loss(w, x, y):" in fast.source
+        >>> "dw = x.T @ derror" in fast.source
         True
 
     The first two calls of each kind (shapes, dtypes, plain values) are traced; if both give one

@@ -160,6 +160,13 @@ class Expressions:
             assert first.shape is not None
             if len(first.shape) == 2 and not kwargs and _turns(word, args[1:]):  # noqa: PLR2004
                 return Text(f"{self._base(first)}.T", ATOM)
+        if word == "np.add.at" and len(args) == 3:  # noqa: PLR2004
+            value = (
+                _plain_number(args[2], first)
+                if getattr(args[2], "dtype", None) == np.float64
+                else args[2]
+            )
+            return Text(f"{word}({self._arguments((*args[:2], value), kwargs)})", ATOM)
         if word == "np.reshape" and array and len(args) == 2 and not kwargs:  # noqa: PLR2004
             return self._method("reshape", args, {})
         if word == "np.zeros":

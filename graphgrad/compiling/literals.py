@@ -48,7 +48,9 @@ def array_text(array: Array) -> str:
     if array.size and array.ndim and 0 in array.strides and array.size > 1:
         core = array[tuple(slice(0, 1) if s == 0 else slice(None) for s in array.strides)]
         if core.size < array.size:
-            return f"np.broadcast_to({array_text(core)}, {array.shape})"
+            shape = array.shape[0] if array.ndim == 1 else array.shape
+            inner = scalar_text(core.reshape(-1)[0]) if core.size == 1 else array_text(core)
+            return f"np.broadcast_to({inner}, {shape})"
     return _regular(array) or _listed(array)
 
 

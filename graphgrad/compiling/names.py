@@ -6,8 +6,10 @@ import keyword
 import re
 from collections.abc import Iterable, Sequence
 from types import CodeType
+from typing import Any
 
 from graphgrad.compiling.program import Program, Var
+from graphgrad.engine.transforms import DerivativeFunction
 
 _UNREADABLE = {"modules", "parameters", "buffers", "members", "self", "data", "cell_contents"}
 
@@ -94,3 +96,28 @@ def _words(path: str) -> list[str]:
         else:
             words.append(f"{words.pop() if words else 'x'}{part}")
     return words or ["x"]
+
+
+def function_name(f: Any) -> str:
+    """Return how the program of a function is called."""
+    if isinstance(f, DerivativeFunction):
+        transform, of, *_ = f._origin
+        return f"{transform.__name__}_of_{function_name(of)}"
+    name = str(getattr(f, "__name__", type(f).__name__))
+    return name if name.isidentifier() else "program"
+
+
+def value_name(f: Any) -> str:
+    """Return a name for what a function returns."""
+    if not isinstance(f, DerivativeFunction):
+        return "result"
+    name = function_name(f._origin[1])
+    return name if len(name) > 1 and name != "program" else "value"
+
+
+def title(f: Any) -> str:
+    """Say what is compiled, such as ``value_and_grad(loss)``."""
+    if isinstance(f, DerivativeFunction):
+        transform, of, *_ = f._origin
+        return f"{transform.__name__}({title(of)})"
+    return str(getattr(f, "__qualname__", type(f).__name__)).rpartition(".<locals>.")[2]

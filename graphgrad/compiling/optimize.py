@@ -8,17 +8,65 @@ from typing import Any
 import numpy as np
 
 from graphgrad.compiling.program import UNGUARDED, Call, Constant, Program, Var, mapped, variables
+from graphgrad.compiling.rewrites import IN_PLACE, RULES, Context
 
 _LIKE = {np.ones_like, np.zeros_like, np.full_like}
+_ROUNDS = 4
+_COMPARED = 1 << 16  # bytes of constants that are compared by content
 _LARGEST = 1 << 20  # bytes of a constant that is kept instead of computed
 
 
-def optimized(program: Program) -> Program:
-    """Return a shorter program with the same results."""
+def optimized(program: Program, *, later: bool = False) -> Program:
+    """Return a shorter program with the same results.
+
+    ``later`` says that part of it will run after the user got the results, and may have written
+    into them and into the inputs.
+    """
     written = _written(program)
-    program = _folded(program, written)
-    program = _shared(program, written)
-    return _without_unneeded(program, written)
+    for _ in range(_ROUNDS):
+        before = len(program.calls)
+        program = _folded(program, written)
+        program = _rewritten(program, written, later=later)
+        program = _shared(program, written)
+        program = _without_unneeded(program, written)
+        if len(program.calls) == before:
+            break
+    return program
+
+
+def _rewritten(program: Program, written: set[Var], *, later: bool) -> Program:
+    """Apply the rules of rewrites.py to each call."""
+    known = Context(program, written, later=later)
+    new: dict[Var, Any] = {}
+    calls = []
+
+    def change(x: Any) -> Any:
+        return new.get(x, x) if isinstance(x, Var) else x
+
+    for old in program.calls:
+        call = _changed(old, change)
+        if _movable(old, written) and isinstance(call.out, Var):
+            found = None
+            for rule in RULES:
+                found = rule(call, known)
+                if isinstance(found, Call):
+                    call = found
+                elif found is not None:
+                    break
+            if found is not None and not isinstance(found, Call):
+                known.replace(call.out, found)
+                new[call.out] = found
+                continue
+            known.makers[call.out] = call
+        else:
+            for rule in IN_PLACE:
+                call = rule(call, known) or call
+        calls.append(call)
+    for call in calls:
+        for v in call.outputs():
+            of = new.get(v.gradient_of) if v.gradient_of is not None else None
+            v.gradient_of = of if isinstance(of, Var) else v.gradient_of
+    return _replaced(program, new, calls)
 
 
 def _written(program: Program) -> set[Var]:
@@ -82,29 +130,28 @@ def _value(call: Call) -> Any:
         )
         value = np.ascontiguousarray(filled) if filled.shape else filled
         return Constant(value) if value.nbytes <= _LARGEST else None
-    if function.style == "binary" and function.text == "*":
-        for one, other in (args, args[::-1]):
-            if isinstance(one, Constant) and isinstance(other, Var) and _is_one(one.array):
-                same = (other.shape, other.dtype) == (call.out.shape, call.out.dtype)
-                return other if same and other.scalar == call.out.scalar else None
     if any(variables(args)) or any(variables(dict(call.kwargs))) or function.style == "method":
         return None
     plain = mapped(args, lambda c: c.array), mapped(dict(call.kwargs), lambda c: c.array)
-    value = function.call(*plain[0], **plain[1])
+    kind: Any = "ignore" if call.section == "backward" else "raise"
+    try:  # where NumPy warns, it must warn at each call
+        with np.errstate(all=kind):
+            value = function.call(*plain[0], **plain[1])
+    except Exception:  # noqa: BLE001 - the program raises it
+        return None
     if isinstance(value, np.ndarray) and value.nbytes <= _LARGEST:
         return Constant(value)
     return value if isinstance(value, np.generic) else None
-
-
-def _is_one(array: Any) -> bool:
-    return bool(array.size) and array.size <= 1 << 16 and bool((array == 1).all())
 
 
 def _key(x: Any) -> Any:
     if isinstance(x, Var):
         return x
     if isinstance(x, Constant):
-        return ("array", id(x.array))
+        array = x.array
+        if array.nbytes > _COMPARED or array.dtype == object:
+            return ("array", id(array))
+        return ("array", array.dtype.str, array.shape, array.strides, array.tobytes())
     if isinstance(x, tuple | list):
         return (type(x), *map(_key, x))
     if isinstance(x, dict):

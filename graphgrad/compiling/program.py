@@ -30,6 +30,7 @@ class Var:
     scalar: bool = False  # a NumPy scalar, not an array
     name: str | None = None
     root: "Var | None" = None  # the first value in the same memory; None for itself
+    gradient_of: "Var | None" = None
 
     @property
     def memory(self) -> "Var":

@@ -6,7 +6,7 @@ import linecache
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,8 @@ class Listing:
         self._taken = Names()
         self._functions: list[str] = []
         self._decides = False
+        self.known: dict[Var, str] = {}  # names in earlier functions
+        self.single: set[str] = set()  # functions that return one value
 
     # ------------------------------------------------------------------------ writing
 
@@ -51,19 +53,21 @@ class Listing:
         self,
         program: Program,
         name: str,
-        gradients: Mapping[Var, Var] | None = None,
         *,
         title: str = "",
         value: str = "result",
     ) -> str:
         """Write a program as a function; return its text.
 
-        ``gradients`` says of which value a value is the gradient, ``title`` what was compiled, and
-        ``value`` how a result is called that has no name.
+        ``title`` says what was compiled, ``value`` how a result is called that has no name.
         """
         names = Names([name, "decide", "Decided", *self.namespace, *self._names_of(program)])
-        text = _Writer(self, program, names, gradients or {}, value).function(name, title)
+        writer = _Writer(self, program, names, value)
+        text = writer.function(name, title)
         self._functions.append(text)
+        self.known |= writer.names
+        if len(writer.final) == 1:
+            self.single.add(name)
         return text
 
     def _names_of(self, program: Program) -> list[str]:
@@ -107,8 +111,8 @@ class Listing:
         if isinstance(x, np.ndarray) and x.dtype != object:
             key = (x.dtype.str, x.shape, x.strides, x.tobytes())
         if key not in self._objects:
-            name = self._taken.fresh(_name_of_array(x)) if isinstance(x, np.ndarray) else None
-            name = name or self._taken.numbered("c")
+            wish = _name_of_array(x) if isinstance(x, np.ndarray) else None
+            name = self._taken.numbered("c") if wish is None else self._taken.fresh(wish)
             self._objects[key] = name
             self.constants[name] = self.namespace[name] = x
         return self._objects[key]
@@ -161,12 +165,12 @@ def _joined(imports: Iterable[str]) -> tuple[list[str], list[str]]:
     ], sorted(aliases)
 
 
-def _name_of_array(array: Any) -> str:
+def _name_of_array(array: Any) -> str | None:
     text = array_text(array) if array.size <= 1 << 16 and array.dtype != object else ""
     kind = re.match(r"np\.(arange|zeros|ones)\(", text)
     if kind and array.ndim <= 2 and text.count(",") <= array.ndim:  # noqa: PLR2004
         return "_".join([kind.group(1), "x".join(map(str, array.shape))])
-    return "mask" if array.dtype == bool else "c1"
+    return None
 
 
 def _literal(x: Any) -> str:
@@ -203,33 +207,33 @@ class _Writer:
         listing: Listing,
         program: Program,
         names: Names,
-        gradients: Mapping[Var, Var],
         value: str,
     ) -> None:
         self._listing, self._program = listing, program
         self._expressions = Expressions(self._read, listing.object)
-        self._nested: dict[Var, Text] = {}
-        self._written: dict[Var, Text] = {}
-        self._names: dict[Var, str] = {}
-        self._final = [*map(_value_of, program.results), *_effects(program), *program_kept(program)]
+        self._nested: dict[Var, Call] = {}
+        self._writes = [(k, call.mutates) for k, call in enumerate(program.calls) if call.mutates]
+        self._runs = _runs(program)
+        self._makers = {c.out: c for c in program.calls if isinstance(c.out, Var)}
+        self.names: dict[Var, str] = {}
+        self.final = [*map(_value_of, program.results), *_effects(program), *program_kept(program)]
         self._name_inputs(names)
-        self._nest(gradients)
-        self._name_values(names, gradients, value)
+        self._nest()
+        self._name_values(names, value)
 
     def _read(self, x: Var) -> Text:
         nested = self._nested.get(x)
         if nested is None:
-            return Text(self._names.get(x, x.name or "t00"), ATOM)
-        return nested
+            return Text(self.names.get(x, x.name or "t00"), ATOM)
+        return self._expressions.call(nested)
 
     # ------------------------------------------------------------------------- nesting
 
-    def _nest(self, gradients: Mapping[Var, Var]) -> None:
+    def _nest(self) -> None:
         """Put values without names that are used once into the expression that uses them."""
         calls = self._program.calls
         uses = Counter(v for call in calls for v in call.inputs())
-        finals = Counter(variables(tuple(self._final)))
-        named = {v for v in gradients if gradients[v].name}
+        finals = Counter(variables(tuple(self.final)))
         makers: dict[Var, int] = {}
         for k, call in enumerate(calls):
             candidates = [
@@ -241,7 +245,7 @@ class _Writer:
             out = call.out
             if (
                 isinstance(out, Var)
-                and not (out.name or out in named)
+                and not (out.name or _has_named_value(out))
                 and call.pure
                 and not call.mutates
                 and call.guard is UNGUARDED
@@ -250,84 +254,89 @@ class _Writer:
         if not calls or calls[-1].section == "forward":
             for v in finals:
                 k = makers.get(v)
-                if k is not None and finals[v] == 1 and not uses[v] and self._may_move(k, len(calls)):
-                    text = self._expressions.call(calls[k])
-                    if len(text.text) <= _LONGEST:
-                        self._nested[v] = text
+                if (
+                    k is not None
+                    and finals[v] == 1
+                    and not uses[v]
+                    and self._may_move(k, len(calls))
+                ):
+                    self._put(None, [v])
 
-    def _put(self, call: Call, candidates: list[Var]) -> None:
-        makers = {v: self._written[v] for v in candidates if v in self._written}
-        self._nested.update(makers)
-        text = self._expressions.call(call)
-        while makers and len(text.text) > _LONGEST:
-            longest = max(makers, key=lambda v: len(makers[v].text))
-            del makers[longest], self._nested[longest]
-            text = self._expressions.call(call)
-        if isinstance(call.out, Var):
-            self._written[call.out] = text
+    def _put(self, call: Call | None, candidates: list[Var]) -> None:
+        """Put candidates into a call, or one into the return statement, as far as it stays short."""
+        self._nested.update((v, self._makers[v]) for v in candidates)
+        left = list(candidates)
+        while left:
+            lengths = {v: len(self._read(v).text) for v in left}
+            whole = (
+                max(lengths.values()) if call is None else len(self._expressions.call(call).text)
+            )
+            if whole <= _LONGEST:
+                break
+            longest = max(left, key=lengths.__getitem__)
+            left.remove(longest)
+            del self._nested[longest]
 
     def _may_move(self, start: int, end: int) -> bool:
         """Whether a call may run at a later place: nothing in between writes what it reads."""
-        calls = self._program.calls
-        if end < len(calls) and calls[start].section != calls[end].section:
+        if self._runs[start] != self._runs[min(end, len(self._runs) - 1)]:
             return False
-        read = {v.memory for v in self._all_inputs(calls[start])}
-        if any(v.memory in read for call in calls[start + 1 : end] for v in call.mutates):
-            return False
-        return all(call.section == calls[start].section for call in calls[start:end])
+        if not self._writes:
+            return True
+        read = {v.memory for v in self._all_inputs(self._program.calls[start])}
+        written = (v for k, into in self._writes if start < k < end for v in into)
+        return not any(v.memory in read for v in written)
 
     def _all_inputs(self, call: Call) -> set[Var]:
         found = set(call.inputs())
         for v in list(found):
             if v in self._nested:
-                found |= self._all_inputs(self._maker(v))
+                found |= self._all_inputs(self._nested[v])
         return found
-
-    def _maker(self, v: Var) -> Call:
-        return next(c for c in self._program.calls if c.out is v)
 
     # ------------------------------------------------------------------------- names
 
     def _name_inputs(self, names: Names) -> None:
         inputs = self._program.inputs
-        wishes = [v.name or source.name for v, source in inputs]
+        known = self._listing.known
+        wishes = [known.get(v) or v.name or source.name for v, source in inputs]
         for (var, _), short in zip(inputs, shortened(wishes), strict=True):
-            self._names[var] = names.fresh(short)
+            self.names[var] = names.fresh(short)
 
-    def _name_values(self, names: Names, gradients: Mapping[Var, Var], value: str) -> None:
+    def _name_values(self, names: Names, value: str) -> None:
         finals = set(variables(tuple(map(_value_of, self._program.results))))
         calls = self._program.calls
         for call in calls:
             for var in call.outputs():
-                if var not in self._names and var.name:
-                    self._names[var] = names.fresh(var.name)
+                if var not in self.names and var.name:
+                    self.names[var] = names.fresh(var.name)
         for call in calls:
             for var in call.outputs():
-                of = gradients.get(var)
-                if var in self._names or var in self._nested:
+                of = var.gradient_of
+                if var in self.names or var in self._nested:
                     continue
-                if of is not None and of in self._names:
-                    self._names[var] = names.fresh(f"d{self._names[of]}")
+                if of is not None and of in self.names:
+                    self.names[var] = names.fresh(f"d{self.names[of]}")
         for call in calls:
             for var in call.outputs():
-                if var in self._names or var in self._nested:
+                if var in self.names or var in self._nested:
                     continue
                 if var in finals and call.section == "forward":
-                    self._names[var] = names.fresh(value)
+                    self.names[var] = names.fresh(value)
                 else:
                     letter = "t" if call.section == "forward" else "g"
-                    self._names[var] = names.numbered(letter)
+                    self.names[var] = names.numbered(letter)
 
     # -------------------------------------------------------------------------- lines
 
     def function(self, name: str, title: str) -> str:
         """Return the text of the function."""
-        parameters = [self._names[var] for var, _ in self._program.inputs]
+        parameters = [self.names[var] for var, _ in self._program.inputs]
         head = f"def {name}({', '.join(parameters)}):"
         if len(head) > _WIDTH:
             head = _filled(f"def {name}(", parameters, "):")
-        values = [self._final_text(x) for x in self._final]
-        returned = f"    return {', '.join(values)}{',' if len(values) == 1 else ''}"
+        values = [self._as_final(x) for x in self.final]
+        returned = f"    return {', '.join(values)}"
         if not values:
             returned = "    return ()"
         elif len(returned) > _WIDTH:
@@ -336,17 +345,17 @@ class _Writer:
         return "\n".join(lines) + "\n"
 
     def _docstring(self, title: str) -> list[str]:
-        inputs = [(self._names[v], v) for v, _ in self._program.inputs]
+        inputs = [(self.names[v], v) for v, _ in self._program.inputs]
         arrays = [(name, v) for name, v in inputs if v.shape is not None]
-        lines = [f"{title or 'A program of NumPy calls'}, written by graphgrad; for"]
+        lines = [f"{title or 'A program'}, written by graphgrad for these arguments:"]
         width = max((len(name) for name, _ in arrays), default=0)
         of = max((len(str(v.dtype)) for _, v in arrays), default=0)
         rows = [f"{name:<{width}}  {v.dtype!s:<{of}}  {_shape(v)}".rstrip() for name, v in arrays]
         if not rows:
-            return [f'    """{lines[0].removesuffix("; for")}."""']
+            return [f'    """{lines[0].removesuffix(" for these arguments:")}."""']
         return [f'    """{lines[0]}', "", *(f"    {row}" for row in rows), '    """']
 
-    def _final_text(self, x: Any) -> str:
+    def _as_final(self, x: Any) -> str:
         if isinstance(x, Constant) and x.array.dtype != object:
             return f"np.copy({self._expressions.text(x)})"
         return self._expressions.text(x)
@@ -368,10 +377,14 @@ class _Writer:
         for section, statements in sections:
             indent = "    "
             if section == "backward":
-                lines += ["", "    # backward", '    with np.errstate(all="ignore"):']
+                lines += [
+                    "",
+                    "    # ---------- backward ----------",
+                    '    with np.errstate(all="ignore"):',
+                ]
                 indent = "        "
             elif several and not lines:
-                lines += ["    # forward"]
+                lines += ["    # ---------- forward ----------"]
             elif several:
                 lines += [""]
             lines += _aligned(statements, indent)
@@ -390,27 +403,44 @@ class _Writer:
     def _decision(self, call: Call) -> str:
         decide = self._listing.decide()
         x = call.args[0] if call.args else None
-        plain = call.function.text == "bool" and isinstance(x, Var) and x.dtype == bool and not x.shape
+        plain = (
+            call.function.text == "bool" and isinstance(x, Var) and x.dtype == bool and not x.shape
+        )
         text = self._expressions.text(x) if plain else self._expressions.call(call).text
         statement = f"{decide}({text}, {call.guard!r})"
         if isinstance(call.out, Var) and self._is_used(call.out):
-            name = self._names[call.out]
+            name = self.names[call.out]
             return f"{name} = {self._expressions.call(call).text}; {decide}({name}, {call.guard!r})"
         return statement
 
     def _is_used(self, v: Var) -> bool:
         read = (x for call in self._program.calls for x in call.inputs())
-        return v in read or v in set(variables(tuple(self._final)))
+        return v in read or v in set(variables(tuple(self.final)))
 
     def _targets(self, out: Any) -> str:
         if out is None:
             return ""
         if isinstance(out, Var):
-            return self._names[out]
+            return self.names[out]
         if isinstance(out, tuple):
             inner = ", ".join(self._targets(part) or "_" for part in out)
             return f"{inner}," if len(out) == 1 else inner
         return "_"
+
+
+def _has_named_value(var: Var) -> bool:
+    """Whether a value is the gradient of one that has a name."""
+    return var.gradient_of is not None and var.gradient_of.name is not None
+
+
+def _runs(program: Program) -> list[int]:
+    """Number the runs of calls of one section."""
+    numbers, number, section = [], 0, None
+    for call in program.calls:
+        number += call.section != section
+        section = call.section
+        numbers.append(number)
+    return numbers
 
 
 def _value_of(result: Any) -> Any:
@@ -437,22 +467,23 @@ def _aligned(statements: list[tuple[str, str, str]], indent: str) -> list[str]:
     widths = [len(indent) + len(text) for text, _, _ in statements]
     column = max((w for w in widths if w <= _COLUMN), default=0) + 2
     shapes = max((len(shape) for _, shape, _ in statements if len(shape) <= 16), default=0)  # noqa: PLR2004
+    users = [of for text, _, of in statements if of != text]
+    beside = all(column + 4 + shapes + len(user) <= _WIDTH for user in users)
     lines, seen = [], ""
     for text, shape, of in statements:
         line = f"{indent}{text}"
-        user = "" if of == seen or of == text else of
+        user = "" if of in (seen, text) else of
         seen = of or seen
-        note = f"{shape:<{shapes}}  {user}".rstrip() if user else shape
         if len(line) > _WIDTH:
             line = _broken(line, indent)
-        if not note:
-            lines.append(line)
-            continue
+        fits = "\n" not in line and (not beside or len(line) <= column)
+        if user and not (beside and fits):
+            lines.append(_cut(f"{indent}# {user}"))
+            user = ""
+        note = f"{shape:<{shapes}}  {user}".strip() if user else shape
         start = max(column, len(line) + 2)
-        if "\n" in line or start + 2 + len(note) > _WIDTH and start > column + 12:
-            lines += [_cut(f"{indent}# {note}"), line]
-            continue
-        lines.append(_cut(f"{line:<{start}}# {note}"))
+        fits = "\n" not in line and start + 2 + len(note) <= _WIDTH
+        lines.append(f"{line:<{start}}# {note}" if note and fits else line)
     return lines
 
 
