@@ -254,7 +254,7 @@ class Compiled:
         """
         if self._latest is None:
             why = next(iter(self._refused.values()), "it has not been called yet")
-            message = f"compile: {_name_of(self._f)} has no program: {why}"
+            message = f"compile: {function_name(self._f)} has no program: {why}"
             raise GraphError(message)
         return self._latest.source
 
@@ -283,17 +283,17 @@ class Compiled:
         lines += [
             f"{self._described(key)} runs as usual: {why}" for key, why in self._refused.items()
         ]
-        return "\n".join(lines) or f"{_name_of(self._f)} has not been called yet"
+        return "\n".join(lines) or f"{function_name(self._f)} has not been called yet"
 
     def _described(self, key: Any) -> str:
         names = self._names.get(key, [])
         kinds = [f"{name} {_shown(kind)}" for name, kind in zip(names, key[1:], strict=True)]
         recording = "" if key[0] else " under no_grad()"
-        return f"{_name_of(self._f)}({', '.join(kinds)}){recording}"
+        return f"{function_name(self._f)}({', '.join(kinds)}){recording}"
 
     def __repr__(self) -> str:
         """Show what is compiled."""
-        return f"<compiled {_name_of(self._f)}>"
+        return f"<compiled {function_name(self._f)}>"
 
 
 def _shown(kind: Any) -> str:
