@@ -2,8 +2,10 @@
 
 import functools
 import inspect
+import os
 import types
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -22,6 +24,7 @@ from graphgrad.engine.record import constant
 from graphgrad.engine.recording import switches, tracers
 from graphgrad.engine.trees import flatten
 from graphgrad.errors import GraphError
+from graphgrad.files import atomic_write
 from graphgrad.randomness import default_generator
 
 P = ParamSpec("P")
@@ -257,11 +260,29 @@ class Compiled:
         GraphError
             If there is no program.
         """
+        return self._program().source
+
+    def _program(self) -> Runnable:
         if self._latest is None:
             why = next(iter(self._refused.values()), "it has not been called yet")
             message = f"compile: {function_name(self._f)} has no program: {why}"
             raise GraphError(message)
-        return self._latest.source
+        return self._latest
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the latest program to a Python file.
+
+        The file runs on NumPy alone, or its docstring says for which functions it needs graphgrad.
+        It is complete or missing, however the process ends.
+
+        Raises
+        ------
+        GraphError
+            If there is no program.
+        """
+        text = self._program().listing.whole(alone=True)
+        with atomic_write(Path(path)) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
 
     def explain(self) -> str:
         """Say of each kind of call whether it runs as a program, and if not, why.

@@ -39,6 +39,7 @@ class Expressions:
 
     def __init__(self, read: Callable[[Var], Text], other: Callable[[Any], str]) -> None:
         self._read, self._other = read, other
+        self._exact = False  # whether dtypes must be objects of np.dtype
 
     # ------------------------------------------------------------------------- values
 
@@ -61,7 +62,7 @@ class Expressions:
         if isinstance(x, np.generic) and x.dtype.kind in "biuf":
             return Text(scalar_text(x), ATOM)
         if isinstance(x, np.dtype):
-            return Text(dtype_text(x), ATOM)
+            return Text(f"np.dtype({dtype_text(x)})" if self._exact else dtype_text(x), ATOM)
         if isinstance(x, type) and issubclass(x, np.generic):
             return Text(f"np.{x.__name__}", ATOM)
         if isinstance(x, type) and x.__module__ == "builtins":
@@ -114,7 +115,10 @@ class Expressions:
             return self._method(word, args, kwargs)
         if function.module:
             word = self._other(function)
-        return Text(f"{word}({self._arguments(args, kwargs)})", ATOM)
+        self._exact = bool(function.module)
+        text = self._arguments(args, kwargs)
+        self._exact = False
+        return Text(f"{word}({text})", ATOM)
 
     def _arguments(self, args: Any, kwargs: dict[str, Any]) -> str:
         return ", ".join(

@@ -5,12 +5,14 @@ import importlib
 import linecache
 import re
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphgrad.compiling.carry import CannotCarry, Carried
 from graphgrad.compiling.expressions import ATOM, Expressions, Text
 from graphgrad.compiling.kernels import name_of
 from graphgrad.compiling.literals import array_text, dtype_text
@@ -33,13 +35,22 @@ class Decided(Exception):
 '''
 
 
+class _Called(NamedTuple):
+    """A function that a program calls."""
+
+    function: Callable[..., Any]
+    home: str  # the package
+    line: str  # which imports it
+
+
 class Listing:
     """Python text of one or several programs, and the names that it uses."""
 
     def __init__(self) -> None:
         self.namespace: dict[str, Any] = {"np": np}
         self.constants: dict[str, Any] = {}  # by name
-        self._imports: dict[str, str] = {}  # lines of imports by the name that they bring
+        self._called: dict[str, _Called] = {}  # functions of others than NumPy, by name
+        self._titles: list[str] = []
         self._objects: dict[Any, str] = {}
         self._taken = Names()
         self._functions: list[str] = []
@@ -65,6 +76,7 @@ class Listing:
         writer = _Writer(self, program, names, value)
         text = writer.function(name, title)
         self._functions.append(text)
+        self._titles.append(title or name)
         self.known |= writer.names
         if len(writer.final) == 1:
             self.single.add(name)
@@ -83,10 +95,11 @@ class Listing:
             return found
         first, _, rest = function.text.partition(".")
         op = getattr(sys.modules.get(function.module), first, None)
-        if isinstance(op, Op) and rest == "forward" and function.module.startswith("graphgrad."):
-            found = first = name_of(op)
-            line = f"from graphgrad.compiling.kernels import {first}"
-            self.namespace[first] = op.forward
+        home = function.module.partition(".")[0]
+        if isinstance(op, Op) and rest == "forward" and home == "graphgrad":
+            found = name_of(op)
+            line = f"from graphgrad.compiling.kernels import {found}"
+            self.namespace[found] = op.forward
         else:
             found = function.text
             line = f"from {function.module} import {first}"
@@ -95,7 +108,7 @@ class Listing:
                 found = self._taken.fresh(first.strip("_"))
                 line += f"\n{found} = {function.text}"
                 self.namespace[found] = op.forward
-        self._imports[first] = line
+        self._called[found] = _Called(function.call, home, line)
         self._objects[key] = found
         return found
 
@@ -124,21 +137,44 @@ class Listing:
 
     # ------------------------------------------------------------------------- whole
 
-    def whole(self) -> str:
-        """Return all functions with their imports and constants."""
+    def whole(self, *, alone: bool = False) -> str:
+        """Return all functions with imports and constants.
+
+        ``alone`` brings along what they call of graphgrad where that is possible.
+        """
+        carried, missing = self._carried() if alone else (Carried(), list(self._called))
         constants = [f"{name} = {_literal(x)}" for name, x in self.constants.items()]
-        used = "\n".join(constants)
-        lines = [f"import {m}" for m in ("base64", "zlib") if f"{m}." in used]
-        lines += ["", "import numpy as np"] if lines else ["import numpy as np"]
-        imports, aliases = _joined(self._imports.values())
-        lines += ["", *imports] if imports else []
-        parts = ["\n".join(lines) + "\n"]
+        written = "\n".join([*constants, *carried.texts.values()])
+        plain = {f"import {m}" for m in ("base64", "zlib") if f"{m}." in written}
+        plain |= carried.imports - {"import numpy as np"}
+        imports, aliases = _joined([self._called[name].line for name in missing])
+        blocks = [sorted(plain), ["import numpy as np"], imports]
+        head = "\n\n".join("\n".join(block) for block in blocks if block)
         if aliases or constants:
-            parts[0] += "\n" + "\n".join([*aliases, *map(_wrapped_constant, constants)]) + "\n"
+            head += "\n\n" + "\n".join([*aliases, *map(_wrapped_constant, constants)])
+        parts = [head, *carried.texts.values()]
         if self._decides:
             parts += [_DECIDED, _DECIDE]
         parts += self._functions
-        return "\n\n".join(part.strip("\n") + "\n" for part in parts).rstrip("\n") + "\n"
+        text = "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+        return f"{self._about(missing)}\n\n{text}" if alone else text
+
+    def _carried(self) -> tuple[Carried, list[str]]:
+        """Return the sources of functions, and the names of those that must be imported."""
+        carried, missing = Carried(), []
+        for name, called in self._called.items():
+            try:
+                carried.add(name, called.function)
+            except CannotCarry:
+                missing.append(name)
+        return carried, missing
+
+    def _about(self, missing: list[str]) -> str:
+        homes = sorted({self._called[name].home for name in missing})
+        needs = f"It needs {' and '.join(homes)}, for {', '.join(missing)}." if missing else ""
+        lines = textwrap.wrap(needs or "It runs on NumPy alone.", _WIDTH)
+        titles = " and ".join(self._titles)
+        return "\n".join([f'"""{titles}, written by graphgrad.', "", *lines, '"""'])
 
     def run(self, decided: type[Exception]) -> Callable[[str], Callable[..., Any]]:
         """Execute the functions; return how to get one by name. A wrong decision raises the type."""
@@ -158,9 +194,9 @@ def _joined(imports: Iterable[str]) -> tuple[list[str], list[str]]:
         names.setdefault(module, []).append(name)
         aliases += rest
     return [
-        _filled(f"from {m} import (", sorted(n), ")")
-        if len(f"from {m} import {', '.join(n)}") > _WIDTH
-        else f"from {m} import {', '.join(sorted(n))}"
+        _filled(f"from {m} import (", sorted(set(n)), ")")
+        if len(f"from {m} import {', '.join(set(n))}") > _WIDTH
+        else f"from {m} import {', '.join(sorted(set(n)))}"
         for m, n in sorted(names.items())
     ], sorted(aliases)
 
