@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import copy
 import functools
 import inspect
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.compiling.literals import array_text, dtype_text, number_text, scalar_text
+from graphgrad.errors import GraphgradError
 from graphgrad.ops import choice
 
 _NUMPYS_OWN = {choice.keep: choice._masked}  # of functions that also take Tensors
@@ -46,6 +48,9 @@ class Carried:
             raise
 
     def _function(self, name: str, function: Any) -> None:
+        if isinstance(function, type):
+            self._class(name, function)
+            return
         cached = hasattr(function, "cache_info")
         function = inspect.unwrap(_NUMPYS_OWN.get(function, function))
         if not isinstance(function, types.FunctionType) or not name.isidentifier():
@@ -57,12 +62,46 @@ class Carried:
         tree = _definition(function)
         tree.name = name
         _bare(tree)
-        for used in sorted({n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}):
-            if used in function.__globals__ and used not in _locals(tree):
-                self._value(used, function.__globals__[used])
+        self._names(tree, function.__globals__)
         if cached:  # what it returns may have a state, such as a generator
             self.imports.add("import functools")
         self.texts[name] = ("@functools.cache\n" if cached else "") + ast.unparse(tree)
+
+    def _partial(self, name: str, x: functools.partial[Any]) -> None:
+        if self._is_known(name, x):
+            return
+        self._value(x.func.__name__, x.func)
+        self.imports.add("import functools")
+        words = [x.func.__name__, *map(literal, x.args)]
+        words += [f"{k}={literal(v)}" for k, v in x.keywords.items()]
+        self.texts[name] = f"{name} = functools.partial({', '.join(words)})"
+
+    def _names(self, tree: ast.AST, known: dict[str, Any]) -> None:
+        own = _locals(tree)
+        for used in sorted({n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}):
+            if used in known and used not in own:
+                self._value(used, known[used])
+
+    def _class(self, name: str, kind: type) -> None:
+        """Take the source of a named tuple with its methods."""
+        tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+        if not (issubclass(kind, tuple) and hasattr(kind, "_fields")):
+            raise CannotCarry(f"the class {name}")
+        if self._is_known(name, kind):
+            return
+        assert isinstance(tree, ast.ClassDef)
+        for node in tree.body:
+            if isinstance(node, ast.AnnAssign):
+                plain = isinstance(node.annotation, ast.Name) and hasattr(
+                    builtins, node.annotation.id
+                )
+                node.annotation = node.annotation if plain else ast.Name("object", ast.Load())
+            if isinstance(node, ast.FunctionDef):
+                decorators = node.decorator_list
+                _bare(node)
+                node.decorator_list = decorators
+        self._names(tree, vars(sys.modules[kind.__module__]))
+        self.texts[name] = ast.unparse(ast.fix_missing_locations(tree))
 
     def _is_known(self, name: str, x: Any) -> bool:
         if name in self._values:
@@ -78,17 +117,24 @@ class Carried:
             if x.__name__.startswith("graphgrad"):
                 raise CannotCarry(f"the module {x.__name__}")
             self.imports.add(f"import {x.__name__}" + ("" if x.__name__ == name else f" as {name}"))
-        elif home.startswith("graphgrad") and callable(x) and not isinstance(x, type):
+        elif isinstance(x, type) and issubclass(x, GraphgradError):
+            base = next(c for c in x.__mro__ if c.__module__ == "builtins")
+            self.texts.setdefault(name, f"{name} = {base.__name__}")
+        elif isinstance(x, functools.partial):
+            self._partial(name, x)
+        elif callable(x) and home.startswith("numpy") and not isinstance(x, np.ufunc | type):
+            self.imports.add(f"from {home} import {x.__name__}")
+        elif home.startswith("graphgrad") and callable(x):
             self._function(name, x)
-        elif isinstance(x, types.FunctionType | types.BuiltinFunctionType | type) and (
-            home.partition(".")[0] in sys.stdlib_module_names and home != "builtins"
+        elif callable(x) and hasattr(x, "__name__") and home != "builtins" and (
+            home.partition(".")[0] in sys.stdlib_module_names
         ):
             self.imports.add(f"from {home} import {x.__name__}")
         elif not hasattr(builtins, name) and not self._is_known(name, x):
             self.texts[name] = f"{name} = {literal(x)}"
 
 
-def _locals(tree: ast.FunctionDef) -> set[str]:
+def _locals(tree: ast.AST) -> set[str]:
     """Return what a function, or one inside it, assigns to."""
     names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return names | {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
@@ -104,14 +150,13 @@ def _definition(function: types.FunctionType) -> ast.FunctionDef:
         raise CannotCarry(function.__name__)
     for node in ast.walk(_module(function.__code__.co_filename)):
         if isinstance(node, ast.Lambda) and node.lineno == function.__code__.co_firstlineno:
-            code = compile(ast.Expression(node), "", "eval").co_consts[0]
-            if code.co_code == function.__code__.co_code and (
-                code.co_names == function.__code__.co_names
-            ):
-                made = ast.parse("def f(): pass").body[0]
-                assert isinstance(made, ast.FunctionDef)
-                made.args, made.body = node.args, [ast.Return(node.body)]
-                return ast.fix_missing_locations(made)
+            body = node.body
+            place = (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset)
+            if place in set(function.__code__.co_positions()):
+                tree = ast.parse("def f(): pass").body[0]
+                assert isinstance(tree, ast.FunctionDef)
+                tree.args, tree.body = copy.deepcopy(node.args), [copy.deepcopy(ast.Return(node.body))]
+                return ast.fix_missing_locations(tree)
     raise CannotCarry("a lambda")
 
 
@@ -147,7 +192,7 @@ def literal(x: Any) -> str:
         return f"np.dtype({dtype_text(x)})"
     if isinstance(x, np.ufunc) or (isinstance(x, type) and issubclass(x, np.generic)):
         return f"np.{x.__name__}"
-    if isinstance(x, type) and x.__module__ == "builtins":
+    if isinstance(x, type) and getattr(builtins, x.__name__, None) is x:
         return x.__name__
     if type(x) in (int, float):
         return number_text(x)

@@ -60,6 +60,7 @@ class Runnable:
         self.verified = False
         listing = self.listing = Listing()
         name, value = function_name(f), value_name(f)
+        self.name = name
         text = listing.add(program, name, title=title(f), value=value)
         if backward is not None:
             text += listing.add(backward, f"{name}_backward", title=f"The gradients of {name}")

@@ -1,5 +1,6 @@
 """Calls written as Python expressions, with the parentheses that they need and no others."""
 
+import builtins
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -65,7 +66,7 @@ class Expressions:
             return Text(f"np.dtype({dtype_text(x)})" if self._exact else dtype_text(x), ATOM)
         if isinstance(x, type) and issubclass(x, np.generic):
             return Text(f"np.{x.__name__}", ATOM)
-        if isinstance(x, type) and x.__module__ == "builtins":
+        if isinstance(x, type) and getattr(builtins, x.__name__, None) is x:
             return Text(x.__name__, ATOM)
         if x is None or x is Ellipsis or type(x) in (bool, str):
             return Text("..." if x is Ellipsis else repr(x), ATOM)
@@ -103,12 +104,12 @@ class Expressions:
         if style == "unary":
             return Text(f"{word}{self._at(args[0], UNARY)}", UNARY)
         if style == "in place":
-            return Text(f"{self.text(args[0])} {word} {self.text(args[1])}", 0)
+            return Text(f"{self.text(args[0])} {word} {self.text(_plain_number(args[1], args[0]))}", 0)
         if style == "index":
             return Text(f"{self._base(args[0])}[{self._index(args[1])}]", ATOM)
         if style == "assign":
             left = f"{self._base(args[0])}[{self._index(args[1])}]"
-            return Text(f"{left} = {self.text(args[2])}", 0)
+            return Text(f"{left} {word or '='} {self.text(_plain_number(args[2], args[0]))}", 0)
         if style == "attribute":
             return Text(f"{self._base(args[0])}.{word}", ATOM)
         if style == "method":
@@ -137,6 +138,9 @@ class Expressions:
         of, rest = args[0], args[1:]
         if word in {"sum", "prod", "max", "min", "all", "any", "mean"} and not rest:
             kwargs = _without_defaults(kwargs)
+            axis = kwargs.get("axis")
+            if type(axis) is tuple and len(axis) == 1:
+                kwargs["axis"] = axis[0]
         if word == "reshape" and len(rest) == 1 and type(rest[0]) is tuple and rest[0]:
             rest = rest[0]
         return Text(f"{self._base(of)}.{word}({self._arguments(rest, kwargs)})", ATOM)
@@ -151,10 +155,9 @@ class Expressions:
             assert isinstance(first, Var)
             if _METHODS[word] in {"all", "any"} and first.dtype != bool:
                 return None
-            axis = kwargs.get("axis", 0)
-            if type(axis) is tuple and len(axis) == 1:
-                axis = axis[0]
-            return self._method(_METHODS[word], args, {"axis": axis, **_but_axis(kwargs)})
+            return self._method(_METHODS[word], args, {"axis": 0, **kwargs})
+        if word == "np.sum" and len(args) == 1 and array and kwargs.keys() <= _REDUCE:
+            return self._method("sum", args, kwargs)
         if word in _SIGNS and not kwargs and len(args) == 2 and _has_array(args):  # noqa: PLR2004
             return self._binary(_SIGNS[word], *args)
         if word == "np.negative" and not kwargs and array:
@@ -209,10 +212,6 @@ class Expressions:
 
 
 _REDUCE = {"axis", "keepdims", "dtype"}
-
-
-def _but_axis(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in kwargs.items() if k != "axis"}
 
 
 def _without_defaults(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.compiling.program import UNGUARDED, Call, Constant, Program, Var, mapped, variables
-from graphgrad.compiling.rewrites import IN_PLACE, RULES, Context
+from graphgrad.compiling.rewrites import IN_PLACE, RULES, Context, with_additions
 
 _LIKE = {np.ones_like, np.zeros_like, np.full_like}
 _ROUNDS = 4
@@ -31,7 +31,41 @@ def optimized(program: Program, *, later: bool = False) -> Program:
         program = _without_unneeded(program, written)
         if len(program.calls) == before:
             break
-    return program
+    program = _decided_once(program)
+    return program if later else _without_last_copies(program)
+
+
+def _without_last_copies(program: Program) -> Program:
+    """Return what was filled from zeros, not a copy of it, if nothing else is done with it."""
+    zeros = {c.out for c in program.calls if c.function.call is np.zeros}
+    memory = Counter(v.memory for v in program.needed())
+    later: set[Var] = set()  # memory that is read or written after a call
+    new: dict[Var, Any] = {}
+    kept = []
+    for call in reversed(program.calls):
+        x = call.args[0] if call.function.call is np.copy and len(call.args) == 1 else None
+        private = isinstance(x, Var) and x in zeros and not memory[x] and x not in later
+        if private and not call.kwargs and not any(v.memory is x for v in new.values()):
+            new[call.out] = x
+            continue
+        later |= {v.memory for v in (*call.inputs(), *call.mutates)}
+        kept.append(call)
+    return _replaced(program, new, kept[::-1])
+
+
+def _decided_once(program: Program) -> Program:
+    """Leave out decisions by a value that has been decided by before."""
+    decided: set[Any] = set()
+    calls = []
+    used = {v for call in program.calls for v in call.inputs()} | set(program.needed())
+    for call in program.calls:
+        if call.guard is not UNGUARDED and not call.mutates and call.out not in used:
+            key = (call.function.text, _key(call.args), call.guard)
+            if key in decided and call.pure:
+                continue
+            decided.add(key)
+        calls.append(call)
+    return dataclasses.replace(program, calls=calls)
 
 
 def _rewritten(program: Program, written: set[Var], *, later: bool) -> Program:
@@ -62,6 +96,7 @@ def _rewritten(program: Program, written: set[Var], *, later: bool) -> Program:
             for rule in IN_PLACE:
                 call = rule(call, known) or call
         calls.append(call)
+    calls = with_additions(calls, known)
     for call in calls:
         for v in call.outputs():
             of = new.get(v.gradient_of) if v.gradient_of is not None else None

@@ -141,7 +141,7 @@ def minus_zero(call: Call, known: Context) -> Any:
 
 
 def times_one(call: Call, known: Context) -> Any:
-    """``x * np.ones(x.shape)`` is x, if x is a new array."""
+    """``x * np.ones(n)`` is x, if x is a new array."""
     if (call.function.style, call.function.text) != ("binary", "*") or call.out in known.needed:
         return None
     for one, x in (call.args, call.args[::-1]):
@@ -152,7 +152,9 @@ def times_one(call: Call, known: Context) -> Any:
 
 
 def is_one(array: Any) -> bool:
-    """Whether all elements of a small array are 1."""
+    """Whether all elements of a small array are 1, and it leaves open the order of axes."""
+    if not leaves_order_open(array):
+        return False
     return bool(array.size) and array.size <= 1 << 16 and bool((array == 1).all())
 
 
@@ -186,7 +188,8 @@ def zeros_like_of_shape(call: Call, known: Context) -> Any:
     if isinstance(x, Constant):
         usual = x.array.flags.c_contiguous or x.array.ndim != len(shape)
     else:
-        usual = isinstance(x, Var) and x.shape is not None and len(x.shape) != len(shape)
+        usual = isinstance(x, Var | np.generic) and x.shape is not None
+        usual = usual and len(x.shape) != len(shape)
     usual = usual or len(shape) <= 1
     if not usual or type(shape) is not tuple:
         return None
@@ -210,10 +213,12 @@ def sum_with_axes_kept(call: Call, known: Context) -> Any:
     found = _shape_of_reshape(call)
     if found is None or not isinstance(found[0], Var) or known.uses[found[0]] != 1:
         return None
-    first = known.makers.get(found[0])
-    if first is None or first.function.text != "np.add.reduce" or len(first.args) != 1:
+    first = known.made_by(found[0], "name", "np.add.reduce")
+    first = first or known.made_by(found[0], "method", "sum")
+    if first is None or len(first.args) != 1:
         return None
-    x, axis = first.args[0], first.kwargs.get("axis", 0)
+    usual = None if first.function.style == "method" else 0
+    x, axis = first.args[0], first.kwargs.get("axis", usual)
     if first.kwargs.keys() - {"axis", "dtype", "keepdims"} or first.kwargs.get("keepdims"):
         return None
     if not isinstance(x, Var) or x.shape is None or axis is None or found[0].scalar:
@@ -235,17 +240,18 @@ def masked_bits(call: Call, known: Context) -> Any:
         return None
     bits = known.made_by(product.args[0], "method", "view")
     mask = product.args[1]
-    if bits is None or known.uses[bits.out] != 1 or not isinstance(mask, Var):
+    if bits is None or not isinstance(mask, Var):
         return None
     x = bits.args[0]
+    dtype = x.dtype if isinstance(x, Var) else x.array.dtype if isinstance(x, Constant) else None
     fits = (
-        isinstance(x, Var)
-        and x.dtype.kind == "f"
+        dtype is not None
+        and dtype.kind == "f"
         and mask.dtype == bool
         and bool(mask.shape)
         and not mask.scalar
-        and np.dtype(call.args[1]) == x.dtype
-        and np.dtype(bits.args[1]) == np.dtype(f"i{x.dtype.itemsize}")
+        and np.dtype(call.args[1]) == dtype
+        and np.dtype(bits.args[1]) == np.dtype(f"i{dtype.itemsize}")
     )
     return dataclasses.replace(call, function=_KEEP, args=(x, mask), kwargs={}) if fits else None
 
@@ -271,15 +277,19 @@ def _narrow(x: Any, known: Context) -> Any:
     """Return what is broadcast to an argument; None if nothing is."""
     if isinstance(x, Constant):
         array = x.array
-        # one with numbers in memory has a say in the order of the result's axes
-        open_order = array.ndim == 1 or not any(array.strides)
-        same = array.ndim and array.size > 1 and array.dtype.kind in "biuf" and open_order
+        same = array.ndim and array.size > 1 and array.dtype.kind in "biuf"
+        same = same and leaves_order_open(array)
         return array.reshape(-1)[0] if same and is_uniform(array) else None
     made = known.made_by(x, "name", "np.broadcast_to")
     if made is None or made.kwargs or not isinstance(made.args[0], Var):
         return None
     source = made.args[0]
     return source if source.shape is not None and source.dtype == x.dtype else None
+
+
+def leaves_order_open(array: Any) -> bool:
+    """Whether an operand has no say in the order of the axes of a result."""
+    return array.ndim <= 1 or not any(array.strides)
 
 
 def is_uniform(array: Any) -> bool:
@@ -299,6 +309,57 @@ def _broadcast(args: list[Any]) -> Any:
         return None if None in shapes else np.broadcast_shapes(*shapes)
     except ValueError:
         return None
+
+
+def _add_at(x: Any, index: Any, value: Any) -> None:
+    x[index] += value
+
+
+_ADD_AT = Function(_add_at, "assign", "+=")
+
+
+def with_additions(calls: list[Call], known: Context) -> list[Call]:
+    """Write ``y = x[i]; y += v; x[i] = y`` as ``x[i] += v``, as Python does too."""
+    found: list[Call] = []
+    for call in calls:
+        found.append(call)
+        if call.function.style != "assign" or call.function.text or len(found) < 3:  # noqa: PLR2004
+            continue
+        add = found[-2]
+        start = _start_of(found, add.args[0] if add.args else None)
+        if start is None:
+            continue
+        read = found[start]
+        x, index, value = call.args
+        same = read.function.style == "index" and read.args[0] is x and _same(read.args[1], index)
+        once = known.uses[read.out] == (2 if add.out is None else 1)
+        if not (same and once):
+            continue
+        inside = add.function.style == "in place" and add.function.text == "+=" and add.out is None
+        outside = (add.function.style, add.function.text) == ("binary", "+")
+        outside = outside and known.uses[add.out] == 1 and read.out.scalar
+        if value is (read.out if inside else add.out) and (inside or outside):
+            args = (x, index, add.args[1])
+            found[-2:] = [dataclasses.replace(call, function=_ADD_AT, args=args)]
+            del found[start]
+    return found
+
+
+def _start_of(calls: list[Call], x: Any) -> int | None:
+    """Return where x is read from an array, if nothing is written until the last two calls."""
+    for k in range(len(calls) - 3, max(-1, len(calls) - 15), -1):
+        if calls[k].mutates or not calls[k].pure:
+            return None
+        if calls[k].out is x:
+            return k
+    return None
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two indices are the same basic index."""
+    plain = (int, slice, type(None), type(Ellipsis))
+    parts = a if type(a) is tuple else (a,)
+    return all(type(part) in plain for part in parts) and bool(a == b)
 
 
 RULES: list[Callable[[Call, Context], Any]] = [

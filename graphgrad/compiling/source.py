@@ -121,12 +121,24 @@ class Listing:
             text = own if home == "builtins" else None
             return text or self.function(Function(x, "name", own, home or ""))
         key: Any = id(x)
+        if isinstance(x, tuple) and hasattr(x, "_fields"):
+            return self._record(x)
         if isinstance(x, np.ndarray) and x.dtype != object:
             key = (x.dtype.str, x.shape, x.strides, x.tobytes())
         if key not in self._objects:
             wish = _name_of_array(x) if isinstance(x, np.ndarray) else None
             name = self._taken.numbered("c") if wish is None else self._taken.fresh(wish)
             self._objects[key] = name
+            self.constants[name] = self.namespace[name] = x
+        return self._objects[key]
+
+    def _record(self, x: Any) -> str:
+        """Return the name of a named tuple."""
+        kind = type(x)
+        key = (kind, *map(repr, x))
+        if key not in self._objects:
+            self.function(Function(kind, "name", kind.__name__, kind.__module__))
+            name = self._objects[key] = self._taken.fresh(kind.__name__.lower().strip("_"))
             self.constants[name] = self.namespace[name] = x
         return self._objects[key]
 
@@ -150,9 +162,12 @@ class Listing:
         imports, aliases = _joined([self._called[name].line for name in missing])
         blocks = [sorted(plain), ["import numpy as np"], imports]
         head = "\n\n".join("\n".join(block) for block in blocks if block)
-        if aliases or constants:
-            head += "\n\n" + "\n".join([*aliases, *map(_wrapped_constant, constants)])
-        parts = [head, *carried.texts.values()]
+        fixed = [*aliases, *map(_wrapped_constant, constants)]
+        if fixed and not carried.texts:
+            head += "\n\n" + "\n".join(fixed)
+        parts = [head, *_grouped(carried.texts.values())]
+        if fixed and carried.texts:
+            parts.append("\n".join(fixed))
         if self._decides:
             parts += [_DECIDED, _DECIDE]
         parts += self._functions
@@ -184,6 +199,18 @@ class Listing:
         return namespace.__getitem__
 
 
+def _grouped(texts: Iterable[str]) -> list[str]:
+    """Put constants that follow each other into one block."""
+    blocks: list[str] = []
+    for text in texts:
+        plain = not text.startswith(("def ", "class ", "@"))
+        if blocks and plain and not blocks[-1].startswith(("def ", "class ", "@")):
+            blocks[-1] += f"\n{text}"
+        else:
+            blocks.append(text)
+    return blocks
+
+
 def _joined(imports: Iterable[str]) -> tuple[list[str], list[str]]:
     """Join imports from one module; aliases come after."""
     names: dict[str, list[str]] = {}
@@ -210,6 +237,9 @@ def _name_of_array(array: Any) -> str | None:
 
 
 def _literal(x: Any) -> str:
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        parts = zip(x._fields, x, strict=True)
+        return f"{type(x).__name__}({', '.join(f'{k}={_literal(v)}' for k, v in parts)})"
     return array_text(x) if isinstance(x, np.ndarray) and x.dtype != object else repr(x)
 
 
