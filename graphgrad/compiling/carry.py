@@ -126,8 +126,11 @@ class Carried:
             self.imports.add(f"from {home} import {x.__name__}")
         elif home.startswith("graphgrad") and callable(x):
             self._function(name, x)
-        elif callable(x) and hasattr(x, "__name__") and home != "builtins" and (
-            home.partition(".")[0] in sys.stdlib_module_names
+        elif (
+            callable(x)
+            and hasattr(x, "__name__")
+            and home != "builtins"
+            and (home.partition(".")[0] in sys.stdlib_module_names)
         ):
             self.imports.add(f"from {home} import {x.__name__}")
         elif not hasattr(builtins, name) and not self._is_known(name, x):
@@ -136,7 +139,9 @@ class Carried:
 
 def _locals(tree: ast.AST) -> set[str]:
     """Return what a function, or one inside it, assigns to."""
-    names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    names = {
+        n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
     return names | {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
 
 
@@ -155,7 +160,10 @@ def _definition(function: types.FunctionType) -> ast.FunctionDef:
             if place in set(function.__code__.co_positions()):
                 tree = ast.parse("def f(): pass").body[0]
                 assert isinstance(tree, ast.FunctionDef)
-                tree.args, tree.body = copy.deepcopy(node.args), [copy.deepcopy(ast.Return(node.body))]
+                tree.args, tree.body = (
+                    copy.deepcopy(node.args),
+                    [copy.deepcopy(ast.Return(node.body))],
+                )
                 return ast.fix_missing_locations(tree)
     raise CannotCarry("a lambda")
 

@@ -88,11 +88,6 @@ class Runnable:
         """The program as Python source."""
         return self.listing.whole()
 
-    @functools.cached_property
-    def source(self) -> str:
-        """The program as Python source."""
-        return self.listing.whole()
-
     def same_as(self, other: "Runnable") -> bool:
         """Whether two traces found the same program, its constants included."""
         return (

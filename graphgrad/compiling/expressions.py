@@ -104,7 +104,9 @@ class Expressions:
         if style == "unary":
             return Text(f"{word}{self._at(args[0], UNARY)}", UNARY)
         if style == "in place":
-            return Text(f"{self.text(args[0])} {word} {self.text(_plain_number(args[1], args[0]))}", 0)
+            return Text(
+                f"{self.text(args[0])} {word} {self.text(_plain_number(args[1], args[0]))}", 0
+            )
         if style == "index":
             return Text(f"{self._base(args[0])}[{self._index(args[1])}]", ATOM)
         if style == "assign":
