@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphgrad.compiling.literals import dtype_text, number_text, scalar_text
-from graphgrad.compiling.program import Call, Constant, Var
+from graphgrad.compiling.program import Call, Constant, Function, Var
 
 
 class Text(NamedTuple):
@@ -25,14 +25,19 @@ _LEVELS = {
 _COMPARES = 7
 # the methods of arrays that call these reductions, and nothing else
 _METHODS = {
-    "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max",
+    "np.sum": "sum", "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max",
     "np.minimum.reduce": "min", "np.logical_and.reduce": "all", "np.logical_or.reduce": "any",
 }  # fmt: skip
+_REDUCTIONS = {*_METHODS.values(), "mean"}
+_TRANSPOSES = ("np.transpose", "np.swapaxes", "np.matrix_transpose")
 _SIGNS = {
     "np.add": "+", "np.subtract": "-", "np.multiply": "*", "np.divide": "/", "np.matmul": "@",
     "np.greater": ">", "np.greater_equal": ">=", "np.less": "<", "np.less_equal": "<=",
     "np.equal": "==", "np.not_equal": "!=",
 }  # fmt: skip
+
+_REDUCE = {"axis", "keepdims", "dtype"}
+_TWO = 2
 
 
 class Expressions:
@@ -41,6 +46,15 @@ class Expressions:
     def __init__(self, read: Callable[[Var], Text], other: Callable[[Any], str]) -> None:
         self._read, self._other = read, other
         self._exact = False  # whether dtypes must be objects of np.dtype
+        self._styles: dict[str, Callable[..., Text]] = {
+            "unary": self._unary, "binary": self._binary, "in place": self._inside,
+            "index": self._element, "assign": self._assign, "attribute": self._attribute,
+        }  # fmt: skip
+        self._plainer: dict[str, Callable[..., Text | None]] = {
+            **dict.fromkeys(_METHODS, self._reduction), **dict.fromkeys(_SIGNS, self._sign),
+            **dict.fromkeys(_TRANSPOSES, self._transposed), "np.negative": self._negative,
+            "np.reshape": self._reshaped, "np.zeros": self._zeros, "np.add.at": self._added_at,
+        }  # fmt: skip
 
     # ------------------------------------------------------------------------- values
 
@@ -49,31 +63,37 @@ class Expressions:
         if isinstance(x, Var):
             return self._read(x)
         if isinstance(x, Constant):
-            if not x.array.shape and x.array.dtype != object:
-                return self.value(x.array[()])
-            return Text(self._other(x.array), ATOM)
-        if type(x) is tuple:
-            inner = ", ".join(map(self.text, x))
-            return Text(f"({inner},)" if len(x) == 1 else f"({inner})", ATOM)
-        if type(x) is list:
-            return Text(f"[{', '.join(map(self.text, x))}]", ATOM)
+            number = not x.array.shape and x.array.dtype != object
+            return self.value(x.array[()]) if number else Text(self._other(x.array), ATOM)
+        text = self._container(x) or self._numpys(x) or self._pythons(x) or self._other(x)
+        return Text(text, UNARY if text.startswith("-") else ATOM)
+
+    def _container(self, x: Any) -> str | None:
         if isinstance(x, slice):
-            parts = x.start, x.stop, x.step
-            return Text(f"slice({', '.join(map(self.text, parts))})", ATOM)
+            return f"slice({', '.join(map(self.text, (x.start, x.stop, x.step)))})"
+        if type(x) is not tuple and type(x) is not list:
+            return None
+        inner = ", ".join(map(self.text, x))
+        if type(x) is list:
+            return f"[{inner}]"
+        return f"({inner},)" if len(x) == 1 else f"({inner})"
+
+    def _numpys(self, x: Any) -> str | None:
         if isinstance(x, np.generic) and x.dtype.kind in "biuf":
-            return Text(scalar_text(x), ATOM)
+            return scalar_text(x)
         if isinstance(x, np.dtype):
-            return Text(f"np.dtype({dtype_text(x)})" if self._exact else dtype_text(x), ATOM)
-        if isinstance(x, type) and issubclass(x, np.generic):
-            return Text(f"np.{x.__name__}", ATOM)
-        if isinstance(x, type) and getattr(builtins, x.__name__, None) is x:
-            return Text(x.__name__, ATOM)
-        if x is None or x is Ellipsis or type(x) in (bool, str):
-            return Text("..." if x is Ellipsis else repr(x), ATOM)
-        if type(x) in (int, float):
-            text = number_text(x)
-            return Text(text, UNARY if text.startswith("-") else ATOM)
-        return Text(self._other(x), ATOM)
+            return f"np.dtype({dtype_text(x)})" if self._exact else dtype_text(x)
+        return f"np.{x.__name__}" if isinstance(x, type) and issubclass(x, np.generic) else None
+
+    @staticmethod
+    def _pythons(x: Any) -> str | None:
+        if isinstance(x, type):
+            return x.__name__ if getattr(builtins, x.__name__, None) is x else None
+        if x is Ellipsis:
+            return "..."
+        if x is None or type(x) in (bool, str):
+            return repr(x)
+        return number_text(x) if type(x) in (int, float) else None
 
     def text(self, x: Any) -> str:
         """Write a value where anything may stand."""
@@ -93,40 +113,15 @@ class Expressions:
 
     def call(self, call: Call) -> Text:
         """Write a call."""
-        function, args, kwargs = call.function, call.args, dict(call.kwargs)
-        style, word = function.style, function.text
-        if style == "name" and not function.module:
-            found = self._plainer(call, word, args, kwargs)
-            if found is not None:
-                return found
-        if style == "binary":
-            return self._binary(word, *args)
-        if style == "unary":
-            return Text(f"{word}{self._at(args[0], UNARY)}", UNARY)
-        if style == "in place":
-            return Text(
-                f"{self.text(args[0])} {word} {self.text(_plain_number(args[1], args[0]))}", 0
-            )
-        if style == "index":
-            return Text(f"{self._base(args[0])}[{self._index(args[1])}]", ATOM)
-        if style == "assign":
-            left = f"{self._base(args[0])}[{self._index(args[1])}]"
-            return Text(f"{left} {word or '='} {self.text(_plain_number(args[2], args[0]))}", 0)
-        if style == "attribute":
-            return Text(f"{self._base(args[0])}.{word}", ATOM)
-        if style == "method":
-            return self._method(word, args, kwargs)
-        if function.module:
-            word = self._other(function)
-        self._exact = bool(function.module)
-        text = self._arguments(args, kwargs)
-        self._exact = False
-        return Text(f"{word}({text})", ATOM)
+        function, kwargs = call.function, dict(call.kwargs)
+        if function.style == "name":
+            return self._named(function, call.args, kwargs)
+        if function.style == "method":
+            return self._method(function.text, call.args, kwargs)
+        return self._styles[function.style](function.text, *call.args)
 
-    def _arguments(self, args: Any, kwargs: dict[str, Any]) -> str:
-        return ", ".join(
-            [*map(self.text, args), *(f"{k}={self.text(v)}" for k, v in kwargs.items())]
-        )
+    def _unary(self, sign: str, x: Any) -> Text:
+        return Text(f"{sign}{self._at(x, UNARY)}", UNARY)
 
     def _binary(self, sign: str, x: Any, y: Any) -> Text:
         level = _LEVELS[sign]
@@ -136,66 +131,96 @@ class Expressions:
         right = UNARY if sign == "**" else level + 1
         return Text(f"{self._at(x, left)} {sign} {self._at(y, right)}", level)
 
+    def _inside(self, sign: str, x: Any, y: Any) -> Text:
+        return Text(f"{self.text(x)} {sign} {self.text(_plain_number(y, x))}", 0)
+
+    def _element(self, _: str, x: Any, index: Any) -> Text:
+        return Text(f"{self._base(x)}[{self._index(index)}]", ATOM)
+
+    def _assign(self, sign: str, x: Any, index: Any, value: Any) -> Text:
+        left = self._element("", x, index).text
+        return Text(f"{left} {sign or '='} {self.text(_plain_number(value, x))}", 0)
+
+    def _attribute(self, word: str, x: Any) -> Text:
+        return Text(f"{self._base(x)}.{word}", ATOM)
+
     def _method(self, word: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Text:
         of, rest = args[0], args[1:]
-        if word in {"sum", "prod", "max", "min", "all", "any", "mean"} and not rest:
+        if word in _REDUCTIONS and not rest:
             kwargs = _without_defaults(kwargs)
-            axis = kwargs.get("axis")
-            if type(axis) is tuple and len(axis) == 1:
-                kwargs["axis"] = axis[0]
         if word == "reshape" and len(rest) == 1 and type(rest[0]) is tuple and rest[0]:
             rest = rest[0]
         return Text(f"{self._base(of)}.{word}({self._arguments(rest, kwargs)})", ATOM)
 
-    def _plainer(
-        self, call: Call, word: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Text | None:
-        """Write a function of NumPy as a method or an operator, if that does the same."""
-        first = args[0] if args else None
-        array = isinstance(first, Var) and first.shape is not None and not first.scalar
-        if word in _METHODS and len(args) == 1 and array and kwargs.keys() <= _REDUCE:
-            assert isinstance(first, Var)
-            if _METHODS[word] in {"all", "any"} and first.dtype != bool:
-                return None
-            return self._method(_METHODS[word], args, {"axis": 0, **kwargs})
-        if word == "np.sum" and len(args) == 1 and array and kwargs.keys() <= _REDUCE:
-            return self._method("sum", args, kwargs)
-        if word in _SIGNS and not kwargs and len(args) == 2 and _has_array(args):  # noqa: PLR2004
-            return self._binary(_SIGNS[word], *args)
-        if word == "np.negative" and not kwargs and array:
-            return Text(f"-{self._at(first, UNARY)}", UNARY)
-        if word in {"np.transpose", "np.swapaxes", "np.matrix_transpose"} and array:
-            assert isinstance(first, Var)
-            assert first.shape is not None
-            if len(first.shape) == 2 and not kwargs and _turns(word, args[1:]):  # noqa: PLR2004
-                return Text(f"{self._base(first)}.T", ATOM)
-        if word == "np.add.at" and len(args) == 3:  # noqa: PLR2004
-            value = (
-                _plain_number(args[2], first)
-                if getattr(args[2], "dtype", None) == np.float64
-                else args[2]
-            )
-            return Text(f"{word}({self._arguments((*args[:2], value), kwargs)})", ATOM)
-        if word == "np.reshape" and array and len(args) == 2 and not kwargs:  # noqa: PLR2004
-            return self._method("reshape", args, {})
-        if word == "np.zeros":
-            if len(args) == 2 and args[1] in (np.float64, float):  # noqa: PLR2004
-                args = args[:1]
-            shape = args[0]
-            if type(shape) is tuple and len(shape) == 1:
-                args = shape[0], *args[1:]
-            return Text(f"np.zeros({self._arguments(args, kwargs)})", ATOM)
-        return None
+    def _named(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Text:
+        word = function.text
+        if function.module:
+            word = self._other(function)
+            self._exact = True
+        else:
+            plainer = self._plainer.get(word)
+            found = None if plainer is None else plainer(word, args, kwargs)
+            if found is not None:
+                return found
+        text = f"{word}({self._arguments(args, kwargs)})"
+        self._exact = False
+        return Text(text, ATOM)
+
+    def _arguments(self, args: Any, kwargs: dict[str, Any]) -> str:
+        return ", ".join(
+            [*map(self.text, args), *(f"{k}={self.text(v)}" for k, v in kwargs.items())]
+        )
+
+    # ------------------------------- functions of NumPy as methods or operators that do the same
+
+    def _reduction(self, word: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Text | None:
+        method = _METHODS[word]
+        if len(args) != 1 or not _is_array(args[0]) or kwargs.keys() - _REDUCE:
+            return None
+        if method in {"all", "any"} and args[0].dtype != bool:
+            return None
+        axis = None if word == "np.sum" else 0
+        return self._method(method, args, {"axis": axis, **kwargs})
+
+    def _sign(self, word: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Text | None:
+        plain = len(args) == _TWO and not kwargs and _has_array(args)
+        return self._binary(_SIGNS[word], *args) if plain else None
+
+    def _negative(self, _: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Text | None:
+        return None if kwargs or not _is_array(args[0]) else self._unary("-", args[0])
+
+    def _transposed(self, word: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Text | None:
+        if kwargs or not _is_array(args[0]) or len(args[0].shape) != _TWO:
+            return None
+        return self._attribute("T", args[0]) if _turns(word, args[1:]) else None
+
+    def _reshaped(self, _: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Text | None:
+        plain = len(args) == _TWO and not kwargs and _is_array(args[0])
+        return self._method("reshape", args, {}) if plain else None
+
+    def _zeros(self, word: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Text | None:
+        if len(args) == _TWO and args[1] in (np.float64, float):
+            args = args[:1]
+        if type(args[0]) is tuple and len(args[0]) == 1:
+            args = args[0][0], *args[1:]
+        return Text(f"{word}({self._arguments(args, kwargs)})", ATOM)
+
+    def _added_at(self, word: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Text | None:
+        if kwargs or getattr(args[-1], "dtype", None) != np.float64:
+            return None
+        *others, value = args
+        return Text(
+            f"{word}({self._arguments([*others, _plain_number(value, args[0])], {})})", ATOM
+        )
 
     def in_place(self, call: Call) -> str | None:
         """Write ``np.add(x, y, out=x)`` as ``x += y``."""
-        sign = _SIGNS.get(call.function.text)
-        kwargs = dict(call.kwargs)
-        if sign in {"+", "-", "*", "/"} and kwargs.keys() == {"out"} and len(call.args) == 2:  # noqa: PLR2004
-            x, y = call.args
-            if isinstance(x, Var) and kwargs["out"] is x and not x.scalar and x.shape != ():
-                return f"{self.text(x)} {sign}= {self.text(y)}"
-        return None
+        sign = _SIGNS.get(call.function.text, "")
+        if sign not in {"+", "-", "*", "/"} or call.kwargs.keys() != {"out"}:
+            return None
+        x, y = call.args
+        same = call.kwargs["out"] is x and _is_array(x) and x.shape != ()
+        return self._inside(f"{sign}=", x, y).text if same else None
 
     def _index(self, index: Any) -> str:
         if type(index) is tuple and index:
@@ -213,11 +238,15 @@ class Expressions:
         return f"{start}:{stop}" + (f":{step}" if step else "")
 
 
-_REDUCE = {"axis", "keepdims", "dtype"}
+def _is_array(x: Any) -> bool:
+    return isinstance(x, Var) and x.shape is not None and not x.scalar
 
 
 def _without_defaults(kwargs: dict[str, Any]) -> dict[str, Any]:
     defaults = {"axis": None, "keepdims": False, "dtype": None}
+    axis = kwargs.get("axis")
+    if type(axis) is tuple and len(axis) == 1:
+        kwargs = {**kwargs, "axis": axis[0]}
     return {k: v for k, v in kwargs.items() if k not in defaults or v is not defaults[k]}
 
 
@@ -241,7 +270,7 @@ def _plain_number(x: Any, other: Any) -> Any:
     if (
         isinstance(x, np.generic)
         and x.dtype.kind in "if"
-        and x.dtype.itemsize <= 8  # noqa: PLR2004
+        and x.dtype.itemsize <= 8
         and isinstance(other, Var)
         and other.dtype == x.dtype
         and np.isfinite(x)
