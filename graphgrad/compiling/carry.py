@@ -17,7 +17,7 @@ from graphgrad.compiling.literals import array_text, dtype_text, number_text, sc
 from graphgrad.errors import GraphgradError
 from graphgrad.ops import choice
 
-_NUMPYS_OWN = {choice.keep: choice._masked}  # of functions that also take Tensors
+_NUMPYS_OWN = {choice.keep: choice.masked_plain}  # of functions that also take Tensors
 
 
 class CannotCarry(Exception):  # noqa: N818 - a reason, not a mistake
@@ -52,7 +52,7 @@ class Carried:
             self._class(name, function)
             return
         cached = hasattr(function, "cache_info")
-        function = inspect.unwrap(_NUMPYS_OWN.get(function, function))
+        function = inspect.unwrap(_NUMPYS_OWN.get(function) or function)
         if not isinstance(function, types.FunctionType) or not name.isidentifier():
             raise CannotCarry(name)
         if self._is_known(name, function):
@@ -85,11 +85,10 @@ class Carried:
     def _class(self, name: str, kind: type) -> None:
         """Take the source of a named tuple with its methods."""
         tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
-        if not (issubclass(kind, tuple) and hasattr(kind, "_fields")):
+        if not (isinstance(tree, ast.ClassDef) and issubclass(kind, tuple)):
             raise CannotCarry(f"the class {name}")
         if self._is_known(name, kind):
             return
-        assert isinstance(tree, ast.ClassDef)
         for node in tree.body:
             if isinstance(node, ast.AnnAssign):
                 plain = isinstance(node.annotation, ast.Name) and hasattr(
@@ -158,14 +157,18 @@ def _definition(function: types.FunctionType) -> ast.FunctionDef:
             body = node.body
             place = (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset)
             if place in set(function.__code__.co_positions()):
-                tree = ast.parse("def f(): pass").body[0]
-                assert isinstance(tree, ast.FunctionDef)
+                tree = _empty()
                 tree.args, tree.body = (
                     copy.deepcopy(node.args),
                     [copy.deepcopy(ast.Return(node.body))],
                 )
                 return ast.fix_missing_locations(tree)
     raise CannotCarry("a lambda")
+
+
+def _empty() -> ast.FunctionDef:
+    tree = ast.parse("def f(): pass").body[0]
+    return tree if isinstance(tree, ast.FunctionDef) else _empty()
 
 
 @functools.lru_cache(maxsize=32)
@@ -184,7 +187,7 @@ def _bare(tree: ast.FunctionDef) -> None:
             node.annotation = None
 
     class Plain(ast.NodeTransformer):
-        def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:  # noqa: N802 - named by ast
+        def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
             return None if node.value is None else ast.Assign([node.target], node.value)
 
     ast.fix_missing_locations(Plain().visit(tree))
@@ -192,6 +195,24 @@ def _bare(tree: ast.FunctionDef) -> None:
 
 def literal(x: Any) -> str:
     """Write a constant as Python."""
+    text: str | None = _numpys(x) or _containers(x)
+    if text is None and type(x) in (int, float):
+        text = number_text(x)
+    if text is None and (x is None or type(x) in (str, bytes, bool)):
+        text = repr(x)
+    if text is None and is_builtin(x):
+        text = str(x.__name__)
+    if text is None:
+        raise CannotCarry(f"a {type(x).__name__}")
+    return text
+
+
+def is_builtin(x: Any) -> bool:
+    """Whether x is a type that Python knows by its name."""
+    return isinstance(x, type) and getattr(builtins, x.__name__, None) is x
+
+
+def _numpys(x: Any) -> str | None:
     if isinstance(x, np.ndarray) and x.dtype != object:
         return array_text(x)
     if isinstance(x, np.generic):
@@ -200,18 +221,18 @@ def literal(x: Any) -> str:
         return f"np.dtype({dtype_text(x)})"
     if isinstance(x, np.ufunc) or (isinstance(x, type) and issubclass(x, np.generic)):
         return f"np.{x.__name__}"
-    if isinstance(x, type) and getattr(builtins, x.__name__, None) is x:
-        return x.__name__
-    if type(x) in (int, float):
-        return number_text(x)
-    if x is None or type(x) in (str, bytes, bool):
-        return repr(x)
+    return None
+
+
+def _containers(x: Any) -> str | None:
     if type(x) is dict:
         return f"{{{', '.join(f'{literal(k)}: {literal(v)}' for k, v in x.items())}}}"
-    if type(x) in (list, tuple, set, frozenset) and x:
-        inner = ", ".join(map(literal, x))
-        return {
-            list: f"[{inner}]", tuple: f"({inner},)", set: f"{{{inner}}}",
-            frozenset: f"frozenset({{{inner}}})",
-        }[type(x)]  # fmt: skip
-    raise CannotCarry(f"a {type(x).__name__}")
+    written: dict[Any, str] = {
+        list: "[{}]",
+        tuple: "({},)",
+        set: "{{{}}}",
+        frozenset: "frozenset({{{}}})",
+    }
+    if type(x) in written and x:
+        return written[type(x)].format(", ".join(map(literal, x)))
+    return None

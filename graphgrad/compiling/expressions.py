@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphgrad.compiling.literals import dtype_text, number_text, scalar_text
-from graphgrad.compiling.program import Call, Constant, Function, Var
+from graphgrad.compiling.program import Call, Constant, Function, Var, variables
 
 
 class Text(NamedTuple):
@@ -25,8 +25,9 @@ _LEVELS = {
 _COMPARES = 7
 # the methods of arrays that call these reductions, and nothing else
 _METHODS = {
-    "np.sum": "sum", "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max",
-    "np.minimum.reduce": "min", "np.logical_and.reduce": "all", "np.logical_or.reduce": "any",
+    "np.sum": "sum", "np.add.reduce": "sum", "np.multiply.reduce": "prod",
+    "np.maximum.reduce": "max", "np.minimum.reduce": "min",
+    "np.logical_and.reduce": "all", "np.logical_or.reduce": "any",
 }  # fmt: skip
 _REDUCTIONS = {*_METHODS.values(), "mean"}
 _TRANSPOSES = ("np.transpose", "np.swapaxes", "np.matrix_transpose")
@@ -71,6 +72,8 @@ class Expressions:
     def _container(self, x: Any) -> str | None:
         if isinstance(x, slice):
             return f"slice({', '.join(map(self.text, (x.start, x.stop, x.step)))})"
+        if isinstance(x, tuple) and type(x) is not tuple and any(variables(x)):
+            return f"{self._other(type(x))}({', '.join(map(self.text, x))})"
         if type(x) is not tuple and type(x) is not list:
             return None
         inner = ", ".join(map(self.text, x))
@@ -88,7 +91,8 @@ class Expressions:
     @staticmethod
     def _pythons(x: Any) -> str | None:
         if isinstance(x, type):
-            return x.__name__ if getattr(builtins, x.__name__, None) is x else None
+            known: Any = getattr(builtins, x.__name__, None)
+            return x.__name__ if known is x else None
         if x is Ellipsis:
             return "..."
         if x is None or type(x) in (bool, str):

@@ -1,5 +1,6 @@
 """The functions that programs call, by name: what an op computes, without its gradient."""
 
+import importlib
 import re
 import sys
 from typing import Any
@@ -13,9 +14,8 @@ def name_of(op: Op[Any]) -> str:
 
 
 def __getattr__(name: str) -> Any:
-    import graphgrad.nn.functional  # the ops of graphgrad are in modules below these
-    import graphgrad.ops
-
+    for home in ("graphgrad.ops", "graphgrad.linalg", "graphgrad.nn.functional"):
+        importlib.import_module(home)  # which brings the ops
     for module in sorted(sys.modules):
         if module.startswith("graphgrad."):
             for value in list(vars(sys.modules[module]).values()):

@@ -20,7 +20,7 @@ def dtype_text(dtype: np.dtype[Any]) -> str:
     return f"np.dtype({dtype.str!r})"
 
 
-def number_text(x: float | complex) -> str:
+def number_text(x: complex) -> str:
     """Write a Python number; infinity and NaN by NumPy's names."""
     if isinstance(x, float) and x != x:  # noqa: PLR0124
         return "np.nan"
@@ -62,33 +62,43 @@ def _order(array: Array) -> tuple[int, ...] | None:
 
 def _regular(array: Array) -> str | None:
     """Write an array that NumPy makes from a few numbers."""
-    size, dtype = array.size, dtype_text(array.dtype)
-    of = "" if array.dtype == np.float64 else f", {dtype}"
-    shape = str(array.shape[0]) if array.ndim == 1 else str(array.shape)
-    if not size:
-        return f"np.zeros({shape}{of})"
+    if not array.size:
+        return f"np.zeros({_shape(array)}{_dtype_after(array, np.float64)})"
     if array.dtype.kind not in "fiub" or not _exact_as_numbers(array):
         return None
+    return _uniform(array) or _progression(array)
+
+
+def _shape(array: Array) -> str:
+    return str(array.shape[0]) if array.ndim == 1 else str(array.shape)
+
+
+def _dtype_after(array: Array, *usual: Any) -> str:
+    """Write a dtype as a further argument, unless it is the usual one."""
+    return "" if array.dtype in usual else f", {dtype_text(array.dtype)}"
+
+
+def _uniform(array: Array) -> str | None:
     first = array.reshape(-1)[0]
-    if (_bits(array) == _bits(np.full(1, first))).all():
-        if size == 1:
-            return None
-        if not np.signbit(first) if array.dtype.kind == "f" else True:
-            if first == 0:
-                return f"np.zeros({shape}{of})"
-            if first == 1:
-                return f"np.ones({shape}{of})"
-        plain = array.dtype in (np.float64, np.int64, np.bool_)
-        return f"np.full({shape}, {number_text(first.item())}{'' if plain else of})"
-    if array.ndim == 1 and array.dtype.kind in "iu" and size > 1:
-        start, step = int(array[0]), int(array[1]) - int(array[0])
-        numbers = range(start, start + size * step, step) if step else ()
-        if size > 2 and array.tolist() == list(numbers):  # noqa: PLR2004
-            plain = array.dtype == np.int64
-            words = [f"{start + size}"] if step == 1 else [f"{start + size * step}", f"{step}"]
-            words = words if start == 0 and step == 1 else [f"{start}", *words]
-            return f"np.arange({', '.join(words)}{'' if plain else f', dtype={dtype}'})"
-    return None
+    if array.size == 1 or not (_bits(array) == _bits(np.full(1, first))).all():
+        return None
+    name = {0: "zeros", 1: "ones"}.get(first.item())
+    if name is not None and not (array.dtype.kind == "f" and np.signbit(first)):
+        return f"np.{name}({_shape(array)}{_dtype_after(array, np.float64)})"
+    of = _dtype_after(array, np.float64, np.int64, np.bool_)
+    return f"np.full({_shape(array)}, {number_text(first.item())}{of})"
+
+
+def _progression(array: Array) -> str | None:
+    if array.ndim != 1 or array.dtype.kind not in "iu" or array.size <= 2:
+        return None
+    start, step = int(array[0]), int(array[1]) - int(array[0])
+    stop = start + array.size * step
+    if not step or array.tolist() != list(range(start, stop, step)):
+        return None
+    words = [str(start)] * (start != 0 or step != 1) + [str(stop)] + [str(step)] * (step != 1)
+    of = "" if array.dtype == np.int64 else f", dtype={dtype_text(array.dtype)}"
+    return f"np.arange({', '.join(words)}{of})"
 
 
 def _bits(array: Array) -> Array:
@@ -99,7 +109,7 @@ def _exact_as_numbers(array: Array) -> bool:
     """Whether Python's numbers hold the elements exactly, NaNs included."""
     if array.dtype.kind in "biu":
         return True
-    if array.dtype.kind != "f" or array.dtype.itemsize > 8:  # noqa: PLR2004
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         return False
     nans = array[np.isnan(array)]
     return not nans.size or bool((_bits(nans) == _bits(np.full(1, np.nan, array.dtype))).all())

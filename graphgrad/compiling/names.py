@@ -64,7 +64,7 @@ def assigned(code: CodeType | None, instruction: int) -> str | None:
         if kind.startswith(("STORE_FAST", "STORE_NAME", "STORE_DEREF", "STORE_GLOBAL")):
             return str(value[0] if isinstance(value, tuple) else value)
     if (
-        len(following) == 2  # noqa: PLR2004
+        len(following) == 2
         and following[0].opname.startswith("LOAD_")
         and following[1].opname == "STORE_ATTR"
     ):
@@ -101,23 +101,28 @@ def _words(path: str) -> list[str]:
 def function_name(f: Any) -> str:
     """Return how the program of a function is called."""
     if isinstance(f, DerivativeFunction):
-        transform, of, *_ = f._origin
+        transform, of = _origin(f)
         return f"{transform.__name__}_of_{function_name(of)}"
     name = str(getattr(f, "__name__", type(f).__name__))
     return name if name.isidentifier() else "program"
+
+
+def _origin(f: DerivativeFunction) -> tuple[Any, Any]:
+    transform, of, _ = f._origin  # noqa: SLF001
+    return transform, of
 
 
 def value_name(f: Any) -> str:
     """Return a name for what a function returns."""
     if not isinstance(f, DerivativeFunction):
         return "result"
-    name = function_name(f._origin[1])
+    name = function_name(_origin(f)[1])
     return name if len(name) > 1 and name != "program" else "value"
 
 
 def title(f: Any) -> str:
     """Say what is compiled, such as ``value_and_grad(loss)``."""
     if isinstance(f, DerivativeFunction):
-        transform, of, *_ = f._origin
+        transform, of = _origin(f)
         return f"{transform.__name__}({title(of)})"
     return str(getattr(f, "__qualname__", type(f).__name__)).rpartition(".<locals>.")[2]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from graphgrad.compiling.program import UNGUARDED, Call, Constant, Program, Var, mapped, variables
-from graphgrad.compiling.rewrites import IN_PLACE, RULES, Context, with_additions
+from graphgrad.compiling.rewrites import IN_PLACE, Context, applied, with_additions
+from graphgrad.typing import Array
 
 _LIKE = {np.ones_like, np.zeros_like, np.full_like}
 _ROUNDS = 4
@@ -27,7 +28,7 @@ def optimized(program: Program, *, later: bool = False) -> Program:
         before = len(program.calls)
         program = _folded(program, written)
         program = _rewritten(program, written, later=later)
-        program = _shared(program, written)
+        program = _shared(program, written, later=later)
         program = _without_unneeded(program, written)
         if len(program.calls) == before:
             break
@@ -80,14 +81,8 @@ def _rewritten(program: Program, written: set[Var], *, later: bool) -> Program:
     for old in program.calls:
         call = _changed(old, change)
         if _movable(old, written) and isinstance(call.out, Var):
-            found = None
-            for rule in RULES:
-                found = rule(call, known)
-                if isinstance(found, Call):
-                    call = found
-                elif found is not None:
-                    break
-            if found is not None and not isinstance(found, Call):
+            call, found = applied(call, known)
+            if found is not None:
                 known.replace(call.out, found)
                 new[call.out] = found
                 continue
@@ -97,10 +92,9 @@ def _rewritten(program: Program, written: set[Var], *, later: bool) -> Program:
                 call = rule(call, known) or call
         calls.append(call)
     calls = with_additions(calls, known)
-    for call in calls:
-        for v in call.outputs():
-            of = new.get(v.gradient_of) if v.gradient_of is not None else None
-            v.gradient_of = of if isinstance(of, Var) else v.gradient_of
+    for v in (v for call in calls for v in call.outputs() if v.gradient_of in new):
+        of = new.get(v.gradient_of)  # type: ignore[arg-type]
+        v.gradient_of = of if isinstance(of, Var) else v.gradient_of
     return _replaced(program, new, calls)
 
 
@@ -183,28 +177,36 @@ def _key(x: Any) -> Any:
     if isinstance(x, Var):
         return x
     if isinstance(x, Constant):
-        array = x.array
-        if array.nbytes > _COMPARED or array.dtype == object:
-            return ("array", id(array))
-        return ("array", array.dtype.str, array.shape, array.strides, array.tobytes())
+        return _content(x.array)
     if isinstance(x, tuple | list):
         return (type(x), *map(_key, x))
     if isinstance(x, dict):
-        return tuple(sorted((k, _key(v)) for k, v in x.items()))
+        return tuple([(k, _key(x[k])) for k in sorted(x)])
     if isinstance(x, slice):
         return ("slice", _key(x.start), _key(x.stop), _key(x.step))
+    return _atom(x)
+
+
+def _content(array: Array) -> Any:
+    if array.nbytes > _COMPARED or array.dtype == object:
+        return ("array", id(array))
+    return ("array", array.dtype.str, array.shape, array.strides, array.tobytes())
+
+
+def _atom(x: Any) -> Any:
     try:
         hash(x)
     except TypeError:
         return ("object", id(x))
-    return (type(x), repr(x) if isinstance(x, float) else x)
+    return (type(x), repr(x) if isinstance(x, float | np.floating) else x)
 
 
-def _shared(program: Program, written: set[Var]) -> Program:
+def _shared(program: Program, written: set[Var], *, later: bool) -> Program:
     """Compute equal calls once."""
     new: dict[Var, Any] = {}
     found: dict[Any, Any] = {}
     calls = []
+    known = Context(program, written, later=later)
 
     def change(x: Any) -> Any:
         return new.get(x, x) if isinstance(x, Var) else x
@@ -223,9 +225,10 @@ def _shared(program: Program, written: set[Var]) -> Program:
             _key(dict(call.kwargs)),
         )
         first = found.setdefault(key, call.out)
-        if first is call.out:
+        if first is call.out or not known.may_merge(call.out, first):
             calls.append(call)
         else:
+            known.replace(call.out, first)
             new[call.out] = first
     return _replaced(program, new, calls)
 
@@ -247,9 +250,9 @@ def _without_unneeded(program: Program, written: set[Var]) -> Program:
             )
             if wanted:
                 kept.append(call)
-                inputs = set(call.inputs())
-                needed |= inputs
-                memory |= {v.memory for v in inputs if v.memory in written}
+                read = set(call.inputs())
+                needed |= read
+                memory |= {v.memory for v in read if v.memory in written}
         if (len(needed), len(memory)) == before:
             break
     uses = Counter(v for call in kept for v in call.inputs())

@@ -35,7 +35,10 @@ class Var:
     @property
     def memory(self) -> "Var":
         """The first value in the same memory."""
-        return self if self.root is None else self.root
+        first = self
+        while first.root is not None:
+            first = first.root
+        return first
 
 
 class Constant(NamedTuple):
@@ -149,7 +152,8 @@ def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
         parts = [mapped(part, change) for part in tree]
         if isinstance(tree, list):
             return parts
-        return type(tree)._make(parts) if hasattr(tree, "_make") else tuple(parts)
+        kind: Any = type(tree)
+        return kind._make(parts) if hasattr(kind, "_make") else tuple(parts)
     if isinstance(tree, dict):
         return {key: mapped(value, change) for key, value in tree.items()}
     if isinstance(tree, slice):

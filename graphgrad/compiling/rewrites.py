@@ -28,6 +28,7 @@ class Context:
         self.makers: dict[Var, Call] = {}
         self.uses = Counter(v for call in program.calls for v in call.inputs())
         self.needed = set(program.needed())
+        self.returned = {v.memory for v in self.needed if not v.scalar}
         self.uses.update(program.needed())
         self.inputs = {v.memory for v, _ in program.inputs}
         self.written = written
@@ -50,9 +51,20 @@ class Context:
             self.uses[found] += self.uses[out] - 1
             if out in self.needed:
                 self.needed.add(found)
+            if out.memory in self.returned:
+                self.returned.add(found.memory)
+            if out.memory is not found.memory:
+                out.memory.root = found.memory
             if found.memory not in self.inputs:
                 found.name = found.name or out.name
                 found.gradient_of = found.gradient_of or out.gradient_of
+
+    def may_merge(self, out: Var, x: Var) -> bool:
+        """Whether equal arrays may be one: not if the user gets both, or writes into one first."""
+        if out.scalar:
+            return True
+        returned = [v.memory in self.returned for v in (out, x)]
+        return not (any(returned) if self.later else all(returned))
 
     def may_stand_for(self, x: Any, call: Call) -> bool:
         """Whether x may be returned in place of the view of it that a call makes."""
@@ -100,7 +112,7 @@ def same_shape(call: Call, known: Context) -> Any:
     return found[0] if found[0].shape == found[1] and known.may_stand_for(found[0], call) else None
 
 
-def same_scalar(call: Call, known: Context) -> Any:
+def same_scalar(call: Call, _: Context) -> Any:
     """``x[()]`` of a scalar is the scalar."""
     if call.function.style != "index" or call.args[1] != ():
         return None
@@ -123,31 +135,34 @@ def double_negative(call: Call, known: Context) -> Any:
     if (call.function.style, call.function.text) != ("unary", "-"):
         return None
     first = known.made_by(call.args[0], "unary", "-")
-    if first is None or call.out in known.needed:
+    return _merged(call, first.args[0], known) if first is not None else None
+
+
+def _merged(call: Call, x: Any, known: Context) -> Any:
+    """Return x in place of what a call makes, if it is a new array as well."""
+    if not isinstance(x, Var) or not known.may_merge(call.out, x):
         return None
-    x = first.args[0]
-    return x if known.is_new(x) or (isinstance(x, Var) and x.scalar) else None
+    same = (x.shape, x.dtype, x.scalar) == (call.out.shape, call.out.dtype, call.out.scalar)
+    return x if same and (x.scalar or known.is_new(x)) else None
 
 
 def minus_zero(call: Call, known: Context) -> Any:
     """``x - 0`` is x, if x is a new array."""
-    if (call.function.style, call.function.text) != ("binary", "-") or call.out in known.needed:
+    if (call.function.style, call.function.text) != ("binary", "-"):
         return None
     x, zero = call.args
     if type(zero) not in (int, float) or zero != 0 or np.signbit(zero):
         return None
-    same = isinstance(x, Var) and x.dtype == call.out.dtype and x.dtype.kind == "f"
-    return x if same and (x.scalar or known.is_new(x)) else None
+    return _merged(call, x, known)
 
 
 def times_one(call: Call, known: Context) -> Any:
     """``x * np.ones(n)`` is x, if x is a new array."""
-    if (call.function.style, call.function.text) != ("binary", "*") or call.out in known.needed:
+    if (call.function.style, call.function.text) != ("binary", "*"):
         return None
     for one, x in (call.args, call.args[::-1]):
-        if isinstance(one, Constant) and isinstance(x, Var) and is_one(one.array):
-            same = (x.shape, x.dtype, x.scalar) == (call.out.shape, call.out.dtype, call.out.scalar)
-            return x if same and (x.scalar or known.is_new(x)) else None
+        if isinstance(one, Constant) and is_one(one.array):
+            return _merged(call, x, known)
     return None
 
 
@@ -163,7 +178,7 @@ def copy_of_private(call: Call, known: Context) -> Any:
     if call.function.call is not np.copy or call.kwargs or len(call.args) != 1:
         return None
     x = call.args[0]
-    if not known.is_new(x) or any(v.memory is x.memory for v in known.needed):
+    if not known.is_new(x) or x.memory in known.returned:
         return None
     return None if known.later and known.uses[x] != 1 else x
 
@@ -176,10 +191,10 @@ def copy_of_indices(call: Call, known: Context) -> Any:
         return None
     # floats with gaps may give other bits in products
     plain = len(x.shape) <= 1 and x.dtype.kind in "biu"
-    return x if plain and call.out not in known.needed and not known.later else None
+    return x if plain and call.out.memory not in known.returned and not known.later else None
 
 
-def zeros_like_of_shape(call: Call, known: Context) -> Any:
+def zeros_like_of_shape(call: Call, _: Context) -> Any:
     """``np.zeros_like(x, shape=s, dtype=t)`` is ``np.zeros(s, t)``, if x leaves the order open."""
     if call.function.call is not np.zeros_like or call.kwargs.keys() != {"shape", "dtype"}:
         return None
@@ -188,8 +203,8 @@ def zeros_like_of_shape(call: Call, known: Context) -> Any:
     if isinstance(x, Constant):
         usual = x.array.flags.c_contiguous or x.array.ndim != len(shape)
     else:
-        usual = isinstance(x, Var | np.generic) and x.shape is not None
-        usual = usual and len(x.shape) != len(shape)
+        own = x.shape if isinstance(x, Var | np.generic) else None
+        usual = own is not None and len(own) != len(shape)
     usual = usual or len(shape) <= 1
     if not usual or type(shape) is not tuple:
         return None
@@ -197,9 +212,9 @@ def zeros_like_of_shape(call: Call, known: Context) -> Any:
     return dataclasses.replace(call, function=_ZEROS, args=args, kwargs={})
 
 
-def scalar_to_add(call: Call, known: Context) -> Any:
+def scalar_to_add(call: Call, _: Context) -> Any:
     """``np.add.at(x, i, [c, c, c])`` is ``np.add.at(x, i, c)``."""
-    if call.function.text != "np.add.at" or len(call.args) != 3:  # noqa: PLR2004
+    if call.function.text != "np.add.at" or len(call.args) != 3:
         return None
     x, index, values = call.args
     if not isinstance(values, Constant) or not values.array.size or any(values.array.strides):
@@ -233,7 +248,7 @@ def sum_with_axes_kept(call: Call, known: Context) -> Any:
 
 def masked_bits(call: Call, known: Context) -> Any:
     """``(x.view(int) * mask).view(float)`` is ``keep(x, mask)``."""
-    if (call.function.style, call.function.text) != ("method", "view") or len(call.args) != 2:  # noqa: PLR2004
+    if (call.function.style, call.function.text) != ("method", "view") or len(call.args) != 2:
         return None
     product = known.made_by(call.args[0], "binary", "*")
     if product is None or known.uses[product.out] != 1:
@@ -306,7 +321,7 @@ def _broadcast(args: list[Any]) -> Any:
         for x in args
     ]
     try:
-        return None if None in shapes else np.broadcast_shapes(*shapes)
+        return None if None in shapes else np.broadcast_shapes(*shapes)  # type: ignore[arg-type]
     except ValueError:
         return None
 
@@ -323,7 +338,7 @@ def with_additions(calls: list[Call], known: Context) -> list[Call]:
     found: list[Call] = []
     for call in calls:
         found.append(call)
-        if call.function.style != "assign" or call.function.text or len(found) < 3:  # noqa: PLR2004
+        if call.function.style != "assign" or call.function.text or len(found) < 3:
             continue
         add = found[-2]
         start = _start_of(found, add.args[0] if add.args else None)
@@ -337,7 +352,7 @@ def with_additions(calls: list[Call], known: Context) -> list[Call]:
             continue
         inside = add.function.style == "in place" and add.function.text == "+=" and add.out is None
         outside = (add.function.style, add.function.text) == ("binary", "+")
-        outside = outside and known.uses[add.out] == 1 and read.out.scalar
+        outside = outside and known.uses[call.args[2]] == 1 and read.out.scalar
         if value is (read.out if inside else add.out) and (inside or outside):
             args = (x, index, add.args[1])
             found[-2:] = [dataclasses.replace(call, function=_ADD_AT, args=args)]
@@ -360,6 +375,17 @@ def _same(a: Any, b: Any) -> bool:
     plain = (int, slice, type(None), type(Ellipsis))
     parts = a if type(a) is tuple else (a,)
     return all(type(part) in plain for part in parts) and bool(a == b)
+
+
+def applied(call: Call, known: Context) -> tuple[Call, Any]:
+    """Apply all rules; return the call, and what stands for it if something does."""
+    for rule in RULES:
+        found = rule(call, known)
+        if isinstance(found, Call):
+            call = found
+        elif found is not None:
+            return call, found
+    return call, None
 
 
 RULES: list[Callable[[Call, Context], Any]] = [

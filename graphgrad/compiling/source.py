@@ -15,7 +15,7 @@ import numpy as np
 from graphgrad.compiling.carry import CannotCarry, Carried
 from graphgrad.compiling.expressions import ATOM, Expressions, Text
 from graphgrad.compiling.kernels import name_of
-from graphgrad.compiling.literals import array_text, dtype_text
+from graphgrad.compiling.literals import array_text
 from graphgrad.compiling.names import Names, shortened
 from graphgrad.compiling.program import UNGUARDED, Call, Constant, Function, Program, Var, variables
 from graphgrad.engine.op import Op
@@ -116,10 +116,10 @@ class Listing:
         """Return the name of a constant."""
         if isinstance(x, Function):
             return self.function(x)
-        home, own = getattr(x, "__module__", None), getattr(x, "__qualname__", "")
-        if own.isidentifier() and getattr(sys.modules.get(home or ""), own, None) is x:
-            text = own if home == "builtins" else None
-            return text or self.function(Function(x, "name", own, home or ""))
+        home, own = getattr(x, "__module__", None) or "", getattr(x, "__qualname__", "")
+        found: Any = getattr(sys.modules.get(home), own, None)
+        if own.isidentifier() and found is x:
+            return own if home == "builtins" else self.function(Function(found, "name", own, home))
         key: Any = id(x)
         if isinstance(x, tuple) and hasattr(x, "_fields"):
             return self._record(x)
@@ -192,7 +192,7 @@ class Listing:
         return "\n".join([f'"""{titles}, written by graphgrad.', "", *lines, '"""'])
 
     def run(self, decided: type[Exception]) -> Callable[[str], Callable[..., Any]]:
-        """Execute the functions; return how to get one by name. A wrong decision raises the type."""
+        """Execute the functions, whose wrong decisions raise the type; return a look-up by name."""
         namespace = {**self.namespace, "Decided": decided}
         text = "\n\n".join([_DECIDE, *self._functions])
         exec(builtins.compile(text, "<compiled>", "exec"), namespace)  # noqa: S102
@@ -231,14 +231,15 @@ def _joined(imports: Iterable[str]) -> tuple[list[str], list[str]]:
 def _name_of_array(array: Any) -> str | None:
     text = array_text(array) if array.size <= 1 << 16 and array.dtype != object else ""
     kind = re.match(r"np\.(arange|zeros|ones)\(", text)
-    if kind and array.ndim <= 2 and text.count(",") <= array.ndim:  # noqa: PLR2004
+    if kind and array.ndim <= 2 and text.count(",") <= array.ndim:
         return "_".join([kind.group(1), "x".join(map(str, array.shape))])
     return None
 
 
 def _literal(x: Any) -> str:
     if isinstance(x, tuple) and hasattr(x, "_fields"):
-        parts = zip(x._fields, x, strict=True)
+        kind: Any = type(x)
+        parts = zip(kind._fields, x, strict=True)
         return f"{type(x).__name__}({', '.join(f'{k}={_literal(v)}' for k, v in parts)})"
     return array_text(x) if isinstance(x, np.ndarray) and x.dtype != object else repr(x)
 
@@ -318,18 +319,13 @@ class _Writer:
             ):
                 makers[out] = k
         if not calls or calls[-1].section == "forward":
-            for v in finals:
-                k = makers.get(v)
-                if (
-                    k is not None
-                    and finals[v] == 1
-                    and not uses[v]
-                    and self._may_move(k, len(calls))
-                ):
+            once = [v for v in finals if v in makers and finals[v] == 1 and not uses[v]]
+            for v in once:
+                if self._may_move(makers[v], len(calls)):
                     self._put(None, [v])
 
     def _put(self, call: Call | None, candidates: list[Var]) -> None:
-        """Put candidates into a call, or one into the return statement, as far as it stays short."""
+        """Put candidates into a call, or one into the return statement, if it stays short."""
         self._nested.update((v, self._makers[v]) for v in candidates)
         left = list(candidates)
         while left:
@@ -371,27 +367,25 @@ class _Writer:
 
     def _name_values(self, names: Names, value: str) -> None:
         finals = set(variables(tuple(map(_value_of, self._program.results))))
-        calls = self._program.calls
-        for call in calls:
-            for var in call.outputs():
-                if var not in self.names and var.name:
-                    self.names[var] = names.fresh(var.name)
-        for call in calls:
-            for var in call.outputs():
-                of = var.gradient_of
-                if var in self.names or var in self._nested:
-                    continue
-                if of is not None and of in self.names:
-                    self.names[var] = names.fresh(f"d{self.names[of]}")
-        for call in calls:
-            for var in call.outputs():
-                if var in self.names or var in self._nested:
-                    continue
-                if var in finals and call.section == "forward":
-                    self.names[var] = names.fresh(value)
-                else:
-                    letter = "t" if call.section == "forward" else "g"
-                    self.names[var] = names.numbered(letter)
+        for _, var in self._unnamed():
+            if var.name:
+                self.names[var] = names.fresh(var.name)
+        for _, var in self._unnamed():
+            if var.gradient_of in self.names:
+                self.names[var] = names.fresh(f"d{self.names[var.gradient_of]}")
+        for call, var in self._unnamed():
+            if var in finals and call.section == "forward":
+                self.names[var] = names.fresh(value)
+            else:
+                self.names[var] = names.numbered("t" if call.section == "forward" else "g")
+
+    def _unnamed(self) -> list[tuple[Call, Var]]:
+        return [
+            (call, var)
+            for call in self._program.calls
+            for var in call.outputs()
+            if var not in self.names and var not in self._nested
+        ]
 
     # -------------------------------------------------------------------------- lines
 
@@ -500,7 +494,7 @@ def _has_named_value(var: Var) -> bool:
 
 
 def _runs(program: Program) -> list[int]:
-    """Number the runs of calls of one section."""
+    """Return the number of the run of calls of one section that each call belongs to."""
     numbers, number, section = [], 0, None
     for call in program.calls:
         number += call.section != section
@@ -532,7 +526,7 @@ def _aligned(statements: list[tuple[str, str, str]], indent: str) -> list[str]:
     """Write statements with shapes and the user's lines beside them, each line of his once."""
     widths = [len(indent) + len(text) for text, _, _ in statements]
     column = max((w for w in widths if w <= _COLUMN), default=0) + 2
-    shapes = max((len(shape) for _, shape, _ in statements if len(shape) <= 16), default=0)  # noqa: PLR2004
+    shapes = max((len(shape) for _, shape, _ in statements if len(shape) <= 16), default=0)
     users = [of for text, _, of in statements if of != text]
     beside = all(column + 4 + shapes + len(user) <= _WIDTH for user in users)
     lines, seen = [], ""

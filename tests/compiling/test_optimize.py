@@ -30,7 +30,8 @@ LABELS = np.array([0, 2, 1])
 
 
 def double_negative(x: Any) -> Any:
-    return np.exp(-(-(x + 1)))
+    negative = -(x + 1)
+    return np.exp(-negative)
 
 
 def times_one(x: Any) -> Any:
@@ -116,11 +117,21 @@ def copies_and_returns(x: Any) -> Any:
     return y, np.copy(y)
 
 
+def adds_twice(x: Any) -> Any:
+    return x + 1, x + 1
+
+
+def returns_a_part(x: Any) -> Any:
+    return x + 1, (x + 1)[:2], -(-(x + 1))[1:]
+
+
 def multiplies_by_one(x: Any) -> Any:
     return x * np.ones(4)
 
 
-@pytest.mark.parametrize("f", [copies_twice, copies_and_returns, multiplies_by_one])
+@pytest.mark.parametrize(
+    "f", [copies_twice, copies_and_returns, adds_twice, returns_a_part, multiplies_by_one]
+)
 def test_results_never_share_memory(f: Any) -> None:
     compiled = gg.compile(f)
     for _ in range(4):
@@ -133,10 +144,13 @@ def test_results_never_share_memory(f: Any) -> None:
 
 
 def test_results_are_new_at_each_call() -> None:
-    compiled: Any = gg.compile(lambda x: (np.zeros(3), np.ones(2) + 0 * x[0, 0], np.arange(3)))
+    def f(x: Any) -> Any:
+        return np.zeros(3), np.ones(2) + 0 * x[0, 0], np.arange(3)
+
+    compiled: Any = gg.compile(f)
     for _ in range(4):
         for result in compiled(X):
-            result += 1
+            result[...] += 1
         assert [r.tolist() for r in compiled(X)] == [[0, 0, 0], [1, 1], [0, 1, 2]]
 
 

@@ -177,7 +177,7 @@ def test_training_steps_run_when_they_are_pasted(k: int, tmp_path: Path) -> None
         loss.backward()
         with gg.no_grad():
             for p in net.parameters():
-                p -= 0.1 * p.grad
+                p -= 0.1 * p.grad  # noqa: PLW2901 - in place
         return loss.detach()
 
     draw = _draw((4, 6), [4])
