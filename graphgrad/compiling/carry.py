@@ -209,7 +209,8 @@ def literal(x: Any) -> str:
 
 def is_builtin(x: Any) -> bool:
     """Whether x is a type that Python knows by its name."""
-    return isinstance(x, type) and getattr(builtins, x.__name__, None) is x
+    known: Any = getattr(builtins, x.__name__, None) if isinstance(x, type) else None
+    return known is not None and known is x
 
 
 def _numpys(x: Any) -> str | None:

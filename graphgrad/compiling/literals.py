@@ -35,7 +35,7 @@ def scalar_text(x: np.generic) -> str:
         return f"{array_text(np.reshape(x, (1,)))}[0]"
     if isinstance(x, np.bool_):
         return f"np.{x!s}_"
-    return f"{dtype_text(x.dtype)}({number_text(x.item())})"
+    return f"{dtype_text(x.dtype)}({_short(x.item(), x.dtype)})"
 
 
 def array_text(array: Array) -> str:
@@ -86,7 +86,7 @@ def _uniform(array: Array) -> str | None:
     if name is not None and not (array.dtype.kind == "f" and np.signbit(first)):
         return f"np.{name}({_shape(array)}{_dtype_after(array, np.float64)})"
     of = _dtype_after(array, np.float64, np.int64, np.bool_)
-    return f"np.full({_shape(array)}, {number_text(first.item())}{of})"
+    return f"np.full({_shape(array)}, {_short(first.item(), array.dtype)}{of})"
 
 
 def _progression(array: Array) -> str | None:
@@ -119,7 +119,7 @@ def _listed(array: Array) -> str:
     plain = array.dtype in (np.float64, np.int64, np.bool_)
     of = "" if plain else f", {dtype_text(array.dtype)}"
     if _exact_as_numbers(array) and array.size <= _MOST_WRITTEN:
-        return f"np.array({_nested(array.tolist())}{of})"
+        return f"np.array({_nested(array.tolist(), array.dtype)}{of})"
     packed = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
     if len(packed) > _WIDTH:
         lines = [packed[k : k + _WIDTH] for k in range(0, len(packed), _WIDTH)]
@@ -133,7 +133,16 @@ def _listed(array: Array) -> str:
     )
 
 
-def _nested(x: Any) -> str:
+def _nested(x: Any, dtype: np.dtype[Any]) -> str:
     if isinstance(x, list):
-        return f"[{', '.join(map(_nested, x))}]"
+        return f"[{', '.join(_nested(part, dtype) for part in x)}]"
+    return _short(x, dtype)
+
+
+def _short(x: Any, dtype: np.dtype[Any]) -> str:
+    """Write a number as shortly as its dtype allows."""
+    if dtype.kind == "f" and dtype.itemsize < 8:
+        short = float(str(dtype.type(x)))
+        if dtype.type(short) == x:
+            return number_text(short)
     return number_text(x)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.compiling.program import UNGUARDED, Call, Constant, Program, Var, mapped, variables
-from graphgrad.compiling.rewrites import IN_PLACE, Context, applied, with_additions
+from graphgrad.compiling.rewrites import IN_PLACE, Context, applied, makes_new, with_additions
 from graphgrad.typing import Array
 
 _LIKE = {np.ones_like, np.zeros_like, np.full_like}
@@ -37,15 +37,17 @@ def optimized(program: Program, *, later: bool = False) -> Program:
 
 
 def _without_last_copies(program: Program) -> Program:
-    """Return what was filled from zeros, not a copy of it, if nothing else is done with it."""
-    zeros = {c.out for c in program.calls if c.function.call is np.zeros}
+    """Return what was summed in place, not a copy of it, if nothing else is done with it."""
+    made = {c.out for c in program.calls if c.function.call is np.zeros or makes_new(c)}
     memory = Counter(v.memory for v in program.needed())
     later: set[Var] = set()  # memory that is read or written after a call
     new: dict[Var, Any] = {}
     kept = []
     for call in reversed(program.calls):
         x = call.args[0] if call.function.call is np.copy and len(call.args) == 1 else None
-        private = isinstance(x, Var) and x in zeros and not memory[x] and x not in later
+        private = (
+            isinstance(x, Var) and x in made and not x.scalar and not memory[x] and x not in later
+        )
         if private and not call.kwargs and not any(v.memory is x for v in new.values()):
             new[call.out] = x
             continue
@@ -159,13 +161,16 @@ def _value(call: Call) -> Any:
         )
         value = np.ascontiguousarray(filled) if filled.shape else filled
         return Constant(value) if value.nbytes <= _LARGEST else None
-    if any(variables(args)) or any(variables(dict(call.kwargs))) or function.style == "method":
+    if any(variables(args)) or any(variables(dict(call.kwargs))):
         return None
     plain = mapped(args, lambda c: c.array), mapped(dict(call.kwargs), lambda c: c.array)
     kind: Any = "ignore" if call.section == "backward" else "raise"
     try:  # where NumPy warns, it must warn at each call
         with np.errstate(all=kind):
-            value = function.call(*plain[0], **plain[1])
+            if function.style == "method":
+                value = getattr(plain[0][0], function.text)(*plain[0][1:], **plain[1])
+            else:
+                value = function.call(*plain[0], **plain[1])
     except Exception:  # noqa: BLE001 - the program raises it
         return None
     if isinstance(value, np.ndarray) and value.nbytes <= _LARGEST:

@@ -295,11 +295,18 @@ def _narrow(x: Any, known: Context) -> Any:
         same = array.ndim and array.size > 1 and array.dtype.kind in "biuf"
         same = same and leaves_order_open(array)
         return array.reshape(-1)[0] if same and is_uniform(array) else None
-    made = known.made_by(x, "name", "np.broadcast_to")
+    made = known.made_by(x, "name", "np.broadcast_to", "np.reshape")
+    made = made or known.made_by(x, "method", "reshape")
     if made is None or made.kwargs or not isinstance(made.args[0], Var):
         return None
     source = made.args[0]
-    return source if source.shape is not None and source.dtype == x.dtype else None
+    if source.shape is None or source.dtype != x.dtype:
+        return None
+    if made.function.text == "np.broadcast_to":
+        return source
+    # a shape with further axes of size 1 in front
+    longer = (1,) * (len(x.shape) - len(source.shape)) + source.shape
+    return source if x.shape == longer and x.shape != source.shape else None
 
 
 def leaves_order_open(array: Any) -> bool:

@@ -160,7 +160,11 @@ class Listing:
         plain = {f"import {m}" for m in ("base64", "zlib") if f"{m}." in written}
         plain |= carried.imports - {"import numpy as np"}
         imports, aliases = _joined([self._called[name].line for name in missing])
-        blocks = [sorted(plain), ["import numpy as np"], imports]
+        blocks = [
+            sorted(plain, key=lambda line: (line.startswith("from"), line)),
+            ["import numpy as np"],
+            imports,
+        ]
         head = "\n\n".join("\n".join(block) for block in blocks if block)
         fixed = [*aliases, *map(_wrapped_constant, constants)]
         if fixed and not carried.texts:
