@@ -200,7 +200,7 @@ def literal(x: Any) -> str:
         text = number_text(x)
     if text is None and (x is None or type(x) in (str, bytes, bool)):
         text = repr(x)
-    if text is None and is_builtin(x):
+    if text is None and x is not None and is_builtin(x):
         text = str(x.__name__)
     if text is None:
         raise CannotCarry(f"a {type(x).__name__}")
