@@ -87,7 +87,7 @@ def _real(who: str, what: str, value: Any) -> float:
     if not is_number(value):
         raise wrong(who, what, value, "a number")
     try:
-        return float(value)
+        return value if value.__class__ is float else float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
 
@@ -95,7 +95,7 @@ def _real(who: str, what: str, value: Any) -> float:
 def number(who: str, what: str, value: Any, *, infinite: bool = False) -> float:
     """Require a real number, finite unless ``infinite``; a text or True is refused."""
     found = _real(who, what, value)
-    if math.isnan(found) or (math.isinf(found) and not infinite):
+    if not -math.inf < found < math.inf and not (infinite and abs(found) == math.inf):
         raise ArgumentError(f"{who}: {what} = {found} must be a finite number")
     return found
 

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from graphgrad.arguments import is_flag, wrong
+from graphgrad.engine.recording import tracers
 
 
 @functools.lru_cache(maxsize=1)
@@ -14,7 +15,9 @@ def _default() -> "np.random.Generator":  # made on first use: NumPy loads numpy
 
 def default_generator(rng: "np.random.Generator | None" = None) -> "np.random.Generator":
     """Return ``rng``, or the package's default generator if it is None."""
-    return _default() if rng is None else rng
+    if rng is not None:
+        return rng
+    return tracers[-1].default_generator(_default) if tracers else _default()
 
 
 def manual_seed(seed: int) -> None:

@@ -13,7 +13,16 @@ from graphgrad.compiling.program import AsTensor, Constant, Program, Source, Var
 from graphgrad.compiling.reach import Reach, TooMuch
 from graphgrad.compiling.swaps import Swaps
 from graphgrad.compiling.tracing import Trace, Traced, has_traced
-from graphgrad.engine.graph import Freed, Node, Recorded, array_of, graph_nodes, node_of, tick
+from graphgrad.engine.graph import (
+    Absent,
+    Freed,
+    Node,
+    Recorded,
+    array_of,
+    graph_nodes,
+    node_of,
+    tick,
+)
 from graphgrad.engine.operands import needs_gradient
 from graphgrad.engine.recording import observing, switches, tracers
 from graphgrad.engine.tensor import Tensor
@@ -80,17 +89,24 @@ class Captured:
                 tracers.remove(trace)
             results = [self._result(part) for part in parts]
             effects = swaps.effects()
-        finally:
+        except BaseException:
+            trace.fail("the function raised an error")
             swaps.undo()
-        self.result = self.rebuild_result([_real(part) for part in parts])
+            trace.close()
+            raise
+        swaps.undo()
+        parts = [_real(part) for part in parts]
+        self.result = self.rebuild_result(parts)
         changed = self.reach.changed()
         if changed is not None:
             trace.fail(f"the function changes {changed}, which a program cannot repeat")
+        trace.close()
         self.failure = trace.failure
         if self.failure is None:
             inputs = [(traced.var, source) for traced, source in trace.inputs]
             self.program = Program(inputs, trace.calls, results, effects)
             self.failure = held_elsewhere(self.program, trace, [parts, *parts, self.result])
+        trace.forget()
 
     def _result(self, part: Any) -> Any:
         """Return a leaf of the result as the program has it."""
@@ -127,12 +143,13 @@ class Captured:
 def held_elsewhere(program: Program, trace: Trace, ours: Sequence[Any]) -> str | None:
     """Say if something outside holds an array that should be a constant, and may write to it."""
     constants = list(program.constants())
-    arrays = [c.array for c in {id(c.array): c for c in constants}.values() if _may_change(c.array)]
+    originals = [trace.originals.get(id(c.array), c.array) for c in constants]
+    arrays = [x for x in {id(x): x for x in originals}.values() if _may_change(x)]
     if not arrays:
         return None
-    known = {id(x) for x in (*constants, *ours, trace.alive, arrays)}
+    known = {id(x) for x in (*constants, *ours, trace.alive, *trace.ours, originals, arrays)}
     for holder in gc.get_referrers(*arrays):
-        if id(holder) not in known and not isinstance(holder, tuple | Node | FrameType):
+        if id(holder) not in known and not isinstance(holder, tuple | Absent | Node | FrameType):
             return (
                 "it computes with an array that something outside holds "
                 f"({type(holder).__name__}), but neither its arguments nor its closure"

@@ -4,6 +4,7 @@ import functools
 import inspect
 import os
 import types
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -15,10 +16,10 @@ from graphgrad.compiling.capture import Captured
 from graphgrad.compiling.names import function_name, name_values, title, value_name
 from graphgrad.compiling.optimize import optimized
 from graphgrad.compiling.order import decisions_first
-from graphgrad.compiling.program import UNGUARDED, AsTensor, Var
+from graphgrad.compiling.program import UNGUARDED, AsTensor, Program, Var
 from graphgrad.compiling.pullbacks import Recording, divided
 from graphgrad.compiling.source import Listing
-from graphgrad.engine.graph import Recorded, node_of
+from graphgrad.engine.graph import Recorded, array_of, node_of
 from graphgrad.engine.in_place import mark_changed, set_array
 from graphgrad.engine.record import constant
 from graphgrad.engine.recording import switches, tracers
@@ -76,6 +77,7 @@ class Runnable:
             self.recording = Recording(name, captured.pullback, call, backward, kept, pure=pure)
         self.rebuild = captured.rebuild_result
         self.expected = [(source.read, _kind_of(var)) for var, source in program.inputs]
+        self.shared = _SharedMemory(captured, program)
         self.as_tensors = [isinstance(r, AsTensor) for r in program.results]
         self.effects = program.effects
         # a program that gives up, or fails, has changed nothing but the states of generators
@@ -111,7 +113,7 @@ class Runnable:
             ):
                 return None
             found.append(x)
-        return found
+        return found if self.shared.fits(found) else None
 
     def run(self, inputs: list[Any], leaves: Sequence[Any], again: Callable[[], Any]) -> Any:
         """Compute, change what f changes, and return its result.
@@ -163,6 +165,45 @@ class Runnable:
         drawn = [x for x in known if isinstance(x, np.random.Generator)]
         drawn.append(default_generator())
         return [(rng, rng.bit_generator.state) for rng in drawn]
+
+
+class _SharedMemory:
+    """Which inputs share memory with one that a program writes into: must be as in the trace."""
+
+    def __init__(self, captured: Captured, program: Program) -> None:
+        written = {v.memory for call in captured.trace.calls for v in call.mutates}
+        values = {traced.var: traced.value for traced, _ in captured.trace.inputs}
+        found = [values.get(var) for var, _ in program.inputs]
+        self._arrays = [k for k, x in enumerate(found) if isinstance(x, np.ndarray)]
+        self._written = [k for k in self._arrays if program.inputs[k][0].memory in written]
+        self._pairs = self._shared(found, self._arrays)
+        self._known = self._references(found)
+
+    def _shared(self, values: Sequence[Any], new: Sequence[int]) -> set[tuple[int, int]]:
+        return {
+            (min(k, n), max(k, n))
+            for k in self._written
+            for n in (self._arrays if k in new else new)
+            if k != n and np.may_share_memory(values[k], values[n])
+        }
+
+    def _references(self, values: Sequence[Any]) -> list[Any]:
+        return [weakref.ref(values[k]) for k in self._arrays] if self._written else []
+
+    def fits(self, values: Sequence[Any]) -> bool:
+        """Whether the same inputs share memory; those that are the same arrays as before do."""
+        if not self._written:
+            return True
+        pairs = zip(self._arrays, self._known, strict=True)
+        new = [k for k, known in pairs if known() is not values[k]]
+        if not new:
+            return True
+        others = set(new)
+        expected = {pair for pair in self._pairs if not others.isdisjoint(pair)}
+        if self._shared(values, new) != expected:
+            return False
+        self._known = self._references(values)
+        return True
 
 
 def _as_tuple(f: Callable[..., Any]) -> Callable[..., tuple[Any]]:
@@ -338,9 +379,10 @@ def _signature(leaf: Any) -> Any:
     if isinstance(leaf, Recorded):
         node = node_of(leaf)
         needs = node is not None and node.needs
-        return (type(leaf), leaf.shape, leaf.dtype, needs, needs and node.plan is None)  # type: ignore[attr-defined,union-attr]
+        leafy = needs and node.plan is None  # type: ignore[union-attr]
+        return (type(leaf), leaf.shape, leaf.dtype, needs, leafy, array_of(leaf).strides)  # type: ignore[attr-defined]
     if isinstance(leaf, np.ndarray | np.generic):
-        return (type(leaf), leaf.shape, leaf.dtype)
+        return (type(leaf), leaf.shape, leaf.dtype, leaf.strides)
     if isinstance(leaf, np.random.Generator):
         return type(leaf)
     try:

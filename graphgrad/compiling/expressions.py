@@ -264,7 +264,8 @@ def _has_array(args: tuple[Any, ...]) -> bool:
 def _turns(word: str, rest: tuple[Any, ...]) -> bool:
     if word == "np.swapaxes":
         return sorted(k % 2 for k in rest) == [0, 1]
-    return not rest or rest[0] is None or tuple(k % 2 for k in rest[0]) == (1, 0)
+    axes = rest[0] if rest else None
+    return axes is None or (type(axes) is tuple and tuple(k % 2 for k in axes) == (1, 0))
 
 
 def _plain_number(x: Any, other: Any) -> Any:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Callable
+from types import BuiltinFunctionType
 from typing import Any
 
 import numpy as np
@@ -207,7 +208,17 @@ def _atom(x: Any) -> Any:
 
 
 def _shared(program: Program, written: set[Var], *, later: bool) -> Program:
-    """Compute equal calls once."""
+    """Compute equal calls once.
+
+    But not two factors of one product: BLAS multiplies an array by itself with other rounding.
+    """
+    together = [
+        memory
+        for call in program.calls
+        if not isinstance(call.function.call, np.ufunc | BuiltinFunctionType)
+        or call.function.text in {"@", "np.matmul", "np.vecdot"}
+        if len(memory := {v.memory for v in call.inputs()}) > 1
+    ]
     new: dict[Var, Any] = {}
     found: dict[Any, Any] = {}
     calls = []
@@ -230,7 +241,9 @@ def _shared(program: Program, written: set[Var], *, later: bool) -> Program:
             _key(dict(call.kwargs)),
         )
         first = found.setdefault(key, call.out)
-        if first is call.out or not known.may_merge(call.out, first):
+        pair = {first.memory, call.out.memory}
+        factors = len(pair) > 1 and any(pair <= memory for memory in together)
+        if first is call.out or factors or not known.may_merge(call.out, first):
             calls.append(call)
         else:
             known.replace(call.out, first)

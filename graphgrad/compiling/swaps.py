@@ -36,8 +36,7 @@ class Swaps:
         self.trace = trace
         self.leaves: list[Any] = []
         self._tensors: dict[int, _Tensor] = {}
-        self._places: list[tuple[Place, Any]] = []
-        self._arrays: dict[int, Traced] = {}
+        self._places: list[tuple[Place, Any, Any]] = []
         self._objects: dict[int, Traced] = {}  # sealed ones, which calls from outside get
 
     def arguments(self, leaves: Sequence[Any], names: Sequence[str]) -> None:
@@ -50,7 +49,7 @@ class Swaps:
             elif isinstance(leaf, np.random.Generator):
                 self.leaves.append(self.trace.generator(leaf, source))
             elif isinstance(leaf, np.ndarray | np.generic) and leaf.dtype != object:
-                self.leaves.append(self._array(leaf, source))
+                self.leaves.append(self._traced(leaf, source))
             else:
                 self.leaves.append(leaf)
 
@@ -60,7 +59,7 @@ class Swaps:
             self._tensor(place.read(), Source(place.name, _reader_of(place)))
         for place in reach.arrays:
             array = place.read()
-            self._put(place, array, self._array(array, Source(place.name, _reader_of(place))))
+            self._put(place, array, self._traced(array, Source(place.name, _reader_of(place))))
         for place in reach.generators:
             rng = place.read()
             source = Source(place.name, _reader_of(place))
@@ -72,13 +71,10 @@ class Swaps:
         except (AttributeError, TypeError):
             self.trace.fail(f"{place.name} cannot be replaced while the function is traced")
         else:
-            self._places.append((place, value))
+            self._places.append((place, value, traced))
 
-    def _array(self, array: Array, source: Source) -> Traced:
-        found = self._arrays.get(id(array))
-        if found is None:
-            found = self._arrays[id(array)] = self.trace.input(array, source, source.name)
-        return found
+    def _traced(self, array: Array, source: Source) -> Traced:
+        return self.trace.input(array, source, source.name)
 
     def _tensor(self, tensor: Any, source: Source) -> None:
         if id(tensor) in self._tensors:
@@ -203,8 +199,13 @@ class Swaps:
             self._swap_out(swap)
             if id(swap.tensor) in self.trace.overwritten_tensors:
                 mark_changed(swap.tensor)
-        for place, value in reversed(self._places):
-            place.write(value)
+        for place, value, traced in reversed(self._places):
+            now = place.read()
+            if now is traced:
+                place.write(value)
+            else:
+                self.trace.fail(f"the function gives {place.name} another value")
+                place.write(_true(now))
 
     def _swap_out(self, swap: _Tensor) -> None:
         now, node = array_of(swap.tensor), node_of(swap.tensor)

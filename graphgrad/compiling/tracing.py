@@ -2,19 +2,32 @@
 
 A `Traced` array holds a true array. What NumPy computes from it is computed at once, and noted as a
 call of the program. A value that leaves for plain Python (``float(x)``, ``np.asarray(x)``) goes out
-as it is, but then no program can be made, and the trace notes why and where.
+as it is, but then no program can be made, and the trace notes why and where. Python numbers that
+NumPy makes of an array (``x.item()``, ``rng.random()``) are traced as arrays are.
 """
 
+import gc
+import math
 import operator
 import threading
-from collections.abc import Iterator, Sequence
-from types import CodeType
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from types import CellType, CodeType
 from typing import Any
 
 import numpy as np
 
-from graphgrad.compiling.program import UNGUARDED, Call, Constant, Function, Section, Var
+from graphgrad.compiling.program import (
+    UNGUARDED,
+    Call,
+    Constant,
+    Function,
+    Section,
+    Source,
+    Var,
+)
 from graphgrad.engine.graph import Recorded, array_of, node_of
+from graphgrad.engine.in_place import set_array
 from graphgrad.engine.op import Op
 from graphgrad.engine.plain import is_numpys
 from graphgrad.engine.recording import Observer, tracers
@@ -29,14 +42,30 @@ _COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": 
 _UNARY = {"neg": "-", "pos": "+", "invert": "~"}
 # what depends on shape and dtype only
 _STATIC = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj, np.can_cast,
-           np.may_share_memory, np.shares_memory, np.broadcast_shapes, np.min_scalar_type}  # fmt: skip
+           np.broadcast_shapes}  # fmt: skip
 _PLAIN_ATTRIBUTES = frozenset(("shape", "dtype", "ndim", "size", "itemsize", "nbytes", "strides",
                                "flags", "base"))  # fmt: skip
 _VIEWS = frozenset(("T", "mT", "real", "imag"))
 _WRITING = frozenset(("sort", "fill", "put", "partition", "itemset", "setfield", "resize"))
 _WRITING_FUNCTIONS = {np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal}
+# the shape of whose result depends on values, also of floating arrays
+_WORDS_BY_VALUES = """
+    nonzero flatnonzero argwhere unique unique_values unique_counts unique_inverse unique_all
+    extract compress trim_zeros delete insert setdiff1d union1d intersect1d setxor1d roots
+    poly polydiv lstsq histogram histogramdd histogram2d histogram_bin_edges bincount repeat
+"""
+_SHAPED_BY_VALUES = frozenset(_WORDS_BY_VALUES.split())
+# that take integers or bools beside their first argument which do not decide on the shape
+_WORDS_BY_SHAPES = """
+    take take_along_axis choose select put putmask place copyto put_along_axis fill_diagonal
+    where searchsorted clip dot vdot matmul inner outer tensordot einsum full_like
+    array_equal isin digitize broadcast_arrays integers permutation fill
+"""
+_SHAPED_BY_SHAPES = frozenset(_WORDS_BY_SHAPES.split())
 _MAX_INLINED = 12  # calls that stand for one op; above, the op is one call
 _NUMBERS = (bool, int, float)
+_ALL = slice(None)
+_SHAPE = Function(operator.attrgetter("shape"), "attribute", "shape")
 
 
 def _operator(name: str, style: Any, sign: str) -> Function:
@@ -48,13 +77,23 @@ _ASSIGN = Function(operator.setitem, "assign", "")
 
 
 class Traced:
-    """An array that writes down what is computed from it."""
+    """An array, or a number of Python, that writes down what is computed from it."""
 
-    __slots__ = ("trace", "value", "var")
+    __slots__ = ("__weakref__", "trace", "value", "var")
     __array_priority__ = 500.0  # below a Tensor's
 
     def __init__(self, value: Array, var: Var, trace: "Trace") -> None:
         self.value, self.var, self.trace = value, var, trace
+        trace.made.append(weakref.ref(self))
+
+    @property
+    def __class__(self) -> Any:
+        """Pass for what it stands for where a function asks for the type."""
+        return type(self.value)
+
+    @__class__.setter
+    def __class__(self, _: Any) -> None:
+        raise TypeError
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Compute a ufunc, and write it down."""
@@ -66,7 +105,7 @@ class Traced:
         else:
             function = Function(getattr(ufunc, method), "name", f"{name}.{method}")
         out = kwargs.get("out")
-        if isinstance(out, tuple) and len(out) == 1:
+        if type(out) is tuple and len(out) == 1:
             kwargs["out"] = out[0]
         written = [x for x in (out or ()) if x is not None]
         if method == "at":
@@ -83,11 +122,14 @@ class Traced:
         if kwargs.get("out") is not None:
             written.append(kwargs["out"])
         function = Function(func, "name", _numpy_name(func))
-        return self.trace.call(function, args, kwargs, writes=written)
+        varies = _shape_varies(func.__name__, (args[1:], kwargs))
+        if func is np.where and len(args) == 1:
+            varies = True
+        return self.trace.call(function, args, kwargs, writes=written, varies=varies)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """Leave as a plain array, after which no program is made."""
-        self.trace.fail("a traced array became a plain one (np.asarray, np.array, an assignment)")
+        self.trace.fail(_BECAME_PLAIN)
         return np.array(self.value, dtype=dtype, copy=copy)
 
     def __getattr__(self, name: str) -> Any:
@@ -98,20 +140,27 @@ class Traced:
         if name in _VIEWS:
             function = Function(operator.attrgetter(name), "attribute", name)
             return self.trace.call(function, (self,))
+        if name.startswith("__array_"):
+            self.trace.fail(_BECAME_PLAIN)
+            return found
         if name == "at" or not callable(found):
             self.trace.fail(f"{name} of an array was read")
             return found
-        if name in {"item", "tolist", "tobytes", "tofile", "dump", "dumps"}:
+        if name in {"tolist", "tobytes", "tofile", "dump", "dumps"}:
             return lambda *args: self._leave(found(*args), f".{name}()")
         function = Function(operator.methodcaller, "method", name)
         writes = [self] if name in _WRITING else []
-        return lambda *args, **kwargs: self.trace.call(
-            function, (self, *args), kwargs, writes=writes
-        )
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            if any(type(x) is not Traced and isinstance(x, Recorded) for x in args):
+                return found(*args, **kwargs)  # which finds the op by NumPy's protocols
+            written = [*writes, *([kwargs["out"]] if kwargs.get("out") is not None else ())]
+            varies = _shape_varies(name, (args, kwargs))
+            return self.trace.call(function, (self, *args), kwargs, writes=written, varies=varies)
+
+        return method
 
     def _leave(self, value: Any, how: str) -> Any:
-        if isinstance(value, bool | int) and how != ".tolist()":
-            return self.trace.guard(self, value, how)
         self.trace.fail(f"{how} made a Python number of a traced value")
         return value
 
@@ -131,6 +180,46 @@ class Traced:
         """Leave as a Python number, after which no program is made."""
         return self._leave(float(self.value), "float()")  # type: ignore[no-any-return]
 
+    def __complex__(self) -> complex:
+        """Leave as a Python number."""
+        return self._leave(complex(self.value), "complex()")  # type: ignore[no-any-return]
+
+    def __round__(self, *digits: Any) -> Any:
+        """Leave as a Python number."""
+        return self._leave(round(self.value, *digits), "round()")
+
+    def __trunc__(self) -> Any:
+        """Leave as a Python number."""
+        return self._leave(math.trunc(self.value), "math.trunc()")
+
+    def __floor__(self) -> Any:
+        """Leave as a Python number."""
+        return self._leave(math.floor(self.value), "math.floor()")
+
+    def __ceil__(self) -> Any:
+        """Leave as a Python number."""
+        return self._leave(math.ceil(self.value), "math.ceil()")
+
+    def __hash__(self) -> int:
+        """Leave as a key, if it is a number."""
+        return self._leave(hash(self.value), "hash()")  # type: ignore[no-any-return]
+
+    def __str__(self) -> str:
+        """Leave as text."""
+        return self._leave(str(self.value), "str()")  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        """Leave as text."""
+        return self._leave(repr(self.value), "repr()")  # type: ignore[no-any-return]
+
+    def __format__(self, spec: str) -> str:
+        """Leave as text."""
+        return self._leave(format(self.value, spec), "format()")  # type: ignore[no-any-return]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Leave as bytes, or as a copy."""
+        return self._leave(self.value.__reduce_ex__(protocol), "pickle or copy")
+
     def __len__(self) -> int:
         """Return the length of the first axis."""
         return len(self.value)
@@ -145,7 +234,7 @@ class Traced:
 
     def __getitem__(self, index: Any) -> Any:
         """Read elements."""
-        return self.trace.call(_INDEX, (self, index))
+        return self.trace.call(_INDEX, (self, index), varies=_index_varies(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write elements."""
@@ -159,15 +248,13 @@ class Traced:
         """Return quotient and remainder."""
         return self // other, self % other
 
+    def __copy__(self) -> Any:
+        """Return a copy."""
+        return self.copy() if isinstance(self.value, np.ndarray) else self
+
     def __deepcopy__(self, _: Any) -> Any:
         """Return a copy."""
-        return self.copy()
-
-    def __repr__(self) -> str:
-        """Show the array."""
-        return f"Traced({self.value!r})"
-
-    __hash__ = None  # type: ignore[assignment]
+        return self.__copy__()
 
 
 def _add_operators() -> None:
@@ -175,7 +262,7 @@ def _add_operators() -> None:
         function = _operator(name, "binary", sign)
 
         def forward(self: Traced, other: Any) -> Any:
-            if isinstance(other, Recorded):
+            if type(other) is not Traced and isinstance(other, Recorded):
                 return NotImplemented
             return self.trace.call(function, (self, other))
 
@@ -188,9 +275,9 @@ def _add_operators() -> None:
             inside = Function(getattr(operator, f"__i{name}__"), "in place", f"{sign}=")
 
             def in_place(self: Traced, other: Any) -> Any:
-                if isinstance(other, Recorded):
+                if type(other) is not Traced and isinstance(other, Recorded):
                     return NotImplemented
-                if isinstance(self.value, np.generic):
+                if not isinstance(self.value, np.ndarray):
                     return self.trace.call(function, (self, other))
                 self.trace.call(inside, (self, other), writes=[self])
                 return self
@@ -217,12 +304,36 @@ def _numpy_name(function: Any) -> str:
     return short if getattr(np, function.__name__, None) is function else name
 
 
+_BECAME_PLAIN = (
+    "a traced array became a plain one (by np.asarray, np.array, or as an index or part of one)"
+)
+
+
+def _shape_varies(name: str, others: Any) -> bool:
+    """Whether values, also of arguments after the first, may decide on the shape of a result."""
+    return name in _SHAPED_BY_VALUES or (
+        name not in _SHAPED_BY_SHAPES and any(map(_is_integer, traced_in(others)))
+    )
+
+
+def _is_integer(x: Traced) -> bool:
+    return getattr(x.value, "dtype", np.dtype(int)).kind != "f"
+
+
+def _index_varies(index: Any) -> bool:
+    parts = index if type(index) is tuple else (index,)
+    return any(
+        has_traced(p)
+        if type(p) is slice
+        else type(p) is Traced and getattr(getattr(p.value, "dtype", None), "kind", "") == "b"
+        for p in parts
+    )
+
+
 def _true(tree: Any) -> Any:
     """Replace traced arrays by the true ones."""
-    if isinstance(tree, Traced):
-        return tree.value
-    if isinstance(tree, TracedGenerator):
-        return tree.traced.value
+    if type(tree) is Traced or type(tree) is TracedGenerator:
+        return tree.traced.value if type(tree) is TracedGenerator else tree.value
     if isinstance(tree, tuple):
         parts = map(_true, tree)
         return tree._make(parts) if hasattr(tree, "_make") else tuple(parts)
@@ -235,15 +346,35 @@ def _true(tree: Any) -> Any:
     return tree
 
 
+def _parts(tree: Any) -> Iterator[Any]:
+    """Yield the leaves of a tree."""
+    if isinstance(tree, tuple | list):
+        for part in tree:
+            yield from _parts(part)
+    elif isinstance(tree, dict):
+        yield from _parts(list(tree.values()))
+    else:
+        yield tree
+
+
+def traced_in(tree: Any) -> Iterator[Traced]:
+    """Yield the traced arrays in a tree."""
+    if type(tree) is Traced:
+        yield tree
+    elif type(tree) is TracedGenerator:
+        yield tree.traced
+    elif isinstance(tree, tuple | list):
+        for part in tree:
+            yield from traced_in(part)
+    elif isinstance(tree, dict):
+        yield from traced_in(list(tree.values()))
+    elif isinstance(tree, slice):
+        yield from traced_in((tree.start, tree.stop, tree.step))
+
+
 def has_traced(tree: Any) -> bool:
     """Whether a tree holds a traced array."""
-    if isinstance(tree, Traced | TracedGenerator):
-        return True
-    if isinstance(tree, tuple | list):
-        return any(map(has_traced, tree))
-    if isinstance(tree, dict):
-        return any(map(has_traced, tree.values()))
-    return isinstance(tree, slice) and has_traced((tree.start, tree.stop, tree.step))
+    return next(traced_in(tree), None) is not None
 
 
 class Trace(Observer):
@@ -254,6 +385,8 @@ class Trace(Observer):
         self.outermost = outermost
         self.calls: list[Call] = []
         self.failure: str | None = None
+        self.closed = False  # after which traced arrays, if any are left, are as plain ones
+        self.made: list[weakref.ref[Traced]] = []
         self.inputs: list[tuple[Traced, Any]] = []  # with their sources
         self.section: Section = "forward"
         self.thread = threading.get_ident()
@@ -266,6 +399,10 @@ class Trace(Observer):
         self._numbers = 0
         self._roots: dict[int, Var] = {}  # by the id of the array that owns the memory
         self.alive: list[Any] = []  # so that ids stay unique
+        self._constants: dict[int, Constant] = {}  # by the id of the plain array
+        self.originals: dict[int, Array] = {}  # those plain arrays, by the id of the constant
+        self.ours: list[Any] = [self.originals]  # containers in which constants may be
+        self._default: TracedGenerator | None = None
 
     # ------------------------------------------------------------------------ values
 
@@ -291,30 +428,35 @@ class Trace(Observer):
         self.inputs.append((traced, source))
         return traced
 
-    def _wrapped(self, value: Any) -> tuple[Any, Any]:
-        """Return a result as traced, and as Vars."""
-        if isinstance(value, np.ndarray | np.generic) and value.dtype != object:
+    def _wrapped(self, value: Any, given: Any) -> tuple[Any, Any]:
+        """Return what a call with some arguments returned as traced, and as Vars."""
+        if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
             traced = Traced(value, self.var(value), self)
             self.alive.append(value)
             return traced, traced.var
         if isinstance(value, tuple | list):
-            pairs = [self._wrapped(part) for part in value]
+            pairs = [self._wrapped(part, given) for part in value]
             traced_parts, vars_ = [t for t, _ in pairs], tuple(v for _, v in pairs)
             if isinstance(value, list):
                 return traced_parts, vars_
             kind = type(value)
             return (kind._make if hasattr(kind, "_make") else kind)(traced_parts), vars_
-        return value, self.var(value)
+        var = self.var(value)
+        if type(value) in _NUMBERS:
+            return Traced(value, var, self), var
+        constant = value is None or value is Ellipsis or (type(value) is slice and value == _ALL)
+        if not constant and not any(value is part for part in _parts(given)):
+            self.fail(f"a call returned a {type(value).__name__}")
+        return value, var
 
     def _noted(self, tree: Any) -> Any:
         """Replace traced arrays by their Vars, plain ones by constants."""
-        if isinstance(tree, Traced):
+        if type(tree) is Traced:
             return tree.var
-        if isinstance(tree, TracedGenerator):
+        if type(tree) is TracedGenerator:
             return tree.traced.var
         if isinstance(tree, np.ndarray):
-            self.alive.append(tree)
-            return Constant(tree)
+            return self._constant(tree)
         if isinstance(tree, tuple):
             parts = [self._noted(part) for part in tree]
             return type(tree)._make(parts) if hasattr(tree, "_make") else tuple(parts)
@@ -325,6 +467,20 @@ class Trace(Observer):
         if isinstance(tree, slice):
             return slice(self._noted(tree.start), self._noted(tree.stop), self._noted(tree.step))
         return tree
+
+    def _constant(self, array: Array) -> Constant:
+        """Return a plain array as it is now, though it may be written to later."""
+        known = self._constants.get(id(array))
+        if known is None or not _same_bytes(known.array, array):
+            self.alive.append(array)
+            kept = array
+            if array.flags.writeable or array.base is not None:
+                kept = array.copy(order="K")
+                kept.flags.writeable = False
+            known = self._constants[id(array)] = Constant(kept)
+            self.alive.append(kept)
+            self.originals[id(kept)] = array
+        return known
 
     # ------------------------------------------------------------------------- calls
 
@@ -337,29 +493,36 @@ class Trace(Observer):
         writes: Sequence[Any] = (),
         draws: bool = False,
         pure: bool = True,
+        varies: bool = False,
     ) -> Any:
-        """Compute, and write it down."""
+        """Compute, and write it down.
+
+        ``varies``: the shape of the result depends on values, so that the program compares it.
+        """
         kwargs = kwargs or {}
         for x in writes:
-            if not isinstance(x, Traced):
+            if type(x) is not Traced:
                 self.fail("a traced value was written into a plain array")
+        noted = self._noted(args), self._noted(kwargs)  # before the call writes into one of them
         true_args, true_kwargs = _true(args), _true(kwargs)
         if function.style == "method":
             value = getattr(true_args[0], function.text)(*true_args[1:], **true_kwargs)
         else:
             value = function.call(*true_args, **true_kwargs)
-        written = next((x for x in writes if isinstance(x, Traced) and value is x.value), None)
+        if self.closed or threading.get_ident() != self.thread:
+            self.fail("another thread computed with a traced array")
+            return value
+        written = next((x for x in writes if type(x) is Traced and value is x.value), None)
         if written is not None or (value is None and writes):
             traced, out = written, None
         else:
-            traced, out = self._wrapped(value)
-        self._write(function, args, kwargs, out, writes, pure=pure, draws=draws)
-        if isinstance(value, _NUMBERS) and not isinstance(value, np.generic):
-            call = self.calls[-1]
-            if isinstance(value, float):
-                self.fail(f"{function.text} made a Python number of a traced value")
-            else:
-                call.guard = value
+            traced, out = self._wrapped(value, (true_args, true_kwargs))
+        self._write(function, *noted, out, writes, pure=pure, draws=draws)
+        if varies:
+            for part in traced_in(traced):
+                if hasattr(part.value, "shape"):
+                    shape = part.value.shape
+                    self._write(_SHAPE, (part.var,), {}, self.var(shape), guard=shape)
         return traced
 
     def _write(
@@ -379,12 +542,12 @@ class Trace(Observer):
         code, instruction = (
             call_site_above(self.outermost) if node is None else (node.code, node.instruction)
         )
-        mutates += tuple(x.var for x in writes if isinstance(x, Traced))
-        noted = self._noted(args), self._noted(kwargs)
+        mutates += tuple(x.var for x in writes if type(x) is Traced)
         self.calls.append(
             Call(
                 function,
-                *noted,
+                args,
+                kwargs,
                 out,
                 mutates,
                 self.section,
@@ -398,14 +561,40 @@ class Trace(Observer):
 
     def guard(self, x: Traced, value: Any, how: str) -> Any:
         """Note a value that Python decided by; return it."""
-        call = {"bool": bool, "int": int}.get(how)
-        function = (
-            Function(operator.methodcaller("item"), "method", "item")
-            if call is None
-            else Function(call, "name", how)
-        )
-        self._write(function, (x,), {}, self.var(value), guard=value)
+        if self.closed or threading.get_ident() != self.thread:
+            self.fail("another thread decided by a traced array")
+            return value
+        function = Function({"bool": bool, "int": int}[how], "name", how)
+        self._write(function, (x.var,), {}, self.var(value), guard=value)
         return value
+
+    def forget(self) -> None:
+        """Free what was kept while the function ran."""
+        for kept in (self.alive, self.originals, self._constants, self._roots, self.ours):
+            kept.clear()
+
+    def close(self) -> None:
+        """Replace traced arrays that the function has put somewhere by the true ones."""
+        self.closed = True
+        inputs = {id(traced) for traced, _ in self.inputs}
+        left = [x for made in self.made if (x := made()) is not None]
+        self.made.clear()
+        if self.failure is None and inputs.issuperset(map(id, left)):
+            return
+        for holder in gc.get_referrers(*left):
+            if holder is left or type(holder).__module__.startswith("graphgrad.compiling"):
+                continue
+            if isinstance(holder, CellType) and type(holder.cell_contents) is Traced:
+                holder.cell_contents = holder.cell_contents.value
+            elif isinstance(holder, Recorded) and type(array_of(holder)) is Traced:
+                set_array(holder, array_of(holder).value)
+            elif isinstance(holder, list):
+                holder[:] = [x.value if type(x) is Traced else x for x in holder]
+            else:
+                own = holder if isinstance(holder, dict) else getattr(holder, "__dict__", None)
+                if type(own) is dict:
+                    for key in [key for key, x in own.items() if type(x) is Traced]:
+                        own[key] = own[key].value
 
     def fail(self, why: str) -> None:
         """Note the first reason why there can be no program."""
@@ -416,28 +605,46 @@ class Trace(Observer):
 
     # --------------------------------------------------------- what the engine asks
 
+    @staticmethod
+    def untraced(x: Any) -> Any:
+        """Return the true array of a traced one."""
+        return x.value if type(x) is Traced else x
+
     def forward(self, op: Op[Any], arrays: Any, params: tuple[Any, ...]) -> Any:
         """Compute an op: by its parts if these are few and plain, else as one call."""
         args = (arrays, *params) if op.variadic else (*arrays, *params)
         if threading.get_ident() != self.thread or not has_traced(tuple(args)):
             return op.forward(*args)
-        if is_numpys(op.forward) or getattr(op.forward, "__module__", "") == "_operator":
-            return op.forward(*args)
         start, failure = len(self.calls), self.failure
         out = op.forward(*args)
         added = self.calls[start:]
+        numpys = is_numpys(op.forward) or getattr(op.forward, "__module__", "") == "_operator"
+        if numpys and self.failure == failure:
+            return out
         plain = (
-            self.failure == failure
+            not numpys
+            and self.failure == failure
             and len(added) <= _MAX_INLINED
             and all(call.guard is UNGUARDED and not call.mutates and call.pure for call in added)
         )
         if plain and has_traced(out if isinstance(out, tuple) else (out,)):
             return out
+        varies = self.failure != failure or any(call.function is _SHAPE for call in added)
         del self.calls[start:]
         self.failure = failure
-        home, name = op.__module__, op.__reduce__()
-        function = Function(op.forward, "name", f"{name}.forward", home)
-        return self.call(function, tuple(args))
+        if op.forward is operator.getitem:  # of a plain array at traced places
+            return self.call(_INDEX, tuple(args), varies=_index_varies(args[1]))
+        function = Function(op.forward, "name", f"{op.__reduce__()}.forward", op.__module__)
+        return self.call(function, tuple(args), varies=varies)
+
+    def default_generator(self, read: Callable[[], np.random.Generator]) -> Any:
+        """Return the package's generator, traced."""
+        if threading.get_ident() != self.thread:
+            return read()
+        if self._default is None:
+            source = Source("default_rng", lambda _: read())
+            self._default = self.generator(read(), source)
+        return self._default
 
     def whole(
         self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, draws: bool = False
@@ -463,8 +670,8 @@ class Trace(Observer):
             finally:
                 tracers.append(self)
         called = Function(function, "name", function.__qualname__, function.__module__)
-        noted = self.swaps.objects(args)
-        self._write(called, noted, kwargs, None, mutates=tuple(written), pure=False)
+        noted = self._noted(self.swaps.objects(args))
+        self._write(called, noted, self._noted(kwargs), None, mutates=tuple(written), pure=False)
         return None if value is None else _unused(value, self)
 
     def draw_upstream(self, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -487,7 +694,7 @@ class Trace(Observer):
         """Remember which node has which value."""
         for tensor in tensors:
             array, node = array_of(tensor), node_of(tensor)
-            if isinstance(array, Traced):
+            if type(array) is Traced:
                 self.of_node[node] = array.var
 
     def overwritten(self, x: Any) -> None:
@@ -496,7 +703,7 @@ class Trace(Observer):
 
     def complete(self, node: Any, g: Any) -> None:
         """Remember whose gradient a value is."""
-        if isinstance(g, Traced):
+        if type(g) is Traced:
             self.names.setdefault(g.var, node)
         if node.hooks:
             self.fail("gradient hooks run")
@@ -504,6 +711,7 @@ class Trace(Observer):
     def sweeping(self, sweep: Any) -> "Trace":
         """Write what follows into the backward section."""
         self.section = "backward"
+        self.ours.append(sweep.small_gradients)
         return self
 
     def before_rules(self, node: Any) -> None:
@@ -528,17 +736,28 @@ class TracedGenerator(np.random.Generator):
 
     def __getattribute__(self, name: str) -> Any:
         """Return a method that draws, and writes it down."""
-        if name.startswith("_") or name in {"traced", "bit_generator"}:
+        if name == "traced":
             return super().__getattribute__(name)
         traced = self.traced
-        if name == "spawn":
-            traced.trace.fail("a generator was split")
+        if name.startswith("_") or name in {"bit_generator", "spawn"}:
+            if name not in {"__class__", "__dict__"}:
+                traced.trace.fail(f"{name} of a generator was read")
             return super().__getattribute__(name)
         function = Function(operator.methodcaller, "method", name)
-        writes = [0] if name == "shuffle" else []
-        return lambda *args, **kwargs: traced.trace.call(
-            function, (traced, *args), kwargs, writes=[args[k] for k in writes], draws=True
-        )
+
+        def draw(*args: Any, **kwargs: Any) -> Any:
+            writes = [args[0] if args else kwargs["x"]] if name == "shuffle" else []
+            writes += [] if kwargs.get("out") is None else [kwargs["out"]]
+            return traced.trace.call(
+                function,
+                (traced, *args),
+                kwargs,
+                writes=writes,
+                draws=True,
+                varies=_shape_varies(name, (args, kwargs)),
+            )
+
+        return draw
 
 
 def _unused(value: Any, trace: Trace) -> Any:
@@ -580,3 +799,12 @@ def _add_failures() -> None:
 
 
 _add_failures()
+
+
+def _same_bytes(a: Array, b: Array) -> bool:
+    return bool(
+        np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+        and (np.signbit(a) == np.signbit(b)).all()
+        if a.dtype.kind == "f"
+        else np.array_equal(a, b)
+    )

@@ -23,7 +23,7 @@ def writable(tensor: Recorded) -> Array:
     For optimizers and layers; users write to ``t.data``, which does both.
     """
     if isinstance(tensor._array, np.generic):  # as of 0-d results
-        set_array(tensor, np.asarray(tensor._array))
+        set_array(tensor, np.copy(tensor._array))
     return tensor._array
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphgrad.engine.graph import Freed, Node, Recorded, memory_owners, tick
+from graphgrad.engine.recording import tracers
 from graphgrad.errors import GraphError
 from graphgrad.typing import Array
 
@@ -112,6 +113,11 @@ clock = _Clock()
 _owners: dict[int, Owner] = {}
 
 
+def _untraced(array: Array) -> Array:
+    """Return the array that a traced one stands for."""
+    return tracers[-1].untraced(array) if tracers else array
+
+
 def _base_array(array: Array) -> Array:
     while isinstance(base := array.base, np.ndarray):
         array = base
@@ -140,6 +146,7 @@ def note_write(array: Array) -> int:
     if known is not None and known.reference() is array and not (known.regions or known.exports):
         known.written = now  # fast path: a parameter after a step
     elif isinstance(array, np.ndarray):
+        array = _untraced(array)
         owner = _owner(array)
         owner.write(owner.region_of(array), now)
     return now
@@ -160,7 +167,7 @@ _SINGLE_REFERENCE = _references(_probe.array)  # of an array with a single refer
 def note_use(array: Array) -> None:
     """Note that a graph may save the memory of an array whose Tensor has no node."""
     if isinstance(array, np.ndarray):
-        _owner(array)
+        _owner(_untraced(array))
 
 
 def export(tensor: Recorded) -> None:
@@ -172,6 +179,9 @@ def export(tensor: Recorded) -> None:
     node = tensor._node
     if not isinstance(tensor._array, np.ndarray):
         return
+    if tracers:
+        _owner(_untraced(tensor._array)).export(_untraced(tensor._array), _now())
+        return
     if node is None and id(_base_array(tensor._array)) not in _owners:
         return
     own = _SINGLE_REFERENCE + (node is not None and node.value is tensor._array)
@@ -180,22 +190,26 @@ def export(tensor: Recorded) -> None:
     ):
         array = tensor._array
         if array.flags.writeable:
-            clock.latest = now = tick()
-            _owner(array).export(array, now)
+            _owner(array).export(array, _now())
+
+
+def _now() -> int:
+    clock.latest = now = tick()
+    return now
 
 
 def noted_writes(array: Array) -> tuple[Any, ...]:
     """Return the noted writes to an array's memory, for :func:`restore_writes`."""
     if not isinstance(array, np.ndarray):
         return ()
-    owner = _owner(array)
+    owner = _owner(_untraced(array))
     return owner.written, dict(owner.regions), dict(owner.exports)
 
 
 def restore_writes(array: Array, known: tuple[Any, ...]) -> None:
     """Restore the noted writes, after later ones were undone."""
     if known:
-        owner = _owner(array)
+        owner = _owner(_untraced(array))
         owner.written, owner.regions, owner.exports = known
 
 
@@ -214,6 +228,7 @@ def written_since(array: Array, time: int) -> bool:
         return any(written_since(part, time) for part in array)
     if not isinstance(array, np.ndarray):
         return False
+    array = _untraced(array)
     owner = _owners.get(id(_base_array(array)))
     return owner is not None and owner.written_since(array, time)
 

@@ -325,7 +325,7 @@ class Sweep:
             dtype = np.promote_types(parent.dtype, np.float32)
             values = contribution.values
             shape = (len(values), *parent.shape) if self.rows else parent.shape
-            fresh = np.zeros_like(values, shape=shape, dtype=dtype)
+            fresh = np.zeros_like(values if buffer is None else buffer, shape=shape, dtype=dtype)
             if buffer is not None:
                 fresh += buffer
             self.grads[parent] = buffer = fresh

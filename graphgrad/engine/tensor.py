@@ -255,7 +255,7 @@ class Tensor(NumpyProtocols, InPlace):
                     ".sum().backward(), or pass grad= of that shape"
                 )
                 raise ShapeError(message)
-            return type(data)(1) if isinstance(data, np.generic) else np.ones_like(data)
+            return data.dtype.type(1) if isinstance(data, np.generic) else np.ones_like(data)
         # A leaf keeps it as .grad; hooks and observers may keep it, pictures keep a small one.
         hooks = self._node is not None and self._node.hooks
         kept = data.size <= KEPT_ELEMENTS or self.is_leaf or hooks or latest().observers
