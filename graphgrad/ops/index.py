@@ -10,6 +10,7 @@ from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.memory import frozen
 from graphgrad.engine.op import TABLE, Op, op
 from graphgrad.engine.plan import HALF
+from graphgrad.engine.recording import one_call
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError
 from graphgrad.typing import Array
@@ -96,6 +97,7 @@ def _setitem(x: Array, value: Array, index: Any) -> Array:
     return out[()], index
 
 
+@one_call
 def _not_overwritten(index: Any, shape: tuple[int, ...]) -> Array:
     """Return a mask of the elements of ``x[index] = value`` that no later duplicate overwrote."""
     last = np.zeros(shape, np.intp)

@@ -11,6 +11,7 @@ from graphgrad.engine.accumulate import Scatter
 from graphgrad.engine.composite import composed
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.op import Op, op
+from graphgrad.engine.recording import one_call
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.ops.index import getitem, take
@@ -373,6 +374,12 @@ def _repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
     return np.repeat(a, counts, axis), counts.item() if counts.size == 1 else counts
 
 
+@one_call
+def _sources(count: int, repeats: Array) -> Array:
+    """Return which element each copy is of."""
+    return np.repeat(np.arange(count), repeats)
+
+
 def _unrepeated(g: Array, a_shape: tuple[int, ...], axis: int | None, saved: Any) -> Array:
     """Sum over the copies of each element: equal counts by reshaping, others by scatter-add."""
     axis = axis if a_shape else None  # one number is a vector of one to NumPy
@@ -381,7 +388,7 @@ def _unrepeated(g: Array, a_shape: tuple[int, ...], axis: int | None, saved: Any
     if isinstance(saved, int):
         runs = np.reshape(g, (*shape[: place + 1], saved, *shape[place + 1 :]))
         return np.reshape(np.sum(runs, axis=place + 1), a_shape)
-    sources = np.repeat(np.arange(shape[place]), saved)
+    sources = _sources(shape[place], saved)
     if axis is None:
         return Scatter(np.unravel_index(sources, a_shape), g)
     return Scatter(_along(place, sources), g)

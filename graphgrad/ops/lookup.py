@@ -6,8 +6,8 @@ import numpy as np
 
 from graphgrad.engine.composite import composed
 from graphgrad.engine.domains import Cases, call
-from graphgrad.engine.operands import refuse_recorded, unwrapped
-from graphgrad.engine.recording import show_answer
+from graphgrad.engine.operands import as_array, refuse_recorded, unwrapped
+from graphgrad.engine.recording import one_call, show_answer
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError, UnsupportedError
 from graphgrad.ops.index import getitem, scatter, take
@@ -42,6 +42,12 @@ def extract(condition: Array, arr: Array) -> Tensor:
     return take(arr, np.flatnonzero(unwrapped(condition)))
 
 
+@one_call
+def _numbers(count: int, given: Array, mode: Any) -> Array:
+    """Return the numbers of choices, in range."""
+    return np.take(np.arange(count), given, mode=mode)
+
+
 @composed(
     np.choose,
     domain=Cases(
@@ -54,11 +60,11 @@ def extract(condition: Array, arr: Array) -> Tensor:
 def choose(a: Array, choices: Any, mode: str = "raise") -> Tensor:
     """Take each element from one of several arrays, by its number."""
     arrays = broadcast_arrays(unwrapped(a), *choices)
-    given = np.asarray(unwrapped(a))
+    given = as_array(unwrapped(a), "choose")
     if mode == "raise" and np.any(given < 0):
         message = f"choose: {np.min(given)} is the number of no choice; they start at 0"
         raise ShapeError(message)
-    numbers = np.take(np.arange(len(choices)), arrays[0], mode=mode)  # type: ignore[call-overload]
+    numbers = _numbers(len(choices), arrays[0], mode)
     grid = np.indices(numbers.shape, sparse=True)
     return getitem(stack(arrays[1:]), (numbers, *grid))
 
@@ -72,7 +78,7 @@ def choose(a: Array, choices: Any, mode: str = "raise") -> Tensor:
 )
 def bincount(x: Array, weights: Array = None, minlength: int = 0) -> Array:
     """Sum the weights of each number; plain counts where there are no weights."""
-    x = np.asarray(unwrapped(x))
+    x = as_array(unwrapped(x), "bincount")
     counts = np.bincount(x, minlength=minlength)
     if not isinstance(weights, Tensor):
         return counts if weights is None else np.bincount(x, weights, minlength)
@@ -120,9 +126,9 @@ def interp(x: Array, xp: Any, fp: Any, left: Any = None, right: Any = None) -> T
     before, after = slopes[piece], slopes[piece + 1]
     smaller = np.where(np.abs(before) < np.abs(after), before, after)
     least = np.where(np.sign(before) * np.sign(after) > 0, smaller, 0.0)
-    slope = np.where(at == table[piece], least, after)
+    slope = np.where(at == getitem(table, piece), least, after)
     inside = np.where(below | above, table[0], x)  # an infinite x would make 0 · inf
-    y = fp[piece] + slope * (inside - xp[piece])
+    y = getitem(fp, piece) + slope * (inside - getitem(xp, piece))
     first = fp[0] if left is None else unwrapped(left)
     last = fp[-1] if right is None else unwrapped(right)
     return np.where(below, first, np.where(above, last, y))  # type: ignore[no-any-return]

@@ -235,7 +235,7 @@ def batch_norm(
         )
         raise ShapeError(message)
     if not training:  # copies, for a later training step overwrites them
-        mean, var = (np.array(_plain(v)) for v in (running_mean, running_var))
+        mean, var = (np.copy(_plain(v)) for v in (running_mean, running_var))
         return _RUNNING_NORM(x, weight, bias, mean, var, eps)
     count = math.prod(shape) // max(1, shape[1])
     if count < 2:

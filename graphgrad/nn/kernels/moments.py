@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphgrad.engine.errstate import ignore_warnings, restore_warnings
+from graphgrad.engine.recording import one_call
 from graphgrad.ops.ranges import bounds, scale_of
 from graphgrad.pieces import FEW_ARRAYS, spans
 from graphgrad.typing import Array
@@ -154,6 +155,7 @@ def _over_places(sums: Any, channels: int) -> Array:
 # ------------------------------------------------------------------ over the batch, by channel
 
 
+@one_call
 def normalised_batch(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Any, Moments, Any]:
     """Return (x − mean) / σ · weight + bias for (N, C, L), each channel's moments and variance."""
     (out, moments, variance), lost = _tried(_normalised_batch, x, weight, bias, eps)
@@ -211,6 +213,7 @@ def scaled(x: Array, weight: Array, bias: Array, moments: Moments) -> Array:
     return out
 
 
+@one_call
 def batch_gradients(
     g: Array, x: Array, weight: Array, moments: Moments, wanted: tuple[bool, ...]
 ) -> tuple[Array, Array, Array]:
@@ -311,6 +314,7 @@ def _of_group(values: Array, layout: Layout, dtype: Any) -> Array:
     return wide.reshape(-1, layout.channels, wide.shape[1])
 
 
+@one_call
 def group_gradients(
     g: Array, x: Array, weight: Array, moments: Moments, layout: Layout
 ) -> tuple[Array, Array, Array]:

@@ -69,7 +69,9 @@ class _BatchNorm(Layer):
             )
             raise ShapeError(message)
         count = self.num_batches_tracked
-        seen = 1 if count is None else count.item() + 1  # batches, this one too
+        momentum = self.momentum
+        if momentum is None:  # a plain average over all batches, this one too
+            momentum = 1.0 if count is None else 1 / (count.item() + 1)
         out = batch_norm(
             x,
             self.running_mean,
@@ -77,11 +79,11 @@ class _BatchNorm(Layer):
             self.weight,
             self.bias,
             self.training or count is None,
-            1 / seen if self.momentum is None else self.momentum,
+            momentum,
             self.eps,
         )
         if self.training and count is not None:
-            count.data = np.asarray(seen)
+            count.data += 1
         return out
 
 

@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 
 from graphgrad.arguments import CALLED, DEEPEST, Fraction, Size, function, guarded, whole
 from graphgrad.engine.operands import as_array
+from graphgrad.engine.recording import tracers
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ArgumentError, ShapeError
 from graphgrad.nn.functional.attention import sinusoidal_positions
@@ -221,9 +222,12 @@ class PositionalEncoding(Layer):
         self._waves = sinusoidal_positions(0, d_model)  # of the longest sequence so far
 
     def _places(self, length: int, dtype: Any) -> Array:
-        if len(self._waves) < length or self._waves.dtype != dtype:
-            self._waves = sinusoidal_positions(length, self.d_model, dtype)
-        return self._waves[:length]
+        waves = self._waves
+        if len(waves) < length or waves.dtype != dtype:
+            waves = sinusoidal_positions(length, self.d_model, dtype)
+            if not tracers:  # a compiled program has them as a constant
+                self._waves = waves
+        return waves[:length]
 
     def forward(self, x: Array) -> Tensor:
         """Return x and its waves."""

@@ -10,6 +10,7 @@ from graphgrad.engine.integers import as_intp
 from graphgrad.engine.operands import as_array, as_plain, needs_gradient
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import DtypeError, ShapeError
+from graphgrad.ops.index import getitem
 from graphgrad.ops.reduce import mean, sum as total
 from graphgrad.typing import Array
 
@@ -102,14 +103,14 @@ def class_weights(weight: Array, x: Array, classes: int) -> Array:
 def share_of(weight: Array, labels: Array, dtype: Any) -> Array:
     """Look up how much each label counts: its weight or 1, and 0 for the ignored, which are −1."""
     counted = (labels >= 0).astype(dtype)
-    return counted if weight is None else counted * weight[np.maximum(labels, 0)]
+    return counted if weight is None else counted * getitem(weight, np.maximum(labels, 0))
 
 
 def mean_factor(shares: Any) -> float:
     """Return what turns the mean of losses into their sum over the sum of their shares."""
-    count = float(np.sum(shares, dtype=np.float64))
+    count = np.sum(shares, dtype=np.float64).item()
     if count:
-        return float(shares.size / count)
+        return shares.size / count  # type: ignore[no-any-return]
     message = (
         f"{CALLED}: no sample counts, as the batch is empty or each label ignored or of weight 0"
     )

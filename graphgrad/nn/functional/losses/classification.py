@@ -9,7 +9,7 @@ from graphgrad.arguments import CALLED, Fraction, guarded
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.op import Op, op
-from graphgrad.engine.operands import as_array
+from graphgrad.engine.operands import as_array, unwrapped
 from graphgrad.engine.reductions import reduce_axis
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import ShapeError
@@ -89,7 +89,7 @@ def _coefficients(labels: Array, weight: Array, smoothing: float, axis: int, lik
         q = labels.astype(like.dtype)
         kept: Any = True
     else:
-        q = np.zeros(like.shape, like.dtype)
+        q = np.zeros_like(unwrapped(like))
         marked = np.expand_dims(labels, axis)
         kept = marked >= 0
         np.put_along_axis(q, np.maximum(marked, 0), kept.astype(q.dtype), axis)
