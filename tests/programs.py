@@ -106,17 +106,22 @@ class Program:
 
     def __call__(self, *arrays: Any) -> list[Any]:
         """Make the calls, and return all their floating outputs."""
-        values: list[Any] = []
-        start = 0
-        for piece, at, of in self.steps:
-            own = list(arrays[start : start + len(piece.arrays)])
-            start += len(own)
-            if values:
-                place, earlier = at % len(own), values[of % len(values)]
-                own[place] = own[place] + NUDGE * np.tanh(_fitted(earlier, own[place].shape))
-            leaves, _ = flatten(piece.function(*own))
-            values += [leaves[i] for i in piece.outputs]
-        return values
+        return run(self.steps, arrays)
+
+
+def run(steps: Sequence[tuple[Piece, int, int]], arrays: Sequence[Any]) -> list[Any]:
+    """Make the calls of a program."""
+    values: list[Any] = []
+    start = 0
+    for piece, at, of in steps:
+        own = list(arrays[start : start + len(piece.arrays)])
+        start += len(own)
+        if values:
+            place, earlier = at % len(own), values[of % len(values)]
+            own[place] = own[place] + NUDGE * np.tanh(_fitted(earlier, own[place].shape))
+        leaves, _ = flatten(piece.function(*own))
+        values += [leaves[i] for i in piece.outputs]
+    return values
 
 
 def _fitted(value: Any, shape: tuple[int, ...]) -> Any:
