@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.engine.recording import one_call
 from graphgrad.typing import Array
 
 _LONGEST = 32
@@ -23,6 +24,12 @@ def reduce_axis(
         if dtype is None:
             return ufunc.reduce(a, axis, keepdims=keepdims)
         return ufunc.reduce(a, axis, dtype, keepdims=keepdims)
+    return reduce_short_axis(ufunc, a, keepdims, dtype)
+
+
+@one_call
+def reduce_short_axis(ufunc: np.ufunc, a: Array, keepdims: bool, dtype: Any) -> Array:
+    """Reduce along the last axis, by whole slices of a transposed copy."""
     shape = (*a.shape[:-1], 1) if keepdims else a.shape[:-1]
     out = np.empty(shape, dtype or a.dtype)
     rows, flat, step = a.reshape(-1, a.shape[-1]), out.reshape(-1), _PIECE // a.shape[-1]
