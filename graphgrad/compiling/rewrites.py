@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from graphgrad.compiling.program import Call, Constant, Function, Program, Var
-from graphgrad.ops.choice import keep
+from graphgrad.ops.choice import keep, masked_plain
 
 _KEEP = Function(keep, "name", "keep", "graphgrad.ops.choice")
+_MASKED = masked_plain.__name__
 _ZEROS = Function(np.zeros, "name", "np.zeros")
 _ELEMENTWISE = {"binary", "unary"}
 _NOT_ELEMENTWISE = {"@", "np.matmul", "np.vecdot", "np.matvec", "np.vecmat"}
@@ -246,29 +247,9 @@ def sum_with_axes_kept(call: Call, known: Context) -> Any:
     )
 
 
-def masked_bits(call: Call, known: Context) -> Any:
-    """``(x.view(int) * mask).view(float)`` is ``keep(x, mask)``."""
-    if (call.function.style, call.function.text) != ("method", "view") or len(call.args) != 2:
-        return None
-    product = known.made_by(call.args[0], "binary", "*")
-    if product is None or known.uses[product.out] != 1:
-        return None
-    bits = known.made_by(product.args[0], "method", "view")
-    mask = product.args[1]
-    if bits is None or not isinstance(mask, Var):
-        return None
-    x = bits.args[0]
-    dtype = x.dtype if isinstance(x, Var) else x.array.dtype if isinstance(x, Constant) else None
-    fits = (
-        dtype is not None
-        and dtype.kind == "f"
-        and mask.dtype == bool
-        and bool(mask.shape)
-        and not mask.scalar
-        and np.dtype(call.args[1]) == dtype
-        and np.dtype(bits.args[1]) == np.dtype(f"i{dtype.itemsize}")
-    )
-    return dataclasses.replace(call, function=_KEEP, args=(x, mask), kwargs={}) if fits else None
+def masked_arrays(call: Call, known: Context) -> Any:  # noqa: ARG001 - as all rules
+    """``masked_plain(x, mask)`` is ``keep(x, mask)``, which is its name in rules."""
+    return dataclasses.replace(call, function=_KEEP) if call.function.text == _MASKED else None
 
 
 def broadcast_operand(call: Call, known: Context) -> Any:
@@ -398,7 +379,7 @@ def applied(call: Call, known: Context) -> tuple[Call, Any]:
 RULES: list[Callable[[Call, Context], Any]] = [
     same_shape, same_scalar, double_transpose, double_negative, minus_zero, times_one,
     copy_of_private, copy_of_indices, zeros_like_of_shape,
-    sum_with_axes_kept, masked_bits, broadcast_operand,
+    sum_with_axes_kept, masked_arrays, broadcast_operand,
 ]  # fmt: skip
 IN_PLACE: list[Callable[[Call, Context], Any]] = [
     zeros_like_of_shape,

@@ -13,6 +13,7 @@ from graphgrad.engine.composite import composed
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.op import op
+from graphgrad.engine.recording import one_call
 from graphgrad.errors import DtypeError, ShapeError
 from graphgrad.ops.elementwise import REAL, Elementary
 from graphgrad.typing import Array
@@ -20,6 +21,7 @@ from graphgrad.typing import Array
 _WORDS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
+@one_call
 def masked_plain(x: Array, mask: Array) -> Array:
     """Return x where the mask is set, else 0, also for infinite or NaN x.
 
