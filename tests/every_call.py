@@ -144,6 +144,7 @@ def others(folder: Path) -> Iterator[Callable[[], Any]]:  # noqa: PLR0915 - a li
     yield lambda: gg.vjp(f, points)
     yield lambda: gg.gradients(x, [x], np.ones((2, 3)))
     yield lambda: gg.recompute(f, x, rngs=(rng,))
+    yield lambda: gg.compile(f)
     yield lambda: gg.gradcheck(f, points, rng=rng)
     yield lambda: gg.explain_grad((x * x).sum(), x)
     yield lambda: gg.numerical_gradient(f, points, h=1e-4)

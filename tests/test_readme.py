@@ -10,6 +10,7 @@ from tests.test_packaging import ROOT, checkout
 
 README = ROOT / "README.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PROGRAM = re.compile(r"^```text\n( +# -+ backward.*?)^```", re.MULTILINE | re.DOTALL)
 RESULT = re.compile(r"^print\(.*  # ([-\d. ]+)$", re.MULTILINE)
 
 
@@ -29,6 +30,9 @@ def test_the_readme_tells_the_truth(
     assert scope["apple"].grad == pytest.approx(2.2 + 1.1), (
         "what was written into `out` is recorded"
     )
+    shown = PROGRAM.findall(README.read_text("utf-8"))[0].splitlines()
+    statements = [line.partition("#")[0].strip() for line in shown]
+    assert all(statement in scope["source"] for statement in statements)
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["curves.png", "price.html", "price.svg"], "nothing that a second run trips over"
     assert "650" in (tmp_path / "price.svg").read_text(encoding="utf-8")

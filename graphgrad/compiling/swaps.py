@@ -168,7 +168,7 @@ class Swaps:
             return self._objects[id(tree)]
         return tree
 
-    def _object(self, swap: _Tensor) -> Traced:
+    def _object(self, swap: _Tensor) -> Any:
         """Return the tensor itself as an input."""
         if swap.object is None:
             name = f"{swap.tensor.name or swap.source.name}_tensor"

@@ -132,8 +132,7 @@ class Op(Singleton, Generic[R]):
             required = sum(default is REQUIRED for _, default in self.binder.own)
             self.inputs = 1 if variadic else (inputs or (required if joint else len(rules)))
         if variadic and not joint:
-            message = f"{self.name}: a list of inputs has one joint rule, not a rule per input"
-            raise UnsupportedError(message)
+            raise UnsupportedError(f"{self.name}: a list of inputs has one joint rule, not several")
         if not joint and len(self.rules) != (self.inputs or 1):
             message = (
                 f"{self.name}: {len(self.rules)} gradient rules for the inputs {self.order}; "
@@ -165,8 +164,7 @@ class Op(Singleton, Generic[R]):
         self.first_bit = 0 if variadic else 1  # in the mask of inputs; a list has no mask
 
     def _refuse_unknown(self, needed: set[str]) -> None:
-        known = (*self.layout, "inputs", "wanted")
-        for name in sorted(needed.difference(known)):
+        for name in sorted(needed.difference(known := (*self.layout, "inputs", "wanted"))):
             message = (
                 f"{self.name}: a gradient rule has the parameter '{name}'; it can take {known}"
             )

@@ -11,7 +11,7 @@ from graphgrad.engine.trees import flatten
 MOST = 2  # programs for inputs that differ in value only: rarely is a decision among them
 
 
-def assert_same(found: Any, expected: Any, what: str) -> None:
+def assert_same(found: Any, expected: Any, what: str = "result") -> None:
     """Require values of the same types with the same bits."""
     ours, theirs = flatten(found)[0], flatten(expected)[0]
     assert len(ours) == len(theirs), f"{what}: {len(ours)} values, not {len(theirs)}"

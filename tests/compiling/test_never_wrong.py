@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import operator
 import threading
 import time
 from collections.abc import Callable
@@ -86,7 +87,10 @@ def a_chosen_element() -> Any:
 
 @attack
 def a_sort_by_python() -> Any:
-    return lambda x: np.stack(sorted(x, key=lambda v: float(v))), normal((4,))
+    def f(x: Any) -> Any:
+        return np.stack(sorted(x, key=operator.methodcaller("item")))
+
+    return f, normal((4,))
 
 
 @attack
@@ -898,7 +902,10 @@ def test_other_threads_see_no_traced_array() -> None:
 
 
 def test_results_share_no_memory_with_later_ones() -> None:
-    fast = gg.compile(lambda x: (x * 2, np.ones(3)))
+    def f(x: Array) -> Any:
+        return x * 2, np.ones(3)
+
+    fast = gg.compile(f)
     found = [fast(np.full(3, float(k))) for k in range(5)]
     for array in [array for pair in found for array in pair]:
         array[...] = 100
@@ -907,7 +914,10 @@ def test_results_share_no_memory_with_later_ones() -> None:
 
 
 def test_nothing_traced_is_left_in_results() -> None:
-    fast: Any = gg.compile(lambda x: {"a": [x * 2, x.sum().item()], "b": (gg.Tensor(x) * 3,)})
+    def f(x: Array) -> Any:
+        return {"a": [x * 2, x.sum().item()], "b": (gg.Tensor(x) * 3,)}
+
+    fast = gg.compile(f)
     for k in range(4):
         found = fast(np.ones(3) * k)
         assert type(found["a"][0]) is np.ndarray

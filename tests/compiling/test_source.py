@@ -15,7 +15,7 @@ from graphgrad import nn
 from graphgrad.compiling.compiled import Compiled
 from graphgrad.engine.trees import flatten
 from graphgrad.errors import GraphError
-from tests.compiling.same import assert_same
+from tests.compiling.against_eager import assert_same
 
 
 def mlp(W1: Any, b1: Any, W2: Any, b2: Any, x: Any, labels: Any) -> Any:
