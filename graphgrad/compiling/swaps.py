@@ -1,7 +1,7 @@
 """Traced arrays in the place of true ones while a function is traced, and what it changed there."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from graphgrad.compiling.effects import SET_GRADS
 from graphgrad.compiling.program import Constant, Effect, Source, Var
 from graphgrad.compiling.reach import SEALED, Place, Reach
+from graphgrad.compiling.sources import ArrayOf, At, GradOf, Known, Leaf
 from graphgrad.compiling.tracing import Trace, Traced
 from graphgrad.engine.graph import Recorded, array_of, node_of
 from graphgrad.engine.in_place import mark_changed, set_array
@@ -42,7 +43,7 @@ class Swaps:
     def arguments(self, leaves: Sequence[Any], names: Sequence[str]) -> None:
         """Trace the arguments."""
         for k, (leaf, name) in enumerate(zip(leaves, names, strict=True)):
-            source = Source(name, reader(k))
+            source = Source(name, Leaf(k))
             if isinstance(leaf, Recorded):
                 self._tensor(leaf, source)
                 self.leaves.append(leaf)
@@ -56,13 +57,13 @@ class Swaps:
     def places(self, reach: Reach) -> None:
         """Trace what the function closes over."""
         for place in reach.tensors:
-            self._tensor(place.read(), Source(place.name, _reader_of(place)))
+            self._tensor(place.read(), Source(place.name, At(place)))
         for place in reach.arrays:
             array = place.read()
-            self._put(place, array, self._traced(array, Source(place.name, _reader_of(place))))
+            self._put(place, array, self._traced(array, Source(place.name, At(place))))
         for place in reach.generators:
             rng = place.read()
-            source = Source(place.name, _reader_of(place))
+            source = Source(place.name, At(place))
             self._put(place, rng, self.trace.generator(rng, source))
 
     def _put(self, place: Place, value: Any, traced: Any) -> None:
@@ -90,7 +91,7 @@ class Swaps:
         node = node_of(tensor)
         swap.array = array_of(tensor)
         swap.traced = self.trace.input(
-            swap.array, Source(source.name, _array_of(source)), tensor.name or source.name
+            swap.array, Source(source.name, ArrayOf(source.read)), tensor.name or source.name
         )
         swap.grad = swap.traced_grad = None
         if node is not None:
@@ -98,7 +99,9 @@ class Swaps:
             if node.grad is not None:
                 name = f"{tensor.name or source.name}_grad"
                 swap.grad = node.grad
-                swap.traced_grad = self.trace.input(node.grad, Source(name, _grad_of(source)), name)
+                swap.traced_grad = self.trace.input(
+                    node.grad, Source(name, GradOf(source.read)), name
+                )
                 node.grad = swap.traced_grad
         set_array(tensor, swap.traced)
 
@@ -164,7 +167,7 @@ class Swaps:
         if hasattr(type(tree), SEALED):
             if id(tree) not in self._objects:
                 name = type(tree).__name__.lower()
-                self._objects[id(tree)] = self.trace.input(tree, Source(name, lambda _: tree), name)
+                self._objects[id(tree)] = self.trace.input(tree, Source(name, Known(tree)), name)
             return self._objects[id(tree)]
         return tree
 
@@ -218,27 +221,6 @@ class Swaps:
         """Give a tensor the true array in place of a traced one."""
         if isinstance(array_of(tensor), Traced):
             set_array(tensor, array_of(tensor).value)
-
-
-def reader(k: int) -> Callable[[Any], Any]:
-    """Return a function that takes the k-th leaf of the arguments."""
-    return lambda leaves: leaves[k]
-
-
-def _reader_of(place: Place) -> Callable[[Any], Any]:
-    return lambda _: place.read()
-
-
-def _array_of(source: Source) -> Callable[[Any], Any]:
-    return lambda leaves: array_of(source.read(leaves))
-
-
-def _grad_of(source: Source) -> Callable[[Any], Any]:
-    def read(leaves: Any) -> Any:
-        node = node_of(source.read(leaves))
-        return None if node is None else node.grad
-
-    return read
 
 
 def _true(x: Any) -> Any:
