@@ -28,6 +28,7 @@ class Var:
     shape: tuple[int, ...] | None = None  # None for anything but arrays
     dtype: Any = None
     scalar: bool = False  # a NumPy scalar, not an array
+    strides: tuple[int, ...] | None = None  # of an array, in the trace
     name: str | None = None
     root: "Var | None" = None  # the first value in the same memory; None for itself
     gradient_of: "Var | None" = None

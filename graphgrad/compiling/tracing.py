@@ -397,7 +397,7 @@ class Trace(Observer):
         self.swaps: Any = None
         self._node: Any = None  # whose rules run
         self._numbers = 0
-        self._roots: dict[int, Var] = {}  # by the id of the array that owns the memory
+        self._roots: dict[int, Any] = {}  # by the id of the array that owns the memory
         self.alive: list[Any] = []  # so that ids stay unique
         self._constants: dict[int, Constant] = {}  # by the id of the plain array
         self.originals: dict[int, Array] = {}  # those plain arrays, by the id of the constant
@@ -414,13 +414,22 @@ class Trace(Observer):
             var.shape, var.dtype = value.shape, value.dtype
             var.scalar = isinstance(value, np.generic)
         if isinstance(value, np.ndarray):
-            end: Any = value
-            while isinstance(end.base, np.ndarray):
-                end = end.base
-            self.alive.append(end)
-            found = self._roots.setdefault(id(end), var)
+            var.strides = value.strides
+            end, base = value, value.base
+            while base is not None:  # that of a result of as_strided is an object with a base
+                end = base if isinstance(base, np.ndarray) else end
+                base = getattr(base, "base", None)
+            found = self._root(end, var)
             var.root = None if found is var else found
         return var
+
+    def _root(self, owner: Any, var: Var) -> Var:
+        """Return the first variable in the memory of an array, until that is freed."""
+        key, roots = id(owner), self._roots
+        if key not in roots:
+            roots[key] = var, weakref.ref(owner, lambda _: roots.pop(key, None))
+        first: Var = roots[key][0]
+        return first
 
     def input(self, value: Any, source: Any, name: str | None = None) -> Traced:
         """Return a value from outside as a traced one."""
@@ -432,7 +441,6 @@ class Trace(Observer):
         """Return what a call with some arguments returned as traced, and as Vars."""
         if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
             traced = Traced(value, self.var(value), self)
-            self.alive.append(value)
             return traced, traced.var
         if isinstance(value, tuple | list):
             pairs = [self._wrapped(part, given) for part in value]
