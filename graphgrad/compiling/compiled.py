@@ -13,13 +13,15 @@ import numpy as np
 
 from graphgrad.arguments import guarded
 from graphgrad.compiling.capture import Captured
+from graphgrad.compiling.entering import MISS, Entrance, rebuilder, signature, structure
+from graphgrad.compiling.execution import executable
 from graphgrad.compiling.names import function_name, name_values, title, value_name
 from graphgrad.compiling.optimize import optimized
 from graphgrad.compiling.order import decisions_first
 from graphgrad.compiling.program import UNGUARDED, AsTensor, Program, Var
 from graphgrad.compiling.pullbacks import Recording, divided
 from graphgrad.compiling.source import Listing
-from graphgrad.engine.graph import Recorded, array_of, node_of
+from graphgrad.engine.graph import node_of
 from graphgrad.engine.in_place import mark_changed, set_array
 from graphgrad.engine.record import constant
 from graphgrad.engine.recording import switches, tracers
@@ -32,6 +34,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 MOST_PROGRAMS = 8  # for one signature
 MOST_SIGNATURES = 64
+MOST_ENTRANCES = 4  # that are tried before the signature of a call is made
 
 
 class Decided(Exception):  # noqa: N818 - a decision, not a mistake
@@ -58,7 +61,7 @@ class Runnable:
             program, backward = divided(program, captured.pullback)
         self.program = program
         self.decisions = [c.guard for c in program.calls if c.guard is not UNGUARDED]
-        self.verified = False
+        self.verified = self.entered = False
         listing = self.listing = Listing()
         name, value = function_name(f), value_name(f)
         self.name = name
@@ -66,12 +69,9 @@ class Runnable:
         if backward is not None:
             text += listing.add(backward, f"{name}_backward", title=f"The gradients of {name}")
         self.text = "\n".join(line.partition("# ")[0].rstrip() for line in text.splitlines())
-        functions = listing.run(Decided)
-        self.call, self.single = functions(name), name in listing.single
+        self.call = executable(program, name, Decided)
         if backward is not None and captured.pullback is not None:
-            call = functions(f"{name}_backward")
-            if f"{name}_backward" in listing.single:
-                call = _as_tuple(call)
+            call = executable(backward, f"{name}_backward", Decided)
             pure = not program.effects and all(c.pure and not c.mutates for c in program.calls)
             kept = list(program.kept)
             self.recording = Recording(name, captured.pullback, call, backward, kept, pure=pure)
@@ -109,7 +109,7 @@ class Runnable:
         for read, kind in self.expected:
             x = read(leaves)
             if kind is not None and not (
-                type(x) is kind[0] and x.shape == kind[1] and x.dtype == kind[2]
+                type(x) is kind[0] and (x.shape, x.dtype, x.strides) == kind[1:]
             ):
                 return None
             found.append(x)
@@ -125,7 +125,7 @@ class Runnable:
         """
         states = self._states(inputs) if self.draws else ()
         try:
-            found = self.call(*inputs)
+            values = list(self.call(*inputs))
         except Exception as error:
             if self.changes and not isinstance(error, Decided):
                 raise
@@ -134,7 +134,6 @@ class Runnable:
             if isinstance(error, Decided):
                 raise
             return again()  # which raises with the user's line, or finds what the program missed
-        values = [found] if self.single else list(found)
         count = len(self.as_tensors)
         results = values[:count]
         for k, as_tensor in enumerate(self.as_tensors):
@@ -160,6 +159,56 @@ class Runnable:
                 mark_changed(tensor)
         return self.rebuild(results)
 
+    def entrance(
+        self, f: Callable[..., Any], args: Any, kwargs: dict[str, Any]
+    ) -> Callable[[Any, Any], Any]:
+        """Return a function of (args, kwargs) that runs the program where it holds, else MISS."""
+        entrance = Entrance(args, kwargs, self.reach)
+        inputs = entrance.inputs(self.program.inputs)
+        tree = self.rebuild(list(range(len(self.as_tensors))))
+        result = rebuilder(tree, self.as_tensors)
+        if result is None or self.recording is not None:
+            lines = ["return run([INPUTS], [LEAVES], args, kwargs)"]
+            return entrance.function(inputs, lines, run=self._running(f))
+        text, types = result
+        lines = ["if not fits([INPUTS]): return MISS"] if self.shared.written else []
+        lines += [
+            "states = drawing([INPUTS])" if self.draws else "states = ()",
+            "try:",
+            "    v = call(INPUTS)",
+            "except Exception as error:",
+            "    return failed(error, states, args, kwargs)",
+            *entrance.effects(self.effects, len(self.as_tensors)),
+            f"return {text}",
+        ]
+
+        def failed(error: Exception, states: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+            if self.changes and not isinstance(error, Decided):
+                raise error
+            for rng, state in states:
+                rng.bit_generator.state = state
+            return MISS if isinstance(error, Decided) else f(*args, **kwargs)
+
+        known = {
+            "call": self.call,
+            "fits": self.shared.fits,
+            "failed": failed,
+            "drawing": self._states,
+            **types,
+        }
+        return entrance.function(inputs, lines, tensor=constant, **known)
+
+    def _running(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        def run(inputs: list[Any], leaves: list[Any], args: Any, kwargs: dict[str, Any]) -> Any:
+            try:
+                if not self.shared.fits(inputs):
+                    return MISS
+                return self.run(inputs, leaves, lambda: f(*args, **kwargs))
+            except Decided:
+                return MISS
+
+        return run
+
     def _states(self, inputs: list[Any]) -> list[tuple[Any, Any]]:
         known = [inputs[k] for k in self.generators]
         drawn = [x for x in known if isinstance(x, np.random.Generator)]
@@ -175,24 +224,24 @@ class _SharedMemory:
         values = {traced.var: traced.value for traced, _ in captured.trace.inputs}
         found = [values.get(var) for var, _ in program.inputs]
         self._arrays = [k for k, x in enumerate(found) if isinstance(x, np.ndarray)]
-        self._written = [k for k in self._arrays if program.inputs[k][0].memory in written]
+        self.written = [k for k in self._arrays if program.inputs[k][0].memory in written]
         self._pairs = self._shared(found, self._arrays)
         self._known = self._references(found)
 
     def _shared(self, values: Sequence[Any], new: Sequence[int]) -> set[tuple[int, int]]:
         return {
             (min(k, n), max(k, n))
-            for k in self._written
+            for k in self.written
             for n in (self._arrays if k in new else new)
             if k != n and np.may_share_memory(values[k], values[n])
         }
 
     def _references(self, values: Sequence[Any]) -> list[Any]:
-        return [weakref.ref(values[k]) for k in self._arrays] if self._written else []
+        return [weakref.ref(values[k]) for k in self._arrays] if self.written else []
 
     def fits(self, values: Sequence[Any]) -> bool:
         """Whether the same inputs share memory; those that are the same arrays as before do."""
-        if not self._written:
+        if not self.written:
             return True
         pairs = zip(self._arrays, self._known, strict=True)
         new = [k for k, known in pairs if known() is not values[k]]
@@ -206,10 +255,6 @@ class _SharedMemory:
         return True
 
 
-def _as_tuple(f: Callable[..., Any]) -> Callable[..., tuple[Any]]:
-    return lambda *args: (f(*args),)
-
-
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
@@ -219,7 +264,7 @@ def _same(a: Any, b: Any) -> bool:
 def _kind_of(var: Var) -> Any:
     if var.shape is None:
         return None
-    return (var.dtype.type if var.scalar else np.ndarray), var.shape, var.dtype
+    return (var.dtype.type if var.scalar else np.ndarray), var.shape, var.dtype, var.strides or ()
 
 
 class Compiled:
@@ -232,29 +277,50 @@ class Compiled:
         self._refused: dict[Any, str] = {}
         self._names: dict[Any, list[str]] = {}
         self._latest: Runnable | None = None
+        self._entrances: dict[bool, list[Callable[[Any, Any], Any]]] = {True: [], False: []}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program for these arguments; trace f if there is none yet."""
         now = switches()
         if tracers or now.observers:
             return self._f(*args, **kwargs)
+        for enter in self._entrances[now.enabled]:
+            found = enter(args, kwargs)
+            if found is not MISS:
+                return found
         leaves, rebuild = flatten((args, kwargs))
-        key = (now.enabled, *map(_signature, leaves))
+        key = ((now.enabled, structure((args, kwargs))), *map(signature, leaves))
         for runnable in self._programs.get(key, ()):
             if not runnable.verified:
                 continue
             inputs = runnable.inputs(leaves)
             if inputs is not None:
                 try:
-                    return runnable.run(inputs, leaves, lambda: self._f(*args, **kwargs))
+                    result = runnable.run(inputs, leaves, lambda: self._f(*args, **kwargs))
                 except Decided:
                     continue
+                self._open(runnable, args, kwargs, enabled=now.enabled)
+                return result
         if key in self._refused:
             return self._f(*args, **kwargs)
         return self._trace(key, leaves, rebuild)
 
+    def _open(
+        self, runnable: Runnable, args: Any, kwargs: dict[str, Any], *, enabled: bool
+    ) -> None:
+        """Let calls like this one find their program at once."""
+        if runnable.entered:
+            return
+        runnable.entered = True
+        found = [runnable.entrance(self._f, args, kwargs), *self._entrances[enabled]]
+        self._entrances = {**self._entrances, enabled: found[:MOST_ENTRANCES]}
+
     def _trace(self, key: Any, leaves: Any, rebuild: Any) -> Any:
         names = self._names[key] = _leaf_names(self._f, leaves, rebuild)
+        self._entrances = {True: [], False: []}
+        for found in self._programs.values():
+            for runnable in found:
+                runnable.entered = False
         captured = Captured(self._f, leaves, rebuild, names)
         if captured.failure is None:
             runnable = Runnable(self._f, captured)
@@ -351,7 +417,7 @@ class Compiled:
     def _described(self, key: Any) -> str:
         names = self._names.get(key, [])
         kinds = [f"{name} {_shown(kind)}" for name, kind in zip(names, key[1:], strict=True)]
-        recording = "" if key[0] else " under no_grad()"
+        recording = "" if key[0][0] else " under no_grad()"
         return f"{function_name(self._f)}({', '.join(kinds)}){recording}"
 
     def __repr__(self) -> str:
@@ -373,23 +439,6 @@ def _difference(old: Runnable, new: Runnable) -> str:
         if before != after:
             return f"{before.strip()!r} became {after.strip()!r}"
     return "a constant"
-
-
-def _signature(leaf: Any) -> Any:
-    if isinstance(leaf, Recorded):
-        node = node_of(leaf)
-        needs = node is not None and node.needs
-        leafy = needs and node.plan is None  # type: ignore[union-attr]
-        return (type(leaf), leaf.shape, leaf.dtype, needs, leafy, array_of(leaf).strides)  # type: ignore[attr-defined]
-    if isinstance(leaf, np.ndarray | np.generic):
-        return (type(leaf), leaf.shape, leaf.dtype, leaf.strides)
-    if isinstance(leaf, np.random.Generator):
-        return type(leaf)
-    try:
-        hash(leaf)
-    except TypeError:
-        return id(leaf)
-    return (type(leaf), repr(leaf) if isinstance(leaf, float) else leaf)
 
 
 def _leaf_names(f: Any, leaves: Any, rebuild: Any) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.engine.graph import Recorded
+from graphgrad.engine.graph import Recorded, node_of
 from graphgrad.engine.source import is_internal
 from graphgrad.engine.transforms import DerivativeFunction
 
@@ -77,6 +77,7 @@ class Reach:
         """Walk from f, and from arguments that are objects."""
         self.arrays: list[Place] = []
         self.tensors: list[Place] = []
+        self.states: list[tuple[Place, Any]] = []  # how the tensors are recorded
         self.generators: list[Place] = []
         self.plain: list[tuple[Place, Any]] = []  # places of plain values, and the values
         self.sizes: list[tuple[Any, int]] = []  # containers, and their lengths
@@ -96,20 +97,27 @@ class Reach:
             else:
                 self._tensors_in(vars(x), name)
 
+        self.states = [(place, recording_state(place.read())) for place in self.tensors]
+
     def unchanged(self) -> bool:
         """Whether all plain values and containers are what they were."""
         for place, value in self.plain:
             now = place.read()
-            if now is not value and (type(now) is not type(value) or not _equal(now, value)):
+            if now is not value and differs(now, value):
                 return False
+        if any(recording_state(place.read()) != state for place, state in self.states):
+            return False
         return all(len(container) == size for container, size in self.sizes)
 
     def changed(self) -> str | None:
         """Name the first plain value that is another one by now."""
         for place, value in self.plain:
             now = place.read()
-            if now is not value and (type(now) is not type(value) or not _equal(now, value)):
+            if now is not value and differs(now, value):
                 return place.name
+        for place, state in self.states:
+            if recording_state(place.read()) != state:
+                return f"what {place.name} records"
         return next(("the length of a list or dict" for c, n in self.sizes if len(c) != n), None)
 
     # ---------------------------------------------------------------------- walking
@@ -272,6 +280,19 @@ def _names(code: types.CodeType, kind: str = "LOAD_GLOBAL") -> frozenset[str]:
     kinds = {kind, "LOAD_NAME"} if kind == "LOAD_GLOBAL" else {kind, "LOAD_METHOD"}
     own = {str(i.argval) for i in dis.get_instructions(code) if i.opname in kinds}
     return frozenset(own).union(*(_names(c, kind) for c in inner))
+
+
+def recording_state(tensor: Any) -> Any:
+    """Return whether a tensor needs a gradient, is a leaf, and has hooks, with its type."""
+    node = node_of(tensor) if isinstance(tensor, Recorded) else None
+    if node is None or not node.needs:
+        return (type(tensor), False, False, False)
+    return (type(tensor), True, node.plan is None, bool(node.hooks))
+
+
+def differs(now: Any, before: Any) -> bool:
+    """Whether a plain value is another one than before."""
+    return type(now) is not type(before) or not _equal(now, before)
 
 
 def _equal(a: Any, b: Any) -> bool:
