@@ -159,7 +159,8 @@ def _is_operand(x: Any) -> bool:
 def copied(call: Call) -> Any:
     """Return what a call copies, maybe to another dtype; None if it does something else."""
     function, args = call.function, call.args
-    copies = not call.kwargs and isinstance(call.out, Var) and call.out.root is None
+    copies = call.kwargs in ({}, {"copy": True}) and call.out is not None
+    copies = copies and isinstance(call.out, Var) and call.out.root is None
     if not copies or not args or not isinstance(args[0], Var) or args[0].scalar:
         return None
     if function.style == "method" and function.text == "copy" and len(args) == 1:

@@ -9,7 +9,7 @@ import pytest
 import graphgrad as gg
 from graphgrad.compiling.compiled import Compiled
 from graphgrad.typing import Array
-from tests.compiling.same import assert_same
+from tests.compiling.against_eager import assert_same
 
 Pair = namedtuple("Pair", ["first", "second"])  # noqa: PYI024 - without types, as users make them
 

@@ -13,7 +13,7 @@ from graphgrad.compiling.execution import executable
 from graphgrad.compiling.planning import Plan, planned
 from graphgrad.compiling.program import Program
 from graphgrad.typing import Array
-from tests.compiling.same import assert_same
+from tests.compiling.against_eager import assert_same
 
 LARGE = 200_000
 
