@@ -12,7 +12,8 @@ import numpy as np
 from graphgrad.compiling.program import AsTensor, Constant, Program, Source, Var
 from graphgrad.compiling.reach import Reach, TooMuch
 from graphgrad.compiling.swaps import Swaps
-from graphgrad.compiling.tracing import Trace, Traced, has_traced
+from graphgrad.compiling.traced import Traced, has_traced
+from graphgrad.compiling.tracing import Trace
 from graphgrad.engine.graph import (
     Absent,
     Freed,

@@ -5,6 +5,7 @@ import inspect
 import os
 import types
 import weakref
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -34,6 +35,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 MOST_PROGRAMS = 8  # for one signature
 MOST_SIGNATURES = 64
+MOST_TRIES = 2  # of one signature: a first call may fill a cache, which no program can repeat
 MOST_ENTRANCES = 4  # that are tried before the signature of a call is made
 
 
@@ -44,10 +46,8 @@ class Decided(Exception):  # noqa: N818 - a decision, not a mistake
 class Runnable:
     """A program, the Python function that computes it, and what must hold for it."""
 
-    def __init__(self, f: Any, captured: Captured) -> None:
-        assert captured.program is not None
+    def __init__(self, f: Any, captured: Captured, program: Program) -> None:
         self.reach = captured.reach
-        program = captured.program
         if captured.pullback is not None:
             program.results = [*program.results, *captured.pullback.gradients]
         name_values(program)
@@ -144,20 +144,21 @@ class Runnable:
             kept = dict(zip(self.recording.kept, values[after:], strict=True))
             kept |= {var: x for (var, _), x in zip(self.program.inputs, inputs, strict=True)}
             self.recording.attach(results, kept, leaves, again)
+        self._apply_effects(values[count:], leaves)
+        return self.rebuild(results)
+
+    def _apply_effects(self, values: Sequence[Any], leaves: Sequence[Any]) -> None:
+        """Change outside what f changes."""
+        left = iter(values)
         for effect in self.effects:
             tensor = effect.tensor.read(leaves)
-            if effect.kind == "changed":
-                mark_changed(tensor)
-                continue
-            value = None
-            if effect.value is not None:
-                value, count = values[count], count + 1
+            value = None if effect.value is None else next(left)
             if effect.kind == "grad":
                 node_of(tensor).grad = value  # type: ignore[union-attr]
-            else:
+                continue
+            if effect.kind == "array":
                 set_array(tensor, value)
-                mark_changed(tensor)
-        return self.rebuild(results)
+            mark_changed(tensor)
 
     def entrance(
         self, f: Callable[..., Any], args: Any, kwargs: dict[str, Any]
@@ -275,6 +276,7 @@ class Compiled:
         self._f = f
         self._programs: dict[Any, list[Runnable]] = {}
         self._refused: dict[Any, str] = {}
+        self._refusals: Counter[Any] = Counter()
         self._names: dict[Any, list[str]] = {}
         self._latest: Runnable | None = None
         self._entrances: dict[bool, list[Callable[[Any, Any], Any]]] = {True: [], False: []}
@@ -301,7 +303,7 @@ class Compiled:
                     continue
                 self._open(runnable, args, kwargs, enabled=now.enabled)
                 return result
-        if key in self._refused:
+        if self._refusals[key] >= MOST_TRIES:
             return self._f(*args, **kwargs)
         return self._trace(key, leaves, rebuild)
 
@@ -322,11 +324,17 @@ class Compiled:
             for runnable in found:
                 runnable.entered = False
         captured = Captured(self._f, leaves, rebuild, names)
-        if captured.failure is None:
-            runnable = Runnable(self._f, captured)
-            captured.failure = captured.trace.failure or self._keep(key, runnable)
+        if captured.program is not None and captured.failure is None:
+            self._refused.pop(key, None)
+            try:
+                runnable = Runnable(self._f, captured, captured.program)
+            except Exception as error:  # noqa: BLE001 - f has done its work, and its result is right
+                captured.failure = f"its program could not be written: {error!r}"
+            else:
+                captured.failure = captured.trace.failure or self._keep(key, runnable)
         if captured.failure is not None:
             self._refused[key] = captured.failure
+            self._refusals[key] += 1
             self._programs.pop(key, None)
         return captured.result
 

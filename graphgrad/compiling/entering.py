@@ -100,7 +100,7 @@ class Entrance:
             name = self._place(place)
             self._check(f"type({name}) is not {self._object(state[0])}")
             self._state(name, state)
-        for container, size in reach.sizes:
+        for container, size, _ in reach.sizes:
             self._check(f"len({self._object(container)}) != {size}")
 
     def inputs(self, inputs: Sequence[tuple[Var, Source]]) -> list[str]:

@@ -17,7 +17,7 @@ from graphgrad.engine.graph import Recorded, node_of
 from graphgrad.engine.source import is_internal
 from graphgrad.engine.transforms import DerivativeFunction
 
-_MOST = 20_000  # places
+_MOST = 5_000  # places
 _ATOMS = (int, float, str, bytes, bool, complex, type(None), np.dtype, np.generic, type(Ellipsis))
 SEALED = "compiled_as_object"  # attribute of classes whose methods are called from outside
 
@@ -80,7 +80,7 @@ class Reach:
         self.states: list[tuple[Place, Any]] = []  # how the tensors are recorded
         self.generators: list[Place] = []
         self.plain: list[tuple[Place, Any]] = []  # places of plain values, and the values
-        self.sizes: list[tuple[Any, int]] = []  # containers, and their lengths
+        self.sizes: list[tuple[Any, int, str]] = []  # containers, their lengths and names
         self._seen: set[int] = set()
         self._alive: list[Any] = []
         self._attributes: frozenset[str] = frozenset()  # that the user's functions mention
@@ -107,7 +107,7 @@ class Reach:
                 return False
         if any(recording_state(place.read()) != state for place, state in self.states):
             return False
-        return all(len(container) == size for container, size in self.sizes)
+        return all(len(container) == size for container, size, _ in self.sizes)
 
     def changed(self) -> str | None:
         """Name the first plain value that is another one by now."""
@@ -118,7 +118,7 @@ class Reach:
         for place, state in self.states:
             if recording_state(place.read()) != state:
                 return f"what {place.name} records"
-        return next(("the length of a list or dict" for c, n in self.sizes if len(c) != n), None)
+        return next((f"the length of {name}" for c, n, name in self.sizes if len(c) != n), None)
 
     # ---------------------------------------------------------------------- walking
 
@@ -223,16 +223,16 @@ class Reach:
     def _contents(self, x: Any, name: str) -> None:
         """Walk through what an object holds."""
         if isinstance(x, MutableMapping) and hasattr(x, "keys"):
-            self.sizes.append((x, len(x)))
+            self.sizes.append((x, len(x), name))
             for key in list(x):
                 self._value(Place(x, key, f"{name}[{key!r}]"))
         elif isinstance(x, MutableSequence):
-            self.sizes.append((x, len(x)))
+            self.sizes.append((x, len(x), name))
             for k in range(len(x)):
                 self._value(Place(x, k, f"{name}[{k}]"))
         own = getattr(x, "__dict__", None)
         if own is not None:
-            self.sizes.append((own, len(own)))
+            self.sizes.append((own, len(own), f"the attributes of {name}"))
             for key in list(own):
                 self._value(Place(own, key, f"{name}.{key}"))
         for kind in type(x).__mro__:

@@ -11,7 +11,8 @@ from graphgrad.compiling.effects import SET_GRADS
 from graphgrad.compiling.program import Constant, Effect, Source, Var
 from graphgrad.compiling.reach import SEALED, Place, Reach
 from graphgrad.compiling.sources import ArrayOf, At, GradOf, Known, Leaf
-from graphgrad.compiling.tracing import Trace, Traced
+from graphgrad.compiling.traced import Traced
+from graphgrad.compiling.tracing import Trace
 from graphgrad.engine.graph import Recorded, array_of, node_of
 from graphgrad.engine.in_place import mark_changed, set_array
 from graphgrad.typing import Array

@@ -118,7 +118,8 @@ def interp(x: Array, xp: Any, fp: Any, left: Any = None, right: Any = None) -> T
     at, table = unwrapped(x), unwrapped(xp)
     below, above = at < table[0], at > table[-1]
     piece = np.clip(np.searchsorted(table, at, side="right") - 1, 0, table.size - 1)
-    show_answer("interp", 2 * piece + (at > table[piece]))
+    start = getitem(table, piece)
+    show_answer("interp", 2 * piece + (at > start))
     # Piece i is between point i and the next; before the first and after the last it is constant.
     flat = np.zeros(1)
     runs = np.where(np.diff(table) == 0, 1.0, xp[1:] - xp[:-1])
@@ -126,7 +127,7 @@ def interp(x: Array, xp: Any, fp: Any, left: Any = None, right: Any = None) -> T
     before, after = slopes[piece], slopes[piece + 1]
     smaller = np.where(np.abs(before) < np.abs(after), before, after)
     least = np.where(np.sign(before) * np.sign(after) > 0, smaller, 0.0)
-    slope = np.where(at == getitem(table, piece), least, after)
+    slope = np.where(at == start, least, after)
     inside = np.where(below | above, table[0], x)  # an infinite x would make 0 · inf
     y = getitem(fp, piece) + slope * (inside - getitem(xp, piece))
     first = fp[0] if left is None else unwrapped(left)

@@ -9,7 +9,8 @@ import pytest
 
 import graphgrad as gg
 from graphgrad.checks.laws import AnyOp, Case
-from graphgrad.compiling.tracing import Trace, Traced
+from graphgrad.compiling.traced import Traced
+from graphgrad.compiling.tracing import Trace
 from graphgrad.engine.domains import Call
 from graphgrad.engine.trees import flatten
 from graphgrad.errors import GraphgradError

@@ -787,7 +787,10 @@ def a_moving_average() -> Any:
 
 @attack
 def vectorized_python() -> Any:
-    return lambda x: np.vectorize(lambda v: v * 2 if v > 0 else v)(x), normal((4,))
+    def f(x: Any) -> Any:
+        return np.vectorize(lambda v: v * 2 if v > 0 else v)(x)
+
+    return f, normal((4,))
 
 
 @attack

@@ -14,6 +14,7 @@ import numpy as np
 from graphgrad.engine.domains import Cases, call
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.op import Op, op
+from graphgrad.engine.recording import one_call
 from graphgrad.engine.tensor import Tensor
 from graphgrad.ops.choice import keep
 from graphgrad.typing import Array
@@ -158,6 +159,7 @@ def _lstm_rule(
     return dz, dh, dc, _product(dz, _before(hs, h0, reverse)) if wanted[3] else None
 
 
+@one_call
 def _lstm_back(
     dhs: Any, cs: Any, gates: Any, cells_before: Any, w_hh: Any, reverse: bool
 ) -> tuple[Array, Array, Array]:
