@@ -74,6 +74,10 @@ KINDS = {
         "torch.func. The simulation's 200 forces are each the gradient of an energy, and the whole "
         "is differentiated by where it starts.",
     ),
+    "compiled": Kind(
+        "Compiled",
+        "Cases from above by `gg.compile`, after three calls; a call with all that it compares.",
+    ),
 }
 CASES: dict[str, Case] = {}
 
@@ -268,3 +272,42 @@ CASES |= {
         "derivatives", partial(programs.simulation, steps=200), (TORCH, JAX, HIPS), {TORCH: 1.0}
     ),
 }
+
+
+# ----------------------------------------------------------------------------- gg.compile
+
+
+def _compiled(name: str, peer: str) -> Work:
+    """Return the work of a case; that of graphgrad compiled."""
+    work = CASES[name].work(peer)
+    if peer != "graphgrad":
+        return work
+    compiled: Work = importlib.import_module("graphgrad").compile(work)
+    for _ in range(3):
+        compiled()
+    return compiled
+
+
+_COMPILED_GOALS = {  # of PyTorch's and JAX's time
+    "400 ops, scalars": (0.1, 2.0),
+    "400 ops, 16 floats": (0.1, 2.0),
+    "784-50-10": (0.38, 0.75),
+    "784-50-10 of modules, SGD": (0.38, 0.75),
+    "SimpleConvNet, Adam": (None, None),
+    "three branches, 10⁶": (0.45, 2.2),
+    "batch norm, units": (0.6, 1.0),
+    "cross-entropy": (0.6, 1.0),
+    "LSTM, 100 steps": (None, None),
+    "transformer block": (None, None),
+    "Gaussian mixture": (1.2, None),
+    "logistic regression": (0.13, 0.7),
+    "hessian": (0.25, None),
+    "jacobian": (0.15, None),
+    "simulation with 200 forces": (None, None),
+}
+for _name, (_torch, _jax) in _COMPILED_GOALS.items():
+    _goals = {peer: goal for peer, goal in ((TORCH, _torch), (JAX, _jax)) if goal is not None}
+    _names = (*COMPILED, BY_HAND) if BY_HAND in CASES[_name].peers else COMPILED
+    if BY_HAND in _names:
+        _goals[BY_HAND] = 1.0
+    CASES[f"{_name}, compiled"] = Case("compiled", partial(_compiled, _name), _names, _goals)

@@ -27,7 +27,7 @@ from graphgrad.engine.graph import (
 from graphgrad.engine.operands import needs_gradient
 from graphgrad.engine.recording import observing, switches, tracers
 from graphgrad.engine.tensor import Tensor
-from graphgrad.engine.trees import flatten
+from graphgrad.engine.trees import as_tuple, flatten
 from graphgrad.engine.variables import pull
 
 # Arrays stand in as traced ones in places that all threads see; so one trace at a time.
@@ -199,7 +199,7 @@ def _true(tree: Any) -> Any:
         return tree.value
     if isinstance(tree, tuple | list):
         parts = [_true(part) for part in tree]
-        return type(tree)._make(parts) if hasattr(tree, "_make") else type(tree)(parts)
+        return parts if isinstance(tree, list) else as_tuple(type(tree), parts)
     if isinstance(tree, slice):
         return slice(*map(_true, (tree.start, tree.stop, tree.step)))
     return {key: _true(value) for key, value in tree.items()}

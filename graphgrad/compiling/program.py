@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any, Literal, NamedTuple
 
+from graphgrad.engine.trees import as_tuple
 from graphgrad.typing import Array
 
 Section = Literal["forward", "backward"]
@@ -154,7 +155,7 @@ def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
         if isinstance(tree, list):
             return parts
         kind: Any = type(tree)
-        return kind._make(parts) if hasattr(kind, "_make") else tuple(parts)
+        return as_tuple(kind, parts)
     if isinstance(tree, dict):
         return {key: mapped(value, change) for key, value in tree.items()}
     if isinstance(tree, slice):

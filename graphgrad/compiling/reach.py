@@ -16,6 +16,7 @@ import numpy as np
 from graphgrad.engine.graph import Recorded, node_of
 from graphgrad.engine.source import is_internal
 from graphgrad.engine.transforms import DerivativeFunction
+from graphgrad.engine.trees import as_tuple
 
 _MOST = 5_000  # places
 _ATOMS = (int, float, str, bytes, bool, complex, type(None), np.dtype, np.generic, type(Ellipsis))
@@ -67,7 +68,7 @@ class InTuple(Place):
         parts = list(self.of.read())
         kind = type(self.of.read())
         parts[self.key] = value
-        self.of.write(kind._make(parts) if hasattr(kind, "_make") else kind(parts))
+        self.of.write(as_tuple(kind, parts))
 
 
 class Reach:

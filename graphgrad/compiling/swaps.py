@@ -163,8 +163,10 @@ class Swaps:
             if swap is not None:
                 return self._object(swap)
             self.trace.fail("a call from outside got a tensor that was made inside")
-        if type(tree) in (tuple, list):
-            return type(tree)(map(self.objects, tree))
+        if type(tree) is list:
+            return list(map(self.objects, tree))
+        if type(tree) is tuple:
+            return tuple(map(self.objects, tree))
         if hasattr(type(tree), SEALED):
             if id(tree) not in self._objects:
                 name = type(tree).__name__.lower()

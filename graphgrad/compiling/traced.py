@@ -16,6 +16,7 @@ import numpy as np
 
 from graphgrad.compiling.program import Function, Var
 from graphgrad.engine.graph import Recorded
+from graphgrad.engine.trees import as_tuple
 from graphgrad.typing import Array
 
 _BINARY = {
@@ -318,7 +319,7 @@ def true_of(tree: Any) -> Any:
         return tree.traced.value if type(tree) is TracedGenerator else tree.value
     if isinstance(tree, tuple):
         parts = map(true_of, tree)
-        return tree._make(parts) if hasattr(tree, "_make") else tuple(parts)
+        return as_tuple(type(tree), list(parts))
     if isinstance(tree, list):
         return list(map(true_of, tree))
     if isinstance(tree, dict):

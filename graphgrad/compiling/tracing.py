@@ -37,6 +37,7 @@ from graphgrad.engine.op import Op
 from graphgrad.engine.plain import is_numpys
 from graphgrad.engine.recording import Observer, tracers
 from graphgrad.engine.source import call_site_above, source_line
+from graphgrad.engine.trees import as_tuple
 from graphgrad.typing import Array
 
 _MAX_INLINED = 12  # calls that stand for one op; above, the op is one call
@@ -115,7 +116,7 @@ class Trace(Observer):
             if isinstance(value, list):
                 return traced_parts, vars_
             kind = type(value)
-            return (kind._make if hasattr(kind, "_make") else kind)(traced_parts), vars_
+            return as_tuple(kind, traced_parts), vars_
         var = self.var(value)
         if type(value) in _NUMBERS:
             return Traced(value, var, self), var
@@ -134,7 +135,7 @@ class Trace(Observer):
             return self._constant(tree)
         if isinstance(tree, tuple):
             parts = [self._noted(part) for part in tree]
-            return type(tree)._make(parts) if hasattr(tree, "_make") else tuple(parts)
+            return as_tuple(type(tree), parts)
         if isinstance(tree, list):
             return [self._noted(part) for part in tree]
         if isinstance(tree, dict):

@@ -158,7 +158,7 @@ class Tensor(NumpyProtocols, InPlace):
         if node is None or node.grad is None:
             return None
         if isinstance(node.grad, np.generic):
-            node.grad = np.reshape(node.grad, ())
+            node.grad = np.copy(node.grad)
         return node.grad
 
     @grad.setter

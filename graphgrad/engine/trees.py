@@ -27,6 +27,11 @@ def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     return leaves, rebuild
 
 
+def as_tuple(kind: Any, parts: Sequence[Any]) -> Any:
+    """Make a tuple, or a named tuple, of a class."""
+    return getattr(kind, "_make", tuple)(parts)
+
+
 def flatten_like(tree: Any, like: Any) -> list[Any] | None:
     """List the parts of a tree that correspond to the leaves of another; None if they differ.
 

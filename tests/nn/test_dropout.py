@@ -150,7 +150,8 @@ def test_drop_connect_drops_weights() -> None:
     state = layer.rng.bit_generator.state  # type: ignore[union-attr]
     y = layer(x)
     layer.rng.bit_generator.state = state  # type: ignore[union-attr]
-    mask = kept((40, 30), 0.25, layer.rng)
+    rng: Any = layer.rng
+    mask = kept((40, 30), 0.25, rng)
     expected = x @ (layer.weight.numpy() * mask / 0.75).T + bias
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12)
     y.sum().backward()
