@@ -46,8 +46,14 @@ def test_an_unknown_commit_is_named() -> None:
         list(commits.compared("no_such_commit", list(commits.WORK), pairs=2))
 
 
+WORK = [  # what is compiled takes long to trace, and tests/compiling compares it
+    pytest.param(name, marks=pytest.mark.whole) if name.endswith(", compiled") else name
+    for name in commits.WORK
+]
+
+
 @checkout
-@pytest.mark.parametrize("name", commits.WORK)
+@pytest.mark.parametrize("name", WORK)
 def test_the_work_that_is_timed_runs_and_computes_the_same_each_time_it_is_built(name: str) -> None:
     first, second = (turns.shown(commits.WORK[name]()()) for _ in range(2))
     assert first

@@ -148,13 +148,25 @@ def held_elsewhere(program: Program, trace: Trace, ours: Sequence[Any]) -> str |
     arrays = [x for x in {id(x): x for x in originals}.values() if _may_change(x)]
     if not arrays:
         return None
-    known = {id(x) for x in (*constants, *ours, trace.alive, *trace.ours, originals, arrays)}
+    known = {id(x) for x in (*constants, ours, *ours, trace.alive, *trace.ours, originals, arrays)}
+    holder = _holder(arrays, known)
+    if holder is not None:  # it may be garbage
+        gc.collect()
+        holder = _holder(arrays, known)
+    if holder is None:
+        return None
+    return (
+        f"it computes with an array that something outside holds ({holder}), but neither its "
+        "arguments nor its closure"
+    )
+
+
+def _holder(arrays: Sequence[Any], known: set[int]) -> str | None:
+    """Name the class of an object, not a known one, that refers to one of some arrays."""
     for holder in gc.get_referrers(*arrays):
-        if id(holder) not in known and not isinstance(holder, tuple | Absent | Node | FrameType):
-            return (
-                "it computes with an array that something outside holds "
-                f"({type(holder).__name__}), but neither its arguments nor its closure"
-            )
+        passing = isinstance(holder, tuple | Absent | Node | FrameType) or holder is arrays
+        if id(holder) not in known and not passing:
+            return type(holder).__name__
     return None
 
 

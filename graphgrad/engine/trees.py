@@ -16,12 +16,13 @@ def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
         return [tree], lambda leaves: leaves[0]
     flat = [flatten(item) for item in items]
     leaves = [leaf for part, _ in flat for leaf in part]
+    inside = [(len(part), inner) for part, inner in flat]  # rebuild keeps no leaf alive
 
     def rebuild(new: Sequence[Any]) -> Any:
         parts, start = [], 0
-        for part, inner in flat:
-            parts.append(inner(new[start : start + len(part)]))
-            start += len(part)
+        for count, inner in inside:
+            parts.append(inner(new[start : start + count]))
+            start += count
         return make(parts)
 
     return leaves, rebuild

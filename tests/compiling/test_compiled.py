@@ -370,3 +370,19 @@ def test_there_is_no_source_before_a_call_and_a_reason_after_a_refusal() -> None
     with pytest.raises(GraphError, match=r"Python number.*test_compiled"):
         _ = fast.source
     assert isinstance(fast, Compiled)
+
+
+def test_a_gradient_that_is_a_constant() -> None:
+    u, v = (gg.Tensor(x, requires_grad=True) for x in (1.5, 2.5))
+
+    def f() -> Any:
+        u.grad = v.grad = None
+        (u + v).backward()
+        return u.grad, v.grad
+
+    fast = compiled(f)
+    for _ in range(4):
+        for g in fast():
+            g[...] = 7  # it is the caller's
+    assert_same(fast(), (np.array(1.0), np.array(1.0)))
+    assert "a program" in fast.explain()

@@ -32,6 +32,7 @@ CACHES = {
     "graphgrad.compiling.carry._module": "the trees of at most 32 files",
     "graphgrad.compiling.names.assigned": "a name for a place in code",
     "graphgrad.compiling.reach._names": "the names that a function mentions",
+    "graphgrad.compiling.reductions._tried": "a function for a kind of sum",
     "graphgrad.engine.recompute._rerun_op": "an op for each number of outputs",
     "graphgrad.engine.accumulate._broadcasts_to": "a bool for two shapes",
     "graphgrad.engine.accumulate._broadcast_axes": "a few axes for two shapes",
