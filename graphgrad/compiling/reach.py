@@ -20,6 +20,12 @@ from graphgrad.engine.trees import as_tuple
 
 _MOST = 5_000  # places
 _ATOMS = (int, float, str, bytes, bool, complex, type(None), np.dtype, np.generic, type(Ellipsis))
+_CALLED = {
+    "step",
+    "update",
+    "zero_grad",
+    "params",
+}  # what f may use of sealed objects
 SEALED = "compiled_as_object"  # attribute of classes whose methods are called from outside
 
 
@@ -90,10 +96,11 @@ class Reach:
         for x in arguments:
             if not isinstance(x, (Recorded, np.ndarray, np.random.Generator, *_ATOMS)):
                 self._object(x, type(x).__name__.lower())
+        # where f reads one of these, it may read the others through it
+        known = [{*vars(x), *dir(type(x))} - _CALLED for x, _ in self._sealed]
+        read = any(self._attributes & names for names in known)
         for x, name in self._sealed:
-            kind = type(x)
-            read = vars(x).keys() | {k for k in dir(kind) if isinstance(getattr(kind, k), property)}
-            if self._attributes & read:
+            if read:
                 self._contents(x, name)
             else:
                 self._tensors_in(vars(x), name)
@@ -216,7 +223,7 @@ class Reach:
             return
         if not self._enter(x):
             return
-        if hasattr(type(x), SEALED):
+        if hasattr(type(x), SEALED) and type(x).__module__.startswith("graphgrad."):
             self._sealed.append((x, name))
         else:
             self._contents(x, name)

@@ -5,7 +5,7 @@ import operator
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from types import CellType, CodeType
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -339,6 +339,8 @@ class Trace(Observer):
         args = tuple([list(x) if isinstance(x, Iterator) else x for x in args])
         if has_traced((args, kwargs)):
             self.fail(f"{function.__qualname__} got a traced array")
+        if any(isinstance(x, FunctionType | MethodType) for x in (*args, *kwargs.values())):
+            self.fail(f"{function.__qualname__} calls a function")
         with self.swaps.suspended() as written:
             tracers.remove(self)
             try:

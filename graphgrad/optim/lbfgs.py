@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from graphgrad.arguments import Check, choice, non_negative, whole
+from graphgrad.engine.recording import outside_traces
 from graphgrad.engine.tensor import Tensor
 from graphgrad.errors import GraphError
 from graphgrad.optim.closures import Closure, ClosureOptimizer, flat, number, place
@@ -217,6 +218,7 @@ class LBFGS(ClosureOptimizer):
             line_search_fn=line_search_fn,
         )
 
+    @outside_traces
     def step(self, closure: Closure | None = None) -> Any:
         """Do up to ``max_iter`` steps; return the loss before the first one.
 

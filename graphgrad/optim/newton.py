@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.engine.recording import outside_traces
 from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.transforms import gradients
 from graphgrad.errors import GraphError, ShapeError
@@ -50,6 +51,7 @@ class Newton(ClosureOptimizer):
             message = f"{self._name}: the Hessian of {size:,} numbers is too large"
             raise ShapeError(f"{message}; at most {MOST:,}, or use LBFGS")
 
+    @outside_traces
     def step(self, closure: Closure | None = None) -> Any:
         """Do one step; return the loss before it. ``.grad`` is neither used nor touched.
 

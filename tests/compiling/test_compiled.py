@@ -17,6 +17,7 @@ from graphgrad.compiling.compiled import Compiled
 from graphgrad.errors import GraphError, LinalgError, UnsupportedError
 from graphgrad.typing import Array
 from tests.compiling.against_eager import assert_same
+from tests.optimizer_cases import CASES
 
 Function = Callable[..., Any]
 
@@ -106,17 +107,15 @@ def two_layers() -> nn.Module:
     )
 
 
-OPTIMIZERS: dict[str, Function] = {
-    "SGD": lambda params: optim.SGD(params, 0.1, momentum=0.9),
-    "Adam": lambda params: optim.Adam(params, 0.01),
-}
+FIRST_ORDER = [name for name in CASES if "LBFGS" not in name]
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", FIRST_ORDER)
 def test_a_training_step_with_all_that_belongs_to_it(name: str) -> None:
     def learning(wrap: Function) -> tuple[nn.Module, Any, Function]:
         net = two_layers()
-        optimizer = OPTIMIZERS[name](net.parameters())
+        case = CASES[name]
+        optimizer = getattr(optim, case.name)(net.parameters(), **case.options)
         schedule = optim.StepLR(optimizer, 2)
         average = optim.RunningAverage(net.parameters(), 0.9)
 
@@ -144,6 +143,83 @@ def test_a_training_step_with_all_that_belongs_to_it(name: str) -> None:
         assert optimizer.lr == its_optimizer.lr
         assert_same(average.averages, its_average.averages)
     assert "a program" in fast.explain()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", [optim.LBFGS, optim.Newton])
+def test_optimizers_that_ask_for_the_loss_run_as_usual(kind: Any) -> None:
+    def learning(wrap: Function) -> tuple[Any, Function]:
+        w = gg.Tensor(np.array([1.0, -2.0, 0.5]), requires_grad=True)
+        optimizer = kind([w])
+
+        def closure() -> Any:
+            optimizer.zero_grad()
+            loss = (w**4 + w**2).sum()
+            if kind is optim.LBFGS:
+                loss.backward()
+            return loss
+
+        def step() -> Any:
+            optimizer.step(closure)
+
+        return w, wrap(step)
+
+    (w, fast), (v, slow) = learning(gg.compile), learning(lambda f: f)
+    for _ in range(4):
+        fast()
+        slow()
+        assert_same(w.data, v.data)
+    assert "runs as usual" in fast.explain()  # type: ignore[attr-defined]
+
+
+class Halving(optim.Optimizer):
+    """An optimizer of a user, whose step is no method of ours."""
+
+    def __init__(self, params: Any, lr: float) -> None:
+        super().__init__(params, lr=lr)
+
+    def step(self) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data -= group["lr"] / 2 * p.grad
+
+
+def steps(optimizer_of: Function, wrap: Function, read: Function) -> tuple[Any, Any, Function]:
+    w = gg.Tensor(np.array([1.0, -2.0, 0.5]), requires_grad=True)
+    optimizer = optimizer_of([w])
+    schedule = optim.StepLR(optimizer, 100)
+
+    def step() -> Any:
+        optimizer.zero_grad()
+        (w**4).sum().backward()
+        optimizer.step()
+        return w.detach() * read(optimizer, schedule)
+
+    return w, optimizer, wrap(step)
+
+
+def a_group(optimizer: Any, _: Any) -> float:
+    return float(optimizer.param_groups[0]["lr"])
+
+
+READS: dict[str, Function] = {
+    "nothing": lambda *_: 1.0,
+    "the rate": lambda optimizer, _: optimizer.lr,
+    "a group": a_group,
+    "a method": lambda _, schedule: schedule.get_last_lr()[0],
+}
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, Halving])
+@pytest.mark.parametrize("read", READS)
+def test_a_rate_that_changes_between_calls(kind: Any, read: str) -> None:
+    make = functools.partial(kind, lr=0.01)
+    w, optimizer, fast = steps(make, gg.compile, READS[read])
+    v, its_optimizer, slow = steps(make, lambda f: f, READS[read])
+    for k in range(8):
+        if k % 3 == 2:
+            optimizer.lr = its_optimizer.lr = 0.01 / k
+        assert_same(fast().data, slow().data)
+        assert_same(w.data, v.data)
 
 
 def test_parameters_changed_by_hand() -> None:
