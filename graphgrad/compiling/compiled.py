@@ -403,8 +403,8 @@ class Compiled:
             >>> import graphgrad as gg, numpy as np
             >>> length = gg.compile(lambda v: float(np.sqrt(np.sum(v * v))))
             >>> _ = length(np.ones(3))
-            >>> print(length.explain())
-            program(v (3,) float64) runs as usual: float() made a Python number of a traced value...
+            >>> print(length.explain().partition(", at")[0])
+            program(v (3,) float64) runs as usual: float() made a Python number of a traced value
         """
         lines = []
         for key, found in self._programs.items():
@@ -469,11 +469,9 @@ def _leaf_names(f: Any, leaves: Any, rebuild: Any) -> list[str]:
 def compile(f: Callable[P, R]) -> Callable[P, R]:  # noqa: A001 - as PyTorch's
     """Return a function that computes the same as f by a flat program of NumPy calls.
 
-    The engine's own rules run once on arrays that write down what NumPy is called for; what comes
-    out has no nodes, computes constants and common parts once, and nothing that is not asked for.
-    The results are those of f bit for bit, in less time where f consists of many small
-    calls. ``print(compiled.source)`` shows the program: the derivative as one would have had to
-    write it by hand::
+    The program has no graph: constants and common parts are computed once, and what nothing needs
+    is not computed. Its results are those of f bit for bit, in less time where f makes many small
+    calls. ``print(compiled.source)`` shows it as code that could have been written by hand::
 
         >>> import graphgrad as gg, numpy as np
         >>> def loss(w, x, y):
@@ -486,22 +484,24 @@ def compile(f: Callable[P, R]) -> Callable[P, R]:  # noqa: A001 - as PyTorch's
         >>> "dw = x.T @ derror" in fast.source
         True
 
-    The first two calls of each kind (shapes, dtypes, plain values) are traced; if both give one
-    program, later calls run it. It reads arrays that f closes over anew at each call, and draws
-    random numbers from the same generators; it does not print, and does not append to lists. Where
-    f does something that a program cannot repeat, f itself runs, and ``compiled.explain()`` says
-    why. Where Python branches on a value, each way gets its own program.
+    The first two calls of each kind (shapes, dtypes, plain values) run f itself, and write down
+    what it calls. If both wrote the same program, later calls run that and no longer f: they
+    print nothing. Arrays that f closes over are read anew at each call, and random numbers come
+    from the same generators. Where Python branches on a value, each branch gets a program of its
+    own. Where f does something that no program can repeat, such as changing a list, every call
+    runs f itself, and ``compiled.explain()`` says why.
 
     A whole training step can be compiled: module, ``backward()``, ``optimizer.step()``; see also
-    ``nn.Trainer(..., compile=True)``. Results with a graph get one, so ``gg.grad`` of a compiled
-    function works.
+    ``nn.Trainer(..., compile=True)``. A result that f would record in a graph is recorded, so
+    ``gg.grad`` of a compiled function works.
 
     Parameters
     ----------
     f
         A function of arrays, Tensors, nested lists, tuples and dicts of them, and other values.
-        A Python number is part of the program: another number is traced anew, so pass what
-        changes as an array. f must be a Python function, method, module or transform of one.
+        A Python number is part of the program, and each other number needs a program of its own:
+        pass numbers that change as arrays. f is a Python function, a method, a module or a
+        transform of one.
 
     Returns
     -------
