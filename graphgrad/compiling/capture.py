@@ -1,6 +1,7 @@
 """One traced run of a function: from its arguments to a program."""
 
 import gc
+import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from graphgrad.engine.recording import observing, switches, tracers
 from graphgrad.engine.tensor import Tensor
 from graphgrad.engine.trees import as_tuple, flatten
 from graphgrad.engine.variables import pull
+from graphgrad.errors import GraphError
 
 # Arrays stand in as traced ones in places that all threads see; so one trace at a time.
 _lock = threading.RLock()
@@ -74,6 +76,10 @@ class Captured:
     ) -> None:
         trace = self.trace
         trace.floor = tick()
+        draws = legacy_states()
+        seen = [id(x) for x in leaves if isinstance(x, Recorded | np.ndarray)]
+        if len(set(seen)) < len(seen):
+            trace.fail("the same array or tensor is passed twice")
         swaps = trace.swaps = Swaps(trace)
         try:
             swaps.arguments(leaves, names)
@@ -98,6 +104,8 @@ class Captured:
         swaps.undo()
         parts = [_real(part) for part in parts]
         self.result = self.rebuild_result(parts)
+        if legacy_states() != draws:
+            trace.fail("random numbers were drawn by Python's random or by np.random itself")
         changed = self.reach.changed()
         if changed is not None:
             trace.fail(f"the function changes {changed}, which a program cannot repeat")
@@ -132,13 +140,24 @@ class Captured:
             seed = self.trace.draw_upstream(y.shape, y.dtype)
             name = "g" if len(ys) == 1 else f"g{k}"
             upstream.append(self.trace.input(seed, Source(name, _unread), name))
-        found, _ = pull(ys, upstream, [t for t, _ in xs], graph=False)
+        try:
+            found, _ = pull(ys, upstream, [t for t, _ in xs], graph=False)
+        except GraphError as error:  # such as a loss after backward()
+            message = f"a result has a graph that cannot be used again ({error.message})"
+            self.trace.fail(f"{message}; return result.detach()")
+            return
         self.pullback = Pullback(
             tuple(places),
             tuple(g.var for g in upstream),
             tuple(source for _, source in xs),
             tuple(g.var if isinstance(g, Traced) else Constant(np.asarray(g)) for g in found),
         )
+
+
+def legacy_states() -> tuple[Any, ...]:
+    """Return the states of the generators that all of a process shares."""
+    state: Any = np.random.get_state(legacy=True)  # noqa: NPY002 - to see whether f draws from it
+    return random.getstate(), state[0], state[1].tobytes(), state[2:]
 
 
 def held_elsewhere(program: Program, trace: Trace, ours: Sequence[Any]) -> str | None:

@@ -82,7 +82,11 @@ class Runnable:
         self.effects = program.effects
         # a program that gives up, or fails, has changed nothing but the states of generators
         self.draws = any(call.draws for call in program.calls)
-        self.changes = any(not (call.pure or call.draws) for call in program.calls)
+        outside = {var.memory for var, _ in program.inputs}
+        self.calls_outside = any(not (call.pure or call.draws) for call in program.calls)
+        self.changes = self.calls_outside or any(
+            v.memory in outside for call in program.calls for v in call.mutates
+        )
         self.generators = [k for k, (var, _) in enumerate(program.inputs) if var.shape is None]
 
     @functools.cached_property
@@ -127,7 +131,7 @@ class Runnable:
         try:
             values = list(self.call(*inputs))
         except Exception as error:
-            if self.changes and not isinstance(error, Decided):
+            if not self._may_run_again(error):
                 raise
             for rng, state in states:
                 rng.bit_generator.state = state
@@ -146,6 +150,13 @@ class Runnable:
             self.recording.attach(results, kept, leaves, again)
         self._apply_effects(values[count:], leaves)
         return self.rebuild(results)
+
+    def _may_run_again(self, error: Exception) -> bool:
+        """Whether f may run after the program failed: nothing of its work has been done."""
+        if isinstance(error, Decided) or not self.changes:
+            return True
+        # a plan that forgets a value too early, which is a fault of ours, in what only computes
+        return isinstance(error, UnboundLocalError) and not self.calls_outside
 
     def _apply_effects(self, values: Sequence[Any], leaves: Sequence[Any]) -> None:
         """Change outside what f changes."""
@@ -184,7 +195,7 @@ class Runnable:
         ]
 
         def failed(error: Exception, states: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-            if self.changes and not isinstance(error, Decided):
+            if not self._may_run_again(error):
                 raise error
             for rng, state in states:
                 rng.bit_generator.state = state
@@ -259,7 +270,10 @@ class _SharedMemory:
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-    return a is b or (type(a) is type(b) and bool(a == b))
+    try:
+        return a is b or (type(a) is type(b) and bool(a == b))
+    except ValueError:  # of objects that hold arrays
+        return False
 
 
 def _kind_of(var: Var) -> Any:

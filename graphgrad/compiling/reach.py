@@ -26,6 +26,7 @@ _CALLED = {
     "zero_grad",
     "params",
 }  # what f may use of sealed objects
+_NO_USERS = {"abc", "builtins", "enum", "graphgrad", "numpy", "typing"}  # modules of classes
 SEALED = "compiled_as_object"  # attribute of classes whose methods are called from outside
 
 
@@ -213,6 +214,8 @@ class Reach:
             self._value(Place(vars(module), name, f"{module.__name__}.{name}"), names)
 
     def _object(self, x: Any, name: str) -> None:
+        if isinstance(x, type):
+            self._class_values(x)
         if isinstance(x, type | types.BuiltinFunctionType | np.ufunc | types.ModuleType):
             return
         if isinstance(x, types.FunctionType | types.MethodType | functools.partial):
@@ -243,11 +246,27 @@ class Reach:
             self.sizes.append((own, len(own), f"the attributes of {name}"))
             for key in list(own):
                 self._value(Place(own, key, f"{name}.{key}"))
+        self._class_values(type(x))
         for kind in type(x).__mro__:
             for method in list(vars(kind).values()):
                 found = getattr(method, "__func__", getattr(method, "fget", method))
                 if isinstance(found, types.FunctionType):
                     self._python(found)
+
+    def _class_values(self, kind: type) -> None:
+        """Compare plain values that stand in classes of the user's."""
+        for each in kind.__mro__:
+            if each.__module__.partition(".")[0] in {
+                "builtins",
+                "graphgrad",
+                "numpy",
+                "abc",
+                "enum",
+            }:
+                continue
+            for name, value in vars(each).items():
+                if isinstance(value, _ATOMS) and not name.startswith("__"):
+                    self.plain.append((_Attribute(each, name), value))
 
 
 class _Attribute(Place):
@@ -304,4 +323,6 @@ def differs(now: Any, before: Any) -> bool:
 
 
 def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, float | np.floating) and a == b == 0:
+        return bool(np.signbit(a) == np.signbit(b))
     return (isinstance(a, _ATOMS) and bool(a == b)) or (a != a and b != b)  # noqa: PLR0124

@@ -462,3 +462,64 @@ def test_a_gradient_that_is_a_constant() -> None:
             g[...] = 7  # it is the caller's
     assert_same(fast(), (np.array(1.0), np.array(1.0)))
     assert "a program" in fast.explain()
+
+
+def test_a_loss_that_was_swept_runs_as_usual() -> None:
+    w = gg.Tensor(np.ones(3), requires_grad=True)
+
+    def step() -> Any:
+        w.grad = None
+        loss = (w * w).sum()
+        loss.backward()
+        return loss
+
+    fast = compiled(step)
+    for _ in range(4):
+        assert fast().item() == 3
+    assert "detach()" in fast.explain()
+
+
+def test_the_same_tensor_passed_twice_is_no_program_for_two() -> None:
+    fast = compiled(lambda a, b: a * b)
+    p, q = gg.Tensor(2.0), gg.Tensor(5.0)
+    for _ in range(3):
+        assert fast(p, p).item() == 4
+    assert fast(p, q).item() == 10
+
+
+class Settings:
+    """Plain values in a class."""
+
+    scale = 2.0
+
+
+def test_values_in_classes_and_signs_of_zeros_are_compared() -> None:
+    fast = compiled(lambda x: np.copysign(x, Settings.scale) * 2)
+    try:
+        for scale in (2.0, 2.0, 2.0, -2.0, 0.0, 0.0, 0.0, -0.0):
+            Settings.scale = scale
+            assert_same(fast(np.ones(2)), np.copysign(np.ones(2), scale) * 2)
+    finally:
+        Settings.scale = 2.0
+
+
+def test_a_change_is_not_made_twice_when_the_rest_fails() -> None:
+    buffer = np.zeros(1)
+
+    def f(a: Array) -> Array:
+        buffer[:] += 1
+        return np.linalg.inv(a)
+
+    fast = compiled(f)
+    for _ in range(4):
+        fast(np.eye(2))
+    with pytest.raises(Exception, match="Singular"):
+        fast(np.zeros((2, 2)))
+    assert buffer[0] == 5
+
+
+def test_a_decision_by_pythons_random_numbers_runs_as_usual() -> None:
+    fast = compiled(lambda x: x * 2 if np.random.rand() < 2 else x)  # noqa: NPY002
+    for _ in range(3):
+        fast(np.ones(2))
+    assert "random numbers" in fast.explain()
