@@ -505,6 +505,10 @@ def compile(f: Callable[P, R]) -> Callable[P, R]:  # noqa: A001 - as PyTorch's
     own. Where f does something that no program can repeat, such as changing a list, every call
     runs f itself, and ``compiled.explain()`` says why.
 
+    Not noticed yet are changes between calls in sets, in ``__slots__``, in attributes of functions
+    and in names that f imports when it runs. What f changes in a list or dict that it gets as an
+    argument may be lost.
+
     A whole training step can be compiled: module, ``backward()``, ``optimizer.step()``; see also
     ``nn.Trainer(..., compile=True)``. A result that f would record in a graph is recorded, so
     ``gg.grad`` of a compiled function works.
