@@ -1,6 +1,6 @@
 """The layers of the benchmark in JAX, under PyTorch's names and with its arguments.
 
-JAX has none of its own. A module here has the shapes of its parameters, under PyTorch's names and
+JAX itself has no layers. A module here has the shapes of its parameters, under PyTorch's names and
 in its order, and is a pure function of (parameters, x). What a step in training would also update
 (the running statistics of batch norm) is left out, which favours JAX a little.
 """

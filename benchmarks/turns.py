@@ -74,7 +74,7 @@ class Contestant:
         )
         self.calls = 1
 
-    def told(self) -> Any:
+    def reply(self) -> Any:
         """Wait for its next line.
 
         Raises
@@ -95,7 +95,7 @@ class Contestant:
         """Let it run, and return the mean of a call."""
         assert self.process.stdin is not None
         print(calls, file=self.process.stdin, flush=True)
-        return Seconds(*self.told())
+        return Seconds(*self.reply())
 
     def turn(self) -> Seconds:
         """Let it run for its turn."""
@@ -163,7 +163,7 @@ class Row:
         name = contestant.peer
         first = name == next(iter(self.seconds))
         try:
-            found = contestant.told()
+            found = contestant.reply()
             if first:
                 self.expected = found
             else:

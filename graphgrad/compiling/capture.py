@@ -13,7 +13,7 @@ import numpy as np
 from graphgrad.compiling.program import AsTensor, Constant, Program, Source, Var
 from graphgrad.compiling.reach import Reach, TooMuch
 from graphgrad.compiling.swaps import Swaps
-from graphgrad.compiling.traced import Traced, has_traced
+from graphgrad.compiling.traced import Traced, has_traced, true_of
 from graphgrad.compiling.tracing import Trace
 from graphgrad.engine.graph import (
     Absent,
@@ -28,7 +28,7 @@ from graphgrad.engine.graph import (
 from graphgrad.engine.operands import needs_gradient
 from graphgrad.engine.recording import observing, switches, tracers
 from graphgrad.engine.tensor import Tensor
-from graphgrad.engine.trees import as_tuple, flatten
+from graphgrad.engine.trees import flatten
 from graphgrad.engine.variables import pull
 from graphgrad.errors import GraphError
 
@@ -224,13 +224,4 @@ def _make_true(node: Node) -> None:
 
 
 def _true(tree: Any) -> Any:
-    if not has_traced(tree):
-        return tree
-    if isinstance(tree, Traced):
-        return tree.value
-    if isinstance(tree, tuple | list):
-        parts = [_true(part) for part in tree]
-        return parts if isinstance(tree, list) else as_tuple(type(tree), parts)
-    if isinstance(tree, slice):
-        return slice(*map(_true, (tree.start, tree.stop, tree.step)))
-    return {key: _true(value) for key, value in tree.items()}
+    return true_of(tree) if has_traced(tree) else tree

@@ -77,10 +77,7 @@ def _rewritten(program: Program, written: set[Var], *, later: bool) -> Program:
     known = Context(program, written, later=later)
     new: dict[Var, Any] = {}
     calls = []
-
-    def change(x: Any) -> Any:
-        return new.get(x, x) if isinstance(x, Var) else x
-
+    change = _by(new)
     for old in program.calls:
         call = _changed(old, change)
         if _movable(old, written) and isinstance(call.out, Var):
@@ -101,6 +98,11 @@ def _rewritten(program: Program, written: set[Var], *, later: bool) -> Program:
     return _replaced(program, new, calls)
 
 
+def _by(new: dict[Var, Any]) -> Callable[[Any], Any]:
+    """Return a function that replaces variables by what stands for them so far."""
+    return lambda x: new.get(x, x) if isinstance(x, Var) else x
+
+
 def _written(program: Program) -> set[Var]:
     """Return the memory that calls write into."""
     return {var.memory for call in program.calls for var in call.mutates}
@@ -113,10 +115,7 @@ def _changed(call: Call, change: Callable[[Any], Any]) -> Call:
 
 def _replaced(program: Program, new: dict[Var, Any], calls: list[Call]) -> Program:
     """Return a program with other calls, and variables replaced in what it returns."""
-
-    def change(x: Any) -> Any:
-        return new.get(x, x) if isinstance(x, Var) else x
-
+    change = _by(new)
     results = [mapped(r, change) for r in program.results]
     effects = [e._replace(value=mapped(e.value, change)) for e in program.effects]
     return Program(program.inputs, calls, results, effects)
@@ -135,10 +134,7 @@ def _movable(call: Call, written: set[Var]) -> bool:
 def _folded(program: Program, written: set[Var]) -> Program:
     new: dict[Var, Any] = {}
     calls = []
-
-    def change(x: Any) -> Any:
-        return new.get(x, x) if isinstance(x, Var) else x
-
+    change = _by(new)
     for old in program.calls:
         call = _changed(old, change)
         if _movable(old, written) and isinstance(call.out, Var):
@@ -224,9 +220,7 @@ def _shared(program: Program, written: set[Var], *, later: bool) -> Program:
     calls = []
     known = Context(program, written, later=later)
 
-    def change(x: Any) -> Any:
-        return new.get(x, x) if isinstance(x, Var) else x
-
+    change = _by(new)
     for old in program.calls:
         call = _changed(old, change)
         if not _movable(old, written) or not isinstance(call.out, Var):

@@ -119,31 +119,24 @@ class Program:
         yield from self.kept
 
 
-def variables(tree: Any) -> Iterator[Var]:
-    """Yield the Vars in nested tuples, lists, dicts and slices."""
-    if isinstance(tree, Var):
+def leaves_of(tree: Any) -> Iterator[Any]:
+    """Yield what stands in nested tuples, lists, dicts and slices."""
+    if isinstance(tree, Constant) or not isinstance(tree, tuple | list | dict | slice):
         yield tree
-    elif isinstance(tree, Constant):
         return
-    elif isinstance(tree, tuple | list):
-        for part in tree:
-            yield from variables(part)
-    elif isinstance(tree, dict):
-        yield from variables(list(tree.values()))
-    elif isinstance(tree, slice):
-        yield from variables((tree.start, tree.stop, tree.step))
+    if isinstance(tree, slice):
+        tree = (tree.start, tree.stop, tree.step)
+    for part in tree.values() if isinstance(tree, dict) else tree:
+        yield from leaves_of(part)
+
+
+def variables(tree: Any) -> Iterator[Var]:
+    """Yield the Vars in a tree."""
+    return (x for x in leaves_of(tree) if isinstance(x, Var))
 
 
 def _constants(tree: Any) -> Iterator[Constant]:
-    if isinstance(tree, Constant):
-        yield tree
-    elif isinstance(tree, tuple | list):
-        for part in tree:
-            yield from _constants(part)
-    elif isinstance(tree, dict):
-        yield from _constants(list(tree.values()))
-    elif isinstance(tree, slice):
-        yield from _constants((tree.start, tree.stop, tree.step))
+    return (x for x in leaves_of(tree) if isinstance(x, Constant))
 
 
 def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:

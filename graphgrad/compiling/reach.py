@@ -20,12 +20,7 @@ from graphgrad.engine.trees import as_tuple
 
 _MOST = 5_000  # places
 _ATOMS = (int, float, str, bytes, bool, complex, type(None), np.dtype, np.generic, type(Ellipsis))
-_CALLED = {
-    "step",
-    "update",
-    "zero_grad",
-    "params",
-}  # what f may use of sealed objects
+_CALLED = {"step", "update", "zero_grad", "params"}  # what f may use of sealed objects
 _NO_USERS = {"abc", "builtins", "enum", "graphgrad", "numpy", "typing"}  # modules of classes
 SEALED = "compiled_as_object"  # attribute of classes whose methods are called from outside
 
@@ -256,13 +251,7 @@ class Reach:
     def _class_values(self, kind: type) -> None:
         """Compare plain values that stand in classes of the user's."""
         for each in kind.__mro__:
-            if each.__module__.partition(".")[0] in {
-                "builtins",
-                "graphgrad",
-                "numpy",
-                "abc",
-                "enum",
-            }:
+            if each.__module__.partition(".")[0] in _NO_USERS:
                 continue
             for name, value in vars(each).items():
                 if isinstance(value, _ATOMS) and not name.startswith("__"):

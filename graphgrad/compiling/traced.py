@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from graphgrad.compiling.program import Function, Var
+from graphgrad.compiling.program import Function, Var, leaves_of
 from graphgrad.engine.graph import Recorded
 from graphgrad.engine.trees import as_tuple
 from graphgrad.typing import Array
@@ -342,17 +342,11 @@ def parts_of(tree: Any) -> Iterator[Any]:
 
 def traced_in(tree: Any) -> Iterator[Traced]:
     """Yield the traced arrays in a tree."""
-    if type(tree) is Traced:
-        yield tree
-    elif type(tree) is TracedGenerator:
-        yield tree.traced
-    elif isinstance(tree, tuple | list):
-        for part in tree:
-            yield from traced_in(part)
-    elif isinstance(tree, dict):
-        yield from traced_in(list(tree.values()))
-    elif isinstance(tree, slice):
-        yield from traced_in((tree.start, tree.stop, tree.step))
+    for x in leaves_of(tree):
+        if type(x) is Traced:
+            yield x
+        elif type(x) is TracedGenerator:
+            yield x.traced
 
 
 def has_traced(tree: Any) -> bool:

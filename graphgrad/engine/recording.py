@@ -154,35 +154,26 @@ def show_answer(question: str, answer: Array) -> Array:
 
 def one_call(function: F) -> F:
     """Decorate what a compiled program calls as one: a computation in blocks, say."""
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if tracers:
-            return tracers[-1].whole(function, args, kwargs)
-        return function(*args, **kwargs)
-
-    return call  # type: ignore[return-value]
+    return _through_traces(function, "whole")
 
 
 def one_draw(function: F) -> F:
     """Decorate what draws random numbers, which a compiled program calls as one."""
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if tracers:
-            return tracers[-1].whole(function, args, kwargs, draws=True)
-        return function(*args, **kwargs)
-
-    return call  # type: ignore[return-value]
+    return _through_traces(function, "whole", draws=True)
 
 
 def outside_traces(function: F) -> F:
     """Decorate what a compiled program calls as it is, such as the step of an optimizer."""
+    return _through_traces(function, "outside")
+
+
+def _through_traces(function: F, method: str, **how: bool) -> F:
+    """Let a method of the innermost trace call a function, if there is a trace."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if tracers:
-            return tracers[-1].outside(function, args, kwargs)
+            return getattr(tracers[-1], method)(function, args, kwargs, **how)
         return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]
